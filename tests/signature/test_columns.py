@@ -1,0 +1,216 @@
+"""The coercion of columns, the twin of the coercion of rows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fourfold.errors import DecodeError
+from fourfold.signature import Field, RowCoercer
+from fourfold.signature.bits import same_bits
+from fourfold.signature.columns import ColumnCoercer, arrow_schema, columns_to_rows, rows_to_columns
+from tests.coercion import CASES, IDS, Case
+
+ARROW = [(field, case) for field, case in CASES if case.arrow is not None]
+ARROW_IDS = [name for name, (_, case) in zip(IDS, CASES, strict=True) if case.arrow is not None]
+
+
+@pytest.mark.parametrize(("field", "case"), ARROW, ids=ARROW_IDS)
+def test_the_table(field: Field, case: Case) -> None:
+    """Every value class becomes what the table says, or the error that it says."""
+    batch, errors = ColumnCoercer([field])(pa.table({"x": case.arrow}))
+    if case.error:
+        assert [(error.row, error.field, error.code) for error in errors] == [(0, "x", case.error)]
+    else:
+        assert not errors
+        assert same_bits(columns_to_rows([field], batch)[0]["x"], case.expected)
+
+
+@pytest.mark.parametrize(("field", "case"), ARROW, ids=ARROW_IDS)
+def test_a_bad_neighbour_changes_nothing(field: Field, case: Case) -> None:
+    """The path value by value gives what the path for whole columns gives: a null beside it must not move a value."""
+    assert case.arrow is not None
+    twice = pa.concat_arrays([case.arrow, pa.nulls(1, case.arrow.type), case.arrow])
+    batch, errors = ColumnCoercer([field])(pa.table({"x": twice}))
+    at = {(error.row, error.code) for error in errors}
+    if case.error == "missing":
+        assert at == {(row, "missing") for row in range(3)}
+    elif case.error:
+        assert at == {(0, case.error), (2, case.error)} | (set() if field.nullable else {(1, "missing")})
+    else:
+        assert at == (set() if field.nullable else {(1, "missing")})
+        values = [row["x"] for row in columns_to_rows([field], batch)]
+        assert same_bits(values[0], case.expected)
+        assert same_bits(values[2], case.expected)
+        assert values[1] is None
+
+
+_ARROW_VALUES: list[tuple[Any, Any]] = [
+    (pa.int8(), st.integers(-128, 127)),
+    (pa.int64(), st.integers(-(2**63), 2**63 - 1)),
+    (pa.uint64(), st.integers(0, 2**64 - 1)),
+    (pa.float32(), st.floats(width=32)),
+    (pa.float64(), st.floats()),
+    (pa.float64(), st.integers(-(2**60), 2**60).map(float)),
+    (pa.bool_(), st.booleans()),
+    (pa.string(), st.text(max_size=5)),
+    (pa.string(), st.sampled_from(["NaN", "2024-01-01", "2024-01-01T00:00:00Z", "2024-01-01T00:00:00", "aGk=", "1"])),
+    (pa.binary(), st.binary(max_size=4)),
+    (pa.date32(), st.dates()),
+    (pa.timestamp("us"), st.datetimes()),
+    (pa.timestamp("us", "UTC"), st.datetimes(min_value=datetime(2, 1, 1), max_value=datetime(9998, 1, 1))),
+    (pa.list_(pa.float64()), st.lists(st.floats(), max_size=3)),
+    (pa.decimal128(20, 4), st.decimals(-(10**15), 10**15, places=4)),
+]
+_FIELDS = [
+    *(
+        Field("x", dtype, nullable=nullable)
+        for dtype in ("bool", "int8", "int64", "uint64")
+        for nullable in (True, False)
+    ),
+    *(Field("x", dtype) for dtype in ("float32", "float64", "string", "timestamp", "date", "binary")),
+    Field("x", "timestamp", zone="America/New_York"),
+    Field("x", "float64", shape=(2,)),
+    Field("x", "string", categories=("NaN", "1")),
+]
+
+
+@given(st.data())
+def test_columns_and_rows_are_twins(data: st.DataObject) -> None:
+    """A column and the same values as rows are coerced to the same bits, with the same errors."""
+    kind, values = data.draw(st.sampled_from(_ARROW_VALUES))
+    field = data.draw(st.sampled_from(_FIELDS))
+    drawn = data.draw(st.lists(st.none() | values, min_size=1, max_size=6))
+    if kind == pa.timestamp("us", "UTC"):
+        drawn = [None if each is None else each.replace(tzinfo=UTC) for each in drawn]
+    batch, column_errors = ColumnCoercer([field])(pa.table({"x": pa.array(drawn, kind)}))
+    rows, row_errors = RowCoercer([field])([{"x": each} for each in drawn])
+    assert [(e.row, e.field, e.code, e.expected) for e in column_errors] == [
+        (e.row, e.field, e.code, e.expected) for e in row_errors
+    ]
+    bad = {error.row for error in row_errors}
+    for index, found in enumerate(columns_to_rows([field], batch)):
+        if index not in bad:
+            row = rows[index]
+            assert row is not None
+            assert same_bits(found["x"], row["x"])
+
+
+def test_an_unknown_column_is_an_error_of_every_row_or_dropped() -> None:
+    """What a key that is no field is to a row, a column that is none is to every row."""
+    table = pa.table({"a": [1, 2], "b": [3, 4]})
+    _, errors = ColumnCoercer([Field("a", "int64")])(table)
+    assert [(error.row, error.field, error.code) for error in errors] == [(0, "b", "unknown"), (1, "b", "unknown")]
+    batch, errors = ColumnCoercer([Field("a", "int64")], "ignore")(table)
+    assert not errors
+    assert batch.schema.names == ["a"]
+
+
+def test_an_absent_column_is_missing() -> None:
+    """A column that is not there is null in every row, and an error where null is one."""
+    table = pa.table({"a": [1, 2]})
+    batch, errors = ColumnCoercer([Field("a", "int64"), Field("b", "string", nullable=True)])(table)
+    assert not errors
+    assert batch.column("b").to_pylist() == [None, None]
+    _, errors = ColumnCoercer([Field("a", "int64"), Field("b", "string")])(table)
+    assert [(error.row, error.field, error.got) for error in errors] == [(0, "b", "nothing"), (1, "b", "nothing")]
+
+
+def test_a_column_that_is_there_twice_is_refused() -> None:
+    """Which of two columns of one name is meant, nobody can say."""
+    table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+    with pytest.raises(DecodeError, match="twice"):
+        ColumnCoercer([Field("a", "int64")])(table)
+
+
+def test_errors_are_in_the_order_of_rows_and_fields() -> None:
+    """A reader of the errors goes through the table once."""
+    fields = [Field("a", "int64"), Field("b", "int64")]
+    _, errors = ColumnCoercer(fields)(pa.table({"b": [1.5, 1.0, 2.5], "a": [0.5, 1.0, 0.5]}))
+    assert [(error.row, error.field) for error in errors] == [(0, "a"), (0, "b"), (2, "a"), (2, "b")]
+
+
+@pytest.mark.parametrize("nulls", [False, True])
+def test_fixed_shape_tensors_of_arrow(nulls: bool) -> None:
+    """Arrow's own tensor type is the field's, with its shape and its nulls."""
+    kind = pa.fixed_shape_tensor(pa.float64(), (2, 2))
+    storage = pa.array([[1.0, 2, 3, 4], *([None] if nulls else []), [5.0, 6, 7, 8]], pa.list_(pa.float64(), 4))
+    array = pa.ExtensionArray.from_storage(kind, storage)
+    field = Field("x", "float64", shape=(2, 2), nullable=nulls)
+    batch, errors = ColumnCoercer([field])(pa.table({"x": array}))
+    assert not errors
+    assert [row["x"] for row in columns_to_rows([field], batch)] == [
+        [[1, 2], [3, 4]],
+        *([None] if nulls else []),
+        [[5, 6], [7, 8]],
+    ]
+
+
+def test_a_slice_of_a_larger_array_is_itself() -> None:
+    """A slice shares its parent's buffers; its offset must not be forgotten."""
+    field = Field("x", "float64", shape=(2,))
+    array = pa.array([[1.0, 2], [3, 4], [5, 6]], pa.list_(pa.float64(), 2)).slice(1, 1)
+    batch, errors = ColumnCoercer([field])(pa.table({"x": array}))
+    assert not errors
+    assert columns_to_rows([field], batch) == [{"x": [3.0, 4.0]}]
+
+
+def test_years_beyond_datetime_are_out_of_range() -> None:
+    """What rows cannot say, columns may not either: the same value must have the same answer."""
+    far = pa.array([10_000 * 365 * 86_400], pa.int64()).cast(pa.timestamp("s"))
+    _, errors = ColumnCoercer([Field("x", "timestamp")])(pa.table({"x": far}))
+    assert errors[0].code == "range"
+    days = pa.array([4_000_000], pa.int32()).cast(pa.date32())
+    _, errors = ColumnCoercer([Field("x", "date")])(pa.table({"x": days}))
+    assert errors[0].code == "range"
+
+
+_ROWS = {
+    "i": st.none() | st.integers(-(2**63), 2**63 - 1),
+    "f": st.none() | st.floats(),
+    "s": st.none() | st.text(st.characters(exclude_categories=["Cs"])),
+    "t": st.none() | st.datetimes(),
+    "d": st.none() | st.dates(),
+    "b": st.none() | st.binary(),
+    "x": st.none() | st.lists(st.lists(st.floats(), min_size=3, max_size=3), min_size=2, max_size=2),
+}
+_ROW_FIELDS = [
+    Field("i", "int64", nullable=True),
+    Field("f", "float64", nullable=True),
+    Field("s", "string", nullable=True),
+    Field("t", "timestamp", nullable=True),
+    Field("d", "date", nullable=True),
+    Field("b", "binary", nullable=True),
+    Field("x", "float64", shape=(2, 3), nullable=True),
+]
+
+
+@given(st.lists(st.fixed_dictionaries(_ROWS), max_size=4))
+def test_canonical_rows_and_columns_are_one(rows: list[dict[str, Any]]) -> None:
+    """Canonical rows turned into columns and back are the same rows, bit for bit."""
+    batch = rows_to_columns(_ROW_FIELDS, rows)
+    assert batch.schema == arrow_schema(_ROW_FIELDS)
+    back = columns_to_rows(_ROW_FIELDS, batch)
+    assert len(back) == len(rows)
+    assert all(same_bits(left[name], right[name]) for left, right in zip(rows, back, strict=True) for name in _ROWS)
+
+
+def test_zoned_timestamps_come_back_in_the_fields_zone() -> None:
+    """An instant keeps its wall clock in the zone that the model was trained with, also where clocks go back."""
+    field = Field("t", "timestamp", zone="Europe/Berlin")
+    coerced, _ = RowCoercer([field])([{"t": "2025-10-26T00:30:00Z"}, {"t": "2025-10-26T01:30:00Z"}])
+    back = columns_to_rows([field], rows_to_columns([field], [row for row in coerced if row]))
+    assert [row["t"].isoformat() for row in back] == ["2025-10-26T02:30:00+02:00", "2025-10-26T02:30:00+01:00"]
+    assert [row["t"].utcoffset() for row in back] == [timedelta(hours=2), timedelta(hours=1)]
+
+
+def test_an_empty_table_is_an_empty_batch() -> None:
+    """No rows in, no rows out, and no errors."""
+    batch, errors = ColumnCoercer(_ROW_FIELDS)(pa.table({}))
+    assert (batch.num_rows, errors) == (0, [])
+    assert not columns_to_rows(_ROW_FIELDS, batch)

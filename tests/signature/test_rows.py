@@ -1,0 +1,132 @@
+"""The coercion of rows."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fourfold.signature import Field, Mismatch, RowCoercer
+from fourfold.signature.bits import same_bits
+from tests.coercion import CASES, IDS, Case
+
+
+@pytest.mark.parametrize(("field", "case"), CASES, ids=IDS)
+def test_the_table(field: Field, case: Case) -> None:
+    """Every value class becomes what the table says, or the error that it says."""
+    rows, errors = RowCoercer([field])([{"x": case.python}])
+    if case.error:
+        assert [(error.row, error.field, error.code) for error in errors] == [(0, "x", case.error)]
+        assert rows == [None]
+    else:
+        assert not errors
+        assert rows[0] is not None
+        assert same_bits(rows[0]["x"], case.expected)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "expected"),
+    [
+        ("int64", np.int32(3), 3),
+        ("int64", np.float64(3.0), 3),
+        ("float64", np.float32(0.1), 0.10000000149011612),
+        ("bool", np.bool_(True), True),
+        ("string", np.str_("a"), "a"),
+        ("timestamp", np.datetime64("2024-01-01T00:00:00"), datetime(2024, 1, 1)),
+        ("timestamp", pd.Timestamp("2024-01-01"), datetime(2024, 1, 1)),
+    ],
+)
+def test_scalars_of_numpy_and_pandas_are_plain_values(dtype: str, value: Any, expected: Any) -> None:
+    """What a data frame hands out one value at a time is the value itself."""
+    found = RowCoercer([Field("x", dtype)]).value("x", value)
+    assert same_bits(found, expected)
+
+
+@pytest.mark.parametrize("value", [None, pd.NA, pd.NaT, np.datetime64("NaT")])
+def test_every_way_to_say_nothing_is_missing(value: Any) -> None:
+    """The missing values of pandas and NumPy are null, and an error where null is one."""
+    assert RowCoercer([Field("x", "timestamp", nullable=True)]).value("x", value) is None
+    with pytest.raises(Mismatch) as caught:
+        RowCoercer([Field("x", "timestamp")]).value("x", value)
+    assert caught.value.code == "missing"
+
+
+def test_nanoseconds_of_pandas_are_not_dropped() -> None:
+    """A pandas timestamp finer than a microsecond is an error, not a rounding."""
+    with pytest.raises(Mismatch) as caught:
+        RowCoercer([Field("x", "timestamp")]).value("x", pd.Timestamp(1))
+    assert caught.value.code == "precision"
+
+
+def test_an_absent_key_is_missing_and_an_unknown_one_an_error() -> None:
+    """A row says nothing of a nullable field by leaving it out; a key that is no field is refused by name."""
+    fields = [Field("a", "int64"), Field("b", "int64", nullable=True)]
+    assert RowCoercer(fields)([{"a": 1}]) == ([{"a": 1, "b": None}], [])
+    rows, errors = RowCoercer(fields)([{"b": 1}, {"a": 1, "c": 2}])
+    assert rows == [None, None]
+    assert [(error.row, error.field, error.code) for error in errors] == [(0, "a", "missing"), (1, "c", "unknown")]
+    assert RowCoercer(fields, "ignore")([{"a": 1, "c": 2}]) == ([{"a": 1, "b": None}], [])
+
+
+def test_every_error_of_a_row_is_reported_and_its_neighbours_live() -> None:
+    """One bad row has all its errors, and the rows around it are coerced."""
+    fields = [Field("a", "int64"), Field("b", "string")]
+    rows, errors = RowCoercer(fields)([{"a": 1, "b": "x"}, {"a": 1.5, "b": 2}, {"a": 3, "b": "y"}])
+    assert rows == [{"a": 1, "b": "x"}, None, {"a": 3, "b": "y"}]
+    assert [str(error) for error in errors] == [
+        "row 1, field 'a': expected int64, got 1.5",
+        "row 1, field 'b': expected string, got 2",
+    ]
+
+
+def test_a_row_that_is_no_object_is_an_error_of_its_own() -> None:
+    """A number where a row should be names the row and no field."""
+    rows, errors = RowCoercer([Field("a", "int64")])([5])  # type: ignore[list-item]
+    assert rows == [None]
+    assert (errors[0].row, errors[0].field, errors[0].code) == (0, None, "type")
+
+
+def test_a_long_value_is_cut_in_its_error() -> None:
+    """An error never carries the whole input."""
+    _, errors = RowCoercer([Field("a", "int64")])([{"a": "x" * 1_000_000}])
+    assert len(str(errors[0])) < 200
+
+
+def test_coerced_rows_have_the_order_of_the_fields() -> None:
+    """The order of the keys in a row does not matter afterwards."""
+    fields = [Field("a", "int64"), Field("b", "int64")]
+    rows, _ = RowCoercer(fields)([{"b": 2, "a": 1}])
+    assert rows[0] is not None
+    assert list(rows[0]) == ["a", "b"]
+
+
+def test_a_datetime_of_another_class_becomes_a_datetime() -> None:
+    """Canonical timestamps are datetimes, not subclasses with an arithmetic of their own."""
+    found = RowCoercer([Field("x", "timestamp", zone="UTC")]).value("x", pd.Timestamp("2024-01-01", tz="UTC"))
+    assert type(found) is datetime
+    assert found == datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def test_rows_need_neither_numpy_nor_arrow() -> None:
+    """The coercion of plain rows imports nothing heavy: a device may have nothing else."""
+    code = (
+        "import sys\n"
+        "from fourfold.signature import Field, RowCoercer\n"
+        "assert RowCoercer([Field('t', 'timestamp', zone='UTC')])([{'t': '2024-01-01T00:00:00Z'}])[1] == []\n"
+        "heavy = {'numpy', 'pyarrow', 'pandas', 'polars', 'msgspec'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_nan_is_a_float_and_nothing_else() -> None:
+    """NaN fits a float field that takes no nulls, and no other field."""
+    assert math.isnan(RowCoercer([Field("x", "float64")]).value("x", math.nan))
+    with pytest.raises(Mismatch):
+        RowCoercer([Field("x", "string", nullable=True)]).value("x", math.nan)
