@@ -1,0 +1,189 @@
+"""The two forms of a package on disk: a folder, and one file.
+
+The one file is a zip without compression that is never extracted: its members are read by the names that the manifest
+lists, so nothing in it can choose where it is written.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+
+from fourfold.errors import CorruptPackage, OutputExists, SinkError, SourceError, cut
+from fourfold.package.manifest import MANIFEST, MAX_MANIFEST_BYTES
+from fourfold.package.package import Package
+
+__all__ = ["SUFFIX", "open_package", "write_package"]
+
+#: What a package in one file is called.
+SUFFIX = ".fourfold"
+
+# The earliest date that a zip can hold: every package written has it, so the same package is the same file.
+_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+def open_package(path: str | os.PathLike[str]) -> Package:
+    """Open a package, a folder or one file.
+
+    Raises:
+        SourceError: nothing can be read there.
+        CorruptPackage: what is there is no package, or a damaged one.
+    """
+    path = Path(path)
+    try:
+        package = _open_folder(path) if path.is_dir() else _open_file(path)
+    except OSError as error:
+        raise SourceError(f"cannot read the package {path}: {error.strerror or error}") from error
+    except CorruptPackage as error:
+        raise CorruptPackage(f"{path}: {error}") from error
+    return package
+
+
+def _open_folder(path: Path) -> Package:
+    def fetch(name: str) -> bytes:
+        member = path / name
+        if not member.is_file():
+            raise CorruptPackage(f"the package {path} lacks the file {name}, which its manifest lists")
+        return member.read_bytes()
+
+    manifest = path / MANIFEST
+    if not manifest.is_file():
+        raise CorruptPackage(f"expected a package; the folder has no {MANIFEST}")
+    return Package(manifest.read_bytes(), fetch)
+
+
+def _open_file(path: Path) -> Package:
+    # Read whole: the bytes that are verified are then the bytes that are loaded, whatever happens to the file.
+    data = path.read_bytes()
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(data))
+        names = archive.namelist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as error:
+        raise CorruptPackage(f"expected a package; got {len(data)} bytes that are no whole zip ({error})") from error
+    if len(set(names)) != len(names):
+        raise CorruptPackage("a member is there twice")
+
+    def fetch(name: str, limit: int | None = None) -> bytes:
+        try:
+            info = archive.getinfo(name)
+            if info.compress_type != zipfile.ZIP_STORED:
+                raise CorruptPackage(f"the member {name} is compressed; a package stores its members as they are")
+            if limit is not None and info.file_size > limit:
+                raise CorruptPackage(f"the member {name} is {info.file_size} bytes long; expected at most {limit}")
+            return archive.read(info)
+        except KeyError:
+            raise CorruptPackage(f"it lacks the member {name}") from None
+        except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, OverflowError, RuntimeError) as error:
+            raise CorruptPackage(f"the member {name} cannot be read: {cut(str(error), 120)}") from error
+
+    package = Package(fetch(MANIFEST, MAX_MANIFEST_BYTES), fetch)
+    unlisted = sorted(set(names) - {MANIFEST, *package.names})
+    if unlisted:
+        raise CorruptPackage(f"it has a member that its manifest does not list: {cut(unlisted[0])}")
+    return package
+
+
+def write_package(package: Package, path: str | os.PathLike[str], *, replace: bool = False) -> Path:
+    """Write a package, as one file where the path ends with `.fourfold`, as a folder otherwise; whole or not at all.
+
+    Args:
+        package: the package; every file of it is verified on the way.
+        path: where to.
+        replace: whether a file that is there already may be replaced; a folder never is.
+
+    Returns:
+        The path.
+
+    Raises:
+        OutputExists: something is there already. The same package in one file is not an error: it is left as it is.
+        SinkError: it cannot be written (disk full, no permission); nothing is left behind.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return _write_file(package, path, replace=replace) if path.suffix == SUFFIX else _write_folder(package, path)
+    except OSError as error:
+        raise SinkError(f"cannot write the package {path}: {error.strerror or error}") from error
+
+
+def _write_file(package: Package, path: Path, *, replace: bool) -> Path:
+    data = _archive(package)
+    if path.exists() and not replace:
+        if path.is_file() and path.read_bytes() == data:
+            return path
+        raise OutputExists(f"{path} exists and holds something else; remove it, or allow it to be replaced")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes files for their owner alone; a package is written as any other file is.
+        temporary.chmod(0o666 & ~_umask())
+        if replace:
+            temporary.replace(path)
+        else:
+            os.link(temporary, path)
+            temporary.unlink()
+    except FileExistsError:
+        temporary.unlink()
+        raise OutputExists(f"{path} came into being while the package was written; nothing was replaced") from None
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+    return path
+
+
+def _archive(package: Package) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name in (MANIFEST, *package.names):
+            info = zipfile.ZipInfo(name, date_time=_DATE)
+            info.external_attr = 0o644 << 16
+            info.create_system = 3  # Unix, on every system: the same package is the same file
+            archive.writestr(info, package.manifest_bytes if name == MANIFEST else package.read(name))
+    return buffer.getvalue()
+
+
+def _write_folder(package: Package, path: Path) -> Path:
+    if path.exists():
+        raise OutputExists(f"{path} exists; a package in a folder is only written where nothing is")
+    import shutil
+
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        for name in (*package.names, MANIFEST):
+            target = temporary / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("wb") as file:
+                file.write(package.manifest_bytes if name == MANIFEST else package.read(name))
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.chmod(0o777 & ~_umask())
+        temporary.rename(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    _sync_folder(path.parent)
+    return path
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(path: Path) -> None:
+    """Make a new name in a folder survive a power cut, where the system can open folders."""
+    if os.name == "posix":
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,173 @@
+"""The manifest: what a package says of itself, in canonical JSON (docs/spec/package.md, format 1)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from fourfold.errors import CorruptPackage, SignatureError, cut
+from fourfold.signature import Signature
+
+__all__ = ["FORMAT", "MANIFEST", "Manifest", "canonical", "check_name", "digest_of", "file_entry"]
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+# Caps against a package made to exhaust its reader; far above what any model needs.
+MAX_MANIFEST_BYTES = 64 * 2**20
+MAX_FILES = 10_000
+
+_KEYS = {"fourfold", "name", "signature", "runtime", "exactness", "golden", "provenance", "files"}
+_RUNTIME_KEYS = {"name", "settings", "requires", "libraries"}
+_EXACTNESS_KEYS = {"exact", "block", "rows", "tested", "accepted"}
+_GOLDEN_KEYS = {"file", "rows", "tolerance"}
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,126}[a-z0-9])?", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_SEGMENT = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]*", re.ASCII)
+
+
+def canonical(value: object) -> bytes:
+    """JSON with sorted keys and nothing to spare, as UTF-8: one value, one sequence of bytes.
+
+    Raises:
+        ValueError: the value holds NaN or an infinity.
+        TypeError: the value is not JSON.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def digest_of(manifest_bytes: bytes) -> str:
+    """The name of the package that has this manifest: `sha256:` and 64 hexadecimal digits."""
+    return "sha256:" + hashlib.sha256(manifest_bytes).hexdigest()
+
+
+def file_entry(data: bytes) -> dict[str, Any]:
+    """What a manifest says of a file: its size in bytes and its SHA-256."""
+    return {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def check_name(name: str) -> str:
+    """The name, where a package can have it: 1 to 128 of a-z, 0-9, `.`, `_`, `-`, a letter or digit at the ends.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(
+            f"expected a name of a-z, 0-9, '.', '_' and '-', at most 128 of them, beginning and ending with a letter "
+            f"or digit; got {cut(name)}"
+        )
+    return name
+
+
+class Manifest:
+    """A manifest that has been checked.
+
+    Attributes:
+        data: the manifest as JSON values; treat it as read-only.
+        signature: its signature.
+
+    Raises:
+        CorruptPackage: it is not canonical JSON, has another format, or contradicts itself.
+    """
+
+    def __init__(self, raw: bytes) -> None:
+        if len(raw) > MAX_MANIFEST_BYTES:
+            raise CorruptPackage(f"the manifest is {len(raw)} bytes long; expected at most {MAX_MANIFEST_BYTES}")
+        self.data = _parse(raw)
+        self.digest = digest_of(raw)
+        try:
+            self.signature = Signature.from_json(self.data["signature"])
+        except SignatureError as error:
+            raise CorruptPackage(f"the manifest's signature: {error}") from error
+
+    @property
+    def name(self) -> str:
+        """The package's name."""
+        return str(self.data["name"])
+
+    @property
+    def files(self) -> Mapping[str, Mapping[str, Any]]:
+        """Every file of the package but the manifest: `{name: {"size": bytes, "sha256": hex}}`."""
+        files: Mapping[str, Mapping[str, Any]] = self.data["files"]
+        return files
+
+    @property
+    def block(self) -> int | None:
+        """The rows of every engine call, or `None` where the answers do not depend on them."""
+        block: int | None = self.data["exactness"]["block"]
+        return block
+
+
+def _parse(raw: bytes) -> dict[str, Any]:
+    try:
+        data = json.loads(raw.decode(), object_pairs_hook=_no_twins)
+        same = canonical(data) == raw
+    except (ValueError, RecursionError) as error:
+        raise CorruptPackage(f"the manifest is not JSON: {cut(str(error), 120)}") from error
+    if not isinstance(data, dict) or "fourfold" not in data:
+        raise CorruptPackage("the manifest is not that of a Fourfold package: it has no key 'fourfold'")
+    if data["fourfold"] != FORMAT or isinstance(data["fourfold"], bool):
+        raise CorruptPackage(
+            f"the package has format {cut(data['fourfold'])}; this version of Fourfold reads format {FORMAT}"
+        )
+    if not same:
+        raise CorruptPackage("the manifest is not in canonical form (sorted keys, no spaces): it was changed by hand")
+    problem = _problem(data)
+    if problem:
+        raise CorruptPackage(f"the manifest {problem}")
+    return data
+
+
+def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    out = dict(pairs)
+    if len(out) != len(pairs):
+        raise ValueError("a key is there twice")
+    return out
+
+
+def _problem(data: dict[str, Any]) -> str | None:
+    for where, part, keys in (
+        ("", data, _KEYS),
+        ("'s runtime", data.get("runtime"), _RUNTIME_KEYS),
+        ("'s exactness", data.get("exactness"), _EXACTNESS_KEYS),
+        ("'s golden", data.get("golden"), _GOLDEN_KEYS),
+    ):
+        if not isinstance(part, dict) or set(part) != keys:
+            return f"{where}: expected the keys {', '.join(sorted(keys))}; got {cut(part, 200)}".lstrip()
+    try:
+        check_name(data["name"])
+    except ValueError as error:
+        return f"'s name: {error}"
+    block = data["exactness"]["block"]
+    if block is not None and (not isinstance(block, int) or isinstance(block, bool) or not 1 <= block <= 65_536):
+        return f"'s block: expected null or an integer from 1 to 65536; got {cut(block)}"
+    if data["runtime"]["requires"] not in ("", "code", "pickle"):
+        return f"'s runtime.requires: expected '', 'code' or 'pickle'; got {cut(data['runtime']['requires'])}"
+    tolerance = data["golden"]["tolerance"]
+    if not isinstance(tolerance, (int, float)) or isinstance(tolerance, bool) or not 0 <= tolerance < 1:
+        return f"'s golden.tolerance: expected a number from 0 to 1; got {cut(tolerance)}"
+    return _files_problem(data["files"], data["golden"]["file"])
+
+
+def _files_problem(files: object, golden: object) -> str | None:
+    if not isinstance(files, dict) or len(files) > MAX_FILES:
+        return f"'s files: expected an object of at most {MAX_FILES} entries"
+    for name, entry in files.items():
+        # Names become paths and object keys: nothing that could leave the package's folder, on any system.
+        if name == MANIFEST or len(name) > 255 or not all(_SEGMENT.fullmatch(part) for part in name.split("/")):
+            return f" lists a file with a name that is not allowed: {cut(name)}"
+        size = entry.get("size") if isinstance(entry, dict) else None
+        if not isinstance(size, int) or isinstance(size, bool) or size < 0 or set(entry) != {"size", "sha256"}:
+            return f"'s entry of the file {cut(name)} needs a size and a sha256; got {cut(entry)}"
+        if not isinstance(entry["sha256"], str) or not _SHA256.fullmatch(entry["sha256"]):
+            return f"'s entry of the file {cut(name)} has a sha256 that is none: {cut(entry['sha256'])}"
+    if len({name.lower() for name in files}) != len(files):
+        return " lists two files whose names differ only in case"
+    if golden not in files:
+        return f"'s golden file {cut(golden)} is not one of its files"
+    return None

@@ -1,0 +1,181 @@
+"""Packages on disk: written whole or not at all, opened verified."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from fourfold.errors import CorruptPackage, OutputExists, SinkError, SourceError
+from fourfold.package import Package, open_package, write_package
+from tests.package.sample import FILES, manifest, package
+
+
+@pytest.mark.parametrize("name", ["sample.fourfold", "folder"])
+def test_what_is_written_is_read(tmp_path: Path, name: str) -> None:
+    """Both forms give back the package that was written: same digest, same files."""
+    path = write_package(package(), tmp_path / "new" / name)
+    opened = open_package(path)
+    assert opened.digest == package().digest
+    assert {file: opened.read(file) for file in opened.names} == FILES
+    opened.verify()
+    assert sorted(entry.name for entry in path.parent.iterdir()) == [name]
+
+
+def test_the_same_package_is_the_same_file(tmp_path: Path) -> None:
+    """Neither the date nor the order of writing is part of the bytes."""
+    first = write_package(package(), tmp_path / "a.fourfold").read_bytes()
+    again = Package.build(manifest(), dict(reversed(FILES.items())))
+    assert write_package(again, tmp_path / "b.fourfold").read_bytes() == first
+
+
+def test_a_file_that_is_there_is_not_replaced(tmp_path: Path) -> None:
+    """Another package at the path is an error, the same one is not, and `replace` says that it may go."""
+    path = write_package(package(), tmp_path / "a.fourfold")
+    assert write_package(package(), path) == path
+    other = package(name="other")
+    with pytest.raises(OutputExists, match="holds something else"):
+        write_package(other, path)
+    assert open_package(path).name == "sample"
+    assert open_package(write_package(other, path, replace=True)).name == "other"
+    folder = write_package(package(), tmp_path / "folder")
+    with pytest.raises(OutputExists):
+        write_package(package(), folder)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.fourfold", "folder"]
+
+
+def test_every_truncation_of_a_file_is_noticed(tmp_path: Path) -> None:
+    """A download that stopped anywhere is no package."""
+    whole = write_package(package(), tmp_path / "a.fourfold").read_bytes()
+    cut = tmp_path / "cut.fourfold"
+    for length in range(len(whole)):
+        cut.write_bytes(whole[:length])
+        with pytest.raises(CorruptPackage, match=r"cut\.fourfold"):
+            open_package(cut).verify()
+
+
+def test_every_flipped_byte_of_content_is_noticed(tmp_path: Path) -> None:
+    """Whatever byte of the manifest or of a file is changed, the package is not read as if nothing had happened."""
+    whole = write_package(package(), tmp_path / "a.fourfold").read_bytes()
+    original = open_package(tmp_path / "a.fourfold")
+    contents = (original.manifest_bytes, *FILES.values())
+    flipped = tmp_path / "flipped.fourfold"
+    for content in contents:
+        start = whole.find(content) if content else -1
+        for place in range(start, start + len(content)) if content else ():
+            flipped.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+            with pytest.raises(CorruptPackage):
+                _read_as(original.digest, flipped)
+
+
+def _read_as(digest: str, path: Path) -> None:
+    opened = open_package(path)
+    opened.verify()
+    # A manifest whose change leaves it valid is another package: its digest says so.
+    if opened.digest != digest:
+        raise CorruptPackage("another digest")
+
+
+def test_a_changed_file_in_a_folder_is_noticed(tmp_path: Path) -> None:
+    """A file that was changed, cut, or taken away is named, with what was expected."""
+    folder = write_package(package(), tmp_path / "folder")
+    (folder / "model.bin").write_bytes(b"\x00\x01modeL")
+    with pytest.raises(CorruptPackage, match=r"model\.bin: expected the SHA-256"):
+        open_package(folder).verify()
+    (folder / "model.bin").write_bytes(b"short")
+    with pytest.raises(CorruptPackage, match=r"model\.bin: expected 7 bytes, got 5"):
+        open_package(folder).verify()
+    (folder / "model.bin").unlink()
+    with pytest.raises(CorruptPackage, match=r"lacks the file model\.bin"):
+        open_package(folder).verify()
+
+
+def _zip(path: Path, members: list[tuple[str, bytes]], compression: int = zipfile.ZIP_STORED) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, data in members:
+            archive.writestr(name, data)
+    return path
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_zip_that_plays_tricks_is_refused(tmp_path: Path) -> None:
+    """Members that are compressed, doubled, or not listed are no part of a package."""
+    good = [("manifest.json", package().manifest_bytes), *FILES.items()]
+    path = tmp_path / "a.fourfold"
+    open_package(_zip(path, good)).verify()
+    with pytest.raises(CorruptPackage, match="compressed"):
+        open_package(_zip(path, good, zipfile.ZIP_DEFLATED))
+    with pytest.raises(CorruptPackage, match="does not list"):
+        open_package(_zip(path, [*good, ("../../escaped", b"x")]))
+    with pytest.raises(CorruptPackage, match="twice"):
+        open_package(_zip(path, [*good, ("model.bin", b"x")]))
+    with pytest.raises(CorruptPackage, match="lacks the member"):
+        open_package(_zip(path, good[:-1])).verify()
+    with pytest.raises(CorruptPackage, match=r"manifest\.json"):
+        open_package(_zip(path, good[1:]))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_not_there_or_no_package_is_said(tmp_path: Path) -> None:
+    """A missing path, an empty folder and some other file each have an error of their own."""
+    with pytest.raises(SourceError, match="No such file"):
+        open_package(tmp_path / "nothing.fourfold")
+    with pytest.raises(CorruptPackage, match=r"no manifest\.json"):
+        open_package(tmp_path)
+    (tmp_path / "text").write_text("hello")
+    with pytest.raises(CorruptPackage, match="no whole zip"):
+        open_package(tmp_path / "text")
+
+
+def test_a_file_that_is_not_listed_cannot_be_read() -> None:
+    """The manifest alone says what a package holds."""
+    with pytest.raises(CorruptPackage, match="lists no file"):
+        package().read("other.bin")
+
+
+_FULL = """
+import resource, signal, sys
+from pathlib import Path
+from fourfold.errors import SinkError
+from fourfold.package import Package, write_package
+from tests.package.sample import FILES, manifest
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    write_package(Package.build(manifest(), {**FILES, "big.bin": b"x" * 100_000}), Path(sys.argv[1]))
+except SinkError as error:
+    print(error)
+else:
+    sys.exit("no error")
+"""
+
+
+@pytest.mark.parametrize("name", ["a.fourfold", "folder"])
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, name: str) -> None:
+    """What cannot be written whole is not there at all, and the error says where."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    arguments = [sys.executable, "-c", _FULL, str(tmp_path / name)]
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True)
+    assert f"cannot write the package {tmp_path / name}" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 4096
+
+
+def test_a_package_in_a_folder_can_be_copied(tmp_path: Path) -> None:
+    """Nothing in a package knows where it is."""
+    folder = write_package(package(), tmp_path / "folder")
+    shutil.copytree(folder, tmp_path / "copy")
+    assert open_package(tmp_path / "copy").digest == package().digest
+
+
+def test_a_file_where_a_folder_should_be_is_an_error(tmp_path: Path) -> None:
+    """A path that cannot be is named."""
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(SinkError, match="cannot write"):
+        write_package(package(), tmp_path / "file" / "a.fourfold")

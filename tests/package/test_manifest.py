@@ -1,0 +1,94 @@
+"""The manifest."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from fourfold.errors import CorruptPackage
+from fourfold.package import Manifest, Package, canonical, check_name
+from tests.package.sample import FILES, manifest
+
+
+def _raw(**changes: Any) -> bytes:
+    return canonical({**json.loads(Package.build(manifest(), FILES).manifest_bytes), **changes})
+
+
+def test_the_digest_is_the_hash_of_the_canonical_manifest() -> None:
+    """One content, one name; another content, another name."""
+    first = Package.build(manifest(), FILES)
+    assert first.digest == Package.build(dict(reversed(manifest().items())), FILES).digest
+    assert first.digest != Package.build(manifest(), {**FILES, "model.bin": b"other"}).digest
+    assert first.digest.startswith("sha256:")
+    assert len(first.digest) == 71
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (b"", "not JSON"),
+        (b"\xff", "not JSON"),
+        (b"[]", "not that of a Fourfold package"),
+        (b'{"fourfold":2}', "format 2"),
+        (b'{"fourfold":true}', "format True"),
+        (b'{"fourfold":1,"fourfold":1}', "twice"),
+        (b"[" * 100_000, "not JSON"),
+        (_raw() + b" ", "canonical form"),
+        (_raw(colour="red"), "expected the keys"),
+        (_raw(name="../eta"), "name"),
+        (_raw(name="Eta"), "name"),
+        (_raw(exactness={"exact": True, "block": 0, "rows": 1, "tested": [], "accepted": "exact"}), "block"),
+        (_raw(runtime={"name": "python", "settings": {}, "requires": "nothing", "libraries": {}}), "requires"),
+        (_raw(golden={"file": "golden.json", "rows": 1, "tolerance": 2}), "tolerance"),
+        (_raw(golden={"file": "other.json", "rows": 1, "tolerance": 0}), "golden file"),
+        (_raw(signature={"inputs": [], "outputs": [], "extra": "forbid"}), "signature"),
+        (_raw(files=[]), "files"),
+    ],
+)
+def test_a_manifest_is_read_strictly(raw: bytes, message: str) -> None:
+    """What is not exactly a manifest of format 1 is refused, with the reason."""
+    with pytest.raises(CorruptPackage, match=message):
+        Manifest(raw)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../x", "/x", "a/../b", "a//b", "a\\b", "C:x", ".hidden", "a\x00b", "a b", "manifest.json", "x" * 300, "a/", "é"],
+)
+def test_a_file_name_cannot_leave_the_package(name: str) -> None:
+    """A name that could be a path out of the folder, on any system, is refused before anything is read."""
+    entry = {"size": 1, "sha256": "0" * 64}
+    files = {**json.loads(_raw())["files"], name: entry}
+    with pytest.raises(CorruptPackage, match="not allowed"):
+        Manifest(_raw(files=files))
+
+
+@pytest.mark.parametrize(
+    "entry", [{}, {"size": -1, "sha256": "0" * 64}, {"size": 1, "sha256": "x"}, {"size": True, "sha256": "0" * 64}, 5]
+)
+def test_a_file_entry_is_read_strictly(entry: object) -> None:
+    """A size and a SHA-256, and nothing else."""
+    files = {**json.loads(_raw())["files"], "model.bin": entry}
+    with pytest.raises(CorruptPackage, match=r"model\.bin"):
+        Manifest(_raw(files=files))
+
+
+def test_two_names_that_differ_only_in_case_are_refused() -> None:
+    """On some systems they would be one file."""
+    with pytest.raises(CorruptPackage, match="case"):
+        Package.build(manifest(), {**FILES, "Model.bin": b"x"})
+
+
+@pytest.mark.parametrize("name", ["eta", "eta-2", "a", "my.model_3", "0"])
+def test_names_that_models_have(name: str) -> None:
+    """Lower-case words with digits, dots, dashes and underscores."""
+    assert check_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "Eta", "eta@x", "eta:1", "-eta", "eta.", "a/b", "é", "x" * 129])
+def test_names_that_models_cannot_have(name: str) -> None:
+    """A name is part of references, paths and URLs."""
+    with pytest.raises(ValueError, match="expected a name"):
+        check_name(name)
