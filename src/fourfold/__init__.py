@@ -1,0 +1,68 @@
+"""Pack a model once; run it as a microservice, a stream processor, a batch job or inside your own application.
+
+A packaged model is one pure function from table to table; an architecture only moves tables to it and back.
+
+    package = fourfold.pack(pipeline, name="eta", rows=X.head(2000))
+    fourfold.push(package, repository="s3://bucket/models")
+    eta = fourfold.load("eta@production", repository="s3://bucket/models")
+    eta.predict(frame)
+    eta.predict_one({...})
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from fourfold.errors import FourfoldError
+    from fourfold.loading import load
+    from fourfold.package import Package, open_package
+    from fourfold.packing import pack
+    from fourfold.predictor import Predictor
+    from fourfold.repository import Repository, push
+    from fourfold.signature import Field, Signature
+
+#: Where each public name lives. They are imported when they are first used: a process that serves one package must not
+#: pay for the libraries that packing needs.
+_HOMES = {
+    "Field": "fourfold.signature",
+    "FourfoldError": "fourfold.errors",
+    "Package": "fourfold.package",
+    "Predictor": "fourfold.predictor",
+    "Repository": "fourfold.repository",
+    "Signature": "fourfold.signature",
+    "load": "fourfold.loading",
+    "open_package": "fourfold.package",
+    "pack": "fourfold.packing",
+    "push": "fourfold.repository",
+}
+
+__all__ = [
+    "Field",
+    "FourfoldError",
+    "Package",
+    "Predictor",
+    "Repository",
+    "Signature",
+    "__version__",
+    "load",
+    "open_package",
+    "pack",
+    "push",
+]
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fourfold' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,84 @@
+"""Loading: from the name of a package to a predictor that is ready."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fourfold.package import SUFFIX, Package, open_package
+from fourfold.predictor import Predictor
+
+if TYPE_CHECKING:
+    from fourfold.repository import Repository
+
+__all__ = ["TRUST_VARIABLE", "find", "load", "ready"]
+
+#: The digests, separated by commas, of the packages whose code or pickle this host allows to run.
+TRUST_VARIABLE = "FOURFOLD_TRUST"
+
+
+def load(
+    source: str | os.PathLike[str] | Package,
+    *,
+    repository: str | Repository | None = None,
+    trust: bool = False,
+) -> Predictor:
+    """Load a package and replay its golden rows.
+
+    Args:
+        source: a reference (`eta`, `eta:3`, `eta@production`, `eta@sha256:…`), the path of a package (a folder, or a
+            file that ends with `.fourfold`), or an open package.
+        repository: where a reference is looked up: a folder, or the URL of a bucket; `$FOURFOLD_REPOSITORY` otherwise.
+        trust: whether code or pickle that the package carries may run in this process. A package never decides that
+            for itself; `$FOURFOLD_TRUST` can list digests that are trusted on this host.
+
+    Returns:
+        A predictor, ready to answer.
+
+    Raises:
+        NotFound: the repository has no such package.
+        SourceError: nothing can be read at the path.
+        CorruptPackage: the package is damaged.
+        TrustError: it needs trust that it was not given.
+        GoldenMismatch: its golden rows do not give their answers here.
+        MissingLibrary: its engine is not installed.
+    """
+    package, version = find(source, repository=repository)
+    return ready(package, version=version, trust=trust)
+
+
+def ready(package: Package, *, version: int | None = None, trust: bool = False) -> Predictor:
+    """The predictor of an open package; raises as `load` does."""
+    from fourfold import runtimes
+
+    runtime = package.manifest["runtime"]
+    engine = runtimes.load(
+        runtime["name"], runtime["settings"], package.read, package.signature, trust=trust or _listed(package.digest)
+    )
+    return Predictor(package, engine, version=version)
+
+
+def find(
+    source: str | os.PathLike[str] | Package, *, repository: str | Repository | None = None
+) -> tuple[Package, int | None]:
+    """The package that `load` would load, and its version where a repository gave it; raises as `load` does."""
+    if isinstance(source, Package):
+        return source, None
+    if _is_path(source):
+        return open_package(source), None
+    from fourfold.repository import Repository
+
+    if not isinstance(repository, Repository):
+        repository = Repository.open(repository)
+    return repository.find(os.fspath(source))
+
+
+def _is_path(source: str | os.PathLike[str]) -> bool:
+    if not isinstance(source, str):
+        return True
+    return source.endswith(SUFFIX) or os.sep in source or "/" in source or Path(source).is_dir()
+
+
+def _listed(digest: str) -> bool:
+    return digest in {each.strip() for each in os.environ.get(TRUST_VARIABLE, "").split(",")}

@@ -1,0 +1,213 @@
+"""The predictor: a loaded package, and the one place of validate → predict → validate.
+
+Every architecture gets a ready `Predictor` and does nothing but move tables to it and back. Validation, the block of
+rows that an engine call holds, and the checks of what the engine answers live here: no architecture has its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from fourfold.errors import EngineError, GoldenMismatch, InputError, RowError, cut
+from fourfold.function import Function, join, part, take
+from fourfold.package.golden import Golden, Replay, compare, golden_of
+from fourfold.signature import RowCoercer, Signature
+
+if TYPE_CHECKING:
+    from fourfold.package import Package
+    from fourfold.runtimes.engine import Engine
+
+__all__ = ["Answer", "Predictor"]
+
+#: So many rows may fail one by one, with none that works, before the engine itself counts as broken.
+HOPELESS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a table in which some rows may be at fault.
+
+    Attributes:
+        outputs: the outputs of the rows that fit, in their order: a list of dicts where rows came in, a
+            `pyarrow.RecordBatch` of the signature's outputs where an Arrow table came in.
+        kept: for each output, the index of its row in the table that came in.
+        errors: every error found, by row.
+    """
+
+    outputs: Any
+    kept: Sequence[int]
+    errors: Sequence[RowError]
+
+
+class Predictor:
+    """A loaded package. Safe to call from any number of threads.
+
+    Args:
+        package: the package.
+        engine: its engine, loaded.
+        version: the version that the package has in the repository it came from, for people.
+
+    Raises:
+        GoldenMismatch: the package's golden rows do not give their answers here.
+    """
+
+    def __init__(self, package: Package, engine: Engine, *, version: int | None = None) -> None:
+        self.package = package
+        self.version = version
+        self._function = Function(package.signature, engine, package.block)
+        self._rows = RowCoercer(package.signature.inputs, package.signature.extra)
+        self.replay = self._replay()
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.package.name
+
+    @property
+    def digest(self) -> str:
+        """The package's digest."""
+        return self.package.digest
+
+    @property
+    def signature(self) -> Signature:
+        """What goes in and what comes out."""
+        return self.package.signature
+
+    def __repr__(self) -> str:
+        version = "" if self.version is None else f":{self.version}"
+        return f"<Predictor {self.name}{version} {self.digest[:19]}>"
+
+    def predict(self, data: Any) -> Any:
+        """Predict for every row of a table.
+
+        Args:
+            data: a pandas or polars frame, an Arrow table or batch, a NumPy array of shape `(rows, inputs)`, or a
+                list of dicts.
+
+        Returns:
+            The outputs in the kind that came in, a row for a row; a pandas frame keeps its index.
+
+        Raises:
+            InputError: a row does not fit the signature; it names every row, field, expected and got.
+            EngineError: the engine failed.
+        """
+        from fourfold import tables
+
+        table, errors = tables.read(data, self.signature.inputs, self.signature.extra)
+        if errors:
+            raise InputError(errors)
+        return tables.write(data, self._function(table))
+
+    def predict_one(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Predict for one row: a dict in, a dict out.
+
+        Raises:
+            InputError: the row does not fit the signature.
+            EngineError: the engine failed.
+        """
+        coerced, errors = self._rows.row(row)
+        if coerced is None:
+            raise InputError(errors)
+        out: dict[str, Any] = self._function([coerced])[0]
+        return out
+
+    def answer(self, table: Any) -> Answer:
+        """Predict for the rows that fit, and say what is wrong with the others.
+
+        Args:
+            table: a list of dicts, or a `pyarrow.RecordBatch` or `Table`.
+
+        Raises:
+            EngineError: the engine fails on one row after the other, so it is not the rows that are at fault.
+        """
+        if isinstance(table, list):
+            coerced, errors = self._rows(table)
+            kept: Sequence[int] = [index for index, row in enumerate(coerced) if row is not None]
+            good: Any = [row for row in coerced if row is not None]
+        else:
+            good, kept, errors = self._good_columns(table)
+        try:
+            return Answer(self._function(good), kept, errors)
+        except EngineError:
+            return self._one_bad_apple(good, kept, errors)
+
+    def _good_columns(self, table: Any) -> tuple[Any, Sequence[int], list[RowError]]:
+        batch, errors = self._columns(table)
+        if not errors:
+            return batch, range(batch.num_rows), errors
+        bad = {error.row for error in errors}
+        kept = [index for index in range(batch.num_rows) if index not in bad]
+        return take(batch, kept), kept, errors
+
+    @cached_property
+    def _columns(self) -> Any:
+        from fourfold.signature.columns import ColumnCoercer  # pyarrow: whoever brings an Arrow table has it
+
+        return ColumnCoercer(self.signature.inputs, self.signature.extra)
+
+    def _one_bad_apple(self, good: Any, kept: Sequence[int], errors: Sequence[RowError]) -> Answer:
+        """The answer where the engine refuses some rows: found by halving, so their neighbours are answered."""
+        pieces: list[Any] = []
+        answered: list[int] = []
+        refused: list[RowError] = []
+        stack = [(0, len(good))]
+        while stack:
+            start, stop = stack.pop()
+            try:
+                pieces.append(self._function(part(good, start, stop)))
+                answered.extend(kept[start:stop])
+            except EngineError as error:
+                if stop - start > 1:
+                    middle = (start + stop) // 2
+                    stack += [(middle, stop), (start, middle)]  # the first half is taken off first
+                    continue
+                refused.append(RowError(kept[start], None, "engine", "an answer from the engine", cut(str(error), 200)))
+                if len(refused) >= HOPELESS and not answered:
+                    raise
+        both = sorted([*errors, *refused], key=lambda error: error.row)
+        return Answer(join(pieces, self._function.empty(good)), answered, both)
+
+    def _replay(self) -> Replay:
+        """Replay the golden rows: all at once, and the first one alone."""
+        golden: Golden = golden_of(self.package)
+        names = [field.name for field in self.signature.outputs]
+        try:
+            outputs = self._function(golden.inputs)
+            alone = self._function(golden.inputs[:1])
+        except EngineError as error:
+            raise GoldenMismatch(
+                f"the package {self.name} cannot answer its golden rows here: {error}{self._changed_libraries()}"
+            ) from error
+        found = compare(golden, outputs, names)
+        single = compare(Golden(golden.inputs[:1], golden.outputs[:1]), alone, names)
+        worst = max(found, single, key=lambda replay: replay.largest_gap)
+        if worst.first is not None and worst.largest_gap > self.package.manifest["golden"]["tolerance"]:
+            raise GoldenMismatch(self._mismatch(worst))
+        return Replay(found.rows, found.exact and single.exact, worst.largest_gap, worst.first)
+
+    def _mismatch(self, replay: Replay) -> str:
+        assert replay.first is not None
+        row, field, expected, got = replay.first
+        return (
+            f"the package {self.name} does not give its golden answers here, so it must not answer anybody: golden row "
+            f"{row}, field {cut(field)}: expected {cut(expected)}, got {cut(got)} (relative gap "
+            f"{replay.largest_gap:.3g}){self._changed_libraries()}"
+        )
+
+    def _changed_libraries(self) -> str:
+        from importlib import metadata
+
+        changed = []
+        for library, packed in self.package.manifest["runtime"]["libraries"].items():
+            try:
+                here = metadata.version(library)
+            except metadata.PackageNotFoundError:
+                here = "not installed"
+            if here != packed:
+                changed.append(f"{library} {packed}, here {here}")
+        if not changed:
+            return "; every library has the version that the package was made with"
+        return f"; the package was made with {', '.join(changed)}"
