@@ -1,0 +1,193 @@
+"""NumPy arrays of shape `(rows, columns)`: columns without names, all of one dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from fourfold.errors import InputError, RowError, SignatureError, cut
+from fourfold.signature.field import Field
+from fourfold.tables.arrays import (
+    arrow_dtype,
+    from_numpy,
+    numpy_caster,
+    object_builder,
+    objects,
+    stack,
+    study_to_json,
+    tensors,
+)
+from fourfold.tables.arrow import field_of
+from fourfold.tables.columns import coerce
+from fourfold.tables.values import Study, missing_form, study
+
+__all__ = ["builder", "form", "infer", "length", "read", "take", "write"]
+
+Array = np.ndarray[Any, Any]
+
+_NULLS = {"None": None, "NaN": float("nan")}
+
+
+def infer(data: Array) -> tuple[Field, ...]:
+    """The fields `x0`, `x1`, … of the array's dtype; nullable where a column has a NaN or a NaT."""
+    _check(data)
+    return tuple(_infer(index, data[:, index]) for index in range(data.shape[1]))
+
+
+def form(data: Array) -> dict[str, Any]:
+    """The dtype and the memory order; for objects, the Python type and the form of a missing value of each column."""
+    _check(data)
+    out: dict[str, Any] = {"container": "numpy", "columns": data.shape[1], "order": _order(data)}
+    if data.dtype.kind == "O":
+        return {
+            **out,
+            "dtype": "object",
+            "objects": [study_to_json(_study(i, data[:, i])) for i in range(data.shape[1])],
+        }
+    # The width of text is no property of the model: values longer than the longest in training would be cut.
+    return {**out, "dtype": "str" if data.dtype.kind == "U" else str(data.dtype)}
+
+
+def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any], Array]:
+    """The function from a canonical batch to an array of the form's dtype and memory order."""
+    if len(fields) != form["columns"]:
+        raise SignatureError(
+            f"the model was trained with {form['columns']} columns, the signature has {len(fields)} inputs"
+        )
+    order: Literal["C", "F"] = form["order"]
+    dtype = np.dtype(object if form["dtype"] == "str" else form["dtype"])
+    if form["dtype"] == "str":
+        casts = [_text(field) for field in fields]
+    elif form["dtype"] == "object":
+        casts = [object_builder(field, each, _NULLS) for field, each in zip(fields, form["objects"], strict=True)]
+    else:
+        casts = [numpy_caster(field, dtype) for field in fields]
+
+    def build(batch: Any) -> Array:
+        out: Array = np.empty((batch.num_rows, len(casts)), dtype=dtype, order=order)
+        for index, cast in enumerate(casts):
+            out[:, index] = cast(batch.column(index))
+        return out.astype(str, order=order) if form["dtype"] == "str" else out
+
+    return build
+
+
+def read(data: Array, fields: tuple[Field, ...], extra: Literal["forbid", "ignore"]) -> tuple[Any, list[RowError]]:
+    """Coerce the columns, by their position; an array of shape `(rows, *shape)` is one tensor field's."""
+    if isinstance(data, np.ma.MaskedArray):
+        raise InputError([RowError(0, None, "type", "an array without a mask", "a masked array (see its filled())")])
+    if len(fields) == 1 and fields[0].shape and data.shape[1:] == fields[0].shape:
+        return coerce([(fields[0].name, _column(data, fields[0]))], len(data), fields, extra)
+    if data.ndim != 2 or data.shape[1] != len(fields):
+        expected = f"an array of shape (rows, {len(fields)})"
+        raise InputError([RowError(0, None, "shape", expected, f"one of shape {data.shape}")])
+    columns = [(field.name, _column(data[:, index], field)) for index, field in enumerate(fields)]
+    return coerce(columns, len(data), fields, extra)
+
+
+def write(like: Array, outputs: Any, kept: Sequence[int] | None) -> Array | dict[str, Array]:
+    """The one output as an array of shape `(rows,)`, or `(rows, *shape)` for a tensor; several in a dict by name.
+
+    Text, bytes, and integers or booleans with missing values become objects; missing floats NaN; timestamps
+    `datetime64[us]`, of UTC where the field has a zone; dates `datetime64[D]`.
+    """
+    arrays = {name: _natural(outputs.column(index)) for index, name in enumerate(outputs.schema.names)}
+    return next(iter(arrays.values())) if len(arrays) == 1 else arrays
+
+
+def length(data: Array) -> int:
+    """The number of rows."""
+    return len(data)
+
+
+def take(data: Array, indices: Sequence[int]) -> Array:
+    """The rows with these indices, in the memory order of the array."""
+    return np.asarray(data[np.asarray(indices, dtype=np.intp)], order=_order(data))
+
+
+def _check(data: Array) -> None:
+    if isinstance(data, np.ma.MaskedArray):
+        raise SignatureError("a masked array has no form that a model could be given again; fill it: data.filled()")
+    if data.dtype.names is not None:
+        raise SignatureError("a structured array is no table here; make it a pandas or polars DataFrame")
+    if data.ndim != 2:
+        raise SignatureError(
+            f"expected an array of shape (rows, columns), as data.reshape(-1, 1) is for one column; got {data.shape}"
+        )
+    if 0 in data.shape:
+        raise SignatureError(
+            f"the array has the shape {data.shape}; infer a signature from the rows that the model is trained with"
+        )
+
+
+def _order(data: Array) -> Literal["C", "F"]:
+    return "F" if data.flags.f_contiguous and not data.flags.c_contiguous else "C"
+
+
+def _where(index: int) -> str:
+    return f"column {index}"
+
+
+def _study(index: int, column: Array) -> Study:
+    found = study(_where(index), column, foreign=True)
+    if found.null not in (None, *_NULLS):
+        raise SignatureError(
+            f"{_where(index)}: a missing value is pandas's {found.null}; in a NumPy array use None or NaN"
+        )
+    return found
+
+
+def _infer(index: int, column: Array) -> Field:
+    name = f"x{index}"
+    if column.dtype.kind == "O":
+        return _study(index, column).field(name)
+    if column.dtype.kind == "U":
+        return Field(name, "string")
+    if arrow_dtype(column.dtype) is None:
+        raise SignatureError(
+            f"{_where(index)}: no field holds {column.dtype}; make the array one of numbers or of objects"
+        )
+    field = field_of(_where(index), name, from_numpy(column), str(column.dtype))
+    return replace(field, nullable=field.nullable or (column.dtype.kind == "f" and bool(np.isnan(column).any())))
+
+
+def _column(column: Array, field: Field) -> Any:
+    if column.ndim > 1:
+        if arrow_dtype(column.dtype) is None:
+            return [each.tolist() for each in column]
+        inner = from_numpy(np.ascontiguousarray(column).reshape(-1))
+        for size in reversed(column.shape[1:]):
+            inner = pa.FixedSizeListArray.from_arrays(inner, size)
+        return inner
+    if arrow_dtype(column.dtype) is not None:
+        return from_numpy(column)
+    if column.dtype.kind != "O" or field.dtype in ("float32", "float64"):
+        return column.tolist()
+    # Among objects NaN says that a value is missing, as it does in pandas; among floats it is one.
+    return [None if missing_form(value) else value for value in column.tolist()]
+
+
+def _text(field: Field) -> Callable[[Any], Array]:
+    if field.dtype != "string" or field.nullable:
+        raise SignatureError(
+            f"field {cut(field.name)}: it is {field.expected}; the model was trained with text that is never missing"
+        )
+    return lambda array: array.to_numpy(zero_copy_only=False)
+
+
+def _natural(array: Any) -> Array:
+    kind = array.type
+    if pa.types.is_fixed_size_list(kind):
+        shape: tuple[int, ...] = ()
+        while pa.types.is_fixed_size_list(kind):
+            shape, kind = (*shape, kind.list_size), kind.value_type
+        return tensors(array, shape) if array.null_count else stack(array, shape)
+    if array.null_count and (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
+        return objects(array.to_pylist())
+    # A copy where Arrow gives its own memory, which cannot be written to.
+    values: Array = array.to_numpy(zero_copy_only=False)
+    return values if values.flags.writeable else values.copy()

@@ -1,0 +1,212 @@
+"""pandas frames.
+
+None, NaN, NA and NaT are missing in an object, string or category column; in a float column NaN is a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from fourfold.errors import RowError, SignatureError, cut
+from fourfold.signature.field import FLOATS, INTEGERS, Field
+from fourfold.tables.arrays import arrow_dtype, from_numpy, objects, tensors
+from fourfold.tables.arrow import field_of, one_array
+from fourfold.tables.columns import coerce
+from fourfold.tables.frames import column_to_json, frame_builder, is_object, labels_to_json, order_of
+from fourfold.tables.values import study, zone_name
+
+__all__ = ["builder", "form", "infer", "length", "read", "take", "write"]
+
+_ADVICE = {
+    "Sparse": "make it dense: frame.sparse.to_dense()",
+    "period": "make it a timestamp: column.dt.to_timestamp()",
+    "interval": "make its two ends columns of numbers",
+    "complex": "make its two parts columns of numbers",
+    "float": "cast it to float64",
+}
+
+
+def infer(data: pd.DataFrame) -> tuple[Field, ...]:
+    """A field for every column; nullable where a value is missing, or NaN in a NumPy float column."""
+    _check(data)
+    return tuple(_infer(str(label), series) for label, series in data.items())
+
+
+def form(data: pd.DataFrame) -> dict[str, Any]:
+    """Labels, and each column's dtype, categories and form of missing values; the index is no part of it."""
+    _check(data)
+    columns = []
+    for label, (_, series) in zip(data.columns.tolist(), data.items(), strict=True):
+        where = f"column {cut(label)}"
+        _refuse(where, series.dtype)
+        columns.append({"label": label, **column_to_json(where, series)})
+    out: dict[str, Any] = {"container": "pandas", "labels": labels_to_json(data.columns), "columns": columns}
+    order = order_of(data)
+    return out if order is None else {**out, "order": order}
+
+
+def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any], pd.DataFrame]:
+    """The function from a canonical batch to a frame of the form, with a `RangeIndex`.
+
+    A value that is not among the categories of a category column becomes missing there.
+    """
+    return frame_builder(form, fields)
+
+
+def read(
+    data: pd.DataFrame, fields: tuple[Field, ...], extra: Literal["forbid", "ignore"]
+) -> tuple[Any, list[RowError]]:
+    """Coerce the columns, by their labels as strings."""
+    by_name = {field.name: field for field in fields}
+    columns: list[tuple[str, Any]] = []
+    for label, series in data.items():
+        field = by_name.get(str(label))
+        columns.append((str(label), None if field is None else _column(series, field)))
+    return coerce(columns, len(data), fields, extra)
+
+
+def write(like: pd.DataFrame, outputs: Any, kept: Sequence[int] | None) -> pd.DataFrame:
+    """The outputs as a frame with the index of `like`, or that of the rows kept."""
+    index = like.index if kept is None else like.index[list(kept)]
+    arrays = {name: _natural(outputs.column(place)) for place, name in enumerate(outputs.schema.names)}
+    return pd.DataFrame(arrays, index=index)
+
+
+def length(data: pd.DataFrame) -> int:
+    """The number of rows."""
+    return len(data)
+
+
+def take(data: pd.DataFrame, indices: Sequence[int]) -> pd.DataFrame:
+    """The rows with these indices."""
+    return data.iloc[list(indices)]
+
+
+def _check(data: pd.DataFrame) -> None:
+    labels_to_json(data.columns)
+    if 0 in data.shape:
+        raise SignatureError(
+            f"the frame has the shape {data.shape}; infer a signature from the rows that the model is trained with"
+        )
+
+
+def _infer(name: str, series: pd.Series[Any]) -> Field:
+    where = f"column {cut(name)}"
+    _refuse(where, series.dtype)
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        return _infer_categories(where, name, series)
+    if is_object(series.dtype):
+        return study(where, series.to_numpy(), foreign=True).field(name)
+    if isinstance(series.dtype, pd.DatetimeTZDtype):
+        array = _instants(series, zone_name(where, series.dtype.tz))
+    else:
+        array = _arrow(series)
+    if isinstance(array, list):  # text with a lone surrogate, which only Python can hold
+        return study(where, array, foreign=True).field(name)
+    field = field_of(where, name, array, str(series.dtype))
+    if isinstance(series.dtype, np.dtype) and series.dtype.kind == "f":
+        return replace(field, nullable=bool(series.isna().any()))
+    return field
+
+
+def _infer_categories(where: str, name: str, series: pd.Series[Any]) -> Field:
+    categories = series.cat.categories
+    if not len(categories):
+        raise SignatureError(f"{where}: it has no categories; give it those that the model knows, or drop it")
+    inner = _infer(name, pd.Series(categories))
+    if inner.dtype != "string" and inner.dtype not in INTEGERS:
+        raise SignatureError(f"{where}: its categories are {inner.dtype}; make them strings or integers")
+    nullable = bool(series.isna().any())
+    return Field(name, inner.dtype, nullable=nullable, categories=tuple(categories.tolist()))
+
+
+def _refuse(where: str, dtype: Any) -> None:
+    """Raise `SignatureError` for a dtype that no field holds, with what to do about it."""
+    plain = isinstance(dtype, np.dtype) and (dtype.kind == "O" or arrow_dtype(dtype) is not None)
+    known = (pd.CategoricalDtype, pd.StringDtype, pd.DatetimeTZDtype, pd.ArrowDtype)
+    if plain or isinstance(dtype, known) or str(dtype).lower() in ("boolean", *INTEGERS, *FLOATS):
+        return
+    advice = next(
+        (text for start, text in _ADVICE.items() if str(dtype).startswith(start)), "make it numbers or strings"
+    )
+    raise SignatureError(f"{where}: no field holds {dtype}; {advice}")
+
+
+def _column(series: pd.Series[Any], field: Field) -> Any:
+    """A caller's column as an Arrow array, or as a list of Python values where Arrow cannot tell what they are."""
+    dtype = series.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return _decoded(series, field)
+    if isinstance(dtype, pd.DatetimeTZDtype):
+        return _instants(series, "UTC")  # the coercion moves it to the zone of the field
+    known = isinstance(dtype, (pd.StringDtype, pd.ArrowDtype)) or str(dtype).lower() in ("boolean", *INTEGERS, *FLOATS)
+    if known or (isinstance(dtype, np.dtype) and arrow_dtype(dtype) is not None):
+        return _arrow(series)
+    return _objects(series, field)
+
+
+def _arrow(series: pd.Series[Any]) -> Any:
+    if isinstance(series.dtype, np.dtype):
+        return from_numpy(series.to_numpy())
+    try:
+        return one_array(pa.array(series.array))
+    except UnicodeEncodeError:  # a lone surrogate, which the coercion of rows has a word for
+        return [None if missing else value for value, missing in zip(series, series.isna(), strict=True)]
+
+
+def _instants(series: Any, zone: str | None) -> Any:
+    # pandas counts from 1970 in UTC whatever the zone is, and so does Arrow.
+    counted = from_numpy(series.to_numpy(dtype=f"datetime64[{series.dtype.unit}]"))
+    return counted.cast(pa.timestamp(series.dtype.unit, tz=zone))
+
+
+def _decoded(series: pd.Series[Any], field: Field) -> Any:
+    codes = series.cat.codes.to_numpy()
+    values = _column(pd.Series(series.cat.categories), field)
+    if isinstance(values, list):
+        return [None if code < 0 else values[code] for code in codes]
+    return values.take(pa.array(codes, mask=codes < 0))
+
+
+def _objects(series: pd.Series[Any], field: Field) -> Any:
+    values = series.to_numpy(dtype=object)
+    if field.dtype == "string" and pd.api.types.infer_dtype(values, skipna=True) == "string":
+        try:
+            return pa.array(values, type=pa.string(), from_pandas=True)
+        except UnicodeEncodeError:
+            pass  # a lone surrogate: value by value then, so that its row is named
+    missing = pd.isna(values)
+    if field.dtype in FLOATS:  # there NaN is a value
+        missing &= ~np.fromiter((isinstance(value, (float, np.floating)) for value in values), bool, len(values))
+    return [None if gone else value for value, gone in zip(values, missing, strict=True)]
+
+
+def _natural(array: Any) -> Any:
+    """An output as pandas people have it: NumPy dtypes, the nullable ones where a value is missing."""
+    kind = array.type
+    if pa.types.is_string(kind):
+        text: Any = pd.StringDtype(na_value=np.nan)
+        return text.__from_arrow__(array)
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        return pd.DatetimeTZDtype(kind.unit, kind.tz).__from_arrow__(array)
+    if pa.types.is_fixed_size_list(kind):
+        shape: tuple[int, ...] = ()
+        while pa.types.is_fixed_size_list(kind):
+            shape, kind = (*shape, kind.list_size), kind.value_type
+        return tensors(array, shape)
+    if pa.types.is_date(kind) or pa.types.is_binary(kind):
+        return objects(array.to_pylist())
+    if not array.null_count or pa.types.is_timestamp(kind):
+        return array.to_numpy(zero_copy_only=False)
+    mask = array.is_null().to_numpy(zero_copy_only=False)
+    values = array.fill_null(False if pa.types.is_boolean(kind) else 0).to_numpy(zero_copy_only=False)
+    if pa.types.is_boolean(kind):
+        return pd.arrays.BooleanArray(values, mask)
+    made = pd.arrays.FloatingArray if pa.types.is_floating(kind) else pd.arrays.IntegerArray
+    return made(values, mask)

@@ -1,0 +1,140 @@
+"""polars frames. In polars null is missing, and NaN is a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import polars as pl
+import pyarrow as pa
+
+from fourfold.errors import RowError, SignatureError, cut
+from fourfold.signature.field import Field
+from fourfold.tables.arrow import caster, field_of, places
+from fourfold.tables.columns import coerce
+from fourfold.tables.types import type_from_json, type_to_json
+
+__all__ = ["builder", "form", "infer", "length", "read", "take", "write"]
+
+#: The dtypes that do not go through Arrow, or that Arrow calls otherwise, with what to do about a column of them.
+_ADVICE = {
+    "Int128": "cast it to Int64",
+    "UInt128": "cast it to UInt64",
+    "Float16": "cast it to Float32",
+    "Decimal": "cast it to Float64, or to String to keep every digit",
+    "Duration": "make it a number, of seconds say: dt.total_seconds()",
+    "Time": "make it a number, of seconds say",
+    "List": "its lists may have any length; cast it to an Array of one width",
+    "Struct": "make each of its members a column: unnest()",
+    "Null": "it has no value at all; give it a dtype, or drop it",
+}
+
+
+def infer(data: pl.DataFrame) -> tuple[Field, ...]:
+    """A field for every column; nullable where it holds a null.
+
+    An `Enum` is a closed field with its categories. A `Categorical` is plain text: its categories belong to the
+    process, not to the column, and it welcomes new ones.
+    """
+    _check(data)
+    return tuple(_infer(series) for series in data.get_columns())
+
+
+def form(data: pl.DataFrame) -> dict[str, Any]:
+    """The schema."""
+    _check(data)
+    return {"container": "polars", "columns": [_column_to_json(series) for series in data.get_columns()]}
+
+
+def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any], pl.DataFrame]:
+    """The function from a canonical batch to a frame of the form's schema.
+
+    A value that is not among the categories of an `Enum` becomes null there.
+    """
+    columns = form["columns"]
+    names = [column["name"] for column in columns]
+    steps = []
+    for index, column in zip(places(fields, names), columns, strict=True):
+        _check_categories(fields[index], column.get("enum"))
+        steps.append((index, caster(fields[index], type_from_json(column["type"]), nullable=True)))
+    encoded: dict[Any, Any] = {column["name"]: pl.Enum(column["enum"]) for column in columns if "enum" in column}
+    encoded |= {column["name"]: pl.Categorical() for column in columns if column.get("categorical")}
+
+    def build(batch: Any) -> pl.DataFrame:
+        arrays = [step(batch.column(index)) for index, step in steps]
+        frame = pl.DataFrame(pa.Table.from_arrays(arrays, names=names))
+        return frame.cast(encoded, strict=False) if encoded else frame
+
+    return build
+
+
+def read(
+    data: pl.DataFrame, fields: tuple[Field, ...], extra: Literal["forbid", "ignore"]
+) -> tuple[Any, list[RowError]]:
+    """Coerce the columns."""
+    names = {field.name for field in fields}
+    columns = [(series.name, _column(series) if series.name in names else None) for series in data.get_columns()]
+    return coerce(columns, data.height, fields, extra)
+
+
+def write(like: pl.DataFrame, outputs: Any, kept: Sequence[int] | None) -> pl.DataFrame:
+    """The outputs as a frame."""
+    return pl.DataFrame(pa.Table.from_batches([outputs]))
+
+
+def length(data: pl.DataFrame) -> int:
+    """The number of rows."""
+    return data.height
+
+
+def take(data: pl.DataFrame, indices: Sequence[int]) -> pl.DataFrame:
+    """The rows with these indices."""
+    return data[list(indices)]
+
+
+def _check(data: pl.DataFrame) -> None:
+    if 0 in data.shape:
+        raise SignatureError(
+            f"the frame has the shape {data.shape}; infer a signature from the rows that the model is trained with"
+        )
+    for name, dtype in data.schema.items():
+        advice = _ADVICE.get(dtype.base_type().__name__)
+        if advice is None and dtype.base_type() in (pl.Object, pl.Unknown):
+            advice = "make it a number, string, date, timestamp, bytes or a tensor of numbers"
+        if isinstance(dtype, pl.Categorical) and dtype != pl.Categorical():
+            advice = "its categories have a name of their own; cast it to Categorical, Enum or String"
+        if advice:
+            raise SignatureError(f"column {cut(name)}: no field holds {dtype}; {advice}")
+
+
+def _infer(series: pl.Series) -> Field:
+    field = field_of(f"column {cut(series.name)}", series.name, series.to_arrow(), str(series.dtype))
+    if isinstance(series.dtype, pl.Enum):
+        return replace(field, categories=tuple(series.dtype.categories))
+    return field
+
+
+def _column_to_json(series: pl.Series) -> dict[str, Any]:
+    dtype = series.dtype
+    if isinstance(dtype, pl.Enum):
+        return {"name": series.name, "type": "string", "enum": dtype.categories.to_list()}
+    if isinstance(dtype, pl.Categorical):
+        return {"name": series.name, "type": "string", "categorical": True}
+    kind = series.to_arrow().type
+    return {"name": series.name, "type": type_to_json(f"column {cut(series.name)}", kind)}
+
+
+def _check_categories(field: Field, enum: Sequence[str] | None) -> None:
+    if enum is None or field.categories is None or field.open:
+        return
+    strange = [value for value in field.categories if value not in enum]
+    if strange:
+        raise SignatureError(f"field {cut(field.name)}: the model was trained without the category {cut(strange[0])}")
+
+
+def _column(series: pl.Series) -> Any:
+    # What Arrow, or its C interface, does not know goes value by value.
+    if series.dtype.base_type() in (pl.Object, pl.Int128, pl.UInt128):
+        return series.to_list()
+    return series.to_arrow()

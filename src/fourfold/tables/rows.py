@@ -1,0 +1,79 @@
+"""Rows: a list of dicts, the container that needs no library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from fourfold.errors import RowError, SignatureError, cut
+from fourfold.signature.field import Field
+from fourfold.signature.rows import RowCoercer
+from fourfold.tables.values import study
+
+__all__ = ["builder", "form", "infer", "length", "read", "take", "write"]
+
+
+def infer(data: Sequence[Mapping[str, Any]]) -> tuple[Field, ...]:
+    """A field for every key, in the order in which they first appear; a key that a row lacks is a missing value."""
+    _check(data)
+    names = dict.fromkeys(key for row in data for key in row)
+    return tuple(
+        study(f"key {cut(name)}", [row.get(name) for row in data], foreign=False).field(name) for name in names
+    )
+
+
+def form(data: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Rows are canonical already: there is nothing to remember about them."""
+    _check(data)
+    return {"container": "rows"}
+
+
+def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any], list[dict[str, Any]]]:
+    """The function from a canonical batch to canonical rows; canonical rows stay as they are."""
+
+    def build(batch: Any) -> list[dict[str, Any]]:
+        if isinstance(batch, list):
+            return batch
+        from fourfold.signature.columns import columns_to_rows  # whoever has a batch has pyarrow
+
+        return columns_to_rows(fields, batch)
+
+    return build
+
+
+def read(
+    data: Sequence[Mapping[str, Any]], fields: tuple[Field, ...], extra: Literal["forbid", "ignore"]
+) -> tuple[list[dict[str, Any] | None], list[RowError]]:
+    """Coerce the rows."""
+    return RowCoercer(fields, extra)(data)
+
+
+def write(like: object, outputs: Any, kept: Sequence[int] | None) -> list[dict[str, Any]]:
+    """The outputs as a list of dicts."""
+    if isinstance(outputs, list):
+        return outputs
+    rows: list[dict[str, Any]] = outputs.to_pylist()
+    return rows
+
+
+def length(data: Sequence[Any]) -> int:
+    """The number of rows."""
+    return len(data)
+
+
+def take(data: Sequence[Any], indices: Sequence[int]) -> list[Any]:
+    """The rows with these indices."""
+    return [data[index] for index in indices]
+
+
+def _check(data: Sequence[Any]) -> None:
+    if not data:
+        raise SignatureError("the table has no rows; infer a signature from the rows that the model is trained with")
+    for row, value in enumerate(data):
+        if not isinstance(value, Mapping):
+            raise SignatureError(f"row {row}: expected a dict; got {cut(value)}")
+        for key in value:
+            if not isinstance(key, str):
+                raise SignatureError(f"row {row}: expected keys that are strings; got {cut(key)}")
+    if not any(data):
+        raise SignatureError("the table has no columns: every row is empty")
