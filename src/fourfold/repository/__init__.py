@@ -1,0 +1,19 @@
+"""Repositories: packages by digest, with versions and aliases, in a folder or on any bucket (docs/repository.md)."""
+
+from fourfold.repository.index import Model
+from fourfold.repository.location import VARIABLE, default_url
+from fourfold.repository.records import Version
+from fourfold.repository.reference import Reference, check_alias
+from fourfold.repository.repository import Repository, Resolved, push
+
+__all__ = [
+    "VARIABLE",
+    "Model",
+    "Reference",
+    "Repository",
+    "Resolved",
+    "Version",
+    "check_alias",
+    "default_url",
+    "push",
+]

@@ -1,0 +1,149 @@
+"""A repository in a folder, for any number of processes of one machine, with the standard library alone.
+
+Put-if-absent is a hard link from a finished temporary file: of all writers exactly one makes the name. Compare-and-swap
+reads and renames under one lock of the folder. What a killed writer leaves behind is a file in `.writing`, which nobody
+reads, and a lock that the system has already taken from it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fourfold.errors import Conflict, NotFound, RepositoryError
+from fourfold.repository.store import Tag
+
+__all__ = ["FolderStore"]
+
+_WRITING = ".writing"
+_LOCK = ".lock"
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS}
+
+
+class FolderStore:
+    """A store in a folder, which comes into being at the first write.
+
+    Args:
+        root: the folder; on a file system with hard links and locks.
+    """
+
+    remote = False
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @property
+    def url(self) -> str:
+        """The folder's path."""
+        return str(self.root)
+
+    def get(self, key: str) -> tuple[bytes, Tag] | None:
+        """The bytes of a key and their tag; `None` where nothing is."""
+        try:
+            data = (self.root / key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise self._refused("read", key, error) from None
+        return data, _tag(data)
+
+    def create(self, key: str, data: bytes) -> None:
+        """Write a key that is not there yet; raises `Conflict` where it is."""
+        path = self.root / key
+        try:
+            _make(path.parent)
+            with self._written(data) as temporary:
+                try:
+                    os.link(temporary, path)
+                except FileExistsError:
+                    raise Conflict(f"{key} is there already, in {self.url}") from None
+            _sync(path.parent)
+        except OSError as error:
+            raise self._refused("write", key, error) from None
+
+    def replace(self, key: str, data: bytes, tag: Tag) -> None:
+        """Write a key that still has the content that `tag` names; raises `Conflict` where it has not."""
+        path = self.root / key
+        try:
+            with self._written(data) as temporary, self._locked():
+                current = self.get(key)
+                if current is None or current[1] != tag:
+                    raise Conflict(f"{key} is not what it was when it was read, in {self.url}")
+                temporary.replace(path)
+                _sync(path.parent)
+        except OSError as error:
+            raise self._refused("write", key, error) from None
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Every key under `prefix`; raises `NotFound` where the repository's folder is none."""
+        if not self.root.is_dir():
+            kind = "it is not a folder" if self.root.exists() else "no such folder"
+            raise NotFound(f"there is no repository at {self.url}: {kind}")
+        unread: list[OSError] = []
+        for folder, _, names in os.walk(self.root / prefix, onerror=unread.append):
+            for name in names:
+                yield (Path(folder) / name).relative_to(self.root).as_posix()
+        for error in unread:
+            if not isinstance(error, FileNotFoundError):
+                raise self._refused("list", prefix, error)
+
+    @contextmanager
+    def _written(self, data: bytes) -> Iterator[Path]:
+        """A temporary file that holds the data on disk, and is gone afterwards unless it was renamed."""
+        folder = self.root / _WRITING
+        _make(folder)
+        temporary = folder / f"{os.getpid()}-{secrets.token_hex(8)}"
+        try:
+            # Not mkstemp: its files are their owner's alone, and a repository may be shared. The umask decides.
+            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            yield temporary
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        handle = os.open(self.root / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            # A lock of the open file, not of the process: threads exclude each other too.
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def _refused(self, verb: str, key: str, error: OSError) -> RepositoryError:
+        if error.errno in _NO_LINKS and error.filename2 is not None:
+            return RepositoryError(
+                f"cannot keep a repository in {self.url}: its file system has no hard links ({error.strerror})"
+            )
+        where = f" ({error.filename})" if error.filename else ""
+        return RepositoryError(f"cannot {verb} {key} in {self.url}: {error.strerror or error}{where}")
+
+
+def _tag(data: bytes) -> Tag:
+    return Tag(hashlib.sha256(data).hexdigest())
+
+
+def _make(folder: Path) -> None:
+    """Make a folder and those above it, so that their names survive a power cut."""
+    if folder.is_dir():
+        return
+    _make(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync(folder.parent)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,88 @@
+"""Which store an address means."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from fourfold.errors import RepositoryError, cut
+from fourfold.repository.bucket import SCHEMES, BucketStore
+from fourfold.repository.folder import FolderStore
+from fourfold.repository.store import Store
+
+__all__ = ["VARIABLE", "default_url", "open_store"]
+
+VARIABLE = "FOURFOLD_REPOSITORY"
+
+_KINDS = (
+    "a folder, or the URL of a bucket: s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, memory://name"
+)
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://", re.ASCII)
+# A prefix in a bucket: segments that no client normalises away, and that need no quoting.
+_SEGMENT = re.compile(r"[A-Za-z0-9_=+-][A-Za-z0-9._=+-]*", re.ASCII)
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+
+
+def default_url() -> str:
+    """The repository that is meant where none is named: `$FOURFOLD_REPOSITORY`.
+
+    Raises:
+        RepositoryError: the variable is not set.
+    """
+    url = os.environ.get(VARIABLE)
+    if not url:
+        raise RepositoryError(f"no repository is named: pass one, or set {VARIABLE}; it is {_KINDS}")
+    return url
+
+
+def open_store(location: str | os.PathLike[str]) -> Store:
+    """The store at a path or URL; nothing is read or written yet.
+
+    Raises:
+        RepositoryError: it is neither a path nor a URL of a known kind.
+        MissingLibrary: it is a bucket, and obstore is not installed.
+    """
+    text = os.fspath(location)
+    if not text or "\0" in text:
+        raise RepositoryError(f"expected {_KINDS}; got {cut(text)}")
+    scheme = _SCHEME.match(text)
+    if scheme is None or not isinstance(location, str):
+        return _folder(text)
+    kind = scheme[1].lower()
+    if kind == "file":
+        return _folder(_file_path(text))
+    if kind not in SCHEMES:
+        raise RepositoryError(f"there are no repositories of the kind {kind}://; expected {_KINDS}")
+    return _bucket(kind, text)
+
+
+def _folder(path: str) -> FolderStore:
+    try:
+        # Absolute now: a repository does not move when the process changes its folder.
+        return FolderStore(Path(path).expanduser().absolute())
+    except RuntimeError as error:
+        raise RepositoryError(f"cannot find the folder {cut(path, 200)}: {error}") from None
+
+
+def _file_path(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.netloc not in {"", "localhost"} or not parts.path or parts.query or parts.fragment:
+        raise RepositoryError(f"expected file:///path/to/a/folder, got {cut(url, 200)}")
+    return unquote(parts.path)
+
+
+def _bucket(kind: str, url: str) -> BucketStore:
+    parts = urlsplit(url)
+    # Credentials in a URL end up in logs and process lists, so the message must not repeat what came.
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise RepositoryError(
+            f"the URL of a {kind}:// repository has a bucket and a prefix only; credentials and options come from the "
+            "environment (docs/repository.md)"
+        )
+    prefix = parts.path.strip("/")
+    segments = prefix.split("/") if prefix else []
+    if not _HOST.fullmatch(parts.netloc) or not all(_SEGMENT.fullmatch(each) for each in segments):
+        raise RepositoryError(f"expected {kind}://name or {kind}://name/prefix, got {cut(url, 200)}")
+    return BucketStore(kind, parts.netloc, prefix)
