@@ -1,0 +1,56 @@
+# Every command of the project: `make` lists them. They work in the project's own .venv, made when first needed, and change
+# nothing outside this folder. ARGS goes to the command itself: make test ARGS='tests/codecs -k json'
+
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS :=
+
+# A stranger's PYTHONPATH would put other versions before ours.
+unexport PYTHONPATH PYTHONHOME
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test check format lint types imports docs coverage lock clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.made-demo ## real flights, one package, four architectures, the same bits: about a minute
+	@$(BIN)/fourfold demo $(ARGS)
+
+test: $(VENV)/.made-dev ## run the tests, the code in README.md and docs/ among them
+	$(BIN)/pytest -n 2 $(ARGS)
+
+check: lint types imports test ## all that must pass before a change lands
+
+format: $(VENV)/.made-dev ## rewrite the files as the formatter and the safe fixes want them
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(VENV)/.made-dev ## is everything formatted, and free of what ruff knows to be wrong?
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/.made-dev ## mypy, strictly, on sources and tests
+	$(BIN)/mypy
+
+imports: $(VENV)/.made-dev ## do imports go down only, and does each library stay in its room?
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.made-dev ## run the code in README.md and docs/ only
+	$(BIN)/pytest tests/docs $(ARGS)
+
+coverage: $(VENV)/.made-dev ## run the tests and show which branches none of them took
+	$(BIN)/pytest -n 2 --cov --cov-report=term-missing:skip-covered $(ARGS)
+
+lock: ## write requirements/*.txt anew from pyproject.toml; ARGS=--upgrade for newer versions
+	@python=$$(scripts/python) && "$$python" scripts/environment.py lock $(ARGS)
+
+clean: ## remove the environment, the caches and what the demo left
+	rm -rf $(VENV) build dist src/*.egg-info fourfold-demo .coverage
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find src tests docs examples benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp says that the environment holds what the lists of that name say; a changed list makes it anew.
+$(VENV)/.made-%: requirements/build.txt requirements/%.txt pyproject.toml scripts/environment.py
+	@python=$$(scripts/python) && "$$python" scripts/environment.py $*
+	@touch $@

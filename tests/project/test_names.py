@@ -1,0 +1,57 @@
+"""The public names: pinned, documented, and short enough to learn."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+import fourfold
+from tests.project.tree import ROOT, files
+
+PUBLIC = [
+    "Field",
+    "FourfoldError",
+    "Package",
+    "Predictor",
+    "Repository",
+    "Signature",
+    "__version__",
+    "load",
+    "open_package",
+    "pack",
+    "push",
+]
+
+
+def test_public_names_are_pinned() -> None:
+    """A public name comes or goes only together with this list."""
+    assert sorted(fourfold.__all__) == PUBLIC
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_names_have_docstrings(name: str) -> None:
+    """Every public name, and every public method and property of it, says what it is."""
+    value = getattr(fourfold, name)
+    if isinstance(value, str):
+        return
+    assert inspect.getdoc(value)
+    members = vars(value).items() if inspect.isclass(value) else ()
+    described = (property, staticmethod, classmethod)
+    undocumented = [
+        member
+        for member, thing in members
+        if not member.startswith("_")
+        and (inspect.isroutine(thing) or isinstance(thing, described))
+        and not inspect.getdoc(thing)
+    ]
+    assert undocumented == []
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLIC if name != "__version__"])
+def test_public_names_stand_in_the_docs(name: str) -> None:
+    """Every public name is written about in README.md or docs/."""
+    pages = [
+        path for path in files() if path.suffix == ".md" and (path.parent == ROOT or ROOT / "docs" in path.parents)
+    ]
+    assert any(name in path.read_text(encoding="utf-8") for path in pages)
