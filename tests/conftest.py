@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from typing import TYPE_CHECKING
-
+import pytest
 from hypothesis import HealthCheck, settings
 
-if TYPE_CHECKING:
-    import pytest
+from tests.architectures import ARCHITECTURES, Architecture
 
 # A deadline is a timed assertion: it fails on a busy machine and says nothing about the code.
 settings.register_profile("fourfold", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -25,3 +23,10 @@ def pytest_configure(config: pytest.Config) -> None:
         if name != "AWS_CA_BUNDLE":  # the machine's, not the user's
             del os.environ[name]
     os.environ["HOME"] = home
+
+
+@pytest.fixture(params=ARCHITECTURES, ids=lambda each: each.name)
+def architecture(request: pytest.FixtureRequest) -> Architecture:
+    """Each of the four architectures in turn."""
+    found: Architecture = request.param
+    return found

@@ -68,6 +68,7 @@ def pack(
         InputError: the rows do not fit the inputs given.
     """
     tolerance = _accepted(accept)
+    blocks = _blocks(block)
     try:
         check_name(name)
     except ValueError as error:
@@ -87,7 +88,7 @@ def pack(
     table, sample = _sample(rows, signature)
     hurtful = _accepted_rows(function(None), hurtful_rows(signature, sample))
     table = _with_rows(table, hurtful, signature)
-    findings = find_block(function, table, _blocks(block))
+    findings = find_block(function, table, blocks)
     chosen = _choose(findings, tolerance, name)
     inputs_of_golden = [sample[index] for index in spread(len(sample), GOLDEN)] + hurtful
     golden = Golden(inputs_of_golden, function(chosen.block)(inputs_of_golden))

@@ -9,19 +9,34 @@ type's module, so no library is imported before an object of it is there, or a p
     read     a caller's table              -> canonical columns (or rows), and what does not fit
     write    canonical outputs             -> the kind that came in
     length, take                           -> for whoever packs or splits a table
+    of_file, of_arrow                      -> a training table from a file
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
 from fourfold.errors import InputError, MissingLibrary, RowError, SignatureError, cut
 from fourfold.signature.field import Field
 
-__all__ = ["KINDS", "build", "builder", "form", "infer", "kind_of", "length", "read", "take", "write"]
+__all__ = [
+    "KINDS",
+    "build",
+    "builder",
+    "form",
+    "infer",
+    "kind_of",
+    "length",
+    "of_arrow",
+    "of_file",
+    "read",
+    "take",
+    "write",
+]
 
 #: The containers, in the order in which they are tried.
 KINDS = ("pandas", "polars", "numpy", "arrow", "rows")
@@ -155,6 +170,21 @@ def write(like: Any, outputs: Any, kept: Sequence[int] | None = None) -> Any:
         InputError: `like` is no table.
     """
     return _room_of(like).write(like, outputs, kept)
+
+
+def of_file(path: Path) -> Any:
+    """The pandas frame that pandas reads of a Parquet, CSV, JSON lines or Arrow file.
+
+    Raises:
+        SourceError: the file cannot be read, or pandas reads no files of its suffix.
+        MissingLibrary: pandas is not installed.
+    """
+    return _room("pandas", "a file of training rows").from_file(path)
+
+
+def of_arrow(kind: Literal["polars", "numpy"], table: Any) -> Any:
+    """An Arrow table as a container of that kind; raises `MissingLibrary` where its library is not installed."""
+    return _room(kind, f"a table of {kind}").of_arrow(table)
 
 
 def length(data: Any) -> int:

@@ -25,11 +25,16 @@ from fourfold.tables.arrow import field_of
 from fourfold.tables.columns import coerce
 from fourfold.tables.values import Study, missing_form, study
 
-__all__ = ["builder", "form", "infer", "length", "read", "take", "write"]
+__all__ = ["builder", "form", "infer", "length", "of_arrow", "read", "take", "write"]
 
 Array = np.ndarray[Any, Any]
 
 _NULLS = {"None": None, "NaN": float("nan")}
+
+
+def of_arrow(table: Any) -> np.ndarray[Any, Any]:
+    """An Arrow table of numbers as an array of shape `(rows, columns)`, of the dtype that holds them all."""
+    return np.column_stack([column.to_numpy() for column in table.columns])
 
 
 def infer(data: Array) -> tuple[Field, ...]:

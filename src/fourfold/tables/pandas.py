@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from fourfold.errors import RowError, SignatureError, cut
+from fourfold.errors import RowError, SignatureError, SourceError, cut
 from fourfold.signature.field import FLOATS, INTEGERS, Field
 from fourfold.tables.arrays import arrow_dtype, from_numpy, objects, tensors
 from fourfold.tables.arrow import field_of, one_array
@@ -21,7 +22,17 @@ from fourfold.tables.columns import coerce
 from fourfold.tables.frames import column_to_json, frame_builder, is_object, labels_to_json, order_of
 from fourfold.tables.values import study, zone_name
 
-__all__ = ["builder", "form", "infer", "length", "read", "take", "write"]
+__all__ = ["builder", "form", "from_file", "infer", "length", "read", "take", "write"]
+
+#: What pandas itself reads of a file, by the file's suffix: the frame that a model was trained with came from there.
+_READERS: dict[str, Callable[..., pd.DataFrame]] = {
+    ".parquet": pd.read_parquet,
+    ".csv": pd.read_csv,
+    ".jsonl": lambda path: pd.read_json(path, lines=True, convert_dates=False),
+    ".ndjson": lambda path: pd.read_json(path, lines=True, convert_dates=False),
+    ".arrow": pd.read_feather,
+    ".feather": pd.read_feather,
+}
 
 _ADVICE = {
     "Sparse": "make it dense: frame.sparse.to_dense()",
@@ -30,6 +41,21 @@ _ADVICE = {
     "complex": "make its two parts columns of numbers",
     "float": "cast it to float64",
 }
+
+
+def from_file(path: Path) -> pd.DataFrame:
+    """The frame that pandas reads of a file: Parquet, CSV, JSON lines or Arrow, told by the suffix.
+
+    Raises:
+        SourceError: the file cannot be read, or pandas reads no files of that suffix.
+    """
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise SourceError(f"{path}: expected a file that ends with {', '.join(_READERS)}; got {cut(path.suffix)}")
+    try:
+        return reader(path)
+    except (OSError, ValueError) as error:  # pyarrow's and pandas's own errors are ValueErrors
+        raise SourceError(f"cannot read {path}: {cut(str(error), 200)}") from error
 
 
 def infer(data: pd.DataFrame) -> tuple[Field, ...]:

@@ -15,7 +15,7 @@ from fourfold.tables.arrow import caster, field_of, places
 from fourfold.tables.columns import coerce
 from fourfold.tables.types import type_from_json, type_to_json
 
-__all__ = ["builder", "form", "infer", "length", "read", "take", "write"]
+__all__ = ["builder", "form", "infer", "length", "of_arrow", "read", "take", "write"]
 
 #: The dtypes that do not go through Arrow, or that Arrow calls otherwise, with what to do about a column of them.
 _ADVICE = {
@@ -29,6 +29,13 @@ _ADVICE = {
     "Struct": "make each of its members a column: unnest()",
     "Null": "it has no value at all; give it a dtype, or drop it",
 }
+
+
+def of_arrow(table: Any) -> pl.DataFrame:
+    """An Arrow table as a polars frame."""
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)
+    return frame
 
 
 def infer(data: pl.DataFrame) -> tuple[Field, ...]:

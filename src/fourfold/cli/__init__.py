@@ -1,0 +1,90 @@
+"""The command line: one file a verb.
+
+A verb's file imports only what its help needs; what it runs is imported when it runs, so `fourfold --help` is quick and
+a missing extra is the business of the verb that needs it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from fourfold import __version__
+from fourfold.cli.output import fail
+from fourfold.errors import FourfoldError
+
+__all__ = ["command", "main"]
+
+#: The verbs in the order in which a newcomer meets them, and the module of each.
+_VERBS = ("demo", "pack", "show", "push", "pull", "list", "promote", "serve", "stream", "batch", "certify")
+
+_EPILOG = """
+\b
+Begin with:
+  fourfold demo                                       everything, on real data, in a minute or two
+\b
+Then, with a model of your own:
+  fourfold pack eta --estimator eta.joblib --rows rows.parquet
+  fourfold push eta.fourfold --repository models/
+  fourfold promote eta:1 production --repository models/
+  fourfold serve eta@production --repository models/
+
+\b
+FOURFOLD_REPOSITORY names the repository where --repository does not.
+Exit statuses: 0 done, 1 answers differ, 2 wrong usage, 3 rows or signature, 4 package or engine,
+5 repository, 6 source, sink or port, 7 a library is missing, 130 interrupted (docs/cli.md).
+"""
+
+
+class _Verbs(click.Group):
+    """A group that imports a verb's module when the verb is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _VERBS:
+            return None
+        module = import_module(f"fourfold.cli.{'list_' if cmd_name == 'list' else cmd_name}")
+        verb: click.Command = module.command
+        return verb
+
+
+@click.group(
+    cls=_Verbs, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@click.option("--debug", is_flag=True, envvar="FOURFOLD_DEBUG", help="Show the traceback of an error.")
+@click.version_option(__version__, prog_name="fourfold")
+def command(*, debug: bool) -> None:
+    """Pack a model once, run it four ways, and get the same answer from each, bit for bit.
+
+    As a microservice, a stream processor, a batch job, or inside your own application.
+    """
+    if debug:
+        os.environ["FOURFOLD_DEBUG"] = "1"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and end the process with its exit status."""
+    try:
+        status = command.main(arguments, prog_name="fourfold", standalone_mode=False)
+    except click.exceptions.Exit as end:
+        status = end.exit_code
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("fourfold: interrupted", err=True)
+        status = 130
+    except BrokenPipeError:
+        # Whoever read our output has gone: nobody is left to tell. Python must not find that out again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except FourfoldError as error:
+        if os.environ.get("FOURFOLD_DEBUG"):
+            raise
+        status = fail(error)
+    sys.exit(status if isinstance(status, int) else 0)

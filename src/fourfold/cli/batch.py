@@ -1,0 +1,103 @@
+"""`fourfold batch`: the batch process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from fourfold.cli import options
+from fourfold.cli.output import print_json, progress
+
+if TYPE_CHECKING:
+    from fourfold.batch import Job, Report
+
+
+@click.group("batch")
+def command() -> None:
+    """Answer every row of files: extract, transform, predict, load (ETML)."""
+
+
+@command.command("run")
+@click.argument("what", metavar="JOB.toml|PACKAGE")
+@click.option("--from", "source", metavar="PATH", help="A file, a folder or a glob: Parquet, CSV, JSON lines or Arrow.")
+@click.option("--to", "output", metavar="PATH", help="The file to write, in the format of its suffix.")
+@click.option("--keep", multiple=True, metavar="COLUMN", help="Copy this column next to the answers; may be repeated.")
+@click.option("--rename", multiple=True, metavar="COLUMN=FIELD", help="The column that holds a field; may be repeated.")
+@click.option("--quarantine", metavar="PATH", help="Where rows go that do not fit. Default: _fourfold/ beside the output.")
+@click.option(
+    "--max-quarantined",
+    type=options.NUMBER_OR_SHARE,
+    metavar="N|SHARE",
+    help="Fail, and publish nothing, beyond so many rows, or such a share of them between 0.0 and 1.0.",
+)
+@click.option("--chunk-rows", type=int, metavar="N", help="The most rows in memory at once.")
+@click.option("--replace", is_flag=True, default=None, help="Replace an output that is there already.")
+@options.repository
+@options.trust
+@options.as_json
+@options.quiet
+def run_(
+    what: str,
+    rename: tuple[str, ...],
+    repository: str | None,
+    *,
+    trust: bool,
+    as_json: bool,
+    quiet: bool,
+    **given: object,
+) -> None:
+    r"""Answer every row of the source with a PACKAGE (a reference or a path), and publish all of it or nothing.
+
+    A JOB.toml holds the same settings under the same names, with the package as `package`; what is given here goes
+    before what it says. Rows that do not fit go to the quarantine, with the reason, and do not fail their neighbours.
+
+    \b
+    fourfold batch run eta@production --from flights/ --to etas.parquet --keep flight
+    fourfold batch run nightly.toml
+    """
+    from fourfold.batch import Job, run
+    from fourfold.loading import load
+
+    pairs = dict(_pair(each) for each in rename)
+    settings = {key: value for key, value in given.items() if value not in (None, ())}
+    settings |= {"rename": pairs} if pairs else {}
+    package, repository, job = _job(what, repository, settings, Job)
+    predictor = load(package, repository=repository, trust=trust)
+    with progress(quiet=quiet or as_json) as report:
+        done = run(predictor, job, lambda rows, total: report("rows", rows, total))
+    if as_json:
+        print_json(done.to_json())
+    else:
+        _show(done)
+
+
+def _job(
+    what: str, repository: str | None, settings: dict[str, object], kind: type[Job]
+) -> tuple[str, str | None, Job]:
+    """The package, its repository and the job that the arguments mean."""
+    if what.endswith(".toml"):
+        file = kind.from_toml(what, **settings)
+        if file.package is None:
+            raise click.UsageError(f"{what} names no package; expected package = \"NAME@ALIAS\"")
+        return file.package, repository or file.repository, file
+    lacking = [option for option, key in (("--from", "source"), ("--to", "output")) if key not in settings]
+    if lacking:
+        raise click.UsageError(f"a run of a package needs {' and '.join(lacking)}")
+    return what, repository, kind(**settings)  # type: ignore[arg-type]  # Job checks every value itself
+
+
+def _pair(text: str) -> tuple[str, str]:
+    column, equals, field = text.partition("=")
+    if not (column and equals and field):
+        raise click.UsageError(f"expected --rename COLUMN=FIELD; got {text!r}")
+    return column, field
+
+
+def _show(report: Report) -> None:
+    click.echo(f"{report.rows_out:,} rows answered, in {report.seconds:.2f} s  {report.output}")
+    if report.quarantined:
+        click.echo(f"{report.quarantined:,} rows in the quarantine           {report.quarantine}")
+        for reason in report.reasons[:5]:
+            click.echo(f"  {reason['count']:,} × {reason['field'] or 'the row'}: {reason['code']}")
+    click.echo(f"report                                {report.report}")

@@ -1,0 +1,43 @@
+"""Options that several verbs share, so that they read the same in each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+__all__ = ["NUMBER_OR_SHARE", "as_json", "quiet", "repository", "trust"]
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class _NumberOrShare(click.ParamType):
+    """A number of rows, or with a decimal point a share of them."""
+
+    name = "number or share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | float:
+        if isinstance(value, (int, float)):
+            return value
+        try:
+            return float(value) if "." in value else int(value)
+        except ValueError:
+            self.fail(f"expected a number such as 100, or a share such as 0.01; got {value!r}", param, ctx)
+
+
+NUMBER_OR_SHARE = _NumberOrShare()
+
+repository: Decorator = click.option(
+    "--repository",
+    metavar="URL",
+    envvar="FOURFOLD_REPOSITORY",
+    help="A folder, or s3://, gs://, az://, memory://. Default: $FOURFOLD_REPOSITORY.",
+)
+trust: Decorator = click.option(
+    "--trust",
+    is_flag=True,
+    help="Allow code or pickle that the package carries to run here. Only for packages whose maker you trust.",
+)
+as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON, for a script to read.")
+quiet: Decorator = click.option("--quiet", "-q", is_flag=True, help="No progress bars.")

@@ -1,0 +1,31 @@
+"""`fourfold pull`: take a package out of a repository."""
+
+from __future__ import annotations
+
+import click
+
+from fourfold.cli import options
+
+
+@click.command("pull")
+@click.argument("reference")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(),
+    help="Where to; a path that ends with .fourfold is one file, any other a folder. Default: NAME.fourfold.",
+)
+@click.option("--replace", is_flag=True, help="Replace a file that is there already.")
+@options.repository
+def command(reference: str, output: str | None, repository: str | None, *, replace: bool) -> None:
+    r"""Take the package of a REFERENCE out of the repository, verified.
+
+    \b
+    fourfold pull eta@production --output eta.fourfold
+    """
+    from fourfold.package import SUFFIX, write_package
+    from fourfold.repository import Repository
+
+    package, _ = Repository.open(repository).find(reference)
+    path = write_package(package, output or f"{package.name}{SUFFIX}", replace=replace)
+    click.echo(f"{path}  {package.digest}")

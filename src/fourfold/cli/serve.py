@@ -1,0 +1,68 @@
+"""`fourfold serve`: the microservice."""
+
+from __future__ import annotations
+
+import functools
+import json
+
+import click
+
+from fourfold.cli import options
+
+
+@click.command("serve")
+@click.argument("package")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 for every one.")
+@click.option("--port", default=8000, show_default=True, help="The port; 0 takes a free one.")
+@click.option("--workers", default=1, show_default=True, help="Processes that share the port.")
+@click.option("--max-body", default=32, show_default=True, help="The longest request body, in MiB.")
+@click.option("--access-log", is_flag=True, help="A line on standard output for every request.")
+@options.repository
+@options.trust
+@options.as_json
+def command(
+    package: str,
+    host: str,
+    port: int,
+    workers: int,
+    max_body: int,
+    repository: str | None,
+    *,
+    access_log: bool,
+    trust: bool,
+    as_json: bool,
+) -> None:
+    r"""Serve a PACKAGE (a reference or a path) over HTTP: POST /predict, GET /health/ready, GET /openapi.json.
+
+    It is ready once its golden rows have given their answers. SIGTERM finishes the requests that have been taken.
+    With --json the only line on standard output says when, as JSON: its url, name, version and digest.
+
+    \b
+    fourfold serve eta@production --port 8000
+    curl localhost:8000/predict -H 'content-type: application/json' -d '[{"distance": 1400, …}]'
+    """
+    from fourfold.loading import find, load
+    from fourfold.service import Config, serve
+
+    found, version = find(package, repository=repository)
+    # The digest and not the alias: workers that start later must load the same package.
+    source = package if version is None and "@" not in package else f"{found.name}@{found.digest}"
+    url: list[str] = []
+
+    def ready() -> None:
+        named = {"name": found.name, "version": version, "digest": found.digest}
+        if as_json:
+            click.echo(json.dumps({"url": url[0], **named}))
+        else:
+            shown = found.name if version is None else f"{found.name}:{version}"
+            click.echo(f"serving {shown} {found.digest[:19]}… at {url[0]} (POST /predict, GET /openapi.json)")
+
+    config = Config(
+        host=host,
+        port=port,
+        workers=workers,
+        max_body_bytes=max_body * 2**20,
+        access_log=access_log,
+    )
+    loader = functools.partial(load, source, repository=repository, trust=trust)
+    serve(loader, config, opened=url.append, ready=ready)

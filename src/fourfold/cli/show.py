@@ -1,0 +1,113 @@
+"""`fourfold show`: what a package says of itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fourfold.cli import options
+from fourfold.cli.output import console, print_json, table
+
+if TYPE_CHECKING:
+    from fourfold.package import Package
+    from fourfold.signature import Field
+
+
+@click.command("show")
+@click.argument("package")
+@options.repository
+@options.as_json
+def command(package: str, repository: str | None, *, as_json: bool) -> None:
+    r"""Print what a PACKAGE (a reference or a path) holds: signature, runtime, exactness, provenance, sizes.
+
+    Nothing of the package runs, so a package that needs trust can be shown without it. Every file is verified.
+
+    \b
+    fourfold show eta@production
+    fourfold show eta.fourfold --json
+    """
+    from fourfold.loading import find
+
+    found, version = find(package, repository=repository)
+    found.verify()
+    if as_json:
+        print_json({"digest": found.digest, "version": version, "manifest": found.manifest})
+    else:
+        describe(found, version)
+
+
+def describe(package: Package, version: int | None = None) -> None:
+    """Print a package for people."""
+    out = console()
+    manifest = package.manifest
+    out.print(f"[bold]{package.name}[/bold]" + ("" if version is None else f":{version}"))
+    out.print(package.digest)
+    for title, fields in (("takes", package.signature.inputs), ("gives", package.signature.outputs)):
+        out.print()
+        table([title, "dtype", "missing", "notes"], [_field(each) for each in fields])
+    extra = "an error" if package.signature.extra == "forbid" else "dropped"
+    out.print(f"a key that is no field is {extra}\n")
+    for label, text in _facts(manifest):
+        out.print(f"[bold]{label:<12}[/bold] {text}")
+    out.print()
+    entries = manifest["files"]
+    table(
+        ["file", "bytes#", "SHA-256"],
+        [(name, f"{entries[name]['size']:,}", entries[name]["sha256"]) for name in package.names],
+    )
+    out.print(f"{package.size:,} bytes in all")
+
+
+def _field(field: Field) -> tuple[str, str, str, str]:
+    shape = f" {list(field.shape)}" if field.shape else ""
+    notes = [field.description] if field.description else []
+    if field.categories is not None:
+        kind = "open" if field.open else "closed"
+        notes.append(f"{len(field.categories)} categories ({kind}): {_few(field.categories)}")
+    if field.zone:
+        notes.append(f"in {field.zone}")
+    if field.labels:
+        notes.append(f"of {_few(field.labels)}")
+    return field.name, field.dtype + shape, "may be" if field.nullable else "no", "; ".join(notes)
+
+
+def _few(values: tuple[Any, ...], limit: int = 6) -> str:
+    text = ", ".join(str(value) for value in values[:limit])
+    return text if len(values) <= limit else f"{text}, …"
+
+
+def _facts(manifest: Any) -> list[tuple[str, str]]:
+    runtime, exactness, golden = manifest["runtime"], manifest["exactness"], manifest["golden"]
+    libraries = ", ".join(f"{name} {version}" for name, version in sorted(runtime["libraries"].items()))
+    needs = {
+        "": "nothing from the host",
+        "code": "the host's trust: it carries code",
+        "pickle": "the host's trust: it carries a pickle",
+    }
+    allowed = f"; on another host a relative gap of {golden['tolerance']:g}" if golden["tolerance"] else ""
+    return [
+        ("runtime", f"{runtime['name']} ({libraries})"),
+        ("needs", needs[runtime["requires"]]),
+        ("exactness", exactness_line(exactness)),
+        ("tested", "; ".join(finding_line(each) for each in exactness["tested"])),
+        ("golden rows", f"{golden['rows']}, replayed at every start; same bits{allowed}"),
+        ("provenance", ", ".join(f"{key} {value}" for key, value in sorted(manifest["provenance"].items()))),
+    ]
+
+
+def exactness_line(exactness: Any) -> str:
+    """The exactness of a manifest, as a sentence."""
+    how = "in calls of any size" if exactness["block"] is None else f"in blocks of {exactness['block']} rows"
+    what = "the same bits for a row" if exactness["exact"] else f"a row's answer within {exactness['accepted']}"
+    return f"{what}, {how}; tested on {exactness['rows']} rows"
+
+
+def finding_line(finding: Any) -> str:
+    """One finding of the invariance test, as a sentence."""
+    block = "free" if finding["block"] is None else f"blocks of {finding['block']}"
+    if not finding["differing"]:
+        return f"{block}: same bits"
+    gap = finding["largest_gap"]
+    shown = gap if isinstance(gap, str) else f"{gap:.1e}"
+    return f"{block}: {finding['differing']} of {finding['rows']} rows differ, by up to {shown}"

@@ -1,0 +1,130 @@
+"""Bytes to tables and back: one module a format, the same verbs in each.
+
+    MEDIA_TYPES, SUFFIXES                               what the format is called over HTTP and on disk
+    decode(data, fields) -> Table                       all of it at once
+    encode(table, fields) -> bytes
+    names(path) -> the columns of a file                None where only the rows themselves say it
+    read(path, fields, chunk_rows, columns) -> Tables   a file in bounded memory, in order
+    Writer(target, fields): write(table), close()       the same for writing
+
+A decoder changes nothing and coerces nothing: what the bytes say is what the coercion gets to judge. A format is
+imported when it is asked for, since CSV, Arrow and Parquet need pyarrow.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from typing import IO, Protocol, cast
+
+from fourfold.codecs.files import TableWriter
+from fourfold.codecs.table import Rows, Table
+from fourfold.errors import DecodeError, MissingLibrary, SourceError, cut
+from fourfold.signature.field import Field
+
+__all__ = ["FORMATS", "Codec", "Rows", "Table", "by_media_type", "by_name", "by_suffix"]
+
+
+class MakeWriter(Protocol):
+    """What makes a format's writer."""
+
+    def __call__(self, target: str | os.PathLike[str] | IO[bytes], fields: Sequence[Field]) -> TableWriter: ...
+
+
+class Codec(Protocol):
+    """What every module of a format holds."""
+
+    MEDIA_TYPES: tuple[str, ...]
+    SUFFIXES: tuple[str, ...]
+    Writer: MakeWriter
+
+    def decode(self, data: bytes, fields: Sequence[Field] | None = None) -> Table:
+        """The table of all of the bytes; raises `DecodeError`."""
+
+    def encode(self, table: Table, fields: Sequence[Field]) -> bytes:
+        """A canonical table's bytes; raises `SinkError` where it does not fit the fields."""
+
+    def names(self, path: str | os.PathLike[str]) -> tuple[str, ...] | None:
+        """A file's columns, or `None` where only its rows say it; raises `SourceError` and `DecodeError`."""
+
+    def read(
+        self,
+        path: str | os.PathLike[str],
+        fields: Sequence[Field] | None = None,
+        chunk_rows: int = 65_536,
+        columns: Sequence[str] | None = None,
+    ) -> Iterator[Table]:
+        """A file's tables of `chunk_rows` rows, in order; raises `SourceError` and `DecodeError`."""
+
+
+#: Each format's name, its module, and what the module cannot say before it is imported: media types and suffixes.
+FORMATS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+    "json": ("json_rows", ("application/json",), (".json",)),
+    "json-columns": ("json_columns", (), (".columns.json",)),
+    "json-lines": (
+        "json_lines",
+        ("application/x-ndjson", "application/jsonl", "application/jsonlines", "application/x-jsonlines"),
+        (".jsonl", ".ndjson"),
+    ),
+    "csv": ("csv", ("text/csv",), (".csv",)),
+    "arrow": (
+        "arrow",
+        ("application/vnd.apache.arrow.stream", "application/vnd.apache.arrow.file"),
+        (".arrow", ".arrows", ".feather", ".ipc"),
+    ),
+    "parquet": ("parquet", ("application/vnd.apache.parquet",), (".parquet",)),
+}
+
+
+def by_name(name: str) -> Codec:
+    """The codec of a format by its name in `FORMATS`.
+
+    Raises:
+        DecodeError: there is none of that name.
+        MissingLibrary: it needs pyarrow, which is not installed.
+    """
+    if name not in FORMATS:
+        raise DecodeError(f"no format {cut(name)}; expected one of {', '.join(FORMATS)}")
+    try:
+        module = import_module(f"fourfold.codecs.{FORMATS[name][0]}")
+    except ModuleNotFoundError as error:
+        if error.name != "pyarrow":
+            raise
+        raise MissingLibrary("pyarrow", extra="arrow", purpose=f"the format {name}") from error
+    return cast("Codec", module)
+
+
+def by_media_type(media_type: str) -> Codec:
+    """The codec of a media type, such as `application/json; charset=utf-8`.
+
+    Raises:
+        DecodeError: no format has it, or it names another charset than UTF-8.
+        MissingLibrary: the codec needs pyarrow, which is not installed.
+    """
+    essence, *parameters = (part.strip().lower() for part in media_type.split(";"))
+    for parameter in parameters:
+        key, _, value = parameter.partition("=")
+        if key.strip() == "charset" and value.strip().strip('"') not in ("utf-8", "utf8", "us-ascii"):
+            raise DecodeError(f"expected the charset utf-8, got {cut(value.strip())}")
+    for name, (_, media_types, _) in FORMATS.items():
+        if essence in media_types:
+            return by_name(name)
+    known = ", ".join(each for _, media_types, _ in FORMATS.values() for each in media_types)
+    raise DecodeError(f"no format has the media type {cut(essence)}; expected one of {known}")
+
+
+def by_suffix(path: str | os.PathLike[str]) -> Codec:
+    """The codec of a file by the end of its name, in upper or lower case.
+
+    Raises:
+        SourceError: no format has it.
+        MissingLibrary: the codec needs pyarrow, which is not installed.
+    """
+    ending = os.fspath(path).lower()
+    pairs = ((suffix, name) for name, (_, _, suffixes) in FORMATS.items() for suffix in suffixes)
+    found = [(suffix, name) for suffix, name in pairs if ending.endswith(suffix)]
+    if not found:
+        known = ", ".join(suffix for _, _, suffixes in FORMATS.values() for suffix in suffixes)
+        raise SourceError(f"{path}: its name does not say its format; expected it to end in one of {known}")
+    return by_name(max(found, key=lambda pair: len(pair[0]))[1])  # .columns.json before .json

@@ -1,0 +1,191 @@
+"""Arrow IPC: the stream form, which travels, and the file form, which lies still; their first bytes tell them apart."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Sequence
+from typing import IO, Any, Literal
+
+import pyarrow as pa
+
+from fourfold.codecs.files import TableWriter, named, source
+from fourfold.codecs.table import Table, as_batch, rechunk, require
+from fourfold.errors import DecodeError, cut
+from fourfold.signature.columns import arrow_schema
+from fourfold.signature.field import Field
+
+__all__ = ["MEDIA_TYPES", "SUFFIXES", "Writer", "decode", "encode", "names", "read"]
+
+MEDIA_TYPES = ("application/vnd.apache.arrow.stream", "application/vnd.apache.arrow.file")
+SUFFIXES = (".arrow", ".arrows", ".feather", ".ipc")
+
+#: So many rows of a record batch may take no memory.
+FREE_ROWS = 1 << 20
+
+_FILE = b"ARROW1"
+_STREAM = b"\xff\xff\xff\xff"
+_END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+
+
+def decode(data: bytes, fields: Sequence[Field] | None = None) -> Any:
+    """The table of an Arrow IPC stream or file.
+
+    Args:
+        data: the stream or file, whole.
+        fields: not looked at: Arrow says itself what its columns are.
+
+    Returns:
+        A `pyarrow.Table`, its columns as stored, every value checked to be what its type says.
+
+    Raises:
+        DecodeError: the data is cut off, goes on after its end, is malformed, or has a column's name twice.
+    """
+    del fields
+    with pa.BufferReader(data) as buffer:
+        batches = _batches(buffer, "the table")
+        schema = next(batches)
+        return pa.Table.from_batches(list(batches), schema=schema)
+
+
+def _batches(buffer: Any, where: str) -> Iterator[Any]:
+    """The schema, and then the record batches, of an Arrow stream or file that is open."""
+    try:
+        start = buffer.read(8)
+        buffer.seek(0)
+        if start.startswith(_FILE):
+            yield from _file(buffer, where)
+        elif start.startswith(_STREAM):
+            yield from _stream(buffer, where)
+        else:
+            raise DecodeError(
+                f"expected an Arrow stream or file, which begins with {_STREAM!r} or {_FILE!r}; got {cut(start)}"
+            )
+    except (pa.ArrowException, OSError, ValueError, OverflowError, KeyError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise
+        raise DecodeError(f"malformed or truncated Arrow data: {cut(str(error), 200)}") from error
+
+
+def _file(buffer: Any, where: str) -> Iterator[Any]:
+    reader = pa.ipc.open_file(buffer)
+    require(None, reader.schema.names, 1, where)
+    yield reader.schema
+    for place in range(reader.num_record_batches):
+        yield _checked(reader.get_batch(place))
+
+
+def _stream(buffer: Any, where: str) -> Iterator[Any]:
+    reader = pa.ipc.open_stream(buffer)
+    require(None, reader.schema.names, 1, where)
+    yield reader.schema
+    while True:
+        before = buffer.tell()
+        try:
+            batch = reader.read_next_batch()
+        except StopIteration:
+            break
+        yield _checked(batch)
+    # pyarrow takes a stream that was cut off between two messages for one that has ended.
+    after = buffer.tell()
+    buffer.seek(max(before, after - len(_END)))
+    if buffer.read(len(_END)) != _END:
+        raise DecodeError(f"an Arrow stream without its end marker: it is cut off at byte {after}")
+    if buffer.read(1):
+        raise DecodeError(f"an Arrow stream that ends at byte {after}, with more bytes after its end")
+
+
+def _checked(batch: Any) -> Any:
+    # A row takes at least a bit somewhere, except in columns of nulls or of runs, and in a table without columns: there a
+    # few bytes can claim any number of rows.
+    if batch.num_rows > 8 * batch.nbytes + FREE_ROWS:
+        raise DecodeError(f"a record batch that claims {batch.num_rows} rows and holds {batch.nbytes} bytes of them")
+    # An offset that points outside its buffer would be read as memory that is not the table's.
+    batch.validate(full=True)
+    _ = batch.columns  # a KeyError for a type that pyarrow has no class for, such as an interval of months
+    return batch
+
+
+def encode(table: Table, fields: Sequence[Field]) -> bytes:
+    """A canonical table as an Arrow IPC stream of one record batch, with the canonical schema of `fields`.
+
+    Raises:
+        SinkError: the table does not fit the fields.
+    """
+    sink = io.BytesIO()
+    with Writer(sink, fields, form="stream") as writer:
+        writer.write(table)
+    return sink.getvalue()
+
+
+def names(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """The columns that a file has.
+
+    Raises:
+        SourceError: the file cannot be read.
+        DecodeError: it is no Arrow stream or file.
+    """
+    with source(path), named(path), pa.OSFile(os.fspath(path)) as buffer:
+        return tuple(next(_batches(buffer, "the table")).names)
+
+
+def read(
+    path: str | os.PathLike[str],
+    fields: Sequence[Field] | None = None,
+    chunk_rows: int = 65_536,
+    columns: Sequence[str] | None = None,
+) -> Iterator[Any]:
+    """The rows of an Arrow IPC file, a chunk at a time; no more is held than a chunk and a stored record batch.
+
+    Args:
+        path: a file with what `decode` takes.
+        fields: not looked at.
+        chunk_rows: rows of a chunk; only the last has fewer.
+        columns: the columns to keep, where not all.
+
+    Yields:
+        A `pyarrow.RecordBatch` for each chunk, its columns as stored.
+
+    Raises:
+        SourceError: the file cannot be read, or lacks one of `columns`.
+        DecodeError: what `decode` refuses; the message names the file. That a stream is cut off shows at its end.
+    """
+    del fields
+    with source(path), named(path), pa.OSFile(os.fspath(path)) as buffer:
+        batches = _batches(buffer, "the table")
+        wanted = require(columns, next(batches).names, chunk_rows, str(path))
+        yield from rechunk((batch.select(wanted) for batch in batches), chunk_rows)
+
+
+class Writer(TableWriter):
+    """Writes tables as Arrow IPC, a record batch for each.
+
+    Args:
+        target: a path, which is replaced if it is there, or an open binary file.
+        fields: the fields, in the order in which they are written.
+        form: `stream` or `file`; by default a stream where the path ends in `.arrows`, and a file otherwise.
+
+    Raises:
+        SinkError: the path cannot be opened, or the schema cannot be written.
+    """
+
+    def __init__(
+        self,
+        target: str | os.PathLike[str] | IO[bytes],
+        fields: Sequence[Field],
+        *,
+        form: Literal["stream", "file"] | None = None,
+    ) -> None:
+        super().__init__(target)
+        self._fields = tuple(fields)
+        if form is None:
+            form = "stream" if self.sink.name.endswith(".arrows") else "file"
+        start = pa.ipc.new_stream if form == "stream" else pa.ipc.new_file
+        self._writer = start(self.sink, arrow_schema(self._fields))
+
+    def write(self, table: Table) -> None:
+        """Write a canonical table as one record batch."""
+        self._writer.write_batch(as_batch(table, self._fields))
+
+    def _finish(self) -> None:
+        self._writer.close()

@@ -1,0 +1,193 @@
+"""CSV: a header, then a record a row (RFC 4180, in UTF-8)."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, Any
+
+import pyarrow as pa
+
+from fourfold.codecs import csv_cells
+from fourfold.codecs.csv_text import Reader
+from fourfold.codecs.files import TableWriter, named, source
+from fourfold.codecs.json_bytes import dump, plain
+from fourfold.codecs.table import Table, as_rows, rechunk, require
+from fourfold.errors import SinkError, cut
+from fourfold.signature.field import FLOATS, Field
+
+__all__ = ["MEDIA_TYPES", "SUFFIXES", "Writer", "decode", "encode", "names", "read"]
+
+MEDIA_TYPES = ("text/csv",)
+SUFFIXES = (".csv",)
+
+
+def decode(data: bytes, fields: Sequence[Field] | None = None) -> Table:
+    """The rows of CSV.
+
+    Args:
+        data: a header and records in UTF-8; a byte-order mark is passed over.
+        fields: say how the cells of their columns are read (see `csv_cells`); a column that is no field is text. With
+            `None` the columns' own cells say it (see `csv_cells.infer`).
+
+    Returns:
+        A `pyarrow.RecordBatch`, or rows where a cell does not fit its field: it stays text there, and the coercion
+        makes it an error of its row.
+
+    Raises:
+        DecodeError: it is not well-formed CSV; the message gives the line.
+    """
+    reader = Reader(io.BytesIO(data))
+    cells = list(rechunk(reader.batches(), max(len(data), 1)))
+    return _typed(cells[0] if cells else _no_rows(reader), fields)
+
+
+def _no_rows(reader: Reader) -> Any:
+    return pa.RecordBatch.from_pylist([], schema=reader.schema())
+
+
+def _typed(cells: Any, fields: Sequence[Field] | None) -> Table:
+    """The values of cells, as one record batch if every cell fits its field, and as rows if one does not."""
+    columns = cells.columns
+    names = cells.schema.names
+    known = {each.name: each for each in (csv_cells.infer(names, columns) if fields is None else fields)}
+    typed = [csv_cells.column(known.get(name), texts) for name, texts in zip(names, columns, strict=True)]
+    if all(each is not None for each in typed):
+        return pa.RecordBatch.from_arrays(typed, names=names)
+    values = [_values(known.get(name), texts) for name, texts in zip(names, columns, strict=True)]
+    return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+
+
+def _values(field: Field | None, texts: Any) -> list[Any]:
+    read = csv_cells.cell(field)
+    found: list[Any] = texts.to_pylist()
+    return found if read is None else [None if text is None else read(text) for text in found]
+
+
+def names(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """The columns that a file's header names.
+
+    Raises:
+        SourceError: the file cannot be read.
+        DecodeError: it has no header, or one that is not well formed.
+    """
+    with source(path) as file, named(path):
+        return tuple(Reader(file).names)
+
+
+def read(
+    path: str | os.PathLike[str],
+    fields: Sequence[Field] | None = None,
+    chunk_rows: int = 65_536,
+    columns: Sequence[str] | None = None,
+) -> Iterator[Table]:
+    """The rows of a CSV file, a chunk at a time; no more of the file is held than a chunk and a block of a megabyte.
+
+    Args:
+        path: a file with what `decode` takes.
+        fields: as in `decode`; with `None` the first chunk says what the columns hold, and a later cell that is
+            something else stays text.
+        chunk_rows: rows of a chunk; only the last has fewer.
+        columns: the columns to keep, where not all.
+
+    Yields:
+        For each chunk what `decode` returns.
+
+    Raises:
+        SourceError: the file cannot be read, or lacks one of `columns`.
+        DecodeError: it is not well-formed CSV; the message names the file and the line.
+    """
+    with source(path) as file, named(path):
+        reader = Reader(file)
+        wanted = require(columns, reader.names, chunk_rows, str(path))
+        for cells in rechunk((batch.select(wanted) for batch in reader.batches()), chunk_rows):
+            if fields is None:
+                fields = csv_cells.infer(wanted, cells.columns)
+            yield _typed(cells, fields)
+
+
+def encode(table: Table, fields: Sequence[Field]) -> bytes:
+    """A canonical table as CSV with a header, one column for each of `fields`, in their order; LF ends a record.
+
+    Text is quoted where it must be, and where it is empty: an unquoted empty cell is a missing value.
+
+    Raises:
+        SinkError: the table does not fit the fields.
+    """
+    return _header(fields) + _records(table, fields)
+
+
+def _header(fields: Sequence[Field]) -> bytes:
+    return _bytes(",".join(_text(each.name) for each in fields))
+
+
+def _records(table: Table, fields: Sequence[Field]) -> bytes:
+    rows = as_rows(table, fields)
+    columns = []
+    for field in fields:
+        spell, name = _spelling(field), field.name
+        try:
+            columns.append(["" if row[name] is None else spell(row[name]) for row in rows])
+        except (TypeError, AttributeError, OverflowError, ValueError) as error:
+            raise SinkError(f"field {cut(name)}: expected {field.expected}; {cut(str(error), 200)}") from error
+    return b"".join(_bytes(",".join(cells)) for cells in zip(*columns, strict=True))
+
+
+def _bytes(record: str) -> bytes:
+    try:
+        return record.encode() + b"\n"
+    except UnicodeEncodeError as error:
+        raise SinkError(f"text that UTF-8 cannot hold: {cut(error.object)}") from error
+
+
+def _text(value: str) -> str:
+    if value and not any(mark in value for mark in ',"\r\n'):
+        return value
+    return '"' + value.replace('"', '""') + '"'
+
+
+def _spelling(field: Field) -> Callable[[Any], str]:
+    """The function from a canonical value, not missing, of that field to its cell."""
+    convert = plain(field)
+    if field.shape:
+        return lambda value: _text(dump(convert(value) if convert else value).decode())
+    if field.dtype in FLOATS:
+        return _float
+    if field.dtype == "bool":
+        return lambda value: "true" if value else "false"
+    if field.dtype == "string":
+        return _text
+    if field.dtype == "binary":
+        return lambda value: _text(_plain_text(convert, value))
+    return str if convert is None else convert
+
+
+def _plain_text(convert: Callable[[Any], Any] | None, value: Any) -> str:
+    return str(convert(value)) if convert else str(value)
+
+
+def _float(value: float) -> str:
+    text = repr(float(value))
+    return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}.get(text, text)
+
+
+class Writer(TableWriter):
+    """Writes tables as CSV: the bytes of `encode`, with one header.
+
+    Args:
+        target: a path, which is replaced if it is there, or an open binary file.
+        fields: the fields, in the order in which they are written.
+
+    Raises:
+        SinkError: the path cannot be opened, or the header cannot be written.
+    """
+
+    def __init__(self, target: str | os.PathLike[str] | IO[bytes], fields: Sequence[Field]) -> None:
+        super().__init__(target)
+        self._fields = tuple(fields)
+        self.sink.write(_header(self._fields))
+
+    def write(self, table: Table) -> None:
+        """Write a canonical table's rows."""
+        self.sink.write(_records(table, self._fields))

@@ -1,0 +1,207 @@
+"""The cells of a CSV file: text to values, by the dtype of the cell's field.
+
+Each dtype has one grammar and two readings of it. `column` reads a whole column with Arrow, where every cell fits the
+plain part of the grammar; `cell` reads one cell, whatever it is. After coercion both give the same, which a property
+test holds. A cell that does not fit its grammar stays text: the coercion then says what is wrong with it, by row and
+field.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fourfold.codecs.json_bytes import parse
+from fourfold.errors import DecodeError
+from fourfold.signature.field import FLOATS, INTEGERS, Field
+
+__all__ = ["cell", "column", "infer"]
+
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
+_WORD = re.compile(r"nan|-?inf(?:inity)?", re.IGNORECASE | re.ASCII)
+
+# For Arrow (RE2). An integer of 15 digits or fewer is a float64 exactly, whichever of the two it is read as.
+_INTEGERS = r"\A-?(?:0|[1-9][0-9]{0,18})\z"
+_UNSIGNED = r"\A(?:0|[1-9][0-9]{0,19})\z"
+_NEGATIVE_ZERO = r"\A-0\z"
+_PLAIN = r"-?(?:0|[1-9][0-9]{0,14})|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+(?:[eE][+-]?[0-9]+)?|[eE][+-]?[0-9]+)"
+_INFINITY = r"(?i:-?inf(?:inity)?)"
+_NUMBERS = rf"\A(?:{_PLAIN})\z"
+_NUMBERS_OR_WORDS = rf"\A(?:{_PLAIN}|{_INFINITY}|(?i:nan))\z"
+_BOOLEANS = r"\A(?i:true|false)\z"
+# The spelling that this room writes, in years for which no offset leaves the years that a datetime can say.
+_DATES = r"\A[12][0-9]{3}-[01][0-9]-[0-3][0-9]\z"
+_CLOCK = r"T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
+_NAIVE = rf"\A[12][0-9]{{3}}-[01][0-9]-[0-3][0-9]{_CLOCK}\z"
+_ZONED = rf"\A[12][0-9]{{3}}-[01][0-9]-[0-3][0-9]{_CLOCK}(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])\z"
+
+
+def cell(field: Field | None) -> Callable[[str], Any] | None:
+    """The function that reads one cell, not missing, of that field; `None` where the text is the value.
+
+    Text is the value of strings, timestamps, dates and bytes, which the coercion reads, and where there is no field.
+    """
+    if field is None:
+        return None
+    if field.shape:
+        return _tensor
+    if field.dtype in INTEGERS:
+        return _number
+    if field.dtype in FLOATS:
+        return _float
+    return _bool if field.dtype == "bool" else None
+
+
+def _number(text: str) -> int | float | str:
+    match = _NUMBER.fullmatch(text)
+    if match is None or len(text) > 4300:  # Python reads no longer integer
+        return text
+    if match[1] is None and match[2] is None:
+        return -0.0 if text == "-0" else int(text)
+    value = float(text)
+    return text if math.isinf(value) else value
+
+
+def _float(text: str) -> int | float | str:
+    return float(text) if _WORD.fullmatch(text) else _number(text)
+
+
+def _bool(text: str) -> bool | str:
+    return {"true": True, "false": False}.get(text.lower(), text) if text.isascii() else text
+
+
+def _tensor(text: str) -> Any:
+    try:
+        value = parse(text.encode())
+    except DecodeError:
+        return text
+    return value if isinstance(value, list) else text
+
+
+def column(field: Field | None, texts: Any) -> Any | None:
+    """A whole column's values as one Arrow array; `None` where it takes a look at each cell.
+
+    Args:
+        field: the column's field, or `None` for a column that is no field, which stays text.
+        texts: its cells, a `pyarrow.StringArray`, null where missing.
+    """
+    if field is None:
+        return texts
+    if field.shape:
+        return _tensors(field, texts)
+    if field.dtype in INTEGERS:
+        return _integers(field, texts)
+    if field.dtype in FLOATS:
+        return _floats(texts, _NUMBERS_OR_WORDS)
+    if field.dtype == "bool":
+        return pc.equal(pc.ascii_lower(texts), "true") if _all(texts, _BOOLEANS) else None
+    if field.dtype == "date":
+        return _instants(texts, _DATES, pa.date32())
+    if field.dtype == "timestamp" and field.zone is None:
+        return _instants(texts, _NAIVE, pa.timestamp("us"))
+    if field.dtype == "timestamp":
+        return _instants(texts, _ZONED, pa.timestamp("us", tz="UTC"))
+    return texts
+
+
+def _all(texts: Any, pattern: str) -> bool:
+    return bool(pc.all(pc.match_substring_regex(texts, pattern), min_count=0).as_py())
+
+
+def _any(texts: Any, pattern: str) -> bool:
+    return bool(pc.any(pc.match_substring_regex(texts, pattern), min_count=0).as_py())
+
+
+def _integers(field: Field, texts: Any) -> Any | None:
+    unsigned = field.dtype == "uint64" and _all(texts, _UNSIGNED)
+    if not unsigned and not _all(texts, _INTEGERS):
+        return _floats(texts, _NUMBERS)  # 3.0 is an integer too
+    try:
+        return texts.cast(pa.uint64() if unsigned else pa.int64())  # -0 becomes 0, as it does in an integer field
+    except pa.ArrowInvalid:  # beyond 64 bits
+        return None
+
+
+def _floats(texts: Any, pattern: str) -> Any | None:
+    if not _all(texts, pattern):
+        return None
+    values = texts.cast(pa.float64())
+    infinite = pc.is_inf(values)
+    if (
+        pc.any(infinite, min_count=0).as_py()
+        and not pc.all(pc.match_substring_regex(texts.filter(infinite), rf"\A{_INFINITY}\z"), min_count=0).as_py()
+    ):
+        return None  # 1e400 is no infinity
+    return values
+
+
+def _instants(texts: Any, pattern: str, kind: Any) -> Any:
+    if not _all(texts, pattern):
+        return texts
+    try:
+        return texts.cast(kind)
+    except pa.ArrowInvalid:  # the 30th of February
+        return texts
+
+
+def _tensors(field: Field, texts: Any) -> Any | None:
+    """Nested lists of one kind of number, as the coercion takes them without loss; `None` for anything else."""
+    values = [None if text is None else _tensor(text) for text in texts.to_pylist()]
+    kinds: set[type] = set()
+    for value in values:
+        if value is None:
+            continue
+        level = [value]
+        for _ in field.shape:
+            if any(type(each) is not list for each in level):
+                return None
+            level = [inner for each in level for inner in each]
+        kinds.update(map(type, level))
+        if int in kinds and any(type(each) is int and abs(each) > 2**53 for each in level):
+            return None
+    mixed = len(kinds) > 1 and not (kinds == {int, float} and field.dtype in FLOATS)
+    if mixed or not kinds <= {bool, int, float}:
+        return None
+    leaf = pa.float64() if float in kinds or not kinds else pa.int64() if int in kinds else pa.bool_()
+    for _ in field.shape:
+        leaf = pa.list_(leaf)
+    return pa.array(values, type=leaf)
+
+
+def infer(names: Sequence[str], columns: Sequence[Any]) -> tuple[Field, ...]:
+    """Fields for columns of cells: the first of bool, int64, float64, date and timestamp that every cell is, or string.
+
+    A number with a leading zero or a sign of plus is text, `NA` and `null` are text, and 0 and 1 are integers.
+    """
+    # A column without a name is no field, and stays text.
+    named = [(name, texts) for name, texts in zip(names, columns, strict=True) if name]
+    return tuple(Field(name, nullable=True, **_inferred(texts)) for name, texts in named)
+
+
+def _inferred(texts: Any) -> dict[str, Any]:
+    if texts.null_count == len(texts):
+        return {"dtype": "string"}
+    if _all(texts, _BOOLEANS):
+        return {"dtype": "bool"}
+    if _all(texts, _INTEGERS) and not _any(texts, _NEGATIVE_ZERO) and _fits(texts):
+        return {"dtype": "int64"}
+    if _floats(texts, _NUMBERS_OR_WORDS) is not None:
+        return {"dtype": "float64"}
+    for dtype, zone in (("date", None), ("timestamp", None), ("timestamp", "UTC")):
+        read = column(Field("cells", dtype, zone=zone), texts)
+        if read is not None and not pa.types.is_string(read.type):
+            return {"dtype": dtype, "zone": zone}
+    return {"dtype": "string"}
+
+
+def _fits(texts: Any) -> bool:
+    try:
+        texts.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return False
+    return True

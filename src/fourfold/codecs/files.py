@@ -1,0 +1,193 @@
+"""Files that codecs read and write, with their failures as errors that name the path and the reason."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from fourfold.errors import DecodeError, SinkError, SourceError
+
+__all__ = ["Sink", "TableWriter", "named", "source"]
+
+
+@contextmanager
+def source(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """The file at `path`, open for reading in binary.
+
+    Raises:
+        SourceError: it cannot be opened, or reading it fails inside the block.
+    """
+    try:
+        file = Path(path).open("rb")  # noqa: SIM115 - only its opening may fail in this way
+    except (OSError, ValueError) as error:  # a ValueError for a path with a NUL in it
+        raise SourceError(f"{path} cannot be read: {reason(error)}") from error
+    with file:
+        try:
+            yield file
+        except OSError as error:
+            raise SourceError(f"{path} cannot be read: {reason(error)}") from error
+
+
+@contextmanager
+def named(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Puts the file's path before the message of a `DecodeError` that is raised inside the block."""
+    try:
+        yield
+    except DecodeError as error:
+        raise DecodeError(f"{path}: {error}") from error
+
+
+def reason(error: Exception) -> str:
+    """Why the system refused, without the path that the message names already."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
+class Sink:
+    """A file to write bytes to; every failure is a `SinkError`.
+
+    It has what pyarrow asks of a Python file, so pyarrow's writers write through it too.
+
+    Args:
+        target: a path, which is replaced if it is there, or an open binary file, which is flushed at the end and left
+            open.
+
+    Raises:
+        SinkError: the path cannot be opened.
+    """
+
+    def __init__(self, target: str | os.PathLike[str] | IO[bytes]) -> None:
+        self.closed = False
+        self._discarding = False
+        self._position = 0
+        self._owned = isinstance(target, (str, os.PathLike))
+        self._file: IO[bytes]
+        if isinstance(target, (str, os.PathLike)):
+            self.name = os.fspath(target)
+            try:
+                self._file = Path(target).open("wb")  # noqa: SIM115 - `close` closes it
+            except (OSError, ValueError) as error:
+                raise self._refused(error) from error
+        else:
+            self.name = str(getattr(target, "name", "the output"))
+            self._file = target
+
+    def _refused(self, error: Exception) -> SinkError:
+        return SinkError(f"{self.name} cannot be written: {reason(error)}")
+
+    def write(self, data: Any) -> int:
+        """Write all of `data`, any bytes-like object."""
+        if self._discarding:
+            return len(data)
+        view = memoryview(data).cast("B")
+        try:
+            # A raw file may take less than it was given.
+            written = 0
+            while written < len(view):
+                written += self._file.write(view[written:]) or 0
+        except (OSError, ValueError) as error:  # a ValueError for a file that is closed already
+            raise self._refused(error) from error
+        self._position += len(view)
+        return len(view)
+
+    def tell(self) -> int:
+        """How many bytes were written."""
+        return self._position
+
+    def flush(self) -> None:
+        """Hand what is buffered to the system."""
+        if self._discarding:
+            return
+        try:
+            self._file.flush()
+        except (OSError, ValueError) as error:
+            raise self._refused(error) from error
+
+    def writable(self) -> bool:
+        """Whether bytes can still be written."""
+        return not self.closed
+
+    def readable(self) -> bool:
+        """Never."""
+        return False
+
+    def seekable(self) -> bool:
+        """Never: every format here is written from start to end."""
+        return False
+
+    def discard(self) -> None:
+        """Close, without raising, and take whatever is still written without writing it anywhere."""
+        self._discarding = True
+        try:
+            self.close()
+        except SinkError:
+            # What made the caller give up is the error to show; this one most likely has the same cause.
+            return
+
+    def close(self) -> None:
+        """Flush, and close the file if it was opened here. A second call does nothing."""
+        if self.closed:
+            return
+        self.closed = True
+        try:
+            if self._owned:
+                self._file.close()  # it flushes
+            else:
+                self._file.flush()
+        except (OSError, ValueError) as error:
+            raise self._refused(error) from error
+
+
+class TableWriter:
+    """What the writers of all formats share. As a context manager it closes, or aborts where the block raises.
+
+    Attributes:
+        sink: where the bytes go.
+    """
+
+    def __init__(self, target: str | os.PathLike[str] | IO[bytes]) -> None:
+        self.sink = Sink(target)
+
+    def write(self, table: Any) -> None:
+        """Write a canonical table: rows, or an Arrow table with the fields' columns.
+
+        Raises:
+            SinkError: it does not fit the fields, or the file cannot be written.
+        """
+        raise NotImplementedError
+
+    def _finish(self) -> None:
+        """Write what the format wants at its end."""
+
+    def close(self) -> None:
+        """Write the format's end and close. A second call does nothing.
+
+        Raises:
+            SinkError: the file cannot be written.
+        """
+        if self.sink.closed:
+            return
+        try:
+            self._finish()
+        except BaseException:
+            self.abort()
+            raise
+        self.sink.close()
+
+    def abort(self) -> None:
+        """Close the file without the format's end, and without raising; the caller removes it."""
+        self.sink.discard()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            self.abort()

@@ -1,0 +1,119 @@
+"""JSON lines: one object a line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO, Any
+
+from fourfold.codecs.files import TableWriter, named, source
+from fourfold.codecs.json_bytes import dump, parse, plain_rows
+from fourfold.codecs.table import Rows, Table, as_rows, rows_in_chunks
+from fourfold.errors import DecodeError, cut
+from fourfold.signature.field import Field
+
+__all__ = ["MEDIA_TYPES", "SUFFIXES", "Writer", "decode", "decode_line", "encode", "names", "read"]
+
+MEDIA_TYPES = ("application/x-ndjson", "application/jsonl", "application/jsonlines", "application/x-jsonlines")
+SUFFIXES = (".jsonl", ".ndjson")
+
+
+def decode_line(line: bytes) -> dict[str, Any]:
+    """The row of one line.
+
+    Args:
+        line: one JSON object in UTF-8, with or without the line's end.
+
+    Raises:
+        DecodeError: it is no JSON object; see `json_bytes.parse`.
+    """
+    value = parse(line)
+    if type(value) is not dict:
+        raise DecodeError(f"expected a JSON object, got {cut(value)}")
+    return value
+
+
+def decode(data: bytes, fields: Sequence[Field] | None = None) -> Rows:
+    """The rows of JSON lines; empty lines are passed over.
+
+    Args:
+        data: lines in UTF-8 that end with LF or CR LF, one JSON object each; the last may lack its end.
+        fields: not looked at: JSON says itself what its values are.
+
+    Returns:
+        One dict a line, its values as JSON has them. A line with another value than an object stays in its place: the
+        coercion makes it an error of that row.
+
+    Raises:
+        DecodeError: a line is not JSON; the message gives its number, from 1.
+    """
+    del fields
+    return list(_rows(data.split(b"\n")))
+
+
+def _rows(lines: Iterable[bytes]) -> Iterator[Any]:
+    for number, line in enumerate(lines, 1):
+        if not line or line.isspace():
+            continue
+        try:
+            value = parse(line)
+        except DecodeError as error:
+            raise DecodeError(f"line {number}: {error}") from error
+        yield value
+
+
+def encode(table: Table, fields: Sequence[Field]) -> bytes:
+    """A canonical table as JSON lines, each with all `fields` in their order, each ended by LF.
+
+    Raises:
+        SinkError: the table does not fit the fields.
+    """
+    return b"".join(dump(row) + b"\n" for row in plain_rows(as_rows(table, fields), fields))
+
+
+def names(path: str | os.PathLike[str]) -> None:
+    """JSON lines have no header: `None`."""
+    del path
+
+
+def read(
+    path: str | os.PathLike[str],
+    fields: Sequence[Field] | None = None,
+    chunk_rows: int = 65_536,
+    columns: Sequence[str] | None = None,
+) -> Iterator[Rows]:
+    """The rows of a file of JSON lines, a chunk at a time; no more of the file is held than a chunk.
+
+    Args:
+        path: a file with what `decode` takes.
+        fields: not looked at.
+        chunk_rows: rows of a chunk; only the last has fewer.
+        columns: the keys to keep, where not all; one that a row lacks is missing there.
+
+    Raises:
+        SourceError: the file cannot be read.
+        DecodeError: a line is not JSON; the message names the file and the line.
+    """
+    del fields
+    with source(path) as file, named(path):
+        yield from rows_in_chunks(_rows(file), chunk_rows, columns)
+
+
+class Writer(TableWriter):
+    """Writes tables as JSON lines: the bytes of `encode`, one table after the other.
+
+    Args:
+        target: a path, which is replaced if it is there, or an open binary file.
+        fields: the fields, in the order in which they are written.
+
+    Raises:
+        SinkError: the path cannot be opened.
+    """
+
+    def __init__(self, target: str | os.PathLike[str] | IO[bytes], fields: Sequence[Field]) -> None:
+        super().__init__(target)
+        self._fields = tuple(fields)
+
+    def write(self, table: Table) -> None:
+        """Write a canonical table's rows."""
+        self.sink.write(encode(table, self._fields))

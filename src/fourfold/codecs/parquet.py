@@ -1,0 +1,166 @@
+"""Parquet, with a checksum on every page that is written, and every checksum that is there verified on reading."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fourfold.codecs.files import TableWriter, named, source
+from fourfold.codecs.table import Table, as_batch, rechunk, require
+from fourfold.errors import DecodeError, SinkError, cut
+from fourfold.signature.columns import arrow_schema
+from fourfold.signature.field import Field
+
+__all__ = ["MEDIA_TYPES", "SUFFIXES", "Writer", "decode", "encode", "names", "read"]
+
+MEDIA_TYPES = ("application/vnd.apache.parquet",)
+SUFFIXES = (".parquet",)
+#: A row group is written when so many rows, or bytes of Arrow memory, have come together.
+GROUP_ROWS = 1 << 17
+GROUP_BYTES = 1 << 26
+
+
+@contextmanager
+def _open(buffer: Any) -> Iterator[Any]:
+    """A Parquet file that is open; what is wrong with its bytes is a `DecodeError`."""
+    try:
+        # Not buffered ahead: that would hold a whole row group of all its columns.
+        with pq.ParquetFile(buffer, page_checksum_verification=True, pre_buffer=False, buffer_size=1 << 20) as file:
+            yield file
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise
+        raise DecodeError(f"malformed or truncated Parquet: {cut(str(error), 200)}") from error
+
+
+def decode(data: bytes, fields: Sequence[Field] | None = None) -> Any:
+    """The table of a Parquet file.
+
+    Args:
+        data: the file, whole.
+        fields: not looked at: Parquet says itself what its columns are.
+
+    Returns:
+        A `pyarrow.Table`, its columns as stored.
+
+    Raises:
+        DecodeError: the file is cut off or malformed, a page's checksum is wrong, or a column's name is there twice.
+    """
+    del fields
+    with pa.BufferReader(data) as buffer, _open(buffer) as file:
+        require(None, file.schema_arrow.names, 1, "the table")
+        table = file.read(use_threads=False)
+        table.validate(full=True)
+        return table
+
+
+def encode(table: Table, fields: Sequence[Field]) -> bytes:
+    """A canonical table as a Parquet file, with the canonical schema of `fields`.
+
+    Raises:
+        SinkError: the table does not fit the fields.
+    """
+    sink = io.BytesIO()
+    with Writer(sink, fields) as writer:
+        writer.write(table)
+    return sink.getvalue()
+
+
+def names(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """The columns that a file has.
+
+    Raises:
+        SourceError: the file cannot be read.
+        DecodeError: it is no Parquet file.
+    """
+    with source(path), named(path), pa.OSFile(os.fspath(path)) as buffer, _open(buffer) as file:
+        return tuple(file.schema_arrow.names)
+
+
+def read(
+    path: str | os.PathLike[str],
+    fields: Sequence[Field] | None = None,
+    chunk_rows: int = 65_536,
+    columns: Sequence[str] | None = None,
+) -> Iterator[Any]:
+    """The rows of a Parquet file, a chunk at a time; no more is held than a chunk and the pages it lies in.
+
+    Args:
+        path: a file with what `decode` takes.
+        fields: not looked at.
+        chunk_rows: rows of a chunk; only the last has fewer.
+        columns: the columns to keep, where not all: no others are read.
+
+    Yields:
+        A `pyarrow.RecordBatch` for each chunk, its columns as stored.
+
+    Raises:
+        SourceError: the file cannot be read, or lacks one of `columns`.
+        DecodeError: what `decode` refuses; the message names the file. A page is verified when its rows are reached.
+    """
+    del fields
+    with source(path), named(path), pa.OSFile(os.fspath(path)) as buffer, _open(buffer) as file:
+        wanted = require(columns, file.schema_arrow.names, chunk_rows, str(path))
+        yield from rechunk(_batches(file, wanted, chunk_rows), chunk_rows)
+
+
+def _batches(file: Any, wanted: list[str], chunk_rows: int) -> Iterator[Any]:
+    for batch in file.iter_batches(batch_size=chunk_rows, columns=wanted, use_threads=False):
+        # By name once more: pyarrow takes `a` for `a.b` too.
+        kept = batch.select(wanted)
+        kept.validate(full=True)
+        yield kept
+
+
+class Writer(TableWriter):
+    """Writes tables as Parquet: zstd, checksums, and row groups of about 131,072 rows or 64 MiB, whatever is less.
+
+    Args:
+        target: a path, which is replaced if it is there, or an open binary file.
+        fields: the fields, in the order in which they are written.
+
+    Raises:
+        SinkError: the path cannot be opened.
+    """
+
+    def __init__(self, target: str | os.PathLike[str] | IO[bytes], fields: Sequence[Field]) -> None:
+        super().__init__(target)
+        self._fields = tuple(fields)
+        self._held: list[Any] = []
+        self._schema = arrow_schema(self._fields)
+        self._writer = pq.ParquetWriter(
+            self.sink, self._schema, compression="zstd", compression_level=1, write_page_checksum=True
+        )
+
+    def write(self, table: Table) -> None:
+        """Write a canonical table's rows; they may wait for more to fill a row group."""
+        self._held.append(as_batch(table, self._fields))
+        rows = sum(batch.num_rows for batch in self._held)
+        if rows >= GROUP_ROWS or sum(batch.nbytes for batch in self._held) >= GROUP_BYTES:
+            self._write_group()
+
+    def _write_group(self) -> None:
+        group = pa.Table.from_batches(self._held, schema=self._schema)
+        self._held = []
+        if not group.num_rows:
+            return
+        try:
+            self._writer.write_table(group, row_group_size=group.num_rows)
+        except pa.ArrowException as error:  # a null where the field takes none
+            raise SinkError(f"{self.sink.name}: {cut(str(error), 200)}") from error
+
+    def _finish(self) -> None:
+        self._write_group()
+        self._writer.close()
+
+    def abort(self) -> None:
+        """Close the file without the format's end, and without raising; the caller removes it."""
+        super().abort()
+        # It writes its footer whenever it is let go of: now, into a sink that takes nothing any more.
+        self._writer.close()

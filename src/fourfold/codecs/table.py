@@ -1,0 +1,137 @@
+"""The two forms of a table, and the ways between them that the codecs share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+from fourfold.errors import DecodeError, SinkError, SourceError, cut
+from fourfold.signature.field import Field
+
+__all__ = ["Rows", "Table", "as_batch", "as_rows", "rechunk", "require", "rows_in_chunks"]
+
+#: Rows as plain Python values. What a decoder gives may hold an element that is no object, where the bytes had one: the
+#: coercion makes it an error of that row.
+Rows: TypeAlias = list[dict[str, Any]]
+#: `Rows`, or a `pyarrow.RecordBatch` or `Table`; pyarrow ships no types.
+Table: TypeAlias = Any
+
+
+def as_rows(table: Table, fields: Sequence[Field]) -> Rows:
+    """A canonical table as canonical rows that hold exactly `fields`, in their order; an absent key is missing.
+
+    Raises:
+        SinkError: an Arrow table lacks a column, or holds one of another type than the field's.
+    """
+    names = [each.name for each in fields]
+    if isinstance(table, list):
+        return [{name: row.get(name) for name in names} for row in table]
+    from fourfold.signature.columns import columns_to_rows
+
+    return columns_to_rows(fields, as_batch(table, fields))
+
+
+def as_batch(table: Table, fields: Sequence[Field]) -> Any:
+    """A canonical table as a `pyarrow.RecordBatch` of the canonical schema of `fields`.
+
+    Raises:
+        SinkError: an Arrow table lacks a column or holds one of another type, or a row's value does not fit its field.
+    """
+    import pyarrow as pa
+
+    from fourfold.signature.columns import arrow_schema, arrow_type, rows_to_columns
+
+    if isinstance(table, list):
+        try:
+            return rows_to_columns(fields, as_rows(table, fields))
+        except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+            raise SinkError(
+                f"rows that do not hold the canonical values of their fields: {cut(str(error), 200)}"
+            ) from error
+    arrays = []
+    for field in fields:
+        if field.name not in table.schema.names:
+            raise SinkError(f"the table has no column {cut(field.name)}; it has {cut(table.schema.names, 200)}")
+        column = table.column(field.name)
+        if column.type != arrow_type(field):
+            raise SinkError(f"column {cut(field.name)}: expected {arrow_type(field)}, got {column.type}")
+        if isinstance(column, pa.ChunkedArray):
+            column = column.combine_chunks()
+        arrays.append(column)
+    if not arrays:
+        return pa.RecordBatch.from_struct_array(pa.array([{}] * table.num_rows, type=pa.struct([])))
+    return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema(fields))
+
+
+def rechunk(batches: Iterable[Any], chunk_rows: int) -> Iterator[Any]:
+    """Record batches of any sizes, cut and joined so that each has `chunk_rows` rows; only the last may have fewer.
+
+    Raises:
+        DecodeError: one chunk would hold a column of more text than an Arrow array can (2 GiB).
+    """
+    held: list[Any] = []
+    count = 0
+    for batch in batches:
+        rest = batch
+        while count + rest.num_rows >= chunk_rows:
+            taken = chunk_rows - count
+            yield _joined([*held, rest.slice(0, taken)])
+            rest, held, count = rest.slice(taken), [], 0
+        if rest.num_rows:
+            held.append(rest)
+            count += rest.num_rows
+    if held:
+        yield _joined(held)
+
+
+def _joined(batches: list[Any]) -> Any:
+    if len(batches) == 1:
+        return batches[0]
+    import pyarrow as pa
+
+    joined = pa.Table.from_batches(batches).combine_chunks().to_batches()
+    if len(joined) != 1:
+        rows = sum(batch.num_rows for batch in batches)
+        raise DecodeError(f"{rows} rows hold a column of more than 2 GiB: read fewer rows a chunk")
+    return joined[0]
+
+
+def rows_in_chunks(rows: Iterable[Any], chunk_rows: int, columns: Sequence[str] | None) -> Iterator[Rows]:
+    """Rows as lists of `chunk_rows`, only the last with fewer, cut down to the keys in `columns` where it is given."""
+    _positive(chunk_rows)
+    keep = None if columns is None else frozenset(columns)
+    held: Rows = []
+    for row in rows:
+        if keep is not None and isinstance(row, dict):
+            held.append({key: value for key, value in row.items() if key in keep})
+        else:
+            held.append(row)
+        if len(held) == chunk_rows:
+            yield held
+            held = []
+    if held:
+        yield held
+
+
+def require(columns: Sequence[str] | None, stored: Sequence[str], chunk_rows: int, where: str) -> list[str]:
+    """The columns to read: those asked for, in the order asked, or all that are stored.
+
+    Raises:
+        SourceError: one is not stored.
+        DecodeError: a name is stored twice, so that it means no one column.
+        ValueError: `chunk_rows` is less than 1.
+    """
+    _positive(chunk_rows)
+    if len(set(stored)) != len(stored):
+        twice = next(name for name in stored if stored.count(name) > 1)
+        raise DecodeError(f"{where} has the column {cut(twice)} twice")
+    wanted = list(stored if columns is None else columns)
+    for name in wanted:
+        if name not in stored:
+            raise SourceError(f"{where} has no column {cut(name)}; it has {', '.join(map(cut, stored[:12]))}")
+    return wanted
+
+
+def _positive(chunk_rows: int) -> None:
+    if chunk_rows < 1:
+        raise ValueError(f"chunk_rows must be at least 1, not {chunk_rows}")

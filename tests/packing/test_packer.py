@@ -1,0 +1,177 @@
+"""`pack`: real models become packages whose function gives the same bits however it is called."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.neural_network import MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+import fourfold
+from fourfold.errors import InputError, PackError, SignatureError
+from fourfold.package import Package
+from tests.models import counts_neighbours, identity
+
+ROWS = 300
+
+
+def _frame() -> pd.DataFrame:
+    numbers = np.random.default_rng(7)
+    frame = pd.DataFrame(numbers.normal(size=(ROWS, 12)), columns=[f"f{index}" for index in range(12)])
+    frame["word"] = numbers.choice(["red", "green", "blue"], ROWS)
+    frame.loc[frame.index % 9 == 0, "f3"] = np.nan
+    return frame
+
+
+FRAME = _frame()
+TARGET = FRAME["f0"] * 3 + FRAME["f1"] ** 2 + (FRAME["word"] == "red")
+
+
+def _pipeline(estimator: Any) -> Any:
+    numbers = make_pipeline(SimpleImputer(), StandardScaler())
+    words = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    columns = [("numbers", numbers, [f"f{index}" for index in range(12)]), ("words", words, ["word"])]
+    return make_pipeline(ColumnTransformer(columns), estimator)
+
+
+MODELS = {
+    "linear regression": (lambda: _pipeline(LinearRegression()), TARGET),
+    "ridge": (lambda: _pipeline(Ridge()), TARGET),
+    "logistic regression": (lambda: _pipeline(LogisticRegression()), TARGET > 1),
+    "MLP": (lambda: _pipeline(MLPRegressor((32,), tol=1e-2, random_state=0)), TARGET),
+    "random forest": (lambda: _pipeline(RandomForestClassifier(20, random_state=0)), (TARGET > 1).astype(str)),
+    "histogram boosting": (lambda: _pipeline(HistGradientBoostingRegressor(max_iter=20, random_state=0)), TARGET),
+}
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def packed(request: pytest.FixtureRequest) -> tuple[Any, Package]:
+    """A fitted pipeline and its package."""
+    make, target = MODELS[request.param]
+    model = make().fit(FRAME, target)
+    return model, fourfold.pack(model, name="model", rows=FRAME)
+
+
+def test_a_packed_model_answers_a_row_the_same_however_it_is_asked(packed: tuple[Any, Package]) -> None:
+    """One by one, whole, in odd batches and in reverse, the bits of every row are the same; so says the manifest."""
+    predictor = fourfold.load(packed[1])
+    assert packed[1].manifest["exactness"]["exact"] is True
+    whole = predictor.predict(FRAME)
+    alone = pd.concat([predictor.predict(FRAME.iloc[[index]]) for index in range(0, ROWS, 7)])
+    pieces = pd.concat([predictor.predict(FRAME.iloc[start : start + 37]) for start in range(0, ROWS, 37)])
+    backwards = predictor.predict(FRAME.iloc[::-1])
+    for other in (alone, pieces, backwards):
+        pd.testing.assert_frame_equal(whole.loc[other.index].map(_bits), other.map(_bits))
+
+
+def _bits(value: Any) -> Any:
+    return value.tobytes() if isinstance(value, np.ndarray) else value
+
+
+def test_a_packed_model_gives_what_the_model_gives(packed: tuple[Any, Package]) -> None:
+    """Up to the last bits of BLAS, the answers are those of the estimator that was packed; labels are equal."""
+    model, package = packed
+    outputs = fourfold.load(package).predict(FRAME)
+    expected = model.predict(FRAME)
+    if "label" in outputs:
+        assert outputs["label"].tolist() == expected.tolist()
+        np.testing.assert_allclose(np.stack(outputs["probability"].to_list()), model.predict_proba(FRAME), rtol=1e-12)
+    elif package.block is None:
+        np.testing.assert_array_equal(outputs["prediction"], expected)
+    else:
+        np.testing.assert_allclose(outputs["prediction"], expected, rtol=1e-12)
+
+
+def test_golden_rows_hurt(packed: tuple[Any, Package]) -> None:
+    """Every package carries rows with missing values, unseen categories and extremes."""
+    from fourfold.package.golden import golden_of
+
+    inputs = golden_of(packed[1]).inputs
+    assert any(row["f3"] is None for row in inputs)
+    assert any(row["word"] not in ("red", "green", "blue") for row in inputs)
+    assert any(row["f0"] == 0 and np.signbit(row["f0"]) for row in inputs)
+
+
+_TWICE = """
+import sys, pandas as pd, numpy as np
+from sklearn.ensemble import HistGradientBoostingRegressor
+import fourfold
+frame = pd.DataFrame(np.arange(400.0).reshape(100, 4) % 17, columns=list("abcd"))
+model = HistGradientBoostingRegressor(max_iter=5, random_state=0).fit(frame, frame["a"] * 2)
+print(fourfold.pack(model, name="twice", rows=frame, provenance={"commit": "1f2e"}).digest)
+"""
+
+
+def test_the_same_inputs_give_the_same_digest() -> None:
+    """In another process, with another order of hashes, the package is the same package."""
+    digests = set()
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        arguments = [sys.executable, "-c", _TWICE]
+        digests.add(subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True).stdout)
+    assert len(digests) == 1
+
+
+NUMBERS = [{"x": float(index + 1)} for index in range(40)]
+
+
+def test_a_model_that_looks_at_neighbours_is_not_packed() -> None:
+    """The error says what was tried and how far the answers move; `accept` packs it with that written down."""
+    with pytest.raises(PackError, match=r"depend on the rows that come along.*blocks of 64.*accept='rtol:X'"):
+        fourfold.pack(counts_neighbours, name="bad", rows=NUMBERS)
+    package = fourfold.pack(counts_neighbours, name="bad", rows=NUMBERS, accept="rtol:1e-3")
+    exactness = package.manifest["exactness"]
+    assert exactness["exact"] is False
+    assert exactness["accepted"] == "rtol:1e-3"
+    with pytest.raises(PackError, match="depend on"):
+        fourfold.pack(counts_neighbours, name="bad", rows=NUMBERS, accept="rtol:1e-30")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"name": "No Good"}, PackError, "expected a name"),
+        ({"accept": "roughly"}, PackError, "expected accept"),
+        ({"accept": "rtol:2"}, PackError, "expected accept"),
+        ({"block": 0}, PackError, "expected block"),
+        ({"block": "large"}, PackError, "expected block"),
+        ({"runtime": "tensorflow"}, PackError, "expected a runtime of"),
+        ({"rows": []}, SignatureError, ""),
+        ({"rows": [{"x": object()}]}, SignatureError, "x"),
+        ({"inputs": [{"name": "x", "dtype": "int64"}], "rows": [{"x": 1.5}]}, InputError, "expected int64, got 1.5"),
+    ],
+)
+def test_what_cannot_be_packed_as_asked_is_said(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
+    """A wrong argument is named with what was expected, before anything is written."""
+    with pytest.raises(error, match=message):
+        fourfold.pack(identity, **{"name": "identity", "rows": NUMBERS, **arguments})
+
+
+def test_a_model_that_nothing_runs_is_refused() -> None:
+    """What no runtime knows is named by its type."""
+    with pytest.raises(PackError, match="no runtime packs"):
+        fourfold.pack(object(), name="nothing", rows=NUMBERS)
+
+
+def test_a_block_can_be_asked_for() -> None:
+    """The packer's own block is tested and kept."""
+    package = fourfold.pack(identity, name="identity", rows=NUMBERS, block=16)
+    assert package.block == 16
+    assert fourfold.load(package, trust=True).predict([{"x": 2.0}]) == [{"y": 2.0}]
+
+
+def test_provenance_is_carried() -> None:
+    """Where a model comes from is in the manifest, as strings."""
+    package = fourfold.pack(identity, name="identity", rows=NUMBERS, provenance={"commit": "1f2e3d"})
+    assert package.manifest["provenance"]["commit"] == "1f2e3d"

@@ -1,0 +1,111 @@
+"""The function: an engine in blocks."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fourfold.errors import EngineError
+from fourfold.function import CHUNK, Function
+from fourfold.signature import Field, Signature
+from fourfold.signature.columns import columns_to_rows, rows_to_columns
+
+SIGNATURE = Signature((Field("x", "int64"),), (Field("y", "int64"),))
+
+
+class _Columns:
+    """Doubles x, and remembers how many rows each call had."""
+
+    takes: Literal["rows", "columns"] = "columns"
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def predict(self, table: Any) -> Any:
+        self.sizes.append(table.num_rows)
+        return pa.RecordBatch.from_pydict({"y": [value * 2 for value in table.column("x").to_pylist()]})
+
+
+class _Rows(_Columns):
+    takes: Literal["rows", "columns"] = "rows"
+
+    def predict(self, table: Any) -> Any:
+        self.sizes.append(len(table))
+        return [{"y": row["x"] * 2} for row in table]
+
+
+def _as_rows(table: Any) -> list[dict[str, Any]]:
+    return table if isinstance(table, list) else columns_to_rows(SIGNATURE.outputs, table)
+
+
+@given(
+    st.sampled_from([_Columns, _Rows]),
+    st.sampled_from([None, 1, 3, 8]),
+    st.lists(st.integers(-(2**60), 2**60), max_size=30),
+    st.booleans(),
+)
+def test_every_row_gets_its_answer_whatever_the_block(engine: Any, block: int | None, xs: list[int], rows: bool) -> None:
+    """Blocks, padding and the form of the table change neither the answers nor their number and order."""
+    made = engine()
+    inputs = [{"x": x} for x in xs]
+    table = inputs if rows else rows_to_columns(SIGNATURE.inputs, inputs)
+    outputs = Function(SIGNATURE, made, block)(table)
+    assert isinstance(outputs, list) is rows
+    assert _as_rows(outputs) == [{"y": x * 2} for x in xs]
+    if block is None:
+        assert made.sizes == ([len(xs)] if xs else [])
+    else:
+        assert set(made.sizes) <= {block}
+        assert len(made.sizes) == -(-len(xs) // block)
+
+
+def test_a_call_that_is_free_is_still_bounded() -> None:
+    """However large the table, an engine never sees more rows at once than bound the memory of a call."""
+    engine = _Columns()
+    table = pa.RecordBatch.from_pydict({"x": pa.array(range(CHUNK + 1), pa.int64())})
+    assert Function(SIGNATURE, engine, None)(table).num_rows == CHUNK + 1
+    assert engine.sizes == [CHUNK, 1]
+
+
+class _Answers:
+    takes: Literal["rows", "columns"] = "rows"
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def predict(self, table: Any) -> Any:
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ([], "answered 0 rows for 1"),
+        ([{"y": 1}, {"y": 2}], "answered 2 rows for 1"),
+        ([{"y": 1.5}], "does not fit the signature's outputs: row 0, field 'y': expected int64, got 1.5"),
+        ([{"z": 1}], "field 'y': expected int64, got nothing"),
+        (ValueError("Input X contains NaN"), "ValueError: 'Input X contains NaN'"),
+        (KeyError("x"), "KeyError"),
+    ],
+)
+def test_an_answer_that_is_none_is_an_error_of_the_engine(answer: Any, message: str) -> None:
+    """What an engine gives is held against the signature: a wrong answer never leaves the function."""
+    with pytest.raises(EngineError, match=message):
+        Function(SIGNATURE, _Answers(answer), None)([{"x": 1}])
+
+
+def test_an_answer_in_columns_is_held_against_the_signature_too() -> None:
+    """Another dtype is another answer."""
+
+    class Floats(_Columns):
+        def predict(self, table: Any) -> Any:
+            return pa.RecordBatch.from_pydict({"y": [1.5] * table.num_rows})
+
+    with pytest.raises(EngineError, match="expected int64, got 1.5"):
+        Function(SIGNATURE, Floats(), None)(pa.RecordBatch.from_pydict({"x": [1]}))

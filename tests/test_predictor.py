@@ -1,0 +1,164 @@
+"""The predictor: validate, predict, validate, and golden rows first."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from fourfold.errors import EngineError, GoldenMismatch, InputError
+from fourfold.predictor import HOPELESS, Predictor
+from tests.support import RowEngine, double, make_package, make_predictor
+
+
+def _refuses(row: dict[str, Any]) -> dict[str, Any]:
+    if row["word"] == "refused":
+        raise ValueError("a word that is refused")
+    return double(row)
+
+
+ROWS = [{"x": 1.0, "n": 1, "word": "a"}, {"x": 2.0, "n": None, "word": None}]
+
+
+def test_the_same_kind_comes_back() -> None:
+    """A list gives a list, a pandas frame a pandas frame with its index, and so on, with the same values."""
+    predictor = make_predictor()
+    expected = [{"y": 3.0, "word": "a"}, {"y": 4.0, "word": None}]
+    assert predictor.predict(ROWS) == expected
+    table = pa.Table.from_pylist(ROWS)
+    assert predictor.predict(table).to_pylist() == expected
+    assert predictor.predict(pl.DataFrame(ROWS)).to_dicts() == expected
+    frame = predictor.predict(pd.DataFrame(ROWS, index=["first", "second"]).astype({"n": "Int64"}))
+    assert list(frame.index) == ["first", "second"]
+    assert frame["y"].tolist() == [3.0, 4.0]
+
+
+def test_one_row_is_a_dict_in_and_a_dict_out() -> None:
+    """An error of one row names it row 0."""
+    predictor = make_predictor()
+    assert predictor.predict_one({"x": 1, "word": "a"}) == {"y": 2.0, "word": "a"}
+    with pytest.raises(InputError, match="row 0, field 'x': expected float64, got 'one'"):
+        predictor.predict_one({"x": "one"})
+
+
+def test_predict_names_every_row_that_does_not_fit() -> None:
+    """Nothing is predicted where a row is at fault; the errors are there as records and as text."""
+    with pytest.raises(InputError) as caught:
+        make_predictor().predict([{"x": 1.0}, {"x": "a", "q": 1}, {"n": 1.5}])
+    assert [(error.row, error.field, error.code) for error in caught.value.errors] == [
+        (1, "x", "type"),
+        (1, "q", "unknown"),
+        (2, "x", "missing"),
+        (2, "n", "precision"),
+    ]
+
+
+@pytest.mark.parametrize("columns", [False, True])
+def test_an_answer_leaves_out_what_does_not_fit(columns: bool) -> None:
+    """Rows at fault have errors, their neighbours have answers, and `kept` says which is which."""
+    rows = [{"x": 1.0, "n": 1.0}, {"x": 2.0, "n": 1.5}, {"x": 3.0, "n": None}]
+    answer = make_predictor().answer(pa.Table.from_pylist(rows) if columns else rows)
+    outputs = answer.outputs.to_pylist() if columns else answer.outputs
+    assert [row["y"] for row in outputs] == [3.0, 6.0]
+    assert list(answer.kept) == [0, 2]
+    assert [(error.row, error.code) for error in answer.errors] == [(1, "precision")]
+
+
+@pytest.mark.parametrize("columns", [False, True])
+def test_a_row_that_the_engine_refuses_is_found(columns: bool) -> None:
+    """An engine that raises for one row of many does not fail its neighbours, nor change their order."""
+    rows = [{"x": float(index), "word": "refused" if index in (3, 10) else "fine"} for index in range(20)]
+    answer = make_predictor(_refuses).answer(pa.Table.from_pylist(rows) if columns else rows)
+    outputs = answer.outputs.to_pylist() if columns else answer.outputs
+    assert list(answer.kept) == [index for index in range(20) if index not in (3, 10)]
+    assert [row["y"] for row in outputs] == [2.0 * index for index in answer.kept]
+    assert [(error.row, error.field, error.code) for error in answer.errors] == [(3, None, "engine"), (10, None, "engine")]
+    assert "a word that is refused" in answer.errors[0].got
+
+
+def test_an_engine_that_refuses_everything_is_broken() -> None:
+    """A few bad rows are rows; nothing but refusals, one after the other, is the engine's fault."""
+    predictor = make_predictor(_refuses)
+    bad = {"x": 1.0, "word": "refused"}
+    assert list(predictor.answer([bad, bad]).kept) == []
+    with pytest.raises(EngineError, match="refused"):
+        predictor.answer([bad] * (HOPELESS + 1))
+    with pytest.raises(EngineError, match="refused"):
+        predictor.predict([bad])
+
+
+def test_no_rows_give_no_rows() -> None:
+    """An empty table is answered without the engine."""
+    called: list[Any] = []
+    predictor = make_predictor(called=called.append)
+    called.clear()
+    assert predictor.predict([]) == []
+    assert predictor.predict(pa.table({"x": pa.array([], pa.float64())})).num_rows == 0
+    assert predictor.answer([]).outputs == []
+    assert not called
+
+
+def test_a_changed_engine_is_caught_before_it_answers() -> None:
+    """An engine that gives other bits than the golden rows say never becomes a predictor; the message says where."""
+    package = make_package(double)
+
+    def changed(row: dict[str, Any]) -> dict[str, Any]:
+        return {**double(row), "y": double(row)["y"] + (1e-15 if row["n"] else 0)}
+
+    with pytest.raises(GoldenMismatch, match=r"golden row 0, field 'y': expected 5\.0, got 5\.000000000000001"):
+        Predictor(package, RowEngine(changed))
+    with pytest.raises(GoldenMismatch, match="cannot answer its golden rows here: the engine failed: ZeroDivisionError"):
+        Predictor(package, RowEngine(lambda row: {"y": 1 / 0}))
+
+
+def test_the_libraries_that_changed_are_named() -> None:
+    """What was another version when the package was made is the first thing to look at."""
+    package = make_package(double)
+    manifest = {**package.manifest, "runtime": {**package.manifest["runtime"], "libraries": {"numpy": "0.1", "nope": "2"}}}
+    manifest.pop("files")
+    from fourfold.package import Package
+
+    altered = Package.build(manifest, {name: package.read(name) for name in package.names})
+    with pytest.raises(GoldenMismatch, match=r"made with nope 2, here not installed, numpy 0\.1, here "):
+        Predictor(altered, RowEngine(lambda row: {"y": 0.0, "word": None}))
+
+
+def test_a_tolerance_allows_floats_and_nothing_else() -> None:
+    """Where the manifest allows another host a gap, a float may differ within it, and the replay says so."""
+    package = make_package(double)
+    manifest = {**package.manifest, "golden": {**package.manifest["golden"], "tolerance": 1e-9}}
+    manifest.pop("files")
+    from fourfold.package import Package
+
+    tolerant = Package.build(manifest, {name: package.read(name) for name in package.names})
+
+    def nearly(row: dict[str, Any]) -> dict[str, Any]:
+        return {**double(row), "y": double(row)["y"] * (1 + 1e-12)}
+
+    replay = Predictor(tolerant, RowEngine(nearly)).replay
+    assert not replay.exact
+    assert 0 < replay.largest_gap < 1e-9
+    with pytest.raises(GoldenMismatch):
+        Predictor(tolerant, RowEngine(lambda row: {**double(row), "word": "other"}))
+    assert make_predictor().replay.exact
+
+
+def test_any_number_of_threads_may_ask() -> None:
+    """Each thread gets the answers of its own rows."""
+    started = threading.Barrier(8)
+    predictor = make_predictor()
+
+    def ask(thread: int) -> bool:
+        started.wait()
+        return all(
+            predictor.predict([{"x": float(thread), "n": turn}]) == [{"y": 2.0 * thread + turn, "word": None}]
+            for turn in range(200)
+        )
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(ask, range(8)))
