@@ -1,0 +1,39 @@
+"""The mount in Starlette, and the endpoint that FastAPI's shares with it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from fourfold.exchange import Exchange, Refused, joined
+from fourfold.predictor import Predictor
+
+__all__ = ["endpoint", "route"]
+
+
+def route(predictor: Predictor, path: str, max_body_bytes: int) -> Route:
+    """A route, `POST path`; as `fourfold.embed.starlette_route`."""
+    return Route(path, endpoint(predictor, max_body_bytes), methods=["POST"])
+
+
+def endpoint(predictor: Predictor, max_body_bytes: int) -> Callable[[Request], Awaitable[Response]]:
+    """The function behind the route. It predicts in a thread, so that the app's other routes answer meanwhile."""
+    exchange = Exchange(predictor, max_body_bytes=max_body_bytes)
+
+    async def predict(request: Request) -> Response:
+        headers = joined(request.scope["headers"])
+        try:
+            body = await exchange.read(request.stream(), headers)
+        except Refused as error:
+            reply = exchange.failure(error)
+        except ClientDisconnect:
+            return Response(status_code=499)  # nobody reads it, and it is no error of the app's
+        else:
+            reply = await run_in_threadpool(exchange, body, headers)
+        return Response(reply.body, reply.status, reply.headers)
+
+    return predict

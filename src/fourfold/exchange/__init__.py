@@ -1,0 +1,25 @@
+"""Bytes in a media type → predictor → bytes: what the service and the mounts in web frameworks share.
+
+They only differ in how the bytes come and go, so no two of them can read a request in two ways (docs/service.md).
+"""
+
+from fourfold.exchange.exchange import MAX_BODY_BYTES, Call, Exchange, joined
+from fourfold.exchange.failures import Refused, Reply, failure, internal
+from fourfold.exchange.media_types import ARROW, CSV, JSON, JSON_LINES, MEDIA_TYPES, PARQUET
+
+__all__ = [
+    "ARROW",
+    "CSV",
+    "JSON",
+    "JSON_LINES",
+    "MAX_BODY_BYTES",
+    "MEDIA_TYPES",
+    "PARQUET",
+    "Call",
+    "Exchange",
+    "Refused",
+    "Reply",
+    "failure",
+    "internal",
+    "joined",
+]

@@ -1,0 +1,258 @@
+"""OpenAPI 3.1 from a signature: what a tool, or a person, needs to call `/predict`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from fourfold.codecs import json_rows
+from fourfold.exchange.failures import SHOWN
+from fourfold.exchange.media_types import ARROW, CSV, JSON, JSON_LINES, PARQUET
+from fourfold.package.golden import golden_of
+from fourfold.predictor import Predictor
+from fourfold.signature.field import FLOATS, INTEGERS, Field
+
+__all__ = ["document", "field_schema", "operation", "page"]
+
+#: Integers beyond this may lose digits in a reader whose numbers are all float64, as JavaScript's are.
+_SAFE = 2**53 - 1
+#: Up to so many golden rows become examples.
+_EXAMPLES = 2
+
+_CODES = {
+    "400": "The body is not what its media type says.",
+    "406": "No media type that the client takes is spoken.",
+    "413": "The body is too long.",
+    "415": "The media type of the body is not spoken.",
+    "422": "Rows do not fit the signature; every one of them is named, and none has been answered.",
+    "500": "The engine failed on rows that fit the signature, or there is a bug.",
+    "503": "The service is loading, stopping, or has too many rows waiting: try again.",
+}
+
+
+def field_schema(field: Field) -> dict[str, Any]:
+    """The JSON Schema of one field's values."""
+    schema = _described(_tensor(field) if field.shape else _scalar(field), field)
+    if field.nullable:
+        schema = _or_null(schema)
+    return schema
+
+
+def _scalar(field: Field) -> dict[str, Any]:
+    if field.categories is not None and not field.open:
+        return {"type": _json_type(field), "enum": list(field.categories)}
+    if field.dtype in INTEGERS:
+        low, high = INTEGERS[field.dtype]
+        schema: dict[str, Any] = {"type": "integer", "minimum": low, "maximum": high}
+        if field.dtype in ("int32", "int64"):
+            schema["format"] = field.dtype
+    elif field.dtype in FLOATS:
+        size = "double" if field.dtype == "float64" else "float"
+        return {"anyOf": [{"type": "number", "format": size}, {"enum": ["NaN", "Infinity", "-Infinity"]}]}
+    elif field.dtype == "timestamp" and field.zone is None:
+        schema = {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?$"}
+    else:
+        schema = {
+            "bool": {"type": "boolean"},
+            "string": {"type": "string"},
+            "timestamp": {"type": "string", "format": "date-time"},
+            "date": {"type": "string", "format": "date"},
+            "binary": {"type": "string", "contentEncoding": "base64"},
+        }[field.dtype].copy()
+    if field.categories:
+        schema["examples"] = list(field.categories[:_EXAMPLES])
+    return schema
+
+
+def _json_type(field: Field) -> str:
+    return "string" if field.dtype == "string" else "integer"
+
+
+def _tensor(field: Field) -> dict[str, Any]:
+    schema = _scalar(Field(field.name, field.dtype))
+    for size in reversed(field.shape):
+        schema = {"type": "array", "items": schema, "minItems": size, "maxItems": size}
+    return schema
+
+
+def _described(schema: dict[str, Any], field: Field) -> dict[str, Any]:
+    notes = [field.description] if field.description else []
+    if field.labels:
+        notes.append(f"The elements are {', '.join(field.labels)}.")
+    if field.dtype == "timestamp":
+        notes.append(f"With an offset; in the zone {field.zone}." if field.zone else "Without an offset.")
+    if field.dtype in ("int64", "uint64") and not field.categories:
+        notes.append(f"Beyond ±{_SAFE}, a reader whose numbers are all float64 loses digits.")
+    return {**schema, "description": " ".join(notes)} if notes else schema
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema, or null. Where it has a type, a list of types says it shortest, and tools read it best."""
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [*schema["anyOf"], {"type": "null"}]}
+    nullable = {**schema, "type": [schema["type"], "null"]}
+    if "enum" in schema:
+        nullable["enum"] = [*schema["enum"], None]
+    return nullable
+
+
+def _row(fields: Sequence[Field], *, all_there: bool, more: bool) -> dict[str, Any]:
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {each.name: field_schema(each) for each in fields},
+        "additionalProperties": more,
+    }
+    required = [each.name for each in fields if all_there or not each.nullable]
+    if required:
+        schema["required"] = required
+    return schema
+
+
+def _columns(fields: Sequence[Field], *, all_there: bool, more: bool) -> dict[str, Any]:
+    schema = _row(fields, all_there=all_there, more=more)
+    schema["properties"] = {name: {"type": "array", "items": value} for name, value in schema["properties"].items()}
+    return schema
+
+
+def _only(key: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": {key: schema}, "required": [key], "additionalProperties": False}
+
+
+_ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message", "rows", "count"],
+            "properties": {
+                "code": {"type": "string", "description": "A word for programs."},
+                "message": {"type": "string", "description": "A sentence for people."},
+                "rows": {
+                    "type": "array",
+                    "description": f"The first {SHOWN} values at fault.",
+                    "items": {
+                        "type": "object",
+                        "required": ["row", "field", "code", "expected", "got"],
+                        "properties": {
+                            "row": {"type": "integer", "description": "The row's index in the request, from 0."},
+                            "field": {"type": ["string", "null"]},
+                            "code": {"type": "string"},
+                            "expected": {"type": "string"},
+                            "got": {"type": "string"},
+                        },
+                    },
+                },
+                "count": {"type": "integer", "description": "How many values are at fault."},
+            },
+        }
+    },
+}
+
+
+def _schemas(predictor: Predictor) -> dict[str, dict[str, Any]]:
+    """The named schemas of a predictor's requests and replies."""
+    signature = predictor.signature
+    more = signature.extra == "ignore"
+    return {
+        "Input": _row(signature.inputs, all_there=False, more=more),
+        "InputColumns": _columns(signature.inputs, all_there=False, more=more),
+        "Output": _row(signature.outputs, all_there=True, more=False),
+        "OutputColumns": _columns(signature.outputs, all_there=True, more=False),
+        "Error": _ERROR,
+    }
+
+
+def operation(predictor: Predictor, *, referring: bool = False) -> dict[str, Any]:
+    """The operation object of a route that predicts.
+
+    Args:
+        predictor: the predictor behind it.
+        referring: whether it refers to the components of `document`; otherwise it holds every schema itself, and fits
+            into any other document.
+    """
+    schemas = _schemas(predictor)
+
+    def schema(name: str) -> dict[str, Any]:
+        return {"$ref": f"#/components/schemas/{name}"} if referring else schemas[name]
+
+    inputs, outputs = _examples(predictor)
+    names = {each.name for each in predictor.signature.inputs}
+    return {
+        "summary": f"Predict with {predictor.name}",
+        "description": "The reply has the form of the request, or the media type that Accept asks for; "
+        "outputs are in the order of the rows.",
+        "requestBody": {"required": True, "content": _content(schema, "Input", inputs, names)},
+        "responses": {
+            "200": {
+                "description": "The outputs.",
+                "headers": {
+                    "x-fourfold-model": {"schema": {"type": "string"}, "description": "The model and its version."},
+                    "x-fourfold-digest": {"schema": {"type": "string"}, "description": "The package's digest."},
+                },
+                "content": _content(schema, "Output", outputs, names),
+            },
+            **{code: _failed(text, schema("Error")) for code, text in _CODES.items()},
+        },
+    }
+
+
+def _content(
+    schema: Callable[[str], dict[str, Any]], name: str, examples: Sequence[Mapping[str, Any]], names: set[str]
+) -> dict[str, Any]:
+    """The media types of a request or a reply, with its forms in JSON: those that an input field's name leaves."""
+    row, rows = schema(name), {"type": "array", "items": schema(name)}
+    forms = [row, rows]
+    shown: dict[str, Any] = {"one row": {"value": examples[0]}, "rows": {"value": list(examples)}}
+    if "rows" not in names:
+        forms.append(_only("rows", rows))
+    if "columns" not in names:
+        forms.append(_only("columns", schema(f"{name}Columns")))
+        shown["columns"] = {"value": {"columns": {key: [each[key] for each in examples] for key in examples[0]}}}
+    return {
+        JSON: {"schema": {"anyOf": forms}, "examples": shown},
+        JSON_LINES: {"schema": {"type": "string", "description": "A JSON object a line, one for each row."}},
+        CSV: {"schema": {"type": "string", "description": "A line of column names, then a line a row."}},
+        ARROW: {"schema": {"type": "string", "format": "binary", "description": "An Arrow IPC stream."}},
+        PARQUET: {"schema": {"type": "string", "format": "binary", "description": "A Parquet file."}},
+    }
+
+
+def _examples(predictor: Predictor) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    golden = golden_of(predictor.package)
+    inputs = json_rows.encode(golden.inputs[:_EXAMPLES], predictor.signature.inputs)
+    outputs = json_rows.encode(golden.outputs[:_EXAMPLES], predictor.signature.outputs)
+    return json.loads(inputs), json.loads(outputs)
+
+
+def _failed(text: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": text, "content": {JSON: {"schema": schema}}}
+
+
+def page(summary: str, *, may_load: bool) -> dict[str, Any]:
+    """The operation object of a route that shows something in JSON; `may_load`: a 503 until the package is loaded."""
+    responses: dict[str, Any] = {"200": {"description": summary, "content": {JSON: {"schema": {"type": "object"}}}}}
+    if may_load:
+        responses["503"] = {"description": "The package is still being loaded."}
+    return {"summary": summary, "responses": responses}
+
+
+def document(predictor: Predictor, paths: Mapping[str, Any]) -> dict[str, Any]:
+    """An OpenAPI 3.1 document.
+
+    Args:
+        predictor: the predictor that it describes.
+        paths: the paths, whose operations may refer to its components.
+    """
+    version = "unversioned" if predictor.version is None else str(predictor.version)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": predictor.name,
+            "version": version,
+            "description": f"The package {predictor.name}, {predictor.digest}.",
+        },
+        "paths": dict(paths),
+        "components": {"schemas": _schemas(predictor)},
+    }

@@ -1,0 +1,15 @@
+"""The microservice: a predictor behind HTTP, with micro-batches (docs/service.md)."""
+
+from fourfold.errors import MissingLibrary
+
+try:
+    from fourfold.service.application import app
+    from fourfold.service.config import Config
+    from fourfold.service.server import running, serve
+except ModuleNotFoundError as error:
+    library = (error.name or "").partition(".")[0]
+    if library not in ("starlette", "uvicorn"):
+        raise
+    raise MissingLibrary(library, extra="service", purpose="the service") from error
+
+__all__ = ["Config", "app", "running", "serve"]

@@ -1,0 +1,53 @@
+"""The service's settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from fourfold.errors import ServiceError, cut
+from fourfold.exchange import MAX_BODY_BYTES
+
+__all__ = ["Config"]
+
+_LEAST = {"port": 0, "queue_rows": 1, "drain_seconds": 0, "workers": 1, "max_body_bytes": 1, "micro_batch_rows": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The service's settings.
+
+    Args:
+        host: the address to listen on; `0.0.0.0` or `::` for every one of this machine.
+        port: the port to listen on; 0 takes a free one.
+        workers: processes that share the port; each loads the package itself.
+        max_body_bytes: the longest request body, in bytes; a longer one is refused before it has been read.
+        micro_batch_rows: the most rows that waiting requests are merged to for one call of the engine. One request may
+            bring more.
+        queue_rows: the most rows that may wait, per worker, while the engine is busy; requests beyond get a 503. One
+            request may bring more where nothing else waits.
+        drain_seconds: how long requests that are being answered may take to finish after SIGTERM.
+        access_log: whether every request is logged, as a line on stdout.
+
+    Raises:
+        ServiceError: a setting that cannot be.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 1
+    max_body_bytes: int = MAX_BODY_BYTES
+    micro_batch_rows: int = 1024
+    queue_rows: int = 65_536
+    drain_seconds: int = 30
+    access_log: bool = False
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            least = _LEAST.get(each.name)
+            if least is None:
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ServiceError(f"expected {each.name} to be an integer of at least {least}; got {cut(value)}")
+        if self.port > 65_535:
+            raise ServiceError(f"expected port to be at most 65535; got {self.port}")
