@@ -95,7 +95,9 @@ def _batch(load: Load, rows: Sequence[bytes]) -> Outcome:
         batch.run(predictor, job)
         answered = json_lines.decode((folder / "out.jsonl").read_bytes(), predictor.signature.outputs)
         quarantined = _lines(folder / "bad.jsonl")
-    return _by_row(len(rows), _canonical(predictor, answered), {row["row"]: _codes(row["errors"]) for row in quarantined})
+    return _by_row(
+        len(rows), _canonical(predictor, answered), {row["row"]: _codes(row["errors"]) for row in quarantined}
+    )
 
 
 def _embed(load: Load, rows: Sequence[bytes]) -> Outcome:
@@ -112,9 +114,7 @@ def _embed(load: Load, rows: Sequence[bytes]) -> Outcome:
     return Outcome(answers, errors)
 
 
-def _by_row(
-    length: int, answered: list[dict[str, Any]], refused: dict[int, list[tuple[str | None, str]]]
-) -> Outcome:
+def _by_row(length: int, answered: list[dict[str, Any]], refused: dict[int, list[tuple[str | None, str]]]) -> Outcome:
     there = iter(answered)
     answers = [None if row in refused else next(there) for row in range(length)]
     assert next(there, None) is None, "more answers than rows"

@@ -12,7 +12,6 @@ def identity(rows: Rows) -> Rows:
     return [{"y": row["x"]} for row in rows]
 
 
-def counts_neighbours(rows: Rows) -> Rows:
-    """No function of its row: the answer moves with the number of rows and their values."""
-    total = sum(row["x"] for row in rows)
-    return [{"y": row["x"] * (1 + 1e-13 * total)} for row in rows]
+def knows_its_place(rows: Rows) -> Rows:
+    """No function of its row: the answer moves, a little, with the row's place among the others."""
+    return [{"y": row["x"] * (1 + 1e-13 * place)} for place, row in enumerate(rows)]

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 from fourfold.errors import EngineError, GoldenMismatch, InputError, RowError, cut
 from fourfold.function import Function, join, part, take
 from fourfold.package.golden import Golden, Replay, compare, golden_of
+from fourfold.runtimes.engine import Engine, installed
 from fourfold.signature import RowCoercer, Signature
 
 if TYPE_CHECKING:
     from fourfold.package import Package
-    from fourfold.runtimes.engine import Engine
 
 __all__ = ["Answer", "Predictor"]
 
-#: So many rows may fail one by one, with none that works, before the engine itself counts as broken.
+#: So many rows may fail one by one, with none that works, before the engine is asked whether it is broken.
 HOPELESS = 64
 
 
@@ -121,7 +121,7 @@ class Predictor:
             table: a list of dicts, or a `pyarrow.RecordBatch` or `Table`.
 
         Raises:
-            EngineError: the engine fails on one row after the other, so it is not the rows that are at fault.
+            EngineError: the engine fails on one row after the other, its golden rows among them.
         """
         if isinstance(table, list):
             coerced, errors = self._rows(table)
@@ -165,10 +165,18 @@ class Predictor:
                     stack += [(middle, stop), (start, middle)]  # the first half is taken off first
                     continue
                 refused.append(RowError(kept[start], None, "engine", "an answer from the engine", cut(str(error), 200)))
-                if len(refused) >= HOPELESS and not answered:
+                if len(refused) == HOPELESS and not answered and not self._answers_golden_rows():
                     raise
         both = sorted([*errors, *refused], key=lambda error: error.row)
         return Answer(join(pieces, self._function.empty(good)), answered, both)
+
+    def _answers_golden_rows(self) -> bool:
+        """Whether the engine still answers what it answered at the start: then it is the rows that are at fault."""
+        try:
+            self._function(golden_of(self.package).inputs[:1])
+        except EngineError:
+            return False
+        return True
 
     def _replay(self) -> Replay:
         """Replay the golden rows: all at once, and the first one alone."""
@@ -198,14 +206,9 @@ class Predictor:
         )
 
     def _changed_libraries(self) -> str:
-        from importlib import metadata
-
         changed = []
         for library, packed in self.package.manifest["runtime"]["libraries"].items():
-            try:
-                here = metadata.version(library)
-            except metadata.PackageNotFoundError:
-                here = "not installed"
+            here = installed(library) or "not installed"
             if here != packed:
                 changed.append(f"{library} {packed}, here {here}")
         if not changed:

@@ -24,7 +24,9 @@ def command() -> None:
 @click.option("--to", "output", metavar="PATH", help="The file to write, in the format of its suffix.")
 @click.option("--keep", multiple=True, metavar="COLUMN", help="Copy this column next to the answers; may be repeated.")
 @click.option("--rename", multiple=True, metavar="COLUMN=FIELD", help="The column that holds a field; may be repeated.")
-@click.option("--quarantine", metavar="PATH", help="Where rows go that do not fit. Default: _fourfold/ beside the output.")
+@click.option(
+    "--quarantine", metavar="PATH", help="Where rows go that do not fit. Default: _fourfold/ beside the output."
+)
 @click.option(
     "--max-quarantined",
     type=options.NUMBER_OR_SHARE,
@@ -79,7 +81,7 @@ def _job(
     if what.endswith(".toml"):
         file = kind.from_toml(what, **settings)
         if file.package is None:
-            raise click.UsageError(f"{what} names no package; expected package = \"NAME@ALIAS\"")
+            raise click.UsageError(f'{what} names no package; expected package = "NAME@ALIAS"')
         return file.package, repository or file.repository, file
     lacking = [option for option, key in (("--from", "source"), ("--to", "output")) if key not in settings]
     if lacking:
@@ -99,5 +101,5 @@ def _show(report: Report) -> None:
     if report.quarantined:
         click.echo(f"{report.quarantined:,} rows in the quarantine           {report.quarantine}")
         for reason in report.reasons[:5]:
-            click.echo(f"  {reason['count']:,} × {reason['field'] or 'the row'}: {reason['code']}")
+            click.echo(f"  {reason['count']:,} rows: {reason['field'] or 'the whole row'}, {reason['code']}")
     click.echo(f"report                                {report.report}")

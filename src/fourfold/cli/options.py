@@ -12,7 +12,7 @@ __all__ = ["NUMBER_OR_SHARE", "as_json", "quiet", "repository", "trust"]
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-class _NumberOrShare(click.ParamType):
+class _NumberOrShare(click.ParamType[float]):
     """A number of rows, or with a decimal point a share of them."""
 
     name = "number or share"

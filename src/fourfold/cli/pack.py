@@ -86,7 +86,7 @@ def command(
     wrong = [key for key, equals, _ in pairs if not equals]
     if wrong:
         raise PackError(f"expected --provenance KEY=VALUE; got {wrong[0]}")
-    methods = {"methods": tuple(given["methods"].split(","))} if given["methods"] else {}
+    methods: dict[str, Any] = {"methods": tuple(given["methods"].split(","))} if given["methods"] else {}
     stage = "packing, with the invariance test"
     with progress(quiet=quiet or as_json) as report:
         report(stage, 0, 1)
@@ -115,9 +115,9 @@ def _model(given: dict[str, Any]) -> Any:
     chosen = [kind for kind in ("estimator", "onnx", "lightgbm", "xgboost", "function") if given[kind] is not None]
     if len(chosen) != 1:
         raise click.UsageError("name one model: --estimator, --onnx, --lightgbm, --xgboost or --function")
-    from fourfold.runtimes import modelfiles
+    from fourfold.runtimes.modelfiles import open_model
 
-    return modelfiles.read(chosen[0], given[chosen[0]])
+    return open_model(chosen[0], given[chosen[0]])
 
 
 def _rows(path: Path, container: Any, model: Any, inputs: str | None) -> Any:

@@ -45,8 +45,8 @@ def command(
     from fourfold.service import Config, serve
 
     found, version = find(package, repository=repository)
-    # The digest and not the alias: workers that start later must load the same package.
-    source = package if version is None and "@" not in package else f"{found.name}@{found.digest}"
+    # The version and not the alias: workers that start later must load the same package.
+    source = package if version is None else f"{found.name}:{version}"
     url: list[str] = []
 
     def ready() -> None:

@@ -7,7 +7,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from fourfold.compare.doors import batch, embed, service, stream
 from fourfold.compare.doors.door import Door, Row
 from fourfold.errors import EngineError, InputError
 from fourfold.package import SUFFIX, write_package
+from fourfold.runtimes.engine import installed
 from fourfold.signature.bits import Difference, first_difference, same_bits
 
 if TYPE_CHECKING:
@@ -226,16 +226,11 @@ class _Certifier:
 
 
 def _environment(predictor: Predictor) -> dict[str, str]:
-    libraries = {}
-    for library in predictor.package.manifest["runtime"]["libraries"]:
-        try:
-            libraries[library] = metadata.version(library)
-        except metadata.PackageNotFoundError:
-            libraries[library] = "not installed"
+    libraries = predictor.package.manifest["runtime"]["libraries"]
     return {
         "fourfold": __version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
         "system": platform.system(),
-        **libraries,
+        **{library: installed(library) or "not installed" for library in libraries},
     }

@@ -91,8 +91,8 @@ def run(folder: Path, *, rows: int = 10_000, on_progress: Progress = lambda *_: 
         on_progress=on_progress,
     )
     predicted = predictor.predict(held_out[INPUTS])["prediction"]
-    error = float((predicted - held_out[TARGET]).abs().mean())
-    return Demo(folder, repository, files, error, certificate)
+    minutes = float((predicted - held_out[TARGET]).abs().mean())
+    return Demo(folder, repository, files, minutes, certificate)
 
 
 def _write_flights(folder: Path, held_out: pd.DataFrame) -> tuple[Path, Path]:

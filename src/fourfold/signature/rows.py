@@ -123,10 +123,7 @@ class RowCoercer:
         for name, field, coerce in self._steps:
             value = row.get(name)
             try:
-                if value is None or is_missing(value):
-                    out[name] = self._missing(field, present=name in row)
-                else:
-                    out[name] = coerce(value)
+                out[name] = _missing(field, present=name in row) if value is None else _value(field, coerce, value)
             except Mismatch as problem:
                 errors.append(RowError(index, name, problem.code, problem.expected, problem.got))
         if self._forbid and not row.keys() <= self._names:
@@ -137,13 +134,8 @@ class RowCoercer:
         """Coerce one value of the field of that name; raises `Mismatch`, and `KeyError` for an unknown name."""
         for field_name, field, coerce in self._steps:
             if field_name == name:
-                return self._missing(field, present=True) if is_missing(value) else coerce(value)
+                return _missing(field, present=True) if value is None else _value(field, coerce, value)
         raise KeyError(name)
-
-    @staticmethod
-    def _missing(field: Field, *, present: bool) -> None:
-        if not field.nullable:
-            raise Mismatch("missing", field.expected, "null" if present else "nothing")
 
     def _unknown(self, row: Mapping[str, object], index: int) -> list[RowError]:
         return [
@@ -151,6 +143,22 @@ class RowCoercer:
             for key in row
             if key not in self._names
         ]
+
+
+def _value(field: Field, coerce: Coerce, value: Any) -> Any:
+    """A value that is not `None`, coerced."""
+    try:
+        return coerce(value)
+    except Mismatch:
+        # Asked only now: the missing values of pandas are rare, and telling them from others costs every value.
+        if is_missing(value):
+            return _missing(field, present=True)
+        raise
+
+
+def _missing(field: Field, *, present: bool) -> None:
+    if not field.nullable:
+        raise Mismatch("missing", field.expected, "null" if present else "nothing")
 
 
 def unknown_field(row: int, name: str, fields: Sequence[Field], limit: int = 12) -> RowError:

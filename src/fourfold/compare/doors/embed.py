@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["doors"]
 
+Answer = Callable[[list[Row]], Sequence[Row]]
 _JSON = "application/json"
 
 
@@ -25,9 +26,7 @@ class _InProcess:
 
     architecture = "embed"
 
-    def __init__(
-        self, name: str, predictor: Predictor, cuts: Sequence[Cut], answer: Callable[[list[Row]], list[Row]]
-    ) -> None:
+    def __init__(self, name: str, predictor: Predictor, cuts: Sequence[Cut], answer: Answer) -> None:
         self.name = name
         self.cuts = cuts
         self._predictor = predictor
@@ -70,16 +69,16 @@ def _table(predictor: Predictor, rows: list[Row]) -> Any:
     return pa.Table.from_batches([rows_to_columns(predictor.signature.inputs, rows)])
 
 
-def _arrow(predictor: Predictor) -> Callable[[list[Row]], list[Row]]:
+def _arrow(predictor: Predictor) -> Answer:
     return lambda rows: as_rows(predictor.predict(_table(predictor, rows)), predictor.signature)
 
 
-def _pandas(predictor: Predictor) -> Callable[[list[Row]], list[Row]]:
+def _pandas(predictor: Predictor) -> Answer:
     # Arrow-backed pandas columns keep null and NaN apart, as every other door does.
     import pandas as pd
     import pyarrow as pa
 
-    def answer(rows: list[Row]) -> list[Row]:
+    def answer(rows: list[Row]) -> Sequence[Row]:
         frame = predictor.predict(_table(predictor, rows).to_pandas(types_mapper=pd.ArrowDtype))
         return as_rows(_to_arrow(pa, frame, predictor), predictor.signature)
 
@@ -94,16 +93,16 @@ def _to_arrow(pa: Any, frame: Any, predictor: Predictor) -> Any:
     return batch
 
 
-def _polars(predictor: Predictor) -> Callable[[list[Row]], list[Row]]:
+def _polars(predictor: Predictor) -> Answer:
     import polars as pl
 
-    def answer(rows: list[Row]) -> list[Row]:
+    def answer(rows: list[Row]) -> Sequence[Row]:
         return as_rows(predictor.predict(pl.from_arrow(_table(predictor, rows))).to_arrow(), predictor.signature)
 
     return answer
 
 
-def _flask(predictor: Predictor) -> Callable[[list[Row]], list[Row]]:
+def _flask(predictor: Predictor) -> Answer:
     import flask
 
     from fourfold import embed
@@ -112,7 +111,7 @@ def _flask(predictor: Predictor) -> Callable[[list[Row]], list[Row]]:
     embed.mount(app, predictor, path="/predict")
     client = app.test_client()
 
-    def answer(rows: list[Row]) -> list[Row]:
+    def answer(rows: list[Row]) -> Sequence[Row]:
         body = json_rows.encode(list(rows), predictor.signature.inputs)
         reply = client.post("/predict", data=body, content_type=_JSON)
         return as_rows(json_rows.decode(reply.data, predictor.signature.outputs), predictor.signature)
@@ -120,7 +119,7 @@ def _flask(predictor: Predictor) -> Callable[[list[Row]], list[Row]]:
     return answer
 
 
-def _fastapi(predictor: Predictor) -> Callable[[list[Row]], list[Row]]:
+def _fastapi(predictor: Predictor) -> Answer:
     import fastapi
 
     from fourfold import embed
@@ -128,7 +127,7 @@ def _fastapi(predictor: Predictor) -> Callable[[list[Row]], list[Row]]:
     app = fastapi.FastAPI()
     embed.mount(app, predictor, path="/predict")
 
-    def answer(rows: list[Row]) -> list[Row]:
+    def answer(rows: list[Row]) -> Sequence[Row]:
         body = json_rows.encode(list(rows), predictor.signature.inputs)
         reply = asyncio.run(_asgi(app, "/predict", body))
         return as_rows(json_rows.decode(reply, predictor.signature.outputs), predictor.signature)

@@ -68,7 +68,7 @@ class _Pipes:
         with subprocess.Popen(arguments, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             assert process.stdin is not None
             assert process.stdout is not None
-            replies = []
+            replies: list[bytes] = []
             for line in lines:
                 process.stdin.write(line)
                 process.stdin.flush()

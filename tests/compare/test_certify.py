@@ -1,0 +1,133 @@
+"""Certify: equal doors are equal, and a door that differs is named with its likely cause."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from fourfold.compare import certify
+from fourfold.compare.cuts import ALONE, ODD, SHUFFLED, WHOLE, Cut
+from fourfold.compare.doors.door import Row
+from fourfold.errors import InputError
+from fourfold.predictor import Predictor
+from tests.support import double, make_predictor
+
+ROWS = [{"x": index / 7, "n": index if index % 3 else None, "word": f"w{index % 5}"} for index in range(400)]
+
+
+class _Door:
+    """A door in this process that does something to the right answers."""
+
+    architecture = "embed"
+    name = "a door"
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        change: Callable[[Sequence[Row], list[Any]], list[Any]],
+        cuts: Sequence[Cut] = (ODD,),
+        digest: str | None = None,
+    ) -> None:
+        self.cuts = cuts
+        self.digest = digest
+        self._predictor = predictor
+        self._change = change
+
+    def answers(self, pieces: Sequence[Sequence[Row]]) -> list[Row | None]:
+        return [row for piece in pieces for row in self._change(piece, self._predictor.predict(list(piece)))]
+
+
+def _changed(change: Callable[[Row, dict[str, Any]], Any]) -> Callable[[Sequence[Row], list[Any]], list[Any]]:
+    return lambda rows, answers: [change(row, answer) for row, answer in zip(rows, answers, strict=True)]
+
+
+def _report(change: Any, predictor: Predictor | None = None, **door: Any) -> Any:
+    predictor = predictor or make_predictor()
+    certificate = certify(predictor, ROWS, doors=[_Door(predictor, change, **door)])
+    assert certificate.equal is (certificate.differing == 0)
+    return certificate.doors[0]
+
+
+def test_equal_doors_are_equal() -> None:
+    """Every cut of the rows through an honest door gives the bits of the whole table."""
+    predictor = make_predictor()
+    door = _Door(predictor, lambda _, answers: answers, cuts=(WHOLE, ODD, SHUFFLED, ALONE))
+    certificate = certify(predictor, ROWS, doors=[door])
+    assert certificate.equal
+    assert [report.rows for report in certificate.doors] == [400, 400, 400, 300]
+    assert certificate.to_json()["doors"][0]["first_difference"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "cause", "differing"),
+    [
+        (
+            _changed(lambda row, out: out if row["n"] is not None else {**out, "y": 0.5}),
+            "missing value: .* misses n",
+            134,
+        ),
+        (_changed(lambda row, out: {**out, "y": struct.unpack("f", struct.pack("f", out["y"]))[0]}), "dtype", None),
+        (_changed(lambda row, out: {**out, "y": out["y"] * (1 + 1e-15)}), "batch shape: the gap is", None),
+        (_changed(lambda row, out: None if row["word"] == "w1" else out), "refused: 80 rows", 80),
+        (_changed(lambda row, out: {**out, "word": (out["word"] or "") + "!"}), "unknown", 400),
+        (lambda _, answers: answers[::-1], "order", None),
+    ],
+)
+def test_a_door_that_differs_is_named_with_its_cause(change: Any, cause: str, differing: int | None) -> None:
+    """The first row that differs, its field, both values, and what probably went wrong."""
+    report = _report(change)
+    assert report.differing > 0
+    assert differing is None or report.differing == differing
+    assert report.first is not None
+    assert report.first.row == min(report.first.row, 399)
+    assert re.search(cause, report.cause), report.cause
+
+
+def test_a_door_of_another_version_is_told_by_its_digest() -> None:
+    """What runs another package differs because of that, whatever the numbers look like."""
+    report = _report(_changed(lambda row, out: {**out, "y": -1.0}), digest="sha256:" + "0" * 64)
+    assert report.cause.startswith("version: that door runs sha256:000")
+
+
+def test_an_engine_whose_answer_moves_with_the_batch_is_told() -> None:
+    """Where rows asked alone have the answers that came back, it is the batch that moves the bits."""
+    sizes = [0]
+    predictor = make_predictor(
+        lambda row: {**double(row), "y": double(row)["y"] + (1e-3 if sizes[-1] > 200 else 0.0)},
+        called=lambda rows: sizes.append(len(rows)),
+    )
+    report = _report(lambda _, answers: answers, predictor, cuts=(ALONE,))
+    assert report.differing == 300
+    assert report.cause.startswith("batch shape: alone")
+
+
+def test_rows_that_do_not_fit_are_counted_and_left_out() -> None:
+    """The certificate is about the rows of the function; how many were none is on it."""
+    predictor = make_predictor()
+    rows = [*ROWS[:5], {"x": "text"}, {"x": 1.0, "zzz": 1}]
+    certificate = certify(predictor, rows, doors=[_Door(predictor, lambda _, answers: answers)])
+    assert (certificate.rows, certificate.refused) == (6, 1)  # an unknown column is left out, not its row
+    with pytest.raises(InputError):
+        certify(predictor, [{"x": "text"}], doors=[])
+
+
+def test_the_row_that_is_shown_is_shown_by_every_architecture() -> None:
+    """One row's input and answers stand side by side."""
+    predictor = make_predictor()
+    certificate = certify(predictor, ROWS, doors=[_Door(predictor, lambda _, answers: answers, cuts=(SHUFFLED,))])
+    assert certificate.shown == {"x": 0.0, "n": None, "word": "w0"}
+    assert certificate.answers == {"embed": {"y": 0.0, "word": "w0"}}
+
+
+@pytest.mark.parametrize("cut", [WHOLE, ODD, SHUFFLED, ALONE])
+@pytest.mark.parametrize("length", [1, 2, 299, 300, 5000])
+def test_a_cut_takes_each_row_once(cut: Cut, length: int) -> None:
+    """However rows are cut and ordered, none is lost and none goes twice, and the first one is always there."""
+    order = cut.order(length)
+    assert len(set(order)) == len(order) == min(length, cut.limit or length)
+    assert 0 in order
+    assert [row for piece in cut.pieces(order) for row in piece] == order
