@@ -1,0 +1,96 @@
+"""The bytes of an ONNX file, read only as far as trust needs: a model must hold all of its own data.
+
+A tensor can say that its values lie in another file, by a path that the file's maker chose. ONNX Runtime would open it,
+so such a model is refused before any library sees it. This needs the protobuf wire format, and no library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+__all__ = ["MalformedModel", "external_tensors"]
+
+# The fields of onnx.proto that lead to tensors, by message: field number -> message.
+_INSIDE: dict[str, dict[int, str]] = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node", 11: "attribute"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {},
+}
+_TENSOR_NAME, _EXTERNAL_DATA, _DATA_LOCATION = 8, 13, 14
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+
+
+class MalformedModel(ValueError):
+    """The bytes are no protobuf message."""
+
+
+def external_tensors(model: bytes) -> list[str]:
+    """The names of the tensors whose values lie outside of a model.
+
+    Args:
+        model: a serialised `ModelProto`.
+
+    Raises:
+        MalformedModel: it is none.
+    """
+    # Only an entry with this key makes anybody open a file, and walking through a large forest takes seconds.
+    if b"location" not in model:
+        return []
+    outside: list[str] = []
+    stack = [("model", memoryview(model))]
+    while stack:
+        kind, message = stack.pop()
+        name, external = "", False
+        for number, value in _fields(message):
+            if kind == "tensor" and number in (_EXTERNAL_DATA, _DATA_LOCATION):
+                external = external or value != 0
+            elif kind == "tensor" and number == _TENSOR_NAME and isinstance(value, memoryview):
+                name = bytes(value).decode("utf-8", "replace")
+            inner = _INSIDE[kind].get(number)
+            if inner is not None:
+                if not isinstance(value, memoryview):
+                    raise MalformedModel(f"a {kind} whose {inner} is no message")
+                stack.append((inner, value))
+        if external:
+            outside.append(name or "a tensor without a name")
+    return outside
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """The numbers and values of a message's fields."""
+    position = 0
+    while position < len(message):
+        key, position = _varint(message, position)
+        wire = key & 7
+        if wire == _VARINT:
+            value, position = _varint(message, position)
+            yield key >> 3, value
+            continue
+        if wire == _BYTES:
+            size, position = _varint(message, position)
+        elif wire in (_FIXED64, _FIXED32):
+            size = 8 if wire == _FIXED64 else 4
+        else:
+            raise MalformedModel(f"wire type {wire}")
+        if position + size > len(message):
+            raise MalformedModel("a field longer than its message")
+        yield key >> 3, message[position : position + size]
+        position += size
+
+
+def _varint(message: memoryview, position: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        if position >= len(message):
+            raise MalformedModel("a number that is cut off")
+        byte = message[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if not byte & 0x80:
+            return value, position
+    raise MalformedModel("a number of more than ten bytes")

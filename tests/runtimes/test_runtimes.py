@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+import onnx
+import pytest
+import xgboost
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+
+from fourfold import runtimes
+from fourfold.errors import CorruptPackage, PackError, SignatureError
+from fourfold.runtimes.engine import versions
+from fourfold.signature import Signature
+from tests.runtimes import functions
+from tests.runtimes.models import Clipper
+
+
+class Duck:
+    """Has predict, and no base class of anybody's."""
+
+    def predict(self, rows: Any) -> Any:
+        return rows
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        (lightgbm.LGBMRegressor(), "lightgbm"),
+        (xgboost.XGBClassifier(), "xgboost"),
+        (xgboost.Booster(), "xgboost"),
+        (make_pipeline(lightgbm.LGBMRegressor()), "sklearn"),
+        (Ridge(), "sklearn"),
+        (Clipper(), "sklearn"),
+        (onnx.ModelProto(), "onnx"),
+        (b"bytes", "onnx"),
+        (Path("model.onnx"), "onnx"),
+        ("model.onnx", "onnx"),
+        (functions.doubles, "python"),
+        (Duck(), "python"),
+        (Duck().predict, "python"),
+    ],
+    ids=str,
+)
+def test_models_find_their_runtime(model: Any, name: str) -> None:
+    """A model's type tells its runtime, a library's own estimators before scikit-learn's."""
+    runtime = runtimes.claim(model)
+    assert (runtime.NAME, runtime) == (name, runtimes.runtime(name))
+    assert runtime.claims(model)
+
+
+@pytest.mark.parametrize("model", [None, 3, "model.txt", Path("model.pkl"), Duck, Ridge, np.ones(3), {}], ids=str)
+def test_what_is_no_model(model: Any) -> None:
+    """What no runtime knows is refused with a list of what they do know."""
+    with pytest.raises(PackError, match="expected a scikit-learn estimator or pipeline, a LightGBM"):
+        runtimes.claim(model)
+
+
+def test_runtimes_that_are_none() -> None:
+    """A package that names a runtime that is none is corrupt, whatever module has that name."""
+    for name in ("threads", "", "../x", "Sklearn"):
+        with pytest.raises(CorruptPackage, match="expected a runtime of lightgbm"):
+            runtimes.runtime(name)
+
+
+def test_settings_that_are_none() -> None:
+    """Settings that lack what a runtime needs, or name a method that is no answer, are a corrupt package."""
+    ready = runtimes.claim(Ridge()).prepare(Ridge().fit(np.ones((3, 2)), [1, 2, 3]), np.ones((3, 2)))
+    signature = Signature(ready.inputs, ready.outputs)
+    damages: list[dict[str, Any]] = [
+        {"form": None},
+        {"form": {"container": "cloud"}},
+        {"methods": [{}]},
+        {"methods": [{"name": "fit", "targets": None}]},
+        {"methods": 3},
+    ]
+    for damage in damages:
+        with pytest.raises((CorruptPackage, SignatureError)):
+            runtimes.load("sklearn", {**ready.settings, **damage}, ready.files.__getitem__, signature, trust=False)
+    for name in runtimes.NAMES:
+        with pytest.raises(CorruptPackage, match="settings"):
+            runtimes.load(name, {}, ready.files.__getitem__, signature, trust=True)
+
+
+def python(code: str) -> str:
+    """What a fresh interpreter prints."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_runtimes_are_imported_when_used() -> None:
+    """The room itself imports none of the libraries that its runtimes drive."""
+    heavy = "{'lightgbm', 'numpy', 'onnxruntime', 'pandas', 'pyarrow', 'sklearn', 'skops', 'xgboost'}"
+    assert python(f"import sys, fourfold.runtimes; print(sorted({heavy} & sys.modules.keys()))") == "[]"
+
+
+@pytest.mark.parametrize(("name", "library"), [("sklearn", "skops"), ("lightgbm", "lightgbm"), ("onnx", "onnxruntime")])
+def test_missing_libraries_are_named(name: str, library: str) -> None:
+    """A runtime whose library is not installed says which one, and which extra brings it."""
+    code = (
+        f"import sys; sys.modules[{library!r}] = None\n"
+        "from fourfold import runtimes; from fourfold.errors import MissingLibrary\n"
+        f"try: runtimes.runtime({name!r})\n"
+        "except MissingLibrary as error: print(error.library, error.extra, error)"
+    )
+    assert python(code).startswith(f"{library} {name} the {name} runtime needs {library}")
+
+
+def test_versions_are_those_of_projects() -> None:
+    """Versions go by the names of projects; modules of the standard library and of nobody have none."""
+    found = versions("sklearn", "json", "nowhere4f", "numpy", container="arrow")
+    assert list(found) == ["numpy", "pyarrow", "scikit-learn"]
+    assert found["numpy"] == np.__version__
+    assert versions(container="rows") == {}

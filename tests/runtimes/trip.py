@@ -1,0 +1,96 @@
+"""The way of a model into a package and out of it, as the tests of every runtime take it."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from fourfold import runtimes, tables
+from fourfold.runtimes.engine import Engine, Prepared
+from fourfold.runtimes.estimators import set_one_thread
+from fourfold.runtimes.threads import one_thread
+from fourfold.signature import Signature
+from fourfold.signature.columns import arrow_schema, columns_to_rows, rows_to_columns
+
+RANDOM = np.random.default_rng(7)
+ROWS = 120
+
+
+def frame() -> pd.DataFrame:
+    """Numbers with and without NaN, a category, text with and without missing values, and integers."""
+    out = pd.DataFrame({name: RANDOM.normal(size=ROWS) for name in ("a", "b", "c")})
+    out.loc[out.index[::7], "c"] = np.nan
+    out["n"] = RANDOM.integers(-5, 50, ROWS).astype("int32")
+    out["kind"] = pd.Categorical(RANDOM.choice(["z", "y", "x"], ROWS), categories=["z", "y", "x"])
+    out["text"] = RANDOM.choice(["red", "grün", ""], ROWS)
+    return out
+
+
+FRAME = frame()
+NUMBERS = FRAME[["a", "b", "n"]]
+TARGET = (2 * FRAME["a"] - FRAME["b"] + FRAME["kind"].cat.codes).to_numpy()
+LABELS = np.array(["low", "mid", "high"], dtype=object)[np.digitize(TARGET, [-0.5, 2.0])]
+
+
+def signature_of(prepared: Prepared) -> Signature:
+    """The signature as a package's manifest would give it back."""
+    return Signature.from_json(json.loads(json.dumps(Signature(prepared.inputs, prepared.outputs).to_json())))
+
+
+def loaded(prepared: Prepared, *, trust: bool = False) -> Engine:
+    """The engine as a package would give it back."""
+    settings = json.loads(json.dumps(prepared.settings, allow_nan=False))
+    return runtimes.load(prepared.runtime, settings, prepared.files.__getitem__, signature_of(prepared), trust)
+
+
+def prepared(model: Any, sample: Any, **options: Any) -> Prepared:
+    """The model made ready by the runtime that claims it."""
+    return runtimes.claim(model).prepare(model, sample, **options)
+
+
+def trip(model: Any, sample: Any, *, trust: bool = False, **options: Any) -> tuple[Prepared, Any]:
+    """What a model answers to its sample after it went into a package and out of it: a canonical record batch."""
+    ready = prepared(model, sample, **options)
+    engine = loaded(ready, trust=trust)
+    batch, errors = tables.read(sample, ready.inputs, "ignore")
+    assert not errors, errors[0]
+    if isinstance(batch, list):
+        batch = rows_to_columns(ready.inputs, batch)
+    if engine.takes == "rows":
+        return ready, rows_to_columns(ready.outputs, engine.predict(columns_to_rows(ready.inputs, batch)))
+    answer = engine.predict(batch)
+    assert answer.schema.equals(arrow_schema(ready.outputs))
+    return ready, answer
+
+
+def original(model: Any, sample: Any, method: str = "predict") -> Any:
+    """What a model answers by itself in one call, with one thread: what it gives with more is no function."""
+    alone = copy.deepcopy(model)
+    set_one_thread(alone)
+    with one_thread()():
+        return getattr(alone, method)(sample)
+
+
+def values(batch: Any, name: str) -> np.ndarray:
+    """A column of a batch as an array of shape `(rows, *shape)`."""
+    column = batch.column(name)
+    shape: tuple[int, ...] = (len(column),)
+    while pa.types.is_fixed_size_list(column.type):
+        shape = (*shape, column.type.list_size)
+        column = column.flatten()
+    return column.to_numpy(zero_copy_only=False).reshape(shape)
+
+
+def assert_bits(expected: Any, actual: np.ndarray) -> None:
+    """Check that two arrays are equal to the last bit, and of one dtype where they hold numbers."""
+    expected = np.asarray(expected)
+    assert expected.shape == actual.shape
+    if expected.dtype.kind in "OU":
+        assert expected.tolist() == actual.tolist()
+    else:
+        assert (expected.dtype, expected.tobytes()) == (actual.dtype, actual.tobytes())
