@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.neural_network import MLPRegressor
@@ -156,6 +157,23 @@ def test_what_cannot_be_packed_as_asked_is_said(arguments: dict[str, Any], error
     """A wrong argument is named with what was expected, before anything is written."""
     with pytest.raises(error, match=message):
         fourfold.pack(identity, **{"name": "identity", "rows": NUMBERS, **arguments})
+
+
+def test_an_option_that_the_runtime_does_not_take_is_said() -> None:
+    """The runtime and the option are named."""
+    with pytest.raises(PackError, match="the python runtime takes no methods"):
+        fourfold.pack(identity, name="identity", rows=NUMBERS, methods=("predict",))
+
+
+@pytest.mark.parametrize("kind", [list, pd.Series, np.array])
+def test_a_text_model_is_packed_with_its_texts(kind: Any) -> None:
+    """A list, Series or array of texts is a table of one column, whose name the package gives."""
+    texts = ["late again", "on time", "early", "very late"] * 10
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, [True, False, False, True] * 10)
+    package = fourfold.pack(model, name="mood", rows=kind(texts))
+    (field,) = package.signature.inputs
+    answer = fourfold.load(package).predict([{field.name: text} for text in texts])
+    assert [row["label"] for row in answer] == [True, False, False, True] * 10
 
 
 def test_a_model_that_nothing_runs_is_refused() -> None:

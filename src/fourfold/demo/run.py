@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
 
 import fourfold
+from fourfold import tables
 from fourfold.codecs import json_lines, parquet
 from fourfold.compare import Certificate, certify
 from fourfold.demo.flights import INPUTS, TARGET, flights, pipeline, split
@@ -15,9 +18,6 @@ from fourfold.errors import SinkError
 from fourfold.package import SUFFIX, write_package
 from fourfold.repository import Repository
 from fourfold.signature import Field
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["ALIAS", "NAME", "Demo", "run"]
 
@@ -65,7 +65,9 @@ def run(folder: Path, *, rows: int = 10_000, on_progress: Progress = lambda *_: 
 
     on_progress("reading 336,776 flights", 0, 1)
     training, held_out = split(flights(), rows)
-    files = _write_flights(folder, held_out)
+    # As Arrow, where a year that is unknown is null and not NaN: what a database or a web client would send.
+    asked = pa.Table.from_pandas(held_out[["flight", *INPUTS]], preserve_index=False)
+    files = _write_flights(folder, asked)
     on_progress("reading 336,776 flights", 1, 1)
 
     on_progress("training a scikit-learn pipeline", 0, 1)
@@ -86,7 +88,7 @@ def run(folder: Path, *, rows: int = 10_000, on_progress: Progress = lambda *_: 
     predictor = fourfold.load(f"{NAME}@{ALIAS}", repository=str(repository))
     certificate = certify(
         predictor,
-        held_out[INPUTS],
+        asked.select(INPUTS),
         source=(f"{NAME}@{ALIAS}", "--repository", str(repository)),
         on_progress=on_progress,
     )
@@ -95,16 +97,12 @@ def run(folder: Path, *, rows: int = 10_000, on_progress: Progress = lambda *_: 
     return Demo(folder, repository, files, minutes, certificate)
 
 
-def _write_flights(folder: Path, held_out: pd.DataFrame) -> tuple[Path, Path]:
+def _write_flights(folder: Path, asked: Any) -> tuple[Path, Path]:
     """The held-out flights as files for the commands that the demonstration suggests."""
-    from fourfold import tables
-
-    columns = held_out[["flight", *INPUTS]]
-    fields = tables.infer(columns)
-    table, _ = tables.read(columns, fields, "forbid")
+    fields = tables.infer(asked)
     paths = folder / "flights.parquet", folder / "flights.jsonl"
     for path, codec in zip(paths, (parquet, json_lines), strict=True):
-        _write(path, codec, table, fields)
+        _write(path, codec, tables.read(asked, fields)[0], fields)
     return paths
 
 

@@ -77,7 +77,13 @@ def pack(
         raise PackError(f"expected a runtime of {', '.join(runtimes.NAMES)}; got {cut(runtime)}")
     module = runtimes.claim(model) if runtime is None else runtimes.runtime(runtime)
     declared = None if inputs is None else fields(inputs)
-    prepared: Prepared = module.prepare(model, rows, inputs=declared, **options)
+    try:
+        prepared: Prepared = module.prepare(model, rows, inputs=declared, **options)
+    except TypeError as error:
+        unknown = [name for name in options if f"'{name}'" in str(error)]
+        if not unknown:
+            raise
+        raise PackError(f"the {module.NAME} runtime takes no {unknown[0]}; see docs/runtimes.md") from error
     signature = Signature(prepared.inputs, prepared.outputs, extra)
     # The model came from the caller's own hands, so its code runs here already.
     engine = runtimes.load(prepared.runtime, prepared.settings, prepared.files.__getitem__, signature, trust=True)
@@ -127,6 +133,7 @@ def _blocks(block: int | Literal["auto", "free"]) -> Sequence[int | None]:
 
 def _sample(rows: Any, signature: Signature) -> tuple[Any, list[dict[str, Any]]]:
     """The packing rows used, canonical: as they came (columns or rows), and as rows."""
+    rows = _named(rows, signature)
     few = tables.take(rows, spread(tables.length(rows), SAMPLE))
     table, errors = tables.read(few, signature.inputs, "ignore")
     if errors:
@@ -136,6 +143,14 @@ def _sample(rows: Any, signature: Signature) -> tuple[Any, list[dict[str, Any]]]
     from fourfold.signature.columns import columns_to_rows
 
     return table, columns_to_rows(signature.inputs, table)
+
+
+def _named(rows: Any, signature: Signature) -> Any:
+    """The rows as a table: a text model is trained on a list, Series or array of texts, which have no column's name."""
+    values = rows.tolist() if getattr(rows, "ndim", 2) == 1 else rows
+    if not isinstance(values, (list, tuple)) or any(isinstance(value, Mapping) for value in values):
+        return rows
+    return [{signature.inputs[0].name: value} for value in values]
 
 
 def _accepted_rows(function: Function, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

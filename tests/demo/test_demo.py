@@ -1,0 +1,148 @@
+"""The demonstration: all of it, on real data; and what an interruption leaves."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fourfold.demo.flights import INPUTS, TARGET, flights, split
+
+COMMAND = [sys.executable, "-m", "fourfold", "demo", "--rows", "60"]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder that a small demonstration left behind, and what it printed."""
+    folder = tmp_path_factory.mktemp("demo") / "here"
+    run = subprocess.run([*COMMAND, "--directory", str(folder)], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return folder, run.stdout
+
+
+def test_the_data_are_the_flights() -> None:
+    """Every flight that arrived is there, and a model trains on none of those that it is asked about."""
+    table = flights()
+    assert len(table) == 327_346
+    assert table[TARGET].notna().all()
+    assert table["plane_year"].isna().mean() > 0.1
+    training, held_out = split(table, 1000)
+    assert len(held_out) == 1000
+    assert not set(training.index) & set(held_out.index)
+    assert split(table, 1000)[1].equals(held_out)
+
+
+def test_it_prints_the_certificate(done: tuple[Path, str]) -> None:
+    """Rows, doors, what differs (nothing), and one flight's answer from each of the four."""
+    _, text = done
+    assert "the same bits everywhere" in text
+    for architecture in ("service", "stream", "batch", "embed"):
+        assert f"\n {architecture} " in text
+    line = next(line for line in text.splitlines() if line.strip().startswith("prediction"))
+    values = [word for word in line.split() if word[0].isdigit()]
+    assert len(values) == 4
+    assert len(set(values)) == 1
+
+
+def test_the_commands_that_it_suggests_work_as_printed(done: tuple[Path, str], tmp_path: Path) -> None:
+    """Each is run as it stands; the server is asked with the very curl that is printed."""
+    _, text = done
+    lines = [line.strip() for line in text.partition("\nnext\n")[2].splitlines() if line.strip()]
+    assert [shlex.split(line)[1 if "-m" not in line else 3] for line in lines if not line.startswith("curl")] == [
+        "show",
+        "serve",
+        "stream",
+        "batch",
+        "certify",
+    ]
+    for line in lines:
+        if " serve " in line:
+            _serve_and_ask(line, next(each for each in lines if each.startswith("curl")))
+        elif not line.startswith("curl"):
+            run = subprocess.run(shlex.split(line), capture_output=True, text=True, cwd=Path.cwd(), check=False)
+            assert run.returncode == 0, (line, run.stderr)
+
+
+def _serve_and_ask(serve: str, curl: str) -> None:
+    # A port of its own in place of 8000, which something else on this machine may have.
+    arguments = [*shlex.split(serve.replace("--port 8000", "--port 0")), "--json"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = json.loads(process.stdout.readline())["url"]
+        asked = shlex.split(curl.replace("localhost:8000", url.removeprefix("http://")))
+        reply = subprocess.run(asked, capture_output=True, check=True).stdout
+        assert json.loads(reply)[0]["prediction"] > 0
+        process.terminate()
+
+
+def test_a_second_run_goes_on_with_the_same_repository(done: tuple[Path, str]) -> None:
+    """The same flights give the same package, so the version stays the first."""
+    folder, _ = done
+    run = subprocess.run([*COMMAND, "--directory", str(folder)], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert "certificate of eta:1\n" in run.stdout
+
+
+@pytest.mark.parametrize("stage", ["training", "packing", "service: POST /predict, JSON rows"])
+def test_an_interruption_ends_quietly_and_loses_nothing(tmp_path: Path, stage: str) -> None:
+    """Control-C in any stage: status 130, one line, no process left behind, nothing half-written, and a run after
+    it does all that was to be done.
+    """
+    folder = tmp_path / "here"
+    arguments = [*COMMAND, "--directory", str(folder)]
+    # A session of its own: Control-C goes to the whole process group, as it does in a terminal.
+    with subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as run:
+        assert run.stderr is not None
+        for line in run.stderr:
+            if stage in line:
+                break
+        time.sleep(0.3)
+        _signal_group(run.pid)
+        rest = run.stderr.read()
+        assert run.wait(60) == 130, rest
+    assert "Traceback" not in rest
+    assert "interrupted" in rest
+    assert _group_is_empty(run.pid)
+    whole = {"repository", "eta.fourfold", "flights.parquet", "flights.jsonl"}
+    assert {entry.name for entry in folder.iterdir()} <= whole
+
+
+def _signal_group(pid: int) -> None:
+    import os
+
+    os.killpg(pid, signal.SIGINT)
+
+
+def _group_is_empty(pid: int) -> bool:
+    import os
+
+    for _ in range(100):
+        try:
+            os.killpg(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_a_folder_that_cannot_be_is_said(tmp_path: Path) -> None:
+    """A file where the folder should be is an error of the sink, before anything is trained."""
+    (tmp_path / "here").write_text("x")
+    run = subprocess.run([*COMMAND, "--directory", str(tmp_path / "here")], capture_output=True, text=True, check=False)
+    assert run.returncode in (2, 6)
+    assert "here" in run.stderr
+
+
+def test_the_inputs_are_nine_columns_three_of_them_strings() -> None:
+    """What the documentation says of the model holds."""
+    table = flights()
+    assert len(INPUTS) == 9
+    assert sum(not table[name].dtype.kind == "f" and table[name].dtype.kind != "i" for name in INPUTS) == 3
