@@ -1,0 +1,158 @@
+"""A batch job: what is read, what is kept of it, where the answers go."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from fourfold.errors import SourceError, cut
+from fourfold.package import SUFFIX
+
+__all__ = ["Job"]
+
+#: The rows of a chunk where nobody says otherwise, and the bytes that cut it shorter where rows are wide.
+CHUNK_ROWS = 65_536
+CHUNK_BYTES = 64 * 2**20
+
+_PATHS = ("source", "output", "quarantine")
+_OPTIONAL = ("quarantine", "package", "repository")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One batch run, described.
+
+    Args:
+        source: the rows to score: a file, a folder of files, or a glob (`**` goes into folders); Parquet, CSV, JSON
+            lines or Arrow, told by the suffix, all files in one format. They are read in the order of their paths.
+        output: the file to write, in the format of its suffix.
+        keep: source columns that are copied next to the answers, as they are, under their own names.
+        rename: which source column holds which input field, where their names differ: `{source column: field}`.
+        quarantine: the JSON lines file for rows that do not fit; `_fourfold/<output's name>.quarantine.jsonl` beside
+            the output otherwise. It only comes into being if there are such rows.
+        max_quarantined: how many rows may be quarantined before the run fails: a count (`int`), or a share of all rows
+            (`float`, 0.0 to 1.0). Without it any number may, as long as one row at least is answered.
+        chunk_rows: the most rows in memory at once.
+        chunk_bytes: about how many bytes of decoded columns a chunk may have; wide rows make chunks of fewer rows.
+        replace: whether an output that is there already may be replaced.
+        package: the package that shall answer, a reference or a path; only for whoever loads it: `run` takes it loaded.
+        repository: where a reference is looked up.
+
+    Raises:
+        SourceError: a value is of another type, or out of its range.
+    """
+
+    source: str
+    output: str
+    keep: tuple[str, ...] = ()
+    rename: Mapping[str, str] = field(default_factory=dict)
+    quarantine: str | None = None
+    max_quarantined: int | float | None = None
+    chunk_rows: int = CHUNK_ROWS
+    chunk_bytes: int = CHUNK_BYTES
+    replace: bool = False
+    package: str | None = None
+    repository: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in _PATHS:
+            value = getattr(self, name)
+            if isinstance(value, os.PathLike):
+                object.__setattr__(self, name, os.fspath(value))
+        problem = self._problem()
+        if problem:
+            raise SourceError(f"the job's {problem}")
+        # Frozen all through: a job can be shared, and its key cannot change while it runs.
+        object.__setattr__(self, "keep", tuple(self.keep))
+        object.__setattr__(self, "rename", MappingProxyType(dict(self.rename)))
+
+    def _problem(self) -> str | None:
+        for name in dict.fromkeys((*_PATHS, *_OPTIONAL)):
+            value = getattr(self, name)
+            if not (isinstance(value, str) and value) and not (name in _OPTIONAL and value is None):
+                return f"{name}: expected {'a path' if name in _PATHS else 'text'}; got {cut(value)}"
+        if not isinstance(self.keep, (list, tuple)) or not all(isinstance(each, str) for each in self.keep):
+            return f"keep: expected a list of column names; got {cut(self.keep)}"
+        if len(set(self.keep)) != len(self.keep):
+            return f"keep: a column is named twice in {cut(self.keep, 200)}"
+        if not isinstance(self.rename, Mapping) or not all(isinstance(each, str) for each in _flat(self.rename)):
+            return f"rename: expected source columns with the fields that they hold; got {cut(self.rename)}"
+        if len(set(self.rename.values())) != len(self.rename):
+            return f"rename: two columns are to be one field in {cut(dict(self.rename), 200)}"
+        for name in ("chunk_rows", "chunk_bytes"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                return f"{name}: expected an integer of at least 1; got {cut(value)}"
+        if not isinstance(self.replace, bool):
+            return f"replace: expected true or false; got {cut(self.replace)}"
+        return self._limit_problem()
+
+    def _limit_problem(self) -> str | None:
+        limit = self.max_quarantined
+        expected = "a count of rows (an integer of at least 0) or a share of them (from 0.0 to 1.0)"
+        if limit is None:
+            return None
+        if not isinstance(limit, (int, float)) or isinstance(limit, bool):
+            return f"max_quarantined: expected {expected}; got {cut(limit)}"
+        fits = 0 <= limit <= 1 if isinstance(limit, float) else limit >= 0
+        return None if fits else f"max_quarantined: expected {expected}; got {cut(limit)}"
+
+    @classmethod
+    def from_toml(cls, path: str | os.PathLike[str], **given: Any) -> Job:
+        """The job that a TOML file describes: the arguments of `Job` as its keys.
+
+        Paths in it count from the folder that the file lies in, so a job means the same wherever it is started from.
+
+        Args:
+            path: the file.
+            **given: arguments of `Job` that go before what the file says.
+
+        Raises:
+            SourceError: the file cannot be read, is no TOML, has a key that a job does not know or lacks one that it
+                needs, or a value does not fit.
+        """
+        path = Path(path)
+        try:
+            data = tomllib.loads(path.read_text("utf-8"))
+        except OSError as error:
+            raise SourceError(f"cannot read the job {path}: {error.strerror or error}") from error
+        except ValueError as error:  # bytes that are no UTF-8, or text that is no TOML
+            raise SourceError(f"the job {path} is not TOML: {cut(str(error), 200)}") from error
+        known = [each.name for each in fields(cls)]
+        for key in data:
+            if key not in known:
+                raise SourceError(f"the job {path} has a key {cut(key)}; expected {', '.join(known)}")
+        values = {key: _placed(key, value, path.parent) for key, value in data.items()} | given
+        for key in ("source", "output"):
+            if key not in values:
+                raise SourceError(f"the job {path} lacks the key {key}; it has {cut(list(data), 200)}")
+        try:
+            return cls(**values)
+        except SourceError as error:
+            raise SourceError(f"{path}: {error}") from error
+
+    def to_json(self) -> dict[str, Any]:
+        """The job as JSON values, in the order of its arguments."""
+        out = {each.name: getattr(self, each.name) for each in fields(self)}
+        return out | {"keep": list(self.keep), "rename": dict(self.rename)}
+
+
+def _placed(key: str, value: object, folder: Path) -> Any:
+    """A value of a job file, counted from the file's folder where it is a path."""
+    if not isinstance(value, str) or not value:  # an empty path stays one, so that it is refused
+        return value
+    is_path = (
+        key in _PATHS
+        or (key == "repository" and "://" not in value)
+        or (key == "package" and ("/" in value or value.endswith(SUFFIX)))
+    )
+    return str(folder / value) if is_path else value
+
+
+def _flat(mapping: Mapping[Any, Any]) -> list[Any]:
+    return [*mapping.keys(), *mapping.values()]
