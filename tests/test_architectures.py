@@ -61,7 +61,7 @@ def test_the_answers_are_the_same_bits(architecture: Architecture, package: Pack
 
 def _rows() -> list[dict[str, Any]]:
     return [
-        {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
+        {str(key): None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
         for row in FRAME.to_dict("records")
     ]
 

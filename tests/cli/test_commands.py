@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -29,14 +30,16 @@ FRAME = pd.DataFrame(
 )
 
 
-def run(*arguments: object, ok: int = 0, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: object, ok: int = 0, stdin: bytes = b"", environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run the command as a user does, and hold its exit status against `ok`."""
     done = subprocess.run(
         [sys.executable, "-m", "fourfold", *map(str, arguments)],
         input=stdin,
         capture_output=True,
         check=False,
-        env={**os.environ, **environment},
+        env={**os.environ, **(environment or {})},
     )
     text = subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
     assert text.returncode == ok, text.stderr + text.stdout
@@ -91,15 +94,15 @@ def test_a_package_is_made_shown_pushed_promoted_listed_and_pulled(folder: Path,
     assert shown["digest"] == packed["digest"]
     assert "HistGradientBoosting" not in run("show", out).stdout
     models = {"FOURFOLD_REPOSITORY": str(tmp_path / "models")}
-    assert json.loads(run("push", out, "--json", **models).stdout)["version"] == 1
-    assert json.loads(run("push", out, "--json", **models).stdout)["version"] == 1
-    run("promote", "eta:1", "production", **models)
-    listed = json.loads(run("list", "--json", **models).stdout)
+    assert json.loads(run("push", out, "--json", environment=models).stdout)["version"] == 1
+    assert json.loads(run("push", out, "--json", environment=models).stdout)["version"] == 1
+    run("promote", "eta:1", "production", environment=models)
+    listed = json.loads(run("list", "--json", environment=models).stdout)
     assert listed == [
         {"name": "eta", "versions": [{"version": 1, "digest": packed["digest"]}], "aliases": {"production": 1}}
     ]
-    assert "production" in run("list", "eta", **models).stdout
-    run("pull", "eta@production", "-o", tmp_path / "pulled.fourfold", **models)
+    assert "production" in run("list", "eta", environment=models).stdout
+    run("pull", "eta@production", "-o", tmp_path / "pulled.fourfold", environment=models)
     assert open_package(tmp_path / "pulled.fourfold").digest == packed["digest"]
 
 
@@ -262,7 +265,9 @@ def test_code_needs_trust_on_the_command_line(tmp_path: Path) -> None:
     path = write_package(package, tmp_path / "identity.fourfold")
     assert "--trust" in run("stream", path, ok=4, stdin=b'{"x": 1}\n').stderr
     assert run("stream", path, "--trust", stdin=b'{"x": 1}\n').stdout == '{"y":1.0}\n'
-    assert run("stream", path, stdin=b'{"x": 1}\n', FOURFOLD_TRUST=package.digest).stdout == '{"y":1.0}\n'
+    assert (
+        run("stream", path, stdin=b'{"x": 1}\n', environment={"FOURFOLD_TRUST": package.digest}).stdout == '{"y":1.0}\n'
+    )
     run("show", path)
 
 

@@ -22,7 +22,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 import fourfold
 from fourfold.errors import InputError, PackError, SignatureError
 from fourfold.package import Package
-from tests.models import knows_its_place, identity
+from tests.models import identity, knows_its_place
 
 ROWS = 300
 
@@ -153,7 +153,9 @@ def test_a_model_that_knows_its_place_is_not_packed() -> None:
         ({"inputs": [{"name": "x", "dtype": "int64"}], "rows": [{"x": 1.5}]}, InputError, "expected int64, got 1.5"),
     ],
 )
-def test_what_cannot_be_packed_as_asked_is_said(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
+def test_what_cannot_be_packed_as_asked_is_said(
+    arguments: dict[str, Any], error: type[Exception], message: str
+) -> None:
     """A wrong argument is named with what was expected, before anything is written."""
     with pytest.raises(error, match=message):
         fourfold.pack(identity, **{"name": "identity", "rows": NUMBERS, **arguments})

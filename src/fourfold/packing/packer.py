@@ -73,17 +73,7 @@ def pack(
         check_name(name)
     except ValueError as error:
         raise PackError(str(error)) from None
-    if runtime is not None and runtime not in runtimes.NAMES:
-        raise PackError(f"expected a runtime of {', '.join(runtimes.NAMES)}; got {cut(runtime)}")
-    module = runtimes.claim(model) if runtime is None else runtimes.runtime(runtime)
-    declared = None if inputs is None else fields(inputs)
-    try:
-        prepared: Prepared = module.prepare(model, rows, inputs=declared, **options)
-    except TypeError as error:
-        unknown = [name for name in options if f"'{name}'" in str(error)]
-        if not unknown:
-            raise
-        raise PackError(f"the {module.NAME} runtime takes no {unknown[0]}; see docs/runtimes.md") from error
+    prepared = _prepare(model, rows, inputs, runtime, options)
     signature = Signature(prepared.inputs, prepared.outputs, extra)
     # The model came from the caller's own hands, so its code runs here already.
     engine = runtimes.load(prepared.runtime, prepared.settings, prepared.files.__getitem__, signature, trust=True)
@@ -93,8 +83,7 @@ def pack(
 
     table, sample = _sample(rows, signature)
     hurtful = _accepted_rows(function(None), hurtful_rows(signature, sample))
-    table = _with_rows(table, hurtful, signature)
-    findings = find_block(function, table, blocks)
+    findings = find_block(function, _with_rows(table, hurtful, signature), blocks)
     chosen = _choose(findings, tolerance, name)
     inputs_of_golden = [sample[index] for index in spread(len(sample), GOLDEN)] + hurtful
     golden = Golden(inputs_of_golden, function(chosen.block)(inputs_of_golden))
@@ -104,6 +93,26 @@ def pack(
     )
     Predictor(package, engine)  # replays the golden rows as they were written: what cannot be replayed is not packed
     return package
+
+
+def _prepare(
+    model: Any,
+    rows: Any,
+    inputs: Sequence[Field | Mapping[str, Any]] | None,
+    runtime: str | None,
+    options: Mapping[str, Any],
+) -> Prepared:
+    """The model, made ready for a package by its runtime."""
+    if runtime is not None and runtime not in runtimes.NAMES:
+        raise PackError(f"expected a runtime of {', '.join(runtimes.NAMES)}; got {cut(runtime)}")
+    module = runtimes.claim(model) if runtime is None else runtimes.runtime(runtime)
+    try:
+        return module.prepare(model, rows, inputs=None if inputs is None else fields(inputs), **options)
+    except TypeError as error:
+        unknown = [name for name in options if f"'{name}'" in str(error)]
+        if not unknown:
+            raise
+        raise PackError(f"the {module.NAME} runtime takes no {unknown[0]}; see docs/runtimes.md") from error
 
 
 def _accepted(accept: str) -> float:

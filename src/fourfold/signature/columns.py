@@ -32,6 +32,8 @@ _SCALARS = {
 _EPOCH = datetime(1970, 1, 1)
 # What `datetime` and `date` can say: the years 1 to 9999. Rows cannot carry more, so columns may not either.
 _DAYS = (date(1, 1, 1).toordinal() - date(1970, 1, 1).toordinal(), date.max.toordinal() - date(1970, 1, 1).toordinal())
+#: The milliseconds of a day.
+_A_DAY = 86_400_000
 _MICROSECONDS = (_DAYS[0] * 86_400_000_000, (_DAYS[1] + 1) * 86_400_000_000 - 1)
 
 
@@ -297,7 +299,11 @@ def _floats(array: Any, target: Any) -> Any | None:
 
 def _dates(array: Any) -> Any | None:
     if pa.types.is_date64(array.type):
-        array = array.cast(pa.date32())
+        counts = array.cast(pa.int64())
+        whole = pc.equal(pc.multiply(pc.divide(counts, _A_DAY), _A_DAY), counts)
+        if not pc.all(whole).as_py() or not _within(counts, _DAYS[0] * _A_DAY, _DAYS[1] * _A_DAY):
+            return None
+        return array.cast(pa.date32())
     if not pa.types.is_date32(array.type) or not _within(array.cast(pa.int32()), *_DAYS):
         return None
     return array
@@ -309,7 +315,9 @@ def _timestamps(array: Any, field: Field) -> Any | None:
     if array.type.unit == "ns" and not _whole_microseconds(array):
         return None
     per_unit = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": 1}[array.type.unit]
-    low, high = (bound // per_unit for bound in _MICROSECONDS)
+    # On the first and the last day of all, a zone's own clock may be beyond the years: one by one, then.
+    margin = 0 if field.zone is None else _A_DAY * 1000
+    low, high = (_MICROSECONDS[0] + margin) // per_unit, (_MICROSECONDS[1] - margin) // per_unit
     if array.type.unit != "ns" and not _within(array.cast(pa.int64()), low, high):
         return None
     return array.cast(pa.timestamp("us", tz=array.type.tz)).cast(pa.timestamp("us", tz=field.zone))
@@ -326,7 +334,7 @@ def _python(array: Any, field: Field) -> Iterable[Any]:
     if pa.types.is_timestamp(kind):
         return _instants(array, field)
     if pa.types.is_date(kind):
-        return _days(array.cast(pa.date32()), field)
+        return _days(array, field)
     leaf = kind
     while pa.types.is_list(leaf) or pa.types.is_large_list(leaf) or pa.types.is_fixed_size_list(leaf):
         leaf = leaf.value_type
@@ -339,14 +347,22 @@ def _python(array: Any, field: Field) -> Iterable[Any]:
 
 
 def _days(array: Any, field: Field) -> Iterable[Any]:
-    for days in array.cast(pa.int32()).to_pylist():
-        if days is None:
+    # Arrow has dates that count milliseconds, too, and nothing keeps it from counting a part of a day.
+    milliseconds = pa.types.is_date64(array.type)
+    for count in array.cast(pa.int64() if milliseconds else pa.int32()).to_pylist():
+        if count is None:
             yield None
-        elif _DAYS[0] <= days <= _DAYS[1]:
+            continue
+        days, rest = divmod(count, _A_DAY) if milliseconds else (count, 0)
+        got = f"the date {count} {'ms' if milliseconds else 'days'} from 1970-01-01"
+        if _DAYS[0] <= days <= _DAYS[1] and not rest:
             yield date(1970, 1, 1) + timedelta(days=days)
+        elif field.dtype != "date":
+            yield Mismatch("type", field.expected, got)
+        elif not _DAYS[0] <= days <= _DAYS[1]:
+            yield Mismatch("range", field.expected, got)
         else:
-            code = "range" if field.dtype == "date" else "type"
-            yield Mismatch(code, field.expected, f"the date {days} days from 1970-01-01")
+            yield Mismatch("precision", f"{field.expected}, in whole days", got)
 
 
 def _instants(array: Any, field: Field) -> Iterable[Any]:

@@ -67,6 +67,8 @@ class Field:
     def _problem(self) -> str | None:
         if not isinstance(self.name, str) or not self.name:
             return "its name must be a string that is not empty"
+        if "\0" in self.name or not _is_utf8(self.name):
+            return "its name must be text that UTF-8 can hold, without a NUL: Arrow's names end at one"
         if self.dtype not in DTYPES:
             return f"expected a dtype of {', '.join(DTYPES)}; got {cut(self.dtype)}"
         if self.shape and self.dtype not in TENSOR_DTYPES:
@@ -144,6 +146,14 @@ class Field:
             raise SignatureError(f"a field needs a name and a dtype; got {cut(dict(data))}")
         listed = {key: tuple(data[key]) for key in ("shape", "categories", "labels") if key in data}
         return cls(**{**data, **listed})
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return True
 
 
 def _is_zone(name: str) -> bool:

@@ -12,7 +12,7 @@ import binascii
 import re
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -123,7 +123,7 @@ class RowCoercer:
         for name, field, coerce in self._steps:
             value = row.get(name)
             try:
-                out[name] = _missing(field, present=name in row) if value is None else _value(field, coerce, value)
+                out[name] = _value(field, coerce, value, present=name in row)
             except Mismatch as problem:
                 errors.append(RowError(index, name, problem.code, problem.expected, problem.got))
         if self._forbid and not row.keys() <= self._names:
@@ -134,7 +134,7 @@ class RowCoercer:
         """Coerce one value of the field of that name; raises `Mismatch`, and `KeyError` for an unknown name."""
         for field_name, field, coerce in self._steps:
             if field_name == name:
-                return _missing(field, present=True) if value is None else _value(field, coerce, value)
+                return _value(field, coerce, value)
         raise KeyError(name)
 
     def _unknown(self, row: Mapping[str, object], index: int) -> list[RowError]:
@@ -145,20 +145,18 @@ class RowCoercer:
         ]
 
 
-def _value(field: Field, coerce: Coerce, value: Any) -> Any:
-    """A value that is not `None`, coerced."""
-    try:
-        return coerce(value)
-    except Mismatch:
-        # Asked only now: the missing values of pandas are rare, and telling them from others costs every value.
-        if is_missing(value):
-            return _missing(field, present=True)
-        raise
-
-
-def _missing(field: Field, *, present: bool) -> None:
+def _value(field: Field, coerce: Coerce, value: Any, *, present: bool = True) -> Any:
+    """A value, coerced; `None` where nothing is there and nothing need be."""
+    if value is not None:
+        try:
+            return coerce(value)
+        except Mismatch:
+            # Asked only now: the missing values of pandas are rare, and telling them from others costs every value.
+            if not is_missing(value):
+                raise
     if not field.nullable:
         raise Mismatch("missing", field.expected, "null" if present else "nothing")
+    return None
 
 
 def unknown_field(row: int, name: str, fields: Sequence[Field], limit: int = 12) -> RowError:
@@ -301,10 +299,12 @@ def _timestamp(field: Field) -> Coerce:
         if (value.utcoffset() is None) != (zone is None):
             raise Mismatch("format", expected, cut(value))
         try:
-            # Built anew, so that a subclass of datetime does not travel on with its own repr and arithmetic.
-            value = value if zone is None else value.astimezone(zone)
+            # Through UTC, since a value that is in the zone already would stay as it is, be it in an hour that the
+            # zone's clocks skip, or on a first or last day that is beyond the years elsewhere.
+            value = value if zone is None else value.astimezone(UTC).astimezone(zone)
         except OverflowError:
             raise Mismatch("range", expected, cut(value)) from None
+        # Built anew, so that a subclass of datetime does not travel on with its own repr and arithmetic.
         return datetime.combine(value.date(), value.timetz())
 
     def _parse(text: str) -> datetime:
