@@ -7,7 +7,9 @@ engines need that. Everything that decides about bits is in this file and in the
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ from fourfold.signature import RowCoercer, Signature
 if TYPE_CHECKING:
     from fourfold.runtimes.engine import Engine
 
-__all__ = ["Function", "take"]
+__all__ = ["Function", "join", "part", "take", "without_numeric_warnings"]
 
 #: The most rows that an engine sees at once where its answers do not depend on it: bounds the memory of a call.
 CHUNK = 65_536
@@ -92,6 +94,13 @@ class Function:
         from fourfold.signature.columns import ColumnCoercer  # pyarrow: an engine that takes rows needs none
 
         return ColumnCoercer(self.signature.outputs)
+
+
+def without_numeric_warnings() -> AbstractContextManager[object]:
+    """While this lasts NumPy says nothing of overflows and the like: rows chosen to hurt are meant to cause them."""
+    numpy = sys.modules.get("numpy")  # an engine that does not use it needs no silence
+    silence: AbstractContextManager[object] = nullcontext() if numpy is None else numpy.errstate(all="ignore")
+    return silence
 
 
 def part(table: Any, start: int, stop: int) -> Any:

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from fourfold.errors import EngineError, GoldenMismatch, InputError, RowError, cut
-from fourfold.function import Function, join, part, take
+from fourfold.function import Function, join, part, take, without_numeric_warnings
 from fourfold.package.golden import Golden, Replay, compare, golden_of
 from fourfold.runtimes.engine import Engine, installed
 from fourfold.signature import RowCoercer, Signature
@@ -183,8 +183,9 @@ class Predictor:
         golden: Golden = golden_of(self.package)
         names = [field.name for field in self.signature.outputs]
         try:
-            outputs = self._function(golden.inputs)
-            alone = self._function(golden.inputs[:1])
+            with without_numeric_warnings():
+                outputs = self._function(golden.inputs)
+                alone = self._function(golden.inputs[:1])
         except EngineError as error:
             raise GoldenMismatch(
                 f"the package {self.name} cannot answer its golden rows here: {error}{self._changed_libraries()}"

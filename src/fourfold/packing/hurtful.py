@@ -6,6 +6,7 @@ They become the golden rows of the package, and the invariance test runs over th
 from __future__ import annotations
 
 import math
+import random
 import struct
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -15,7 +16,12 @@ from fourfold.signature import Field, Mismatch, Signature
 from fourfold.signature.field import FLOATS, INTEGERS
 from fourfold.signature.rows import coercer
 
-__all__ = ["hurtful_rows", "spread"]
+__all__ = ["cells", "hurtful_rows", "spread"]
+
+#: The most rows that are made, fewer where they would have more cells than `CELLS`, but never fewer than `FEWEST`.
+MOST = 512
+FEWEST = 64
+CELLS = 50_000
 
 _FLOAT32_MAX = 3.4028234663852886e38
 _UNSEEN = "unseen ☃"
@@ -28,23 +34,33 @@ def spread(length: int, wanted: int) -> list[int]:
     return sorted({round(step * (length - 1) / (wanted - 1)) for step in range(wanted)})
 
 
+def cells(signature: Signature) -> int:
+    """The cells of a row of inputs: an element of a tensor counts as one."""
+    return sum(math.prod(field.shape) for field in signature.inputs)
+
+
 def hurtful_rows(signature: Signature, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Canonical rows that differ from the packing rows where it hurts.
 
     For each field in turn one of the packing rows is taken and that field changed: missing, unseen, empty, zero,
     negative zero, the dtype's extremes, the values seen ± 1 ulp, infinities, NaN; and one row misses all that may be
-    missing. The engine may refuse some of them: the caller finds out.
+    missing. Of a signature with many fields only some of these rows are kept: their cells grow with the square of the
+    fields. The engine may refuse some of them: the caller finds out.
 
     Args:
         signature: the signature.
         rows: the canonical packing rows, at least one.
     """
-    out: list[dict[str, Any]] = []
+    changes: list[tuple[str, Any, int]] = []  # a field, its value, and the packing row that gets it
     for order, field in enumerate(signature.inputs):
         seen = [row[field.name] for row in rows if row[field.name] is not None]
         for turn, value in enumerate(_values(field, seen)):
-            base = rows[(order * 7 + turn) % len(rows)]
-            out.append({**base, field.name: value})
+            changes.append((field.name, value, (order * 7 + turn) % len(rows)))
+    most = max(FEWEST, min(MOST, CELLS // cells(signature)))
+    if len(changes) > most:
+        # At random, since at any fixed step some fields would get the same kind of value and others none.
+        changes = [changes[place] for place in sorted(random.Random(most).sample(range(len(changes)), most))]
+    out = [{**rows[base], name: value} for name, value, base in changes]
     nullable = [field.name for field in signature.inputs if field.nullable]
     if nullable:
         out.append({**rows[0], **dict.fromkeys(nullable)})

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fourfold.function import Function, part, take
+from fourfold.packing.hurtful import cells
 from fourfold.signature.bits import relative_gap, same_bits
 
 __all__ = ["BLOCKS", "Finding", "find_block"]
@@ -23,6 +24,8 @@ BLOCKS = (64, 32, 8)
 _ALONE = 96
 _SLICES = (1, 2, 3, 5, 7, 8, 13, 16, 17, 31, 32, 33, 63, 64, 65, 127)
 _LARGE = 5_000
+#: The cells that so many rows may have: 160 MB of float64.
+_LARGE_CELLS = 20_000_000
 _OFFSETS = 32
 
 
@@ -111,8 +114,9 @@ def _variations(function: Function, table: Any) -> Iterator[tuple[str, Sequence[
         random.Random(seed).shuffle(order)
         yield f"shuffled, seed {seed}", order, _rows(function, take(table, order))
         yield f"shuffled slices, seed {seed}", order, _sliced(function, take(table, order), _SLICES[seed:])
-    many = [index % length for index in range(_LARGE)]
-    yield f"{_LARGE} rows", many, _rows(function, take(table, many))
+    large = max(length, min(_LARGE, _LARGE_CELLS // cells(function.signature)))
+    many = [index % length for index in range(large)]
+    yield f"{large} rows", many, _rows(function, take(table, many))
     # A fixed block is met at every offset; where calls are free, a slice of 32 stands in for it.
     width = function.block or _OFFSETS
     for offset in range(1, width):

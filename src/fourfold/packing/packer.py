@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from fourfold import __version__, runtimes, tables
 from fourfold.errors import EngineError, InputError, PackError, cut
-from fourfold.function import Function
+from fourfold.function import Function, without_numeric_warnings
 from fourfold.package import FORMAT, Package, check_name
 from fourfold.package.golden import GOLDEN_FILE, Golden, encode_golden
 from fourfold.packing.hurtful import hurtful_rows, spread
@@ -82,11 +82,12 @@ def pack(
         return Function(signature, engine, size)
 
     table, sample = _sample(rows, signature)
-    hurtful = _accepted_rows(function(None), hurtful_rows(signature, sample))
-    findings = find_block(function, _with_rows(table, hurtful, signature), blocks)
-    chosen = _choose(findings, tolerance, name)
-    inputs_of_golden = [sample[index] for index in spread(len(sample), GOLDEN)] + hurtful
-    golden = Golden(inputs_of_golden, function(chosen.block)(inputs_of_golden))
+    with without_numeric_warnings():
+        hurtful = _accepted_rows(function(None), hurtful_rows(signature, sample))
+        findings = find_block(function, _with_rows(table, hurtful, signature), blocks)
+        chosen = _choose(findings, tolerance, name)
+        inputs_of_golden = [sample[index] for index in spread(len(sample), GOLDEN)] + hurtful
+        golden = Golden(inputs_of_golden, function(chosen.block)(inputs_of_golden))
     package = Package.build(
         _manifest(name, signature, prepared, findings, chosen, golden, accept, provenance),
         {**prepared.files, GOLDEN_FILE: encode_golden(golden, signature)},

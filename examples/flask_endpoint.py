@@ -1,0 +1,39 @@
+"""One more endpoint in a Flask application that is there already: the integrated approach.
+
+Run it, and then ask it:
+
+    python examples/flask_endpoint.py
+    curl -s localhost:5000/eta -H 'content-type: application/json' -d '{"distance": 1400, "delay": null}'
+"""
+
+from __future__ import annotations
+
+import flask
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingRegressor
+
+import fourfold
+from fourfold import embed
+
+
+def packed() -> fourfold.Package:
+    """A package, made here so that the example needs nothing; `fourfold.load("eta@production")` is the usual way."""
+    flights = pd.DataFrame({"distance": [1400, 229, 1089, 2475] * 50, "delay": [2.0, None, -3.0, 11.5] * 50})
+    model = HistGradientBoostingRegressor(random_state=0).fit(flights, flights["distance"] / 7)
+    return fourfold.pack(model, name="eta", rows=flights)
+
+
+def application() -> flask.Flask:
+    """The application, with an endpoint of its own and the model's beside it."""
+    app = flask.Flask("dispatch")
+
+    @app.get("/")
+    def home() -> str:
+        return "dispatch"
+
+    embed.mount(app, fourfold.load(packed()), path="/eta")
+    return app
+
+
+if __name__ == "__main__":
+    application().run()
