@@ -106,12 +106,10 @@ def render(results: dict[str, Any]) -> str:
         "# Which block each model needs",
         "",
         "Rendered by `benchmarks/invariance.py` from `benchmarks/results/invariance.json`. Each cell: how many of the",
-        f"{rows} rows had other bits in some variation (alone, sliced, shuffled, repeated, at every offset), and the largest",
-        "relative gap. A pipeline of one-hot columns, imputing and scaling comes before every model.",
+        f"{rows} rows had other bits in some variation (alone, sliced, shuffled, repeated, at every offset), and the",
+        "largest relative gap. A pipeline of one-hot columns, imputing and scaling comes before every model.",
         "",
-        "| model | "
-        + " | ".join("calls of any size" if each == "free" else f"blocks of {each}" for each in BLOCKS)
-        + " |",
+        "| model | " + " | ".join("any size" if each == "free" else f"blocks of {each}" for each in BLOCKS) + " |",
         "|---" * (len(BLOCKS) + 1) + "|",
     ]
     for name, found in results["models"].items():
