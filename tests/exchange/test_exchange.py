@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import logging
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -192,6 +194,36 @@ def test_too_long_bodies_are_413() -> None:
     exchange = Exchange(make_predictor(), max_body_bytes=8)
     assert ask(exchange, b'{"x":10}').status == 200
     reply = ask(exchange, b'{"x":100}')
+    assert (reply.status, error(reply)["code"]) == (413, "too_large")
+
+
+_WIDE = Signature((Field("x", "float64", shape=(1000, 1000), nullable=True),), (Field("y", "float64"),))
+
+
+@pytest.mark.parametrize(
+    ("signature", "table"),
+    [
+        (SIGNATURE, [{}] * (2**20 + 1)),
+        (SIGNATURE, pa.table({"x": pa.nulls(2**20 + 1)})),
+        (SIGNATURE, pa.table({f"c{index}": pa.nulls(2**20) for index in range(33)})),
+        (_WIDE, [{}] * 34),
+        (_WIDE, pa.table({"x": pa.nulls(34)})),
+    ],
+    ids=["rows", "nulls", "unknown columns", "tensors", "tensors of Arrow"],
+)
+def test_a_short_body_with_very_many_values_is_413(signature: Signature, table: Any) -> None:
+    """What memory a request takes is bounded by more than its bytes: few of them can stand for any number of rows."""
+    predictor = make_predictor()
+    if signature is _WIDE:
+        predictor = make_predictor(lambda _: {"y": 1.0}, signature=signature, golden=[{"x": None}])
+    exchange = Exchange(predictor)
+    if isinstance(table, list):
+        reply = ask(exchange, b"[" + b",".join([b"{}"] * len(table)) + b"]")
+    else:
+        sink = io.BytesIO()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table, max_chunksize=2**19)
+        reply = ask(exchange, sink.getvalue(), ARROW)
     assert (reply.status, error(reply)["code"]) == (413, "too_large")
 
 

@@ -60,6 +60,13 @@ def test_choose_takes_nothing_that_the_client_refuses(accept: str) -> None:
     assert choose(accept, (CSV, JSON, ARROW)) is None
 
 
+@pytest.mark.parametrize("text", ['"' + '\\"' * 200_000, '"a\\' * 200_000, '"' * 200_001, "," * 200_000])
+def test_a_long_header_takes_no_longer_than_its_length_says(text: str) -> None:
+    """Quotes that never close are read once: read again from each of them, these headers would take hours."""
+    assert parse(f"a/b;{text}") is not None
+    assert choose(f"application/json, {text}", MEDIA_TYPES) == JSON
+
+
 @given(st.text(max_size=60))
 def test_choose_survives_any_header(accept: str) -> None:
     """Whatever a client sends gives one of the media types, or none."""

@@ -96,6 +96,15 @@ def test_a_changed_file_in_a_folder_is_noticed(tmp_path: Path) -> None:
         open_package(folder).verify()
 
 
+@pytest.mark.parametrize("name", ["model.bin", "manifest.json"])
+def test_a_file_in_a_folder_is_read_no_further_than_it_may_be_long(tmp_path: Path, name: str) -> None:
+    """A file of a tebibyte, which takes no room where it lies, takes no memory either before it is refused."""
+    folder = write_package(package(), tmp_path / "folder")
+    os.truncate(folder / name, 2**40)
+    with pytest.raises(CorruptPackage, match=r"expected 7 bytes, got 8|expected at most"):
+        open_package(folder).verify()
+
+
 def _zip(path: Path, members: list[tuple[str, bytes]], compression: int = zipfile.ZIP_STORED) -> Path:
     with zipfile.ZipFile(path, "w", compression) as archive:
         for name, data in members:

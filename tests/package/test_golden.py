@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fourfold.errors import CorruptPackage
-from fourfold.package.golden import Golden, compare, decode_golden, encode_golden
+from fourfold.package import Package
+from fourfold.package.golden import Golden, compare, decode_golden, encode_golden, golden_of
 from fourfold.signature import Field, Signature
 from fourfold.signature.bits import same_bits
+from tests.package.sample import FILES, manifest
 
 SIGNATURE = Signature(
     (Field("f", "float64", nullable=True), Field("s", "string"), Field("b", "binary"), Field("d", "date")),
@@ -60,6 +62,7 @@ def test_golden_rows_survive_their_file_bit_for_bit(inputs: list[dict[str, Any]]
         b'{"inputs":[]}',
         b'{"inputs":[{}],"outputs":[]}',
         b'{"inputs":[5],"outputs":[5]}',
+        b'{"inputs":' + b"[" * 100_000,
         json.dumps({"inputs": [{"f": "x", "s": 1}], "outputs": [{}]}).encode(),
     ],
 )
@@ -67,6 +70,17 @@ def test_a_golden_file_is_read_strictly(data: bytes) -> None:
     """Rows that are no rows of the signature make the package corrupt."""
     with pytest.raises(CorruptPackage, match=r"golden\.json"):
         decode_golden(data, SIGNATURE)
+
+
+@pytest.mark.parametrize("rows", [0, 2])
+def test_a_package_carries_the_golden_rows_that_it_says(rows: int) -> None:
+    """Fewer than the manifest says, or none at all, would let an engine answer that nothing was held against."""
+    data = b'{"inputs":[],"outputs":[]}' if rows == 0 else FILES["golden.json"]
+    package = Package.build(
+        manifest(golden={"file": "golden.json", "rows": rows, "tolerance": 0}), {"golden.json": data}
+    )
+    with pytest.raises(CorruptPackage, match="golden rows, got"):
+        golden_of(package)
 
 
 def test_a_replay_says_how_far_and_where() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -170,6 +171,29 @@ def test_years_beyond_datetime_are_out_of_range() -> None:
     assert errors[0].code == "range"
 
 
+@pytest.mark.parametrize(
+    ("count", "dtype", "code"),
+    [(-1, "date", "precision"), (86_400_001, "date", "precision"), (2**60, "date", "range"), (1, "int64", "type")],
+)
+def test_dates_that_count_a_part_of_a_day_are_errors_of_their_rows(count: int, dtype: str, code: str) -> None:
+    """Arrow's dates in milliseconds may hold what is no date: a row at fault, not a failure of the whole table."""
+    array = pa.array([count, 0], pa.int64()).view(pa.date64())
+    _, errors = ColumnCoercer([Field("x", dtype)])(pa.table({"x": array}))
+    assert (errors[0].row, errors[0].code) == (0, code)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "UTC"])
+def test_the_first_and_last_hours_of_all_years_are_the_same_in_rows_and_columns(zone: str) -> None:
+    """Where a zone's clock would leave the years 1 to 9999, columns refuse what rows refuse."""
+    field = Field("x", "timestamp", zone=zone)
+    moments = [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)]
+    in_rows = [error.row for error in RowCoercer([field])([{"x": each} for each in moments])[1]]
+    batch, errors = ColumnCoercer([field])(pa.table({"x": pa.array(moments, pa.timestamp("s", tz="UTC"))}))
+    assert [error.row for error in errors] == in_rows
+    assert all(error.code == "range" for error in errors)
+    columns_to_rows([field], batch)
+
+
 _ROWS = {
     "i": st.none() | st.integers(-(2**63), 2**63 - 1),
     "f": st.none() | st.floats(),
@@ -207,6 +231,39 @@ def test_zoned_timestamps_come_back_in_the_fields_zone() -> None:
     back = columns_to_rows([field], rows_to_columns([field], [row for row in coerced if row]))
     assert [row["t"].isoformat() for row in back] == ["2025-10-26T02:30:00+02:00", "2025-10-26T02:30:00+01:00"]
     assert [row["t"].utcoffset() for row in back] == [timedelta(hours=2), timedelta(hours=1)]
+
+
+_LONG = "x" * 2**20
+# Its length, its first four bytes, and where it lies: in the first buffer, at its beginning.
+_VIEW = struct.pack("<i4sii", len(_LONG), b"xxxx", 0, 0)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.DictionaryArray.from_arrays(pa.array([0] * 1100, pa.int16()), pa.array([_LONG])),
+        pa.RunEndEncodedArray.from_arrays(pa.array([2**31 - 1], pa.int32()), pa.array(["long"])),
+        pa.RunEndEncodedArray.from_arrays(
+            pa.array([1100], pa.int32()), pa.DictionaryArray.from_arrays(pa.array([0], pa.int8()), pa.array([_LONG]))
+        ),
+        pa.Array.from_buffers(pa.string_view(), 1100, [None, pa.py_buffer(_VIEW * 1100), pa.py_buffer(_LONG.encode())]),
+    ],
+    ids=["dictionary", "runs", "runs of a dictionary", "views"],
+)
+def test_a_few_bytes_do_not_unfold_to_gigabytes(column: Any) -> None:
+    """Values that are stored once for many rows are refused before they are there for each of them."""
+    batch = pa.record_batch([column], names=["s"])
+    with pytest.raises(DecodeError, match="send fewer rows"):
+        ColumnCoercer([Field("s", "string")])(batch)
+
+
+def test_long_text_that_is_stored_once_is_taken_where_there_is_room_for_it() -> None:
+    """What the rows themselves take is what counts, and not the longest of their values, nor all that they share."""
+    texts = [_LONG, *["short"] * 1100, None, "a text of more than twelve bytes"] * 2
+    for column in (pa.array(texts).dictionary_encode(), pa.array(texts, pa.string_view())[1:]):
+        batch, errors = ColumnCoercer([Field("s", "string", nullable=True)])(pa.record_batch([column], names=["s"]))
+        assert not errors
+        assert batch.column(0).to_pylist() == texts[-len(column) :]
 
 
 def test_an_empty_table_is_an_empty_batch() -> None:

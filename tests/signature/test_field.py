@@ -12,7 +12,7 @@ from fourfold.errors import SignatureError
 from fourfold.signature import Field, Signature
 from fourfold.signature.field import CATEGORY_DTYPES, DTYPES, TENSOR_DTYPES
 
-_NAMES = st.text(min_size=1, max_size=8)
+_NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8)
 
 
 @st.composite
@@ -49,10 +49,15 @@ def test_a_signature_survives_json(fields: list[Field]) -> None:
     ("arguments", "message"),
     [
         ({"name": ""}, "not empty"),
+        ({"name": "a\0b"}, "NUL"),
+        ({"name": "\ud800"}, "UTF-8"),
         ({"dtype": "float128"}, "expected a dtype"),
         ({"dtype": "string", "shape": (2,)}, "a tensor holds"),
         ({"dtype": "float64", "shape": (0,)}, "at least 1"),
         ({"dtype": "float64", "shape": (True,)}, "at least 1"),
+        ({"dtype": "float64", "shape": (1,) * 100_000}, "at most 32 dimensions"),
+        ({"dtype": "float64", "shape": (10**6, 10**6)}, "67108864 elements"),
+        ({"dtype": "float64", "shape": (2,), "labels": ("a", 1)}, "must be a string"),
         ({"dtype": "int64", "zone": "UTC"}, "only a timestamp"),
         ({"dtype": "timestamp", "zone": "Mars/Olympus"}, "IANA"),
         ({"dtype": "timestamp", "zone": "../../etc/passwd"}, "IANA"),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -104,6 +105,23 @@ def test_coerced_rows_have_the_order_of_the_fields() -> None:
     rows, _ = RowCoercer(fields)([{"b": 2, "a": 1}])
     assert rows[0] is not None
     assert list(rows[0]) == ["a", "b"]
+
+
+def test_an_hour_that_clocks_skip_is_moved_on() -> None:
+    """A datetime of the field's own zone becomes what the same moment is in any other spelling."""
+    coercer = RowCoercer([Field("x", "timestamp", zone="Europe/Berlin")])
+    skipped = coercer.value("x", datetime(2025, 3, 30, 2, 30, tzinfo=ZoneInfo("Europe/Berlin")))
+    spelled = coercer.value("x", "2025-03-30T01:30:00Z")
+    assert skipped.isoformat() == spelled.isoformat() == "2025-03-30T03:30:00+02:00"
+
+
+def test_a_moment_before_the_first_year_is_out_of_range_in_its_own_zone_too() -> None:
+    """What no UTC clock can say within the years 1 to 9999, no column could carry."""
+    with pytest.raises(Mismatch) as caught:
+        RowCoercer([Field("x", "timestamp", zone="Europe/Berlin")]).value(
+            "x", datetime(1, 1, 1, tzinfo=ZoneInfo("Europe/Berlin"))
+        )
+    assert caught.value.code == "range"
 
 
 def test_a_datetime_of_another_class_becomes_a_datetime() -> None:

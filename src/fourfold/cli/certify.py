@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fourfold.cli import options
-from fourfold.cli.output import console, print_json, progress, table
+from fourfold.cli.output import console, literal, print_json, progress, table
 
 if TYPE_CHECKING:
     from fourfold.compare import Certificate
@@ -112,11 +112,11 @@ def show(certificate: Certificate) -> None:
     for door in certificate.doors:
         if door.first is not None:
             first = door.first
-            out.print(
-                f"[red]differs[/red] {door.architecture}, {door.door}, {door.cut}: "
-                f"row {first.row}, field {first.field}: expected {first.expected!r}, got {first.got!r}\n"
-                f"  likely cause: {door.cause}"
+            told = (
+                f"{door.architecture}, {door.door}, {door.cut}: row {first.row}, field {first.field}: "
+                f"expected {first.expected!r}, got {first.got!r}"
             )
+            out.print(f"[red]differs[/red] {literal(told)}\n  likely cause: {literal(door.cause)}")
     refused = (
         f"; {certificate.refused:,} rows do not fit the signature and were left out" if certificate.refused else ""
     )
@@ -134,7 +134,7 @@ def _side_by_side(certificate: Certificate) -> None:
     """The answers to one row, an architecture a column."""
     out = console()
     out.print("one row:")
-    out.print("  " + ", ".join(f"{name}={value}" for name, value in certificate.shown.items()))
+    out.print("  " + literal(", ".join(f"{name}={value}" for name, value in certificate.shown.items())))
     answers = certificate.answers
     names = list(answers)
     fields = list(next(iter(answers.values()), {}))

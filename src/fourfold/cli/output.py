@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from fourfold.errors import FourfoldError
 
-__all__ = ["console", "fail", "print_json", "progress", "table"]
+__all__ = ["console", "fail", "literal", "print_json", "progress", "table", "visible"]
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -28,9 +28,27 @@ def console(*, stderr: bool = False) -> Console:
     return out
 
 
+def visible(text: object) -> str:
+    """A text that does nothing to a terminal but to appear: what is no printable character is written as an escape."""
+    shown = str(text)
+    return shown if shown.isprintable() else "".join(each if each.isprintable() else _escape(each) for each in shown)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode()
+
+
+def literal(text: object) -> str:
+    """A text from a package or a row for a line of rich's markup, in which it stands as it is."""
+    from rich.markup import escape
+
+    return escape(visible(text))
+
+
 def fail(error: FourfoldError) -> int:
     """Say what went wrong, without a traceback; gives the exit status."""
-    click.echo(f"fourfold: error: {error}", err=True)
+    lines = [visible(line) for line in str(error).split("\n")]
+    click.echo("fourfold: error: " + "\n".join(lines), err=True)
     return error.exit_status
 
 
@@ -43,12 +61,14 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Rows under their headings, on standard output; columns whose name ends with `#` are numbers, to the right."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
+    from rich.text import Text
 
     out = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in columns:
         out.add_column(name.rstrip("#"), justify="right" if name.endswith("#") else "left", overflow="fold")
     for row in rows:
-        out.add_row(*(str(cell) for cell in row))
+        # As texts and not as strings: names and values come from packages and rows, and are no markup.
+        out.add_row(*(Text(visible(cell)) for cell in row))
     console().print(out)
 
 

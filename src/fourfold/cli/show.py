@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fourfold.cli import options
-from fourfold.cli.output import console, print_json, table
+from fourfold.cli.output import console, literal, print_json, table
 
 if TYPE_CHECKING:
     from fourfold.package import Package
@@ -49,7 +49,7 @@ def describe(package: Package, version: int | None = None) -> None:
     extra = "an error" if package.signature.extra == "forbid" else "dropped"
     out.print(f"a key that is no field is {extra}\n")
     for label, text in _facts(manifest):
-        out.print(f"[bold]{label:<12}[/bold] {text}")
+        out.print(f"[bold]{label:<12}[/bold] {literal(text)}")
     out.print()
     entries = manifest["files"]
     table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -18,6 +19,9 @@ __all__ = ["MAX_BODY_BYTES", "Call", "Exchange", "joined"]
 
 #: The longest body that is taken where nobody says otherwise.
 MAX_BODY_BYTES = 32 * 2**20
+#: The most rows, and values in them, that one request may bring. A body is no measure of them: `{}` is a row in JSON,
+#: and Arrow and Parquet can say in a few bytes that there are a billion.
+MAX_ROWS, MAX_VALUES = 2**20, 2**25
 
 # The forms that JSON has; a reply has the form of its request.
 _ROW = "row"
@@ -63,6 +67,7 @@ class Exchange:
         self.headers = {"x-fourfold-model": f"{predictor.name}{version}", "x-fourfold-digest": predictor.digest}
         self._inputs = predictor.signature.inputs
         self._outputs = predictor.signature.outputs
+        self._width = sum(math.prod(each.shape) for each in self._inputs)
         names = {each.name for each in self._inputs}
         # An object whose only key is `rows` or `columns` wraps a table, unless that is the name of an input field.
         self._wrappers = {"rows", "columns"} - names
@@ -127,7 +132,7 @@ class Exchange:
                 `accept` count.
 
         Raises:
-            Refused: its media type is not spoken, or none that is may be the reply's.
+            Refused: its media type is not spoken, or none that is may be the reply's, or it has too many rows.
             DecodeError: the body is not what its media type says.
             InputError: it is no table.
         """
@@ -145,7 +150,19 @@ class Exchange:
             table, form = self._decode_json(body)
         else:
             table, form = _codec(came).decode(body, self._inputs), _ROWS
+        self._check_rows(table)
         return Call(table, reply, form)
+
+    def _check_rows(self, table: Any) -> None:
+        rows = len(table)
+        width = max(self._width, 0 if isinstance(table, list) else table.num_columns)
+        if rows > MAX_ROWS or rows * width > MAX_VALUES:
+            raise Refused(
+                413,
+                "too_large",
+                f"expected at most {min(MAX_ROWS, MAX_VALUES // width)} rows of {width} values; got {rows}: send them "
+                "in parts",
+            )
 
     def _decode_json(self, body: bytes) -> tuple[Any, str]:
         value = json_bytes.parse(body)

@@ -15,9 +15,10 @@ PARQUET = "application/vnd.apache.parquet"
 #: Every media type that requests and replies can have.
 MEDIA_TYPES = (JSON, JSON_LINES, CSV, ARROW, PARQUET)
 
-# Text up to a comma or a semicolon that no quotes enclose.
-_ELEMENT = re.compile(r'(?:"(?:\\.|[^"\\])*"|[^,"])+')
-_PARAMETER = re.compile(r'(?:"(?:\\.|[^"\\])*"|[^;"])+')
+# Text up to a comma or a semicolon that no quotes enclose. A quote that never closes encloses the rest: were it passed
+# over, every quote after it would be tried to the end again, and a long header would keep the server busy for seconds.
+_ELEMENT = re.compile(r'(?:"(?:\\.|[^"\\])*+(?:"|\\?\Z)|[^,"])++', re.DOTALL)
+_PARAMETER = re.compile(r'(?:"(?:\\.|[^"\\])*+(?:"|\\?\Z)|[^;"])++', re.DOTALL)
 _TYPE = re.compile(r"[\w!#$&^.+*-]+/[\w!#$&^.+*-]+", re.ASCII)
 _QUALITY = re.compile(r"0(?:\.\d{0,3})?|1(?:\.0{0,3})?", re.ASCII)
 

@@ -47,12 +47,20 @@ def _open_folder(path: Path) -> Package:
         member = path / name
         if not member.is_file():
             raise CorruptPackage(f"the package {path} lacks the file {name}, which its manifest lists")
-        return member.read_bytes()
+        return _read_at_most(member, package.manifest["files"][name]["size"])
 
     manifest = path / MANIFEST
     if not manifest.is_file():
         raise CorruptPackage(f"expected a package; the folder has no {MANIFEST}")
-    return Package(manifest.read_bytes(), fetch)
+    package = Package(_read_at_most(manifest, MAX_MANIFEST_BYTES), fetch)
+    return package
+
+
+def _read_at_most(path: Path, size: int) -> bytes:
+    """A file's bytes; of one that has more than `size` one byte too many, so that its reader refuses it."""
+    with path.open("rb") as file:
+        # Never more than is there: as much memory as is asked for would be taken before anything is read.
+        return file.read(min(size, os.fstat(file.fileno()).st_size) + 1)
 
 
 def _open_file(path: Path) -> Package:

@@ -65,7 +65,7 @@ def decode_golden(data: bytes, signature: Signature) -> Golden:
         sides = json.loads(data)
         inputs, outputs = sides["inputs"], sides["outputs"]
         paired = len(inputs) == len(outputs)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CorruptPackage(f"{GOLDEN_FILE}: expected inputs and outputs; {cut(str(error))}") from error
     if not paired:
         raise CorruptPackage(f"{GOLDEN_FILE}: {len(inputs)} inputs do not pair with {len(outputs)} outputs")
@@ -80,8 +80,16 @@ def _coerce(rows: Sequence[Mapping[str, object]], fields: Any) -> list[dict[str,
 
 
 def golden_of(package: Package) -> Golden:
-    """The golden rows that a package carries."""
-    return decode_golden(package.read(package.manifest["golden"]["file"]), package.signature)
+    """The golden rows that a package carries.
+
+    Raises:
+        CorruptPackage: they are none, or not as many as the manifest says: a replay of nothing would prove nothing.
+    """
+    entry = package.manifest["golden"]
+    golden = decode_golden(package.read(entry["file"]), package.signature)
+    if not 0 < len(golden.inputs) == entry["rows"]:
+        raise CorruptPackage(f"{GOLDEN_FILE}: expected {max(1, entry['rows'])} golden rows, got {len(golden.inputs)}")
+    return golden
 
 
 def compare(golden: Golden, outputs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Replay:

@@ -24,6 +24,19 @@ _KEYS = {"fourfold", "name", "signature", "runtime", "exactness", "golden", "pro
 _RUNTIME_KEYS = {"name", "settings", "requires", "libraries"}
 _EXACTNESS_KEYS = {"exact", "block", "rows", "tested", "accepted"}
 _GOLDEN_KEYS = {"file", "rows", "tolerance"}
+# What has one type wherever it is read; the rest is looked at value by value below.
+_KINDS = {
+    "runtime.name": str,
+    "runtime.settings": dict,
+    "runtime.libraries": dict,
+    "exactness.exact": bool,
+    "exactness.rows": int,
+    "exactness.tested": list,
+    "exactness.accepted": str,
+    "golden.file": str,
+    "golden.rows": int,
+    "provenance": dict,
+}
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,126}[a-z0-9])?", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SEGMENT = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]*", re.ASCII)
@@ -111,7 +124,7 @@ def _parse(raw: bytes) -> dict[str, Any]:
         raise CorruptPackage(f"the manifest is not JSON: {cut(str(error), 120)}") from error
     if not isinstance(data, dict) or "fourfold" not in data:
         raise CorruptPackage("the manifest is not that of a Fourfold package: it has no key 'fourfold'")
-    if data["fourfold"] != FORMAT or isinstance(data["fourfold"], bool):
+    if data["fourfold"] != FORMAT or type(data["fourfold"]) is not int:
         raise CorruptPackage(
             f"the package has format {cut(data['fourfold'])}; this version of Fourfold reads format {FORMAT}"
         )
@@ -139,6 +152,15 @@ def _problem(data: dict[str, Any]) -> str | None:
     ):
         if not isinstance(part, dict) or set(part) != keys:
             return f"{where}: expected the keys {', '.join(sorted(keys))}; got {cut(part, 200)}".lstrip()
+    for name, kind in _KINDS.items():
+        part, _, key = name.rpartition(".")
+        value = (data[part] if part else data)[key]
+        if type(value) is not kind:
+            return f"'s {name}: expected a {kind.__name__}; got {cut(value)}"
+    for name in ("provenance", "libraries"):
+        texts = data[name] if name == "provenance" else data["runtime"][name]
+        if not all(isinstance(text, str) for text in texts.values()):
+            return f"'s {name}: expected a string for each key; got {cut(texts, 120)}"
     try:
         check_name(data["name"])
     except ValueError as error:

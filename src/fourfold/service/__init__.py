@@ -8,7 +8,7 @@ try:
     from fourfold.service.server import running, serve
 except ModuleNotFoundError as error:
     library = (error.name or "").partition(".")[0]
-    if library not in ("starlette", "uvicorn"):
+    if library not in ("httptools", "starlette", "uvicorn"):
         raise
     raise MissingLibrary(library, extra="service", purpose="the service") from error
 

@@ -25,6 +25,7 @@ from fourfold.errors import FourfoldError, ServiceError, cut
 from fourfold.predictor import Predictor
 from fourfold.service.application import Service, Source
 from fourfold.service.config import Config
+from fourfold.service.protocol import BoundedProtocol
 
 __all__ = ["running", "serve"]
 
@@ -184,6 +185,7 @@ def _uvicorn(app: Any, config: Config, *, factory: bool = False) -> uvicorn.Conf
         factory=factory,
         workers=config.workers,
         lifespan="on",
+        http=BoundedProtocol,
         ws="none",
         log_config=_ACCESS_LOG if config.access_log else None,
         access_log=config.access_log,

@@ -32,6 +32,8 @@ _SCALARS = {
 _EPOCH = datetime(1970, 1, 1)
 # What `datetime` and `date` can say: the years 1 to 9999. Rows cannot carry more, so columns may not either.
 _DAYS = (date(1, 1, 1).toordinal() - date(1970, 1, 1).toordinal(), date.max.toordinal() - date(1970, 1, 1).toordinal())
+#: The most bytes that a column may take once its values, stored once for many rows, stand there for each of them.
+UNFOLDED = 2**30
 #: The milliseconds of a day.
 _A_DAY = 86_400_000
 _MICROSECONDS = (_DAYS[0] * 86_400_000_000, (_DAYS[1] + 1) * 86_400_000_000 - 1)
@@ -102,7 +104,7 @@ class ColumnCoercer:
             error, by row.
 
         Raises:
-            DecodeError: a column is there twice.
+            DecodeError: a column is there twice, or would unfold to more than `UNFOLDED` bytes.
         """
         names = table.schema.names
         if len(set(names)) != len(names):
@@ -217,11 +219,63 @@ def _storage(array: Any) -> Any:
         array = _nested(array)
     elif isinstance(array, pa.ExtensionArray):
         array = array.storage
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    if pa.types.is_run_end_encoded(array.type):
-        array = pc.run_end_decode(array)
+    while pa.types.is_dictionary(array.type) or pa.types.is_run_end_encoded(array.type):
+        _check_unfolded(array)
+        array = array.dictionary_decode() if pa.types.is_dictionary(array.type) else pc.run_end_decode(array)
+    if pa.types.is_string_view(array.type) or pa.types.is_binary_view(array.type):
+        _check_unfolded(array)
     return array
+
+
+def _check_unfolded(array: Any) -> None:
+    """Refuse a few bytes that stand for gigabytes, before they do.
+
+    Raises:
+        DecodeError: the column would take more than `UNFOLDED` bytes.
+    """
+    taken = len(array) * _longest(array)
+    if taken > UNFOLDED and pa.types.is_dictionary(array.type) and _is_plain(array.dictionary.type):
+        taken = pc.sum(pc.binary_length(array.dictionary).take(array.indices)).as_py() or 0
+    elif taken > UNFOLDED and (pa.types.is_string_view(array.type) or pa.types.is_binary_view(array.type)):
+        taken = _viewed(array)
+    if taken > UNFOLDED:
+        raise DecodeError(
+            f"a column of {len(array)} rows would take up to {taken} bytes where each row has its own value; expected "
+            f"at most {UNFOLDED}: send fewer rows"
+        )
+
+
+def _viewed(array: Any) -> int:
+    """The bytes that the views of an array show, all together; the first of a view's four integers is its length."""
+    numbers = pa.Array.from_buffers(pa.int32(), 4 * len(array), [None, array.buffers()[1]], offset=4 * array.offset)
+    lengths = pc.list_element(pa.FixedSizeListArray.from_arrays(numbers, 4), 0)
+    return int(pc.sum(lengths.filter(array.is_valid()).cast(pa.int64())).as_py() or 0)
+
+
+def _longest(array: Any) -> int:
+    """The bytes of the longest value that a row of the array can stand for, or more."""
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        return _longest(array.dictionary)
+    if pa.types.is_run_end_encoded(kind):
+        return _longest(array.values)
+    if _is_plain(kind):
+        return pc.max(pc.binary_length(array)).as_py() or 0
+    if pa.types.is_fixed_size_list(kind):
+        return int(kind.list_size * _longest(array.values))
+    if pa.types.is_primitive(kind) or pa.types.is_fixed_size_binary(kind):
+        return int(kind.bit_width + 7) // 8
+    return int(array.nbytes)
+
+
+def _is_plain(kind: Any) -> bool:
+    """Whether the type is one of text or bytes with a length for each value."""
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+    )
 
 
 def _nested(array: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -23,6 +25,9 @@ FLOATS = ("float32", "float64")
 DTYPES = ("bool", *INTEGERS, *FLOATS, "string", "timestamp", "date", "binary")
 #: The dtypes that a tensor's elements can have.
 TENSOR_DTYPES = ("bool", *INTEGERS, *FLOATS)
+#: The most dimensions and elements of a tensor. A type that is nested deeper ends the process that lets go of it, and a
+#: missing tensor takes as much memory as any other.
+MAX_DIMENSIONS, MAX_ELEMENTS = 32, 2**26
 #: The dtypes whose values can be categories.
 CATEGORY_DTYPES = ("string", *INTEGERS)
 
@@ -75,12 +80,18 @@ class Field:
             return f"a tensor holds {', '.join(TENSOR_DTYPES)}; got {self.dtype}"
         if any(not isinstance(size, int) or isinstance(size, bool) or size < 1 for size in self.shape):
             return f"every dimension of its shape must be an integer of at least 1; got {cut(self.shape)}"
+        if len(self.shape) > MAX_DIMENSIONS or math.prod(self.shape) > MAX_ELEMENTS:
+            return (
+                f"a tensor has at most {MAX_DIMENSIONS} dimensions and {MAX_ELEMENTS} elements; got {cut(self.shape)}"
+            )
         if self.zone is not None and self.dtype != "timestamp":
             return "only a timestamp has a zone"
         if self.zone is not None and not _is_zone(self.zone):
             return f"expected an IANA time zone, such as 'UTC' or 'Europe/Berlin'; got {cut(self.zone)}"
         if self.labels is not None and (len(self.shape) != 1 or len(self.labels) != self.shape[0]):
             return f"{len(self.labels)} labels do not fit the shape {self.shape}"
+        if self.labels is not None and not all(isinstance(each, str) for each in self.labels):
+            return f"every label must be a string; got {cut(self.labels)}"
         return self._category_problem()
 
     def _category_problem(self) -> str | None:
@@ -192,9 +203,9 @@ class Signature:
             if not fields:
                 raise SignatureError(f"a signature needs {side}; got none")
             names = [each.name for each in fields]
-            twice = sorted({name for name in names if names.count(name) > 1})
+            twice = [name for name, count in Counter(names).items() if count > 1]
             if twice:
-                raise SignatureError(f"the {side} name {cut(twice[0])} twice")
+                raise SignatureError(f"the {side} name {cut(min(twice))} twice")
         if self.extra not in ("forbid", "ignore"):
             raise SignatureError(f"expected extra to be 'forbid' or 'ignore'; got {cut(self.extra)}")
         object.__setattr__(self, "_inputs_by_name", {each.name: each for each in self.inputs})
