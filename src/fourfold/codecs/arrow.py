@@ -10,7 +10,7 @@ from typing import IO, Any, Literal
 import pyarrow as pa
 
 from fourfold.codecs.files import TableWriter, named, source
-from fourfold.codecs.table import Table, as_batch, rechunk, require
+from fourfold.codecs.table import Table, as_batch, readable, rechunk, require
 from fourfold.errors import DecodeError, cut
 from fourfold.signature.columns import arrow_schema
 from fourfold.signature.field import Field
@@ -69,16 +69,14 @@ def _batches(buffer: Any, where: str) -> Iterator[Any]:
 
 def _file(buffer: Any, where: str) -> Iterator[Any]:
     reader = pa.ipc.open_file(buffer)
-    require(None, reader.schema.names, 1, where)
-    yield reader.schema
+    yield readable(reader.schema, where)
     for place in range(reader.num_record_batches):
         yield _checked(reader.get_batch(place))
 
 
 def _stream(buffer: Any, where: str) -> Iterator[Any]:
     reader = pa.ipc.open_stream(buffer)
-    require(None, reader.schema.names, 1, where)
-    yield reader.schema
+    yield readable(reader.schema, where)
     while True:
         before = buffer.tell()
         try:
@@ -96,12 +94,13 @@ def _stream(buffer: Any, where: str) -> Iterator[Any]:
 
 
 def _checked(batch: Any) -> Any:
-    # A row takes at least a bit somewhere, except in columns of nulls or of runs, and in a table without columns: there a
-    # few bytes can claim any number of rows.
+    # Before anything else looks at it: an offset that points outside its buffer makes a look at the table's size, even,
+    # read memory that is not the table's.
+    batch.validate(full=True)
+    # A row takes at least a bit somewhere, except in columns of nulls or of runs, and in a table without columns: there
+    # a few bytes can claim any number of rows.
     if batch.num_rows > 8 * batch.nbytes + FREE_ROWS:
         raise DecodeError(f"a record batch that claims {batch.num_rows} rows and holds {batch.nbytes} bytes of them")
-    # An offset that points outside its buffer would be read as memory that is not the table's.
-    batch.validate(full=True)
     _ = batch.columns  # a KeyError for a type that pyarrow has no class for, such as an interval of months
     return batch
 

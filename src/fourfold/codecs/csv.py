@@ -119,7 +119,7 @@ def encode(table: Table, fields: Sequence[Field]) -> bytes:
 
 
 def _header(fields: Sequence[Field]) -> bytes:
-    return _bytes(",".join(_text(each.name) for each in fields))
+    return _bytes([",".join(_text(each.name) for each in fields)])
 
 
 def _records(table: Table, fields: Sequence[Field]) -> bytes:
@@ -131,14 +131,14 @@ def _records(table: Table, fields: Sequence[Field]) -> bytes:
             columns.append(["" if row[name] is None else spell(row[name]) for row in rows])
         except (TypeError, AttributeError, OverflowError, ValueError) as error:
             raise SinkError(f"field {cut(name)}: expected {field.expected}; {cut(str(error), 200)}") from error
-    return b"".join(_bytes(",".join(cells)) for cells in zip(*columns, strict=True))
+    return _bytes([",".join(cells) for cells in zip(*columns, strict=True)])
 
 
-def _bytes(record: str) -> bytes:
+def _bytes(records: Sequence[str]) -> bytes:
     try:
-        return record.encode() + b"\n"
+        return "\n".join([*records, ""]).encode()
     except UnicodeEncodeError as error:
-        raise SinkError(f"text that UTF-8 cannot hold: {cut(error.object)}") from error
+        raise SinkError(f"text that UTF-8 cannot hold: {cut(error.object[error.start :])}") from error
 
 
 def _text(value: str) -> str:

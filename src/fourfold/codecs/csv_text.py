@@ -13,6 +13,7 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.csv
 
+from fourfold.codecs.table import repeated
 from fourfold.errors import DecodeError, cut
 
 __all__ = ["Reader"]
@@ -67,9 +68,11 @@ class Reader:
             names = [name.decode() for name in found]
         except UnicodeDecodeError as error:
             raise DecodeError(f"line 1: the header must be UTF-8; got {cut(error.object)}") from error
-        for name in names:
-            if names.count(name) > 1:
-                raise DecodeError(f"line 1: the header has the column {cut(name)} twice")
+        twice = repeated(names)
+        if twice is not None:
+            raise DecodeError(f"line 1: the header has the column {cut(twice)} twice")
+        if any("\0" in name for name in names):
+            raise DecodeError("line 1: a column's name has a NUL in it, where Arrow's names end")
         self._line += _lines(first[:at])
         self._rest = first[at:]
         return names

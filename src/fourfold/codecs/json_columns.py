@@ -6,11 +6,12 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from itertools import zip_longest
 from typing import IO, Any
 
 from fourfold.codecs.files import TableWriter, named, source
 from fourfold.codecs.json_bytes import dump, parse, plain_rows
-from fourfold.codecs.json_scan import Scanner
+from fourfold.codecs.json_scan import Scanner, elements
 from fourfold.codecs.table import Rows, Table, as_rows, require, rows_in_chunks
 from fourfold.errors import DecodeError, SinkError, cut
 from fourfold.signature.field import Field
@@ -22,6 +23,8 @@ MEDIA_TYPES: tuple[str, ...] = ()
 SUFFIXES = (".columns.json",)
 #: How much of a column a writer holds before it goes to a temporary file.
 SPOOL = 1 << 20
+
+_NOTHING = object()
 
 
 def decode(data: bytes, fields: Sequence[Field] | None = None) -> Rows:
@@ -143,26 +146,20 @@ def _rows(path: str | os.PathLike[str], starts: dict[str, int], wanted: Sequence
         for name in wanted:
             file = files.enter_context(source(path))
             file.seek(starts[name])
-            columns.append(Scanner(file).array())
-        row = 0
-        while columns:
-            texts = [next(column, None) for column in columns]
-            if None in texts:
-                for name, text in zip(wanted, texts, strict=True):
-                    if text is not None:
-                        raise DecodeError(
-                            f"column {cut(wanted[texts.index(None)])} has {row} values and column {cut(name)} more"
-                        )
-                return
-            yield {name: _value(text or b"", name, row) for name, text in zip(wanted, texts, strict=True)}
-            row += 1
+            columns.append(_values(file, starts[name], name))
+        for row in zip_longest(*columns, fillvalue=_NOTHING):
+            if _NOTHING in row:
+                ended = wanted[row.index(_NOTHING)]
+                other = next(name for name, value in zip(wanted, row, strict=True) if value is not _NOTHING)
+                raise DecodeError(f"column {cut(other)} has more values than column {cut(ended)}")
+            yield dict(zip(wanted, row, strict=True))
 
 
-def _value(text: bytes, name: str, row: int) -> Any:
+def _values(file: IO[bytes], start: int, name: str) -> Iterator[Any]:
     try:
-        return parse(text)
+        yield from elements(Scanner(file, start))
     except DecodeError as error:
-        raise DecodeError(f"column {cut(name)}, row {row}: {error}") from error
+        raise DecodeError(f"column {cut(name)}: {error}") from error
 
 
 class Writer(TableWriter):

@@ -8,7 +8,7 @@ from typing import IO, Any
 
 from fourfold.codecs.files import TableWriter, named, source
 from fourfold.codecs.json_bytes import dump, parse, plain_rows
-from fourfold.codecs.json_scan import Scanner
+from fourfold.codecs.json_scan import Scanner, elements
 from fourfold.codecs.table import Rows, Table, as_rows, rows_in_chunks
 from fourfold.errors import DecodeError, cut
 from fourfold.signature.field import Field
@@ -89,12 +89,7 @@ def _elements(file: IO[bytes]) -> Iterator[Any]:
     if scanner.peek() == b"{":
         yield parse(scanner.value())
     else:
-        for row, text in enumerate(scanner.array()):
-            try:
-                value = parse(text)
-            except DecodeError as error:
-                raise DecodeError(f"row {row}, which begins at byte {scanner.began}: {error}") from error
-            yield value
+        yield from elements(scanner)
     scanner.end()
 
 

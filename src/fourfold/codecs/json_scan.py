@@ -1,4 +1,4 @@
-"""Finding the values of a JSON file without reading all of it.
+"""Reading the values of a JSON file without holding all of it.
 
 The scanner only finds where a value begins and ends; `json_bytes.parse` judges what is between.
 """
@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import IO
+from itertools import islice
+from typing import IO, Any
 
+from fourfold.codecs.json_bytes import parse
 from fourfold.errors import DecodeError, cut
 
-__all__ = ["Scanner"]
+__all__ = ["Scanner", "elements"]
+
+#: Elements of an array that are parsed together.
+RUN = 256
 
 _PIECE = 1 << 18
 _SPACE = re.compile(rb"[ \t\r\n]*+")
@@ -25,15 +30,19 @@ _NESTING = re.compile(rb'[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+"|([{\[])|([}\]])', re.
 class Scanner:
     """Walks over the JSON text of a file, from where the file stands.
 
+    Args:
+        file: the file.
+        start: the offset at which it stands, from which offsets are counted.
+
     Attributes:
         began: the offset in the text, in bytes, of the value that was found last.
     """
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], start: int = 0) -> None:
         self._file = file
         self._buffer = b""
         self._at = 0
-        self._dropped = 0
+        self._dropped = start
         self._ended = False
         self.began = 0
 
@@ -130,3 +139,46 @@ class Scanner:
         if self.offset == 0 and got.startswith(b"\xef\xbb\xbf"):
             return DecodeError("JSON must not begin with a byte-order mark")
         return DecodeError(f"malformed JSON: expected {expected} at byte {self.offset}, got {cut(got)}")
+
+
+def elements(scanner: Scanner) -> Iterator[Any]:
+    """The elements of the array at hand, parsed.
+
+    Raises:
+        DecodeError: the array is not well formed, or an element is not; the elements before it have come out by then.
+    """
+    array = scanner.array()
+    row = 0
+    broken: DecodeError | None = None
+    while True:
+        texts: list[bytes] = []
+        begins: list[int] = []
+        try:
+            for text in islice(array, RUN):
+                texts.append(text)
+                begins.append(scanner.began)
+        except DecodeError as error:
+            broken = error
+        yield from _parsed(texts, begins, row)
+        if broken is not None:
+            raise broken
+        if len(texts) < RUN:
+            return
+        row += len(texts)
+
+
+def _parsed(texts: list[bytes], begins: list[int], row: int) -> Iterator[Any]:
+    # Each text is one value as far as its quotes and brackets go, so what is well formed together is so alone.
+    try:
+        values = parse(b"[" + b",".join(texts) + b"]")
+    except DecodeError:
+        values = None
+    if values is not None:
+        yield from values
+        return
+    for place, (text, began) in enumerate(zip(texts, begins, strict=True)):
+        try:
+            value = parse(text)
+        except DecodeError as error:
+            raise DecodeError(f"row {row + place}, which begins at byte {began}: {error}") from error
+        yield value

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fourfold.codecs.files import TableWriter, named, source
-from fourfold.codecs.table import Table, as_batch, rechunk, require
+from fourfold.codecs.table import Table, as_batch, readable, rechunk, require
 from fourfold.errors import DecodeError, SinkError, cut
 from fourfold.signature.columns import arrow_schema
 from fourfold.signature.field import Field
@@ -54,7 +54,7 @@ def decode(data: bytes, fields: Sequence[Field] | None = None) -> Any:
     """
     del fields
     with pa.BufferReader(data) as buffer, _open(buffer) as file:
-        require(None, file.schema_arrow.names, 1, "the table")
+        readable(file.schema_arrow, "the table")
         table = file.read(use_threads=False)
         table.validate(full=True)
         return table
@@ -80,7 +80,7 @@ def names(path: str | os.PathLike[str]) -> tuple[str, ...]:
         DecodeError: it is no Parquet file.
     """
     with source(path), named(path), pa.OSFile(os.fspath(path)) as buffer, _open(buffer) as file:
-        return tuple(file.schema_arrow.names)
+        return tuple(readable(file.schema_arrow, "the table").names)
 
 
 def read(
@@ -106,7 +106,7 @@ def read(
     """
     del fields
     with source(path), named(path), pa.OSFile(os.fspath(path)) as buffer, _open(buffer) as file:
-        wanted = require(columns, file.schema_arrow.names, chunk_rows, str(path))
+        wanted = require(columns, readable(file.schema_arrow, "the table").names, chunk_rows, str(path))
         yield from rechunk(_batches(file, wanted, chunk_rows), chunk_rows)
 
 

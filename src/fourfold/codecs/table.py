@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from fourfold.errors import DecodeError, SinkError, SourceError, cut
 from fourfold.signature.field import Field
 
-__all__ = ["Rows", "Table", "as_batch", "as_rows", "rechunk", "require", "rows_in_chunks"]
+__all__ = ["Rows", "Table", "as_batch", "as_rows", "readable", "rechunk", "repeated", "require", "rows_in_chunks"]
 
 #: Rows as plain Python values. What a decoder gives may hold an element that is no object, where the bytes had one: the
 #: coercion makes it an error of that row.
@@ -58,8 +58,6 @@ def as_batch(table: Table, fields: Sequence[Field]) -> Any:
         if isinstance(column, pa.ChunkedArray):
             column = column.combine_chunks()
         arrays.append(column)
-    if not arrays:
-        return pa.RecordBatch.from_struct_array(pa.array([{}] * table.num_rows, type=pa.struct([])))
     return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema(fields))
 
 
@@ -122,14 +120,47 @@ def require(columns: Sequence[str] | None, stored: Sequence[str], chunk_rows: in
         ValueError: `chunk_rows` is less than 1.
     """
     _positive(chunk_rows)
-    if len(set(stored)) != len(stored):
-        twice = next(name for name in stored if stored.count(name) > 1)
+    twice = repeated(stored)
+    if twice is not None:
         raise DecodeError(f"{where} has the column {cut(twice)} twice")
+    known = frozenset(stored)
     wanted = list(stored if columns is None else columns)
     for name in wanted:
-        if name not in stored:
+        if name not in known:
             raise SourceError(f"{where} has no column {cut(name)}; it has {', '.join(map(cut, stored[:12]))}")
     return wanted
+
+
+def readable(schema: Any, where: str) -> Any:
+    """An Arrow schema whose every part can be looked at, and whose names each mean one column.
+
+    Raises:
+        DecodeError: a name is there twice.
+        ValueError: a name or a time zone is not UTF-8; pyarrow itself finds out only when it is asked for it.
+    """
+    import pyarrow as pa
+
+    require(None, schema.names, 1, where)
+    kinds = list(schema.types)
+    while kinds:
+        kind = kinds.pop()
+        if pa.types.is_timestamp(kind):
+            _ = kind.tz
+        elif pa.types.is_dictionary(kind):
+            kinds.append(kind.value_type)
+        else:
+            kinds.extend(kind.field(place).type for place in range(kind.num_fields))
+    return schema
+
+
+def repeated(names: Iterable[str]) -> str | None:
+    """The first name that is there a second time, or `None`."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def _positive(chunk_rows: int) -> None:
