@@ -24,6 +24,10 @@ SUFFIXES = (".parquet",)
 #: A row group is written when so many rows, or bytes of Arrow memory, have come together.
 GROUP_ROWS = 1 << 17
 GROUP_BYTES = 1 << 26
+#: The most memory that a file which came as bytes may unfold to, and the rows between two looks at it: a dictionary lets
+#: a few hundred bytes say gigabytes.
+DECODED_BYTES = 1 << 30
+DECODED_ROWS = 1 << 9
 
 
 @contextmanager
@@ -55,9 +59,14 @@ def decode(data: bytes, fields: Sequence[Field] | None = None) -> Any:
     del fields
     with pa.BufferReader(data) as buffer, _open(buffer) as file:
         readable(file.schema_arrow, "the table")
-        table = file.read(use_threads=False)
-        table.validate(full=True)
-        return table
+        batches, size = [], 0
+        for batch in file.iter_batches(DECODED_ROWS, use_threads=False):
+            batch.validate(full=True)
+            size += batch.nbytes
+            if size > DECODED_BYTES:
+                raise DecodeError(f"Parquet of {len(data)} bytes that unfolds to more than {DECODED_BYTES} bytes")
+            batches.append(batch)
+        return pa.Table.from_batches(batches, schema=file.schema_arrow)
 
 
 def encode(table: Table, fields: Sequence[Field]) -> bytes:
