@@ -14,6 +14,8 @@ from fourfold.compare.cuts import ALONE, ODD, SHUFFLED, WHOLE, Cut
 from fourfold.compare.doors.door import Row
 from fourfold.errors import InputError
 from fourfold.predictor import Predictor
+from fourfold.service import running
+from fourfold.signature import Field, Signature
 from tests.support import double, make_predictor
 
 ROWS = [{"x": index / 7, "n": index if index % 3 else None, "word": f"w{index % 5}"} for index in range(400)]
@@ -103,6 +105,17 @@ def test_an_engine_whose_answer_moves_with_the_batch_is_told() -> None:
     report = _report(lambda _, answers: answers, predictor, cuts=(ALONE,))
     assert report.differing == 300
     assert report.cause.startswith("batch shape: alone")
+
+
+def test_fields_with_the_names_of_json_forms_are_certified_all_the_same() -> None:
+    """A service has no form of columns where an input has that name: that is no difference."""
+    signature = Signature((Field("columns", "float64"), Field("rows", "float64")), (Field("y", "float64"),))
+    rows = [{"columns": index / 7, "rows": 1.0} for index in range(9)]
+    predictor = make_predictor(lambda row: {"y": row["columns"]}, signature=signature, golden=rows[:1])
+    with running(lambda: predictor) as url:
+        certificate = certify(predictor, rows, architectures=("service",), service_url=url)
+    assert certificate.equal
+    assert len(certificate.doors) > 4
 
 
 def test_rows_that_do_not_fit_are_counted_and_left_out() -> None:

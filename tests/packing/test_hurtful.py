@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fourfold.packing.hurtful import hurtful_rows, spread
+from fourfold.packing.hurtful import FEWEST, hurtful_rows, spread
 from fourfold.signature import Field, RowCoercer, Signature
 from fourfold.signature.field import DTYPES, TENSOR_DTYPES
 
@@ -43,6 +43,17 @@ def test_every_one_of_them_fits_its_signature() -> None:
     coerced, errors = RowCoercer(fields)(rows)
     assert not errors
     assert len(coerced) == len(rows) > 60
+
+
+def test_a_wide_signature_has_as_many_of_them_as_a_narrow_one() -> None:
+    """Every one has all fields, so their cells would grow with the square of the fields: a few are enough."""
+    fields = tuple(Field(f"x{place}", "float64", nullable=True) for place in range(1000))
+    base = dict.fromkeys((field.name for field in fields), 1.0)
+    rows = hurtful_rows(Signature(fields, OUT), [base])
+    assert len(rows) == FEWEST + 1
+    assert rows == hurtful_rows(Signature(fields, OUT), [base])
+    assert rows[-1] == dict.fromkeys(base)
+    assert len({repr(value) for row in rows for value in row.values()}) > 6
 
 
 def test_a_spread_takes_both_ends() -> None:

@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -105,6 +106,13 @@ def test_coerced_rows_have_the_order_of_the_fields() -> None:
     rows, _ = RowCoercer(fields)([{"b": 2, "a": 1}])
     assert rows[0] is not None
     assert list(rows[0]) == ["a", "b"]
+
+
+@pytest.mark.parametrize(("dtype", "code"), [("int64", "range"), ("float64", "type")])
+def test_a_signalling_nan_is_an_error_of_its_row(dtype: str, code: str) -> None:
+    """Decimals have a NaN that fails wherever it is looked at: here too only its row is at fault."""
+    _, errors = RowCoercer([Field("x", dtype)])([{"x": Decimal("sNaN")}])
+    assert [error.code for error in errors] == [code]
 
 
 def test_an_hour_that_clocks_skip_is_moved_on() -> None:

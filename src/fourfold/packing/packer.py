@@ -11,6 +11,7 @@ from fourfold.errors import EngineError, InputError, PackError, cut
 from fourfold.function import Function, without_numeric_warnings
 from fourfold.package import FORMAT, Package, check_name
 from fourfold.package.golden import GOLDEN_FILE, Golden, encode_golden
+from fourfold.packing.boundaries import boundary_rows
 from fourfold.packing.hurtful import hurtful_rows, spread
 from fourfold.packing.invariance import Finding, find_block
 from fourfold.predictor import Predictor
@@ -84,7 +85,9 @@ def pack(
     table, sample = _sample(rows, signature)
     with without_numeric_warnings():
         hurtful = _accepted_rows(function(None), hurtful_rows(signature, sample))
-        findings = find_block(function, _with_rows(table, hurtful, signature), blocks)
+        # These are no golden rows: on a boundary another processor may well be on the other side.
+        boundaries = _accepted_rows(function(None), boundary_rows(function(None), sample))
+        findings = find_block(function, _with_rows(table, [*hurtful, *boundaries], signature), blocks)
         chosen = _choose(findings, tolerance, name)
         inputs_of_golden = [sample[index] for index in spread(len(sample), GOLDEN)] + hurtful
         golden = Golden(inputs_of_golden, function(chosen.block)(inputs_of_golden))

@@ -204,6 +204,8 @@ def _integer(field: Field) -> Coerce:
             raise Mismatch("type", expected, cut(value))
         if isinstance(value, int):
             return int(value)
+        if isinstance(value, Decimal) and value.is_snan():  # it cannot even be compared
+            raise Mismatch("range", expected, cut(value))
         if (
             value != value or value in (float("inf"), float("-inf")) or not low <= value <= high
         ):  # NaN, infinite, beyond

@@ -53,6 +53,9 @@ def _at(url: str, signature: Signature) -> list[Door]:
         ),
         ("POST /predict, Parquet", "application/vnd.apache.parquet", _encode(parquet), _decode(parquet), (ODD,)),
     ]
+    if any(field.name == "columns" for field in signature.inputs):
+        # Then an object with this one key is a row with that field, and the service has no such form.
+        forms = [form for form in forms if form[3] is not _decode_columns]
     return [_Service(url, digest, signature, *form) for form in forms]
 
 
@@ -81,10 +84,15 @@ class _Service:
         self._encode = encode
         self._decode = decode
         self._local = threading.local()
+        self._opened: list[http.client.HTTPConnection] = []
 
     def answers(self, pieces: Sequence[Sequence[Row]]) -> list[Row | None]:
-        with ThreadPoolExecutor(CLIENTS) as clients:
-            return [row for rows in clients.map(self._one, pieces) for row in rows]
+        try:
+            with ThreadPoolExecutor(CLIENTS) as clients:
+                return [row for rows in clients.map(self._one, pieces) for row in rows]
+        finally:
+            while self._opened:  # the threads that had them are gone
+                self._opened.pop().close()
 
     def _one(self, piece: Sequence[Row]) -> list[Row | None]:
         body = self._encode(list(piece), self._signature)
@@ -99,6 +107,7 @@ class _Service:
         connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = _connect(self._url)
+            self._opened.append(connection)
         try:
             connection.request("POST", "/predict", body, {"Content-Type": self._media_type})
             reply = connection.getresponse()
