@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fourfold.package import SUFFIX, Package, open_package
@@ -27,8 +26,8 @@ def load(
     """Load a package and replay its golden rows.
 
     Args:
-        source: a reference (`eta`, `eta:3`, `eta@production`, `eta@sha256:…`), the path of a package (a folder, or a
-            file that ends with `.fourfold`), or an open package.
+        source: a reference (`eta`, `eta:3`, `eta@production`, `eta@sha256:…`), the path of a package (a file that ends
+            with `.fourfold`, or a folder, with a slash: `./eta`), or an open package.
         repository: where a reference is looked up: a folder, or the URL of a bucket; `$FOURFOLD_REPOSITORY` otherwise.
         trust: whether code or pickle that the package carries may run in this process. A package never decides that
             for itself; `$FOURFOLD_TRUST` can list digests that are trusted on this host.
@@ -75,9 +74,8 @@ def find(
 
 
 def _is_path(source: str | os.PathLike[str]) -> bool:
-    if not isinstance(source, str):
-        return True
-    return source.endswith(SUFFIX) or os.sep in source or "/" in source or Path(source).is_dir()
+    # A folder named like a model must not stand in for it: a path has a slash, as in ./eta, or the suffix of a file.
+    return not isinstance(source, str) or source.endswith(SUFFIX) or os.sep in source or "/" in source
 
 
 def _listed(digest: str) -> bool:

@@ -122,3 +122,10 @@ def test_reading_takes_bounded_memory(tmp_path: Path) -> None:
     assert count == 40_000
     assert path.stat().st_size > 8_000_000
     assert most < 5_000_000
+
+
+def test_a_name_that_begins_with_a_byte_order_mark_keeps_it() -> None:
+    """The mark is part of the first column's name, and not of the file."""
+    field = Field("\ufeffx", "float64")
+    decoded = csv.decode(csv.encode([{"\ufeffx": 1.0}], [field]), [field])
+    assert decoded.schema.names == ["\ufeffx"]

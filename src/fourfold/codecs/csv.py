@@ -142,7 +142,8 @@ def _bytes(records: Sequence[str]) -> bytes:
 
 
 def _text(value: str) -> str:
-    if value and not any(mark in value for mark in ',"\r\n'):
+    # A byte-order mark too: at the start of the header a reader passes over one that stands bare.
+    if value and not any(mark in value for mark in ',"\r\n\ufeff'):
         return value
     return '"' + value.replace('"', '""') + '"'
 

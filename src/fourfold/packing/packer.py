@@ -122,7 +122,7 @@ def _prepare(
 def _accepted(accept: str) -> float:
     if accept == "exact":
         return 0.0
-    kind, _, bound = accept.partition(":")
+    kind, _, bound = accept.partition(":") if isinstance(accept, str) else ("", "", "")
     try:
         tolerance = float(bound)
     except ValueError:
