@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from fourfold.errors import CorruptPackage
 from fourfold.package import SUFFIX, Package, open_package
 from fourfold.predictor import Predictor
 
@@ -52,6 +53,12 @@ def ready(package: Package, *, version: int | None = None, trust: bool = False) 
     from fourfold import runtimes
 
     runtime = package.manifest["runtime"]
+    needed = runtimes.requires(runtime["name"], runtime["settings"])
+    if runtime["requires"] != needed:
+        raise CorruptPackage(
+            f"the package says that it requires {runtime['requires'] or 'nothing'!r}; its runtime needs "
+            f"{needed or 'nothing'!r}"
+        )
     engine = runtimes.load(
         runtime["name"], runtime["settings"], package.read, package.signature, trust=trust or _listed(package.digest)
     )

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.codecs.tables import tables
 
 from fourfold.codecs import arrow
 from fourfold.codecs.arrow_sizes import unfolded
 from fourfold.errors import DecodeError
 from fourfold.signature.columns import rows_to_columns
+from tests.codecs.tables import tables
 
 FORMS = pytest.mark.parametrize("start", [pa.ipc.new_stream, pa.ipc.new_file], ids=["stream", "file"])
 
@@ -60,3 +61,14 @@ def test_a_few_bytes_cannot_unfold_to_gigabytes(start: Any, compression: str, mo
     with pytest.raises(DecodeError, match="unfolds to more than 1048576 bytes"):
         arrow.decode(data)
     assert arrow.decode(_written(start, [batch] * 13, compression)).num_rows == 130_000
+
+
+def test_blocks_that_overlap() -> None:
+    """A file whose footer names the same bytes many times is refused: any number of rows could come of it."""
+    batch = pa.RecordBatch.from_pydict({"n": pa.array([1] * 100, pa.int64())})
+    data = _written(pa.ipc.new_file, [batch, batch], None)
+    first, second = (struct.pack("<qi4xq", offset, 144, 800) for offset in (136, 136 + 144 + 800))
+    assert (data.count(first), data.count(second)) == (1, 1)
+    assert arrow.decode(data.replace(second, first)).num_rows == 200  # as much as two batches of its size may hold
+    with pytest.raises(DecodeError, match="overlap"):
+        arrow.decode(data.replace(second, struct.pack("<qi4xq", 136, 144, len(data))))

@@ -21,3 +21,11 @@ def test_a_few_bytes_cannot_unfold_to_gigabytes(monkeypatch: pytest.MonkeyPatch)
     assert len(sink.getvalue()) < 5000
     with pytest.raises(DecodeError, match="unfolds to more than"):
         parquet.decode(sink.getvalue())
+
+
+def test_rows_that_hold_nothing_are_bounded() -> None:
+    """A file of nulls alone, or without columns, that claims millions of rows in a few bytes is refused."""
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"a": pa.nulls(3_000_000)}), sink)
+    with pytest.raises(DecodeError, match="claims 3000000 rows and holds nothing"):
+        parquet.decode(sink.getvalue())

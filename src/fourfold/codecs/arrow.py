@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 from collections.abc import Iterator, Sequence
 from typing import IO, Any, Literal
 
 import pyarrow as pa
 
+from fourfold.codecs.arrow_sizes import unfolded
 from fourfold.codecs.files import TableWriter, named, source
 from fourfold.codecs.table import Table, as_batch, readable, rechunk, require
 from fourfold.errors import DecodeError, cut
@@ -22,6 +24,8 @@ SUFFIXES = (".arrow", ".arrows", ".feather", ".ipc")
 
 #: So many rows of a record batch may take no memory.
 FREE_ROWS = 1 << 20
+#: The most memory that compressed data which came as bytes may unfold to.
+DECODED_BYTES = 1 << 30
 
 _FILE = b"ARROW1"
 _STREAM = b"\xff\xff\xff\xff"
@@ -39,13 +43,24 @@ def decode(data: bytes, fields: Sequence[Field] | None = None) -> Any:
         A `pyarrow.Table`, its columns as stored, every value checked to be what its type says.
 
     Raises:
-        DecodeError: the data is cut off, goes on after its end, is malformed, or has a column's name twice.
+        DecodeError: the data is cut off, goes on after its end, is malformed, has a column's name twice, or is
+            compressed and unfolds to more than `DECODED_BYTES`.
     """
     del fields
     with pa.BufferReader(data) as buffer:
+        _bound(data)
         batches = _batches(buffer, "the table")
         schema = next(batches)
         return pa.Table.from_batches(list(batches), schema=schema)
+
+
+def _bound(data: bytes) -> None:
+    try:
+        size = unfolded(data) if data.startswith((_FILE, _STREAM)) else 0
+    except (pa.ArrowException, OSError, ValueError, OverflowError, struct.error) as error:
+        raise DecodeError(f"malformed or truncated Arrow data: {cut(str(error), 200)}") from error
+    if size > DECODED_BYTES:
+        raise DecodeError(f"Arrow data of {len(data)} bytes that unfolds to more than {DECODED_BYTES} bytes")
 
 
 def _batches(buffer: Any, where: str) -> Iterator[Any]:

@@ -24,10 +24,12 @@ SUFFIXES = (".parquet",)
 #: A row group is written when so many rows, or bytes of Arrow memory, have come together.
 GROUP_ROWS = 1 << 17
 GROUP_BYTES = 1 << 26
-#: The most memory that a file which came as bytes may unfold to, and the rows between two looks at it: a dictionary lets
-#: a few hundred bytes say gigabytes.
+#: The most memory that a file which came as bytes may unfold to, and the rows between two looks at it: a dictionary
+#: lets a few hundred bytes say gigabytes.
 DECODED_BYTES = 1 << 30
 DECODED_ROWS = 1 << 9
+#: So many rows may take no memory.
+FREE_ROWS = 1 << 20
 
 
 @contextmanager
@@ -54,11 +56,13 @@ def decode(data: bytes, fields: Sequence[Field] | None = None) -> Any:
         A `pyarrow.Table`, its columns as stored.
 
     Raises:
-        DecodeError: the file is cut off or malformed, a page's checksum is wrong, or a column's name is there twice.
+        DecodeError: the file is cut off or malformed, a page's checksum is wrong, a column's name is there twice, or it
+            unfolds to more than `DECODED_BYTES`.
     """
     del fields
     with pa.BufferReader(data) as buffer, _open(buffer) as file:
         readable(file.schema_arrow, "the table")
+        _check_rows(file, len(data))
         batches, size = [], 0
         for batch in file.iter_batches(DECODED_ROWS, use_threads=False):
             batch.validate(full=True)
@@ -67,6 +71,14 @@ def decode(data: bytes, fields: Sequence[Field] | None = None) -> Any:
                 raise DecodeError(f"Parquet of {len(data)} bytes that unfolds to more than {DECODED_BYTES} bytes")
             batches.append(batch)
         return pa.Table.from_batches(batches, schema=file.schema_arrow)
+
+
+def _check_rows(file: Any, size: int) -> None:
+    # Columns of nulls take no memory, so that nothing else would bound their rows.
+    if all(pa.types.is_null(kind) for kind in file.schema_arrow.types) and file.metadata.num_rows > FREE_ROWS:
+        raise DecodeError(
+            f"Parquet of {size} bytes that claims {file.metadata.num_rows} rows and holds nothing in them"
+        )
 
 
 def encode(table: Table, fields: Sequence[Field]) -> bytes:

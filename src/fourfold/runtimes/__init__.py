@@ -20,7 +20,7 @@ from fourfold.runtimes import claims
 from fourfold.runtimes.engine import Engine, Prepared, Runtime
 from fourfold.signature.field import Signature
 
-__all__ = ["NAMES", "Engine", "Prepared", "Runtime", "claim", "load", "runtime"]
+__all__ = ["NAMES", "Engine", "Prepared", "Runtime", "claim", "load", "requires", "runtime"]
 
 # In the order in which they are asked: a library's own estimators derive from scikit-learn's classes, too.
 _CLAIMS: dict[str, Callable[[object], bool]] = {
@@ -69,6 +69,13 @@ def claim(model: object) -> Runtime:
         f"no runtime packs a {kind.__module__}.{kind.__qualname__}: expected a scikit-learn estimator or pipeline, a "
         f"LightGBM or XGBoost model, an ONNX file or ModelProto, or a function or an object with `predict`"
     )
+
+
+def requires(name: str, settings: dict[str, Any]) -> str:
+    """What a host must allow before a package of these settings is loaded: nothing, `pickle` or `code`."""
+    if name == "python":
+        return "code"
+    return "pickle" if name == "sklearn" and settings.get("file") == "model.pickle" else ""
 
 
 def load(

@@ -15,10 +15,14 @@ from scipy.interpolate import BSpline
 from sklearn.base import is_classifier
 from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import BaseHistGradientBoosting
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
-from sklearn.neighbors import BallTree, KDTree
+from sklearn.neighbors import _ball_tree, _kd_tree
 from sklearn.tree._tree import Tree
 
 from fourfold.errors import CorruptPackage
+from fourfold.runtimes import shapes
+
+_BALLS = (_ball_tree.BinaryTree32, _ball_tree.BinaryTree64)
+_BOXES = (_kd_tree.BinaryTree32, _kd_tree.BinaryTree64)
 
 __all__ = ["check_bounds", "classes_of", "reachable", "set_one_thread"]
 
@@ -65,7 +69,7 @@ def check_bounds(model: object) -> None:
     """
     try:
         for part in reachable(model):
-            if not _in_bounds(part):
+            if not (shapes.fit(part) and _in_bounds(part)):
                 raise CorruptPackage(f"the model's {type(part).__name__} points outside of itself")
     # A part that lacks what every fitted one has, or has it with another type, fails with any of these.
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
@@ -75,8 +79,8 @@ def check_bounds(model: object) -> None:
 def _in_bounds(part: Any) -> bool:
     if isinstance(part, Tree):
         return _tree(part)
-    if isinstance(part, (KDTree, BallTree)):
-        return _neighbours(part.__getstate__())
+    if isinstance(part, (*_BALLS, *_BOXES)):
+        return _neighbours(part.__getstate__(), 1 if isinstance(part, _BALLS) else 2)
     if isinstance(part, BaseHistGradientBoosting):
         return all(_histogram_tree(vars(part), each) for row in vars(part)["_predictors"] for each in row)
     if isinstance(part, BSpline):
@@ -132,15 +136,19 @@ def _histogram_tree(owner: dict[str, Any], tree: Any) -> bool:
     return bool(len(nodes) > 0 and (inside | leaf).all())
 
 
-def _neighbours(state: tuple[Any, ...]) -> bool:
+def _neighbours(state: tuple[Any, ...], corners: int) -> bool:
     data, order, nodes, bounds, count, metric = *(np.asarray(each) for each in state[:4]), state[6], state[11]
     rows, width = data.shape
     index = np.arange(count)
     weights = np.asarray(metric.__getstate__()[1])
+    sample = state[12]
     kind = type(metric).__name__
     return bool(
         len(nodes) == count > 0
         and bounds.shape[1:] == (count, width)
+        and len(bounds) == corners
+        and order.shape == (rows,)
+        and (sample is None or np.shape(sample) == (rows,))
         and ((order >= 0) & (order < rows)).all()
         and ((nodes["idx_start"] >= 0) & (nodes["idx_start"] <= nodes["idx_end"]) & (nodes["idx_end"] <= rows)).all()
         and ((nodes["is_leaf"] != 0) | (2 * index + 2 < count)).all()

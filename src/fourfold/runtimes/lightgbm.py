@@ -11,6 +11,7 @@ import numpy as np
 
 from fourfold import tables
 from fourfold.errors import CorruptPackage, EngineError, FourfoldError, PackError
+from fourfold.runtimes import lightgbmfile
 from fourfold.runtimes.answers import Array, array, class_names, describe, gap, label, record_batch
 from fourfold.runtimes.claims import lightgbm as claims
 from fourfold.runtimes.engine import Prepared, versions
@@ -121,6 +122,7 @@ def open_model(path: Path) -> lightgbm.Booster:
 
 def _read(text: str) -> lightgbm.Booster:
     try:
+        lightgbmfile.check(text)
         return lightgbm.Booster(model_str=text)
     except (lightgbm.basic.LightGBMError, ValueError) as error:
         raise CorruptPackage(f"LightGBM cannot read its model: {error}") from error

@@ -23,6 +23,8 @@ _INSIDE: dict[str, dict[int, str]] = {
 }
 _TENSOR_NAME, _EXTERNAL_DATA, _DATA_LOCATION = 8, 13, 14
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+# The most bytes of a number: of a tag or a length, which have 32 bits, and of any other.
+_SHORT, _LONG = 5, 10
 
 
 class MalformedModel(ValueError):
@@ -65,14 +67,14 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     """The numbers and values of a message's fields."""
     position = 0
     while position < len(message):
-        key, position = _varint(message, position)
+        key, position = _tag(message, position)
         wire = key & 7
         if wire == _VARINT:
             value, position = _varint(message, position)
             yield key >> 3, value
             continue
         if wire == _BYTES:
-            size, position = _varint(message, position)
+            size, position = _varint(message, position, limit=_SHORT)
         elif wire in (_FIXED64, _FIXED32):
             size = 8 if wire == _FIXED64 else 4
         else:
@@ -83,9 +85,22 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         position += size
 
 
-def _varint(message: memoryview, position: int) -> tuple[int, int]:
+def _tag(message: memoryview, position: int) -> tuple[int, int]:
+    """A field's number and wire type, refused unless written as every writer does.
+
+    Parsers differ in how many bits they keep of a tag that is too long, and each would see another field.
+    """
+    tag, end = _varint(message, position, limit=_SHORT)
+    if tag >> 32 or not tag >> 3:
+        raise MalformedModel(f"a field number {tag >> 3}")
+    if end - position > 1 and not message[end - 1]:
+        raise MalformedModel("a field number that is written longer than it is")
+    return tag, end
+
+
+def _varint(message: memoryview, position: int, limit: int = _LONG) -> tuple[int, int]:
     value = 0
-    for shift in range(0, 70, 7):
+    for shift in range(0, 7 * limit, 7):
         if position >= len(message):
             raise MalformedModel("a number that is cut off")
         byte = message[position]
@@ -93,4 +108,4 @@ def _varint(message: memoryview, position: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << shift
         if not byte & 0x80:
             return value, position
-    raise MalformedModel("a number of more than ten bytes")
+    raise MalformedModel(f"a number of more than {limit} bytes")

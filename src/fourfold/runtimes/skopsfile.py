@@ -21,6 +21,7 @@ from scipy import sparse
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from fourfold.errors import CorruptPackage, TrustError
+from fourfold.runtimes import lightgbmfile, xgboostfile
 
 __all__ = ["dumps", "loads", "refused"]
 
@@ -197,6 +198,7 @@ def loads(data: bytes) -> Any:
     allowed, names = _judged(data)
     if names:
         raise TrustError(f"the skops file holds what no model may hold: {', '.join(sorted(names))}")
+    _check_boosters(data)
     try:
         # skops still audits the file itself, and learns of no name that was not judged above.
         return skops.io.loads(data, trusted=sorted(allowed))
@@ -205,6 +207,34 @@ def loads(data: bytes) -> Any:
     # A file that contradicts itself fails anywhere in the libraries that take it, with any error.
     except Exception as error:
         raise CorruptPackage(f"the skops file cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+def _check_boosters(data: bytes) -> None:
+    """Check the models that LightGBM and XGBoost read by themselves while skops makes their boosters.
+
+    Raises:
+        CorruptPackage: one contradicts itself.
+    """
+    with ZipFile(BytesIO(data)) as archive:
+        for node in _nodes(_schema(data)):
+            name = f"{node.get('__module__')}.{node.get('__class__')}"
+            if node["__loader__"] != "ObjectNode" or name not in ("lightgbm.basic.Booster", "xgboost.core.Booster"):
+                continue
+            try:
+                # A node with a number could be one that was made before, of other content.
+                state = node["content"]
+                known = state["content"]
+                handle = known["_handle" if name.startswith("lightgbm") else "handle"]
+                if "__id__" in state or "__id__" in handle or "model_str" in known:
+                    raise CorruptPackage("the skops file shares the state of a booster")
+                if name.startswith("lightgbm") and handle["__loader__"] == "JsonNode":
+                    lightgbmfile.check(json.loads(handle["content"]))
+                elif name.startswith("xgboost") and handle["__loader__"] == "BytearrayNode":
+                    xgboostfile.check(archive.read(handle["file"]))
+                else:
+                    raise CorruptPackage(f"the skops file holds a booster in a {handle['__loader__']}")
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                raise CorruptPackage(f"the skops file holds a booster that is none: {error}") from error
 
 
 def _judged(data: bytes) -> tuple[set[str], set[str]]:

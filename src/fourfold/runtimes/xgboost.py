@@ -14,6 +14,7 @@ import xgboost
 
 from fourfold import tables
 from fourfold.errors import CorruptPackage, EngineError, FourfoldError, MissingLibrary, PackError
+from fourfold.runtimes import xgboostfile
 from fourfold.runtimes.answers import Array, array, class_names, describe, gap, label, record_batch
 from fourfold.runtimes.claims import xgboost as claims
 from fourfold.runtimes.engine import Prepared, versions
@@ -123,6 +124,7 @@ def _read(data: bytes, settings: dict[str, Any]) -> Any:
     """The booster or estimator that a file holds, on the CPU and with one thread."""
     kind = settings["kind"]
     try:
+        xgboostfile.check(data)
         if kind == "Booster":
             model = xgboost.Booster({"nthread": 1, "device": "cpu"}, model_file=bytearray(data))
             model.set_param({"nthread": 1, "device": "cpu"})

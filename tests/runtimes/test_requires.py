@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+import pytest
+
+from fourfold.errors import CorruptPackage
+from fourfold.loading import ready
+from tests.package import sample
+
+
+@pytest.mark.parametrize("claimed", ["", "pickle"])
+def test_a_package_that_claims_to_need_less_is_corrupt(claimed: str) -> None:
+    """A package of Python code whose manifest says anything but `code` is refused, even where it is trusted."""
+    runtime = {"name": "python", "settings": {}, "requires": claimed, "libraries": {}}
+    with pytest.raises(CorruptPackage, match="requires"):
+        ready(sample.package(runtime=runtime), trust=True)
