@@ -128,7 +128,7 @@ def test_a_changed_engine_is_caught_before_it_answers() -> None:
 
     with pytest.raises(GoldenMismatch, match=r"golden row 0, field 'y': expected 5\.0, got 5\.000000000000001"):
         Predictor(package, RowEngine(changed))
-    with pytest.raises(GoldenMismatch, match="cannot answer its golden rows here: .* ZeroDivisionError"):
+    with pytest.raises(GoldenMismatch, match=r"cannot answer its golden rows here: .* ZeroDivisionError"):
         Predictor(package, RowEngine(lambda row: {"y": 1 / 0}))
 
 

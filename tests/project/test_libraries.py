@@ -33,7 +33,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "lightgbm": ("runtimes.lightgbm",),
     "onnxruntime": ("runtimes.onnx",),
     "scipy": (RUNTIMES,),
-    "sklearn": ("runtimes.sklearn", "runtimes.estimators", "demo"),
+    "sklearn": ("runtimes.sklearn", "runtimes.estimators", "runtimes.shapes", "demo"),
     "skops": ("runtimes.sklearn", "runtimes.skopsfile"),
     "threadpoolctl": (RUNTIMES,),
     "xgboost": ("runtimes.xgboost",),

@@ -45,7 +45,7 @@ class Duck:
         (Duck(), "python"),
         (Duck().predict, "python"),
     ],
-    ids=str,
+    ids=lambda each: each if isinstance(each, str) else type(each).__name__,
 )
 def test_models_find_their_runtime(model: Any, name: str) -> None:
     """A model's type tells its runtime, a library's own estimators before scikit-learn's."""

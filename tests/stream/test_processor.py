@@ -180,11 +180,22 @@ def test_share_of_dead_letters_is_bounded(size: int, tmp_path: Path) -> None:
 
 
 def test_broken_engine_is_not_the_events_fault(tmp_path: Path) -> None:
-    """An engine that fails on every event stops the run, with nothing in the dead letters."""
-    (tmp_path / "in.jsonl").write_bytes(b'{"x":13}\n' * 200)
-    with pytest.raises(EngineError, match="thirteen"):
-        stream.run(predictor(), tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    """An engine that fails on every event, and now on its golden rows too, stops the run; no event is dead."""
+    (tmp_path / "in.jsonl").write_bytes(b'{"x":1}\n' * 200)
+
+    def broken(_: object) -> None:
+        raise OSError("the model's file has gone")
+
+    with pytest.raises(EngineError, match="has gone"):
+        stream.run(predictor(called=broken), tmp_path / "in.jsonl", tmp_path / "out.jsonl")
     assert not (tmp_path / "out.jsonl.dead.jsonl").exists()
+
+
+def test_any_number_of_refused_events_are_dead_and_the_run_goes_on(tmp_path: Path) -> None:
+    """However many events in a row the engine refuses, the one after them is answered."""
+    (tmp_path / "in.jsonl").write_bytes(b'{"x":13}\n' * 200 + b'{"x":1}\n')
+    report = stream.run(predictor(), tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    assert (report.answered, report.dead) == (1, 200)
 
 
 def test_long_line_is_dead(tmp_path: Path) -> None:
