@@ -18,7 +18,7 @@ def make(content: str = "a", name: str = "eta") -> Package:
         "name": name,
         "signature": {"inputs": side, "outputs": side, "extra": "forbid"},
         "runtime": {"name": "python", "settings": {}, "requires": "", "libraries": {}},
-        "exactness": {"exact": True, "block": None, "rows": 0, "tested": [], "accepted": None},
+        "exactness": {"exact": True, "block": None, "rows": 0, "tested": [], "accepted": "exact"},
         "golden": {"file": "golden.json", "rows": 0, "tolerance": 0},
         "provenance": {},
     }

@@ -132,7 +132,7 @@ def _parse(raw: bytes) -> dict[str, Any]:
         raise CorruptPackage("the manifest is not in canonical form (sorted keys, no spaces): it was changed by hand")
     problem = _problem(data)
     if problem:
-        raise CorruptPackage(f"the manifest {problem}")
+        raise CorruptPackage(f"the manifest {problem.strip()}".replace(" 's ", "'s ").replace(" 's:", "'s:"))
     return data
 
 
