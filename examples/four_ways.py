@@ -22,7 +22,7 @@ def four_answers() -> dict[str, list[float]]:
     """The probability of the second class for each of `ROWS`, from each architecture."""
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(ROWS, ROWS["visits"] > 5)
     predictor = fourfold.load(fourfold.pack(model, name="returns", rows=ROWS))
-    records = ROWS.to_dict("records")
+    records = [{str(name): value for name, value in row.items()} for row in ROWS.to_dict("records")]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "in.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))

@@ -46,7 +46,7 @@ def _pipeline(estimator: Any) -> Any:
     return make_pipeline(ColumnTransformer(columns), estimator)
 
 
-MODELS = {
+MODELS: dict[str, Any] = {
     "linear regression": (lambda: _pipeline(LinearRegression()), TARGET),
     "ridge": (lambda: _pipeline(Ridge()), TARGET),
     "logistic regression": (lambda: _pipeline(LogisticRegression()), TARGET > 1),
@@ -125,6 +125,15 @@ def test_the_same_inputs_give_the_same_digest() -> None:
 
 
 NUMBERS = [{"x": float(index + 1)} for index in range(40)]
+
+
+def test_packing_again_gives_the_same_package() -> None:
+    """Packing changes nothing in the model: one whose categories it looks into gives one digest, however often."""
+    frame = FRAME[["f0", "f1"]].assign(word=FRAME["word"].astype("category"))
+    model = HistGradientBoostingRegressor(categorical_features="from_dtype", max_iter=3, random_state=0).fit(
+        frame, TARGET
+    )
+    assert len({fourfold.pack(model, name="again", rows=frame).digest for _ in range(3)}) == 1
 
 
 def test_a_model_that_knows_its_place_is_not_packed() -> None:

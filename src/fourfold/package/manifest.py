@@ -132,7 +132,7 @@ def _parse(raw: bytes) -> dict[str, Any]:
         raise CorruptPackage("the manifest is not in canonical form (sorted keys, no spaces): it was changed by hand")
     problem = _problem(data)
     if problem:
-        raise CorruptPackage(f"the manifest {problem.strip()}".replace(" 's ", "'s ").replace(" 's:", "'s:"))
+        raise CorruptPackage(f"the manifest{problem}")
     return data
 
 
@@ -144,6 +144,7 @@ def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _problem(data: dict[str, Any]) -> str | None:
+    """What is wrong with a manifest, to be read after the words "the manifest"; `None` where nothing is."""
     for where, part, keys in (
         ("", data, _KEYS),
         ("'s runtime", data.get("runtime"), _RUNTIME_KEYS),
@@ -151,7 +152,7 @@ def _problem(data: dict[str, Any]) -> str | None:
         ("'s golden", data.get("golden"), _GOLDEN_KEYS),
     ):
         if not isinstance(part, dict) or set(part) != keys:
-            return f"{where}: expected the keys {', '.join(sorted(keys))}; got {cut(part, 200)}".lstrip()
+            return f"{where}: expected the keys {', '.join(sorted(keys))}; got {cut(part, 200)}"
     for name, kind in _KINDS.items():
         part, _, key = name.rpartition(".")
         value = (data[part] if part else data)[key]

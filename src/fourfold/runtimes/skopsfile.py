@@ -22,6 +22,7 @@ from skops.io.exceptions import UntrustedTypesFoundException
 
 from fourfold.errors import CorruptPackage, TrustError
 from fourfold.runtimes import lightgbmfile, xgboostfile
+from fourfold.runtimes.estimators import reachable
 
 __all__ = ["dumps", "loads", "refused"]
 
@@ -76,6 +77,9 @@ def dumps(model: object) -> bytes:
     Raises:
         Exception: whatever skops and the model's own `__getstate__` raise on what they cannot hold.
     """
+    # A partial call has no namespace until somebody looks at it, and skops writes down whether it has one: look at all.
+    for _ in reachable(model):
+        pass
     with ZipFile(BytesIO(skops.io.dumps(model))) as source:
         members = {name: _without_padding(name, source.read(name)) for name in source.namelist()}
     schema = json.loads(members.pop(_SCHEMA))
