@@ -288,3 +288,30 @@ def test_the_command_is_quick_to_say_what_it_can() -> None:
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("verb", [*_VERBS, "batch run"])
+def test_no_help_shows_its_markup(verb: str) -> None:
+    """The examples stand on lines of their own, without the mark that keeps them there."""
+    assert "\\b" not in run(*verb.split(), "--help").stdout
+
+
+def test_a_stream_that_answers_nothing_says_why(folder: Path, tmp_path: Path) -> None:
+    """Not one event answered is an error, with the first reason and the file of the others; some dead are a line."""
+    events = tmp_path / "in.jsonl"
+    events.write_text('{"distance": 1, "delay": null, "id": 5}\n' * 3)
+    arguments = ["stream", folder / "eta.fourfold", "--from", events, "--to", tmp_path / "out.jsonl"]
+    error = run(*arguments, ok=6).stderr
+    assert "not one of 3 events was answered" in error
+    assert "field 'id'" in error
+    assert "extra='ignore'" in error
+    assert str(tmp_path / "out.jsonl.dead.jsonl") in error
+    run(*arguments, "--keep", "id", "--replace")
+    events.write_text('{"distance": 1}\n{"distance": "far"}\n')
+    arguments[-1] = tmp_path / "other.jsonl"
+    assert "the first: field 'distance': expected int64, got 'far'" in run(*arguments).stderr
+
+
+def test_a_repository_that_would_be_lost_is_refused(folder: Path) -> None:
+    """A repository in memory ends with the command, so the command does not pretend to have pushed."""
+    assert "memory://x" in run("push", folder / "eta.fourfold", "--repository", "memory://x", ok=2).stderr

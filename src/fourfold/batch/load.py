@@ -43,7 +43,9 @@ def refuse_existing(target: Path, *, replace: bool) -> None:
     if target.is_dir():
         raise SinkError(f"{target} is a folder; expected the path of a file to write")
     if os.path.lexists(target) and not replace:
-        raise OutputExists(f"{target} exists; remove it, name another output, or allow it to be replaced")
+        raise OutputExists(
+            f"{target} exists; remove it, name another output, or say that it may be replaced (replace=True, --replace)"
+        )
 
 
 class Staging:

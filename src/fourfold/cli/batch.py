@@ -49,7 +49,7 @@ def run_(
     quiet: bool,
     **given: object,
 ) -> None:
-    r"""Answer every row of the source with a PACKAGE (a reference or a path), and publish all of it or nothing.
+    """Answer every row of the source with a PACKAGE (a reference or a path), and publish all of it or nothing.
 
     A JOB.toml holds the same settings under the same names, with the package as `package`; what is given here goes
     before what it says. Rows that do not fit go to the quarantine, with the reason, and do not fail their neighbours.

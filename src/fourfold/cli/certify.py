@@ -50,7 +50,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    r"""Send the same rows through every door of the four architectures and compare the bits that come out.
+    """Send the same rows through every door of the four architectures and compare the bits that come out.
 
     Starts what is not running. Ends with status 0 where every answer is the same, and 1 where one differs; the first
     row that does is named, with its field, its door and the likely cause.

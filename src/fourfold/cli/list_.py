@@ -13,7 +13,7 @@ from fourfold.cli.output import print_json, table
 @options.repository
 @options.as_json
 def command(model: str | None, repository: str | None, *, as_json: bool) -> None:
-    r"""List the models of the repository, with their versions and aliases; or those of one MODEL.
+    """List the models of the repository, with their versions and aliases; or those of one MODEL.
 
     \b
     fourfold list --repository s3://bucket/models

@@ -28,11 +28,19 @@ class _NumberOrShare(click.ParamType[float]):
 
 NUMBER_OR_SHARE = _NumberOrShare()
 
+
+def _lasting(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value is not None and value.startswith("memory:"):
+        raise click.BadParameter(f"{value} ends with this command: name a folder or a bucket")
+    return value
+
+
 repository: Decorator = click.option(
     "--repository",
     metavar="URL",
     envvar="FOURFOLD_REPOSITORY",
-    help="A folder, or s3://, gs://, az://, memory://. Default: $FOURFOLD_REPOSITORY.",
+    callback=_lasting,
+    help="A folder, or s3://, gs://, az://. Default: $FOURFOLD_REPOSITORY.",
 )
 trust: Decorator = click.option(
     "--trust",

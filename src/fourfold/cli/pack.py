@@ -67,7 +67,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 def command(
     name: str, rows: Path, output: Path | None, *, replace: bool, as_json: bool, quiet: bool, **given: Any
 ) -> None:
-    r"""Pack a model as NAME, from a file and rows like those that it was trained with.
+    """Pack a model as NAME, from a file and rows like those that it was trained with.
 
     The rows give the signature, the golden rows and the invariance test, which finds out whether the answer for a row
     depends on the rows that come along. A few hundred do.
@@ -108,7 +108,8 @@ def command(
     from fourfold.cli.show import describe
 
     describe(package)
-    click.echo(f"\nwrote {path}\nnext:  fourfold certify {path} --rows {rows}")
+    trust = " --trust" if package.manifest["runtime"]["requires"] else ""
+    click.echo(f"\nwrote {path}\nnext:  fourfold certify {path} --rows {rows}{trust}")
 
 
 def _model(given: dict[str, Any]) -> Any:

@@ -15,7 +15,7 @@ from fourfold.cli.output import print_json
 @options.repository
 @options.as_json
 def command(reference: str, alias: str, expected: str | None, repository: str | None, *, as_json: bool) -> None:
-    r"""Point an ALIAS of a model at the package of a REFERENCE, in one step that either happens or does not.
+    """Point an ALIAS of a model at the package of a REFERENCE, in one step that either happens or does not.
 
     \b
     fourfold promote eta:3 production

@@ -18,7 +18,7 @@ from fourfold.cli import options
 @click.option("--replace", is_flag=True, help="Replace a file that is there already.")
 @options.repository
 def command(reference: str, output: str | None, repository: str | None, *, replace: bool) -> None:
-    r"""Take the package of a REFERENCE out of the repository, verified.
+    """Take the package of a REFERENCE out of the repository, verified.
 
     \b
     fourfold pull eta@production --output eta.fourfold

@@ -13,7 +13,7 @@ from fourfold.cli.output import print_json
 @options.repository
 @options.as_json
 def command(package: str, repository: str | None, *, as_json: bool) -> None:
-    r"""Put a PACKAGE (a file or folder) into the repository, as the next version of its model.
+    """Put a PACKAGE (a file or folder) into the repository, as the next version of its model.
 
     A version never changes. Pushing a package that is there already gives its version again.
 

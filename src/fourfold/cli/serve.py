@@ -32,7 +32,7 @@ def command(
     trust: bool,
     as_json: bool,
 ) -> None:
-    r"""Serve a PACKAGE (a reference or a path) over HTTP: POST /predict, GET /health/ready, GET /openapi.json.
+    """Serve a PACKAGE (a reference or a path) over HTTP: POST /predict, GET /health/ready, GET /openapi.json.
 
     It is ready once its golden rows have given their answers. SIGTERM finishes the requests that have been taken.
     With --json the only line on standard output says when, as JSON: its url, name, version and digest.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @options.repository
 @options.as_json
 def command(package: str, repository: str | None, *, as_json: bool) -> None:
-    r"""Print what a PACKAGE (a reference or a path) holds: signature, runtime, exactness, provenance, sizes.
+    """Print what a PACKAGE (a reference or a path) holds: signature, runtime, exactness, provenance, sizes.
 
     Nothing of the package runs, so a package that needs trust can be shown without it. Every file is verified.
 

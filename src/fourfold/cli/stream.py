@@ -7,12 +7,18 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
 from fourfold.cli import options
 from fourfold.cli.output import progress
+from fourfold.errors import SourceError
+
+if TYPE_CHECKING:
+    from fourfold.stream import Report
 
 
 @click.command("stream")
@@ -63,7 +69,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    r"""Answer every event of a stream with a PACKAGE (a reference or a path), as it comes.
+    """Answer every event of a stream with a PACKAGE (a reference or a path), as it comes.
 
     From a file to a file every event is answered exactly once, even when the process is killed and started again.
 
@@ -93,6 +99,34 @@ def command(
         click.echo(json.dumps(done.to_json()), err=True)
     elif not quiet:
         click.echo(str(done), err=True)
+    _explain(done, _letters(sink, dead_letters))
+
+
+def _letters(sink: str, dead_letters: str | None) -> Path | None:
+    """The file of the dead letters, where they go to one."""
+    where = dead_letters or (f"{sink}.dead.jsonl" if sink != "-" else "-")
+    path = Path(where.removeprefix("file://"))
+    return path if path.is_file() else None
+
+
+def _explain(done: Report, letters: Path | None) -> None:
+    """Say where dead letters are and why the first one is; a run that answered nothing is an error.
+
+    Raises:
+        SourceError: the source ended and not one of its events was answered.
+    """
+    if not done.dead:
+        return
+    why = ""
+    if letters is not None:
+        with letters.open("rb") as file:
+            first = json.loads(file.readline())["errors"][0]
+        field = "the event" if first["field"] is None else f"field {first['field']!r}"
+        why = f"; the first: {field}: expected {first['expected']}, got {first['got']}"
+    message = f"dead letters: {letters or 'on the pipe'}{why}"
+    if done.ended == "end" and not done.answered:
+        raise SourceError(f"not one of {done.events:,} events was answered. {message}")
+    click.echo(message, err=True)
 
 
 @contextmanager

@@ -35,8 +35,10 @@ def mount(app: Any, predictor: Predictor, path: str = "/predict", *, max_body_by
         max_body_bytes: the longest request body, in bytes.
 
     Raises:
-        TypeError: the app is of no framework that is known here.
+        TypeError: the app is of no framework that is known here, or this is no predictor.
     """
+    if not callable(getattr(predictor, "answer", None)):
+        raise TypeError(f"expected a predictor, as fourfold.load gives it; got {predictor!r}")
     names = {f"{base.__module__}.{base.__qualname__}" for base in type(app).__mro__}
     if names & _FLASK:
         app.register_blueprint(flask_blueprint(predictor, path, max_body_bytes=max_body_bytes))

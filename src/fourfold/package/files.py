@@ -122,7 +122,10 @@ def _write_file(package: Package, path: Path, *, replace: bool) -> Path:
     if path.exists() and not replace:
         if path.is_file() and path.read_bytes() == data:
             return path
-        raise OutputExists(f"{path} exists and holds something else; remove it, or allow it to be replaced")
+        raise OutputExists(
+            f"{path} exists and holds something else; remove it, or say that it may be replaced (replace=True, "
+            f"--replace)"
+        )
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:

@@ -35,6 +35,9 @@ class Package:
         entries = {name: file_entry(data) for name, data in files.items()}
         return cls(canonical({**manifest, "files": entries}), dict(files).__getitem__)
 
+    def __repr__(self) -> str:
+        return f"<Package {self.name} {self.digest[:19]}>"
+
     @property
     def digest(self) -> str:
         """The package's name that nothing else has: `sha256:` and the 64 hexadecimal digits of its manifest."""

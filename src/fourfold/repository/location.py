@@ -33,7 +33,10 @@ def default_url() -> str:
     """
     url = os.environ.get(VARIABLE)
     if not url:
-        raise RepositoryError(f"no repository is named: pass one, or set {VARIABLE}; it is {_KINDS}")
+        raise RepositoryError(
+            f"no repository is named: say repository=… (--repository on the command line), or set {VARIABLE}; it is "
+            f"{_KINDS}"
+        )
     return url
 
 

@@ -37,7 +37,7 @@ def check_alias(alias: object) -> str:
             f"with a letter or digit; got {cut(alias)}"
         )
     if alias in _RESERVED:
-        raise RepositoryError(f"{alias!r} cannot be an alias: the newest version of eta is just 'eta'")
+        raise RepositoryError(f"{alias!r} cannot be an alias: the newest version of a model is its bare name")
     if _HEXADECIMAL.fullmatch(alias):
         raise RepositoryError(f"{alias!r} cannot be an alias: it looks like a digest")
     return alias

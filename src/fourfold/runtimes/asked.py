@@ -74,7 +74,10 @@ class Asked:
                 # Nobody asked for this one, and having a method does not mean that it works.
                 if methods is None and name == "predict_proba":
                     continue
-                raise PackError(f"{name} fails on the sample: {type(error).__name__}: {error}") from error
+                raise PackError(
+                    f"{name} fails on the sample: {type(error).__name__}: {error}. The sample must hold the columns "
+                    f"that the model was trained on, as it was trained on them, and no others"
+                ) from error
             count = _targets(model, answer)
             arrays = split(answer, count)
             if gap(arrays, split(again, count)):

@@ -111,7 +111,11 @@ class Field:
         """What the field takes, in the words that its errors use."""
         text = self.dtype
         if self.dtype == "timestamp":
-            text = "timestamp with an offset" if self.zone else "timestamp without an offset"
+            text = (
+                "timestamp with an offset (2013-01-31T09:30:00Z)"
+                if self.zone
+                else "timestamp without an offset (2013-01-31T09:30:00)"
+            )
         if self.shape:
             text = f"{text} tensor of shape {list(self.shape)}"
         if self.categories is not None and not self.open:

@@ -163,7 +163,13 @@ def unknown_field(row: int, name: str, fields: Sequence[Field], limit: int = 12)
     """The error of a key, or a column, that is no field; it lists the first `limit` fields that there are."""
     known = ", ".join(each.name for each in fields[:limit])
     more = f", … ({len(fields)} in all)" if len(fields) > limit else ""
-    return RowError(row, name, "unknown", f"one of the fields {known}{more}", "a key that is no field")
+    return RowError(
+        row,
+        name,
+        "unknown",
+        f"one of the fields {known}{more}",
+        "a key that is no field (packed with extra='ignore', such keys are dropped)",
+    )
 
 
 def _scalar(field: Field) -> Coerce:
@@ -204,11 +210,9 @@ def _integer(field: Field) -> Coerce:
             raise Mismatch("type", expected, cut(value))
         if isinstance(value, int):
             return int(value)
-        if isinstance(value, Decimal) and value.is_snan():  # it cannot even be compared
-            raise Mismatch("range", expected, cut(value))
-        if (
-            value != value or value in (float("inf"), float("-inf")) or not low <= value <= high
-        ):  # NaN, infinite, beyond
+        if (isinstance(value, Decimal) and value.is_snan()) or value != value:  # a signalling NaN cannot be compared
+            raise Mismatch("range", expected, "NaN, which is no integer (missing is null: None or pandas.NA)")
+        if value in (float("inf"), float("-inf")) or not low <= value <= high:  # NaN, infinite, beyond
             raise Mismatch("range", expected, cut(value))
         if value != int(value) or (isinstance(value, float) and abs(value) > EXACT):
             raise Mismatch("precision", expected, cut(value))
