@@ -49,6 +49,8 @@ class Function:
         rows_came = isinstance(table, list)
         if not len(table):
             return self.empty(table)
+        if self._engine.takes == "either":
+            return join(list(self._calls(table)), None)
         if self._engine.takes == "rows":
             rows = table if rows_came else _to_rows(table, self.signature.inputs)
             outputs = join([self._checked_rows(piece) for piece in self._calls(rows)], [])

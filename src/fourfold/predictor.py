@@ -6,7 +6,7 @@ rows that an engine call holds, and the checks of what the engine answers live h
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,10 @@ class Answer:
     errors: Sequence[RowError]
 
 
+def _never(data: Any) -> None:
+    """What an engine that answers canonical tables only says of all others."""
+
+
 class Predictor:
     """A loaded package. Safe to call from any number of threads.
 
@@ -59,6 +63,10 @@ class Predictor:
         self.version = version
         self._function = Function(package.signature, engine, package.block)
         self._rows = RowCoercer(package.signature.inputs, package.signature.extra)
+        # Rows that need no coercion are answered at once by an engine that can tell: the same answer, in a tenth of
+        # the time. What it leaves goes the long way, which explains what is wrong.
+        self._one: Callable[[Any], dict[str, Any] | None] = getattr(engine, "one", _never)
+        self._many: Callable[[list[Any]], list[dict[str, Any]] | None] = getattr(engine, "many", _never)
         self.replay = self._replay()
 
     @property
@@ -94,6 +102,10 @@ class Predictor:
             InputError: a row does not fit the signature; it names every row, field, expected and got.
             EngineError: the engine failed.
         """
+        if type(data) is list:
+            plain = self._many(data)
+            if plain is not None:
+                return plain
         from fourfold import tables
 
         table, errors = tables.read(data, self.signature.inputs, self.signature.extra)
@@ -108,6 +120,9 @@ class Predictor:
             InputError: the row does not fit the signature.
             EngineError: the engine failed.
         """
+        plain = self._one(row)
+        if plain is not None:
+            return plain
         coerced, errors = self._rows.row(row)
         if coerced is None:
             raise InputError(errors)
@@ -124,6 +139,9 @@ class Predictor:
             EngineError: the engine fails on one row after the other, its golden rows among them.
         """
         if isinstance(table, list):
+            plain = self._many(table)
+            if plain is not None:
+                return Answer(plain, range(len(plain)), [])
             coerced, errors = self._rows(table)
             kept: Sequence[int] = [index for index, row in enumerate(coerced) if row is not None]
             good: Any = [row for row in coerced if row is not None]

@@ -20,7 +20,7 @@ from fourfold.runtimes import claims
 from fourfold.runtimes.engine import Engine, Prepared, Runtime
 from fourfold.signature.field import Signature
 
-__all__ = ["NAMES", "Engine", "Prepared", "Runtime", "claim", "load", "requires", "runtime"]
+__all__ = ["NAMES", "TAKERS", "Engine", "Prepared", "Runtime", "claim", "load", "requires", "runtime"]
 
 # In the order in which they are asked: a library's own estimators derive from scikit-learn's classes, too.
 _CLAIMS: dict[str, Callable[[object], bool]] = {
@@ -30,8 +30,9 @@ _CLAIMS: dict[str, Callable[[object], bool]] = {
     "sklearn": claims.sklearn,
     "python": claims.python,
 }
-#: The runtimes' names.
-NAMES = tuple(_CLAIMS)
+#: The names of the runtimes that take models, and of all: a plan is what `pack` makes of another runtime's model.
+TAKERS = tuple(_CLAIMS)
+NAMES = ("plan", *TAKERS)
 
 
 def runtime(name: str) -> Runtime:
@@ -41,7 +42,7 @@ def runtime(name: str) -> Runtime:
         CorruptPackage: there is none, so a package that names it is not one of ours, or is newer than this version.
         MissingLibrary: a library that it drives is not installed.
     """
-    if name not in _CLAIMS:
+    if name not in NAMES:
         raise CorruptPackage(f"expected a runtime of {', '.join(NAMES)}; got {cut(name)}")
     try:
         module: Any = import_module(f"fourfold.runtimes.{name}")

@@ -23,11 +23,13 @@ class Engine(Protocol):
     `predict` may be called from any number of threads at once, each of which it gives one thread of computation.
 
     Attributes:
-        takes: `rows`, a list of dicts, or `columns`, a `pyarrow.RecordBatch`; what comes out is of the same form.
+        takes: `rows`, a list of dicts, or `columns`, a `pyarrow.RecordBatch`; what comes out is of the same form. An
+            engine that takes `either` gives by its making what the signature says, and has `one` and `many` besides,
+            which answer rows as a caller has them and give `None` where these must be coerced first.
     """
 
     @property
-    def takes(self) -> Literal["rows", "columns"]:
+    def takes(self) -> Literal["rows", "columns", "either"]:
         """The form of table that `predict` takes and gives."""
         ...
 

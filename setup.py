@@ -1,0 +1,20 @@
+"""The part of the build that pyproject.toml has no words for: the evaluator, in C, for every Python from 3.11 on."""
+
+from setuptools import Extension, setup
+
+from build_backend.extension import BuildExtension
+
+PLAN = "src/fourfold/plan"
+
+setup(
+    ext_modules=[
+        Extension(
+            "fourfold.plan._evaluator",
+            sources=[f"{PLAN}/module.c", f"{PLAN}/evaluator.c"],
+            depends=[f"{PLAN}/evaluator.h", f"{PLAN}/stable_abi.h"],
+            py_limited_api=True,
+        )
+    ],
+    cmdclass={"build_ext": BuildExtension},
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+)

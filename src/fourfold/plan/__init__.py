@@ -1,0 +1,9 @@
+"""Plans: a model with its transforms as flat arrays, and `evaluator.c`, which computes them everywhere.
+
+    format.py     the numbers of the format (docs/spec/plan.md)
+    graph.py      a plan while it is made: steps that use each other's values
+    columns.py    what a model sees while its plan is made: columns without values
+    compile/      rules: what each estimator does to columns
+    evaluator.c   computes a plan: one C99 file, the same in the wheel, on a device and in a browser
+    module.c      the evaluator in Python
+"""

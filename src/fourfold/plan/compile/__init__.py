@@ -1,0 +1,95 @@
+"""Rules: what a fitted estimator does to columns, as steps of a plan.
+
+    transforms    of a transformer: columns to columns
+    answers       of a predictor: columns to an answer, for one of its methods
+
+A rule is found by the library and the name of the estimator's class, and reads its fitted attributes: no rule imports
+the estimator's library. A subclass has no rule, since it may do something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from fourfold.plan.columns import Matrix, NoPlan, Workshop
+from fourfold.plan.graph import Code
+
+__all__ = ["Answer", "Labels", "Rule", "answer", "answers", "transform", "transforms"]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A classifier's label.
+
+    Attributes:
+        code: the class.
+        classes: the classes, an array or list of Python or NumPy values.
+    """
+
+    code: Code
+    classes: Sequence[Any]
+
+
+#: What a method answers: numbers, the columns of its array; a label; or one of them for each target.
+Answer = Matrix | Labels | list["Matrix | Labels"]
+Rule = Callable[[Any, Matrix, Workshop], Any]
+
+_TRANSFORMS: dict[str, Rule] = {}
+_ANSWERS: dict[tuple[str, str], Rule] = {}
+#: The files of rules.
+_FILES = ("scaling",)
+
+
+def transforms(*names: str) -> Callable[[Rule], Rule]:
+    """Register a rule for the `transform` of estimators, each named as `library.Class`."""
+
+    def register(rule: Rule) -> Rule:
+        _TRANSFORMS.update(dict.fromkeys(names, rule))
+        return rule
+
+    return register
+
+
+def answers(method: str, *names: str) -> Callable[[Rule], Rule]:
+    """Register a rule for a method (`predict`, `predict_proba`, `decision_function`, …) of estimators."""
+
+    def register(rule: Rule) -> Rule:
+        _ANSWERS.update(dict.fromkeys(((name, method) for name in names), rule))
+        return rule
+
+    return register
+
+
+def transform(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+    """What a fitted transformer makes of columns; raises `NoPlan`."""
+    _load()
+    rule = _TRANSFORMS.get(_name(model))
+    if rule is None:
+        raise NoPlan(f"there is no rule for {_name(model)}")
+    made: Matrix = rule(model, matrix, workshop)
+    return made
+
+
+def answer(model: Any, method: str, matrix: Matrix, workshop: Workshop) -> Any:
+    """What a method of a fitted estimator answers: an `Answer`; raises `NoPlan`."""
+    if method == "transform":
+        return transform(model, matrix, workshop)
+    _load()
+    rule = _ANSWERS.get((_name(model), method))
+    if rule is None:
+        raise NoPlan(f"there is no rule for {_name(model)}.{method}")
+    return rule(model, matrix, workshop)
+
+
+def _name(model: Any) -> str:
+    kind = type(model)
+    return f"{kind.__module__.partition('.')[0]}.{kind.__qualname__}"
+
+
+def _load() -> None:
+    if not _TRANSFORMS:
+        for name in _FILES:
+            import_module(f"fourfold.plan.compile.{name}")

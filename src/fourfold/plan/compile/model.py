@@ -1,0 +1,90 @@
+"""From a fitted model to the bytes of a plan."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fourfold.plan.columns import Matrix, NoPlan, Workshop
+from fourfold.plan.compile import Labels, answer
+from fourfold.plan.compile.inputs import ports, training_matrix
+from fourfold.plan.graph import Graph, Output
+from fourfold.signature.field import INTEGERS, Field
+
+__all__ = ["Compiled", "compile_model"]
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A model as a plan.
+
+    Attributes:
+        plan: its bytes.
+        approximations: why the original's last bits depend on something besides its arithmetic; none where the plan's
+            answers must be the original's to the bit.
+    """
+
+    plan: bytes
+    approximations: tuple[str, ...]
+
+
+def compile_model(
+    model: Any,
+    form: Mapping[str, Any],
+    inputs: Sequence[Field],
+    methods: Sequence[tuple[str, int | None]],
+    outputs: Sequence[Field],
+) -> Compiled:
+    """A plan that answers what a fitted model answers.
+
+    Args:
+        model: the model; it is only read, and no library is imported for it.
+        form: how it saw its inputs: what `fourfold.tables.form` gave.
+        inputs: the signature's inputs.
+        methods: the methods that answer, each with the number of its targets, or `None`.
+        outputs: the signature's outputs: one for each method, or for each of its targets.
+
+    Raises:
+        NoPlan: no rule covers the model, or a part of it; the message says which.
+    """
+    graph = Graph(ports(inputs))
+    workshop = Workshop(graph)
+    matrix = training_matrix(form, inputs, workshop)
+    answers: list[Any] = []
+    for name, targets in methods:
+        found = answer(model, name, matrix, workshop)
+        if targets is not None and isinstance(found, Matrix):
+            found = [found.take([place]) for place in range(len(found))]
+        answers.extend(found if targets is not None else [found])
+    if len(answers) != len(outputs):
+        raise NoPlan(f"the rules give {len(answers)} outputs where the model gives {len(outputs)}")
+    made = [_output(field, each, workshop) for field, each in zip(outputs, answers, strict=True)]
+    return Compiled(graph.plan(made), tuple(workshop.approximations))
+
+
+def _output(field: Field, found: Matrix | Labels, workshop: Workshop) -> Output:
+    if isinstance(found, Labels):
+        classes = list(found.classes)
+        if field.shape or field.dtype not in ("string", "bool", "float32", "float64", *INTEGERS):
+            raise NoPlan(f"the output {field.name} is {field.expected}, where the rules give a label")
+        labels = [_label(each, field) for each in classes]
+        return Output(field.name, field.dtype, code=found.code, labels=labels)
+    if field.dtype not in ("float32", "float64"):
+        raise NoPlan(f"the output {field.name} is {field.expected}, where the rules give floats")
+    numbers = workshop.numbers(found.columns)
+    if len(numbers) != math.prod(field.shape):
+        raise NoPlan(f"the output {field.name} is {field.expected}, where the rules give {len(numbers)} numbers")
+    return Output(field.name, field.dtype, numbers=numbers, tensor=bool(field.shape))
+
+
+def _label(value: Any, field: Field) -> Any:
+    plain = value.item() if isinstance(value, np.generic) else value
+    if field.dtype == "string":
+        return str(plain)
+    if isinstance(plain, str) or plain != plain:  # noqa: PLR0124
+        raise NoPlan(f"the output {field.name} is {field.expected}, and one of its classes is {plain!r}")
+    return float(plain) if field.dtype in ("float32", "float64") else int(plain)

@@ -1,0 +1,256 @@
+"""The format of a plan: the numbers that stand for types, operations and functions (docs/spec/plan.md).
+
+They are those of evaluator.c; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+__all__ = [
+    "CODE",
+    "NODE_LEAF",
+    "NODE_NAN_LEFT",
+    "SECTIONS",
+    "TYPES",
+    "VERSION",
+    "Function",
+    "Kind",
+    "Operation",
+    "Port",
+    "assemble",
+    "described",
+]
+
+MAGIC = b"FOURPLAN"
+VERSION = 1
+
+#: A field's dtype, and its number.
+TYPES = {
+    "bool": 0,
+    "int8": 1,
+    "int16": 2,
+    "int32": 3,
+    "int64": 4,
+    "uint8": 5,
+    "uint16": 6,
+    "uint32": 7,
+    "uint64": 8,
+    "float32": 9,
+    "float64": 10,
+    "string": 11,
+}
+
+#: The sections in their order, and the bytes of an item of each.
+SECTIONS = {
+    "inputs": 24,
+    "outputs": 24,
+    "steps": 4,
+    "words": 4,
+    "numbers": 8,
+    "nodes": 16,
+    "limits": 4,
+    "strings": 4,
+    "text": 1,
+}
+
+NODE_NAN_LEFT = 0x10000000
+NODE_LEAF = 0x20000000
+#: In a forest's slots: a code register.
+CODE = 0x80000000
+
+
+class Operation(IntEnum):
+    """What a step does; its operands stand in evaluator.c, section 3."""
+
+    NUMBER = 1
+    TEXT = 2
+    MATCH = 3
+    SEARCH = 4
+    RECODE = 5
+    LOOKUP = 6
+    CONSTANT = 7
+    MAP = 8
+    MAP_CONST = 9
+    MAP_TWO = 10
+    SELECT = 11
+    DOT = 12
+    FOLD = 13
+    ARGMAX = 14
+    INTERPOLATE = 15
+    FOREST = 16
+    NEAREST = 17
+    REFUSE = 18
+
+
+class Function(IntEnum):
+    """A function of one number, of two (from 32) or of many (from 64)."""
+
+    NEGATE = 0
+    ABS = 1
+    SQRT = 2
+    EXP = 3
+    EXPM1 = 4
+    LOG = 5
+    LOG1P = 6
+    LOG2 = 7
+    LOG10 = 8
+    TANH = 9
+    SIGMOID = 10
+    SIN = 11
+    COS = 12
+    FLOOR = 13
+    CEIL = 14
+    ROUND32 = 15
+    IS_NAN = 16
+    SIGN = 17
+    NDTR = 18
+    NDTRI = 19
+    CBRT = 20
+    RINT = 21
+    TRUNC = 22
+    ADD = 32
+    SUB = 33
+    RSUB = 34
+    MUL = 35
+    DIV = 36
+    RDIV = 37
+    MIN = 38
+    MAX = 39
+    POW = 40
+    EQ = 41
+    NE = 42
+    LT = 43
+    LE = 44
+    GT = 45
+    GE = 46
+    IF_NAN = 47
+    SUM = 64
+    PAIRWISE = 65
+    LEAST = 66
+    MOST = 67
+    SQUARES = 68
+    ABSOLUTES = 69
+    PRODUCT = 70
+
+
+class Kind(IntEnum):
+    """The numbers that a row is refused for."""
+
+    NOT_FINITE = 0
+    NAN = 1
+    INFINITE = 2
+    ZERO = 3
+
+
+def assemble(registers: int, codes: int, sections: Sequence[bytes]) -> bytes:
+    """The bytes of a plan.
+
+    Args:
+        registers: how many number registers its steps write.
+        codes: how many code registers.
+        sections: the bytes of each of `SECTIONS`, in their order. The limits follow the words without a gap, so their
+            offset need not be a multiple of 8.
+    """
+    header = 24 + 16 * len(SECTIONS)
+    body = b""
+    table = []
+    joined = dict(zip(SECTIONS, sections, strict=True))
+    offsets: dict[str, int] = {}
+    for name in ("inputs", "outputs", "steps", "numbers", "nodes", "strings", "text", "words", "limits"):
+        if name != "limits":
+            body += bytes(-(header + len(body)) % 8)
+        offsets[name] = header + len(body)
+        body += joined[name]
+    for name, size in SECTIONS.items():
+        table.append(struct.pack("<QQ", offsets[name], len(joined[name]) // size))
+    return MAGIC + struct.pack("<IIII", VERSION, registers, codes, 0) + b"".join(table) + body
+
+
+class Port(NamedTuple):
+    """What a plan says of an input or an output.
+
+    Attributes:
+        name: of the field.
+        dtype: of the field.
+        width: of an output, how many numbers a row has; 0 of a label.
+        tensor: whether they are a tensor, though there may be one only.
+        labels: of a label, all that it can be.
+    """
+
+    name: str
+    dtype: str
+    width: int = 0
+    tensor: bool = False
+    labels: tuple[Any, ...] = ()
+
+
+def described(plan: bytes) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+    """The inputs and outputs of a plan.
+
+    Only what is read here is checked; the evaluator checks the whole when it opens the plan.
+
+    Raises:
+        ValueError: these bytes are no plan.
+    """
+    try:
+        if plan[:8] != MAGIC or struct.unpack_from("<I", plan, 8) != (VERSION,):
+            raise ValueError(f"these bytes are no plan of version {VERSION}")
+        table = dict(zip(SECTIONS, struct.iter_unpack("<QQ", plan[24 : 24 + 16 * len(SECTIONS)]), strict=True))
+        reader = _Reader(plan, table)
+        inputs = tuple(reader.port("inputs", place) for place in range(table["inputs"][1]))
+        outputs = tuple(reader.port("outputs", place) for place in range(table["outputs"][1]))
+    except (IndexError, KeyError, OverflowError, struct.error) as error:
+        raise ValueError(f"the plan's inputs and outputs lie outside of it: {error}") from error
+    return inputs, outputs
+
+
+_DTYPES = {number: dtype for dtype, number in TYPES.items()}
+_INTEGER = {1: "<b", 2: "<h", 3: "<i", 4: "<q", 5: "<B", 6: "<H", 7: "<I", 8: "<Q"}
+
+
+class _Reader:
+    """Reads items of sections."""
+
+    def __init__(self, plan: bytes, table: dict[str, tuple[int, ...]]) -> None:
+        self._plan = plan
+        self._table = table
+
+    def _at(self, section: str, form: str, place: int) -> tuple[Any, ...]:
+        offset, count = self._table[section]
+        size = struct.calcsize(form)
+        if place * size + size > count * SECTIONS[section]:
+            raise IndexError(f"item {place} of the {section}")
+        return struct.unpack_from(form, self._plan, offset + place * size)
+
+    def string(self, index: int) -> str:
+        start, stop = self._at("strings", "<I", index)[0], self._at("strings", "<I", index + 1)[0]
+        offset, count = self._table["text"]
+        if not start <= stop <= count:
+            raise IndexError(f"the text {index}")
+        return self._plan[offset + start : offset + stop].decode()
+
+    def port(self, section: str, place: int) -> Port:
+        kind, name, _, width, first, count = self._at(section, "<6I", place)
+        dtype = _DTYPES[kind]
+        if section == "inputs":
+            return Port(self.string(name), dtype)
+        if width:
+            return Port(self.string(name), dtype, width, bool(first))
+        if dtype == "string":
+            labels: tuple[Any, ...] = tuple(self.string(first + label) for label in range(count))
+        elif dtype in ("float32", "float64"):
+            labels = tuple(self._at("numbers", "<d", first + label)[0] for label in range(count))
+        else:
+            labels = tuple(self._integer(kind, first + 2 * label) for label in range(count))
+        return Port(self.string(name), dtype, labels=labels)
+
+    def _integer(self, kind: int, word: int) -> Any:
+        low, high = self._at("words", "<I", word)[0], self._at("words", "<I", word + 1)[0]
+        if not kind:
+            return bool(low)
+        form = _INTEGER[kind]
+        return struct.unpack(form, struct.pack("<Q", low | high << 32)[: struct.calcsize(form)])[0]

@@ -1,0 +1,568 @@
+"""A plan while it is made: steps that use each other's values, laid out and numbered at the end.
+
+Steps that nothing needs are left out, and one that is there already is not made again, so a compiler's rule may ask for
+what it likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fourfold.plan.format import CODE, TYPES, Function, Kind, Operation, assemble
+
+__all__ = ["NODE", "Code", "Forest", "Graph", "Number", "Output"]
+
+Floats = npt.NDArray[np.float64]
+
+#: A node of a tree as it is while a plan is made: `test` is its threshold, or the index of its set.
+NODE = np.dtype([("test", "<f8"), ("right", "<u4"), ("flags", "<u4")])
+
+
+@dataclass(frozen=True, eq=False)
+class Number:
+    """A float64 of every row."""
+
+    step: Step
+    index: int
+
+
+@dataclass(frozen=True, eq=False)
+class Code:
+    """A small integer of every row, from 0 up to, and without, `limit`."""
+
+    step: Step
+    limit: int
+
+
+@dataclass(eq=False)
+class Step:
+    """A step that is not numbered yet.
+
+    Attributes:
+        operation: what it does.
+        width: how many numbers it gives.
+        limit: of the code that it gives instead, or 0.
+        uses: the values that it reads.
+        operands: its operands after the destination, given the layout.
+        place: its first register or code, when it has one.
+    """
+
+    operation: Operation
+    width: int
+    limit: int
+    uses: tuple[Number | Code, ...]
+    operands: Callable[[_Layout], list[int]]
+    place: int = -1
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Trees that add up.
+
+    Attributes:
+        slots: what nodes test: a number, or a code by sets.
+        trees: the nodes of each, of dtype `NODE`, in preorder; `right` of an inner node counts from the tree's root, of
+            a leaf it is the leaf's value.
+        targets: the output that each tree adds to, where a leaf holds one number.
+        values: what leaves hold, shape `(leaves, 1)` or `(leaves, outputs)`.
+        start: what sums begin with, shape `(outputs,)`.
+        sets: for a node on a code the codes that go left; `test` is the set's index.
+        float32: whether sums are rounded to float32 after every tree.
+    """
+
+    slots: Sequence[Number | Code]
+    trees: Sequence[npt.NDArray[Any]]
+    targets: Sequence[int]
+    values: Floats
+    start: Floats
+    sets: Sequence[Sequence[int]] = ()
+    float32: bool = False
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output of the plan: numbers, or a label by its code.
+
+    Attributes:
+        name: the field's name.
+        dtype: the field's.
+        numbers: the values, one, or as many as the tensor has elements; none of a label.
+        tensor: whether they are a tensor, though there may be only one.
+        code: a label's place among `labels`.
+        labels: the labels, in plain Python values.
+    """
+
+    name: str
+    dtype: str
+    numbers: Sequence[Number] = ()
+    tensor: bool = False
+    code: Code | None = None
+    labels: Sequence[Any] = ()
+
+
+@dataclass
+class _Layout:
+    """The arrays of a plan, growing."""
+
+    words: list[npt.NDArray[np.uint32]] = field(default_factory=list)
+    numbers: list[Floats] = field(default_factory=list)
+    nodes: list[npt.NDArray[Any]] = field(default_factory=list)
+    strings: list[bytes] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=lambda: {"words": 0, "numbers": 0, "nodes": 0})
+    known: dict[tuple[str, bytes], int] = field(default_factory=dict)
+
+    def _add(self, name: str, store: list[Any], values: npt.NDArray[Any]) -> int:
+        key = (name, values.tobytes())
+        if key not in self.known:
+            self.known[key] = self.counts[name]
+            self.counts[name] += len(values)
+            store.append(values)
+        return self.known[key]
+
+    def add_words(self, values: Sequence[int] | npt.NDArray[Any]) -> int:
+        return self._add("words", self.words, np.asarray(values, dtype="<u4"))
+
+    def add_numbers(self, values: Any) -> int:
+        return self._add("numbers", self.numbers, np.ascontiguousarray(values, dtype="<f8").reshape(-1))
+
+    def add_registers(self, values: Sequence[Number]) -> int:
+        return self.add_words([place(value) for value in values])
+
+    def add_strings(self, values: Sequence[str]) -> int:
+        encoded = [value.encode() for value in values]
+        key = ("strings", b"\xff".join([b"%d" % len(encoded), *encoded]))
+        if key not in self.known:
+            self.known[key] = len(self.strings)
+            self.strings.extend(encoded)
+        return self.known[key]
+
+
+def place(value: Number | Code) -> int:
+    """The register of a value that is laid out."""
+    return value.step.place + (value.index if isinstance(value, Number) else 0)
+
+
+class Graph:
+    """Makes a plan.
+
+    Args:
+        inputs: the name and dtype of each input.
+    """
+
+    def __init__(self, inputs: Sequence[tuple[str, str]]) -> None:
+        self.inputs = list(inputs)
+        self._steps: list[Step] = []
+        self._refusals: list[Step] = []
+        self._known: dict[Any, Step] = {}
+
+    # Values of an input.
+
+    def number(self, index: int) -> Number:
+        """An input of numbers; NaN where it is missing."""
+        return self._numbers(("number", index), Operation.NUMBER, 1, (), lambda layout: [index])[0]
+
+    def text(self, index: int, strings: Sequence[str]) -> Code:
+        """The place of an input of text among `strings`; `len(strings)` for any other, and one more for a missing one."""
+        listed = tuple(strings)
+        return self._code(
+            ("text", index, listed),
+            Operation.TEXT,
+            len(listed) + 2,
+            (),
+            lambda layout: [index, layout.add_strings(listed), len(listed)],
+        )
+
+    # Codes.
+
+    def match(self, value: Number, numbers: Any) -> Code:
+        """The place of a number among ascending ones; `len(numbers)` for any other, and one more for NaN."""
+        known = _floats(numbers)
+        return self._code(
+            ("match", value, known.tobytes()),
+            Operation.MATCH,
+            len(known) + 2,
+            (value,),
+            lambda layout: [place(value), layout.add_numbers(known), len(known)],
+        )
+
+    def search(self, value: Number, thresholds: Any, *, right: bool = False) -> Code:
+        """As `numpy.searchsorted(thresholds, value)`; `len(thresholds) + 1` for NaN."""
+        known = _floats(thresholds)
+        return self._code(
+            ("search", value, known.tobytes(), right),
+            Operation.SEARCH,
+            len(known) + 2,
+            (value,),
+            lambda layout: [place(value), layout.add_numbers(known), len(known), int(right)],
+        )
+
+    def recode(self, code: Code, codes: Sequence[int], limit: int) -> Code:
+        """Another code for each code."""
+        listed = tuple(int(each) for each in codes)
+        _same(len(listed), code.limit)
+        return self._code(
+            ("recode", code, listed, limit),
+            Operation.RECODE,
+            limit,
+            (code,),
+            lambda layout: [place(code), layout.add_words(listed)],
+        )
+
+    def argmax(self, values: Sequence[Number]) -> Code:
+        """The first place of the largest number, or of the first NaN."""
+        read = tuple(values)
+        return self._code(
+            ("argmax", read),
+            Operation.ARGMAX,
+            len(read),
+            read,
+            lambda layout: [len(read), layout.add_registers(read)],
+        )
+
+    # Numbers.
+
+    def lookup(self, code: Code, table: Any) -> list[Number]:
+        """Numbers for each code; `table` has shape `(code.limit, width)` or `(code.limit,)`."""
+        numbers = np.asarray(table, dtype=np.float64).reshape(len(table), -1)
+        _same(len(numbers), code.limit)
+        width = numbers.shape[1]
+        return self._numbers(
+            ("lookup", code, numbers.tobytes()),
+            Operation.LOOKUP,
+            width,
+            (code,),
+            lambda layout: [place(code), width, layout.add_numbers(numbers)],
+        )
+
+    def constant(self, values: Any) -> list[Number]:
+        """The same numbers for every row."""
+        known = _floats(values)
+        return self._numbers(
+            ("constant", known.tobytes()),
+            Operation.CONSTANT,
+            len(known),
+            (),
+            lambda layout: [len(known), layout.add_numbers(known)],
+        )
+
+    def map(self, function: Function, values: Sequence[Number]) -> list[Number]:
+        """`f(x)` of each."""
+        read = tuple(values)
+        return self._numbers(
+            ("map", function, read),
+            Operation.MAP,
+            len(read),
+            read,
+            lambda layout: [len(read), int(function), layout.add_registers(read)],
+        )
+
+    def map_const(self, function: Function, values: Sequence[Number], constants: Any) -> list[Number]:
+        """`f(x, constant)` of each, with one constant for all or one for each."""
+        read = tuple(values)
+        known = np.ascontiguousarray(np.broadcast_to(_floats(constants), (len(read),)))
+        return self._numbers(
+            ("map_const", function, read, known.tobytes()),
+            Operation.MAP_CONST,
+            len(read),
+            read,
+            lambda layout: [len(read), int(function), layout.add_registers(read), layout.add_numbers(known)],
+        )
+
+    def map_two(self, function: Function, left: Sequence[Number], right: Sequence[Number]) -> list[Number]:
+        """`f(x, y)` of each pair; a single `right` goes with every `left`."""
+        one = tuple(left)
+        two = tuple(right) * len(one) if len(right) == 1 else tuple(right)
+        _same(len(one), len(two))
+        return self._numbers(
+            ("map_two", function, one, two),
+            Operation.MAP_TWO,
+            len(one),
+            one + two,
+            lambda layout: [len(one), int(function), layout.add_registers(one), layout.add_registers(two)],
+        )
+
+    def select(self, where: Sequence[Number], yes: Sequence[Number], no: Sequence[Number]) -> list[Number]:
+        """`yes` where the condition is not 0, else `no`."""
+        three = tuple(where), tuple(yes), tuple(no)
+        _same(len(three[0]), len(three[1]))
+        _same(len(three[0]), len(three[2]))
+        return self._numbers(
+            ("select", *three),
+            Operation.SELECT,
+            len(three[0]),
+            sum(three, ()),
+            lambda layout: [len(three[0]), *(layout.add_registers(each) for each in three)],
+        )
+
+    def dot(self, values: Sequence[Number], weights: Any) -> list[Number]:
+        """Sums of weighted values, from 0 on in the order of the values; `weights` has shape `(values, outputs)`."""
+        read = tuple(values)
+        matrix = np.ascontiguousarray(weights, dtype=np.float64)
+        _same(len(matrix), len(read))
+        width = matrix.shape[1]
+        return self._numbers(
+            ("dot", read, matrix.tobytes()),
+            Operation.DOT,
+            width,
+            read,
+            lambda layout: [width, len(read), layout.add_registers(read), layout.add_numbers(matrix)],
+        )
+
+    def fold(self, function: Function, values: Sequence[Number]) -> Number:
+        """One number of many."""
+        read = tuple(values)
+        return self._numbers(
+            ("fold", function, read),
+            Operation.FOLD,
+            1,
+            read,
+            lambda layout: [len(read), int(function), layout.add_registers(read)],
+        )[0]
+
+    def interpolate(self, value: Number, xs: Any, ys: Any) -> Number:
+        """As `numpy.interp(value, xs, ys)`."""
+        knots, heights = _floats(xs), _floats(ys)
+        _same(len(knots), len(heights))
+        return self._numbers(
+            ("interpolate", value, knots.tobytes(), heights.tobytes()),
+            Operation.INTERPOLATE,
+            1,
+            (value,),
+            lambda layout: [place(value), layout.add_numbers(knots), layout.add_numbers(heights), len(knots)],
+        )[0]
+
+    def nearest(
+        self, values: Sequence[Number], points: Any, targets: Any, k: int, *, weighted: bool, manhattan: bool
+    ) -> list[Number]:
+        """The mean target of the `k` nearest points, of equally near ones the first.
+
+        Args:
+            values: the query.
+            points: shape `(rows, values)`.
+            targets: shape `(rows, outputs)`.
+            k: how many.
+            weighted: by the inverse of the distance; where one is 0, only those at 0 count.
+            manhattan: sums of absolute differences for a distance, instead of the Euclidean one.
+        """
+        read = tuple(values)
+        where, what = _floats(points), _floats(targets)
+        rows, width = len(targets), np.asarray(targets).shape[1]
+        flags = int(weighted) | 2 * int(manhattan)
+        return self._numbers(
+            ("nearest", read, where.tobytes(), what.tobytes(), k, flags),
+            Operation.NEAREST,
+            width,
+            read,
+            lambda layout: [
+                width,
+                len(read),
+                layout.add_registers(read),
+                rows,
+                k,
+                flags,
+                layout.add_numbers(where),
+                layout.add_numbers(what),
+            ],
+        )
+
+    def forest(self, forest: Forest) -> list[Number]:
+        """The sums of trees, one for each of the forest's outputs."""
+        width = len(forest.start)
+        return self._numbers(
+            ("forest", id(forest)), Operation.FOREST, width, tuple(forest.slots), lambda layout: _forest(layout, forest)
+        )
+
+    # Refusals.
+
+    def refuse(self, values: Sequence[Number], kind: Kind, why: str) -> None:
+        """A row in which one of these is such a number has no answer."""
+        read = tuple(values)
+        if not read or ("refuse", kind, read) in self._known:
+            return
+        step = Step(
+            Operation.REFUSE,
+            0,
+            0,
+            read,
+            lambda layout: [len(read), layout.add_registers(read), int(kind), layout.add_strings([why])],
+        )
+        self._known["refuse", kind, read] = step
+        self._steps.append(step)
+        self._refusals.append(step)
+
+    # The end.
+
+    def plan(self, outputs: Sequence[Output]) -> bytes:
+        """The plan's bytes."""
+        outputs = [self._side_by_side(output) for output in outputs]
+        needed = self._needed(outputs)
+        layout = _Layout()
+        registers = codes = 0
+        steps: list[int] = []
+        limits: list[int] = []
+        for step in needed:
+            if step.limit:
+                step.place, codes = codes, codes + 1
+                limits.append(step.limit)
+            elif step.width:
+                step.place, registers = registers, registers + step.width
+            destination = [step.place] if step.limit or step.width else []
+            steps += [int(step.operation), *destination, *step.operands(layout)]
+        ports = [_port(TYPES[dtype], layout.add_strings([name])) for name, dtype in self.inputs]
+        results = [_output(layout, each) for each in outputs]
+        offsets = np.cumsum([0, *map(len, layout.strings)])
+        return assemble(
+            registers,
+            codes,
+            [
+                b"".join(ports),
+                b"".join(results),
+                np.array(steps, dtype="<u4").tobytes(),
+                b"".join(each.tobytes() for each in layout.words),
+                b"".join(each.tobytes() for each in layout.numbers),
+                b"".join(each.tobytes() for each in layout.nodes),
+                np.array(limits, dtype="<u4").tobytes(),
+                offsets.astype("<u4").tobytes(),
+                b"".join(layout.strings),
+            ],
+        )
+
+    def _side_by_side(self, output: Output) -> Output:
+        """The output with its numbers in registers that follow each other, moved where they do not."""
+        numbers = output.numbers
+        steps = {id(value.step) for value in numbers}
+        together = len(steps) == 1 and [value.index for value in numbers] == list(
+            range(numbers[0].index, numbers[0].index + len(numbers))
+        )
+        if not numbers or together:
+            return output
+        return replace(output, numbers=self.map_const(Function.ADD, numbers, -0.0))  # x + -0.0 is x, to the bit
+
+    def _needed(self, outputs: Sequence[Output]) -> list[Step]:
+        """The steps that an output or a refusal rests on, in the order in which they were made."""
+        found: set[int] = set()
+        stack: list[Step] = list(self._refusals)
+        for output in outputs:
+            stack.extend(value.step for value in output.numbers)
+            if output.code is not None:
+                stack.append(output.code.step)
+        while stack:
+            step = stack.pop()
+            if id(step) not in found:
+                found.add(id(step))
+                stack.extend(value.step for value in step.uses)
+        return [step for step in self._steps if id(step) in found]
+
+    def _step(self, key: Any, make: Callable[[], Step]) -> Step:
+        if key not in self._known:
+            self._known[key] = make()
+            self._steps.append(self._known[key])
+        return self._known[key]
+
+    def _numbers(
+        self,
+        key: Any,
+        operation: Operation,
+        width: int,
+        uses: tuple[Number | Code, ...],
+        operands: Callable[[_Layout], list[int]],
+    ) -> list[Number]:
+        if not width:
+            return []
+        step = self._step(key, lambda: Step(operation, width, 0, uses, operands))
+        values = self._known.setdefault(("values", id(step)), [Number(step, index) for index in range(width)])
+        return list(values)
+
+    def _code(
+        self,
+        key: Any,
+        operation: Operation,
+        limit: int,
+        uses: tuple[Number | Code, ...],
+        operands: Callable[[_Layout], list[int]],
+    ) -> Code:
+        step = self._step(key, lambda: Step(operation, 0, limit, uses, operands))
+        code: Code = self._known.setdefault(("values", id(step)), Code(step, limit))
+        return code
+
+
+def _forest(layout: _Layout, forest: Forest) -> list[int]:
+    """The operands of a forest, its nodes and sets laid out."""
+    slots = [place(each) | (CODE if isinstance(each, Code) else 0) for each in forest.slots]
+    of_code = np.array([isinstance(each, Code) for each in forest.slots] or [False])
+    sets = np.array(
+        [layout.add_words(_bits(codes, _limit(forest, index))) for index, codes in enumerate(forest.sets)] or [0],
+        dtype=np.uint64,
+    )
+    first = layout.counts["nodes"]
+    starts = np.cumsum([0, *map(len, forest.trees)])
+    nodes = np.concatenate(list(forest.trees))
+    inner = nodes["flags"] < 0x20000000
+    by_set = inner & of_code[np.where(inner, nodes["flags"] & 0x0FFFFFFF, 0)]
+    bits = nodes["test"].copy().view(np.uint64)
+    bits[by_set] = sets[nodes["test"][by_set].astype(np.int64)]
+    nodes["test"] = bits.view(np.float64)
+    layout.nodes.append(nodes)
+    layout.counts["nodes"] += len(nodes)
+    trees = [
+        word
+        for (start, stop), target in zip(pairwise(starts.tolist()), forest.targets, strict=True)
+        for word in (first + start, stop - start, target)
+    ]
+    return [
+        len(forest.start),
+        int(forest.float32),
+        forest.values.shape[1],
+        len(slots),
+        layout.add_words(slots),
+        len(forest.trees),
+        layout.add_words(trees),
+        layout.add_numbers(forest.values),
+        len(forest.values),
+        layout.add_numbers(forest.start),
+    ]
+
+
+def _limit(forest: Forest, index: int) -> int:
+    """The codes that a set must have a bit for: those of the widest slot, which does for all."""
+    return max(each.limit for each in forest.slots if isinstance(each, Code))
+
+
+def _bits(codes: Sequence[int], limit: int) -> npt.NDArray[np.uint32]:
+    """A set of codes as bits, the least significant first."""
+    member = np.zeros((limit + 31) // 32 * 32, dtype=np.uint8)
+    member[list(codes)] = 1
+    return np.packbits(member, bitorder="little").view("<u4")
+
+
+def _floats(values: Any) -> Floats:
+    return np.ascontiguousarray(values, dtype=np.float64).reshape(-1)
+
+
+def _same(one: int, other: int) -> None:
+    if one != other:
+        raise ValueError(f"expected {other} values; got {one}")
+
+
+def _port(kind: int, name: int, first: int = 0, width: int = 0, labels: int = 0, count: int = 0) -> bytes:
+    return np.array([kind, name, first, width, labels, count], dtype="<u4").tobytes()
+
+
+def _output(layout: _Layout, output: Output) -> bytes:
+    kind, name = TYPES[output.dtype], layout.add_strings([output.name])
+    if output.code is None:
+        return _port(kind, name, place(output.numbers[0]), len(output.numbers), int(output.tensor))
+    if output.dtype == "string":
+        labels = layout.add_strings([str(each) for each in output.labels])
+    elif output.dtype in ("float32", "float64"):
+        labels = layout.add_numbers(output.labels)
+    else:
+        wide = [int(each) & 0xFFFFFFFFFFFFFFFF for each in output.labels]
+        labels = layout.add_words([word for each in wide for word in (each & 0xFFFFFFFF, each >> 32)])
+    return _port(kind, name, place(output.code), 0, labels, len(output.labels))
