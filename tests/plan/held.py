@@ -1,4 +1,4 @@
-"""A model beside its plan: the same rows through both, compared to the bit. What the tests of every rule are made of."""
+"""A model beside its plan: the same rows through both, compared to the bit; what tests of rules are made of."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROWS = 400
 
 def compiled(model: Any, sample: Any, methods: Sequence[str] | None = None) -> tuple[Compiled, Signature, Any]:
     """The plan of a model, its signature, and the original's engine, as a package would give it back."""
-    module = runtimes.claim(model)
+    module: Any = runtimes.claim(model)
     options = {} if methods is None else {"methods": methods}
     ready = module.prepare(model, sample, **options)
     signature = Signature(ready.inputs, ready.outputs)
@@ -44,7 +44,9 @@ def proof(model: Any, sample: Any, methods: Sequence[str] | None = None, *, boun
     plan, signature, engine = compiled(model, sample, methods)
     if boundaries is None:
         boundaries = not plan.approximations
-    batch, errors = tables.read(tables.take(sample, range(min(ROWS, tables.length(sample)))), signature.inputs, "ignore")
+    batch, errors = tables.read(
+        tables.take(sample, range(min(ROWS, tables.length(sample)))), signature.inputs, "ignore"
+    )
     assert not errors, errors[0]
     rows = batch if isinstance(batch, list) else columns_to_rows(signature.inputs, batch)
     return proof_of(plan.plan, signature, engine, rows, boundaries=boundaries)

@@ -71,7 +71,8 @@ def scales_of(signature: Signature, answers: Sequence[Row | None]) -> dict[str, 
         if field.dtype in _ULP:
             rows = [_flat(row[field.name]) for row in answers if row is not None]
             out[field.name] = [
-                max((abs(each) for each in column if math.isfinite(each)), default=0.0) for column in zip(*rows, strict=True)
+                max((abs(each) for each in column if math.isfinite(each)), default=0.0)
+                for column in zip(*rows, strict=True)
             ]
     return out
 

@@ -18,14 +18,26 @@ from fourfold.plan import _evaluator
 from fourfold.plan.format import Function, Kind
 from fourfold.plan.graph import Code, Graph, Number
 
-__all__ = ["FLOAT32", "FLOAT64", "Coded", "Column", "Matrix", "NoPlan", "Numeric", "Opaque", "Text", "Workshop", "elementary"]
+__all__ = [
+    "FLOAT32",
+    "FLOAT64",
+    "Coded",
+    "Column",
+    "Matrix",
+    "NoPlan",
+    "Numeric",
+    "Opaque",
+    "Text",
+    "Workshop",
+    "elementary",
+]
 
 FLOAT64 = np.dtype(np.float64)
 FLOAT32 = np.dtype(np.float32)
 OBJECT = np.dtype(object)
 
 
-class NoPlan(Exception):  # noqa: N818 - it says what is the matter
+class NoPlan(Exception):
     """A model, or a part of it, that no plan can hold; its message says which and why."""
 
 
@@ -206,7 +218,9 @@ class Workshop:
         """The columns as an array of a floating dtype: rounded to float32 where they were wider."""
         columns = matrix.columns
         if dtype == FLOAT32:
-            narrow = [place for place, each in enumerate(columns) if not isinstance(each, Text) and each.dtype != FLOAT32]
+            narrow = [
+                place for place, each in enumerate(columns) if not isinstance(each, Text) and each.dtype != FLOAT32
+            ]
             rounded = self.map(Function.ROUND32, [columns[place] for place in narrow], dtype=FLOAT32)
             made = dict(zip(narrow, rounded, strict=True))
             columns = tuple(made.get(place, column) for place, column in enumerate(columns))
@@ -246,7 +260,8 @@ class Workshop:
             strings: what to look for.
 
         Returns:
-            The code; and what stands in the column for each code: a text, `...` for any other, or what a missing value is.
+            The code; and what stands in the column for each code: a text, `...` for any other, or what a missing
+            value is.
         """
         listed = list(dict.fromkeys(strings))
         if isinstance(column.missing, str) and column.missing not in listed:

@@ -160,6 +160,8 @@ class Graph:
         self._steps: list[Step] = []
         self._refusals: list[Step] = []
         self._known: dict[Any, Step] = {}
+        self._values: dict[Step, list[Number]] = {}
+        self._codes: dict[Step, Code] = {}
 
     # Values of an input.
 
@@ -168,7 +170,7 @@ class Graph:
         return self._numbers(("number", index), Operation.NUMBER, 1, (), lambda layout: [index])[0]
 
     def text(self, index: int, strings: Sequence[str]) -> Code:
-        """The place of an input of text among `strings`; `len(strings)` for any other, and one more for a missing one."""
+        """The place of a text among `strings`; `len(strings)` for any other, and one more for a missing one."""
         listed = tuple(strings)
         return self._code(
             ("text", index, listed),
@@ -476,8 +478,9 @@ class Graph:
         if not width:
             return []
         step = self._step(key, lambda: Step(operation, width, 0, uses, operands))
-        values = self._known.setdefault(("values", id(step)), [Number(step, index) for index in range(width)])
-        return list(values)
+        if step not in self._values:
+            self._values[step] = [Number(step, index) for index in range(width)]
+        return list(self._values[step])
 
     def _code(
         self,
@@ -488,8 +491,7 @@ class Graph:
         operands: Callable[[_Layout], list[int]],
     ) -> Code:
         step = self._step(key, lambda: Step(operation, 0, limit, uses, operands))
-        code: Code = self._known.setdefault(("values", id(step)), Code(step, limit))
-        return code
+        return self._codes.setdefault(step, Code(step, limit))
 
 
 def _forest(layout: _Layout, forest: Forest) -> list[int]:

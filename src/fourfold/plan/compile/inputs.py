@@ -43,9 +43,7 @@ def training_matrix(form: Mapping[str, Any], fields: Sequence[Field], workshop: 
         case "numpy":
             each = form.get("objects") or [{"dtype": form["dtype"]}] * len(fields)
             described = [{"dtype": "object", **one} if "objects" in form else one for one in each]
-            columns = [
-                _column(one, field, places, workshop) for one, field in zip(described, fields, strict=True)
-            ]
+            columns = [_column(one, field, places, workshop) for one, field in zip(described, fields, strict=True)]
             return Matrix(tuple(columns))
         case "pandas":
             by_name = {field.name: field for field in fields}

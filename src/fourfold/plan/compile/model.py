@@ -85,6 +85,6 @@ def _label(value: Any, field: Field) -> Any:
     plain = value.item() if isinstance(value, np.generic) else value
     if field.dtype == "string":
         return str(plain)
-    if isinstance(plain, str) or plain != plain:  # noqa: PLR0124
+    if isinstance(plain, str) or plain != plain:
         raise NoPlan(f"the output {field.name} is {field.expected}, and one of its classes is {plain!r}")
     return float(plain) if field.dtype in ("float32", "float64") else int(plain)
