@@ -62,6 +62,7 @@ def make_package(
         "signature": signature.to_json(),
         "runtime": {"name": "python", "settings": {}, "requires": "", "libraries": {}},
         "exactness": {"exact": True, "block": block, "rows": len(rows), "tested": [], "accepted": "exact"},
+        "engines": [],
         "golden": {"file": GOLDEN_FILE, "rows": len(rows), "tolerance": 0},
         "provenance": {},
     }

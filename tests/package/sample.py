@@ -24,6 +24,7 @@ def manifest(**changes: Any) -> dict[str, Any]:
         "signature": SIGNATURE.to_json(),
         "runtime": {"name": "python", "settings": {}, "requires": "", "libraries": {}},
         "exactness": {"exact": True, "block": None, "rows": 1, "tested": [], "accepted": "exact"},
+        "engines": [],
         "golden": {"file": "golden.json", "rows": 1, "tolerance": 0},
         "provenance": {},
         **changes,

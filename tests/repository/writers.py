@@ -19,6 +19,7 @@ def make(content: str = "a", name: str = "eta") -> Package:
         "signature": {"inputs": side, "outputs": side, "extra": "forbid"},
         "runtime": {"name": "python", "settings": {}, "requires": "", "libraries": {}},
         "exactness": {"exact": True, "block": None, "rows": 0, "tested": [], "accepted": "exact"},
+        "engines": [],
         "golden": {"file": "golden.json", "rows": 0, "tolerance": 0},
         "provenance": {},
     }

@@ -54,10 +54,23 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--block", default="auto", show_default=True, help="auto, free, or the rows of every engine call.")
 @click.option(
-    "--accept",
-    default="exact",
+    "--engine",
+    default="auto",
     show_default=True,
-    help="exact, or rtol:X to allow answers that depend on the batch by X.",
+    help="auto: the fastest that gives the same answer; original: the model's own; plan: that one, or an error.",
+)
+@click.option(
+    "--accept",
+    default="tight",
+    show_default=True,
+    help="What the same answer is. tight: the same bits, or 512 units in the last place where a BLAS or a libm decides "
+    "about the original's; exact: the same bits; ulp:N; rtol:X.",
+)
+@click.option(
+    "--measure/--no-measure",
+    default=True,
+    show_default=True,
+    help="Measure every engine in a process of its own, and choose by that. Without, the digest is reproducible.",
 )
 @click.option("--provenance", multiple=True, metavar="KEY=VALUE", help="Where the model comes from; may be repeated.")
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Where to. Default: NAME.fourfold.")
@@ -69,8 +82,8 @@ def command(
 ) -> None:
     """Pack a model as NAME, from a file and rows like those that it was trained with.
 
-    The rows give the signature, the golden rows and the invariance test, which finds out whether the answer for a row
-    depends on the rows that come along. A few hundred do.
+    The rows give the signature and the golden rows. Every engine that could run the model answers them, and rows made
+    to hurt; the package gets the fastest that gives the same answer as the model itself. A few hundred rows do.
 
     \b
     fourfold pack eta --estimator eta.joblib --rows rows.parquet
@@ -87,7 +100,7 @@ def command(
     if wrong:
         raise PackError(f"expected --provenance KEY=VALUE; got {wrong[0]}")
     methods: dict[str, Any] = {"methods": tuple(given["methods"].split(","))} if given["methods"] else {}
-    stage = "packing, with the invariance test"
+    stage = "packing, with the proof of engines"
     with progress(quiet=quiet or as_json) as report:
         report(stage, 0, 1)
         package = pack(
@@ -95,8 +108,10 @@ def command(
             name=name,
             rows=sample,
             extra=given["extra"],
+            engine=given["engine"],
             block=int(given["block"]) if given["block"].isdecimal() else given["block"],
             accept=given["accept"],
+            measure=given["measure"],
             provenance={key: value for key, _, value in pairs},
             **methods,
         )

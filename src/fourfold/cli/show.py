@@ -51,12 +51,57 @@ def describe(package: Package, version: int | None = None) -> None:
     for label, text in _facts(manifest):
         out.print(f"[bold]{label:<12}[/bold] {literal(text)}")
     out.print()
+    engines(manifest["engines"])
     entries = manifest["files"]
     table(
         ["file", "bytes#", "SHA-256"],
         [(name, f"{entries[name]['size']:,}", entries[name]["sha256"]) for name in package.names],
     )
     out.print(f"{package.size:,} bytes in all")
+
+
+def engines(entries: Any) -> None:
+    """Print what was found about every engine that could run the model, the chosen one first."""
+    lines = sorted(entries, key=lambda entry: not entry["chosen"])
+    titles = ["engine", "one row#", "rows/s#", "start-up#", "memory#", "size#", "against the original"]
+    table(titles, [(_chosen(entry), *_figures(entry.get("figures")), verdict_line(entry)) for entry in lines])
+
+
+def _chosen(entry: Any) -> str:
+    return f"{entry['engine']} (chosen)" if entry["chosen"] else str(entry["engine"])
+
+
+def _figures(figures: Any) -> tuple[str, ...]:
+    if figures is None:
+        return ("-",) * 5
+    return (
+        f"{figures['one_row'] * 1e6:,.3g} µs" if figures["one_row"] < 1e-3 else f"{figures['one_row'] * 1e3:,.3g} ms",
+        f"{figures['rows_per_second']:,.0f}",
+        f"{figures['start_up'] * 1e3:,.0f} ms",
+        f"{figures['memory'] / 2**20:,.0f} MB",
+        f"{figures['size']:,}",
+    )
+
+
+def verdict_line(entry: Any) -> str:
+    """What a manifest says of one engine, as a sentence."""
+    why = entry.get("why", "")
+    match entry["verdict"]:
+        case "original":
+            return "itself"
+        case "exact":
+            return f"the same bits in {entry['rows']} rows"
+        case "bound":
+            apart = f"{entry['differing']} of {entry['rows']} rows differ, by up to {_short(entry['ulp'])} ulp"
+            return f"{apart} ({_short(entry['gap'])}): {why}"
+        case "absent":
+            return f"does not take it: {why}"
+        case _:
+            return f"rejected: {why}"
+
+
+def _short(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.2g}"
 
 
 def _field(field: Field) -> tuple[str, str, str, str]:

@@ -20,7 +20,7 @@ MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 64 * 2**20
 MAX_FILES = 10_000
 
-_KEYS = {"fourfold", "name", "signature", "runtime", "exactness", "golden", "provenance", "files"}
+_KEYS = {"fourfold", "name", "signature", "runtime", "exactness", "engines", "golden", "provenance", "files"}
 _RUNTIME_KEYS = {"name", "settings", "requires", "libraries"}
 _EXACTNESS_KEYS = {"exact", "block", "rows", "tested", "accepted"}
 _GOLDEN_KEYS = {"file", "rows", "tolerance"}
@@ -33,10 +33,25 @@ _KINDS = {
     "exactness.rows": int,
     "exactness.tested": list,
     "exactness.accepted": str,
+    "engines": list,
     "golden.file": str,
     "golden.rows": int,
     "provenance": dict,
 }
+# What an entry of the engines may have, and the first three must.
+_ENGINE_KINDS: dict[str, type | tuple[type, ...]] = {
+    "engine": str,
+    "verdict": str,
+    "chosen": bool,
+    "why": str,
+    "rows": int,
+    "differing": int,
+    "ulp": (int, float, str),
+    "gap": (int, float, str),
+    "figures": dict,
+}
+_ENGINE_NEEDS = {"engine", "verdict", "chosen"}
+_FIGURES = {"one_row", "rows_per_second", "start_up", "memory", "size"}
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,126}[a-z0-9])?", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SEGMENT = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]*", re.ASCII)
@@ -158,6 +173,9 @@ def _problem(data: dict[str, Any]) -> str | None:
         value = (data[part] if part else data)[key]
         if type(value) is not kind:
             return f"'s {name}: expected a {kind.__name__}; got {cut(value)}"
+    problem = _engines_problem(data["engines"])
+    if problem:
+        return problem
     for name in ("provenance", "libraries"):
         texts = data[name] if name == "provenance" else data["runtime"][name]
         if not all(isinstance(text, str) for text in texts.values()):
@@ -175,6 +193,17 @@ def _problem(data: dict[str, Any]) -> str | None:
     if not isinstance(tolerance, (int, float)) or isinstance(tolerance, bool) or not 0 <= tolerance < 1:
         return f"'s golden.tolerance: expected a number from 0 to 1; got {cut(tolerance)}"
     return _files_problem(data["files"], data["golden"]["file"])
+
+
+def _engines_problem(engines: list[Any]) -> str | None:
+    for entry in engines:
+        fits = isinstance(entry, dict) and _ENGINE_NEEDS <= set(entry) <= set(_ENGINE_KINDS)
+        if not fits or not all(isinstance(value, _ENGINE_KINDS[key]) for key, value in entry.items()):
+            return f"'s engines: expected for each its name, verdict and what was found; got {cut(entry, 200)}"
+        figures = entry.get("figures", dict.fromkeys(_FIGURES, 0))
+        if set(figures) != _FIGURES or not all(type(value) in (int, float) for value in figures.values()):
+            return f"'s engines: expected the figures {', '.join(sorted(_FIGURES))}; got {cut(figures, 200)}"
+    return None
 
 
 def _files_problem(files: object, golden: object) -> str | None:

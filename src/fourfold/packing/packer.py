@@ -1,19 +1,29 @@
-"""`pack`: from a model that somebody has trained to a package that every architecture runs."""
+"""`pack`: from a model that somebody has trained to a package that every architecture runs.
+
+The model's own engine answers first. Then every other engine that could run it answers the same rows, and the package
+gets the fastest that gives the same answer (docs/decisions/0007).
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from fourfold import __version__, runtimes, tables
-from fourfold.errors import EngineError, InputError, PackError, cut
+from fourfold.errors import InputError, PackError, cut
 from fourfold.function import Function, without_numeric_warnings
 from fourfold.package import FORMAT, Package, check_name
 from fourfold.package.golden import GOLDEN_FILE, Golden, encode_golden
+from fourfold.packing.acceptance import Acceptance
 from fourfold.packing.boundaries import boundary_rows
+from fourfold.packing.contenders import contenders, original
+from fourfold.packing.figures import measure as measured
 from fourfold.packing.hurtful import hurtful_rows, spread
 from fourfold.packing.invariance import Finding, find_block
+from fourfold.packing.proof import answers_of
+from fourfold.packing.tournament import Entry, Rows, chosen, hold
 from fourfold.predictor import Predictor
 from fourfold.runtimes.engine import Prepared
 from fourfold.signature import Field, Signature, fields
@@ -37,38 +47,46 @@ def pack(
     inputs: Sequence[Field | Mapping[str, Any]] | None = None,
     extra: Literal["forbid", "ignore"] = "forbid",
     runtime: str | None = None,
+    engine: str = "auto",
     block: int | Literal["auto", "free"] = "auto",
-    accept: str = "exact",
+    accept: str = "tight",
+    measure: bool = False,
     provenance: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Package:
     """Pack a model once, to run it anywhere with the same answer.
 
     Args:
-        model: a fitted scikit-learn estimator or pipeline, a LightGBM or XGBoost model, the bytes or path of an ONNX
-            file, or a Python function or an object with `predict`.
+        model: a fitted scikit-learn estimator or pipeline, a LightGBM, XGBoost or CatBoost model, the bytes or path of
+            an ONNX file, or a Python function or an object with `predict`.
         name: the model's name: a-z, 0-9, `.`, `_` and `-`.
         rows: rows as the model was trained with them: the same container, columns, dtypes and form of missing values.
-            A few hundred do; they give the signature, the golden rows and the invariance test.
+            A few hundred do; they give the signature, the golden rows, the invariance test and the proof of engines.
         inputs: the input fields; inferred from `rows` otherwise.
         extra: whether a key that is no input field is an error (`forbid`) or dropped (`ignore`).
-        runtime: the name of the runtime; found from the model's type otherwise.
-        block: `auto` tests what the engine needs; a number fixes the rows of every engine call and `free` leaves them
-            open, and the test then only checks that.
-        accept: `exact`, or `rtol:X` to pack a model whose answer for a row depends on the other rows by a relative gap
-            of at most X, whatever the block; the certificate will name the differences.
+        runtime: the name of the model's own runtime; found from the model's type otherwise.
+        engine: `auto` takes the fastest engine that gives the same answer; `original` the model's own; the name of any
+            other (`plan`) takes that one or fails.
+        block: `auto` tests what the model's own engine needs; a number fixes the rows of every call of it and `free`
+            leaves them open, and the test then only checks that.
+        accept: what the same answer is. `tight`: the same bits, except where the original's last bits depend on a BLAS
+            or a libm; there 512 units in the last place (16 of a float32), and labels equal. `exact`: the same bits
+            everywhere. `ulp:N` or `rtol:X`: N units in the last place, or a share of X; then a model whose answer for
+            a row depends on the other rows by no more is packed, too.
+        measure: whether engines are measured, each in a process of its own (seconds); the package gets the figures,
+            so that its digest is another at every packing. Otherwise the one that is expected to be faster is taken.
         provenance: where the model comes from (a commit, a data set), as you want to find it again.
         **options: what the runtime takes, such as `methods=("predict", "predict_proba")` (docs/runtimes.md).
 
     Returns:
-        The package, in memory. The same model, rows and versions give the same digest.
+        The package, in memory. The same model, rows and versions give the same digest, unless `measure` is set.
 
     Raises:
         PackError: the model cannot be packed as asked; it says why.
         SignatureError: no signature can be inferred from the rows.
         InputError: the rows do not fit the inputs given.
     """
-    tolerance = _accepted(accept)
+    accepted = Acceptance.of(accept)
     blocks = _blocks(block)
     try:
         check_name(name)
@@ -76,27 +94,73 @@ def pack(
         raise PackError(str(error)) from None
     prepared = _prepare(model, rows, inputs, runtime, options)
     signature = Signature(prepared.inputs, prepared.outputs, extra)
-    # The model came from the caller's own hands, so its code runs here already.
-    engine = runtimes.load(prepared.runtime, prepared.settings, prepared.files.__getitem__, signature, trust=True)
-
-    def function(size: int | None) -> Function:
-        return Function(signature, engine, size)
+    own, loaded = original(prepared, signature)
 
     table, sample = _sample(rows, signature)
     with without_numeric_warnings():
-        hurtful = _accepted_rows(function(None), hurtful_rows(signature, sample))
+        free = Function(signature, loaded, None)
+        hurtful = hurtful_rows(signature, sample)
         # These are no golden rows: on a boundary another processor may well be on the other side.
-        boundaries = _accepted_rows(function(None), boundary_rows(function(None), sample))
-        findings = find_block(function, _with_rows(table, [*hurtful, *boundaries], signature), blocks)
-        chosen = _choose(findings, tolerance, name)
-        inputs_of_golden = [sample[index] for index in spread(len(sample), GOLDEN)] + hurtful
-        golden = Golden(inputs_of_golden, function(chosen.block)(inputs_of_golden))
-    package = Package.build(
-        _manifest(name, signature, prepared, findings, chosen, golden, accept, provenance),
+        boundaries = boundary_rows(free, sample)
+        findings = find_block(
+            lambda size: Function(signature, loaded, size),
+            _with_rows(table, _accepted_rows(free, [*hurtful, *boundaries]), signature),
+            blocks,
+        )
+        finding = min(findings, key=lambda each: (not each.invariant, each.largest_gap))
+        reference = Function(signature, loaded, finding.block)
+        entries = hold(
+            signature, reference, contenders(model, prepared, signature), Rows(sample, hurtful, boundaries), accepted
+        )
+        entries.append(Entry(own, "original"))
+
+        def build(entry: Entry, lines: Sequence[Entry]) -> Package:
+            return _package(name, signature, entry, lines, findings, sample, hurtful, accepted, provenance)
+
+        if measure:
+            able = [each for each in entries if each.takes_part and (each is not entries[-1] or finding.invariant)]
+            figures = {id(each): measured(build(each, entries), _bytes(each)) for each in able}
+            entries = [replace(each, figures=figures.get(id(each))) for each in entries]
+        entry = chosen(entries, engine, lambda: _check_invariant(findings, accepted, name))
+        package = build(entry, entries)
+        assert entry.contender.engine is not None
+        # Replays the golden rows as they were written: what cannot be replayed is not packed.
+        Predictor(package, entry.contender.engine)
+    return package
+
+
+def _package(
+    name: str,
+    signature: Signature,
+    entry: Entry,
+    entries: Sequence[Entry],
+    findings: list[Finding],
+    sample: list[dict[str, Any]],
+    hurtful: list[dict[str, Any]],
+    accept: Acceptance,
+    provenance: Mapping[str, str] | None,
+) -> Package:
+    """The package with one engine of those that took part."""
+    prepared, engine = entry.contender.prepared, entry.contender.engine
+    assert prepared is not None
+    assert engine is not None
+    if entry is not entries[-1]:
+        # Of an engine that computes every row by itself this is a check and no search.
+        tested = Function(signature, engine, None)
+        findings = find_block(lambda _: tested, [*sample, *_accepted_rows(tested, hurtful)], (None,))
+    best = min(findings, key=lambda each: (not each.invariant, each.largest_gap))
+    function = Function(signature, engine, best.block)
+    inputs = [sample[index] for index in spread(len(sample), GOLDEN)] + _accepted_rows(function, hurtful)
+    golden = Golden(inputs, function(inputs))
+    return Package.build(
+        _manifest(name, signature, prepared, entry, entries, findings, best, golden, accept, provenance),
         {**prepared.files, GOLDEN_FILE: encode_golden(golden, signature)},
     )
-    Predictor(package, engine)  # replays the golden rows as they were written: what cannot be replayed is not packed
-    return package
+
+
+def _bytes(entry: Entry) -> int:
+    prepared = entry.contender.prepared
+    return sum(map(len, prepared.files.values())) if prepared is not None else 0
 
 
 def _prepare(
@@ -107,8 +171,8 @@ def _prepare(
     options: Mapping[str, Any],
 ) -> Prepared:
     """The model, made ready for a package by its runtime."""
-    if runtime is not None and runtime not in runtimes.NAMES:
-        raise PackError(f"expected a runtime of {', '.join(runtimes.NAMES)}; got {cut(runtime)}")
+    if runtime is not None and runtime not in runtimes.TAKERS:
+        raise PackError(f"expected a runtime of {', '.join(runtimes.TAKERS)}; got {cut(runtime)}")
     module = runtimes.claim(model) if runtime is None else runtimes.runtime(runtime)
     try:
         return module.prepare(model, rows, inputs=None if inputs is None else fields(inputs), **options)
@@ -117,19 +181,6 @@ def _prepare(
         if not unknown:
             raise
         raise PackError(f"the {module.NAME} runtime takes no {unknown[0]}; see docs/runtimes.md") from error
-
-
-def _accepted(accept: str) -> float:
-    if accept == "exact":
-        return 0.0
-    kind, _, bound = accept.partition(":") if isinstance(accept, str) else ("", "", "")
-    try:
-        tolerance = float(bound)
-    except ValueError:
-        tolerance = -1.0
-    if kind != "rtol" or not 0 < tolerance < 1:
-        raise PackError(f"expected accept to be 'exact' or 'rtol:X' with X between 0 and 1; got {cut(accept)}")
-    return tolerance
 
 
 def _blocks(block: int | Literal["auto", "free"]) -> Sequence[int | None]:
@@ -168,14 +219,8 @@ def _named(rows: Any, signature: Signature) -> Any:
 
 def _accepted_rows(function: Function, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows that the engine answers: an infinity where a scaler stands, say, is refused, and rightly."""
-    out = []
-    for row in rows:
-        try:
-            function([row])
-        except EngineError:
-            continue
-        out.append(row)
-    return out
+    answers = answers_of(function, rows)
+    return [row for row, answer in zip(rows, answers, strict=True) if answer is not None]
 
 
 def _with_rows(table: Any, rows: list[dict[str, Any]], signature: Signature) -> Any:
@@ -189,12 +234,10 @@ def _with_rows(table: Any, rows: list[dict[str, Any]], signature: Signature) -> 
     return pa.concat_batches([table, pa.RecordBatch.from_arrays(more.columns, schema=table.schema)])
 
 
-def _choose(findings: list[Finding], tolerance: float, name: str) -> Finding:
-    if findings[-1].invariant:
-        return findings[-1]
-    best = min(findings, key=lambda finding: finding.largest_gap)
-    if best.largest_gap <= tolerance:
-        return best
+def _check_invariant(findings: list[Finding], accept: Acceptance, name: str) -> None:
+    """Raise `PackError` where the answer of the model's own engine depends on the other rows, by more than accepted."""
+    if findings[-1].invariant or min(each.largest_gap for each in findings) <= accept.tolerance:
+        return
     tried = "; ".join(
         f"{'free' if finding.block is None else f'blocks of {finding.block}'}: {finding.differing} of {finding.rows} "
         f"rows differ, first {finding.variation}, by up to {finding.largest_gap:.3g}"
@@ -210,10 +253,12 @@ def _manifest(
     name: str,
     signature: Signature,
     prepared: Prepared,
+    entry: Entry,
+    entries: Sequence[Entry],
     findings: list[Finding],
-    chosen: Finding,
+    best: Finding,
     golden: Golden,
-    accept: str,
+    accept: Acceptance,
     provenance: Mapping[str, str] | None,
 ) -> dict[str, Any]:
     return {
@@ -227,16 +272,17 @@ def _manifest(
             "libraries": prepared.libraries,
         },
         "exactness": {
-            "exact": chosen.invariant,
-            "block": chosen.block,
-            "rows": chosen.rows,
+            "exact": best.invariant,
+            "block": best.block,
+            "rows": best.rows,
             "tested": [finding.to_json() for finding in findings],
-            "accepted": accept,
+            "accepted": accept.text,
         },
+        "engines": [each.to_json(chosen=each.contender is entry.contender) for each in entries],
         "golden": {
             "file": GOLDEN_FILE,
             "rows": len(golden.inputs),
-            "tolerance": 0 if chosen.invariant and chosen.block is None else max(GOLDEN_TOLERANCE, _accepted(accept)),
+            "tolerance": 0 if best.invariant and best.block is None else max(GOLDEN_TOLERANCE, accept.tolerance),
         },
         "provenance": {
             "fourfold": __version__,

@@ -28,23 +28,32 @@ class Proof:
     Attributes:
         rows: how many rows were compared.
         differing: how many of them have other bits, or an answer from one engine only.
-        ulp: the largest distance of two numbers, in units in the last place: of the larger of the two, or of what the
-            output is usually as large as where both are smaller (what is left of two numbers that nearly cancel has
-            few right digits in any engine). Infinite where anything but finite floats differs.
-        gap: the same, as a share.
+        ulps: for each dtype of outputs that differ, the largest distance of two values in units in the last place: of
+            the larger of the two, or of what the output is usually as large as where both are smaller (what is left of
+            two numbers that nearly cancel has few right digits in any engine). Infinite where anything but finite
+            floats differs.
         first: the first difference.
     """
 
     rows: int
     differing: int
-    ulp: float
-    gap: float
+    ulps: dict[str, float]
     first: Difference | None
 
     @property
     def exact(self) -> bool:
         """Whether every row has the same bits."""
         return not self.differing
+
+    @property
+    def ulp(self) -> float:
+        """The largest distance, in units in the last place of its own dtype."""
+        return max(self.ulps.values(), default=0.0)
+
+    @property
+    def gap(self) -> float:
+        """The largest distance, as a share."""
+        return max((apart * _ULP.get(dtype, 1.0) for dtype, apart in self.ulps.items()), default=0.0)
 
 
 def answers_of(function: Function, rows: Sequence[Row]) -> Answers:
@@ -86,15 +95,16 @@ def prove(signature: Signature, expected: Answers, got: Answers, scales: dict[st
         got: the other's, as many.
         scales: what `scales_of` says of the original's answers to plain rows.
     """
-    differing, ulp, gap = 0, 0.0, 0.0
+    differing = 0
+    ulps: dict[str, float] = {}
     first: Difference | None = None
     for row, (left, right) in enumerate(zip(expected, got, strict=True)):
         before = differing
         if left is None or right is None:
             if left is not right:
                 differing += 1
-                ulp = gap = math.inf
-                first = first or Difference(row, "", "a refusal" if left is None else left, right or "a refusal")
+                ulps["refusal"] = math.inf
+                first = first or Difference(row, "", left or "a refusal", right or "a refusal")
             continue
         for field in signature.outputs:
             one, other = left[field.name], right[field.name]
@@ -102,9 +112,9 @@ def prove(signature: Signature, expected: Answers, got: Answers, scales: dict[st
                 continue
             differing = before + 1
             first = first or Difference(row, field.name, one, other)
-            apart = _apart(field, one, other, scales)
-            gap, ulp = max(gap, apart), max(ulp, apart / _ULP.get(field.dtype, 1.0))
-    return Proof(len(expected), differing, ulp, gap, first)
+            apart = _apart(field, one, other, scales) / _ULP.get(field.dtype, 1.0)
+            ulps[field.dtype] = max(ulps.get(field.dtype, 0.0), apart)
+    return Proof(len(expected), differing, ulps, first)
 
 
 def _apart(field: Field, one: Any, other: Any, scales: dict[str, list[float]]) -> float:

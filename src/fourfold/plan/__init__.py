@@ -6,4 +6,6 @@
     compile/      rules: what each estimator does to columns
     evaluator.c   computes a plan: one C99 file, the same in the wheel, on a device and in a browser
     module.c      the evaluator in Python
+
+Making a plan needs NumPy; answering with one needs nothing.
 """

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from fourfold.errors import CorruptPackage, EngineError
-from fourfold.plan import _evaluator
+from fourfold.plan._evaluator import Evaluator
 from fourfold.plan.format import TYPES, Port, described
 from fourfold.runtimes.engine import Prepared
 from fourfold.signature.field import Field, Signature
@@ -50,7 +50,7 @@ class PlanEngine:
         try:
             inputs, outputs = described(plan)
             fields = _fields(signature.inputs, inputs)
-            self._evaluator = _evaluator.Evaluator(plan, fields, signature.extra == "ignore")
+            self._evaluator = Evaluator(plan, fields, signature.extra == "ignore")
         except ValueError as error:
             raise CorruptPackage(f"the package's plan cannot be used: {error}") from error
         _check_outputs(signature.outputs, outputs)
@@ -74,15 +74,15 @@ class PlanEngine:
             if found is None:
                 raise EngineError("the plan cannot read these rows: they are not canonical")
             return found if isinstance(found, list) else _refuse(found)
-        found = self._evaluator.columns(*table.__arrow_c_array__())
-        if isinstance(found, dict):
-            _refuse(found)
+        buffers = self._evaluator.columns(*table.__arrow_c_array__())
+        if isinstance(buffers, dict):
+            _refuse(buffers)
         from fourfold.runtimes.planarrow import batch_of  # pyarrow: whoever brings a batch has it
 
-        return batch_of(self._outputs, found, table.num_rows)
+        return batch_of(self._outputs, buffers, table.num_rows)
 
 
-def _refuse(refused: dict[int, str]) -> None:
+def _refuse(refused: dict[int, str]) -> NoReturn:
     row, why = next(iter(refused.items()))
     more = f", and {len(refused) - 1} more rows" if len(refused) > 1 else ""
     raise EngineError(f"row {row}: {why}{more}")

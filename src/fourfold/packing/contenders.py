@@ -1,0 +1,82 @@
+"""The engines that could run a model: what each of them is, and why one is not there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fourfold import runtimes
+from fourfold.errors import FourfoldError
+from fourfold.runtimes.engine import Engine, Prepared
+from fourfold.signature import Signature
+
+__all__ = ["Contender", "contenders", "original"]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """An engine that could run a model.
+
+    Attributes:
+        name: what the tournament calls it.
+        prepared: the model in its form, where it takes the model.
+        engine: the engine, loaded.
+        approximations: why the original's last bits are not defined by its arithmetic, as far as this engine knows;
+            where there is no reason, its answers must be the original's to the bit.
+        absent: why it does not take the model.
+    """
+
+    name: str
+    prepared: Prepared | None = None
+    engine: Engine | None = None
+    approximations: tuple[str, ...] = ()
+    absent: str = ""
+
+
+def original(prepared: Prepared, signature: Signature) -> tuple[Contender, Engine]:
+    """The engine that the model was made with, and the same loaded."""
+    # The model came from the caller's own hands, so its code runs here already.
+    engine = runtimes.load(prepared.runtime, prepared.settings, prepared.files.__getitem__, signature, trust=True)
+    return Contender(prepared.runtime, prepared, engine), engine
+
+
+def contenders(model: Any, prepared: Prepared, signature: Signature) -> list[Contender]:
+    """The other engines, in the order in which they are expected to be fast.
+
+    Args:
+        model: the model, as it was trained.
+        prepared: the same, made ready by its own runtime.
+        signature: the package's.
+    """
+    return [_plan(model, prepared, signature)]
+
+
+def _plan(model: Any, prepared: Prepared, signature: Signature) -> Contender:
+    if prepared.runtime not in ("sklearn", "lightgbm", "xgboost", "catboost"):
+        return Contender("plan", absent=f"plans are not made of models of the {prepared.runtime} runtime")
+    from fourfold.plan.columns import NoPlan
+    from fourfold.plan.compile.model import compile_model
+    from fourfold.runtimes.plan import PlanEngine
+    from fourfold.runtimes.plan import prepared as as_plan
+
+    try:
+        made = compile_model(model, prepared.settings["form"], signature.inputs, _methods(prepared), signature.outputs)
+        engine = PlanEngine(made.plan, signature)
+    except NoPlan as error:
+        return Contender("plan", absent=str(error))
+    except FourfoldError as error:
+        return Contender("plan", absent=f"the plan is refused: {error}")
+    except MemoryError:
+        return Contender("plan", absent="the plan does not fit into memory")
+    # A rule reads the insides of another library's object: a version that keeps them otherwise ends no packing.
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        return Contender("plan", absent=f"a rule failed: {type(error).__name__}: {error}")
+    return Contender("plan", as_plan(made.plan, prepared), engine, made.approximations)
+
+
+def _methods(prepared: Prepared) -> list[tuple[str, int | None]]:
+    listed = prepared.settings.get("methods")
+    if listed is not None:
+        return [(each["name"], each["targets"]) for each in listed]
+    # Boosters, and the estimators of their libraries: a classifier's runtime gives both.
+    return [(name, None) for name in ("predict", "predict_proba")[: len(prepared.outputs)]]

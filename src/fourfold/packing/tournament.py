@@ -1,0 +1,160 @@
+"""The tournament: of the engines that could run a model, the fastest that gives the same answer.
+
+Every engine answers the packing rows and those made to hurt, and is compared with the original: bits where these are
+defined, a stated bound elsewhere. Nothing is taken on trust: a converter that says nothing and changes answers is
+rejected by its answers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fourfold.errors import PackError, cut
+from fourfold.function import Function
+from fourfold.packing.acceptance import Acceptance
+from fourfold.packing.contenders import Contender
+from fourfold.packing.figures import Figures
+from fourfold.packing.proof import Proof, answers_of, prove, scales_of
+from fourfold.signature import Signature
+
+__all__ = ["Entry", "Rows", "chosen", "hold"]
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows that engines are compared on.
+
+    Attributes:
+        plain: packing rows, which tell how large answers usually are.
+        hurtful: rows made to hurt; the original may refuse some, and then the other must refuse the same ones.
+        boundaries: rows where the last bit of a sum decides; they count only where bits must be the same.
+    """
+
+    plain: Sequence[Row]
+    hurtful: Sequence[Row]
+    boundaries: Sequence[Row]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the tournament found about one engine: a line of its table.
+
+    Attributes:
+        contender: the engine.
+        verdict: `original`; `exact`, or `bound` where its answers are within what is accepted; `rejected`; `absent`
+            where it does not take the model.
+        why: what it rests on: the reason of a rejection, the cause of a distance.
+        proof: how its answers compare with the original's; `None` of the original and of an absent one.
+        figures: how fast and how large it is, where that was measured.
+    """
+
+    contender: Contender
+    verdict: str
+    why: str = ""
+    proof: Proof | None = None
+    figures: Figures | None = None
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether it could be chosen."""
+        return self.verdict in ("original", "exact", "bound")
+
+    def to_json(self, *, chosen: bool) -> dict[str, Any]:
+        """The entry as a manifest has it."""
+        out: dict[str, Any] = {"engine": self.contender.name, "verdict": self.verdict, "chosen": chosen}
+        if self.why:
+            out["why"] = self.why
+        if self.proof is not None:
+            out |= {"rows": self.proof.rows, "differing": self.proof.differing}
+            if self.proof.differing:
+                out |= {"ulp": _number(self.proof.ulp), "gap": _number(self.proof.gap)}
+        if self.figures is not None:
+            out["figures"] = self.figures.to_json()
+        return out
+
+
+def hold(
+    signature: Signature, original: Function, contenders: Sequence[Contender], rows: Rows, accept: Acceptance
+) -> list[Entry]:
+    """Compare every contender with the original.
+
+    Args:
+        signature: the signature of all.
+        original: the function of the original engine, in the block that makes it one.
+        contenders: the others.
+        rows: what they are compared on.
+        accept: how far they may be apart.
+    """
+    plain = answers_of(original, rows.plain)
+    expected = plain + answers_of(original, rows.hurtful)
+    on_boundaries: list[Row | None] | None = None
+    scales = scales_of(signature, plain)
+    out = []
+    for contender in contenders:
+        if contender.engine is None:
+            out.append(Entry(contender, "absent", contender.absent))
+            continue
+        defined = not contender.approximations
+        asked, answers = [*rows.plain, *rows.hurtful], expected
+        if accept.must_be_exact(defined=defined):
+            if on_boundaries is None:
+                on_boundaries = answers_of(original, rows.boundaries)
+            asked, answers = [*asked, *rows.boundaries], expected + on_boundaries
+        proof = prove(signature, answers, answers_of(Function(signature, contender.engine, None), asked), scales)
+        out.append(_entry(contender, proof, accept, asked))
+    return out
+
+
+def _entry(contender: Contender, proof: Proof, accept: Acceptance, asked: Sequence[Row]) -> Entry:
+    if proof.exact:
+        return Entry(contender, "exact", proof=proof)
+    if accept.holds(proof, defined=not contender.approximations):
+        why = "; ".join(contender.approximations) or f"accepted: {accept.text}"
+        return Entry(contender, "bound", why, proof)
+    first = proof.first
+    assert first is not None
+    output = f" {first.field}" if first.field else ""
+    why = (
+        f"{proof.differing} of {proof.rows} rows differ; the first: {cut(asked[first.row], 200)}: "
+        f"expected{output} {cut(first.expected, 60)}, got {cut(first.got, 60)}"
+    )
+    return Entry(contender, "rejected", why, proof)
+
+
+def chosen(entries: Sequence[Entry], engine: str, why_not_original: Callable[[], None]) -> Entry:
+    """The engine that the package gets: the fastest that was measured, or the first where nothing was.
+
+    Args:
+        entries: the original's last.
+        engine: `auto`, `original`, or the name of the one that it shall be.
+        why_not_original: raises where the original cannot be packed.
+
+    Raises:
+        PackError: the engine that was asked for does not give the same answer, or no engine does.
+    """
+    if engine not in ("auto", "original"):
+        named = next((entry for entry in entries if entry.contender.name == engine), None)
+        if named is None:
+            names = ", ".join(entry.contender.name for entry in entries)
+            raise PackError(f"expected an engine of auto, original, {names}; got {cut(engine)}")
+        if not named.takes_part:
+            raise PackError(f"the engine {engine} does not hold this model: {named.why}")
+        found = named
+    elif engine == "original":
+        found = entries[-1]
+    else:
+        able = [entry for entry in entries if entry.takes_part]
+        timed = [entry for entry in able if entry.figures is not None]
+        found = min(timed, key=lambda entry: entry.figures.cost if entry.figures else math.inf) if timed else able[0]
+    if found is entries[-1]:
+        why_not_original()
+    return found
+
+
+def _number(value: float) -> float | str:
+    return value if math.isfinite(value) else "Infinity"
