@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from fourfold import __version__, runtimes, tables
@@ -94,73 +94,129 @@ def pack(
         raise PackError(str(error)) from None
     prepared = _prepare(model, rows, inputs, runtime, options)
     signature = Signature(prepared.inputs, prepared.outputs, extra)
-    own, loaded = original(prepared, signature)
-
-    table, sample = _sample(rows, signature)
     with without_numeric_warnings():
-        free = Function(signature, loaded, None)
-        hurtful = hurtful_rows(signature, sample)
-        # These are no golden rows: on a boundary another processor may well be on the other side.
-        boundaries = boundary_rows(free, sample)
-        findings = find_block(
-            lambda size: Function(signature, loaded, size),
-            _with_rows(table, _accepted_rows(free, [*hurtful, *boundaries]), signature),
-            blocks,
-        )
-        finding = min(findings, key=lambda each: (not each.invariant, each.largest_gap))
-        reference = Function(signature, loaded, finding.block)
-        entries = hold(
-            signature, reference, contenders(model, prepared, signature), Rows(sample, hurtful, boundaries), accepted
-        )
-        entries.append(Entry(own, "original"))
-
-        def build(entry: Entry, lines: Sequence[Entry]) -> Package:
-            return _package(name, signature, entry, lines, findings, sample, hurtful, accepted, provenance)
-
+        work = _Packing(name, signature, accepted, provenance, *_sample(rows, signature))
+        work.compete(model, prepared, blocks)
         if measure:
-            able = [each for each in entries if each.takes_part and (each is not entries[-1] or finding.invariant)]
-            figures = {id(each): measured(build(each, entries), _bytes(each)) for each in able}
-            entries = [replace(each, figures=figures.get(id(each))) for each in entries]
-        entry = chosen(entries, engine, lambda: _check_invariant(findings, accepted, name))
-        package = build(entry, entries)
+            work.measure()
+        entry = chosen(work.entries, engine, work.check_invariant)
+        package = work.build(entry)
         assert entry.contender.engine is not None
         # Replays the golden rows as they were written: what cannot be replayed is not packed.
         Predictor(package, entry.contender.engine)
     return package
 
 
-def _package(
-    name: str,
-    signature: Signature,
-    entry: Entry,
-    entries: Sequence[Entry],
-    findings: list[Finding],
-    sample: list[dict[str, Any]],
-    hurtful: list[dict[str, Any]],
-    accept: Acceptance,
-    provenance: Mapping[str, str] | None,
-) -> Package:
-    """The package with one engine of those that took part."""
-    prepared, engine = entry.contender.prepared, entry.contender.engine
-    assert prepared is not None
-    assert engine is not None
-    if entry is not entries[-1]:
-        # Of an engine that computes every row by itself this is a check and no search.
-        tested = Function(signature, engine, None)
-        findings = find_block(lambda _: tested, [*sample, *_accepted_rows(tested, hurtful)], (None,))
-    best = min(findings, key=lambda each: (not each.invariant, each.largest_gap))
-    function = Function(signature, engine, best.block)
-    inputs = [sample[index] for index in spread(len(sample), GOLDEN)] + _accepted_rows(function, hurtful)
-    golden = Golden(inputs, function(inputs))
-    return Package.build(
-        _manifest(name, signature, prepared, entry, entries, findings, best, golden, accept, provenance),
-        {**prepared.files, GOLDEN_FILE: encode_golden(golden, signature)},
-    )
+@dataclass
+class _Packing:
+    """One packing: what is asked for, and what is found.
+
+    Attributes:
+        name, signature, accept, provenance: as asked for.
+        table: the packing rows used, canonical, as they came: columns or rows.
+        sample: the same as rows.
+        hurtful: rows made to hurt.
+        findings: what the invariance test found about the model's own engine.
+        entries: what the tournament found, the model's own engine last.
+    """
+
+    name: str
+    signature: Signature
+    accept: Acceptance
+    provenance: Mapping[str, str] | None
+    table: Any
+    sample: list[dict[str, Any]]
+    hurtful: list[dict[str, Any]] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+
+    def compete(self, model: Any, prepared: Prepared, blocks: Sequence[int | None]) -> None:
+        """Test the model's own engine, and hold all others against it."""
+        own, engine = original(prepared, self.signature)
+        free = Function(self.signature, engine, None)
+        self.hurtful = hurtful_rows(self.signature, self.sample)
+        # These are no golden rows: on a boundary another processor may well be on the other side.
+        boundaries = boundary_rows(free, self.sample)
+        tested = _with_rows(self.table, _accepted_rows(free, [*self.hurtful, *boundaries]), self.signature)
+        self.findings = find_block(lambda size: Function(self.signature, engine, size), tested, blocks)
+        reference = Function(self.signature, engine, _best(self.findings).block)
+        rows = Rows(self.sample, self.hurtful, boundaries)
+        others = contenders(model, prepared, self.signature)
+        self.entries = [*hold(self.signature, reference, others, rows, self.accept), Entry(own, "original")]
+
+    def measure(self) -> None:
+        """Measure every engine that could be chosen."""
+        for place, entry in enumerate(self.entries):
+            if entry.takes_part and (entry.verdict != "original" or self._is_function()):
+                assert entry.contender.prepared is not None
+                size = sum(map(len, entry.contender.prepared.files.values()))
+                self.entries[place] = replace(entry, figures=measured(self.build(entry), size))
+
+    def build(self, entry: Entry) -> Package:
+        """The package with one engine of those that took part."""
+        prepared, engine = entry.contender.prepared, entry.contender.engine
+        assert prepared is not None
+        assert engine is not None
+        findings = self.findings
+        if entry.verdict != "original":
+            # Of an engine that computes every row by itself this is a check and no search.
+            tested = Function(self.signature, engine, None)
+            findings = find_block(lambda _: tested, [*self.sample, *_accepted_rows(tested, self.hurtful)], (None,))
+        best = _best(findings)
+        function = Function(self.signature, engine, best.block)
+        inputs = [self.sample[index] for index in spread(len(self.sample), GOLDEN)]
+        inputs += _accepted_rows(function, self.hurtful)
+        golden = Golden(inputs, function(inputs))
+        tolerance = 0 if best.invariant and best.block is None else max(GOLDEN_TOLERANCE, self.accept.tolerance)
+        manifest = {
+            "fourfold": FORMAT,
+            "name": self.name,
+            "signature": self.signature.to_json(),
+            "runtime": {
+                "name": prepared.runtime,
+                "settings": prepared.settings,
+                "requires": prepared.requires,
+                "libraries": prepared.libraries,
+            },
+            "exactness": {
+                "exact": best.invariant,
+                "block": best.block,
+                "rows": best.rows,
+                "tested": [finding.to_json() for finding in findings],
+                "accepted": self.accept.text,
+            },
+            "engines": [each.to_json(chosen=each.contender is entry.contender) for each in self.entries],
+            "golden": {"file": GOLDEN_FILE, "rows": len(golden.inputs), "tolerance": tolerance},
+            "provenance": {
+                "fourfold": __version__,
+                "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+                **{str(key): str(value) for key, value in (self.provenance or {}).items()},
+            },
+        }
+        return Package.build(manifest, {**prepared.files, GOLDEN_FILE: encode_golden(golden, self.signature)})
+
+    def _is_function(self) -> bool:
+        """Whether the model's own engine gives a row the same answer in any company, as far as is accepted."""
+        return self.findings[-1].invariant or _best(self.findings).largest_gap <= self.accept.tolerance
+
+    def check_invariant(self) -> None:
+        """Raise `PackError` where it does not."""
+        if self._is_function():
+            return
+        tried = "; ".join(
+            f"{'free' if finding.block is None else f'blocks of {finding.block}'}: {finding.differing} of "
+            f"{finding.rows} rows differ, first {finding.variation}, by up to {finding.largest_gap:.3g}"
+            for finding in self.findings
+        )
+        raise PackError(
+            f"the answers of {self.name} for a row depend on the rows that come along with it, whatever the block "
+            f"({tried}). A package is a function of one row. If the gap is noise that you accept, pack with "
+            "accept='rtol:X'"
+        )
 
 
-def _bytes(entry: Entry) -> int:
-    prepared = entry.contender.prepared
-    return sum(map(len, prepared.files.values())) if prepared is not None else 0
+def _best(findings: Sequence[Finding]) -> Finding:
+    return min(findings, key=lambda each: (not each.invariant, each.largest_gap))
 
 
 def _prepare(
@@ -232,61 +288,3 @@ def _with_rows(table: Any, rows: list[dict[str, Any]], signature: Signature) -> 
 
     more = rows_to_columns(signature.inputs, rows)
     return pa.concat_batches([table, pa.RecordBatch.from_arrays(more.columns, schema=table.schema)])
-
-
-def _check_invariant(findings: list[Finding], accept: Acceptance, name: str) -> None:
-    """Raise `PackError` where the answer of the model's own engine depends on the other rows, by more than accepted."""
-    if findings[-1].invariant or min(each.largest_gap for each in findings) <= accept.tolerance:
-        return
-    tried = "; ".join(
-        f"{'free' if finding.block is None else f'blocks of {finding.block}'}: {finding.differing} of {finding.rows} "
-        f"rows differ, first {finding.variation}, by up to {finding.largest_gap:.3g}"
-        for finding in findings
-    )
-    raise PackError(
-        f"the answers of {name} for a row depend on the rows that come along with it, whatever the block ({tried}). "
-        f"A package is a function of one row. If the gap is noise that you accept, pack with accept='rtol:X'"
-    )
-
-
-def _manifest(
-    name: str,
-    signature: Signature,
-    prepared: Prepared,
-    entry: Entry,
-    entries: Sequence[Entry],
-    findings: list[Finding],
-    best: Finding,
-    golden: Golden,
-    accept: Acceptance,
-    provenance: Mapping[str, str] | None,
-) -> dict[str, Any]:
-    return {
-        "fourfold": FORMAT,
-        "name": name,
-        "signature": signature.to_json(),
-        "runtime": {
-            "name": prepared.runtime,
-            "settings": prepared.settings,
-            "requires": prepared.requires,
-            "libraries": prepared.libraries,
-        },
-        "exactness": {
-            "exact": best.invariant,
-            "block": best.block,
-            "rows": best.rows,
-            "tested": [finding.to_json() for finding in findings],
-            "accepted": accept.text,
-        },
-        "engines": [each.to_json(chosen=each.contender is entry.contender) for each in entries],
-        "golden": {
-            "file": GOLDEN_FILE,
-            "rows": len(golden.inputs),
-            "tolerance": 0 if best.invariant and best.block is None else max(GOLDEN_TOLERANCE, accept.tolerance),
-        },
-        "provenance": {
-            "fourfold": __version__,
-            "python": f"{sys.version_info.major}.{sys.version_info.minor}",
-            **{str(key): str(value) for key, value in (provenance or {}).items()},
-        },
-    }
