@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 import zipfile
 from pathlib import Path
 
@@ -126,6 +125,8 @@ def _write_file(package: Package, path: Path, *, replace: bool) -> Path:
             f"{path} exists and holds something else; remove it, or say that it may be replaced (replace=True, "
             f"--replace)"
         )
+    import tempfile  # only whoever writes needs it, and its import takes as long as reading a package
+
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
@@ -165,6 +166,7 @@ def _write_folder(package: Package, path: Path) -> Path:
     if path.exists():
         raise OutputExists(f"{path} exists; a package in a folder is only written where nothing is")
     import shutil
+    import tempfile
 
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal, Protocol
 
 from fourfold.signature.field import Field, Signature
@@ -118,6 +117,8 @@ def versions(*modules: str, container: str = "") -> dict[str, str]:
 
 def installed(project: str) -> str | None:
     """The version of an installed project, or of the build of it for processors alone (`xgboost-cpu`, say)."""
+    from importlib.metadata import PackageNotFoundError, version  # it brings e-mail and sockets: only where it is used
+
     for name in (project, f"{project}-cpu"):
         with suppress(PackageNotFoundError):
             return version(name)
