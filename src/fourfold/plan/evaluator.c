@@ -425,7 +425,7 @@ static int ff_open_sections(ff_plan *plan, size_t size) {
     FF_CHECK(header.version == FF_VERSION && header.reserved == 0, "a plan of another version than 1:", header.version);
     for (i = 0; i < FF_SECTIONS; i++) {
         uint64_t offset = header.section[i].offset, count = header.section[i].count;
-        FF_CHECK(offset % 8 == 0 && offset >= sizeof header && offset <= size, "a section begins outside the plan: section", i);
+        FF_CHECK(offset % (i == FF_S_LIMITS ? 4 : 8) == 0 && offset >= sizeof header && offset <= size, "a section begins outside the plan: section", i);
         FF_CHECK(count <= (size - offset) / ff_section_item[i] && count < UINT32_MAX, "a section ends outside the plan: section", i);
         at[i] = plan->bytes + offset;
     }

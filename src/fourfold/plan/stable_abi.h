@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 typedef ptrdiff_t Py_ssize_t; /* signed, as wide as size_t, wherever Python runs */
+#define PY_SSIZE_T_MAX PTRDIFF_MAX
 
 /* --- objects ----------------------------------------------------------------------------------------------------- */
 
@@ -32,15 +33,11 @@ typedef struct _object {
 #define PyObject_HEAD PyObject ob_base;
 
 typedef PyObject *(*PyCFunction)(PyObject *, PyObject *);
-typedef PyObject *(*PyCFunctionWithKeywords)(PyObject *, PyObject *, PyObject *);
 typedef int (*inquiry)(PyObject *);
 typedef int (*visitproc)(PyObject *, void *);
 typedef int (*traverseproc)(PyObject *, visitproc, void *);
 typedef void (*freefunc)(void *);
-typedef void (*destructor)(PyObject *);
 typedef PyObject *(*allocfunc)(PyTypeObject *, Py_ssize_t);
-typedef PyObject *(*newfunc)(PyTypeObject *, PyObject *, PyObject *);
-typedef void (*PyCapsule_Destructor)(PyObject *);
 
 #define Py_TYPE(object) (((PyObject *)(object))->ob_type)
 #define Py_IS_TYPE(object, type) (Py_TYPE(object) == (type))
@@ -69,8 +66,7 @@ typedef struct PyMethodDef {
 #define METH_VARARGS 0x0001
 #define METH_KEYWORDS 0x0002
 #define METH_NOARGS 0x0004
-#define METH_O 0x0008
-#define METH_STATIC 0x0020
+#define METH_FASTCALL 0x0080
 
 typedef struct PyModuleDef_Base {
     PyObject_HEAD
@@ -97,7 +93,6 @@ typedef struct PyModuleDef {
 } PyModuleDef;
 
 #define PyModuleDef_HEAD_INIT {{1, NULL}, NULL, 0, NULL}
-#define Py_mod_create 1
 #define Py_mod_exec 2
 #define PyMODINIT_FUNC __attribute__((visibility("default"))) PyObject *
 
@@ -115,38 +110,13 @@ typedef struct {
 } PyType_Spec;
 
 #define Py_TPFLAGS_DEFAULT 0UL
-#define Py_TPFLAGS_DISALLOW_INSTANTIATION (1UL << 7)
 #define Py_TPFLAGS_IMMUTABLETYPE (1UL << 8)
-#define Py_bf_getbuffer 1
-#define Py_bf_releasebuffer 2
 #define Py_tp_alloc 47
-#define Py_tp_call 50
 #define Py_tp_dealloc 52
 #define Py_tp_doc 56
-#define Py_tp_init 60
 #define Py_tp_methods 64
 #define Py_tp_new 65
-#define Py_tp_repr 66
-#define Py_tp_members 72
-#define Py_tp_getset 73
 #define Py_tp_free 74
-
-typedef struct {
-    void *buf;
-    PyObject *obj;
-    Py_ssize_t len;
-    Py_ssize_t itemsize;
-    int readonly;
-    int ndim;
-    char *format;
-    Py_ssize_t *shape;
-    Py_ssize_t *strides;
-    Py_ssize_t *suboffsets;
-    void *internal;
-} Py_buffer;
-
-#define PyBUF_SIMPLE 0
-#define PyBUF_WRITABLE 0x0001
 
 /* `#` in a format is a Py_ssize_t. */
 #define PyArg_ParseTuple _PyArg_ParseTuple_SizeT
@@ -160,20 +130,14 @@ typedef struct {
 struct _longobject;
 extern PyObject _Py_NoneStruct;
 extern struct _longobject _Py_FalseStruct, _Py_TrueStruct;
-extern PyTypeObject PyBool_Type, PyBytes_Type, PyDict_Type, PyFloat_Type, PyList_Type, PyLong_Type, PyTuple_Type;
+extern PyTypeObject PyBytes_Type, PyDict_Type, PyFloat_Type, PyFrozenSet_Type, PyList_Type, PyLong_Type, PyTuple_Type;
 extern PyTypeObject PyUnicode_Type;
-extern PyObject *PyExc_BufferError, *PyExc_IndexError, *PyExc_KeyError, *PyExc_MemoryError, *PyExc_OverflowError;
-extern PyObject *PyExc_RuntimeError, *PyExc_TypeError, *PyExc_ValueError;
+extern PyObject *PyExc_MemoryError, *PyExc_OverflowError, *PyExc_TypeError, *PyExc_ValueError;
 
 void Py_IncRef(PyObject *);
 void Py_DecRef(PyObject *);
 PyThreadState *PyEval_SaveThread(void);
 void PyEval_RestoreThread(PyThreadState *);
-
-void *PyMem_Malloc(size_t);
-void *PyMem_Calloc(size_t, size_t);
-void *PyMem_Realloc(void *, size_t);
-void PyMem_Free(void *);
 
 int PyArg_ParseTuple(PyObject *, const char *, ...);
 int PyArg_ParseTupleAndKeywords(PyObject *, PyObject *, const char *, char **, ...);
@@ -181,29 +145,22 @@ PyObject *Py_BuildValue(const char *, ...);
 
 PyObject *PyErr_Occurred(void);
 void PyErr_Clear(void);
+void PyErr_Fetch(PyObject **, PyObject **, PyObject **);
+void PyErr_Restore(PyObject *, PyObject *, PyObject *);
 PyObject *PyErr_NoMemory(void);
 void PyErr_SetString(PyObject *, const char *);
-void PyErr_SetObject(PyObject *, PyObject *);
 PyObject *PyErr_Format(PyObject *, const char *, ...);
-int PyErr_ExceptionMatches(PyObject *);
 
 PyObject *PyModuleDef_Init(PyModuleDef *);
-void *PyModule_GetState(PyObject *);
 int PyModule_AddIntConstant(PyObject *, const char *, long);
-int PyModule_AddStringConstant(PyObject *, const char *, const char *);
 int PyModule_AddObjectRef(PyObject *, const char *, PyObject *);
 PyObject *PyType_FromSpec(PyType_Spec *);
-PyObject *PyType_FromModuleAndSpec(PyObject *, PyType_Spec *, PyObject *);
 void *PyType_GetSlot(PyTypeObject *, int);
-int PyType_IsSubtype(PyTypeObject *, PyTypeObject *);
-unsigned long PyType_GetFlags(PyTypeObject *);
 
-PyObject *PyObject_GetAttrString(PyObject *, const char *);
-PyObject *PyObject_CallObject(PyObject *, PyObject *);
-int PyObject_GetBuffer(PyObject *, Py_buffer *, int);
-void PyBuffer_Release(Py_buffer *);
+int PyObject_IsTrue(PyObject *);
+PyObject *PyObject_GetIter(PyObject *);
+PyObject *PyIter_Next(PyObject *);
 void *PyCapsule_GetPointer(PyObject *, const char *);
-PyObject *PyCapsule_New(void *, const char *, PyCapsule_Destructor);
 
 PyObject *PyBool_FromLong(long);
 PyObject *PyLong_FromLong(long);
@@ -211,8 +168,6 @@ PyObject *PyLong_FromUnsignedLong(unsigned long);
 PyObject *PyLong_FromLongLong(long long);
 PyObject *PyLong_FromUnsignedLongLong(unsigned long long);
 PyObject *PyLong_FromSsize_t(Py_ssize_t);
-long PyLong_AsLong(PyObject *);
-long long PyLong_AsLongLong(PyObject *);
 long long PyLong_AsLongLongAndOverflow(PyObject *, int *);
 unsigned long long PyLong_AsUnsignedLongLong(PyObject *);
 Py_ssize_t PyLong_AsSsize_t(PyObject *);
@@ -222,23 +177,21 @@ double PyFloat_AsDouble(PyObject *);
 PyObject *PyBytes_FromStringAndSize(const char *, Py_ssize_t);
 char *PyBytes_AsString(PyObject *);
 Py_ssize_t PyBytes_Size(PyObject *);
-PyObject *PyUnicode_FromStringAndSize(const char *, Py_ssize_t);
 PyObject *PyUnicode_DecodeUTF8(const char *, Py_ssize_t, const char *);
 const char *PyUnicode_AsUTF8AndSize(PyObject *, Py_ssize_t *);
+int PyUnicode_Compare(PyObject *, PyObject *);
+int PyUnicode_CompareWithASCIIString(PyObject *, const char *);
 void PyUnicode_InternInPlace(PyObject **);
 
 PyObject *PyDict_New(void);
-Py_ssize_t PyDict_Size(PyObject *);
+int PyDict_Contains(PyObject *, PyObject *);
 PyObject *PyDict_GetItemWithError(PyObject *, PyObject *);
 int PyDict_SetItem(PyObject *, PyObject *, PyObject *);
-int PyDict_SetItemString(PyObject *, const char *, PyObject *);
-int PyDict_Contains(PyObject *, PyObject *);
 int PyDict_Next(PyObject *, Py_ssize_t *, PyObject **, PyObject **);
 PyObject *PyList_New(Py_ssize_t);
 Py_ssize_t PyList_Size(PyObject *);
 PyObject *PyList_GetItem(PyObject *, Py_ssize_t);
 int PyList_SetItem(PyObject *, Py_ssize_t, PyObject *);
-int PyList_Append(PyObject *, PyObject *);
 PyObject *PyTuple_New(Py_ssize_t);
 Py_ssize_t PyTuple_Size(PyObject *);
 PyObject *PyTuple_GetItem(PyObject *, Py_ssize_t);
