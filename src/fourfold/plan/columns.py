@@ -7,6 +7,7 @@ left of them at predicting. A column of text is only ever looked up.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,6 +22,8 @@ from fourfold.plan.graph import Code, Graph, Number
 __all__ = [
     "FLOAT32",
     "FLOAT64",
+    "NA",
+    "OBJECT",
     "Coded",
     "Column",
     "Matrix",
@@ -35,6 +38,10 @@ __all__ = [
 FLOAT64 = np.dtype(np.float64)
 FLOAT32 = np.dtype(np.float32)
 OBJECT = np.dtype(object)
+#: Stands for `pandas.NA`: what a missing value is in a column of a dtype of pandas's own, such as `Int64`.
+NA = type("NA", (), {"__repr__": lambda _: "pandas.NA"})()
+#: The most numbers that a table of one-hot columns may have; larger ones are computed from the code.
+_LARGEST_TABLE = 1 << 18
 
 
 class NoPlan(Exception):
@@ -47,33 +54,68 @@ class Numeric:
 
     Attributes:
         value: the number.
-        dtype: what NumPy would hold it in.
+        dtype: what NumPy would hold it in, or scikit-learn make of it: float64 of a dtype of pandas's own.
         finite: whether it can be neither NaN nor infinite.
+        missing: what stands in a container where a value is missing: NaN; `None` in a column of objects; `NA` where the
+            column is of a dtype of pandas's own.
     """
 
     value: Number
     dtype: np.dtype[Any] = FLOAT64
     finite: bool = False
+    missing: Any = math.nan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Coded:
     """A column of numbers that depends on a code alone.
 
-    Attributes:
+    A column that has one number for a single code and another one for all others, as a one-hot column has, is kept as
+    these two, since there may be as many columns as there are codes.
+
+    Args:
         code: the code.
-        values: the number for each code, float64 of shape `(code.limit,)`.
+        values: the number for each code, float64 of shape `(code.limit,)`; otherwise `levels` and `place` are given.
         dtype: what NumPy would hold it in.
+        levels: the number for each code, or of shape `(2,)`: for all codes but `place`, and for `place`.
+        place: a code.
+        categories: of a column of a categorical dtype, the category of each of the first codes; other codes are missing.
     """
 
     code: Code
-    values: npt.NDArray[np.float64]
-    dtype: np.dtype[Any] = FLOAT64
+    dtype: np.dtype[Any]
+    levels: npt.NDArray[np.float64]
+    place: int | None
+    categories: tuple[Any, ...] | None
+
+    def __init__(
+        self,
+        code: Code,
+        values: npt.NDArray[np.float64] | None = None,
+        dtype: np.dtype[Any] = FLOAT64,
+        levels: npt.NDArray[np.float64] | None = None,
+        place: int | None = None,
+        categories: tuple[Any, ...] | None = None,
+    ) -> None:
+        object.__setattr__(self, "code", code)
+        object.__setattr__(self, "dtype", dtype)
+        object.__setattr__(self, "levels", levels if values is None else values)
+        object.__setattr__(self, "place", place if values is None else None)
+        object.__setattr__(self, "categories", categories)
+
+    @property
+    def values(self) -> npt.NDArray[np.float64]:
+        """The number for each code, shape `(code.limit,)`."""
+        if self.place is None:
+            return self.levels
+        values = np.full(self.code.limit, self.levels[0])
+        values[self.place] = self.levels[1]
+        return values
 
     @property
     def finite(self) -> bool:
         """Whether it can be neither NaN nor infinite."""
-        return bool(np.isfinite(self.values).all())
+        return bool(np.isfinite(self.levels).all())
 
 
 @dataclass(frozen=True)
@@ -85,12 +127,14 @@ class Text:
         missing: what stands in a container where a value is missing: `None` or NaN; a text where an imputer put one.
         nullable: whether one can be missing.
         categories: of a column of a categorical dtype, all that it can hold; any other text is a missing one.
+        replaced: texts that an imputer took for missing ones, each with the text that it put there.
     """
 
     index: int
     missing: Any = None
     nullable: bool = False
     categories: tuple[Any, ...] | None = None
+    replaced: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,11 +160,15 @@ class Matrix:
         columns: the columns.
         frame: whether they keep their own dtypes and names, as in a data frame.
         names: the columns' names, where they have any.
+        sparse: whether they are a sparse matrix, of which only what is not zero is stored and computed with.
+        polars: whether the frame is one of polars, of which scikit-learn does not know the dtypes.
     """
 
     columns: tuple[Column, ...]
     frame: bool = False
     names: tuple[Any, ...] | None = None
+    sparse: bool = False
+    polars: bool = False
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -136,12 +184,13 @@ class Matrix:
         """The dtype of the columns as one array; `object` where one of them is text."""
         if any(isinstance(column, (Text, Opaque)) for column in self.columns):
             return OBJECT
-        return np.result_type(*(column.dtype for column in self.columns if not isinstance(column, (Text, Opaque))))
+        dtypes = {column.dtype for column in self.columns if not isinstance(column, (Text, Opaque))}
+        return np.result_type(*dtypes) if dtypes else FLOAT64
 
     @property
     def float_dtype(self) -> np.dtype[Any]:
-        """The dtype that scikit-learn computes in: float32 stays, all others become float64."""
-        return FLOAT32 if self.dtype == FLOAT32 else FLOAT64
+        """The dtype that scikit-learn computes in: float32 stays, all others become float64; all of a polars frame."""
+        return FLOAT32 if self.dtype == FLOAT32 and not self.polars else FLOAT64
 
 
 class Workshop:
@@ -171,8 +220,35 @@ class Workshop:
         raise NoPlan(_no_number(column))
 
     def numbers(self, columns: Sequence[Column]) -> list[Number]:
-        """The columns' numbers."""
-        return [self.number(column) for column in columns]
+        """The columns' numbers; those that depend on the same code are looked up together."""
+        found: dict[int, Number] = {}
+        of_code: dict[Code, list[int]] = {}
+        for place, column in enumerate(columns):
+            if isinstance(column, Coded):
+                of_code.setdefault(column.code, []).append(place)
+            else:
+                found[place] = self.number(column)
+        for code, places in of_code.items():
+            coded = [column for column in (columns[place] for place in places) if isinstance(column, Coded)]
+            found.update(zip(places, self._looked_up(code, coded), strict=True))
+        return [found[place] for place in range(len(columns))]
+
+    def _looked_up(self, code: Code, columns: Sequence[Coded]) -> list[Number]:
+        """The numbers of columns that depend on one code."""
+        if code.limit * len(columns) <= _LARGEST_TABLE:
+            return self.graph.lookup(code, np.stack([column.values for column in columns], axis=1))
+        spikes = [column for column in columns if column.place is not None]
+        whole = [column for column in columns if column.place is None]
+        found: dict[int, Number] = {id(each): self.graph.lookup(code, each.values)[0] for each in whole}
+        if spikes:
+            place = self.graph.lookup(code, np.arange(code.limit))[0]
+            here = self.graph.map_const(Function.EQ, [place] * len(spikes), [float(each.place or 0) for each in spikes])
+            levels = np.stack([each.levels for each in spikes])
+            if (levels != [0, 1]).any() or np.signbit(levels).any():
+                on, off = self.graph.constant(levels[:, 1]), self.graph.constant(levels[:, 0])
+                here = self.graph.select(here, on, off)
+            found.update(zip(map(id, spikes), here, strict=True))
+        return [found[id(column)] for column in columns]
 
     def map(
         self,
@@ -208,8 +284,8 @@ class Workshop:
             out[place] = Numeric(value, dtype, finite)
         for place, column in enumerate(columns):
             if isinstance(column, Coded):
-                table = elementary(function, column.values, with_constants[place])
-                out[place] = Coded(column.code, _rounded(table, dtype), dtype)
+                levels = _rounded(elementary(function, column.levels, with_constants[place]), dtype)
+                out[place] = Coded(column.code, dtype=dtype, levels=levels, place=column.place)
             elif not isinstance(column, Numeric):
                 raise NoPlan(_no_number(column))
         return tuple(out)
@@ -264,20 +340,19 @@ class Workshop:
             value is.
         """
         listed = list(dict.fromkeys(strings))
-        if isinstance(column.missing, str) and column.missing not in listed:
-            missing: Any = ...  # an imputer's text that nobody looks for
-        else:
-            missing = column.missing
-        code = self.graph.text(column.index, listed)
+        replaced = dict(column.replaced)
+        sought = list(dict.fromkeys([*listed, *replaced]))
         other: Any = ...
+        missing = column.missing
         if column.categories is not None:
             # The container holds nothing but its categories: what is none of them came to be a missing value.
-            others = [each for each in column.categories if each not in listed]
-            if others:
-                code = self.graph.text(column.index, [*listed, *others])
-                return code, [*listed, *[...] * len(others), missing, missing]
+            sought = list(dict.fromkeys([*sought, *column.categories]))
             other = missing
-        return code, [*listed, other, missing]
+        code = self.graph.text(column.index, sought)
+        known = set(listed)
+        means = [replaced.get(each, each) for each in sought] + [other, missing]
+        # A text that an imputer put there and that nobody looks for is like any other.
+        return code, [... if isinstance(each, str) and each not in known else each for each in means]
 
 
 def elementary(function: Function, x: npt.NDArray[np.float64], y: Any = 0.0) -> npt.NDArray[np.float64]:

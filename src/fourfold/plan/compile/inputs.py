@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fourfold.plan.columns import FLOAT64, OBJECT, Coded, Column, Matrix, NoPlan, Numeric, Opaque, Text, Workshop
+from fourfold.plan.columns import FLOAT64, NA, OBJECT, Coded, Column, Matrix, NoPlan, Numeric, Opaque, Text, Workshop
 from fourfold.plan.format import TYPES
 from fourfold.signature.field import INTEGERS, Field
 
@@ -58,7 +58,7 @@ def training_matrix(form: Mapping[str, Any], fields: Sequence[Field], workshop: 
             columns = [
                 _column(one, by_name[name], places, workshop) for one, name in zip(described, labels, strict=True)
             ]
-            return Matrix(tuple(columns), frame=True, names=labels)
+            return Matrix(tuple(columns), frame=True, names=labels, polars=True)
     raise NoPlan(f"the model was trained on a container of {form['container']}")
 
 
@@ -74,8 +74,9 @@ def _column(form: Mapping[str, Any], field: Field, places: Mapping[str, int], wo
     place, dtype = places[field.name], form["dtype"]
     if dtype == "category":
         return _category(form, field, place, workshop)
+    of_pandas = dtype == "arrow" or dtype != str(dtype).lower() or dtype == "boolean"
     if dtype == "arrow":
-        form = _of_arrow(form)
+        form = {**_of_arrow(form), "null": "NA"}
         dtype = form["dtype"]
     if field.dtype == "string":
         missing = _NULLS.get(form.get("null", "None"), ...) if dtype == "object" else form.get("missing", math.nan)
@@ -88,8 +89,10 @@ def _column(form: Mapping[str, Any], field: Field, places: Mapping[str, int], wo
     if dtype == "object":
         if field.nullable and form.get("null") == "NA":
             return Opaque("missing values are pandas.NA")
-        return Numeric(number, OBJECT, finite)
-    known = np.dtype(str(dtype).lower().replace("boolean", "bool"))
+        return Numeric(number, OBJECT, finite, _NULLS[form.get("null", "NaN")])
+    if of_pandas:
+        return Numeric(number, FLOAT64, finite, NA)
+    known = np.dtype(dtype)
     return Numeric(number, FLOAT64 if field.nullable and known.kind in "biu" else known, finite)
 
 
@@ -103,7 +106,7 @@ def _category(form: Mapping[str, Any], field: Field, place: int, workshop: Works
     if known and max(abs(known[0]), abs(known[-1])) > _EXACT:
         return Opaque(f"the categories of {field.name} are beyond 2^53, where numbers can no longer be told apart")
     code = workshop.graph.match(workshop.graph.number(place), known)
-    return Coded(code, np.array([*known, math.nan, math.nan]), FLOAT64)
+    return Coded(code, np.array([*known, math.nan, math.nan]), FLOAT64, categories=tuple(known))
 
 
 def _of_arrow(form: Mapping[str, Any]) -> dict[str, Any]:
