@@ -29,8 +29,6 @@ def open_model(kind: str, source: str | Path) -> Any:
     """
     if kind == "estimator":
         return _estimator(Path(source))
-    if kind == "onnx":
-        return Path(source).read_bytes()
     if kind == "function":
         return _function(str(source))
     module: Any = runtime(kind)

@@ -16,12 +16,13 @@ from fourfold.errors import CorruptPackage, EngineError, FourfoldError, InputErr
 from fourfold.runtimes.answers import Array, array, describe, record_batch
 from fourfold.runtimes.claims import onnx as claims
 from fourfold.runtimes.engine import Prepared, versions
+from fourfold.runtimes.onnxdata import whole
 from fourfold.runtimes.onnxfile import MalformedModel, external_tensors
 from fourfold.runtimes.samples import ENOUGH, names_of, select
 from fourfold.signature.columns import rows_to_columns
 from fourfold.signature.field import FLOATS, TENSOR_DTYPES, Field, Signature
 
-__all__ = ["NAME", "claims", "load", "prepare"]
+__all__ = ["NAME", "claims", "load", "open_model", "prepare"]
 
 NAME = "onnx"
 _FILE = "model.onnx"
@@ -46,14 +47,15 @@ def prepare(
     they fill the matrix in their order. A float field is nullable where the sample misses a value: NaN goes in.
 
     Args:
-        model: the file's bytes, its path, or a `ModelProto`; it must hold all of its data itself.
+        model: the file's bytes, its path, or a `ModelProto`. Tensors that lie in other files, beside the file of a
+            path, come into the package's file; a model without a path must hold them itself.
         sample: a frame, an Arrow table or rows with the inputs' names, or an array for a model with one input.
         inputs: the fields that go in, where they shall not be inferred.
         outputs: the graph's outputs to answer with, in this order; left out, all of them.
 
     Raises:
-        PackError: it keeps data in other files, has no free first dimension or another dimension that is free, an
-            input or output of a type that no field holds, or it does not answer the sample.
+        PackError: it keeps data in files that are not there, has no free first dimension or another dimension that is
+            free, an input or output of a type that no field holds, or it does not answer the sample.
     """
     data = _bytes(model)
     try:
@@ -164,10 +166,21 @@ def _bytes(model: Any) -> bytes:
         return bytes(model.SerializeToString(deterministic=True))
     if isinstance(model, (bytes, bytearray, memoryview)):
         return bytes(model)
+    return open_model(Path(model))
+
+
+def open_model(path: Path) -> bytes:
+    """The model of a file, with those of its tensors that lie in other files beside it.
+
+    Raises:
+        PackError: there is no such file, or no model in it, or a tensor's file is not there.
+    """
     try:
-        return Path(model).read_bytes()
+        return whole(path.read_bytes(), path.parent)
     except OSError as error:
-        raise PackError(f"the model cannot be read: {error}") from error
+        raise PackError(f"the model {path} cannot be read: {error.strerror or error}") from error
+    except MalformedModel as error:
+        raise PackError(f"{path} is no ONNX model: {error}") from error
 
 
 def _session(data: bytes) -> Any:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-__all__ = ["MalformedModel", "external_tensors"]
+__all__ = ["DATA_LOCATION", "EXTERNAL_DATA", "INSIDE", "MalformedModel", "external_tensors", "fields"]
 
-# The fields of onnx.proto that lead to tensors, by message: field number -> message.
-_INSIDE: dict[str, dict[int, str]] = {
+#: The fields of onnx.proto that lead to tensors, by message: field number -> message.
+INSIDE: dict[str, dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
@@ -21,7 +21,9 @@ _INSIDE: dict[str, dict[int, str]] = {
     "sparse": {1: "tensor", 2: "tensor"},
     "tensor": {},
 }
-_TENSOR_NAME, _EXTERNAL_DATA, _DATA_LOCATION = 8, 13, 14
+#: The fields of a tensor that lies in another file.
+EXTERNAL_DATA, DATA_LOCATION = 13, 14
+_TENSOR_NAME = 8
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 # The most bytes of a number: of a tag or a length, which have 32 bits, and of any other.
 _SHORT, _LONG = 5, 10
@@ -48,12 +50,12 @@ def external_tensors(model: bytes) -> list[str]:
     while stack:
         kind, message = stack.pop()
         name, external = "", False
-        for number, value in _fields(message):
-            if kind == "tensor" and number in (_EXTERNAL_DATA, _DATA_LOCATION):
+        for number, value, _, _ in fields(message):
+            if kind == "tensor" and number in (EXTERNAL_DATA, DATA_LOCATION):
                 external = external or value != 0
             elif kind == "tensor" and number == _TENSOR_NAME and isinstance(value, memoryview):
                 name = bytes(value).decode("utf-8", "replace")
-            inner = _INSIDE[kind].get(number)
+            inner = INSIDE[kind].get(number)
             if inner is not None:
                 if not isinstance(value, memoryview):
                     raise MalformedModel(f"a {kind} whose {inner} is no message")
@@ -63,15 +65,20 @@ def external_tensors(model: bytes) -> list[str]:
     return outside
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """The numbers and values of a message's fields."""
+def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview, int, int]]:
+    """The fields of a message: the number, the value, and where in the message it starts and stops.
+
+    Raises:
+        MalformedModel: it is no message.
+    """
     position = 0
     while position < len(message):
+        start = position
         key, position = _tag(message, position)
         wire = key & 7
         if wire == _VARINT:
             value, position = _varint(message, position)
-            yield key >> 3, value
+            yield key >> 3, value, start, position
             continue
         if wire == _BYTES:
             size, position = _varint(message, position, limit=_SHORT)
@@ -81,8 +88,8 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             raise MalformedModel(f"wire type {wire}")
         if position + size > len(message):
             raise MalformedModel("a field longer than its message")
-        yield key >> 3, message[position : position + size]
-        position += size
+        inside, position = message[position : position + size], position + size
+        yield key >> 3, inside, start, position
 
 
 def _tag(message: memoryview, position: int) -> tuple[int, int]:
