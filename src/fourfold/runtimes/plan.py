@@ -70,7 +70,7 @@ class PlanEngine:
             EngineError: the model has no answer for a row, such as one with an infinity where none is taken.
         """
         if isinstance(table, list):
-            found = self._evaluator.many(table)
+            found = self._evaluator.many(table, True)
             if found is None:
                 raise EngineError("the plan cannot read these rows: they are not canonical")
             return found if isinstance(found, list) else _refuse(found)
