@@ -61,6 +61,8 @@ class Predictor:
     def __init__(self, package: Package, engine: Engine, *, version: int | None = None) -> None:
         self.package = package
         self.version = version
+        #: The engine, for whoever explains its answers; answers come from this predictor.
+        self.engine = engine
         self._function = Function(package.signature, engine, package.block)
         self._rows = RowCoercer(package.signature.inputs, package.signature.extra)
         # Rows that need no coercion are answered at once by an engine that can tell: the same answer, in a tenth of
@@ -127,6 +129,14 @@ class Predictor:
         if coerced is None:
             raise InputError(errors)
         out: dict[str, Any] = self._function([coerced])[0]
+        return out
+
+    def answers(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any] | None]:
+        """The answer to each row, `None` to one that does not fit or has none; raises as `answer` does."""
+        out: list[Mapping[str, Any] | None] = [None] * len(rows)
+        found = self.answer(list(rows))
+        for place, row in zip(found.kept, found.outputs, strict=True):
+            out[place] = row
         return out
 
     def answer(self, table: Any) -> Answer:

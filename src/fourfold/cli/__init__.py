@@ -19,7 +19,7 @@ from fourfold.errors import FourfoldError
 __all__ = ["command", "main"]
 
 #: The verbs in the order in which a newcomer meets them, and the module of each.
-_VERBS = ("demo", "pack", "show", "push", "pull", "list", "promote", "serve", "stream", "batch", "certify")
+_VERBS = ("demo", "pack", "show", "push", "pull", "list", "promote", "serve", "stream", "batch", "certify", "why")
 
 _EPILOG = """
 \b

@@ -101,6 +101,8 @@ class _Engine:
         outputs: tuple[Field, ...],
         guard: OneThread,
     ) -> None:
+        #: The estimator, for whoever explains its answers.
+        self.model = model
         self._build = build
         self._methods = [(getattr(model, name), targets) for name, targets in methods]
         self._outputs = outputs

@@ -1,0 +1,128 @@
+"""`why`: the column, the threshold or category, and the step at which two engines part."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fourfold.compare.why import Explanation, Side, why
+from fourfold.signature import Field, Signature
+
+SIGNATURE = Signature(
+    (
+        Field("year", "float64", nullable=True),
+        Field("hour", "int64"),
+        Field("carrier", "string", nullable=True),
+        Field("late", "bool"),
+    ),
+    (Field("eta", "float64"),),
+)
+ROW: dict[str, Any] = {"year": 2005.0, "hour": 7, "carrier": "UA", "late": True}
+STARTS: list[dict[str, Any]] = [
+    {"year": 1990.0, "hour": 3, "carrier": "AA", "late": False},
+    {"year": None, "hour": 12, "carrier": None, "late": False},
+    {"year": math.inf, "hour": 0, "carrier": "DL", "late": True},
+]
+
+
+def side(name: str, function: Callable[[Any], float | None]) -> Side:
+    """A side whose one output is a function of the row."""
+
+    def ask(rows: list[Any]) -> list[Any]:
+        answers = [function(row) for row in rows]
+        return [None if each is None else {"eta": float(each)} for each in answers]
+
+    return Side(name, ask)
+
+
+def explained(one: Callable[[Any], float | None], other: Callable[[Any], float | None]) -> Explanation:
+    return why(SIGNATURE, ROW, side("one", one), side("other", other), STARTS)
+
+
+def above(threshold: float) -> Callable[[Any], float]:
+    """A tree of one test on the year, and a term of the hour that both have."""
+    return lambda row: (10.0 if row["year"] is not None and row["year"] > threshold else 20.0) + row["hour"]
+
+
+def test_equal_answers_need_no_reason() -> None:
+    """Where the bits are the same that is what is said."""
+    found = explained(above(2000.0), above(2000.0))
+    assert (found.equal, found.columns) == (True, [])
+
+
+def test_a_threshold_is_found_to_the_last_bit() -> None:
+    """Two trees with other thresholds: the column, the two neighbours between which they part, and both thresholds."""
+    found = explained(above(2000.0), above(2010.0))
+    text = "\n".join(found.lines)
+    assert (found.columns, found.place) == (["year"], "threshold")
+    assert f"agree at 2000.0 (0x1.f400000000000p+10) and part at {math.nextafter(2000.0, 2001)!r}" in text
+    assert "one changes there" in text
+    assert "other gives the same on both sides" in text
+    assert f"other has that step at {math.nextafter(2010.0, 2011)!r}" in text
+
+
+def test_a_threshold_that_lost_its_last_bits_is_called_a_float32() -> None:
+    """A threshold that was rounded to float32 on one side is told as that."""
+    exact = 2003.1
+    single = struct.unpack("<f", struct.pack("<f", exact))[0]
+    low, high = sorted((exact, single))
+    row = {**ROW, "year": (low + high) / 2}
+    found = why(SIGNATURE, row, side("one", above(exact)), side("other", above(single)), STARTS)
+    assert found.columns == ["year"]
+    assert any("the same number as a float32" in line for line in found.lines), found.lines
+
+
+def test_an_integer_threshold_is_found() -> None:
+    """Among integers the neighbours are integers."""
+    found = explained(lambda row: 1.0 if row["hour"] > 5 else 2.0, lambda _: 2.0)
+    assert found.columns == ["hour"]
+    assert any("agree at 5 and part at 6" in line for line in found.lines)
+
+
+def test_a_category_that_one_side_never_saw_is_named() -> None:
+    """A category that is known to one side and unseen for the other: the column, the category, and whose it is not."""
+    known = {"UA": 1.0, "AA": 2.0, "DL": 3.0}
+    fewer = {"AA": 2.0, "DL": 3.0}
+    found = explained(lambda row: known.get(row["carrier"], 0.0), lambda row: fewer.get(row["carrier"], 0.0))
+    assert (found.columns, found.place) == (["carrier"], "category")
+    assert any(line.startswith("other answers 'UA' as it answers a category that it never saw") for line in found.lines)
+
+
+def test_a_missing_value_is_told() -> None:
+    """Where one side treats a missing value otherwise, that is the place."""
+    row = {**ROW, "year": None, "carrier": "AA"}
+    starts = [{**ROW, "carrier": "AA"}]
+    one = side("one", lambda row: 5.0 if row["year"] is None else 1.0)
+    found = why(SIGNATURE, row, one, side("other", lambda _: 1.0), starts)
+    assert (found.columns, found.place) == (["year"], "missing")
+
+
+def test_two_columns_that_only_together_part_the_sides_are_both_named() -> None:
+    """Neither alone parts them, and a column that has nothing to do with it is not named."""
+    found = explained(lambda row: 1.0 if row["late"] and row["carrier"] == "UA" else 2.0, lambda _: 2.0)
+    assert sorted(found.columns) == ["carrier", "late"]
+
+
+def test_rounding_is_called_rounding() -> None:
+    """Answers that are as close as two orders of a sum have no threshold to look for."""
+    found = explained(lambda row: row["hour"] + 0.1, lambda row: math.nextafter(row["hour"] + 0.1, 99))
+    assert found.place == "rounding"
+
+
+@pytest.mark.parametrize("refuses", ["one", "other"])
+def test_a_refusal_is_an_answer(refuses: str) -> None:
+    """A side that refuses the row is said to, and the column is found all the same."""
+
+    def strict(row: Any) -> float | None:
+        return None if row["year"] is not None and 2000 < row["year"] < math.inf else 1.0
+
+    def lax(_: Any) -> float:
+        return 1.0
+
+    found = explained(*((strict, lax) if refuses == "one" else (lax, strict)))
+    assert f"{refuses} refuses it" in found.lines[0]
+    assert found.columns == ["year"]
