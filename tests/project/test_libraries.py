@@ -31,7 +31,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     # engines, each in its runtime
     "lightgbm": ("runtimes.lightgbm",),
-    "onnxruntime": ("runtimes.onnx",),
+    "onnxruntime": ("runtimes.onnx", "packing.conversion"),
+    "skl2onnx": ("packing.conversion", "packing.converting"),
     "scipy": (RUNTIMES,),
     "sklearn": ("runtimes.sklearn", "runtimes.estimators", "runtimes.shapes", "demo"),
     "skops": ("runtimes.sklearn", "runtimes.skopsfile"),

@@ -7,6 +7,8 @@ from typing import Any
 
 from fourfold import runtimes
 from fourfold.errors import FourfoldError
+from fourfold.function import Function
+from fourfold.packing.invariance import Finding, best
 from fourfold.runtimes.engine import Engine, Prepared
 from fourfold.signature import Signature
 
@@ -24,6 +26,7 @@ class Contender:
         approximations: why the original's last bits are not defined by its arithmetic, as far as this engine knows;
             where there is no reason, its answers must be the original's to the bit.
         absent: why it does not take the model.
+        findings: of an engine whose answers may depend on the rows that come along, what the invariance test found.
     """
 
     name: str
@@ -31,6 +34,12 @@ class Contender:
     engine: Engine | None = None
     approximations: tuple[str, ...] = ()
     absent: str = ""
+    findings: tuple[Finding, ...] = ()
+
+    def function(self, signature: Signature) -> Function:
+        """The engine as a function, in the block that it needs."""
+        assert self.engine is not None
+        return Function(signature, self.engine, best(self.findings).block if self.findings else None)
 
 
 def original(prepared: Prepared, signature: Signature) -> tuple[Contender, Engine]:
@@ -40,15 +49,22 @@ def original(prepared: Prepared, signature: Signature) -> tuple[Contender, Engin
     return Contender(prepared.runtime, prepared, engine), engine
 
 
-def contenders(model: Any, prepared: Prepared, signature: Signature) -> list[Contender]:
+def contenders(model: Any, prepared: Prepared, signature: Signature, *, everything: bool) -> list[Contender]:
     """The other engines, in the order in which they are expected to be fast.
 
     Args:
         model: the model, as it was trained.
         prepared: the same, made ready by its own runtime.
         signature: the package's.
+        everything: whether the model is converted for other libraries' engines too, which takes seconds.
     """
-    return [_plan(model, prepared, signature)]
+    plan = _plan(model, prepared, signature)
+    if not everything or prepared.runtime != "sklearn":
+        return [plan]
+    from fourfold.packing.conversion import onnx
+
+    unknown = ("no rule knows how the original computes",)
+    return [plan, onnx(model, prepared, signature, plan.approximations if plan.engine else unknown)]
 
 
 def _plan(model: Any, prepared: Prepared, signature: Signature) -> Contender:

@@ -16,7 +16,7 @@ from fourfold.function import Function, part, take
 from fourfold.packing.hurtful import cells
 from fourfold.signature.bits import relative_gap, same_bits
 
-__all__ = ["BLOCKS", "Finding", "find_block"]
+__all__ = ["BLOCKS", "Finding", "best", "find_block"]
 
 #: The blocks tried where the answers are not free of it: the largest first, since bulk work pays for every call.
 BLOCKS = (64, 32, 8)
@@ -82,6 +82,11 @@ def find_block(
         if findings[-1].invariant:
             break
     return findings
+
+
+def best(findings: Sequence[Finding]) -> Finding:
+    """The finding of the block that is invariant, or else of the one with the smallest gap."""
+    return min(findings, key=lambda each: (not each.invariant, each.largest_gap))
 
 
 def _test(function: Function, table: Any) -> Finding:

@@ -18,10 +18,10 @@ from fourfold.package import FORMAT, Package, check_name
 from fourfold.package.golden import GOLDEN_FILE, Golden, encode_golden
 from fourfold.packing.acceptance import Acceptance
 from fourfold.packing.boundaries import boundary_rows
-from fourfold.packing.contenders import contenders, original
+from fourfold.packing.contenders import Contender, contenders, original
 from fourfold.packing.figures import measure as measured
 from fourfold.packing.hurtful import hurtful_rows, spread
-from fourfold.packing.invariance import Finding, find_block
+from fourfold.packing.invariance import BLOCKS, Finding, best, find_block
 from fourfold.packing.proof import answers_of
 from fourfold.packing.tournament import Entry, Rows, chosen, hold
 from fourfold.predictor import Predictor
@@ -96,7 +96,7 @@ def pack(
     signature = Signature(prepared.inputs, prepared.outputs, extra)
     with without_numeric_warnings():
         work = _Packing(name, signature, accepted, provenance, *_sample(rows, signature))
-        work.compete(model, prepared, blocks)
+        work.compete(model, prepared, blocks, everything=measure or engine not in ("auto", "original", "plan"))
         if measure:
             work.measure()
         entry = chosen(work.entries, engine, work.check_invariant)
@@ -130,7 +130,7 @@ class _Packing:
     findings: list[Finding] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
 
-    def compete(self, model: Any, prepared: Prepared, blocks: Sequence[int | None]) -> None:
+    def compete(self, model: Any, prepared: Prepared, blocks: Sequence[int | None], *, everything: bool) -> None:
         """Test the model's own engine, and hold all others against it."""
         own, engine = original(prepared, self.signature)
         free = Function(self.signature, engine, None)
@@ -139,10 +139,20 @@ class _Packing:
         boundaries = boundary_rows(free, self.sample)
         tested = _with_rows(self.table, _accepted_rows(free, [*self.hurtful, *boundaries]), self.signature)
         self.findings = find_block(lambda size: Function(self.signature, engine, size), tested, blocks)
-        reference = Function(self.signature, engine, _best(self.findings).block)
+        reference = Function(self.signature, engine, best(self.findings).block)
         rows = Rows(self.sample, self.hurtful, boundaries)
-        others = contenders(model, prepared, self.signature)
+        others = [self._settled(each) for each in contenders(model, prepared, self.signature, everything=everything)]
         self.entries = [*hold(self.signature, reference, others, rows, self.accept), Entry(own, "original")]
+
+    def _settled(self, contender: Contender) -> Contender:
+        """A contender with the block that it needs. A plan computes every row by itself and needs none."""
+        engine = contender.engine
+        if engine is None or contender.name == "plan":
+            return contender
+        free = Function(self.signature, engine, None)
+        rows = _accepted_rows(free, [*self.sample, *self.hurtful])
+        findings = find_block(lambda size: Function(self.signature, engine, size), rows, (None, *BLOCKS))
+        return replace(contender, findings=tuple(findings))
 
     def measure(self) -> None:
         """Measure every engine that could be chosen."""
@@ -157,17 +167,17 @@ class _Packing:
         prepared, engine = entry.contender.prepared, entry.contender.engine
         assert prepared is not None
         assert engine is not None
-        findings = self.findings
-        if entry.verdict != "original":
+        findings = list(entry.contender.findings) or self.findings
+        if entry.contender.name == "plan":
             # Of an engine that computes every row by itself this is a check and no search.
             tested = Function(self.signature, engine, None)
             findings = find_block(lambda _: tested, [*self.sample, *_accepted_rows(tested, self.hurtful)], (None,))
-        best = _best(findings)
-        function = Function(self.signature, engine, best.block)
+        found = best(findings)
+        function = Function(self.signature, engine, found.block)
         inputs = [self.sample[index] for index in spread(len(self.sample), GOLDEN)]
         inputs += _accepted_rows(function, self.hurtful)
         golden = Golden(inputs, function(inputs))
-        tolerance = 0 if best.invariant and best.block is None else max(GOLDEN_TOLERANCE, self.accept.tolerance)
+        tolerance = 0 if found.invariant and found.block is None else max(GOLDEN_TOLERANCE, self.accept.tolerance)
         manifest = {
             "fourfold": FORMAT,
             "name": self.name,
@@ -179,9 +189,9 @@ class _Packing:
                 "libraries": prepared.libraries,
             },
             "exactness": {
-                "exact": best.invariant,
-                "block": best.block,
-                "rows": best.rows,
+                "exact": found.invariant,
+                "block": found.block,
+                "rows": found.rows,
                 "tested": [finding.to_json() for finding in findings],
                 "accepted": self.accept.text,
             },
@@ -197,7 +207,7 @@ class _Packing:
 
     def _is_function(self) -> bool:
         """Whether the model's own engine gives a row the same answer in any company, as far as is accepted."""
-        return self.findings[-1].invariant or _best(self.findings).largest_gap <= self.accept.tolerance
+        return self.findings[-1].invariant or best(self.findings).largest_gap <= self.accept.tolerance
 
     def check_invariant(self) -> None:
         """Raise `PackError` where it does not."""
@@ -213,10 +223,6 @@ class _Packing:
             f"({tried}). A package is a function of one row. If the gap is noise that you accept, pack with "
             "accept='rtol:X'"
         )
-
-
-def _best(findings: Sequence[Finding]) -> Finding:
-    return min(findings, key=lambda each: (not each.invariant, each.largest_gap))
 
 
 def _prepare(
@@ -241,8 +247,6 @@ def _prepare(
 
 def _blocks(block: int | Literal["auto", "free"]) -> Sequence[int | None]:
     if block == "auto":
-        from fourfold.packing.invariance import BLOCKS
-
         return (None, *BLOCKS)
     if block == "free":
         return (None,)

@@ -99,13 +99,16 @@ def hold(
         if contender.engine is None:
             out.append(Entry(contender, "absent", contender.absent))
             continue
+        if contender.findings and not contender.findings[-1].invariant:
+            out.append(Entry(contender, "rejected", "its answer for a row depends on the rows that come along"))
+            continue
         defined = not contender.approximations
         asked, answers = [*rows.plain, *rows.hurtful], expected
         if accept.must_be_exact(defined=defined):
             if on_boundaries is None:
                 on_boundaries = answers_of(original, rows.boundaries)
             asked, answers = [*asked, *rows.boundaries], expected + on_boundaries
-        proof = prove(signature, answers, answers_of(Function(signature, contender.engine, None), asked), scales)
+        proof = prove(signature, answers, answers_of(contender.function(signature), asked), scales)
         out.append(_entry(contender, proof, accept, asked))
     return out
 

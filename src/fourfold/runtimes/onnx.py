@@ -183,6 +183,11 @@ def open_model(path: Path) -> bytes:
         raise PackError(f"{path} is no ONNX model: {error}") from error
 
 
+def graph_outputs(data: bytes) -> list[str]:
+    """The names of a model's outputs, in their order; raises `CorruptPackage` where ONNX Runtime cannot load it."""
+    return [each.name for each in _session(data).get_outputs()]
+
+
 def _session(data: bytes) -> Any:
     """A session of one thread on the CPU, with no operators but ONNX Runtime's own.
 

@@ -1,0 +1,53 @@
+"""The process that converts a scikit-learn model to ONNX: `python -m fourfold.packing.converting FOLDER`.
+
+A converter may crash, hang or take all memory: it gets a process of its own, and what it makes is only a candidate.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+__all__: list[str] = []
+
+#: The newest operators that ONNX Runtime and the converter both know.
+_OPSET = 18
+
+
+def main(folder: Path) -> None:
+    """Convert `model.pickle` to `model.onnx`, as `inputs.json` says: names, dtypes, and whether they are one matrix."""
+    import skl2onnx
+    from skl2onnx.common.data_types import (
+        BooleanTensorType,
+        DoubleTensorType,
+        FloatTensorType,
+        Int64TensorType,
+        StringTensorType,
+    )
+
+    kinds = {
+        "float32": FloatTensorType,
+        "float64": DoubleTensorType,
+        "int64": Int64TensorType,
+        "string": StringTensorType,
+        "bool": BooleanTensorType,
+    }
+    model = pickle.loads((folder / "model.pickle").read_bytes())  # noqa: S301 - written by the process that asks
+    wanted = json.loads((folder / "inputs.json").read_text(encoding="utf-8"))
+    types: list[Any] = [(each["name"], kinds[each["dtype"]]([None, each["width"]])) for each in wanted["inputs"]]
+    options = {"zipmap": False} if wanted["classifies"] else None
+    made = skl2onnx.to_onnx(model, initial_types=types, target_opset=_OPSET, options=options)
+    (folder / "model.onnx").write_bytes(made.SerializeToString(deterministic=True))
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    try:
+        main(Path(sys.argv[1]))
+    except Exception as error:  # noqa: BLE001 - a converter raises anything; the last line is what the table says
+        sys.stderr.write(f"{type(error).__name__}: {' '.join(str(error).split())}\n")
+        sys.exit(1)

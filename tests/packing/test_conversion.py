@@ -1,0 +1,108 @@
+"""ONNX Runtime as a contender: what the public converter makes is a candidate, and its answers decide."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeRegressor
+
+import fourfold
+from fourfold.errors import PackError
+from fourfold.packing import conversion
+
+RANDOM = np.random.default_rng(11)
+NUMBERS = RANDOM.normal(size=(300, 4))
+TARGET = NUMBERS[:, 0] * 3 + np.sin(NUMBERS[:, 1] * 4)
+FRAME = pd.DataFrame(NUMBERS, columns=list("abcd")).assign(word=RANDOM.choice(["red", "green", "blue"], 300))
+
+
+def test_a_model_that_converts_well_can_be_run_by_onnx_runtime() -> None:
+    """A linear model in float64 keeps its answers, and its labels, within the bound; the package says which."""
+    columns = make_column_transformer(
+        (StandardScaler(), list("abcd")), (OneHotEncoder(sparse_output=False, handle_unknown="ignore"), ["word"])
+    )
+    model = make_pipeline(columns, LogisticRegression()).fit(FRAME, np.where(TARGET > 0, "up", "down"))
+    package = fourfold.pack(model, name="converted", rows=FRAME, engine="onnx")
+    assert package.manifest["runtime"]["name"] == "onnx"
+    chosen = next(entry for entry in package.manifest["engines"] if entry["chosen"])
+    assert chosen["engine"] == "onnx"
+    assert chosen["verdict"] in ("exact", "bound")
+    outputs = fourfold.load(package).predict(FRAME)
+    assert outputs["label"].tolist() == model.predict(FRAME).tolist()
+
+
+def _categories() -> tuple[Any, Any]:
+    codes = np.column_stack([RANDOM.integers(0, 12, 300).astype(float), NUMBERS[:, :2]])
+    target = np.where(np.isin(codes[:, 0], [1, 4, 7, 11]), 9.0, -5.0) + codes[:, 1]
+    return HistGradientBoostingRegressor(categorical_features=[0], max_iter=20, random_state=0).fit(
+        codes, target
+    ), codes
+
+
+def _missing() -> tuple[Any, Any]:
+    holed = np.where(RANDOM.random(NUMBERS.shape) < 0.3, np.nan, NUMBERS).astype(np.float32)
+    target = np.where(np.isnan(holed[:, 0]), "gone", np.where(holed[:, 0] > 0, "up", "down"))
+    return RandomForestClassifier(20, random_state=0).fit(holed, target), holed
+
+
+def _narrowed() -> tuple[Any, Any]:
+    whole = RANDOM.integers(0, 50, size=(300, 3)).astype(float) + 1e8
+    model = make_pipeline(StandardScaler(), DecisionTreeRegressor(random_state=0))
+    return model.fit(whole, whole.sum(axis=1)), whole
+
+
+@pytest.mark.parametrize("make", [_categories, _missing, _narrowed], ids=["categories", "missing", "float32"])
+def test_a_silent_fault_of_the_converter_is_refused(make: Callable[[], tuple[Any, Any]]) -> None:
+    """The converter says nothing and the answers are wrong: the rows that differ are counted and the first is shown."""
+    model, rows = make()
+    with pytest.raises(PackError, match=r"onnx does not hold this model: \d+ of \d+ rows differ; the first: "):
+        fourfold.pack(model, name="faulty", rows=rows, engine="onnx")
+
+
+class Unknown(BaseEstimator, TransformerMixin):  # type: ignore[misc]
+    """A transformer that no converter knows."""
+
+    def fit(self, rows: Any, target: Any = None) -> Unknown:
+        self.fitted_ = True
+        return self
+
+    def transform(self, rows: Any) -> Any:
+        return rows * 2
+
+
+class Endless(Unknown):
+    """A transformer that does not come out of its pickle."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if state.pop("asleep", False):
+            time.sleep(60)
+        super().__setstate__(state)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "asleep": True}
+
+
+def test_a_converter_that_fails_is_an_absent_contender() -> None:
+    """What the converter says stands in the table, and the model is packed without it."""
+    model = make_pipeline(Unknown(), Ridge()).fit(NUMBERS, TARGET)
+    with pytest.raises(PackError, match=r"onnx does not hold this model: the converter failed: "):
+        fourfold.pack(model, name="unknown", rows=NUMBERS, engine="onnx")
+
+
+def test_a_converter_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A conversion has its time, and then its process is ended and the reason said."""
+    monkeypatch.setattr(conversion, "_PATIENCE", 2.0)
+    ports = [{"name": "X", "dtype": "float64", "width": 4}]
+    with pytest.raises(conversion._NoConversionError, match="did not end within 2 s"):
+        conversion._converted(Endless().fit(NUMBERS), ports, classifies=False)
