@@ -65,6 +65,26 @@ def test_a_manifest_is_read_strictly(raw: bytes, message: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("expected", "message"),
+    [
+        (7, "expected the keys largest_gap, rows, rtol"),
+        ({"rows": 3, "rtol": 1e-5}, "expected the keys largest_gap, rows, rtol"),
+        ({"rows": True, "rtol": 1e-5, "largest_gap": 0}, "expected a number of rows"),
+        ({"rows": -1, "rtol": 1e-5, "largest_gap": 0}, "expected a number of rows"),
+        ({"rows": 3, "rtol": "1e-5", "largest_gap": 0}, "expected a rtol from 0 to 1"),
+        ({"rows": 3, "rtol": 1e-5, "largest_gap": 1}, "expected a largest_gap from 0 to 1"),
+    ],
+)
+def test_what_was_expected_is_read_strictly(expected: object, message: str) -> None:
+    """What a manifest says of expected outputs is there whole, or not at all."""
+    exactness = {"exact": True, "block": None, "rows": 1, "tested": [], "accepted": "tight"}
+    found = {"rows": 3, "rtol": 1e-5, "largest_gap": 2e-7}
+    assert Manifest(_raw(exactness={**exactness, "expected": found})).data["exactness"]["expected"] == found
+    with pytest.raises(CorruptPackage, match=message):
+        Manifest(_raw(exactness={**exactness, "expected": expected}))
+
+
+@pytest.mark.parametrize(
     "name",
     ["../x", "/x", "a/../b", "a//b", "a\\b", "C:x", ".hidden", "a\x00b", "a b", "manifest.json", "x" * 300, "a/", "é"],
 )

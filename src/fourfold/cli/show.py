@@ -136,6 +136,7 @@ def _facts(manifest: Any) -> list[tuple[str, str]]:
         ("needs", needs[runtime["requires"]]),
         ("exactness", exactness_line(exactness)),
         ("tested", "; ".join(finding_line(each) for each in exactness["tested"])),
+        *([("expected", expected_line(exactness["expected"]))] if "expected" in exactness else []),
         ("golden rows", f"{golden['rows']}, replayed at every start; same bits{allowed}"),
         ("provenance", ", ".join(f"{key} {value}" for key, value in sorted(manifest["provenance"].items()))),
     ]
@@ -146,6 +147,12 @@ def exactness_line(exactness: Any) -> str:
     how = "in calls of any size" if exactness["block"] is None else f"in blocks of {exactness['block']} rows"
     what = "the same bits for a row" if exactness["exact"] else f"a row's answer within {exactness['accepted']}"
     return f"{what}, {how}; tested on {exactness['rows']} rows"
+
+
+def expected_line(expected: Any) -> str:
+    """What a manifest says of expected outputs, as a sentence."""
+    apart = f"within {expected['largest_gap']:.1e} of them" if expected["largest_gap"] else "the same values"
+    return f"outputs of the training framework for {expected['rows']} rows: {apart} ({expected['rtol']:g} was accepted)"
 
 
 def finding_line(finding: Any) -> str:

@@ -23,6 +23,7 @@ MAX_FILES = 10_000
 _KEYS = {"fourfold", "name", "signature", "runtime", "exactness", "engines", "golden", "provenance", "files"}
 _RUNTIME_KEYS = {"name", "settings", "requires", "libraries"}
 _EXACTNESS_KEYS = {"exact", "block", "rows", "tested", "accepted"}
+_EXPECTED_KEYS = {"rows", "rtol", "largest_gap"}  # of exactness.expected, which is there where answers were expected
 _GOLDEN_KEYS = {"file", "rows", "tolerance"}
 # What has one type wherever it is read; the rest is looked at value by value below.
 _KINDS = {
@@ -163,7 +164,7 @@ def _problem(data: dict[str, Any]) -> str | None:
     for where, part, keys in (
         ("", data, _KEYS),
         ("'s runtime", data.get("runtime"), _RUNTIME_KEYS),
-        ("'s exactness", data.get("exactness"), _EXACTNESS_KEYS),
+        ("'s exactness", data.get("exactness"), _EXACTNESS_KEYS | _expected_key(data.get("exactness"))),
         ("'s golden", data.get("golden"), _GOLDEN_KEYS),
     ):
         if not isinstance(part, dict) or set(part) != keys:
@@ -184,6 +185,9 @@ def _problem(data: dict[str, Any]) -> str | None:
         check_name(data["name"])
     except ValueError as error:
         return f"'s name: {error}"
+    problem = _expected_problem(data["exactness"].get("expected", dict.fromkeys(_EXPECTED_KEYS, 0)))
+    if problem:
+        return problem
     block = data["exactness"]["block"]
     if block is not None and (not isinstance(block, int) or isinstance(block, bool) or not 1 <= block <= 65_536):
         return f"'s block: expected null or an integer from 1 to 65536; got {cut(block)}"
@@ -193,6 +197,21 @@ def _problem(data: dict[str, Any]) -> str | None:
     if not isinstance(tolerance, (int, float)) or isinstance(tolerance, bool) or not 0 <= tolerance < 1:
         return f"'s golden.tolerance: expected a number from 0 to 1; got {cut(tolerance)}"
     return _files_problem(data["files"], data["golden"]["file"])
+
+
+def _expected_key(exactness: object) -> set[str]:
+    return {"expected"} if isinstance(exactness, dict) and "expected" in exactness else set()
+
+
+def _expected_problem(expected: object) -> str | None:
+    if not isinstance(expected, dict) or set(expected) != _EXPECTED_KEYS:
+        return f"'s exactness.expected: expected the keys {', '.join(sorted(_EXPECTED_KEYS))}; got {cut(expected, 120)}"
+    if type(expected["rows"]) is not int or expected["rows"] < 0:
+        return f"'s exactness.expected: expected a number of rows; got {cut(expected['rows'])}"
+    for key in ("rtol", "largest_gap"):
+        if type(expected[key]) not in (int, float) or not 0 <= expected[key] < 1:
+            return f"'s exactness.expected: expected a {key} from 0 to 1; got {cut(expected[key])}"
+    return None
 
 
 def _engines_problem(engines: list[Any]) -> str | None:

@@ -19,6 +19,7 @@ from fourfold.package.golden import GOLDEN_FILE, Golden, encode_golden
 from fourfold.packing.acceptance import Acceptance
 from fourfold.packing.boundaries import boundary_rows
 from fourfold.packing.contenders import Contender, contenders, original
+from fourfold.packing.expected import EXPECT_RTOL, Expected, expected_of
 from fourfold.packing.figures import measure as measured
 from fourfold.packing.hurtful import hurtful_rows, spread
 from fourfold.packing.invariance import BLOCKS, Finding, best, find_block
@@ -52,6 +53,8 @@ def pack(
     accept: str = "tight",
     measure: bool = False,
     provenance: Mapping[str, str] | None = None,
+    expect: Any = None,
+    expect_rtol: float = EXPECT_RTOL,
     **options: Any,
 ) -> Package:
     """Pack a model once, to run it anywhere with the same answer.
@@ -76,13 +79,16 @@ def pack(
         measure: whether engines are measured, each in a process of its own (seconds); the package gets the figures,
             so that its digest is another at every packing. Otherwise the one that is expected to be faster is taken.
         provenance: where the model comes from (a commit, a data set), as you want to find it again.
+        expect: what the framework that trained the model answered: a table with a column for each output that shall be
+            compared, or arrays by the outputs' names, a row for each of `rows`; or a table that has the inputs too.
+        expect_rtol: how far answers may be from these, as a share of the output's size; what is no float is equal.
         **options: what the runtime takes, such as `methods=("predict", "predict_proba")` (docs/runtimes.md).
 
     Returns:
         The package, in memory. The same model, rows and versions give the same digest, unless `measure` is set.
 
     Raises:
-        PackError: the model cannot be packed as asked; it says why.
+        PackError: the model cannot be packed as asked, or does not answer as expected; it says why.
         SignatureError: no signature can be inferred from the rows.
         InputError: the rows do not fit the inputs given.
     """
@@ -94,8 +100,9 @@ def pack(
         raise PackError(str(error)) from None
     prepared = _prepare(model, rows, inputs, runtime, options)
     signature = Signature(prepared.inputs, prepared.outputs, extra)
+    expected = None if expect is None else expected_of(expect, _named(rows, signature), signature, expect_rtol)
     with without_numeric_warnings():
-        work = _Packing(name, signature, accepted, provenance, *_sample(rows, signature))
+        work = _Packing(name, signature, accepted, provenance, expected, *_sample(rows, signature))
         work.compete(model, prepared, blocks, everything=measure or engine not in ("auto", "original", "plan"))
         if measure:
             work.measure()
@@ -112,7 +119,7 @@ class _Packing:
     """One packing: what is asked for, and what is found.
 
     Attributes:
-        name, signature, accept, provenance: as asked for.
+        name, signature, accept, provenance, expected: as asked for.
         table: the packing rows used, canonical, as they came: columns or rows.
         sample: the same as rows.
         hurtful: rows made to hurt.
@@ -124,6 +131,7 @@ class _Packing:
     signature: Signature
     accept: Acceptance
     provenance: Mapping[str, str] | None
+    expected: Expected | None
     table: Any
     sample: list[dict[str, Any]]
     hurtful: list[dict[str, Any]] = field(default_factory=list)
@@ -134,6 +142,8 @@ class _Packing:
         """Test the model's own engine, and hold all others against it."""
         own, engine = original(prepared, self.signature)
         free = Function(self.signature, engine, None)
+        if self.expected is not None:
+            self.expected.check(free)  # the package's engine is asked too; this one says it before the long work
         self.hurtful = hurtful_rows(self.signature, self.sample)
         # These are no golden rows: on a boundary another processor may well be on the other side.
         boundaries = boundary_rows(free, self.sample)
@@ -194,6 +204,7 @@ class _Packing:
                 "rows": found.rows,
                 "tested": [finding.to_json() for finding in findings],
                 "accepted": self.accept.text,
+                **({} if self.expected is None else {"expected": self.expected.check(function)}),
             },
             "engines": [each.to_json(chosen=each.contender is entry.contender) for each in self.entries],
             "golden": {"file": GOLDEN_FILE, "rows": len(golden.inputs), "tolerance": tolerance},
