@@ -1,0 +1,255 @@
+"""The estimator sweep: every estimator that scikit-learn ships, packed and certified.
+
+    .venv/bin/python benchmarks/estimators.py [NAME ...]
+
+Writes benchmarks/results/estimators.json and docs/estimators.md. Every regressor, classifier, clusterer and transformer
+is fitted with the parameters that scikit-learn's own tests give it, on data with missing values and text where it takes
+them, packed with its default methods, loaded, and certified: rows through the doors of the embedded approach, and
+where the package is a plan through all four architectures. The page is rendered from the results, never typed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import platform
+import signal
+import sys
+import time
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import sklearn
+from sklearn.base import is_classifier, is_clusterer, is_regressor
+from sklearn.utils import all_estimators, get_tags
+from sklearn.utils._test_common.instance_generator import _construct_instances
+
+import fourfold
+from fourfold.compare import certify
+from fourfold.errors import FourfoldError
+
+RESULTS = Path(__file__).parent / "results" / "estimators.json"
+PAGE = Path(__file__).parent.parent / "docs" / "estimators.md"
+ROWS = 240
+#: Seconds that one estimator may take.
+PATIENCE = 240
+RANDOM = np.random.default_rng(42)
+NUMBERS = pd.DataFrame(
+    RANDOM.normal(size=(ROWS, 5)) * [1.0, 10.0, 0.1, 3.0, 1.0], columns=["load", "delay", "slope", "wind", "noise"]
+)
+WORDS = RANDOM.choice(["red", "green", "blue", "ultramarine"], ROWS)
+TARGET = 2 * NUMBERS["load"] - NUMBERS["delay"] / 5 + np.where(WORDS == "red", 3.0, 0.0)
+TEXTS = [" ".join(RANDOM.choice(["plane", "late", "gate", "Zürich", "on", "time", "fog"], 6)) for _ in range(ROWS)]
+
+
+def main() -> None:
+    """Sweep, keep the results, render the page."""
+    wanted = set(sys.argv[1:])
+    found = {}
+    for name, kind in all_estimators():
+        if not wanted or name in wanted:
+            begun = time.perf_counter()
+            found[name] = sweep(kind)
+            print(f"{name:32} {time.perf_counter() - begun:6.1f} s  {found[name]}", flush=True)
+    if wanted:
+        return
+    results = {
+        "environment": {
+            "fourfold": fourfold.__version__,
+            "scikit-learn": sklearn.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+        },
+        "estimators": found,
+    }
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    PAGE.write_text(render(results))
+
+
+class _SlowError(Exception):
+    """An estimator took too long."""
+
+
+@contextlib.contextmanager
+def patience() -> Iterator[None]:
+    """End what takes longer than `PATIENCE`."""
+
+    def ring(*_: object) -> None:
+        raise _SlowError
+
+    signal.signal(signal.SIGALRM, ring)
+    signal.alarm(PATIENCE)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+
+
+def sweep(kind: Any) -> dict[str, Any]:
+    """What became of one estimator."""
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        try:
+            with patience():
+                model = next(iter(_construct_instances(kind)))
+                group = group_of(model)
+                return {"group": group, **packed(model)}
+        except _SlowError:
+            return {"group": "other", "outcome": "no", "why": f"it took longer than {PATIENCE} s"}
+        # The whole of scikit-learn: whatever its constructors and fits raise on data that is not theirs.
+        except Exception as error:  # noqa: BLE001
+            return {"group": "other", "outcome": "no", "why": f"{type(error).__name__}: {short(error)}"}
+
+
+def group_of(model: Any) -> str:
+    """What kind of estimator it is."""
+    if is_classifier(model):
+        return "classifier"
+    if is_regressor(model):
+        return "regressor"
+    if is_clusterer(model):
+        return "clusterer"
+    return "transformer" if hasattr(model, "transform") or hasattr(type(model), "transform") else "other"
+
+
+def data_for(model: Any) -> list[tuple[str, Any]]:
+    """The data that it may take, the hardest first: text, missing values, numbers, and what is nearer to zero."""
+    tags = get_tags(model)
+    inputs = tags.input_tags
+    holed = NUMBERS.mask(np.random.default_rng(1).random(NUMBERS.shape) < 0.1)
+    out: list[tuple[str, Any]] = []
+    name = type(model).__name__
+    if name in ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer"):
+        return [("texts", TEXTS)]
+    if inputs.string or inputs.categorical:
+        words = pd.DataFrame({"word": WORDS, "other": RANDOM.choice(["a", "b", None], ROWS)})
+        out += [("text with missing values", words), ("text", words[["word"]])]
+    if inputs.allow_nan:
+        out.append(("numbers with missing values", holed))
+    out += [("numbers", NUMBERS), ("positive numbers", NUMBERS.abs()), ("one column", NUMBERS[["load"]])]
+    if inputs.one_d_array:
+        out.append(("one column of labels", NUMBERS[["load"]]))
+    out.append(("numbers from 0 to 1", (NUMBERS - NUMBERS.min()) / (NUMBERS.max() - NUMBERS.min())))
+    return out
+
+
+def targets_for(model: Any) -> list[Any]:
+    """The targets that it may take."""
+    tags = get_tags(model)
+    labels = np.array(["low", "mid", "high"])[np.digitize(TARGET, [-2.0, 2.0])]
+    binary = np.where(TARGET > 0, "up", "down")
+    several = np.column_stack([TARGET, TARGET**2])
+    if tags.target_tags.single_output is False or tags.target_tags.multi_output:
+        multi: list[Any] = [np.column_stack([labels, binary])] if is_classifier(model) else [several]
+    else:
+        multi = []
+    if is_classifier(model):
+        return [labels, binary, *multi, (several > 0).astype(int), np.digitize(TARGET, [0.0])]
+    return [TARGET, *multi, TARGET.abs() + 1, np.digitize(TARGET, [0.0]), None]
+
+
+def packed(model: Any) -> dict[str, Any]:
+    """The first data on which the model can be fitted and packed, and what the package is."""
+    reasons: list[str] = []
+    for data_name, data in data_for(model):
+        for target in targets_for(model):
+            fresh = sklearn.base.clone(model)
+            try:
+                fresh.fit(data, target) if target is not None else fresh.fit(data)
+                package = fourfold.pack(fresh, name="estimator", rows=data)
+            except _SlowError:
+                raise
+            except FourfoldError as error:
+                reasons.append(short(error))
+                continue
+            except Exception as error:  # noqa: BLE001 - as above: data that it does not take
+                reasons.append(f"{type(error).__name__}: {short(error)}")
+                continue
+            return {"data": data_name, **described(package), **certified(package, data)}
+    ours = [each for each in reasons if "Error:" not in each]
+    return {"outcome": "no", "why": (ours or reasons)[0]}
+
+
+def described(package: Any) -> dict[str, Any]:
+    """Which engine the package has, and what was said of the plan."""
+    engines = package.manifest["engines"]
+    plan = next(entry for entry in engines if entry["engine"] == "plan")
+    if plan["chosen"]:
+        outcome = "exact" if plan["verdict"] == "exact" else "bound"
+        return {"outcome": outcome, "ulp": plan.get("ulp", 0), "why": plan.get("why", "")}
+    return {"outcome": "original", "why": plan.get("why", "")}
+
+
+def certified(package: Any, data: Any) -> dict[str, Any]:
+    """How many rows were certified through how many doors, and how many answers differ."""
+    predictor = fourfold.load(package, trust=True)
+    rows = [{predictor.signature.inputs[0].name: text} for text in data] if isinstance(data, list) else data
+    is_plan = package.manifest["runtime"]["name"] == "plan"
+    architectures = ("service", "stream", "batch", "embed") if is_plan else ("embed",)
+    certificate = certify(predictor, rows, architectures=architectures, trust=True)
+    doors = {(door.architecture, door.door) for door in certificate.doors}
+    return {"doors": len(doors), "rows": certificate.rows, "certificate": certificate.differing}
+
+
+def short(error: Any) -> str:
+    """The first line of an error."""
+    return str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+
+
+_TITLES = {
+    "exact": "A plan with the original's bits",
+    "bound": "A plan within a bound: the original's own last bits depend on a BLAS or a libm",
+    "original": "Packed with its own engine, whole",
+    "no": "Not packed",
+}
+
+
+def render(results: dict[str, Any]) -> str:
+    """The page, from the results."""
+    found = results["estimators"]
+    counts = Counter(each["outcome"] for each in found.values())
+    packs = len(found) - counts["no"]
+    plans = counts["exact"] + counts["bound"]
+    differing = sum(each.get("certificate", 0) for each in found.values())
+    lines = [
+        "# Every estimator of scikit-learn",
+        "",
+        "Rendered by `benchmarks/estimators.py` from `benchmarks/results/estimators.json`: every estimator that",
+        "scikit-learn ships, fitted on data with missing values and text where it takes them, packed and certified.",
+        "",
+        f"Of {len(found)} estimators {packs} are packed. {plans} run as a plan: {counts['exact']} with the original's",
+        f"bits on every row tried, rows made to hurt and boundaries among them, {counts['bound']} within the bound below.",
+        f"{counts['original']} keep their own engine. Through all doors that were certified {differing} answers differ.",
+        "",
+    ]
+    for outcome, title in _TITLES.items():
+        chosen = {name: each for name, each in sorted(found.items()) if each["outcome"] == outcome}
+        lines += [f"## {title}: {len(chosen)}", ""]
+        if outcome in ("exact", "bound"):
+            lines += ["| estimator | kind | data | ulp | doors | rows | differing |", "|---|---|---|---|---|---|---|"]
+            lines += [
+                f"| {name} | {each['group']} | {each['data']} | {each['ulp']:.2g} | {each['doors']} | {each['rows']} | "
+                f"{each['certificate']} |"
+                for name, each in chosen.items()
+            ]
+        else:
+            lines += ["| estimator | kind | why |", "|---|---|---|"]
+            why = {name: " ".join(str(each["why"]).split()).replace("|", "\\|") for name, each in chosen.items()}
+            lines += [f"| {name} | {each['group']} | {why[name][:200]} |" for name, each in chosen.items()]
+        lines.append("")
+    where = results["environment"]
+    lines.append(
+        f"scikit-learn {where['scikit-learn']}, NumPy {where['numpy']}, Python {where['python']}, {where['machine']}."
+    )
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
