@@ -79,7 +79,7 @@ class Coded:
         dtype: what NumPy would hold it in.
         levels: the number for each code, or of shape `(2,)`: for all codes but `place`, and for `place`.
         place: a code.
-        categories: of a column of a categorical dtype, the category of each of the first codes; other codes are missing.
+        categories: of a column of a categorical dtype, the categories of the first codes; other codes are missing.
     """
 
     code: Code

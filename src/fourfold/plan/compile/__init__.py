@@ -40,7 +40,10 @@ Rule = Callable[[Any, Matrix, Workshop], Any]
 _TRANSFORMS: dict[str, Rule] = {}
 _ANSWERS: dict[tuple[str, str], Rule] = {}
 #: The files of rules.
-_FILES = ("scaling",)
+_FILES = (
+    "scaling",
+    "lightgbm",
+)
 
 
 def transforms(*names: str) -> Callable[[Rule], Rule]:
