@@ -1,0 +1,236 @@
+"""Weighted sums of columns: what linear models, projections and the layers of networks begin with.
+
+A column that depends on a code alone is no operand of a sum: what all columns of one code add to it stands in a table,
+so that a hundred thousand one-hot columns cost one lookup.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fourfold.plan.columns import FLOAT32, FLOAT64, Coded, Column, Matrix, NoPlan, Workshop
+from fourfold.plan.format import Function
+from fourfold.plan.graph import Code, Number
+
+__all__ = ["matrix_product", "ordered_sums", "rounded", "weighted_sums"]
+
+Floats = npt.NDArray[np.float64]
+
+#: The most numbers of a code's table where a few columns could be looked up and multiplied instead.
+_LARGEST_TABLE = 1 << 22
+#: Processors whose usual compilers join no product and sum to one operation, so that SciPy's sums have one order.
+_APART = ("x86_64", "amd64", "i686", "i386")
+
+
+def weighted_sums(workshop: Workshop, columns: Sequence[Column], weights: Any) -> list[Number]:
+    """`columns @ weights`, in an order of its own.
+
+    Sums begin at zero and take first the columns that hold numbers, in their order, and then, for each code in the
+    order of its first column, what all columns of the code add.
+
+    Args:
+        workshop: of the plan.
+        columns: of numbers.
+        weights: shape `(columns, sums)`.
+
+    Returns:
+        The sums.
+
+    Raises:
+        NoPlan: a column holds no numbers.
+    """
+    matrix = _weights(columns, weights)
+    places, groups = _grouped(columns, matrix.shape[1])
+    total: list[Number] | None = None
+    if places:
+        values = workshop.numbers([columns[place] for place in places])
+        total = workshop.graph.dot(values, matrix[places])
+    tables = []
+    for code, mine in groups.items():
+        coded = [column for column in (columns[place] for place in mine) if isinstance(column, Coded)]
+        tables.append(workshop.graph.lookup(code, _table(code, coded, matrix[mine])))
+    return _added(workshop, total, tables, matrix.shape[1])
+
+
+def ordered_sums(
+    workshop: Workshop, columns: Sequence[Column], weights: Any, dtype: np.dtype[Any] = FLOAT64
+) -> list[Number]:
+    """`columns @ weights` from zero on in the order of the columns, as SciPy computes it of a sparse matrix.
+
+    Columns of one code that are never different from zero together stand in one table. What is zero adds nothing, so
+    a sum has the same bits with it and without it.
+
+    Args:
+        workshop: of the plan.
+        columns: of numbers.
+        weights: shape `(columns, sums)`, all finite.
+        dtype: float32 where products and sums are rounded to it.
+    """
+    matrix = _weights(columns, weights)
+    width = matrix.shape[1]
+    total: list[Number] | None = None
+    tables: list[list[Number]] = []
+    for code, places in _runs(columns):
+        if code is None:
+            if tables:
+                total, tables = _added(workshop, total, tables, width, dtype), []
+            values = workshop.numbers([columns[place] for place in places])
+            total = _continued(workshop, total, values, matrix[places], dtype)
+            continue
+        coded = [column for column in (columns[place] for place in places) if isinstance(column, Coded)]
+        tables.append(workshop.graph.lookup(code, rounded(_table(code, coded, matrix[places]), dtype)))
+    return _added(workshop, total, tables, width, dtype)
+
+
+def matrix_product(
+    workshop: Workshop, matrix: Matrix, weights: Any, who: object, *, sparse: bool = False
+) -> tuple[list[Number], np.dtype[Any]]:
+    """`matrix @ weights` as NumPy computes it of an array, or SciPy where one of the two is sparse.
+
+    Args:
+        workshop: of the plan.
+        matrix: columns of numbers.
+        weights: shape `(columns, sums)`, of the dtype that the original has them in.
+        who: the estimator, which the reason for other bits names.
+        sparse: whether the weights are a sparse matrix.
+
+    Returns:
+        The sums, and the dtype that NumPy gives them.
+    """
+    array = np.asarray(weights)
+    dtype = np.dtype(np.result_type(matrix.dtype, array.dtype))
+    if dtype not in (FLOAT32, FLOAT64):
+        raise NoPlan(f"the {_name(who)} computes in {dtype}")
+    if matrix.sparse or sparse:
+        if platform.machine().lower() not in _APART and len(matrix) > 1:
+            workshop.approximate(f"a compiler may join products and sums of the {_name(who)}")
+        return ordered_sums(workshop, matrix.columns, array, dtype), dtype
+    sums = weighted_sums(workshop, matrix.columns, array)
+    if len(matrix) > 1:
+        workshop.approximate(f"a BLAS orders the sums of the {_name(who)}")
+    return (workshop.graph.map(Function.ROUND32, sums) if dtype == FLOAT32 else sums), dtype
+
+
+def rounded(values: Any, dtype: np.dtype[Any]) -> Floats:
+    """Numbers as they are in an array of a dtype, in float64."""
+    with np.errstate(over="ignore"):
+        return np.asarray(np.asarray(values, dtype=dtype), dtype=np.float64)
+
+
+def _name(who: object) -> str:
+    return who if isinstance(who, str) else type(who).__name__
+
+
+def _weights(columns: Sequence[Column], weights: Any) -> Floats:
+    matrix = np.ascontiguousarray(weights, dtype=np.float64)
+    if matrix.ndim != 2 or len(matrix) != len(columns):
+        raise NoPlan(f"a model has weights for {len(matrix)} columns, where there are {len(columns)}")
+    return matrix
+
+
+def _grouped(columns: Sequence[Column], width: int) -> tuple[list[int], dict[Code, list[int]]]:
+    """The places of the columns that are summed as numbers, and those of each code that has a table."""
+    groups: dict[Code, list[int]] = {}
+    spikes: set[Code] = set()
+    for place, column in enumerate(columns):
+        if isinstance(column, Coded):
+            groups.setdefault(column.code, []).append(place)
+            if column.place is not None:
+                spikes.add(column.code)
+    kept = {code: mine for code, mine in groups.items() if code in spikes or code.limit * width <= _LARGEST_TABLE}
+    tabled = {place for mine in kept.values() for place in mine}
+    return [place for place in range(len(columns)) if place not in tabled], kept
+
+
+def _table(code: Code, columns: Sequence[Coded], weights: Floats) -> Floats:
+    """What columns of a code add to sums: shape `(code.limit, sums)`."""
+    table = np.zeros((code.limit, weights.shape[1]))
+    spikes: list[int] = []
+    with np.errstate(over="ignore", invalid="ignore"):
+        for place, column in enumerate(columns):
+            if column.place is not None and column.finite:
+                spikes.append(place)
+            else:
+                table += np.multiply.outer(column.values, weights[place])
+        if spikes:
+            levels = np.stack([columns[place].levels for place in spikes])
+            here = weights[spikes] * levels[:, 1:]
+            if levels[:, 0].any():
+                elsewhere = weights[spikes] * levels[:, :1]
+                table += elsewhere.sum(axis=0)
+                here -= elsewhere
+            np.add.at(table, [columns[place].place or 0 for place in spikes], here)
+    return table
+
+
+def _runs(columns: Sequence[Column]) -> Iterable[tuple[Code | None, list[int]]]:
+    """Columns that follow each other and hold numbers, or are of one code and never different from zero together."""
+    runs: list[tuple[Code | None, list[int]]] = []
+    taken: set[int] = set()
+    for place, column in enumerate(columns):
+        code = column.code if isinstance(column, Coded) else None
+        mine = _support(column) if isinstance(column, Coded) else set()
+        if runs and runs[-1][0] is code and not mine & taken:
+            runs[-1][1].append(place)
+        else:
+            runs.append((code, [place]))
+            taken = set()
+        taken |= mine
+    return runs
+
+
+def _support(column: Coded) -> set[int]:
+    """The codes for which a column is not zero."""
+    if column.place is not None and not column.levels[0]:
+        return {column.place} if column.levels[1] else set()
+    return set(np.flatnonzero(column.values).tolist())
+
+
+def _continued(
+    workshop: Workshop, total: list[Number] | None, values: list[Number], weights: Floats, dtype: np.dtype[Any]
+) -> list[Number]:
+    """Sums that go on with weighted values."""
+    graph, width = workshop.graph, weights.shape[1]
+    if dtype != FLOAT32:
+        if total is None:
+            return graph.dot(values, weights)
+        # Sum by sum, since a sum that is infinite must not meet the others' weights of zero.
+        pairs = zip(total, weights.T, strict=True)
+        return [graph.dot([first, *values], np.concatenate([[1.0], mine])[:, None])[0] for first, mine in pairs]
+    for value, weight in zip(values, weights, strict=True):
+        product = graph.map(Function.ROUND32, graph.map_const(Function.MUL, [value] * width, weight))
+        total = _step(workshop)(total or graph.constant(np.zeros(width)), product)
+    return total or graph.constant(np.zeros(width))
+
+
+def _added(
+    workshop: Workshop,
+    total: list[Number] | None,
+    tables: Sequence[list[Number]],
+    width: int,
+    dtype: np.dtype[Any] = FLOAT64,
+) -> list[Number]:
+    """Sums that go on with what was looked up."""
+    graph = workshop.graph
+    if total is None:
+        total = graph.constant(np.zeros(width))
+    if dtype == FLOAT32:
+        for table in tables:
+            total = _step(workshop)(total, table)
+        return total
+    if width == 1 and tables:
+        return [graph.fold(Function.SUM, [*total, *(table[0] for table in tables)])]
+    for table in tables:
+        total = graph.map_two(Function.ADD, total, table)
+    return total
+
+
+def _step(workshop: Workshop) -> Callable[[list[Number], list[Number]], list[Number]]:
+    """A sum that is rounded to float32."""
+    graph = workshop.graph
+    return lambda left, right: graph.map(Function.ROUND32, graph.map_two(Function.ADD, left, right))
