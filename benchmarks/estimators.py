@@ -225,8 +225,9 @@ def render(results: dict[str, Any]) -> str:
         "scikit-learn ships, fitted on data with missing values and text where it takes them, packed and certified.",
         "",
         f"Of {len(found)} estimators {packs} are packed. {plans} run as a plan: {counts['exact']} with the original's",
-        f"bits on every row tried, rows made to hurt and boundaries among them, {counts['bound']} within the bound below.",
-        f"{counts['original']} keep their own engine. Through all doors that were certified {differing} answers differ.",
+        f"bits on every row tried, rows made to hurt and boundaries among them, {counts['bound']} within the bound",
+        f"below. {counts['original']} keep their own engine. Through all doors that were certified {differing} answers",
+        "differ.",
         "",
     ]
     for outcome, title in _TITLES.items():
