@@ -50,7 +50,10 @@ clean: ## remove the environment, the caches and what the demo left
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src tests docs examples benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# What the evaluator is built from: it is compiled again when one of these changes.
+EVALUATOR := setup.py $(wildcard build_backend/*.py src/fourfold/plan/*.c src/fourfold/plan/*.h)
+
 # A stamp says that the environment holds what the lists of that name say; a changed list makes it anew.
-$(VENV)/.made-%: requirements/build.txt requirements/%.txt pyproject.toml scripts/environment.py
+$(VENV)/.made-%: requirements/build.txt requirements/compiler.txt requirements/%.txt pyproject.toml scripts/environment.py $(EVALUATOR)
 	@python=$$(scripts/python) && "$$python" scripts/environment.py $*
 	@touch $@

@@ -2,8 +2,8 @@
 
 python -m build_backend.compilers    says which one it is; fails where no compiler of the machine's own works
 
-A compiler counts if it has just compiled and linked a small shared object with our flags, not if something has its name.
-Only Python's own modules are imported: this runs before anything is installed.
+A compiler counts if it has just compiled and linked a small shared object with our flags, not if something has its
+name. Only Python's own modules are imported: this runs before anything is installed.
 """
 
 from __future__ import annotations
@@ -95,9 +95,9 @@ class Compiler:
         definitions: Iterable[str] = (),
     ) -> str:
         """Compiles and links a shared object that Python loads; returns what the compiler printed if it failed."""
-        linking = ("-shared", "-fPIC")
+        linking = ["-shared", "-fPIC"]
         if sys.platform == "darwin":  # Python lends its names to what it loads; ARCHFLAGS says for which processors
-            linking = ("-bundle", "-undefined", "dynamic_lookup", *shlex.split(os.environ.get("ARCHFLAGS", "")))
+            linking += ["-undefined", "dynamic_lookup", *shlex.split(os.environ.get("ARCHFLAGS", ""))]
         options = (*(f"-I{path}" for path in includes), *(f"-D{name}" for name in definitions))
         return self.run(*FLAGS, *options, *linking, *sources, "-o", output)
 
@@ -107,7 +107,9 @@ class Compiler:
             file, output = Path(folder, "probe.c"), Path(folder, "probe.so")
             file.write_text(source, encoding="utf-8")
             said = self.shared([file], output, includes=includes)
-            return said if said or output.is_file() else "it made no file and said nothing"
+            # A compiler that does not know an option may make nothing of it and call that a success.
+            made = output.is_file() and output.stat().st_size > 0
+            return said if said or made else "it made no file and said nothing"
 
 
 def candidates() -> list[Compiler]:
@@ -124,7 +126,8 @@ def from_wheel() -> Compiler | None:
     spec = importlib.util.find_spec("ziglang")
     if spec is None or spec.origin is None:
         return None
-    return Compiler((str(Path(spec.origin).with_name("zig.exe" if os.name == "nt" else "zig")), "cc"))
+    # Left to itself it compiles for this very processor, and a wheel goes to others.
+    return Compiler((str(Path(spec.origin).with_name("zig")), "cc", "-mcpu=baseline"))
 
 
 def own() -> Compiler | None:
@@ -168,18 +171,29 @@ def build_extension(sources: Sequence[Path], output: Path) -> Compiler:
     """Builds an extension module of the stable ABI from its C files; returns the compiler that did.
 
     Raises:
-        CompilerError: No compiler works, or it refuses the files.
+        CompilerError: No compiler works, or it refuses the files, or this Python has no stable ABI.
     """
+    if platform.python_implementation() != "CPython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
+        raise CompilerError(
+            "Fourfold's evaluator needs CPython, with its lock: no other Python has the stable ABI of 3.11."
+        )
     compiler = find()
     includes = python_headers(compiler)
     definitions = [] if includes else ["FOURFOLD_WITHOUT_PYTHON_H"]  # then stable_abi.h declares what it is
     output.parent.mkdir(parents=True, exist_ok=True)
-    if said := compiler.shared(sources, output, includes=includes, definitions=definitions):
-        raise CompilerError(f"{compiler} could not build {output.name}:\n{said}")
+    # Built beside its place and moved there at once: a process that has the old file loaded keeps it.
+    made = output.with_name(f".{output.name}.{os.getpid()}")
+    try:
+        if said := compiler.shared(sources, made, includes=includes, definitions=definitions):
+            raise CompilerError(f"{compiler} could not build {output.name}:\n{said}")
+        made.replace(output)
+    finally:
+        made.unlink(missing_ok=True)
     return compiler
 
 
 if __name__ == "__main__":
     works = own()
-    print(works or f"No C compiler of this machine works; the build takes the one in the wheel {WHEEL.partition('>')[0]}.")
+    none = "No C compiler of this machine works; the build takes the one in the wheel ziglang."
+    print(works or none)
     sys.exit(works is None)

@@ -5,6 +5,7 @@
     scripts/environment.py lock    writes requirements/*.txt anew from pyproject.toml; options go to `uv pip compile`
 
 It needs nothing but Python: pip, which every virtual environment has, installs uv into `.venv`, and uv does the rest.
+The project has a part in C: where no compiler of this machine works, one is installed into `.venv` as well.
 Every download is held to the hashes in requirements/, and comes from where this machine's pip is configured to look.
 """
 
@@ -36,6 +37,7 @@ LISTS = {
     "build": ["--group", "build"],
     "dev": ["pyproject.toml", "--all-extras", "--group", "dev", "--overrides", "requirements/overrides.in"],
     "demo": ["pyproject.toml", "--extra", "demo", "--constraints", "requirements/dev.txt"],
+    "compiler": ["--group", "compiler", "--constraints", "requirements/dev.txt"],
 }
 
 
@@ -87,14 +89,24 @@ def uv_environment() -> dict[str, str]:
     return env
 
 
+def compiler_lists() -> list[str]:
+    """The list that brings a C compiler, where none of this machine's own works; $CC is its owner's affair."""
+    if os.environ.get("CC"):
+        return []
+    found = subprocess.run([PYTHON, "-m", "build_backend.compilers"], cwd=ROOT, check=False, stdout=subprocess.DEVNULL)
+    return ["compiler"] if found.returncode else []
+
+
 def install(name: str) -> None:
     """Installs a list of requirements and, in place, the project itself, which brings nothing that is not listed."""
     make_venv()
     env = uv_environment()
     # Without isolation, what must be built is built by the pinned build backend rather than by the newest one.
     uv = (VENV / "bin" / "uv", "pip", "install", "--python", PYTHON, "--no-build-isolation")
-    run(*uv, "--require-hashes", "--requirement", REQUIREMENTS / f"{name}.txt", env=env)
-    run(*uv, "--quiet", "--no-deps", "--editable", ".", env=env)
+    lists = [f"--requirement={REQUIREMENTS / each}.txt" for each in [name, *compiler_lists()]]
+    run(*uv, "--require-hashes", *lists, env=env)
+    # Built anew even where uv thinks that nothing changed: it does not look at the C files.
+    run(*uv, "--quiet", "--no-deps", "--reinstall-package", "fourfold", "--editable", ".", env=env)
 
 
 def lock(options: list[str]) -> None:

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from tests.project.tree import ROOT, parse, pyproject, python_files, shown
 
-LISTS = ("build", "demo", "dev")
+LISTS = ("build", "compiler", "demo", "dev")
 
 
 @cache
@@ -40,6 +40,7 @@ def wanted() -> dict[str, list[str]]:
     groups = pyproject()["dependency-groups"]
     return {
         "build": groups["build"],
+        "compiler": groups["compiler"],
         "demo": project["dependencies"] + of("demo"),
         "dev": project["dependencies"] + [entry for extra in extras for entry in of(extra)] + groups["dev"],
     }
@@ -81,7 +82,7 @@ def test_lists_agree() -> None:
     """The demo runs on the versions that the tests run on, and both are built with the same tools."""
     disagree = [
         name
-        for one, other in (("demo", "dev"), ("build", "dev"))
+        for one, other in (("demo", "dev"), ("build", "dev"), ("compiler", "dev"))
         for name in sorted(pins(one).keys() & pins(other).keys())
         if pins(one)[name].specifier != pins(other)[name].specifier
     ]
