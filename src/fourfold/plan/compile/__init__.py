@@ -43,6 +43,7 @@ _ANSWERS: dict[tuple[str, str], Rule] = {}
 _FILES = (
     "scaling",
     "lightgbm",
+    "xgboost",
 )
 
 

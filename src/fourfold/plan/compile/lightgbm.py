@@ -86,12 +86,12 @@ class _Model:
     Attributes:
         header: the lines before the trees.
         trees: the lines of each.
-        categories: those of the categorical columns of a frame that it was trained with, or `None`.
+        categories: those of each categorical column of the frame that it was trained with.
     """
 
     header: dict[str, str]
     trees: list[dict[str, str]]
-    categories: list[list[Any]] | None
+    categories: list[list[Any]]
 
     @classmethod
     def of(cls, model: Any) -> _Model:
@@ -108,7 +108,7 @@ class _Model:
         for line in booster.model_to_string().split("\n"):
             key, _, value = line.partition("=")
             if key == "end of trees":
-                return cls(header, trees, booster.pandas_categorical)
+                return cls(header, trees, booster.pandas_categorical or [])
             if key == "Tree":
                 into = {}
                 trees.append(into)
@@ -237,13 +237,13 @@ def _columns(model: _Model, matrix: Matrix, workshop: Workshop, who: Any) -> lis
         if matrix.dtype == OBJECT and type(who).__name__ != "Booster":
             raise NoPlan("LightGBM's estimators make float64 of an array of objects, and their boosters float32")
         return list(workshop.cast(matrix, FLOAT64 if matrix.dtype == FLOAT64 else FLOAT32).columns)
-    known = None if model.categories is None else list(model.categories)
+    known = list(model.categories)
     out: list[Column] = []
     for column in matrix.columns:
         if isinstance(column, (Text, Coded)) and column.categories is not None:
-            if known is not None and not known:
+            if not known:
                 raise NoPlan("LightGBM is given more columns of categories than it was trained with")
-            out.append(codes_of(column, column.categories if known is None else known.pop(0), workshop))
+            out.append(codes_of(column, known.pop(0), workshop))
         elif isinstance(column, (Numeric, Coded)) and column.dtype != OBJECT:
             out.append(column)
         else:
