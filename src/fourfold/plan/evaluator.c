@@ -182,7 +182,7 @@ enum ff_function {
     FF_ONES,
     /* of two */
     FF_ADD = 32, FF_SUB, FF_RSUB, FF_MUL, FF_DIV, FF_RDIV, FF_MIN, FF_MAX, FF_POW, FF_EQ, FF_NE, FF_LT, FF_LE, FF_GT,
-    FF_GE, FF_IF_NAN,
+    FF_GE, FF_IF_NAN, FF_MOD,
     FF_TWOS,
     /* of many */
     FF_SUM = 64, FF_PAIRWISE, FF_LEAST, FF_MOST, FF_SQUARES, FF_ABSOLUTES, FF_PRODUCT,
@@ -1141,6 +1141,37 @@ static double ff_rint(double x) {
     return ff_from_bits(ff_to_bits(whole) | (ff_to_bits(x) & UINT64_C(0x8000000000000000)));
 }
 
+/* What is left of |x| after taking |y| away as often as it fits, with the sign of x: exact, by long division of the
+ * whole mantissas, eleven bits at a time. */
+static double ff_left_over(double x, double y) {
+    const uint64_t infinite = UINT64_C(0x7ff0000000000000), whole = UINT64_C(0x0010000000000000);
+    uint64_t sign = ff_to_bits(x) & UINT64_C(0x8000000000000000), a = ff_to_bits(x) ^ sign;
+    uint64_t b = ff_to_bits(y) & UINT64_C(0x7fffffffffffffff), left, by;
+    uint32_t above, exponent, shift;
+    if (a >= infinite || b > infinite || b == 0) return FF_NAN;
+    if (a < b) return x;
+    above = (uint32_t)(a >> 52);
+    exponent = (uint32_t)(b >> 52);
+    left = above ? (a & (whole - 1)) | whole : a;
+    by = exponent ? (b & (whole - 1)) | whole : b;
+    above += !above;
+    exponent += !exponent;
+    for (left %= by; above > exponent && left; above -= shift) {
+        shift = above - exponent < 11 ? above - exponent : 11;
+        left = (left << shift) % by;
+    }
+    if (!left) return ff_from_bits(sign);
+    while (left < whole && exponent > 1) { left <<= 1; exponent--; }
+    return ff_from_bits(sign | (left < whole ? left : (uint64_t)exponent << 52 | (left & (whole - 1))));
+}
+
+/* As numpy.remainder: it has the sign of y. */
+static double ff_mod(double x, double y) {
+    double left = ff_left_over(x, y);
+    if (left == 0) return ff_from_bits(ff_to_bits(y) & UINT64_C(0x8000000000000000));
+    return (y < 0) != (left < 0) ? left + y : left;
+}
+
 static double ff_of_one(uint32_t function, double x) {
     switch (function) {
     case FF_NEGATE: return -x;
@@ -1186,7 +1217,8 @@ static double ff_of_two(uint32_t function, double x, double y) {
     case FF_LE: return x <= y;
     case FF_GT: return x > y;
     case FF_GE: return x >= y;
-    default: return x == x ? x : y;
+    case FF_IF_NAN: return x == x ? x : y;
+    default: return ff_mod(x, y);
     }
 }
 

@@ -128,6 +128,7 @@ class Function(IntEnum):
     GT = 45
     GE = 46
     IF_NAN = 47
+    MOD = 48
     SUM = 64
     PAIRWISE = 65
     LEAST = 66
