@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,8 @@ def training_matrix(form: Mapping[str, Any], fields: Sequence[Field], workshop: 
             columns = [
                 _column(one, by_name[name], places, workshop) for one, name in zip(described, labels, strict=True)
             ]
+            # What is missing in text of polars is None, also where it came to be missing as no category.
+            columns = [replace(each, missing=None) if isinstance(each, Text) else each for each in columns]
             return Matrix(tuple(columns), frame=True, names=labels, polars=True)
     raise NoPlan(f"the model was trained on a container of {form['container']}")
 

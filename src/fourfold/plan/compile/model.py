@@ -12,6 +12,7 @@ import numpy as np
 from fourfold.plan.columns import Matrix, NoPlan, Workshop
 from fourfold.plan.compile import Labels, answer
 from fourfold.plan.compile.inputs import ports, training_matrix
+from fourfold.plan.compile.validation import dense
 from fourfold.plan.graph import Graph, Output
 from fourfold.signature.field import INTEGERS, Field
 
@@ -75,7 +76,7 @@ def _output(field: Field, found: Matrix | Labels, workshop: Workshop) -> Output:
         return Output(field.name, field.dtype, code=found.code, labels=labels)
     if field.dtype not in ("float32", "float64"):
         raise NoPlan(f"the output {field.name} is {field.expected}, where the rules give floats")
-    numbers = workshop.numbers(found.columns)
+    numbers = workshop.numbers(dense(found, workshop).columns)
     if len(numbers) != math.prod(field.shape):
         raise NoPlan(f"the output {field.name} is {field.expected}, where the rules give {len(numbers)} numbers")
     return Output(field.name, field.dtype, numbers=numbers, tensor=bool(field.shape))
