@@ -41,6 +41,7 @@ _TRANSFORMS: dict[str, Rule] = {}
 _ANSWERS: dict[tuple[str, str], Rule] = {}
 #: The files of rules.
 _FILES = (
+    "imputing",
     "composition",
     "encoding",
     "scaling",
