@@ -41,6 +41,8 @@ _TRANSFORMS: dict[str, Rule] = {}
 _ANSWERS: dict[tuple[str, str], Rule] = {}
 #: The files of rules.
 _FILES = (
+    "features",
+    "functions",
     "imputing",
     "composition",
     "encoding",
