@@ -4,7 +4,7 @@
  * text the offsets), the text, the bits that say which are present. All counts are uint64, little-endian.
  * Prints nanoseconds for a row alone, and for a row among many.
  */
-#define _POSIX_C_SOURCE 199309L
+#define _POSIX_C_SOURCE 200112L
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +13,9 @@
 #include "evaluator.h"
 
 static void *allocate(void *context, size_t bytes) {
+    void *memory = NULL;
     (void)context;
-    return aligned_alloc(64, (bytes + 63) / 64 * 64);
+    return posix_memalign(&memory, 64, bytes + 64) ? NULL : memory;
 }
 
 static void *read_all(const char *path, size_t *size) {

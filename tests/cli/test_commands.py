@@ -92,7 +92,13 @@ def test_a_package_is_made_shown_pushed_promoted_listed_and_pulled(folder: Path,
     assert packed["digest"] == open_package(out).digest
     shown = json.loads(run("show", out, "--json").stdout)
     assert shown["digest"] == packed["digest"]
-    assert "HistGradientBoosting" not in run("show", out).stdout
+    for text in (
+        run("show", out).stdout,
+        run("pack", "again", *_estimator(folder), "-o", tmp_path / "x.fourfold").stdout,
+    ):
+        assert "plan (chosen)" in text
+        assert "the same bits in" in text
+        assert "itself" in text
     models = {"FOURFOLD_REPOSITORY": str(tmp_path / "models")}
     assert json.loads(run("push", out, "--json", environment=models).stdout)["version"] == 1
     assert json.loads(run("push", out, "--json", environment=models).stdout)["version"] == 1
@@ -104,6 +110,10 @@ def test_a_package_is_made_shown_pushed_promoted_listed_and_pulled(folder: Path,
     assert "production" in run("list", "eta", environment=models).stdout
     run("pull", "eta@production", "-o", tmp_path / "pulled.fourfold", environment=models)
     assert open_package(tmp_path / "pulled.fourfold").digest == packed["digest"]
+
+
+def _estimator(folder: Path) -> tuple[str | Path, ...]:
+    return "--estimator", folder / "eta.pickle", "--rows", folder / "rows.parquet"
 
 
 def test_the_same_rows_through_stream_and_batch(folder: Path, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_what_is_no_model(model: Any) -> None:
 def test_runtimes_that_are_none() -> None:
     """A package that names a runtime that is none is corrupt, whatever module has that name."""
     for name in ("threads", "", "../x", "Sklearn"):
-        with pytest.raises(CorruptPackage, match="expected a runtime of lightgbm"):
+        with pytest.raises(CorruptPackage, match="expected a runtime of plan, lightgbm"):
             runtimes.runtime(name)
 
 

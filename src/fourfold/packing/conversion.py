@@ -66,11 +66,14 @@ Port = dict[str, Any]
 
 def _ports(form: dict[str, Any], fields: Sequence[Field]) -> Iterator[list[Port]]:
     """The inputs of the graph: a matrix for an array, a column for each of a frame's; in float64, then in float32."""
+    numeric = all(field.dtype in (*FLOATS, *INTEGERS) for field in fields)
     for floats in ("float64", "float32"):
-        if form["container"] == "numpy" and form["dtype"] not in ("object", "str"):
+        # A frame of numbers becomes a matrix, too: estimators that no pipeline names columns for take only one input.
+        if numeric and form.get("dtype") != "object":
             columns = [field.name for field in fields]
             width = len(columns)
             yield [{"name": "X", "dtype": floats, "width": width, "columns": columns, "matrix": True}]
+        if form["container"] == "numpy" and numeric:
             continue
         yield [
             {

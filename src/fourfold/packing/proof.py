@@ -32,7 +32,7 @@ class Proof:
             the larger of the two, or of what the output is usually as large as where both are smaller (what is left of
             two numbers that nearly cancel has few right digits in any engine). Infinite where anything but finite
             floats differs.
-        first: the first difference.
+        first: the first of the largest differences, which decides.
     """
 
     rows: int
@@ -98,21 +98,24 @@ def prove(signature: Signature, expected: Answers, got: Answers, scales: dict[st
     differing = 0
     ulps: dict[str, float] = {}
     first: Difference | None = None
+    largest = 0.0
     for row, (left, right) in enumerate(zip(expected, got, strict=True)):
         before = differing
         if left is None or right is None:
             if left is not right:
                 differing += 1
                 ulps["refusal"] = math.inf
-                first = first or Difference(row, "", left or "a refusal", right or "a refusal")
+                if largest < math.inf:
+                    first, largest = Difference(row, "", left or "a refusal", right or "a refusal"), math.inf
             continue
         for field in signature.outputs:
             one, other = left[field.name], right[field.name]
             if same_bits(one, other):
                 continue
             differing = before + 1
-            first = first or Difference(row, field.name, one, other)
             apart = _apart(field, one, other, scales) / _ULP.get(field.dtype, 1.0)
+            if apart > largest:
+                first, largest = Difference(row, field.name, one, other), apart
             ulps[field.dtype] = max(ulps.get(field.dtype, 0.0), apart)
     return Proof(len(expected), differing, ulps, first)
 

@@ -123,7 +123,7 @@ def _entry(contender: Contender, proof: Proof, accept: Acceptance, asked: Sequen
     assert first is not None
     output = f" {first.field}" if first.field else ""
     why = (
-        f"{proof.differing} of {proof.rows} rows differ; the first: {cut(asked[first.row], 200)}: "
+        f"{proof.differing} of {proof.rows} rows differ; for example {cut(asked[first.row], 200)}: "
         f"expected{output} {cut(first.expected, 60)}, got {cut(first.got, 60)}"
     )
     return Entry(contender, "rejected", why, proof)
