@@ -30,6 +30,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *("service", "stream", "batch", "embed", "compare", "demo", "cli"),
     ),
     # engines, each in its runtime
+    "catboost": ("runtimes.catboost",),
     "lightgbm": ("runtimes.lightgbm",),
     "onnxruntime": ("runtimes.onnx", "packing.conversion"),
     "skl2onnx": ("packing.conversion", "packing.converting"),

@@ -26,6 +26,7 @@ __all__ = ["NAMES", "TAKERS", "Engine", "Prepared", "Runtime", "claim", "load", 
 _CLAIMS: dict[str, Callable[[object], bool]] = {
     "lightgbm": claims.lightgbm,
     "xgboost": claims.xgboost,
+    "catboost": claims.catboost,
     "onnx": claims.onnx,
     "sklearn": claims.sklearn,
     "python": claims.python,
@@ -68,7 +69,7 @@ def claim(model: object) -> Runtime:
     kind = type(model)
     raise PackError(
         f"no runtime packs a {kind.__module__}.{kind.__qualname__}: expected a scikit-learn estimator or pipeline, a "
-        f"LightGBM or XGBoost model, an ONNX file or ModelProto, or a function or an object with `predict`"
+        f"LightGBM, XGBoost or CatBoost model, an ONNX file or ModelProto, or a function or an object with `predict`"
     )
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["lightgbm", "onnx", "python", "sklearn", "xgboost"]
+__all__ = ["catboost", "lightgbm", "onnx", "python", "sklearn", "xgboost"]
 
 
 def _roots(model: object) -> set[str]:
     """The top-level packages that the classes of a model come from."""
     return {each.__module__.partition(".")[0] for each in type(model).__mro__}
+
+
+def catboost(model: object) -> bool:
+    """One of CatBoost's own estimators, not wrapped in anything."""
+    return type(model).__module__.partition(".")[0] == "catboost"
 
 
 def lightgbm(model: object) -> bool:
