@@ -106,12 +106,7 @@ def pack(
         work.compete(model, prepared, blocks, everything=measure or engine not in ("auto", "original", "plan"))
         if measure:
             work.measure()
-        entry = chosen(work.entries, engine, work.check_invariant)
-        package = work.build(entry)
-        assert entry.contender.engine is not None
-        # Replays the golden rows as they were written: what cannot be replayed is not packed.
-        Predictor(package, entry.contender.engine)
-    return package
+        return work.packed(engine)
 
 
 @dataclass
@@ -161,6 +156,8 @@ class _Packing:
             return contender
         free = Function(self.signature, engine, None)
         rows = _accepted_rows(free, [*self.sample, *self.hurtful])
+        if not rows:  # it answers nobody, which the proof will say
+            return contender
         findings = find_block(lambda size: Function(self.signature, engine, size), rows, (None, *BLOCKS))
         return replace(contender, findings=tuple(findings))
 
@@ -171,6 +168,15 @@ class _Packing:
                 assert entry.contender.prepared is not None
                 size = sum(map(len, entry.contender.prepared.files.values()))
                 self.entries[place] = replace(entry, figures=measured(self.build(entry), size))
+
+    def packed(self, engine: str) -> Package:
+        """The package of the engine that is chosen."""
+        entry = chosen(self.entries, engine, self.check_invariant)
+        package = self.build(entry)
+        assert entry.contender.engine is not None
+        # Replays the golden rows as they were written: what cannot be replayed is not packed.
+        Predictor(package, entry.contender.engine)
+        return package
 
     def build(self, entry: Entry) -> Package:
         """The package with one engine of those that took part."""
