@@ -105,12 +105,14 @@ def test_identities_keep_frames() -> None:
 
 
 def test_functions_of_frames_of_other_kinds() -> None:
-    """Frames of polars become arrays, and columns of pandas's own dtypes stay such columns."""
+    """Frames of polars become arrays; columns of pandas's own dtypes are left to the original, or become one array."""
     rows = numbers()
     frame: Any = pl.DataFrame({"a": rows[:, 0], "b": rows[:, 1].astype(np.float32), "c": np.arange(ROWS)})
     assert_exact(make_pipeline(FunctionTransformer(np.floor), StandardScaler()).fit(frame), frame)
     masked = pd.DataFrame({"a": pd.array([None if row % 4 == 0 else row / 3 for row in range(ROWS)], dtype="Float64")})
-    assert_exact(make_pipeline(FunctionTransformer(np.floor), StandardScaler()).fit(masked), masked)
+    assert_exact(make_pipeline(FunctionTransformer(np.nan_to_num), StandardScaler()).fit(masked), masked)
+    with pytest.raises(NoPlan, match="a dtype of pandas's own"):
+        compiled(make_pipeline(FunctionTransformer(np.floor), StandardScaler()).fit(masked), masked)
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint16])

@@ -135,7 +135,7 @@ def test_columns_of_pandas_own_dtypes_are_imputed() -> None:
     """`pandas.NA` is a missing value to an imputer that looks for it, or for NaN."""
     data = pd.DataFrame({"a": pd.array([None if row % 5 == 0 else row for row in range(ROWS)], dtype="Int64")})
     for sought in (np.nan, pd.NA):
-        assert_exact(SimpleImputer(missing_values=sought, strategy="median").fit(data), data)
+        assert_exact(SimpleImputer(missing_values=sought, strategy="median", add_indicator=True).fit(data), data)
 
 
 @pytest.mark.parametrize("features", ["missing-only", "all"])

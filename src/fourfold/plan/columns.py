@@ -2,7 +2,8 @@
 
 A column of numbers is a `Number` of the graph. A column that depends on one small integer alone, as a one-hot column
 does, is `Coded`: a table of its values, on which scalers and imputers work while the plan is made, so that nothing is
-left of them at predicting. A column of text is only ever looked up.
+left of them at predicting. A column of text is only ever looked up, or read into a bag, of which very many columns are
+`Bagged`.
 """
 
 from __future__ import annotations
@@ -10,20 +11,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fourfold.plan import _evaluator
 from fourfold.plan.format import Function, Kind
-from fourfold.plan.graph import Code, Graph, Number
+from fourfold.plan.graph import Bag, Code, Graph, Number
 
 __all__ = [
     "FLOAT32",
     "FLOAT64",
     "NA",
     "OBJECT",
+    "Bagged",
     "Coded",
     "Column",
     "Matrix",
@@ -33,6 +35,8 @@ __all__ = [
     "Text",
     "Workshop",
     "elementary",
+    "retyped",
+    "runs",
 ]
 
 FLOAT64 = np.dtype(np.float64)
@@ -42,6 +46,8 @@ OBJECT = np.dtype(object)
 NA = type("NA", (), {"__repr__": lambda _: "pandas.NA"})()
 #: The most numbers that a table of one-hot columns may have; larger ones are computed from the code.
 _LARGEST_TABLE = 1 << 18
+#: The most columns of a bag that are made numbers.
+_MOST_SPREAD = 4096
 
 
 class NoPlan(Exception):
@@ -54,7 +60,7 @@ class Numeric:
 
     Attributes:
         value: the number.
-        dtype: what NumPy would hold it in, or scikit-learn make of it: float64 of a dtype of pandas's own.
+        dtype: what NumPy would hold it in.
         finite: whether it can be neither NaN nor infinite.
         missing: what stands in a container where a value is missing: NaN; `None` in a column of objects; `NA` where the
             column is of a dtype of pandas's own.
@@ -149,7 +155,43 @@ class Opaque:
     dtype: np.dtype[Any] = OBJECT
 
 
-Column = Numeric | Coded | Text | Opaque
+class Bagged(NamedTuple):
+    """A column of a sparse matrix of texts: there may be a million, of which a row has a hundred that are not 0.
+
+    Attributes:
+        bag: what the rows have in all of its columns.
+        place: the column.
+        dtype: what NumPy would hold it in.
+        finite: whether it can be neither NaN nor infinite.
+    """
+
+    bag: Bag
+    place: int
+    dtype: np.dtype[Any] = FLOAT64
+    finite: bool = False
+
+
+Column = Numeric | Coded | Text | Opaque | Bagged
+
+
+def runs(columns: Sequence[Column]) -> list[tuple[int, int]]:
+    """Where columns of one bag that ascend lie side by side: the first one's place, and the last one's and one."""
+    found: list[tuple[int, int]] = []
+    start, before = 0, None
+    for place, column in enumerate(columns):
+        if not isinstance(column, Bagged):
+            if before is not None:
+                found.append((start, place))
+            before = None
+            continue
+        if before is None or column.bag is not before.bag or column.place <= before.place:
+            if before is not None:
+                found.append((start, place))
+            start = place
+        before = column
+    if before is not None:
+        found.append((start, len(columns)))
+    return found
 
 
 @dataclass(frozen=True)
@@ -181,10 +223,12 @@ class Matrix:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The dtype of the columns as one array; `object` where one of them is text."""
+        """The dtype that scikit-learn's validation makes of the columns; `object` where one of them is text."""
         if any(isinstance(column, (Text, Opaque)) for column in self.columns):
             return OBJECT
         dtypes = {column.dtype for column in self.columns if not isinstance(column, (Text, Opaque))}
+        if self.frame and any(isinstance(column, Numeric) and column.missing is NA for column in self.columns):
+            return OBJECT if OBJECT in dtypes else FLOAT64
         return np.result_type(*dtypes) if dtypes else FLOAT64
 
     @property
@@ -217,17 +261,31 @@ class Workshop:
             return column.value
         if isinstance(column, Coded):
             return self.graph.lookup(column.code, column.values)[0]
+        if isinstance(column, Bagged):
+            return self.graph.bag_spread(column.bag, [column.place])[0]
         raise NoPlan(_no_number(column))
 
     def numbers(self, columns: Sequence[Column]) -> list[Number]:
-        """The columns' numbers; those that depend on the same code are looked up together."""
+        """The columns' numbers; those that depend on the same code are looked up together, as are those of a bag."""
         found: dict[int, Number] = {}
         of_code: dict[Code, list[int]] = {}
+        of_bag: dict[Bag, dict[int, int]] = {}
         for place, column in enumerate(columns):
             if isinstance(column, Coded):
                 of_code.setdefault(column.code, []).append(place)
+            elif isinstance(column, Bagged):
+                of_bag.setdefault(column.bag, {})[place] = column.place
             else:
                 found[place] = self.number(column)
+        for bag, own in of_bag.items():
+            wanted = sorted(set(own.values()))
+            if len(wanted) > _MOST_SPREAD:
+                raise NoPlan(
+                    f"{len(wanted)} columns of texts where numbers are needed, one beside the other: more than "
+                    f"{_MOST_SPREAD}. Fewer come of max_features, min_df or a selection of features"
+                )
+            spread = dict(zip(wanted, self.graph.bag_spread(bag, wanted), strict=True))
+            found.update((place, spread[column]) for place, column in own.items())
         for code, places in of_code.items():
             coded = [column for column in (columns[place] for place in places) if isinstance(column, Coded)]
             found.update(zip(places, self._looked_up(code, coded), strict=True))
@@ -286,9 +344,42 @@ class Workshop:
             if isinstance(column, Coded):
                 levels = _rounded(elementary(function, column.levels, with_constants[place]), dtype)
                 out[place] = Coded(column.code, dtype=dtype, levels=levels, place=column.place)
-            elif not isinstance(column, Numeric):
+            elif not isinstance(column, (Numeric, Bagged)):
                 raise NoPlan(_no_number(column))
+        for start, stop in runs(columns):
+            own = None if constants is None else with_constants[start:stop]
+            out[start:stop] = self._map_bag(function, columns[start:stop], own, dtype, finite=finite)
         return tuple(out)
+
+    def bag(self, columns: Sequence[Column]) -> Bag:
+        """A bag of just these columns, which are a run."""
+        first = columns[0]
+        if not isinstance(first, Bagged):
+            raise NoPlan(_no_number(first))
+        places = [column.place for column in columns if isinstance(column, Bagged)]
+        return first.bag if len(places) == first.bag.width else self.graph.bag_pick(first.bag, places)
+
+    def bagged(self, bag: Bag, dtype: np.dtype[Any], *, finite: bool) -> tuple[Column, ...]:
+        """The columns of a bag."""
+        return tuple([Bagged(bag, place, dtype, finite) for place in range(bag.width)])
+
+    def _map_bag(
+        self, function: Function, columns: Sequence[Column], constants: Any, dtype: np.dtype[Any], *, finite: bool
+    ) -> Sequence[Column]:
+        """What `map` makes of a run; numbers, where it makes something of nothing."""
+        nothing = np.zeros(1 if constants is None else len(columns))
+        if elementary(function, nothing, 0.0 if constants is None else constants).tobytes() != nothing.tobytes():
+            numbers = [Numeric(number, dtype) for number in self.numbers(columns)]
+            return self.map(function, numbers, constants, dtype=dtype, finite=finite)
+        bag = self.bag(columns)
+        if constants is None:
+            made = self.graph.bag_map(function, bag)
+        else:
+            same = (constants == constants[0]).all()
+            made = self.graph.bag_const(function, bag, constants[:1] if same else constants)
+        if dtype == FLOAT32 and function != Function.ROUND32:
+            made = self.graph.bag_map(Function.ROUND32, made)
+        return self.bagged(made, dtype, finite=finite)
 
     def cast(self, matrix: Matrix, dtype: np.dtype[Any]) -> Matrix:
         """The columns as an array of a floating dtype: rounded to float32 where they were wider."""
@@ -300,10 +391,7 @@ class Workshop:
             rounded = self.map(Function.ROUND32, [columns[place] for place in narrow], dtype=FLOAT32)
             made = dict(zip(narrow, rounded, strict=True))
             columns = tuple(made.get(place, column) for place, column in enumerate(columns))
-        for column in columns:
-            if not isinstance(column, (Numeric, Coded)):
-                raise NoPlan(_no_number(column))
-        return Matrix(tuple(replace(column, dtype=dtype) for column in columns if isinstance(column, (Numeric, Coded))))
+        return Matrix(tuple([retyped(column, dtype) for column in columns]))
 
     def floats(self, matrix: Matrix, who: object, *, nan: bool = False, infinite: bool = False) -> Matrix:
         """The columns as the float array that an estimator's validation makes of them; it refuses what that refuses.
@@ -322,10 +410,18 @@ class Workshop:
         """Refuse rows in which a column has a number that the estimator does not take."""
         if nan and infinite:
             return
-        doubtful = [each for each in columns if not isinstance(each, (Numeric, Coded)) or not each.finite]
+        doubtful = [each for each in columns if isinstance(each, (Text, Opaque)) or not each.finite]
         kind = Kind.INFINITE if nan else Kind.NAN if infinite else Kind.NOT_FINITE
         what = "an infinity" if nan else "NaN" if infinite else "NaN or an infinity"
         name = who if isinstance(who, str) else type(who).__name__
+        for start, stop in reversed(runs(doubtful)):
+            # The sum of all entries times 0 is NaN where one of them is NaN or infinite.
+            if nan or infinite:
+                raise NoPlan("columns of texts may hold what is not finite, and an estimator takes some of it")
+            gone = self.graph.bag_const(Function.MUL, self.bag(doubtful[start:stop]), [0.0])
+            doubtful[start:stop] = [
+                Numeric(self.graph.bag_fold(Function.SUM, gone, self.graph.constant([0.0])[0]), FLOAT64)
+            ]
         self.graph.refuse(self.numbers(doubtful), kind, f"the {name} does not take {what}")
 
     def text(self, column: Text, strings: Sequence[str]) -> tuple[Code, list[Any]]:
@@ -353,6 +449,15 @@ class Workshop:
         means = [replaced.get(each, each) for each in sought] + [other, missing]
         # A text that an imputer put there and that nobody looks for is like any other.
         return code, [... if isinstance(each, str) and each not in known else each for each in means]
+
+
+def retyped(column: Column, dtype: np.dtype[Any]) -> Column:
+    """The column with another dtype, which holds its numbers."""
+    if isinstance(column, Bagged):
+        return column if column.dtype == dtype else column._replace(dtype=dtype)
+    if isinstance(column, (Numeric, Coded)):
+        return replace(column, dtype=dtype)
+    raise NoPlan(_no_number(column))
 
 
 def elementary(function: Function, x: npt.NDArray[np.float64], y: Any = 0.0) -> npt.NDArray[np.float64]:

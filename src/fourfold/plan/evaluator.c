@@ -8,7 +8,8 @@
  *     5  dictionaries: text to code
  *     6  forests: tables of masks, and the walk
  *     7  the other steps
- *     8  predicting
+ *     8  bags: texts as rows of a sparse matrix
+ *     9  predicting
  *
  * Why the bits are the same everywhere: a row is computed in one fixed order of operations, each of them an addition,
  * subtraction, multiplication, division, square root, comparison or conversion that IEEE 754 defines to the last bit.
@@ -133,19 +134,25 @@ static const uint8_t ff_magic[8] = {'F', 'O', 'U', 'R', 'P', 'L', 'A', 'N'};
 /* A node of a tree. Nodes lie in preorder: the left child of an inner node is the next one. */
 typedef struct ff_node {
     union {
-        double threshold;  /* number slot: left where the number is not above it */
-        uint32_t set[2];   /* code slot: left where the code's bit is set in the words from set[0] on; set[1] is 0 */
+        double threshold; /* number slot: left where the number is not above it; leaf: its value, where that is one number */
+        uint32_t set[2];  /* code slot: left where the code is set[0], or is not, or has its bit set in the words from set[0]
+                             on: FF_NODE_CODE, FF_NODE_OTHERS or both (FF_NODE_SET) say which; set[1] is 0 */
     } test;
-    uint32_t right; /* inner: the right child, counted from the tree's root; leaf: its value */
+    uint32_t right; /* inner: the right child, counted from the tree's root; leaf: its values, where they are several */
     uint32_t flags;
 } ff_node;
 #define FF_NODE_SLOT 0x0fffffffu
-#define FF_NODE_NAN_LEFT 0x10000000u
+#define FF_NODE_NAN_LEFT 0x10000000u /* number slot: NaN goes left */
 #define FF_NODE_LEAF 0x20000000u
+#define FF_NODE_CODE 0x40000000u
+#define FF_NODE_OTHERS 0x80000000u
+#define FF_NODE_SET (FF_NODE_CODE | FF_NODE_OTHERS)
 
 #define FF_CODE 0x80000000u      /* in a list of slots: a code register */
 #define FF_FOREST_FLOAT32 1u     /* sums are rounded to float32 after every tree */
+#define FF_FOREST_FROM 2u        /* sums begin with registers instead of numbers */
 #define FF_DEEPEST 4096u
+#define FF_MOST_LANES 512u
 #define FF_NEAREST_WEIGHTED 1u   /* neighbours weigh by the inverse of their distance */
 #define FF_NEAREST_MANHATTAN 2u
 #define FF_MOST_NEIGHBOURS 4096u
@@ -169,11 +176,20 @@ enum ff_operation {
     FF_FOREST,     /* dst outputs flags width slots words trees words values count init */
     FF_NEAREST,    /* dst width inputs words rows k flags points targets */
     FF_REFUSE,     /* count words kind string                  a row whose number is of that kind has no answer */
+    FF_BAG,        /* bag input words                          what a text has of each n-gram; words: ff_setting */
+    FF_BAG_MAP,    /* bag bag function                         f(x) of every entry */
+    FF_BAG_CONST,  /* bag bag function numbers each            f(x, constant), one for all or (each) one a column */
+    FF_BAG_ROW,    /* bag bag function src                     f(x, y) with a number of the row */
+    FF_BAG_PICK,   /* bag bag words width                      another column for each, ascending; UINT32_MAX: none */
+    FF_BAG_FOLD,   /* dst bag function float32 first           one number of a row's entries and a first one */
+    FF_BAG_DOT,    /* dst outputs bag words numbers float32    numbers: outputs for each column; words: first sums, UINT32_MAX: 0 */
+    FF_BAG_SPREAD, /* dst count bag words nan                  the number of some columns: words: which one is each */
+    FF_MEDIAN,     /* dst count words numbers                  of numbers with weights the first that half of all is not above */
     FF_OPERATIONS
 };
 
 /* The operands of each step, besides its first word. */
-static const uint8_t ff_operands[FF_OPERATIONS] = {0, 2, 4, 4, 5, 3, 4, 3, 4, 5, 5, 5, 5, 4, 3, 5, 11, 9, 4};
+static const uint8_t ff_operands[FF_OPERATIONS] = {0, 2, 4, 4, 5, 3, 4, 3, 4, 5, 5, 5, 5, 4, 3, 5, 11, 9, 4, 3, 3, 5, 4, 4, 5, 6, 5, 4};
 
 enum ff_function {
     /* of one number */
@@ -215,6 +231,7 @@ typedef struct {
     uint32_t registers, codes;
     uint32_t dictionaries, forests;
     uint32_t slots, workspace;
+    uint32_t bags, readers;
 } ff_progress;
 
 static int ff_reads(const ff_plan *plan, const ff_progress *so_far, uint64_t word, uint64_t count) {
@@ -257,7 +274,7 @@ static int ff_open_tree(const ff_plan *plan, const uint32_t *operand, uint32_t f
     for (i = 0; i < count; i++) {
         const ff_node *node = plan->node + first + i;
         if (node->flags & FF_NODE_LEAF) {
-            if (node->right >= operand[9]) return 0;
+            if (node->flags != FF_NODE_LEAF || (operand[3] > 1 && node->right >= operand[9])) return 0;
             if (depth == 0) return i == count - 1;
             if (due[--depth] != i + 1) return 0;
             continue;
@@ -266,8 +283,10 @@ static int ff_open_tree(const ff_plan *plan, const uint32_t *operand, uint32_t f
         if ((node->flags & FF_NODE_SLOT) >= slots) return 0;
         if (slot[node->flags & FF_NODE_SLOT] & FF_CODE) {
             uint32_t limit = ff_limit(plan, slot[node->flags & FF_NODE_SLOT] & ~FF_CODE);
-            if (node->test.set[1] || !ff_inside(node->test.set[0], ((uint64_t)limit + 31) / 32, plan->words)) return 0;
-        } else if (ff_is_nan(node->test.threshold)) return 0;
+            uint32_t kind = node->flags & FF_NODE_SET;
+            if (node->test.set[1] || !kind || node->flags & FF_NODE_NAN_LEFT) return 0;
+            if (kind == FF_NODE_SET && !ff_inside(node->test.set[0], ((uint64_t)limit + 31) / 32, plan->words)) return 0;
+        } else if (ff_is_nan(node->test.threshold) || node->flags & FF_NODE_SET) return 0;
         due[depth++] = node->right;
     }
     return 0;
@@ -277,7 +296,7 @@ static int ff_open_forest(ff_plan *plan, ff_progress *so_far, const uint32_t *op
     uint32_t outputs = operand[1], width = operand[3], slots = operand[4], trees = operand[6], i;
     const uint32_t *tree = plan->word + operand[7];
     uint64_t padded = ((uint64_t)trees + 15) / 16 * 16;
-    FF_CHECK(operand[2] <= FF_FOREST_FLOAT32, "a forest has flags that are not known, at step", where);
+    FF_CHECK(operand[2] <= (FF_FOREST_FLOAT32 | FF_FOREST_FROM), "a forest has flags that are not known, at step", where);
     FF_CHECK(trees > 0 && slots <= FF_NODE_SLOT, "a forest has no trees, or too many slots, at step", where);
     FF_CHECK(width == 1 || width == outputs, "a forest's leaves are as wide as neither one nor all outputs, at step", where);
     FF_CHECK(ff_inside(operand[5], slots, plan->words), "a forest's slots are outside, at step", where);
@@ -288,14 +307,15 @@ static int ff_open_forest(ff_plan *plan, ff_progress *so_far, const uint32_t *op
     }
     FF_CHECK(ff_inside(operand[7], 3 * (uint64_t)trees, plan->words), "a forest's trees are outside, at step", where);
     FF_CHECK(ff_inside(operand[8], (uint64_t)operand[9] * width, plan->numbers), "a forest's values are outside, at step", where);
-    FF_CHECK(ff_inside(operand[10], outputs, plan->numbers), "a forest's first sums are outside, at step", where);
+    FF_CHECK(operand[2] & FF_FOREST_FROM ? ff_reads(plan, so_far, operand[10], outputs) : ff_inside(operand[10], outputs, plan->numbers),
+             "a forest's first sums are outside, at step", where);
     for (i = 0; i < trees; i++) {
         FF_CHECK(width > 1 || tree[3 * i + 2] < outputs, "a tree adds to an output that is not there: tree", i);
         FF_CHECK(ff_open_tree(plan, operand, tree[3 * i], tree[3 * i + 1]), "not a tree in preorder, inside the plan: tree", i);
     }
     FF_CHECK(ff_writes(plan, so_far, operand[0], outputs), "a forest writes elsewhere than to the next registers, at step", where);
     so_far->forests++;
-    if (so_far->slots < slots) so_far->slots = slots;
+    if (so_far->slots < (slots ? slots : 1)) so_far->slots = slots ? slots : 1;
     FF_CHECK(padded * 32 <= UINT32_MAX, "too many trees, at step", where);
     if (so_far->workspace < padded * 32) so_far->workspace = (uint32_t)(padded * 32);
     return 0;
@@ -319,6 +339,8 @@ static int ff_known_function(uint32_t function, uint32_t of) {
     return of == 0 ? function < FF_ONES : of == 32 ? function >= FF_ADD && function < FF_TWOS
                                                    : function >= FF_SUM && function < FF_MANY;
 }
+
+static int ff_open_bag_step(ff_plan *plan, ff_progress *so_far, uint32_t operation, const uint32_t *a, uint64_t where); /* section 8 */
 
 static int ff_open_step(ff_plan *plan, ff_progress *so_far, uint32_t operation, const uint32_t *a, uint64_t where) {
     static const char unread[] = "reads a register that is not written yet, at step";
@@ -406,10 +428,24 @@ static int ff_open_step(ff_plan *plan, ff_progress *so_far, uint32_t operation, 
         return 0;
     case FF_FOREST: return ff_open_forest(plan, so_far, a, where);
     case FF_NEAREST: return ff_open_nearest(plan, so_far, a, where);
+    case FF_MEDIAN:
+        FF_CHECK(a[1] > 0 && a[1] < (1u << 24) && ff_reads(plan, so_far, a[2], a[1]), unread, where);
+        FF_CHECK(ff_inside(a[3], a[1], plan->numbers), outside, where);
+        FF_CHECK(ff_writes(plan, so_far, a[0], 1), unwritten, where);
+        if (so_far->workspace < 16 * a[1]) so_far->workspace = 16 * a[1];
+        return 0;
     case FF_REFUSE:
         FF_CHECK(ff_reads(plan, so_far, a[1], a[0]), unread, where);
         FF_CHECK(a[2] < FF_KINDS && a[3] < plan->strings, outside, where);
         return 0;
+    case FF_BAG:
+    case FF_BAG_MAP:
+    case FF_BAG_CONST:
+    case FF_BAG_ROW:
+    case FF_BAG_PICK:
+    case FF_BAG_FOLD:
+    case FF_BAG_DOT:
+    case FF_BAG_SPREAD: return ff_open_bag_step(plan, so_far, operation, a, where);
     default: return ff_fail(plan, "an operation that is not known, at step", where);
     }
 }
@@ -478,7 +514,7 @@ static int ff_open_outputs(ff_plan *plan) {
 }
 
 int ff_open(ff_plan *plan, const void *bytes, size_t size) {
-    ff_progress so_far = {0, 0, 0, 0, 0, 0};
+    ff_progress so_far = {0, 0, 0, 0, 0, 0, 0, 0};
     uint64_t at = 0;
     ff_fill(plan, 0, sizeof *plan);
     plan->bytes = (const uint8_t *)bytes;
@@ -495,11 +531,13 @@ int ff_open(ff_plan *plan, const void *bytes, size_t size) {
     plan->dictionaries = so_far.dictionaries;
     plan->forests = so_far.forests;
     plan->slots = so_far.slots;
+    plan->bags = so_far.bags;
+    plan->readers = so_far.readers;
     plan->workspace = (so_far.workspace + 63) / 64 * 64;
     /* Enough lanes to be worth a loop's start, few enough for registers to stay in the cache nearest to the processor. */
     {
         uint64_t bytes_a_lane = 8 * (uint64_t)plan->registers + 4 * (uint64_t)plan->codes + 4;
-        plan->lanes = 512;
+        plan->lanes = plan->bags ? 64 : FF_MOST_LANES;
         while (plan->lanes > 16 && plan->lanes * bytes_a_lane > 48u * 1024) plan->lanes /= 2;
     }
     return 0;
@@ -604,8 +642,9 @@ static int ff_prepare_dictionary(ff_plan *plan, ff_dictionary *dictionary, const
  * each leaf, a test that fails clears the bits of the leaves to its left, and the lowest bit that is left is the leaf.
  * Which tests of one column fail depends only on the rank of its number among their thresholds. So for each column
  * there is a table with a row of masks, one a tree, for every rank: the tests that fail, already combined. A row of
- * data then costs one row of each table, combined word by word, whatever the number of nodes. A column of codes (a
- * category) has a row for every code in the same way, so one-hot columns are never made.
+ * data then costs one row of each table, combined word by word, whatever the number of nodes. A number that is above no
+ * threshold clears nothing, so its row is not read: of a hundred one-hot columns all but a few are skipped. A column of
+ * codes (a category) has a row for every code in the same way, so one-hot columns need not even be made.
  *
  * Tables of many trees would not stay in the cache: trees come in groups, each with tables of its own. Where trees are
  * too large for masks, or columns too many, or there is no memory, trees are walked from root to leaf, several rows at
@@ -628,6 +667,7 @@ typedef struct {
 typedef struct {
     uint32_t first, trees, padded, tables;
     ff_table *table;
+    const uint32_t *table_of; /* for each slot the table's place and 1, or 0 */
     const double *leaf;    /* padded × leaves, where a leaf is one number */
     const uint32_t *place; /* padded × leaves, where it is several: where they begin */
 } ff_group;
@@ -681,7 +721,11 @@ static uint32_t ff_not_above(const double *value, uint32_t count, double x) {
     return (uint32_t)(base - value) + (count == 1 && *base <= x);
 }
 
-static int ff_in_set(const uint32_t *set, uint32_t code) { return set[code >> 5] >> (code & 31) & 1; }
+/* Whether a code goes left at a node on a code slot. */
+static uint32_t ff_code_left(const ff_plan *plan, const ff_node *node, uint32_t code) {
+    if ((node->flags & FF_NODE_SET) == FF_NODE_SET) return plan->word[node->test.set[0] + (code >> 5)] >> (code & 31) & 1;
+    return (uint32_t)(code == node->test.set[0]) ^ node->flags >> 31;
+}
 
 static const ff_node *ff_root(const ff_plan *plan, const ff_forest *forest, uint32_t tree, uint32_t *count) {
     const uint32_t *entry = plan->word + forest->operand[7] + 3 * (uint64_t)tree;
@@ -691,9 +735,9 @@ static const ff_node *ff_root(const ff_plan *plan, const ff_forest *forest, uint
 
 static int ff_is_leaf(const ff_node *node) { return (node->flags & FF_NODE_LEAF) != 0; }
 
-/* The most leaves of a tree, the inner nodes on each slot, and whether masks are worth their reading. */
-static void ff_measure(const ff_plan *plan, ff_forest *forest, uint32_t *on_slot, uint64_t *inner) {
-    uint32_t t, i, used = 0;
+/* The most leaves of a tree, the inner nodes on each slot, and the steps that a walk takes. */
+static uint64_t ff_measure(const ff_plan *plan, ff_forest *forest, uint32_t *on_slot, uint64_t *inner) {
+    uint32_t t, i;
     uint64_t steps = 0;
     forest->leaves = 0;
     *inner = 0;
@@ -708,10 +752,20 @@ static void ff_measure(const ff_plan *plan, ff_forest *forest, uint32_t *on_slot
         while ((1u << deep) < leaves && deep < 31) deep++;
         steps += deep + 1;
     }
-    for (i = 0; i < forest->slots; i++) used += on_slot[i] > 0;
-    forest->bits = forest->leaves <= 8 ? 8 : forest->leaves <= 16 ? 16 : forest->leaves <= 32 ? 32 : 64;
-    /* In sixteenths of a cycle, roughly: a byte of masks costs one, a step of a walk 50. */
-    if (forest->leaves > 64 || (uint64_t)used * forest->operand[6] * (forest->bits / 8) > 50 * steps) forest->bits = 0;
+    forest->bits = forest->leaves <= 8 ? 8 : forest->leaves <= 16 ? 16 : forest->leaves <= 32 ? 32 : forest->leaves <= 64 ? 64 : 0;
+    return steps;
+}
+
+/* Whether masks are worth their reading. In sixteenths of a cycle, roughly: a byte of masks costs one, a step of a walk
+ * 50, and to find out that a number is above no threshold 32. Where there are few thresholds, that is what is found. */
+static int ff_worth_masks(const ff_forest *forest, const uint32_t *on_slot, uint64_t steps) {
+    uint64_t bytes = (uint64_t)forest->operand[6] * (forest->bits / 8), cost = 0;
+    uint32_t s;
+    for (s = 0; s < forest->slots; s++) {
+        const ff_slot *slot = forest->slot + s;
+        if (on_slot[s]) cost += 32 + (slot->is_code || slot->count >= 8 ? bytes : bytes * slot->count / 8);
+    }
+    return cost <= 50 * steps;
 }
 
 static int ff_gather_thresholds(ff_plan *plan, ff_forest *forest, const uint32_t *on_slot, ff_allocate allocate, void *context) {
@@ -802,13 +856,13 @@ static void ff_clear(const ff_plan *plan, const ff_forest *forest, const ff_grou
         const ff_table *table;
         uint64_t keep;
         if (ff_is_leaf(node + i)) continue;
-        table = group->table + table_of[s];
+        table = group->table + table_of[s] - 1;
         left = before[i + 1];
         width = before[node[i].right] - left; /* at most 63: the right child has a leaf, too */
         keep = ~(((UINT64_C(1) << width) - 1) << left);
         if (slot->is_code) {
             for (code = 0; code < slot->count; code++)
-                if (!ff_in_set(plan->word + node[i].test.set[0], code))
+                if (!ff_code_left(plan, node + i, code))
                     ff_and((void *)table->masks, (uint64_t)code * group->padded + t, forest->bits, keep);
             continue;
         }
@@ -834,7 +888,7 @@ static int ff_fill_leaves(ff_plan *plan, const ff_forest *forest, ff_group *grou
         for (i = 0; i < count; i++) {
             uint64_t at = (uint64_t)t * forest->leaves + leaves;
             if (!ff_is_leaf(node + i)) continue;
-            if (leaf) leaf[at] = plan->number[forest->operand[8] + node[i].right];
+            if (leaf) leaf[at] = node[i].test.threshold;
             else place[at] = forest->operand[8] + node[i].right * forest->operand[3];
             leaves++;
         }
@@ -851,11 +905,13 @@ static int ff_fill_group(ff_plan *plan, ff_forest *forest, ff_group *group, cons
     FF_CHECK(table_of && group->table, "no memory for a forest's tables; slots:", forest->slots);
     group->padded = (group->trees + 15) / 16 * 16;
     group->tables = 0;
+    group->table_of = table_of;
     for (s = 0; s < forest->slots; s++) {
         const ff_slot *slot = forest->slot + s;
         uint32_t rows, *row = NULL;
         void *masks;
         uint64_t bytes;
+        table_of[s] = 0;
         if (!on_slot[s]) continue;
         if (!slot->is_code) {
             row = (uint32_t *)allocate(context, (slot->count + 2u) * sizeof *row);
@@ -867,10 +923,10 @@ static int ff_fill_group(ff_plan *plan, ff_forest *forest, ff_group *group, cons
         masks = allocate(context, (size_t)bytes);
         FF_CHECK(masks, "no memory for a forest's tables; bytes wanted:", bytes);
         ff_fill(masks, 255, (size_t)bytes);
-        table_of[s] = group->tables;
         group->table[group->tables].slot = s;
         group->table[group->tables].row = row;
-        group->table[group->tables++].masks = masks;
+        group->table[group->tables].masks = masks;
+        table_of[s] = ++group->tables;
     }
     for (t = 0; t < group->trees; t++) ff_clear(plan, forest, group, t, table_of);
     for (i = 0; i < group->tables; i++) {
@@ -887,7 +943,7 @@ static int ff_fill_group(ff_plan *plan, ff_forest *forest, ff_group *group, cons
 
 static int ff_prepare_forest(ff_plan *plan, ff_forest *forest, const uint32_t *operand, ff_allocate allocate, void *context,
                              size_t *budget) {
-    uint64_t inner, bytes, trees = operand[6], size, g;
+    uint64_t inner, bytes, trees = operand[6], size, g, steps;
     uint32_t s, *on_slot;
     forest->operand = operand;
     forest->slots = operand[4];
@@ -903,9 +959,10 @@ static int ff_prepare_forest(ff_plan *plan, ff_forest *forest, const uint32_t *o
         forest->slot[s].thresholds = NULL;
         on_slot[s] = 0;
     }
-    ff_measure(plan, forest, on_slot, &inner);
+    steps = ff_measure(plan, forest, on_slot, &inner);
     if (!forest->bits || inner * 8 > *budget) { forest->bits = 0; return 0; }
     if (ff_gather_thresholds(plan, forest, on_slot, allocate, context)) return -1;
+    if (!ff_worth_masks(forest, on_slot, steps)) { forest->bits = 0; return 0; }
     for (size = trees; size > FF_FEWEST_TREES && ff_table_bytes(forest, on_slot, size) > FF_TABLE_BYTES;) size = (size + 1) / 2;
     bytes = inner * 8 + (trees + size - 1) / size * ff_table_bytes(forest, on_slot, size);
     if (bytes > *budget) { forest->bits = 0; return 0; }
@@ -921,6 +978,8 @@ static int ff_prepare_forest(ff_plan *plan, ff_forest *forest, const uint32_t *o
     return 0;
 }
 
+static int ff_prepare_bags(ff_plan *plan, ff_allocate allocate, void *context); /* section 8 */
+
 int ff_prepare(ff_plan *plan, ff_allocate allocate, void *context, size_t budget) {
     uint32_t at = 0, dictionaries = 0, forests = 0;
     plan->dictionary = (ff_dictionary *)allocate(context, (plan->dictionaries + 1u) * sizeof *plan->dictionary);
@@ -934,7 +993,7 @@ int ff_prepare(ff_plan *plan, ff_allocate allocate, void *context, size_t budget
             if (ff_prepare_forest(plan, plan->forest + forests++, operand, allocate, context, &budget)) return -1;
         }
     }
-    return 0;
+    return ff_prepare_bags(plan, allocate, context);
 }
 
 /* What a step works on: registers and codes of `lanes` rows. */
@@ -947,77 +1006,182 @@ typedef struct {
     uint8_t *workspace;
     const ff_column *columns;
     int64_t row; /* the first one's place in the call */
+    struct ff_rows *bag;
 } ff_block;
 
 static double *ff_register(const ff_block *block, uint32_t index) { return block->number + (size_t)index * block->lanes; }
 static uint32_t *ff_codes(const ff_block *block, uint32_t index) { return block->code + (size_t)index * block->lanes; }
 
-static void ff_add_leaf(const ff_plan *plan, const uint32_t *operand, const ff_block *block, uint32_t lane, uint32_t tree, uint32_t value) {
+/* What a walk reads, side by side for each row: the numbers of the forest's slots, or their codes. */
+typedef union {
+    double number;
+    uint64_t code;
+} ff_cell;
+
+enum { FF_PLAIN, FF_WITH_NAN, FF_WITH_CODES };
+#define FF_ABREAST 8u /* rows that walk one tree together */
+#define FF_TREES 16u  /* trees that one row walks together */
+
+#if defined(__GNUC__)
+#define FF_PREFETCH(AT) __builtin_prefetch(AT)
+#else
+#define FF_PREFETCH(AT) ((void)0)
+#endif
+
+/* One step of one walker: where it stands after it. Nothing here is a branch that a processor could guess wrong, and a
+ * walker that has arrived stays. */
+static uint32_t ff_step(const ff_plan *plan, const ff_node *tree, const ff_cell *row, uint32_t here, int what, uint32_t *open) {
+    const ff_node *node = tree + here;
+    uint32_t flags = node->flags, left, next;
+    const ff_cell *cell = row + (flags & FF_NODE_SLOT);
+    left = (uint32_t)(cell->number <= node->test.threshold);
+    if (what != FF_PLAIN) left |= (uint32_t)(cell->number != cell->number) & flags >> 28;
+    if (what == FF_WITH_CODES) {
+        uint32_t code = (uint32_t)cell->code, of_set = flags >> 31 & flags >> 30;
+        uint32_t word = plan->word[(node->test.set[0] + (code >> 5)) & (0u - of_set)];
+        uint32_t of_code = (uint32_t)(code == node->test.set[0]) ^ flags >> 31;
+        uint32_t by_code = 0u - ((flags >> 31 | flags >> 30) & 1);
+        of_set = 0u - of_set;
+        left = (left & ~by_code) | (((word >> (code & 31) & of_set) | (of_code & ~of_set)) & by_code);
+    }
+    left = 0u - (left & 1);
+    next = ((here + 1) & left) | (node->right & ~left);
+    *open |= ~flags & FF_NODE_LEAF;
+    return flags & FF_NODE_LEAF ? here : next;
+}
+
+/* From the root to a leaf, for some rows of one tree: the processor need not wait for one row's node before it asks for
+ * another's. `at` becomes the leaves. */
+static void ff_walk_rows(const ff_plan *plan, const ff_node *tree, const ff_cell *const *row, uint32_t *at, int what) {
+    uint32_t here[FF_ABREAST] = {0}, i, open;
+    do
+        for (open = 0, i = 0; i < FF_ABREAST; i++) here[i] = ff_step(plan, tree, row[i], here[i], what, &open);
+    while (open);
+    for (i = 0; i < FF_ABREAST; i++) at[i] = here[i];
+}
+
+/* The same for some trees of one row. */
+static void ff_walk_trees(const ff_plan *plan, const ff_node *const *tree, const ff_cell *row, uint32_t *at, int what) {
+    uint32_t i, open;
+    for (i = 0; i < FF_TREES; i++) at[i] = 0;
+    do
+        for (open = 0, i = 0; i < FF_TREES; i++) at[i] = ff_step(plan, tree[i], row, at[i], what, &open);
+    while (open);
+}
+
+/* The values of a leaf, added to the sums of a row. */
+static void ff_add_leaf(const ff_plan *plan, const uint32_t *operand, const ff_block *block, uint32_t lane, uint32_t tree, const ff_node *leaf) {
     uint32_t width = operand[3], k;
+    double *sum;
     if (width == 1) {
-        double *sum = ff_register(block, operand[0] + plan->word[operand[7] + 3 * (uint64_t)tree + 2]) + lane;
-        *sum += plan->number[operand[8] + value];
+        sum = ff_register(block, operand[0] + plan->word[operand[7] + 3 * (uint64_t)tree + 2]) + lane;
+        *sum += leaf->test.threshold;
         if (operand[2] & FF_FOREST_FLOAT32) *sum = ff_round32(*sum);
         return;
     }
     for (k = 0; k < width; k++) {
-        double *sum = ff_register(block, operand[0] + k) + lane;
-        *sum += plan->number[operand[8] + (uint64_t)value * width + k];
+        sum = ff_register(block, operand[0] + k) + lane;
+        *sum += plan->number[operand[8] + (uint64_t)leaf->right * width + k];
         if (operand[2] & FF_FOREST_FLOAT32) *sum = ff_round32(*sum);
     }
 }
 
-#define FF_SIDE_BY_SIDE 8u
-
-/* One tree from root to leaf for a few rows at once, so that the processor need not wait for one row's node. */
-static void ff_walk_tree(const ff_plan *plan, const uint32_t *operand, const ff_block *block, uint32_t tree, uint32_t lane, uint32_t rows) {
-    const ff_node *root = plan->node + plan->word[operand[7] + 3 * (uint64_t)tree];
-    const uint32_t *slot = plan->word + operand[5];
-    uint32_t at[FF_SIDE_BY_SIDE] = {0}, i, moved;
-    do {
-        moved = 0;
-        for (i = 0; i < rows; i++) {
-            const ff_node *node = root + at[i];
-            uint32_t source, left;
-            if (node->flags & FF_NODE_LEAF) continue;
-            source = slot[node->flags & FF_NODE_SLOT];
-            if (source & FF_CODE) left = (uint32_t)ff_in_set(plan->word + node->test.set[0], ff_codes(block, source & ~FF_CODE)[lane + i]);
-            else {
-                double x = ff_register(block, source)[lane + i];
-                left = (uint32_t)(x <= node->test.threshold) | ((uint32_t)(x != x) & (node->flags >> 28));
+/* Lays the slots of each row side by side; returns what there is among them. */
+static int ff_lay_cells(const ff_plan *plan, const uint32_t *a, const ff_block *block, ff_cell *cells) {
+    const uint32_t *slot = plan->word + a[5];
+    uint32_t slots = a[4] ? a[4] : 1, lane, s, codes = 0, nans = 0;
+    cells->code = 0;
+    for (s = 0; s < a[4]; s++) {
+        ff_cell *cell = cells + s;
+        if (slot[s] & FF_CODE) {
+            const uint32_t *code = ff_codes(block, slot[s] & ~FF_CODE);
+            codes = 1;
+            for (lane = 0; lane < block->count; lane++, cell += slots) cell->code = code[lane];
+        } else {
+            const double *number = ff_register(block, slot[s]);
+            for (lane = 0; lane < block->count; lane++, cell += slots) {
+                cell->number = number[lane];
+                nans |= (uint32_t)(number[lane] != number[lane]);
             }
-            at[i] = left ? at[i] + 1 : node->right;
-            moved = 1;
         }
-    } while (moved);
-    for (i = 0; i < rows; i++) ff_add_leaf(plan, operand, block, lane + i, tree, root[at[i]].right);
+    }
+    return codes ? FF_WITH_CODES : nans ? FF_WITH_NAN : FF_PLAIN;
 }
+
+/* Walks all trees for few rows, row by row. */
+static void ff_walk_few(const ff_plan *plan, const uint32_t *a, const ff_block *block, const ff_cell *cells, int what) {
+    const uint32_t *entry = plan->word + a[7];
+    uint32_t lane, t, i, at[FF_TREES];
+    const ff_node *tree[FF_TREES];
+    for (lane = 0; lane < block->count; lane++) {
+        const ff_cell *row = cells + (size_t)lane * (a[4] ? a[4] : 1);
+        for (t = 0; t < a[6]; t += FF_TREES) {
+            for (i = 0; i < FF_TREES; i++) tree[i] = plan->node + entry[3 * (size_t)(t + i < a[6] ? t + i : t)];
+            if (what == FF_PLAIN) ff_walk_trees(plan, tree, row, at, FF_PLAIN);
+            else if (what == FF_WITH_NAN) ff_walk_trees(plan, tree, row, at, FF_WITH_NAN);
+            else ff_walk_trees(plan, tree, row, at, FF_WITH_CODES);
+            for (i = 0; i < FF_TREES && t + i < a[6]; i++) ff_add_leaf(plan, a, block, lane, t + i, tree[i] + at[i]);
+        }
+    }
+}
+
+/* Walks tree by tree for many rows, so that a tree is read once for all of them. While one is walked the next one comes
+ * into the cache from its beginning to its end: memory is much faster in a row than where rows happen to go. */
+static void ff_walk_many(const ff_plan *plan, const uint32_t *a, const ff_block *block, const ff_cell *cells, int what) {
+    const uint32_t *entry = plan->word + a[7];
+    uint32_t lane, t, i, at[FF_ABREAST], slots = a[4] ? a[4] : 1;
+    const ff_cell *row[FF_ABREAST];
+    for (t = 0; t < a[6]; t++, entry += 3) {
+        const ff_node *tree = plan->node + entry[0], *ahead = NULL;
+        uint32_t lines = 0;
+        /* Only where the rows go to a good part of it. */
+        if (t + 1 < a[6] && entry[4] / 64 <= block->count) {
+            ahead = plan->node + entry[3];
+            lines = (entry[4] / (64 / (uint32_t)sizeof *ahead) * FF_ABREAST + block->count - 1) / block->count;
+        }
+        for (lane = 0; lane < block->count; lane += FF_ABREAST) {
+            for (i = 0; i < lines; i++, ahead += 64 / sizeof *ahead) FF_PREFETCH(ahead);
+            for (i = 0; i < FF_ABREAST; i++) row[i] = cells + (size_t)(lane + i < block->count ? lane + i : lane) * slots;
+            if (what == FF_PLAIN) ff_walk_rows(plan, tree, row, at, FF_PLAIN);
+            else if (what == FF_WITH_NAN) ff_walk_rows(plan, tree, row, at, FF_WITH_NAN);
+            else ff_walk_rows(plan, tree, row, at, FF_WITH_CODES);
+            for (i = 0; i < FF_ABREAST && lane + i < block->count; i++) ff_add_leaf(plan, a, block, lane + i, t, tree + at[i]);
+        }
+    }
+}
+
+/* What a row has in one slot: its rank there, or its code. */
+typedef struct {
+    uint32_t slot, rank;
+} ff_found;
 
 /* Four rows' masks of one group, combined and looked up; a function for each width of mask. */
 #define FF_ROWS 4u
 #define FF_MASKS(NAME, MASK, LOWEST)                                                                                         \
     static void NAME(const ff_plan *plan, const ff_forest *forest, const ff_group *group, const ff_block *block,             \
-                     const uint32_t *rank, uint32_t lane, uint32_t rows) {                                                   \
+                     const ff_found *found, const uint32_t *founds, uint32_t lane, uint32_t rows) {                          \
         MASK *masks = (MASK *)(void *)block->workspace;                                                                      \
         const uint32_t *operand = forest->operand;                                                                           \
         uint32_t padded = group->padded, r, i, t;                                                                            \
         for (r = 0; r < rows; r++) {                                                                                         \
+            const ff_found *each = found + (size_t)(lane + r) * forest->slots;                                               \
+            const MASK *first = NULL;                                                                                        \
             MASK *mine = masks + (size_t)r * padded;                                                                         \
-            for (t = 0; t < padded; t++) mine[t] = (MASK)~(MASK)0;                                                           \
-            for (i = 0; i + 1 < group->tables; i += 2) {                                                                     \
-                const ff_table *one = group->table + i, *two = one + 1;                                                      \
-                uint32_t first = rank[(size_t)one->slot * block->lanes + lane + r];                                          \
-                uint32_t second = rank[(size_t)two->slot * block->lanes + lane + r];                                         \
-                const MASK *a = (const MASK *)one->masks + (size_t)(one->row ? one->row[first] : first) * padded;            \
-                const MASK *b = (const MASK *)two->masks + (size_t)(two->row ? two->row[second] : second) * padded;          \
-                for (t = 0; t < padded; t++) mine[t] = (MASK)(mine[t] & a[t] & b[t]);                                        \
+            uint32_t fresh = 1;                                                                                              \
+            for (i = 0; i < founds[lane + r]; i++) {                                                                         \
+                const ff_table *table = group->table + group->table_of[each[i].slot] - 1;                                    \
+                const MASK *next;                                                                                            \
+                if (!group->table_of[each[i].slot]) continue;                                                                \
+                next = (const MASK *)table->masks + (size_t)(table->row ? table->row[each[i].rank] : each[i].rank) * padded; \
+                if (!first) { first = next; continue; } /* two at a time */                                                  \
+                if (fresh) for (t = 0; t < padded; t++) mine[t] = (MASK)(first[t] & next[t]);                                \
+                else for (t = 0; t < padded; t++) mine[t] = (MASK)(mine[t] & first[t] & next[t]);                            \
+                first = NULL;                                                                                                \
+                fresh = 0;                                                                                                   \
             }                                                                                                                \
-            if (i < group->tables) {                                                                                         \
-                const ff_table *one = group->table + i;                                                                      \
-                uint32_t first = rank[(size_t)one->slot * block->lanes + lane + r];                                          \
-                const MASK *a = (const MASK *)one->masks + (size_t)(one->row ? one->row[first] : first) * padded;            \
-                for (t = 0; t < padded; t++) mine[t] = (MASK)(mine[t] & a[t]);                                               \
-            }                                                                                                                \
+            if (first && fresh) for (t = 0; t < padded; t++) mine[t] = first[t];                                             \
+            else if (first) for (t = 0; t < padded; t++) mine[t] = (MASK)(mine[t] & first[t]);                               \
+            else if (fresh) for (t = 0; t < padded; t++) mine[t] = (MASK)~(MASK)0;                                           \
         }                                                                                                                    \
         if (group->leaf && operand[1] == 1 && !(operand[2] & FF_FOREST_FLOAT32)) {                                           \
             double *out = ff_register(block, operand[0]) + lane;                                                             \
@@ -1077,38 +1241,60 @@ FF_MASKS(ff_masks16, uint16_t, ff_lowest32)
 FF_MASKS(ff_masks32, uint32_t, ff_lowest32)
 FF_MASKS(ff_masks64, uint64_t, ff_lowest)
 
-static void ff_do_forest(const ff_plan *plan, const ff_forest *forest, const uint32_t *a, ff_block *block, uint32_t *rank) {
-    uint32_t lane, tree, k, s, g;
-    for (k = 0; k < a[1]; k++)
-        for (lane = 0; lane < block->count; lane++) ff_register(block, a[0] + k)[lane] = plan->number[a[10] + (uint64_t)k];
-    if (!forest->bits) {
-        for (tree = 0; tree < a[6]; tree++)
-            for (lane = 0; lane < block->count; lane += FF_SIDE_BY_SIDE)
-                ff_walk_tree(plan, a, block, tree, lane, block->count - lane < FF_SIDE_BY_SIDE ? block->count - lane : FF_SIDE_BY_SIDE);
+/* The rank of every row's number, or its code, noted for the rows where it clears something. */
+static void ff_find_ranks(const ff_forest *forest, uint32_t s, const ff_block *block, ff_found *found, uint32_t *founds) {
+    const ff_slot *slot = forest->slot + s;
+    const double *x, *threshold = slot->thresholds;
+    uint32_t lane, rank, i;
+    if (slot->is_code) {
+        const uint32_t *code = ff_codes(block, slot->source);
+        for (lane = 0; lane < block->count; lane++) {
+            ff_found *next = found + (size_t)lane * forest->slots + founds[lane]++;
+            next->slot = s;
+            next->rank = code[lane];
+        }
         return;
     }
-    for (s = 0; s < forest->slots; s++) {
-        const ff_slot *slot = forest->slot + s;
-        uint32_t *mine = rank + (size_t)s * block->lanes;
-        const double *x;
-        if (slot->is_code) {
-            const uint32_t *code = ff_codes(block, slot->source);
-            for (lane = 0; lane < block->count; lane++) mine[lane] = code[lane];
-            continue;
+    if (!threshold) return; /* no tree tests it */
+    x = ff_register(block, slot->source);
+    for (lane = 0; lane < block->count; lane++) {
+        if (x[lane] <= threshold[0]) continue;
+        if (x[lane] != x[lane]) rank = slot->count + 1;
+        else if (slot->count > 4) rank = ff_below(threshold, slot->count, x[lane]);
+        else for (rank = 1, i = 1; i < slot->count; i++) rank += threshold[i] < x[lane];
+        {
+            ff_found *next = found + (size_t)lane * forest->slots + founds[lane]++;
+            next->slot = s;
+            next->rank = rank;
         }
-        if (!slot->thresholds) continue; /* no tree tests it */
-        x = ff_register(block, slot->source);
-        for (lane = 0; lane < block->count; lane++)
-            mine[lane] = x[lane] == x[lane] ? ff_below(slot->thresholds, slot->count, x[lane]) : slot->count + 1;
     }
+}
+
+static void ff_do_forest(const ff_plan *plan, const ff_forest *forest, const uint32_t *a, ff_block *block, uint32_t *rank) {
+    uint32_t lane, k, s, g, founds[FF_MOST_LANES];
+    ff_found *found = (ff_found *)(void *)rank;
+    for (k = 0; k < a[1]; k++) {
+        const double *first = a[2] & FF_FOREST_FROM ? ff_register(block, plan->word[a[10] + (uint64_t)k]) : plan->number + a[10] + (uint64_t)k;
+        double *sum = ff_register(block, a[0] + k);
+        for (lane = 0; lane < block->count; lane++) sum[lane] = first[a[2] & FF_FOREST_FROM ? lane : 0];
+    }
+    if (!forest->bits) {
+        ff_cell *cells = (ff_cell *)(void *)rank;
+        int what = ff_lay_cells(plan, a, block, cells);
+        if (block->count < FF_ABREAST) ff_walk_few(plan, a, block, cells, what);
+        else ff_walk_many(plan, a, block, cells, what);
+        return;
+    }
+    for (lane = 0; lane < block->count; lane++) founds[lane] = 0;
+    for (s = 0; s < forest->slots; s++) ff_find_ranks(forest, s, block, found, founds);
     for (g = 0; g < forest->groups; g++)
         for (lane = 0; lane < block->count; lane += FF_ROWS) {
             uint32_t rows = block->count - lane < FF_ROWS ? block->count - lane : FF_ROWS;
             const ff_group *group = forest->group + g;
-            if (forest->bits == 8) ff_masks8(plan, forest, group, block, rank, lane, rows);
-            else if (forest->bits == 16) ff_masks16(plan, forest, group, block, rank, lane, rows);
-            else if (forest->bits == 32) ff_masks32(plan, forest, group, block, rank, lane, rows);
-            else ff_masks64(plan, forest, group, block, rank, lane, rows);
+            if (forest->bits == 8) ff_masks8(plan, forest, group, block, found, founds, lane, rows);
+            else if (forest->bits == 16) ff_masks16(plan, forest, group, block, found, founds, lane, rows);
+            else if (forest->bits == 32) ff_masks32(plan, forest, group, block, found, founds, lane, rows);
+            else ff_masks64(plan, forest, group, block, found, founds, lane, rows);
         }
 }
 
@@ -1452,6 +1638,49 @@ static void ff_do_nearest(const ff_plan *plan, const uint32_t *a, ff_block *bloc
     }
 }
 
+/* The order of ascending numbers, NaN last and equal ones as they come: a merge sort from runs of one upwards. Returns
+ * whichever of the two lists of places holds it. */
+static const uint32_t *ff_order(const double *value, uint32_t count, uint32_t *from, uint32_t *to) {
+    uint32_t run, i;
+    for (i = 0; i < count; i++) from[i] = i;
+    for (run = 1; run < count; run *= 2) {
+        uint32_t start, *sorted = to;
+        for (start = 0; start < count; start += 2 * run) {
+            uint32_t left = start, middle = count - start < run ? count : start + run, right = middle;
+            uint32_t end = count - middle < run ? count : middle + run;
+            for (i = start; i < end; i++) {
+                double x = left < middle ? value[from[left]] : 0, y = right < end ? value[from[right]] : 0;
+                int take_right = left == middle || (right < end && (y < x || (x != x && y == y)));
+                to[i] = take_right ? from[right++] : from[left++];
+            }
+        }
+        to = from;
+        from = sorted;
+    }
+    return from;
+}
+
+static void ff_do_median(const ff_plan *plan, const uint32_t *a, ff_block *block) {
+    /* The weights are summed in the order of the numbers, from the least on. */
+    double *value = (double *)(void *)block->workspace, *out = ff_register(block, a[0]);
+    uint32_t *places = (uint32_t *)(void *)(value + a[1]), i, j;
+    const double *weight = plan->number + a[3];
+    for (i = 0; i < block->count; i++) {
+        const uint32_t *order;
+        double half = 0, sum = 0;
+        uint32_t found = 0;
+        for (j = 0; j < a[1]; j++) value[j] = ff_register(block, plan->word[a[2] + j])[i];
+        order = ff_order(value, a[1], places, places + a[1]);
+        for (j = 0; j < a[1]; j++) half = j ? half + weight[order[j]] : weight[order[j]];
+        half *= 0.5;
+        for (j = 0; j < a[1]; j++) {
+            sum = j ? sum + weight[order[j]] : weight[order[j]];
+            if (sum >= half) { found = j; break; }
+        }
+        out[i] = value[order[found]];
+    }
+}
+
 static void ff_do_refuse(const ff_plan *plan, const uint32_t *a, ff_block *block) {
     uint32_t i, j;
     for (j = 0; j < a[0]; j++) {
@@ -1465,7 +1694,785 @@ static void ff_do_refuse(const ff_plan *plan, const uint32_t *a, ff_block *block
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
- * 8  Predicting
+ * 8  Bags: texts as rows of a sparse matrix
+ *
+ * A bag is a row of a sparse matrix: the columns that a text has something in, ascending, and a number for each. Bags
+ * of a block of rows lie one after the other, so that vocabularies of a million terms cost what is found of them only.
+ * There is room for every bag that can be alone; where bags of a block do not fit together, the block becomes shorter
+ * and the rest of its rows come in the next one.
+ *
+ * A text is read once, code point by code point: folded (lower case, without accents), cut into tokens or characters,
+ * and the n-grams looked up or hashed. What is a letter, and what its lower case is, stands in the plan: the tables are
+ * those of the Python that packed the model. The hash is MurmurHash3 for 32 bits by Austin Appleby (public domain).
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+#define FF_MOST_GRAMS 64u         /* the tokens, or characters, of an n-gram; a power of two */
+#define FF_MOST_ENTRIES (1u << 22) /* of a row */
+#define FF_PENDING 16384u /* n-grams that are sorted at once */
+#define FF_BAG_USUAL 256u /* entries a row that there is room for in a full block */
+#define FF_POINTS 0x110000u
+#define FF_SIGMA_POINT 0x3a3u
+
+/* What a text step says of texts, word by word; two words for a list are where it begins and how many it has. */
+enum ff_setting {
+    FF_T_ANALYZER,                 /* ff_analyzer */
+    FF_T_LEAST, FF_T_MOST,         /* n of the n-grams */
+    FF_T_FLAGS,                    /* ff_text_flag */
+    FF_T_SHORTEST, FF_T_TALLEST,   /* characters of a token */
+    FF_T_FOLD, FF_T_FOLDS,         /* pairs: a code point, ascending, and what it becomes, or FF_SEVERAL and a place in the tail */
+    FF_T_TAIL, FF_T_TAILS,         /* how many, and that many code points */
+    FF_T_TOKEN, FF_T_TOKENS,       /* pairs, first and last: the characters of a token */
+    FF_T_WORD, FF_T_WORDS,         /* word characters, for the boundaries of words */
+    FF_T_SPACE, FF_T_SPACES,       /* white space */
+    FF_T_CASED, FF_T_CASEDS,       /* cased letters, but for those that are ignored for case */
+    FF_T_IGNORED, FF_T_IGNOREDS,   /* what is ignored for case */
+    FF_T_TERM, FF_T_WIDTH,         /* strings, the vocabulary; where n-grams are hashed, only how many columns */
+    FF_T_STOP, FF_T_STOPS,         /* strings: tokens that are left out */
+    FF_T_MISSING,                  /* a string that stands for a missing text; UINT32_MAX: a row without one is refused */
+    FF_T_WHY, FF_T_MANY,           /* strings: why a row is refused that has no text, or too many different n-grams */
+    FF_T_SETTINGS
+};
+enum ff_analyzer { FF_WORDS, FF_CHARACTERS, FF_WITHIN_WORDS };
+enum ff_text_flag {
+    FF_HASHED = 1,
+    FF_SIGNED = 2,  /* a hash counts as 1 or -1 */
+    FF_BINARY = 4,  /* whatever is there counts once */
+    FF_SIGMA = 8,   /* a capital sigma becomes a final one at the end of a word */
+    FF_ASCII = 16,  /* what is not folded and not ASCII is left out */
+    FF_HANGUL = 32, /* Hangul syllables are decomposed */
+    FF_BOUNDED = 64, /* a token must end where a word does */
+    FF_TEXT_FLAGS = 127
+};
+#define FF_SEVERAL 0x80000000u
+
+enum { FF_IS_TOKEN = 1, FF_IS_WORD = 2, FF_IS_SPACE = 4, FF_IS_CASED = 8, FF_IS_IGNORED = 16, FF_IS_SLOW = 128 };
+
+/* A text step as it is prepared. */
+typedef struct ff_reader {
+    const uint32_t *setting;
+    ff_dictionary terms, stops;
+    const uint16_t *property_page, *fold_page; /* for each 256 code points: of `fold`, 0: they are what they were */
+    const uint8_t *property;
+    const uint32_t *fold;
+    uint32_t longest;                 /* bytes of the longest term and stop word */
+    uint8_t ascii[128], ascii_is[128]; /* what a byte is folded to, and what that is; FF_IS_SLOW where it is not one byte */
+} ff_reader;
+
+/* The bags of a block. */
+typedef struct ff_rows {
+    uint32_t *start, *column;
+    double *value;
+} ff_rows;
+
+static int ff_ranges(const ff_plan *plan, uint32_t first, uint32_t count) {
+    uint64_t i;
+    if (!ff_inside(first, 2 * (uint64_t)count, plan->words)) return 0;
+    for (i = 0; i < 2 * (uint64_t)count; i++)
+        if (plan->word[first + i] >= FF_POINTS || (i && plan->word[first + i] < plan->word[first + i - 1] + (i % 2 == 0))) return 0;
+    return 1;
+}
+
+static int ff_folds(const ff_plan *plan, const uint32_t *s) {
+    const uint32_t *tail = plan->word + s[FF_T_TAIL];
+    uint64_t i, j;
+    if (!ff_inside(s[FF_T_FOLD], 2 * (uint64_t)s[FF_T_FOLDS], plan->words) || !ff_inside(s[FF_T_TAIL], s[FF_T_TAILS], plan->words)) return 0;
+    for (i = 0; i < s[FF_T_FOLDS]; i++) {
+        const uint32_t *pair = plan->word + s[FF_T_FOLD] + 2 * i;
+        uint32_t place = pair[1] & ~FF_SEVERAL;
+        if (pair[0] >= FF_POINTS || (i && pair[0] <= pair[-2])) return 0;
+        if (!(pair[1] & FF_SEVERAL)) { if (place >= FF_POINTS) return 0; continue; }
+        if (place >= s[FF_T_TAILS] || tail[place] >= s[FF_T_TAILS] - place) return 0;
+        for (j = 1; j <= tail[place]; j++) if (tail[place + j] >= FF_POINTS) return 0;
+    }
+    return 1;
+}
+
+static uint32_t ff_longest(const ff_plan *plan, uint32_t first, uint32_t count) {
+    uint32_t longest = 0, i;
+    for (i = 0; i < count; i++) {
+        uint32_t length = plan->string[first + i + 1] - plan->string[first + i];
+        if (length > longest) longest = length;
+    }
+    return longest;
+}
+
+static uint64_t ff_room(uint32_t longest) { return (4 * (uint64_t)longest + 2048 + 7) / 8 * 8; }
+
+static int ff_writes_bag(ff_plan *plan, ff_progress *so_far, uint32_t bag, uint32_t width, uint64_t where) {
+    /* Into the next bag, or in the place of one of the same width. */
+    FF_CHECK(bag <= so_far->bags && bag < FF_MOST_BAGS, "writes elsewhere than to the next bag, at step", where);
+    if (bag == so_far->bags) plan->bag_width[so_far->bags++] = width;
+    FF_CHECK(plan->bag_width[bag] == width, "writes to a bag of another width, at step", where);
+    return 0;
+}
+
+static int ff_open_bag(ff_plan *plan, ff_progress *so_far, const uint32_t *a, uint64_t where) {
+    static const char outside[] = "settings of a text are outside or out of order, at step";
+    static const char unknown[] = "a setting of a text that is not known, at step";
+    const uint32_t *s = plan->word + a[2];
+    uint32_t terms, longest, stop;
+    uint64_t workspace;
+    FF_CHECK(a[1] < plan->inputs && plan->input[a[1]].type == FF_STRING, "no such input of text, at step", where);
+    FF_CHECK(ff_inside(a[2], FF_T_SETTINGS, plan->words), outside, where);
+    terms = s[FF_T_FLAGS] & FF_HASHED ? 0 : s[FF_T_WIDTH];
+    FF_CHECK(s[FF_T_ANALYZER] <= FF_WITHIN_WORDS && s[FF_T_FLAGS] <= FF_TEXT_FLAGS, unknown, where);
+    FF_CHECK(s[FF_T_LEAST] > 0 && s[FF_T_LEAST] <= s[FF_T_MOST] && s[FF_T_MOST] <= FF_MOST_GRAMS, unknown, where);
+    FF_CHECK(s[FF_T_SHORTEST] > 0, unknown, where);
+    FF_CHECK(ff_ranges(plan, s[FF_T_TOKEN], s[FF_T_TOKENS]) && ff_ranges(plan, s[FF_T_WORD], s[FF_T_WORDS]) &&
+             ff_ranges(plan, s[FF_T_SPACE], s[FF_T_SPACES]) && ff_ranges(plan, s[FF_T_CASED], s[FF_T_CASEDS]) &&
+             ff_ranges(plan, s[FF_T_IGNORED], s[FF_T_IGNOREDS]) && ff_folds(plan, s), outside, where);
+    FF_CHECK(s[FF_T_WIDTH] > 0 && s[FF_T_WIDTH] <= (1u << 30), unknown, where);
+    FF_CHECK(ff_inside(s[FF_T_TERM], terms, plan->strings) && ff_inside(s[FF_T_STOP], s[FF_T_STOPS], plan->strings), outside, where);
+    FF_CHECK((s[FF_T_MISSING] == UINT32_MAX || s[FF_T_MISSING] < plan->strings) && s[FF_T_WHY] < plan->strings &&
+             s[FF_T_MANY] < plan->strings, outside, where);
+    longest = ff_longest(plan, s[FF_T_TERM], terms);
+    stop = ff_longest(plan, s[FF_T_STOP], s[FF_T_STOPS]);
+    if (longest < stop) longest = stop;
+    FF_CHECK(longest <= (1u << 28), "a term is too long, at step", where);
+    workspace = 8 * (uint64_t)FF_PENDING + ff_room(longest);
+    if (so_far->workspace < workspace) so_far->workspace = (uint32_t)workspace;
+    so_far->readers++;
+    return ff_writes_bag(plan, so_far, a[0], s[FF_T_WIDTH], where);
+}
+
+static int ff_open_bag_step(ff_plan *plan, ff_progress *so_far, uint32_t operation, const uint32_t *a, uint64_t where) {
+    static const char unread[] = "reads a bag or a register that is not written yet, at step";
+    static const char unwritten[] = "writes elsewhere than to the next registers, at step";
+    static const char outside[] = "its constants are outside or out of order, at step";
+    static const char unknown[] = "a function that is not known, at step";
+    uint32_t source = operation == FF_BAG_DOT || operation == FF_BAG_SPREAD ? a[2] : a[1], width, next = 0, i;
+    if (operation == FF_BAG) return ff_open_bag(plan, so_far, a, where);
+    FF_CHECK(source < so_far->bags, unread, where);
+    width = plan->bag_width[source];
+    switch (operation) {
+    case FF_BAG_MAP:
+        FF_CHECK(ff_known_function(a[2], 0), unknown, where);
+        return ff_writes_bag(plan, so_far, a[0], width, where);
+    case FF_BAG_CONST:
+        FF_CHECK(ff_known_function(a[2], 32) && a[4] <= 1, unknown, where);
+        FF_CHECK(ff_inside(a[3], a[4] ? width : 1, plan->numbers), outside, where);
+        return ff_writes_bag(plan, so_far, a[0], width, where);
+    case FF_BAG_ROW:
+        FF_CHECK(ff_known_function(a[2], 32), unknown, where);
+        FF_CHECK(a[3] < so_far->registers, unread, where);
+        return ff_writes_bag(plan, so_far, a[0], width, where);
+    case FF_BAG_PICK:
+        FF_CHECK(a[0] == so_far->bags && a[3] > 0 && ff_inside(a[2], width, plan->words), outside, where);
+        for (i = 0; i < width; i++) {
+            uint32_t column = plan->word[a[2] + i];
+            if (column == UINT32_MAX) continue;
+            FF_CHECK(column >= next && column < a[3], outside, where);
+            next = column + 1;
+        }
+        return ff_writes_bag(plan, so_far, a[0], a[3], where);
+    case FF_BAG_FOLD:
+        FF_CHECK(a[2] == FF_SUM || a[2] == FF_SQUARES || a[2] == FF_ABSOLUTES || a[2] == FF_LEAST || a[2] == FF_MOST, unknown, where);
+        FF_CHECK(a[3] <= 1 && a[4] < so_far->registers, unread, where);
+        FF_CHECK(ff_writes(plan, so_far, a[0], 1), unwritten, where);
+        return 0;
+    case FF_BAG_DOT: {
+        uint64_t workspace = 8 * (uint64_t)a[1];
+        FF_CHECK(a[5] <= 1 && ff_inside(a[4], (uint64_t)a[1] * width, plan->numbers), outside, where);
+        FF_CHECK(a[3] == UINT32_MAX || ff_reads(plan, so_far, a[3], a[1]), unread, where);
+        FF_CHECK(ff_writes(plan, so_far, a[0], a[1]), unwritten, where);
+        if (so_far->workspace < workspace) so_far->workspace = (uint32_t)workspace;
+        return 0;
+    }
+    default: /* FF_BAG_SPREAD */
+        FF_CHECK(a[4] <= 1 && ff_inside(a[3], width, plan->words), outside, where);
+        for (i = 0; i < width; i++) FF_CHECK(plan->word[a[3] + i] == UINT32_MAX || plan->word[a[3] + i] < a[1], outside, where);
+        FF_CHECK(ff_writes(plan, so_far, a[0], a[1]), unwritten, where);
+        return 0;
+    }
+}
+
+/* Properties: a page of bytes for each 256 code points; pages that are the same all over are shared. */
+static uint32_t ff_fill_properties(const ff_plan *plan, const uint32_t *s, uint16_t *page, uint8_t *property) {
+    static const uint8_t list[5] = {FF_T_TOKEN, FF_T_WORD, FF_T_SPACE, FF_T_CASED, FF_T_IGNORED};
+    uint32_t next[5] = {0, 0, 0, 0, 0}, same[32] = {0}, pages = 0, p, k, i;
+    for (p = 0; p < FF_POINTS / 256; p++) {
+        uint32_t all = 0, mixed = 0, low = p * 256, high = low + 255, at;
+        for (k = 0; k < 5; k++) {
+            const uint32_t *range = plan->word + s[list[k]], count = s[list[k] + 1];
+            while (next[k] < count && range[2 * next[k] + 1] < low) next[k]++;
+            if (next[k] == count || range[2 * next[k]] > high) continue;
+            if (range[2 * next[k]] <= low && range[2 * next[k] + 1] >= high) all |= 1u << k;
+            else mixed = 1;
+        }
+        at = mixed || !same[all] ? pages++ : same[all] - 1;
+        if (!mixed) same[all] = at + 1;
+        if (!property) continue;
+        page[p] = (uint16_t)at;
+        ff_fill(property + 256 * (size_t)at, (int)all, 256);
+        for (k = 0; mixed && k < 5; k++) {
+            const uint32_t *range = plan->word + s[list[k]], count = s[list[k] + 1];
+            uint32_t r = next[k];
+            for (; r < count && range[2 * r] <= high; r++)
+                for (i = range[2 * r] < low ? low : range[2 * r]; i <= range[2 * r + 1] && i <= high; i++)
+                    property[256 * (size_t)at + (i & 255)] |= (uint8_t)(1u << k);
+        }
+    }
+    return pages;
+}
+
+static uint32_t ff_fold_of(const ff_reader *reader, uint32_t point) {
+    uint32_t page = reader->fold_page[point >> 8];
+    return page ? reader->fold[(size_t)(page - 1) * 256 + (point & 255)] : point;
+}
+
+static uint8_t ff_property_of(const ff_reader *reader, uint32_t point) {
+    return reader->property[(size_t)reader->property_page[point >> 8] * 256 + (point & 255)];
+}
+
+static int ff_prepare_tables(ff_plan *plan, ff_reader *reader, ff_allocate allocate, void *context) {
+    const uint32_t *s = reader->setting, *pair = plan->word + s[FF_T_FOLD];
+    uint32_t properties = ff_fill_properties(plan, s, NULL, NULL), folds = 0, i, point;
+    uint16_t *page = (uint16_t *)allocate(context, FF_POINTS / 256 * 2 * sizeof *page), *fold_page;
+    uint8_t *property = (uint8_t *)allocate(context, 256 * (size_t)properties);
+    uint32_t *fold;
+    for (i = 0; i < s[FF_T_FOLDS]; i++) folds += i == 0 || pair[2 * i] >> 8 != pair[2 * i - 2] >> 8;
+    fold = (uint32_t *)allocate(context, 1024 * (size_t)(folds + 1));
+    FF_CHECK(page && property && fold, "no memory for tables of characters; pages wanted:", properties + folds);
+    ff_fill(page, 0, FF_POINTS / 256 * 2 * sizeof *page);
+    fold_page = page + FF_POINTS / 256;
+    ff_fill_properties(plan, s, page, property);
+    for (i = 0, folds = 0; i < s[FF_T_FOLDS]; i++) {
+        uint32_t high = pair[2 * i] >> 8;
+        if (!fold_page[high]) {
+            fold_page[high] = (uint16_t)++folds;
+            for (point = 0; point < 256; point++) fold[(size_t)(folds - 1) * 256 + point] = high << 8 | point;
+        }
+        fold[(size_t)(folds - 1) * 256 + (pair[2 * i] & 255)] = pair[2 * i + 1];
+    }
+    reader->property_page = page;
+    reader->fold_page = fold_page;
+    reader->property = property;
+    reader->fold = fold;
+    for (point = 0; point < 128; point++) {
+        uint32_t to = ff_fold_of(reader, point);
+        reader->ascii[point] = (uint8_t)to;
+        reader->ascii_is[point] = to < 128 ? ff_property_of(reader, to) : FF_IS_SLOW;
+    }
+    return 0;
+}
+
+static int ff_prepare_bag(ff_plan *plan, ff_reader *reader, const uint32_t *a, ff_allocate allocate, void *context) {
+    const uint32_t *s = plan->word + a[2];
+    uint32_t hashed = s[FF_T_FLAGS] & FF_HASHED, operand[4] = {0, 0, 0, 0}, stop;
+    reader->setting = s;
+    operand[2] = s[FF_T_TERM];
+    operand[3] = hashed ? 0 : s[FF_T_WIDTH];
+    if (ff_prepare_dictionary(plan, &reader->terms, operand, allocate, context)) return -1;
+    reader->longest = ff_longest(plan, operand[2], operand[3]);
+    operand[2] = s[FF_T_STOP];
+    operand[3] = s[FF_T_STOPS];
+    if (ff_prepare_dictionary(plan, &reader->stops, operand, allocate, context)) return -1;
+    stop = ff_longest(plan, operand[2], operand[3]);
+    if (reader->longest < stop) reader->longest = stop;
+    return ff_prepare_tables(plan, reader, allocate, context);
+}
+
+/* MurmurHash3 of bytes that come in parts. */
+typedef struct {
+    uint32_t hash, tail, length; /* tail: the last bytes, fewer than four */
+} ff_murmur;
+
+static uint32_t ff_turn(uint32_t x, uint32_t bits) { return x << bits | x >> (32 - bits); }
+static uint32_t ff_scramble(uint32_t k) { return ff_turn(k * 0xcc9e2d51u, 15) * 0x1b873593u; }
+
+static void ff_absorb(ff_murmur *to, const uint8_t *bytes, uint32_t count) {
+    uint32_t hash = to->hash, tail = to->tail, length = to->length;
+    while (count--) {
+        tail |= (uint32_t)*bytes++ << 8 * (length & 3);
+        if ((++length & 3) == 0) { hash = ff_turn(hash ^ ff_scramble(tail), 13) * 5 + 0xe6546b64u; tail = 0; }
+    }
+    to->hash = hash;
+    to->tail = tail;
+    to->length = length;
+}
+
+static uint32_t ff_murmured(const ff_murmur *of) {
+    uint32_t hash = of->hash;
+    if (of->length & 3) hash ^= ff_scramble(of->tail);
+    hash ^= of->length;
+    hash = (hash ^ hash >> 16) * 0x85ebca6bu;
+    hash = (hash ^ hash >> 13) * 0xc2b2ae35u;
+    return hash ^ hash >> 16;
+}
+
+/* The reading of one text. An n-gram is kept as its column times two, and one more where it counts as -1. */
+typedef struct {
+    const ff_plan *plan;
+    const ff_reader *reader;
+    uint32_t analyzer, least, most, flags, shortest, tallest, hashed;
+    uint32_t keys, *key, *spare;  /* n-grams that are not counted yet */
+    uint8_t *bytes;               /* what n-grams are cut from: the latest tokens with a space between, or characters */
+    uint32_t used, room, token;   /* token: where the one that is read begins */
+    uint32_t inside, over, spilt; /* in a token or word; one too long to be known; one of which a part is hashed already */
+    uint32_t before, space;       /* whether a word character stood before the token; the white space that is held back */
+    uint64_t characters, tokens;  /* of the token or window; before this token */
+    uint32_t start[FF_MOST_GRAMS];
+    ff_murmur state[FF_MOST_GRAMS], saved[FF_MOST_GRAMS];
+    uint32_t *column, size, entries; /* the bag: how many it has, and may have */
+    double *value;
+    int full;
+} ff_cutter;
+
+#define FF_RING (FF_MOST_GRAMS - 1u)
+
+static void ff_sort_keys(uint32_t *key, uint32_t *spare, uint32_t count, uint32_t most) {
+    uint32_t *from = key, *to = spare, shift, i, j;
+    if (count <= 48) {
+        for (i = 1; i < count; i++) {
+            uint32_t each = key[i];
+            for (j = i; j && key[j - 1] > each; j--) key[j] = key[j - 1];
+            key[j] = each;
+        }
+        return;
+    }
+    for (shift = 0; shift < 32 && most >> shift; shift += 8) {
+        uint32_t place[256] = {0}, sum = 0, *other = from;
+        for (i = 0; i < count; i++) place[from[i] >> shift & 255]++;
+        for (i = 0; i < 256; i++) { uint32_t here = place[i]; place[i] = sum; sum += here; }
+        for (i = 0; i < count; i++) to[place[from[i] >> shift & 255]++] = from[i];
+        from = to;
+        to = other;
+    }
+    if (from != key) ff_copy(key, from, (size_t)count * sizeof *key);
+}
+
+/* Counts the n-grams that are pending into the bag. */
+static void ff_settle(ff_cutter *c) {
+    uint32_t found = 0, fresh, i, j, out;
+    int32_t *count = (int32_t *)(void *)c->spare;
+    if (!c->keys || c->full) { c->keys = 0; return; }
+    ff_sort_keys(c->key, c->spare, c->keys, 2 * (c->reader->setting[FF_T_WIDTH] - 1) + 1);
+    for (i = 0; i < c->keys; i++) {
+        uint32_t column = c->key[i] >> 1;
+        int32_t sign = c->key[i] & 1 ? -1 : 1;
+        if (found && c->key[found - 1] == column) count[found - 1] += sign;
+        else { c->key[found] = column; count[found++] = sign; }
+    }
+    c->keys = 0;
+    for (i = 0, j = 0, fresh = 0; i < found; i++) {
+        while (j < c->size && c->column[j] < c->key[i]) j++;
+        fresh += j == c->size || c->column[j] != c->key[i];
+    }
+    if (fresh > c->entries - c->size) { c->full = 1; return; }
+    /* From the end on, so that nothing is overwritten that is still to be moved. */
+    for (i = found, j = c->size, out = c->size + fresh, c->size = out; i; ) {
+        if (j && c->column[j - 1] > c->key[i - 1]) { j--; out--; c->column[out] = c->column[j]; c->value[out] = c->value[j]; continue; }
+        i--;
+        out--;
+        if (j && c->column[j - 1] == c->key[i]) { j--; c->value[out] = c->value[j] + count[i]; }
+        else c->value[out] = count[i];
+        c->column[out] = c->key[i];
+    }
+}
+
+static void ff_add_key(ff_cutter *c, uint32_t key) {
+    if (c->keys == FF_PENDING) ff_settle(c);
+    c->key[c->keys++] = key;
+}
+
+static void ff_add_hash(ff_cutter *c, uint32_t hash) {
+    /* The column is the hash's magnitude as a signed number; that of the smallest one is 2^31. */
+    uint32_t negative = hash >> 31, magnitude = negative ? 0u - hash : hash;
+    ff_add_key(c, magnitude % c->reader->setting[FF_T_WIDTH] * 2 + (c->flags & FF_SIGNED ? negative : 0));
+}
+
+static void ff_add_gram(ff_cutter *c, uint32_t from) {
+    uint32_t length = c->used - from, code;
+    if (c->hashed) {
+        ff_murmur state = {0, 0, 0};
+        ff_absorb(&state, c->bytes + from, length);
+        ff_add_hash(c, ff_murmured(&state));
+        return;
+    }
+    code = ff_code_of(c->plan, &c->reader->terms, c->bytes + from, length);
+    if (code != c->reader->terms.count) ff_add_key(c, 2 * code);
+}
+
+static uint32_t ff_put(uint8_t *to, uint32_t point) {
+    if (point < 0x80) { to[0] = (uint8_t)point; return 1; }
+    if (point < 0x800) { to[0] = (uint8_t)(0xc0 | point >> 6); to[1] = (uint8_t)(0x80 | (point & 63)); return 2; }
+    if (point < 0x10000) {
+        to[0] = (uint8_t)(0xe0 | point >> 12);
+        to[1] = (uint8_t)(0x80 | (point >> 6 & 63));
+        to[2] = (uint8_t)(0x80 | (point & 63));
+        return 3;
+    }
+    to[0] = (uint8_t)(0xf0 | point >> 18);
+    to[1] = (uint8_t)(0x80 | (point >> 12 & 63));
+    to[2] = (uint8_t)(0x80 | (point >> 6 & 63));
+    to[3] = (uint8_t)(0x80 | (point & 63));
+    return 4;
+}
+
+/* Drops the bytes before the last `kept` of so many starts, which are numbered anew. */
+static void ff_slide(ff_cutter *c, uint64_t starts, uint32_t kept) {
+    uint32_t from = kept ? c->start[(starts - kept) & FF_RING] : c->used, i;
+    for (i = 0; i < kept; i++) c->spare[i] = c->start[(starts - kept + i) & FF_RING] - from;
+    for (i = 0; i < kept; i++) c->start[i] = c->spare[i];
+    for (i = from; i < c->used; i++) c->bytes[i - from] = c->bytes[i];
+    c->used -= from;
+}
+
+static void ff_add_character(ff_cutter *c, uint32_t point) {
+    uint32_t n;
+    if (c->used + 4 > c->room) {
+        uint32_t kept = (uint32_t)(c->characters < c->most ? c->characters : c->most);
+        ff_slide(c, c->characters, kept);
+        c->characters = kept;
+    }
+    c->start[c->characters++ & FF_RING] = c->used;
+    c->used += ff_put(c->bytes + c->used, point);
+    for (n = c->least; n <= c->most && n <= c->characters; n++) {
+        uint32_t from = c->start[(c->characters - n) & FF_RING];
+        if (!c->hashed && c->used - from > c->reader->longest) break; /* and so are all longer ones */
+        ff_add_gram(c, from);
+    }
+}
+
+/* Hashes what is there of a token, into the n-grams that began with earlier ones too. */
+static void ff_spill(ff_cutter *c) {
+    uint32_t kept = (uint32_t)(c->tokens < c->most - 1 ? c->tokens : c->most - 1), i;
+    ff_murmur *own = c->state + (c->tokens & FF_RING);
+    if (!c->spilt) {
+        for (i = 1; i <= kept; i++) ff_absorb(c->state + ((c->tokens - i) & FF_RING), (const uint8_t *)" ", 1);
+        own->hash = own->tail = own->length = 0;
+        c->spilt = 1;
+    }
+    for (i = 0; i <= kept; i++) ff_absorb(c->state + ((c->tokens - i) & FF_RING), c->bytes, c->used);
+    c->used = 0;
+}
+
+static void ff_begin_token(ff_cutter *c) {
+    c->inside = 1;
+    c->characters = 0;
+    c->over = c->spilt = 0;
+    if (c->hashed) c->used = 0;
+    else if (c->used + c->reader->longest + 8 > c->room) {
+        /* An n-gram that is longer than all terms is none, so what is older than that is done with. */
+        uint32_t kept = (uint32_t)(c->tokens < c->most - 1 ? c->tokens : c->most - 1);
+        while (kept && c->used - c->start[(c->tokens - kept) & FF_RING] > c->reader->longest) kept--;
+        ff_slide(c, c->tokens, kept);
+        c->tokens = kept;
+    }
+    c->token = c->used;
+}
+
+static void ff_grow_token(ff_cutter *c, uint32_t point) {
+    c->characters++;
+    if (c->over) return;
+    if (c->hashed) {
+        if (c->used + 4 > c->room) {
+            if (!c->spilt) ff_copy(c->saved, c->state, sizeof c->state); /* it may turn out to be no token */
+            ff_spill(c);
+        }
+    } else if (c->used - c->token > c->reader->longest) { c->over = 1; return; }
+    c->used += ff_put(c->bytes + c->used, point);
+}
+
+static void ff_end_token(ff_cutter *c, uint32_t after) {
+    const ff_dictionary *stops = &c->reader->stops;
+    uint32_t n;
+    int taken = c->characters >= c->shortest && c->characters <= c->tallest && !((c->flags & FF_BOUNDED) && (c->before || after));
+    c->inside = 0;
+    if (taken && !c->over && !c->spilt && stops->count)
+        taken = ff_code_of(c->plan, stops, c->bytes + c->token, c->used - c->token) == stops->count;
+    if (!taken) {
+        c->used = c->token;
+        if (c->spilt) ff_copy(c->state, c->saved, sizeof c->state);
+        return;
+    }
+    if (c->hashed) {
+        ff_spill(c);
+        c->tokens++;
+        for (n = c->least; n <= c->most && n <= c->tokens; n++) ff_add_hash(c, ff_murmured(c->state + ((c->tokens - n) & FF_RING)));
+        return;
+    }
+    if (c->over) { c->tokens = 0; c->used = 0; return; } /* no term has it, nor any n-gram with it */
+    c->start[c->tokens++ & FF_RING] = c->token;
+    for (n = c->least; n <= c->most && n <= c->tokens; n++) {
+        uint32_t from = c->start[(c->tokens - n) & FF_RING];
+        if (c->used - from > c->reader->longest) break;
+        ff_add_gram(c, from);
+    }
+    c->bytes[c->used++] = ' ';
+}
+
+/* The next code point of a text as it is folded. */
+static void ff_take(ff_cutter *c, uint32_t point, uint32_t is) {
+    switch (c->analyzer) {
+    case FF_WORDS:
+        if (is & FF_IS_TOKEN) {
+            if (!c->inside) ff_begin_token(c);
+            ff_grow_token(c, point);
+            return;
+        }
+        if (c->inside) ff_end_token(c, is & FF_IS_WORD);
+        c->before = is & FF_IS_WORD;
+        return;
+    case FF_CHARACTERS: /* of more than one white space there is one space */
+        if (is & FF_IS_SPACE) { c->space = c->inside ? ' ' : point; c->inside = 1; return; }
+        if (c->inside) { c->inside = 0; ff_add_character(c, c->space); }
+        ff_add_character(c, point);
+        return;
+    default:
+        if (!(is & FF_IS_SPACE)) {
+            if (!c->inside) { c->inside = 1; c->characters = 0; c->used = 0; ff_add_character(c, ' '); }
+            ff_add_character(c, point);
+        } else if (c->inside) {
+            c->inside = 0;
+            ff_add_character(c, ' ');
+            if (c->characters < c->least) ff_add_gram(c, 0); /* a short word counts once */
+        }
+    }
+}
+
+/* The code point at the start of UTF-8, and its bytes; 0xfffd for what is none. */
+static uint32_t ff_point(const uint8_t *at, const uint8_t *end, uint32_t *bytes) {
+    uint32_t lead = *at, more = lead >= 0xf0 ? 3u : lead >= 0xe0 ? 2u : 1u, point, i;
+    *bytes = 1;
+    if (lead < 0x80) return lead;
+    if (lead < 0xc2 || lead > 0xf4 || (size_t)(end - at) <= more) return 0xfffd;
+    point = lead & (0x3fu >> more);
+    for (i = 1; i <= more; i++) {
+        if ((at[i] & 0xc0) != 0x80) return 0xfffd;
+        point = point << 6 | (at[i] & 63u);
+    }
+    if ((more == 2 && (point < 0x800 || (point >= 0xd800 && point < 0xe000))) || (more == 3 && (point < 0x10000 || point >= FF_POINTS))) return 0xfffd;
+    *bytes = more + 1;
+    return point;
+}
+
+/* Whether a capital sigma ends a word: a cased letter before, none after, what is ignored for case between. */
+static int ff_final_sigma(const ff_reader *reader, const uint8_t *text, const uint8_t *at, const uint8_t *end) {
+    const uint8_t *here = at;
+    uint32_t bytes, is = FF_IS_IGNORED;
+    while (here > text && (is & FF_IS_IGNORED)) {
+        uint32_t back = 1;
+        while (back < 4 && here - back > text && (here[-(int)back] & 0xc0) == 0x80) back++;
+        here -= back;
+        is = ff_property_of(reader, ff_point(here, at, &bytes));
+    }
+    if ((is & FF_IS_IGNORED) || !(is & FF_IS_CASED)) return 0;
+    for (here = at + 2, is = FF_IS_IGNORED; here < end && (is & FF_IS_IGNORED); here += bytes) is = ff_property_of(reader, ff_point(here, end, &bytes));
+    return (is & FF_IS_IGNORED) || !(is & FF_IS_CASED);
+}
+
+static void ff_take_folded(ff_cutter *c, uint32_t point) { ff_take(c, point, ff_property_of(c->reader, point)); }
+
+static void ff_fold_and_take(ff_cutter *c, const uint8_t *text, const uint8_t *at, const uint8_t *end, uint32_t point) {
+    const ff_reader *reader = c->reader;
+    uint32_t to = ff_fold_of(reader, point), i;
+    if (point == FF_SIGMA_POINT && (c->flags & FF_SIGMA)) { ff_take_folded(c, ff_final_sigma(reader, text, at, end) ? 0x3c2 : 0x3c3); return; }
+    if ((c->flags & FF_HANGUL) && point >= 0xac00 && point <= 0xd7a3) {
+        /* A syllable is its parts, by the Unicode Standard's arithmetic (3.12, Hangul syllable decomposition). */
+        uint32_t place = point - 0xac00;
+        ff_take_folded(c, 0x1100 + place / 588);
+        ff_take_folded(c, 0x1161 + place % 588 / 28);
+        if (place % 28) ff_take_folded(c, 0x11a7 + place % 28);
+        return;
+    }
+    if (to & FF_SEVERAL) {
+        const uint32_t *tail = c->plan->word + reader->setting[FF_T_TAIL] + (to & ~FF_SEVERAL);
+        for (i = 1; i <= tail[0]; i++) ff_take_folded(c, tail[i]);
+        return;
+    }
+    if (to == point && point >= 0x80 && (c->flags & FF_ASCII)) return;
+    ff_take_folded(c, to);
+}
+
+static void ff_cut(ff_cutter *c, const uint8_t *text, uint32_t length) {
+    const uint8_t *at = text, *end = text + length;
+    const ff_reader *reader = c->reader;
+    c->keys = c->used = c->inside = c->before = c->size = 0;
+    c->characters = c->tokens = 0;
+    c->full = 0;
+    while (at < end && !c->full) {
+        uint32_t bytes = 1, point = *at;
+        if (point < 0x80 && reader->ascii_is[point] != FF_IS_SLOW) ff_take(c, reader->ascii[point], reader->ascii_is[point]);
+        else {
+            point = ff_point(at, end, &bytes);
+            ff_fold_and_take(c, text, at, end, point);
+        }
+        at += bytes;
+    }
+    if (c->inside && c->analyzer == FF_WORDS) ff_end_token(c, 0);
+    else if (c->inside && c->analyzer == FF_CHARACTERS) ff_add_character(c, c->space);
+    else if (c->inside) ff_take(c, ' ', FF_IS_SPACE);
+    ff_settle(c);
+}
+
+static uint32_t ff_entries(uint32_t width, uint32_t lanes) {
+    uint32_t alone = width < FF_MOST_ENTRIES ? width : FF_MOST_ENTRIES, usual = (width < FF_BAG_USUAL ? width : FF_BAG_USUAL) * lanes;
+    return alone < usual ? usual : alone;
+}
+
+static void ff_do_bag(const ff_plan *plan, const ff_reader *reader, const uint32_t *a, ff_block *block) {
+    const ff_column *input = block->columns + a[1];
+    const int32_t *offset = (const int32_t *)input->values;
+    const uint32_t *s = reader->setting;
+    const ff_rows *rows = block->bag + a[0];
+    uint32_t capacity = ff_entries(plan->bag_width[a[0]], block->lanes), used = 0, i, k;
+    ff_cutter c;
+    c.plan = plan;
+    c.reader = reader;
+    c.analyzer = s[FF_T_ANALYZER];
+    c.flags = s[FF_T_FLAGS];
+    c.hashed = c.flags & FF_HASHED;
+    c.least = s[FF_T_LEAST];
+    c.most = s[FF_T_MOST];
+    c.shortest = s[FF_T_SHORTEST];
+    c.tallest = s[FF_T_TALLEST];
+    c.key = (uint32_t *)(void *)block->workspace;
+    c.spare = c.key + FF_PENDING;
+    c.bytes = (uint8_t *)(c.spare + FF_PENDING);
+    c.room = (uint32_t)ff_room(reader->longest);
+    rows->start[0] = 0;
+    for (i = 0; i < block->count; i++) {
+        int64_t row = input->first + block->row + i;
+        const uint8_t *text = (const uint8_t *)input->text + offset[row];
+        uint32_t length = (uint32_t)(offset[row + 1] - offset[row]);
+        if (input->present && !(input->present[row >> 3] >> (row & 7) & 1)) {
+            length = 0;
+            if (s[FF_T_MISSING] != UINT32_MAX) {
+                text = plan->text + plan->string[s[FF_T_MISSING]];
+                length = plan->string[s[FF_T_MISSING] + 1] - plan->string[s[FF_T_MISSING]];
+            } else if (!block->refused[i]) block->refused[i] = s[FF_T_WHY] + 1;
+        }
+        c.column = rows->column + used;
+        c.value = rows->value + used;
+        c.entries = capacity - used;
+        ff_cut(&c, text, length);
+        if (c.full && i) { block->count = i; break; }
+        if (c.full) {
+            c.size = 0;
+            if (!block->refused[i]) block->refused[i] = s[FF_T_MANY] + 1;
+        }
+        for (k = 0; (c.flags & FF_BINARY) && k < c.size; k++) c.value[k] = 1;
+        used += c.size;
+        rows->start[i + 1] = used;
+    }
+}
+
+static void ff_do_bag_values(const ff_plan *plan, uint32_t operation, const uint32_t *a, ff_block *block) {
+    const ff_rows *from = block->bag + a[1], *to = block->bag + a[0];
+    uint32_t capacity = ff_entries(plan->bag_width[a[0]], block->lanes), i, k, kept = 0;
+    for (i = 0; i < block->count; i++) {
+        uint32_t first = from->start[i], last = from->start[i + 1];
+        double y = operation == FF_BAG_ROW ? ff_register(block, a[3])[i] : 0;
+        to->start[i] = kept;
+        for (k = first; k < last; k++) {
+            uint32_t column = from->column[k];
+            double x = from->value[k];
+            if (operation == FF_BAG_PICK) {
+                column = plan->word[a[2] + (uint64_t)column];
+                if (column == UINT32_MAX) continue;
+            } else if (operation == FF_BAG_MAP) x = ff_of_one(a[2], x);
+            else {
+                if (operation == FF_BAG_CONST) y = plan->number[a[3] + (a[4] ? (uint64_t)column : 0)];
+                x = a[2] == FF_MUL ? x * y : a[2] == FF_DIV ? x / y : ff_of_two(a[2], x, y);
+            }
+            if (kept == capacity) break;
+            to->column[kept] = column;
+            to->value[kept++] = x;
+        }
+        if (k < last) { block->count = i; break; } /* full, and so not by the first row */
+    }
+    if (i == block->count) to->start[i] = kept;
+}
+
+static void ff_do_bag_fold(const uint32_t *a, ff_block *block) {
+    const ff_rows *bag = block->bag + a[1];
+    double *out = ff_register(block, a[0]);
+    const double *first = ff_register(block, a[4]);
+    uint32_t i, k;
+    for (i = 0; i < block->count; i++) {
+        double sum = first[i];
+        for (k = bag->start[i]; k < bag->start[i + 1]; k++) {
+            double x = bag->value[k];
+            if (a[2] == FF_SQUARES) x *= x;
+            else if (a[2] == FF_ABSOLUTES) x = ff_of_one(FF_ABS, x);
+            if (a[3]) x = ff_round32(x);
+            sum = a[2] == FF_LEAST ? ff_minimum(sum, x) : a[2] == FF_MOST ? ff_maximum(sum, x) : sum + x;
+        }
+        out[i] = sum;
+    }
+}
+
+static void ff_do_bag_dot(const ff_plan *plan, const uint32_t *a, ff_block *block) {
+    const ff_rows *bag = block->bag + a[2];
+    double *sum = (double *)(void *)block->workspace;
+    uint32_t outputs = a[1], i, j, k;
+    for (i = 0; i < block->count; i++) {
+        for (j = 0; j < outputs; j++) sum[j] = a[3] == UINT32_MAX ? 0 : ff_register(block, plan->word[a[3] + j])[i];
+        for (k = bag->start[i]; k < bag->start[i + 1]; k++) {
+            const double *weight = plan->number + a[4] + (size_t)bag->column[k] * outputs;
+            double x = bag->value[k];
+            if (a[5]) for (j = 0; j < outputs; j++) sum[j] = ff_round32(sum[j] + ff_round32(x * weight[j]));
+            else for (j = 0; j < outputs; j++) sum[j] += x * weight[j];
+        }
+        for (j = 0; j < outputs; j++) ff_register(block, a[0] + j)[i] = sum[j];
+    }
+}
+
+static void ff_do_bag_spread(const ff_plan *plan, const uint32_t *a, ff_block *block) {
+    const ff_rows *bag = block->bag + a[2];
+    uint32_t i, k;
+    for (k = 0; k < a[1]; k++) {
+        double *out = ff_register(block, a[0] + k);
+        for (i = 0; i < block->count; i++) out[i] = a[4] ? FF_NAN : 0.0;
+    }
+    for (i = 0; i < block->count; i++)
+        for (k = bag->start[i]; k < bag->start[i + 1]; k++) {
+            uint32_t to = plan->word[a[3] + (uint64_t)bag->column[k]];
+            if (to != UINT32_MAX) ff_register(block, a[0] + to)[i] = bag->value[k];
+        }
+}
+
+static void ff_do_bag_step(const ff_plan *plan, uint32_t operation, uint32_t reader, const uint32_t *a, ff_block *block) {
+    switch (operation) {
+    case FF_BAG: ff_do_bag(plan, plan->reader + reader, a, block); return;
+    case FF_BAG_FOLD: ff_do_bag_fold(a, block); return;
+    case FF_BAG_DOT: ff_do_bag_dot(plan, a, block); return;
+    case FF_BAG_SPREAD: ff_do_bag_spread(plan, a, block); return;
+    default: ff_do_bag_values(plan, operation, a, block); return;
+    }
+}
+
+static int ff_prepare_bags(ff_plan *plan, ff_allocate allocate, void *context) {
+    uint32_t at = 0, readers = 0;
+    plan->reader = (ff_reader *)allocate(context, (plan->readers + 1u) * sizeof *plan->reader);
+    FF_CHECK(plan->reader, "no memory for texts:", plan->readers);
+    for (; at < plan->steps; at += 1u + ff_operands[plan->step[at]])
+        if (plan->step[at] == FF_BAG && ff_prepare_bag(plan, plan->reader + readers++, plan->step + at + 1, allocate, context)) return -1;
+    return 0;
+}
+
+static size_t ff_round_up(uint64_t bytes) { return (size_t)((bytes + 63) / 64 * 64); }
+
+/* The bytes that bags of so many lanes take; where they are laid, if `rows` is not NULL. */
+static size_t ff_lay_bags(const ff_plan *plan, uint32_t lanes, ff_rows *rows) {
+    size_t used = ff_round_up(plan->bags * sizeof *rows);
+    uint8_t *at = (uint8_t *)rows;
+    uint32_t b;
+    for (b = 0; b < plan->bags; b++) {
+        uint64_t entries = ff_entries(plan->bag_width[b], lanes);
+        if (rows) rows[b].start = (uint32_t *)(void *)(at + used);
+        used += ff_round_up(4 * ((uint64_t)lanes + 1));
+        if (rows) rows[b].column = (uint32_t *)(void *)(at + used);
+        used += ff_round_up(4 * entries);
+        if (rows) rows[b].value = (double *)(void *)(at + used);
+        used += ff_round_up(8 * entries);
+    }
+    return used;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * 9  Predicting
  * ------------------------------------------------------------------------------------------------------------------ */
 
 static void ff_do_vectors(const ff_plan *plan, uint32_t operation, const uint32_t *a, ff_block *block) {
@@ -1503,7 +2510,7 @@ static void ff_do_codes(const ff_plan *plan, uint32_t operation, const uint32_t 
 }
 
 static void ff_do_steps(const ff_plan *plan, ff_block *block, uint32_t *rank) {
-    uint32_t at, dictionary = 0, forest = 0, i;
+    uint32_t at, dictionary = 0, forest = 0, reader = 0, i;
     for (at = 0; at < plan->steps; at += 1u + ff_operands[plan->step[at]]) {
         uint32_t operation = plan->step[at];
         const uint32_t *a = plan->step + at + 1;
@@ -1523,7 +2530,16 @@ static void ff_do_steps(const ff_plan *plan, ff_block *block, uint32_t *rank) {
             break;
         case FF_FOREST: ff_do_forest(plan, plan->forest + forest++, a, block, rank); break;
         case FF_NEAREST: ff_do_nearest(plan, a, block); break;
+        case FF_MEDIAN: ff_do_median(plan, a, block); break;
         case FF_REFUSE: ff_do_refuse(plan, a, block); break;
+        case FF_BAG: ff_do_bag_step(plan, operation, reader++, a, block); break;
+        case FF_BAG_MAP:
+        case FF_BAG_CONST:
+        case FF_BAG_ROW:
+        case FF_BAG_PICK:
+        case FF_BAG_FOLD:
+        case FF_BAG_DOT:
+        case FF_BAG_SPREAD: ff_do_bag_step(plan, operation, 0, a, block); break;
         default: ff_do_vectors(plan, operation, a, block); break;
         }
     }
@@ -1570,12 +2586,10 @@ static void ff_write(const ff_plan *plan, const ff_block *block, void *const *re
 
 static uint32_t ff_lanes(const ff_plan *plan, int64_t rows) { return rows < (int64_t)plan->lanes ? (uint32_t)(rows < 1 ? 1 : rows) : plan->lanes; }
 
-static size_t ff_round_up(uint64_t bytes) { return (size_t)((bytes + 63) / 64 * 64); }
-
 size_t ff_scratch(const ff_plan *plan, int64_t rows) {
     uint64_t lanes = ff_lanes(plan, rows);
     return ff_round_up(8 * lanes * plan->registers) + ff_round_up(4 * lanes * plan->codes) + ff_round_up(4 * lanes) +
-           ff_round_up(4 * lanes * plan->slots) + plan->workspace;
+           ff_round_up(8 * lanes * plan->slots) + plan->workspace + (plan->bags ? ff_lay_bags(plan, (uint32_t)lanes, NULL) : 0);
 }
 
 int64_t ff_predict(const ff_plan *plan, const ff_column *columns, void *const *results, int64_t rows, uint32_t *refused,
@@ -1593,8 +2607,13 @@ int64_t ff_predict(const ff_plan *plan, const ff_column *columns, void *const *r
     block.refused = (uint32_t *)(void *)at;
     at += ff_round_up(4 * (uint64_t)block.lanes);
     rank = (uint32_t *)(void *)at;
-    at += ff_round_up(4 * (uint64_t)block.lanes * plan->slots);
+    at += ff_round_up(8 * (uint64_t)block.lanes * plan->slots);
     block.workspace = at;
+    block.bag = NULL;
+    if (plan->bags) {
+        block.bag = (ff_rows *)(void *)(at + plan->workspace);
+        ff_lay_bags(plan, block.lanes, block.bag);
+    }
     for (block.row = 0; block.row < rows; block.row += block.count) {
         block.count = rows - block.row < (int64_t)block.lanes ? (uint32_t)(rows - block.row) : block.lanes;
         for (i = 0; i < block.count; i++) block.refused[i] = 0;

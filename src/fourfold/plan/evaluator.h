@@ -22,6 +22,7 @@ extern "C" {
 #endif
 
 #define FF_VERSION 1u
+#define FF_MOST_BAGS 64u
 #define FF_ERROR 160 /* the most bytes of a message, with its ending zero */
 
 /* How a column's values lie in memory, as in Arrow. */
@@ -68,6 +69,7 @@ typedef struct {
 
 struct ff_dictionary;
 struct ff_forest;
+struct ff_reader;
 
 /* An open plan. The members are for reading. */
 typedef struct {
@@ -87,7 +89,9 @@ typedef struct {
     /* what ff_prepare made; in the order of the steps that use them */
     struct ff_dictionary *dictionary;
     struct ff_forest *forest;
-    uint32_t dictionaries, forests;
+    struct ff_reader *reader;
+    uint32_t dictionaries, forests, readers;
+    uint32_t bags, bag_width[FF_MOST_BAGS]; /* columns of each bag */
     char error[FF_ERROR]; /* what is wrong, after a call that failed */
 } ff_plan;
 

@@ -12,8 +12,11 @@ from typing import Any, NamedTuple
 
 __all__ = [
     "CODE",
+    "NODE_CODE",
     "NODE_LEAF",
     "NODE_NAN_LEFT",
+    "NODE_OTHERS",
+    "NODE_SLOT",
     "SECTIONS",
     "TYPES",
     "VERSION",
@@ -57,8 +60,11 @@ SECTIONS = {
     "text": 1,
 }
 
+NODE_SLOT = 0x0FFFFFFF
 NODE_NAN_LEFT = 0x10000000
 NODE_LEAF = 0x20000000
+NODE_CODE = 0x40000000
+NODE_OTHERS = 0x80000000
 #: In a forest's slots: a code register.
 CODE = 0x80000000
 
@@ -84,6 +90,15 @@ class Operation(IntEnum):
     FOREST = 16
     NEAREST = 17
     REFUSE = 18
+    BAG = 19
+    BAG_MAP = 20
+    BAG_CONST = 21
+    BAG_ROW = 22
+    BAG_PICK = 23
+    BAG_FOLD = 24
+    BAG_DOT = 25
+    BAG_SPREAD = 26
+    MEDIAN = 27
 
 
 class Function(IntEnum):

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fourfold.plan.format import CODE, TYPES, Function, Kind, Operation, assemble
+from fourfold.plan.forest import NODE, Forest, content, laid
+from fourfold.plan.format import TYPES, Function, Kind, Operation, assemble
+from fourfold.plan.reading import MOST_BAGS, Reading
 
-__all__ = ["NODE", "Code", "Forest", "Graph", "Number", "Output"]
+__all__ = ["NODE", "Bag", "Code", "Forest", "Graph", "Number", "Output"]
 
 Floats = npt.NDArray[np.float64]
-
-#: A node of a tree as it is while a plan is made: `test` is its threshold, or the index of its set.
-NODE = np.dtype([("test", "<f8"), ("right", "<u4"), ("flags", "<u4")])
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +38,14 @@ class Code:
     limit: int
 
 
+@dataclass(frozen=True, eq=False)
+class Bag:
+    """What every row has in some of very many columns: a row of a sparse matrix, `width` columns wide."""
+
+    step: Step
+    width: int
+
+
 @dataclass(eq=False)
 class Step:
     """A step that is not numbered yet.
@@ -50,39 +56,17 @@ class Step:
         limit: of the code that it gives instead, or 0.
         uses: the values that it reads.
         operands: its operands after the destination, given the layout.
-        place: its first register or code, when it has one.
+        place: its first register, its code or its bag, when it has one.
+        bag: the columns of the bag that it gives instead, or 0.
     """
 
     operation: Operation
     width: int
     limit: int
-    uses: tuple[Number | Code, ...]
+    uses: tuple[Number | Code | Bag, ...]
     operands: Callable[[_Layout], list[int]]
     place: int = -1
-
-
-@dataclass(frozen=True)
-class Forest:
-    """Trees that add up.
-
-    Attributes:
-        slots: what nodes test: a number, or a code by sets.
-        trees: the nodes of each, of dtype `NODE`, in preorder; `right` of an inner node counts from the tree's root, of
-            a leaf it is the leaf's value.
-        targets: the output that each tree adds to, where a leaf holds one number.
-        values: what leaves hold, shape `(leaves, 1)` or `(leaves, outputs)`.
-        start: what sums begin with, shape `(outputs,)`.
-        sets: for a node on a code the codes that go left; `test` is the set's index.
-        float32: whether sums are rounded to float32 after every tree.
-    """
-
-    slots: Sequence[Number | Code]
-    trees: Sequence[npt.NDArray[Any]]
-    targets: Sequence[int]
-    values: Floats
-    start: Floats
-    sets: Sequence[Sequence[int]] = ()
-    float32: bool = False
+    bag: int = 0
 
 
 @dataclass(frozen=True)
@@ -131,6 +115,11 @@ class _Layout:
     def add_numbers(self, values: Any) -> int:
         return self._add("numbers", self.numbers, np.ascontiguousarray(values, dtype="<f8").reshape(-1))
 
+    def add_nodes(self, values: npt.NDArray[Any]) -> int:
+        self.nodes.append(values)
+        self.counts["nodes"] += len(values)
+        return self.counts["nodes"] - len(values)
+
     def add_registers(self, values: Sequence[Number]) -> int:
         return self.add_words([place(value) for value in values])
 
@@ -143,7 +132,7 @@ class _Layout:
         return self.known[key]
 
 
-def place(value: Number | Code) -> int:
+def place(value: Number | Code | Bag) -> int:
     """The register of a value that is laid out."""
     return value.step.place + (value.index if isinstance(value, Number) else 0)
 
@@ -162,6 +151,7 @@ class Graph:
         self._known: dict[Any, Step] = {}
         self._values: dict[Step, list[Number]] = {}
         self._codes: dict[Step, Code] = {}
+        self._bags: dict[Step, Bag] = {}
 
     # Values of an input.
 
@@ -373,11 +363,135 @@ class Graph:
             ],
         )
 
+    def median(self, values: Sequence[Number], weights: Any) -> Number:
+        """Of ascending values the first one up to which the weights make half of their sum."""
+        read, known = tuple(values), _floats(weights)
+        _same(len(read), len(known))
+        return self._numbers(
+            ("median", read, known.tobytes()),
+            Operation.MEDIAN,
+            1,
+            read,
+            lambda layout: [len(read), layout.add_registers(read), layout.add_numbers(known)],
+        )[0]
+
     def forest(self, forest: Forest) -> list[Number]:
         """The sums of trees, one for each of the forest's outputs."""
-        width = len(forest.start)
+        slots, first = tuple(forest.slots), tuple(forest.first)
+        if first:
+            _same(len(first), len(forest.start))
+        limits = [each.limit if isinstance(each, Code) else 0 for each in slots]
         return self._numbers(
-            ("forest", id(forest)), Operation.FOREST, width, tuple(forest.slots), lambda layout: _forest(layout, forest)
+            content(forest),
+            Operation.FOREST,
+            len(forest.start),
+            slots + first,
+            lambda layout: laid(forest, layout, [*map(place, slots)], limits, [*map(place, first)]),
+        )
+
+    # Bags.
+
+    def bag(self, index: int, reading: Reading) -> Bag:
+        """What an input of text has of each n-gram."""
+        return self._bag(
+            ("bag", index, reading.key), Operation.BAG, reading.width, (), lambda layout: [index, reading.laid(layout)]
+        )
+
+    def bag_map(self, function: Function, bag: Bag) -> Bag:
+        """`f(x)` of every entry; what is not there stays away."""
+        return self._bag(
+            ("bag_map", function, bag),
+            Operation.BAG_MAP,
+            bag.width,
+            (bag,),
+            lambda layout: [place(bag), int(function)],
+        )
+
+    def bag_const(self, function: Function, bag: Bag, constants: Any) -> Bag:
+        """`f(x, constant)` of every entry, with one constant for all or one for each column."""
+        known = _floats(constants)
+        if len(known) > 1:
+            _same(len(known), bag.width)
+        return self._bag(
+            ("bag_const", function, bag, known.tobytes()),
+            Operation.BAG_CONST,
+            bag.width,
+            (bag,),
+            lambda layout: [place(bag), int(function), layout.add_numbers(known), int(len(known) > 1)],
+        )
+
+    def bag_row(self, function: Function, bag: Bag, value: Number) -> Bag:
+        """`f(x, y)` of every entry with a number of its row."""
+        return self._bag(
+            ("bag_row", function, bag, value),
+            Operation.BAG_ROW,
+            bag.width,
+            (bag, value),
+            lambda layout: [place(bag), int(function), place(value)],
+        )
+
+    def bag_pick(self, bag: Bag, places: Sequence[int]) -> Bag:
+        """Some of the columns, in their order."""
+        kept = np.asarray(places, dtype=np.int64)
+        columns = np.full(bag.width, 0xFFFFFFFF, dtype=np.uint32)
+        columns[kept] = np.arange(len(kept))
+        return self._bag(
+            ("bag_pick", bag, kept.tobytes()),
+            Operation.BAG_PICK,
+            len(kept),
+            (bag,),
+            lambda layout: [place(bag), layout.add_words(columns), len(kept)],
+        )
+
+    def bag_fold(self, function: Function, bag: Bag, first: Number, *, float32: bool = False) -> Number:
+        """One number of a first one and then all entries in their order; each is rounded where `float32` says so."""
+        return self._numbers(
+            ("bag_fold", function, bag, first, float32),
+            Operation.BAG_FOLD,
+            1,
+            (bag, first),
+            lambda layout: [place(bag), int(function), int(float32), place(first)],
+        )[0]
+
+    def bag_dot(self, bag: Bag, weights: Any, first: Sequence[Number] = (), *, float32: bool = False) -> list[Number]:
+        """Sums of weighted entries in their order, from 0 or the first sums on.
+
+        Args:
+            bag: the entries.
+            weights: shape `(columns, outputs)`.
+            first: the first sums, one for each output, or none.
+            float32: whether products and sums are rounded to float32.
+        """
+        matrix = np.ascontiguousarray(weights, dtype=np.float64)
+        _same(len(matrix), bag.width)
+        width, sums = matrix.shape[1], tuple(first)
+        if sums:
+            _same(len(sums), width)
+        return self._numbers(
+            ("bag_dot", bag, matrix.tobytes(), sums, float32),
+            Operation.BAG_DOT,
+            width,
+            (bag, *sums),
+            lambda layout: [
+                width,
+                place(bag),
+                layout.add_registers(sums) if sums else 0xFFFFFFFF,
+                layout.add_numbers(matrix),
+                int(float32),
+            ],
+        )
+
+    def bag_spread(self, bag: Bag, places: Sequence[int], *, nan: bool = False) -> list[Number]:
+        """The numbers of some columns: 0, or NaN, where nothing is there."""
+        kept = np.asarray(places, dtype=np.int64)
+        columns = np.full(bag.width, 0xFFFFFFFF, dtype=np.uint32)
+        columns[kept] = np.arange(len(kept))
+        return self._numbers(
+            ("bag_spread", bag, kept.tobytes(), nan),
+            Operation.BAG_SPREAD,
+            len(kept),
+            (bag,),
+            lambda layout: [len(kept), place(bag), layout.add_words(columns), int(nan)],
         )
 
     # Refusals.
@@ -408,13 +522,16 @@ class Graph:
         registers = codes = 0
         steps: list[int] = []
         limits: list[int] = []
+        bags = _place_bags(needed)
+        if bags > MOST_BAGS:
+            raise ValueError(f"a plan has at most {MOST_BAGS} bags at once; got {bags}")
         for step in needed:
             if step.limit:
                 step.place, codes = codes, codes + 1
                 limits.append(step.limit)
             elif step.width:
                 step.place, registers = registers, registers + step.width
-            destination = [step.place] if step.limit or step.width else []
+            destination = [step.place] if step.limit or step.width or step.bag else []
             steps += [int(step.operation), *destination, *step.operands(layout)]
         ports = [_port(TYPES[dtype], layout.add_strings([name])) for name, dtype in self.inputs]
         results = [_output(layout, each) for each in outputs]
@@ -472,7 +589,7 @@ class Graph:
         key: Any,
         operation: Operation,
         width: int,
-        uses: tuple[Number | Code, ...],
+        uses: tuple[Number | Code | Bag, ...],
         operands: Callable[[_Layout], list[int]],
     ) -> list[Number]:
         if not width:
@@ -487,60 +604,44 @@ class Graph:
         key: Any,
         operation: Operation,
         limit: int,
-        uses: tuple[Number | Code, ...],
+        uses: tuple[Number | Code | Bag, ...],
         operands: Callable[[_Layout], list[int]],
     ) -> Code:
         step = self._step(key, lambda: Step(operation, 0, limit, uses, operands))
         return self._codes.setdefault(step, Code(step, limit))
 
-
-def _forest(layout: _Layout, forest: Forest) -> list[int]:
-    """The operands of a forest, its nodes and sets laid out."""
-    slots = [place(each) | (CODE if isinstance(each, Code) else 0) for each in forest.slots]
-    of_code = np.array([isinstance(each, Code) for each in forest.slots] or [False])
-    sets = np.array(
-        [layout.add_words(_bits(codes, _limit(forest, index))) for index, codes in enumerate(forest.sets)] or [0],
-        dtype=np.uint64,
-    )
-    first = layout.counts["nodes"]
-    starts = np.cumsum([0, *map(len, forest.trees)])
-    nodes = np.concatenate(list(forest.trees))
-    inner = nodes["flags"] < 0x20000000
-    by_set = inner & of_code[np.where(inner, nodes["flags"] & 0x0FFFFFFF, 0)]
-    bits = nodes["test"].copy().view(np.uint64)
-    bits[by_set] = sets[nodes["test"][by_set].astype(np.int64)]
-    nodes["test"] = bits.view(np.float64)
-    layout.nodes.append(nodes)
-    layout.counts["nodes"] += len(nodes)
-    trees = [
-        word
-        for (start, stop), target in zip(pairwise(starts.tolist()), forest.targets, strict=True)
-        for word in (first + start, stop - start, target)
-    ]
-    return [
-        len(forest.start),
-        int(forest.float32),
-        forest.values.shape[1],
-        len(slots),
-        layout.add_words(slots),
-        len(forest.trees),
-        layout.add_words(trees),
-        layout.add_numbers(forest.values),
-        len(forest.values),
-        layout.add_numbers(forest.start),
-    ]
+    def _bag(
+        self,
+        key: Any,
+        operation: Operation,
+        width: int,
+        uses: tuple[Number | Code | Bag, ...],
+        operands: Callable[[_Layout], list[int]],
+    ) -> Bag:
+        step = self._step(key, lambda: Step(operation, 0, 0, uses, operands, bag=width))
+        return self._bags.setdefault(step, Bag(step, width))
 
 
-def _limit(forest: Forest, index: int) -> int:
-    """The codes that a set must have a bit for: those of the widest slot, which does for all."""
-    return max(each.limit for each in forest.slots if isinstance(each, Code))
+def _place_bags(steps: Sequence[Step]) -> int:
+    """Number the bags of steps; returns how many there are.
 
-
-def _bits(codes: Sequence[int], limit: int) -> npt.NDArray[np.uint32]:
-    """A set of codes as bits, the least significant first."""
-    member = np.zeros((limit + 31) // 32 * 32, dtype=np.uint8)
-    member[list(codes)] = 1
-    return np.packbits(member, bitorder="little").view("<u4")
+    A step that is the only one to read a bag puts its own in the place of it, where they are of one width.
+    """
+    readers: dict[Step, int] = {}
+    for step in steps:
+        for value in step.uses:
+            if isinstance(value, Bag):
+                readers[value.step] = readers.get(value.step, 0) + 1
+    bags = 0
+    for step in steps:
+        if not step.bag:
+            continue
+        source = next((value.step for value in step.uses if isinstance(value, Bag)), None)
+        if source is not None and readers[source] == 1 and step.operation != Operation.BAG_PICK:
+            step.place = source.place
+        else:
+            step.place, bags = bags, bags + 1
+    return bags
 
 
 def _floats(values: Any) -> Floats:

@@ -41,14 +41,19 @@ _TRANSFORMS: dict[str, Rule] = {}
 _ANSWERS: dict[tuple[str, str], Rule] = {}
 #: The files of rules.
 _FILES = (
+    "composition",
+    "encoding",
     "features",
     "functions",
     "imputing",
-    "composition",
-    "encoding",
     "scaling",
     "lightgbm",
     "xgboost",
+    "text",
+    "linear",
+    "trees",
+    "ensembles",
+    "gradients",
 )
 
 

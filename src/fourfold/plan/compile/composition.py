@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fourfold.plan.columns import FLOAT32, FLOAT64, OBJECT, Column, Matrix, NoPlan, Opaque, Text, Workshop
+from fourfold.plan.columns import FLOAT32, FLOAT64, NA, OBJECT, Column, Matrix, NoPlan, Numeric, Opaque, Text, Workshop
 from fourfold.plan.compile import answer, answers, transform, transforms
-from fourfold.plan.compile.validation import array, dense, is_fixed_width, objects, retyped, stored
-from fourfold.plan.format import Function
+from fourfold.plan.compile.validation import array, dense, is_fixed_width, is_masked, objects, retyped, stored
+from fourfold.plan.format import Function, Kind
 
 __all__ = ["METHODS", "applied", "output_library"]
 
@@ -35,13 +35,21 @@ def applied(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
     wraps = "transform" in getattr(model, "_sklearn_auto_wrap_output_keys", ())
     if library is None or not wraps or not hasattr(model, "get_feature_names_out"):
         return made
-    names = tuple(str(name) for name in model.get_feature_names_out())
-    if made.sparse or len(names) != len(made) or (made.frame and made.polars != (library == "polars")):
+    names = _names(model)
+    if made.sparse or (made.frame and made.polars != (library == "polars")):
         raise NoPlan(f"the {type(model).__name__} makes no frame of {library} of what it gives")
     if made.frame:
         return replace(made, names=names)
     columns = _framed(made, library) if made.dtype == OBJECT else made.columns
     return Matrix(columns, frame=True, names=names, polars=library == "polars")
+
+
+def _names(model: Any) -> tuple[str, ...] | None:
+    """The names of the columns that a transformer gives; none where a part of it cannot tell."""
+    try:
+        return tuple(str(name) for name in model.get_feature_names_out())
+    except AttributeError:  # what scikit-learn takes for an answer, too
+        return None
 
 
 def _framed(matrix: Matrix, library: str) -> tuple[Column, ...]:
@@ -128,7 +136,11 @@ def column_transformer(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix
         # What is passed through was made a FunctionTransformer while it was fitted.
         made = mine if _is(transformer, "passthrough") else applied(transformer, mine, workshop)
         blocks.append(_weighted(made, weights.get(name), workshop))
-    return _side_by_side(model, blocks, workshop, sparse=bool(getattr(model, "sparse_output_", False)))
+    if output_library(model) != "pandas":
+        for block in blocks:
+            _refuse_masked(block, workshop)
+    sparse = bool(getattr(model, "sparse_output_", False))
+    return _side_by_side(model, blocks, workshop, sparse=sparse, present=output_library(model) != "pandas")
 
 
 @transforms("sklearn.FeatureUnion")
@@ -166,6 +178,12 @@ def _is_empty(columns: Any) -> bool:
     return hasattr(columns, "__len__") and len(columns) == 0
 
 
+def _refuse_masked(matrix: Matrix, workshop: Workshop) -> None:
+    """Refuse `pandas.NA` in a block that is put beside others: a ColumnTransformer lets none into its array."""
+    masked = [each for each in matrix.columns if is_masked(each) and not getattr(each, "finite", False)]
+    workshop.graph.refuse(workshop.numbers(masked), Kind.NAN, "a missing value is pandas.NA, which no array holds")
+
+
 def _weighted(matrix: Matrix, weight: Any, workshop: Workshop) -> Matrix:
     """The columns times a number."""
     if weight is None:
@@ -180,12 +198,15 @@ def _weighted(matrix: Matrix, weight: Any, workshop: Workshop) -> Matrix:
         constant = float(dtype.type(weight))
         made = workshop.map(Function.MUL, [columns[place] for place in places], constant, dtype=dtype)
         for place, column in zip(places, made, strict=True):
-            out[place] = column
+            masked = is_masked(columns[place]) and isinstance(column, Numeric)
+            out[place] = replace(column, missing=NA) if masked else column  # type: ignore[type-var]
     return replace(matrix, columns=tuple(out))
 
 
-def _side_by_side(model: Any, blocks: Sequence[Matrix], workshop: Workshop, *, sparse: bool) -> Matrix:
-    """Blocks of columns as one array, sparse matrix or frame."""
+def _side_by_side(
+    model: Any, blocks: Sequence[Matrix], workshop: Workshop, *, sparse: bool, present: bool = False
+) -> Matrix:
+    """Blocks of columns as one array, sparse matrix or frame; `present` says that none misses a value of pandas's."""
     library = output_library(model)
     if blocks and library and all(block.frame and block.polars == (library == "polars") for block in blocks):
         columns = tuple(column for block in blocks for column in block.columns)
@@ -193,7 +214,8 @@ def _side_by_side(model: Any, blocks: Sequence[Matrix], workshop: Workshop, *, s
     fixed = [all(map(is_fixed_width, block.columns)) and not block.frame for block in blocks]
     if blocks and all(fixed):
         return Matrix(tuple(column for block in blocks for column in block.columns))
-    arrays = [array(block, workshop) if sparse else dense(array(block, workshop), workshop) for block in blocks]
+    arrays = [array(block, present=present) for block in blocks]
+    arrays = arrays if sparse else [dense(block, workshop) for block in arrays]
     if any(fixed) and not any(block.dtype == OBJECT for block, text in zip(arrays, fixed, strict=True) if not text):
         raise NoPlan("NumPy makes text of numbers beside an array of text: train on an array of objects, or on a frame")
     dtype = Matrix(tuple(column for block in arrays for column in block.columns)).dtype

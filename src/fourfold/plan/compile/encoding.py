@@ -152,7 +152,7 @@ def _found(encoder: Any, matrix: Matrix, workshop: Workshop) -> list[_Categories
         floats = [each for each in columns if isinstance(each, (Numeric, Coded)) and each.dtype.kind == "f"]
         workshop.refuse(floats, encoder, nan=True)
     else:
-        columns = list(plain(array(matrix, workshop), workshop, encoder, nan=True).columns)
+        columns = list(plain(array(matrix), workshop, encoder, nan=True).columns)
     pairs = zip(columns, encoder.categories_, strict=True)
     return [_categorized(column, list(categories), workshop) for column, categories in pairs]
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from fourfold.plan.columns import FLOAT32, FLOAT64, NA, OBJECT, Column, Matrix, NoPlan, Numeric, Opaque, Text, Workshop
+from fourfold.plan.columns import FLOAT32, FLOAT64, OBJECT, Column, Matrix, NoPlan, Numeric, Opaque, Text, Workshop
 from fourfold.plan.compile import transforms
-from fourfold.plan.compile.validation import array, clipped, numbers, retyped, times
+from fourfold.plan.compile.validation import array, clipped, is_masked, numbers, retyped, times
 from fourfold.plan.format import Function
 
 __all__: list[str] = []
@@ -65,27 +64,23 @@ def function_transformer(model: Any, matrix: Matrix, workshop: Workshop) -> Matr
         raise NoPlan(f"a FunctionTransformer applies {_name(function)} to a sparse matrix")
     keeps = made.frame and not made.polars and (isinstance(function, np.ufunc) or function in (np.clip, np.round))
     if not keeps:
-        made = array(made, workshop)
+        made = array(made)
         made = made if made.dtype == OBJECT else retyped(made, made.dtype)
     for column in made.columns:
         if isinstance(column, (Text, Opaque)) or column.dtype == OBJECT:
             raise NoPlan(f"a FunctionTransformer applies {_name(function)} to a column of objects")
+        if is_masked(column) and keeps:
+            raise NoPlan(f"a FunctionTransformer applies {_name(function)} to a column of a dtype of pandas's own")
     out: list[Column] = list(made.columns)
     for dtype in {column.dtype for column in made.columns if not isinstance(column, (Text, Opaque))}:
         places = [place for place, column in enumerate(made.columns) if _dtype(column) == dtype]
         for place, column in zip(places, applied(made.take(places), dtype, workshop), strict=True):
-            out[place] = _as_before(made.columns[place], column)
+            out[place] = column
     return Matrix(tuple(out), frame=keeps, names=made.names if keeps else None, sparse=made.sparse)
 
 
 def _dtype(column: Column) -> np.dtype[Any]:
     return OBJECT if isinstance(column, (Text, Opaque)) else column.dtype
-
-
-def _as_before(before: Column, after: Column) -> Column:
-    """A column of a dtype of pandas's own keeps one."""
-    masked = isinstance(before, Numeric) and before.missing is NA
-    return replace(after, missing=NA) if masked and isinstance(after, Numeric) else after
 
 
 def _unwrapped(function: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

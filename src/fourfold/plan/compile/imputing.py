@@ -193,7 +193,7 @@ def iterative_imputer(imputer: Any, matrix: Matrix, workshop: Workshop) -> Matri
         raise NoPlan("an IterativeImputer that samples gives another answer every time")
     sought = imputer.missing_values
     made = floats(matrix, workshop, imputer, nan=_is_nan(sought))
-    filled = list(simple_imputer(imputer.initial_imputer_, array(matrix, workshop), workshop).columns)
+    filled = list(simple_imputer(imputer.initial_imputer_, array(matrix), workshop).columns)
     empty = np.asarray(imputer._is_empty_feature)  # noqa: SLF001 - no public attribute has it
     kept = range(len(made)) if imputer.keep_empty_features else np.flatnonzero(~empty)
     before = list(made.take(kept).columns)

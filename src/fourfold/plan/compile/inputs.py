@@ -93,10 +93,9 @@ def _column(form: Mapping[str, Any], field: Field, places: Mapping[str, int], wo
         if field.nullable and form.get("null") == "NA":
             return Opaque("missing values are pandas.NA")
         return Numeric(number, OBJECT, finite, _NULLS[form.get("null", "NaN")])
-    if of_pandas:
-        return Numeric(number, FLOAT64, finite, NA)
-    known = np.dtype(dtype)
-    return Numeric(number, FLOAT64 if field.nullable and known.kind in "biu" else known, finite)
+    known = np.dtype(str(dtype).lower().replace("boolean", "bool"))
+    held = FLOAT64 if field.nullable and known.kind in "biu" else known
+    return Numeric(number, held, finite, NA if of_pandas else math.nan)
 
 
 def _category(form: Mapping[str, Any], field: Field, place: int, workshop: Workshop) -> Column:

@@ -31,6 +31,7 @@ __all__ = [
     "dense",
     "floats",
     "is_fixed_width",
+    "is_masked",
     "map_two",
     "numbers",
     "objects",
@@ -45,7 +46,8 @@ _BOOL = np.dtype(bool)
 
 def floats(matrix: Matrix, workshop: Workshop, who: object, *, nan: bool = False) -> Matrix:
     """The array that `check_array(dtype=FLOAT_DTYPES)` makes; infinities are refused, and NaN unless it passes."""
-    return replace(workshop.floats(matrix, who, nan=nan), sparse=matrix.sparse)
+    made = workshop.floats(matrix, who, nan=nan)
+    return replace(retyped(made, made.dtype), sparse=matrix.sparse)
 
 
 def numbers(matrix: Matrix, workshop: Workshop, who: object, *, nan: bool = False) -> Matrix:
@@ -80,24 +82,28 @@ def plain(matrix: Matrix, workshop: Workshop, who: object, *, nan: bool = False,
     return made
 
 
-def array(matrix: Matrix, workshop: Workshop) -> Matrix:
-    """The array that `numpy.asarray` makes of a frame, as `numpy.hstack` does with each of its blocks.
+def array(matrix: Matrix, *, present: bool = False) -> Matrix:
+    """The array that `numpy.asarray` makes of a frame.
 
-    pandas makes objects of booleans that stand beside numbers; scikit-learn lets no `pandas.NA` into an array.
+    pandas makes objects of booleans that stand beside numbers, and of columns of its own dtypes beside any others.
+
+    Args:
+        matrix: the columns.
+        present: whether none of pandas's missing values is among them.
     """
     if not matrix.frame:
         return matrix
-    masked = [each for each in matrix.columns if isinstance(each, Numeric) and each.missing is NA]
-    workshop.graph.refuse(
-        workshop.numbers([each for each in masked if not each.finite]),
-        Kind.NAN,
-        "a missing value is pandas.NA, which no array holds",
-    )
+    columns = replace(matrix, frame=False)
     dtypes = {_dtype(each) for each in matrix.columns}
-    mixed = not matrix.polars and _BOOL in dtypes and len(dtypes) > 1
-    if mixed or matrix.dtype == OBJECT:
-        return objects(matrix)
-    return retyped(matrix, matrix.dtype)
+    masked = len(matrix) > 1 and any(map(is_masked, matrix.columns))
+    if masked or columns.dtype == OBJECT or (not matrix.polars and _BOOL in dtypes and len(dtypes) > 1):
+        return objects(matrix, present=present)
+    return retyped(matrix, columns.dtype)
+
+
+def is_masked(column: Column) -> bool:
+    """Whether a column is of a dtype of pandas's own."""
+    return isinstance(column, Numeric) and column.missing is NA
 
 
 def is_fixed_width(column: Column) -> bool:
@@ -110,9 +116,9 @@ def is_fixed_width(column: Column) -> bool:
     )
 
 
-def objects(matrix: Matrix) -> Matrix:
-    """The columns as an array of objects."""
-    return Matrix(tuple(map(_object, matrix.columns)), sparse=matrix.sparse)
+def objects(matrix: Matrix, *, present: bool = False) -> Matrix:
+    """The columns as an array of objects, of which one of pandas's own dtypes has no missing value if so said."""
+    return Matrix(tuple(_object(column, present) for column in matrix.columns), sparse=matrix.sparse)
 
 
 def retyped(matrix: Matrix, dtype: np.dtype[Any]) -> Matrix:
@@ -225,9 +231,9 @@ def _dtype(column: Column) -> np.dtype[Any]:
     return OBJECT if isinstance(column, (Text, Opaque)) else column.dtype
 
 
-def _object(column: Column) -> Column:
+def _object(column: Column, present: bool) -> Column:
     if isinstance(column, Numeric):
-        if column.missing is NA and not column.finite:
+        if column.missing is NA and not column.finite and not present:
             return Opaque("a missing value is pandas.NA among objects")
         return Numeric(column.value, OBJECT, column.finite, None if column.missing is None else np.nan)
     if isinstance(column, Text) and is_fixed_width(column):  # of a frame: text that is never missing

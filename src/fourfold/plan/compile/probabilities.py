@@ -1,0 +1,117 @@
+"""From the scores of classes to labels, probabilities and their logarithms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fourfold.plan.columns import FLOAT32, FLOAT64, Matrix, NoPlan, Numeric, Workshop
+from fourfold.plan.format import Function
+from fourfold.plan.graph import Code, Number
+
+__all__ = [
+    "above_zero",
+    "columns",
+    "exponentials",
+    "logarithms",
+    "pair",
+    "plus",
+    "shares",
+    "sigmoids",
+    "single",
+    "softmax",
+]
+
+
+def columns(values: Sequence[Number], dtype: np.dtype[Any] = FLOAT64) -> Matrix:
+    """Numbers as an array."""
+    return Matrix(tuple(Numeric(value, dtype) for value in values))
+
+
+def single(workshop: Workshop, values: Sequence[Number], dtype: np.dtype[Any]) -> list[Number]:
+    """The numbers, rounded where `dtype` is float32."""
+    return workshop.graph.map(Function.ROUND32, values) if dtype == FLOAT32 else list(values)
+
+
+def plus(
+    workshop: Workshop,
+    values: Sequence[Number],
+    dtype: np.dtype[Any],
+    constants: Any,
+    function: Function = Function.ADD,
+) -> tuple[list[Number], np.dtype[Any]]:
+    """Numbers of a dtype plus constants, as NumPy adds an array or a scalar to them.
+
+    Args:
+        workshop: of the plan.
+        values: the numbers.
+        dtype: theirs.
+        constants: one for all or one for each; a Python number has no dtype of its own.
+        function: what is done instead of adding.
+
+    Returns:
+        The sums, and their dtype.
+
+    Raises:
+        NoPlan: they are neither float32 nor float64.
+    """
+    made = np.dtype(np.result_type(dtype, constants))
+    if made not in (FLOAT32, FLOAT64):
+        raise NoPlan(f"a model adds {np.asarray(constants).dtype} to {dtype}")
+    numbers = np.asarray(constants, dtype=made).astype(np.float64).reshape(-1)
+    return single(workshop, workshop.graph.map_const(function, values, numbers), made), made
+
+
+def above_zero(workshop: Workshop, value: Number, *, or_zero: bool = False) -> Code:
+    """1 where a number is above zero (or zero, where that counts), 0 elsewhere and of NaN."""
+    code = workshop.graph.search(value, [0.0], right=or_zero)
+    return workshop.graph.recode(code, [0, 1, 0], 2)
+
+
+def exponentials(workshop: Workshop, values: Sequence[Number], dtype: np.dtype[Any]) -> list[Number]:
+    """`numpy.exp`."""
+    workshop.approximate("NumPy's exp differs from one processor to another")
+    return single(workshop, workshop.graph.map(Function.EXP, values), dtype)
+
+
+def logarithms(workshop: Workshop, values: Sequence[Number], dtype: np.dtype[Any]) -> list[Number]:
+    """`numpy.log`."""
+    workshop.approximate("NumPy's log differs from one processor to another")
+    return single(workshop, workshop.graph.map(Function.LOG, values), dtype)
+
+
+def sigmoids(workshop: Workshop, values: Sequence[Number], dtype: np.dtype[Any]) -> list[Number]:
+    """`scipy.special.expit`: `1 / (1 + exp(-x))`, of float32 with every step rounded."""
+    workshop.approximate("a libm computes SciPy's expit")
+    graph = workshop.graph
+    if dtype != FLOAT32:
+        return graph.map(Function.SIGMOID, values)
+    powers = graph.map(Function.ROUND32, graph.map(Function.EXP, graph.map(Function.NEGATE, values)))
+    below = graph.map(Function.ROUND32, graph.map_const(Function.ADD, powers, 1.0))
+    return graph.map(Function.ROUND32, graph.map_const(Function.RDIV, below, 1.0))
+
+
+def softmax(workshop: Workshop, values: Sequence[Number], dtype: np.dtype[Any]) -> list[Number]:
+    """`exp(x - max) / sum(exp(x - max))`."""
+    graph = workshop.graph
+    moved = single(workshop, graph.map_two(Function.SUB, values, [graph.fold(Function.MOST, values)]), dtype)
+    powers = exponentials(workshop, moved, dtype)
+    total = single(workshop, [graph.fold(Function.PAIRWISE, powers)], dtype)
+    return single(workshop, graph.map_two(Function.DIV, powers, total), dtype)
+
+
+def pair(workshop: Workshop, probability: Number, dtype: np.dtype[Any]) -> list[Number]:
+    """`1 - p` and `p`."""
+    return [*single(workshop, workshop.graph.map_const(Function.RSUB, [probability], 1.0), dtype), probability]
+
+
+def shares(workshop: Workshop, values: Sequence[Number], dtype: np.dtype[Any]) -> list[Number]:
+    """Each number's share of their sum; all the same where that is zero."""
+    graph = workshop.graph
+    total = single(workshop, [graph.fold(Function.PAIRWISE, values)], dtype)
+    nothing = graph.map_const(Function.EQ, total, 0.0)
+    divided = single(workshop, graph.map_two(Function.DIV, values, total), dtype)
+    equal = single(workshop, graph.constant(np.full(len(values), 1 / len(values))), dtype)
+    return graph.select(nothing * len(values), equal, divided)
