@@ -27,11 +27,11 @@ import lightgbm
 import numpy as np
 import pyarrow.parquet as pq
 import xgboost
-from build_backend import compilers
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 
 import fourfold
+from build_backend import compilers
 from fourfold import tables
 from fourfold.demo.flights import INPUTS, TARGET, flights, pipeline, split
 from fourfold.package import write_package

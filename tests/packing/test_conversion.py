@@ -76,7 +76,7 @@ def test_a_silent_fault_of_the_converter_is_refused(make: Callable[[], tuple[Any
         fourfold.pack(model, name="faulty", rows=rows, engine="onnx")
 
 
-class Unknown(BaseEstimator, TransformerMixin):  # type: ignore[misc]
+class Unknown(BaseEstimator, TransformerMixin):
     """A transformer that no converter knows."""
 
     def fit(self, rows: Any, target: Any = None) -> Unknown:

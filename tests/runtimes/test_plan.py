@@ -50,7 +50,7 @@ def plan_of(factor: float = 2.0) -> bytes:
 def package_of(plan: bytes | None = None, golden: bytes | None = None, signature: Signature = SIGNATURE) -> Package:
     """A package of a plan, whose golden rows are what `plan_of()` answers."""
     engine = PlanEngine(plan_of(), SIGNATURE)
-    inputs = [ROW, {"x": -0.0, "n": None, "word": None, "seen": SEEN}]
+    inputs: list[dict[str, Any]] = [ROW, {"x": -0.0, "n": None, "word": None, "seen": SEEN}]
     golden = golden or encode_golden(Golden(inputs, engine.predict(inputs)), SIGNATURE)
     manifest = {
         "fourfold": 1,

@@ -83,7 +83,7 @@ def _decisions(model: Any, matrix: Matrix, workshop: Workshop) -> list[Number]:
     count = int(model.n_classes_)
     if count == 1:
         raise NoPlan("the AdaBoostClassifier has seen one class alone")
-    seen = plain(array(matrix, workshop), workshop, model)
+    seen = plain(array(matrix), workshop, model)
     pairs = list(zip(model.estimators_, np.asarray(model.estimator_weights_, dtype=np.float64), strict=False))
     estimators = [estimator for estimator, _ in pairs]
     start = np.zeros(count)
@@ -156,7 +156,7 @@ def ada_predict(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
     NumPy's sort may put equal predictions in any order, and the sum of their weights may then be rounded otherwise;
     here they keep the order of their estimators.
     """
-    seen = plain(array(matrix, workshop), workshop, model)
+    seen = plain(array(matrix), workshop, model)
     estimators = list(model.estimators_)
     if _are_trees(estimators, REGRESSORS):
         values = [each.tree_.value[:, 0] for each in estimators]
@@ -190,7 +190,7 @@ def _bagged(model: Any, method: str, matrix: Matrix, workshop: Workshop) -> list
 
 
 def _array(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
-    return plain(array(matrix, workshop), workshop, model, nan=True, infinite=True)
+    return plain(array(matrix), workshop, model, nan=True, infinite=True)
 
 
 @answers("predict", _BAGGING_REGRESSOR)
