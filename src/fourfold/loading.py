@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from fourfold.errors import CorruptPackage
+from fourfold.errors import CorruptPackage, PackageError, TrustError
 from fourfold.package import SUFFIX, Package, open_package
-from fourfold.predictor import Predictor
+from fourfold.predictor import Predictor, changed_libraries
 
 if TYPE_CHECKING:
     from fourfold.repository import Repository
@@ -59,9 +59,19 @@ def ready(package: Package, *, version: int | None = None, trust: bool = False) 
             f"the package says that it requires {runtime['requires'] or 'nothing'!r}; its runtime needs "
             f"{needed or 'nothing'!r}"
         )
-    engine = runtimes.load(
-        runtime["name"], runtime["settings"], package.read, package.signature, trust=trust or _listed(package.digest)
-    )
+    trusted = trust or _listed(package.digest)
+    try:
+        engine = runtimes.load(runtime["name"], runtime["settings"], package.read, package.signature, trust=trusted)
+    except TrustError:
+        raise
+    except PackageError as error:
+        # What is damaged and what another version reads otherwise look alike.
+        changed = changed_libraries(package)
+        if not changed:
+            raise
+        raise type(error)(
+            f"{error}; {changed}: install these versions, or pack the model anew with those that are here"
+        ) from error
     return Predictor(package, engine, version=version)
 
 

@@ -20,7 +20,7 @@ from fourfold.signature import RowCoercer, Signature
 if TYPE_CHECKING:
     from fourfold.package import Package
 
-__all__ = ["Answer", "Predictor"]
+__all__ = ["Answer", "Predictor", "changed_libraries"]
 
 #: So many rows may fail one by one, with none that works, before the engine is asked whether it is broken.
 HOPELESS = 64
@@ -235,11 +235,15 @@ class Predictor:
         )
 
     def _changed_libraries(self) -> str:
-        changed = []
-        for library, packed in self.package.manifest["runtime"]["libraries"].items():
-            here = installed(library) or "not installed"
-            if here != packed:
-                changed.append(f"{library} {packed}, here {here}")
-        if not changed:
-            return "; every library has the version that the package was made with"
-        return f"; the package was made with {', '.join(changed)}"
+        changed = changed_libraries(self.package)
+        return f"; {changed or 'every library has the version that the package was made with'}"
+
+
+def changed_libraries(package: Package) -> str:
+    """The libraries of which another version is here than the package was made with, in words; empty where none is."""
+    changed = []
+    for library, packed in package.manifest["runtime"]["libraries"].items():
+        here = installed(library) or "not installed"
+        if here != packed:
+            changed.append(f"{library} {packed}, here {here}")
+    return f"the package was made with {', '.join(changed)}" if changed else ""
