@@ -77,7 +77,7 @@ def test_a_manifest_is_read_strictly(raw: bytes, message: str) -> None:
 )
 def test_what_was_expected_is_read_strictly(expected: object, message: str) -> None:
     """What a manifest says of expected outputs is there whole, or not at all."""
-    exactness = {"exact": True, "block": None, "rows": 1, "tested": [], "accepted": "tight"}
+    exactness: dict[str, Any] = {"exact": True, "block": None, "rows": 1, "tested": [], "accepted": "tight"}
     found = {"rows": 3, "rtol": 1e-5, "largest_gap": 2e-7}
     assert Manifest(_raw(exactness={**exactness, "expected": found})).data["exactness"]["expected"] == found
     with pytest.raises(CorruptPackage, match=message):

@@ -41,6 +41,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "xgboost": ("runtimes.xgboost",),
     # files of estimators that the user trusts
     "joblib": (RUNTIMES, "cli", "demo"),
+    # MLflow's models
+    "yaml": ("packing.mlflow.directory",),
     # buckets
     "obstore": ("repository",),
     # the web

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from fourfold.cli import options
-from fourfold.cli.output import print_json, progress
+from fourfold.cli import options as shared
+from fourfold.cli.output import print_json, progress, visible
+
+if TYPE_CHECKING:
+    from fourfold.package import Package
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
+#: What a model can come from; the options of these names, where there are some, say the same.
+_KINDS = ("mlflow", "estimator", "skops", "onnx", "lightgbm", "xgboost", "catboost", "function")
+_OPTIONS = ("estimator", "onnx", "lightgbm", "xgboost", "function")
+
+
 @click.command("pack")
 @click.argument("name")
+@click.option(
+    "--from",
+    "source",
+    type=(click.Choice(_KINDS), str),
+    metavar="KIND PATH",
+    help="The model: mlflow DIR, the directory of an MLflow model; a file in the own format of onnx, lightgbm, "
+    "xgboost, catboost or skops; estimator FILE, a joblib or pickle file; function MODULE:NAME.",
+)
 @click.option(
     "--estimator",
     type=_FILE,
@@ -28,11 +44,29 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--function", metavar="MODULE:NAME", help="A Python function, or an object with predict, that can be imported here."
 )
 @click.option(
+    "--trust",
+    is_flag=True,
+    help="Allow pickles and code of an MLflow model, or unknown classes of a skops file, to run here. Only for a model "
+    "whose maker you trust.",
+)
+@click.option(
     "--rows",
     type=_FILE,
-    required=True,
     help="Rows as the model was trained with them: Parquet, CSV, JSON lines or Arrow. Columns that the model does not "
-    "take are left out.",
+    "take are left out. An MLflow model may bring an example of its own.",
+)
+@click.option(
+    "--expect",
+    type=_FILE,
+    help="What the framework that trained the model answered: a column for each output, a row for each of --rows; or "
+    "with columns for the inputs too. The package must answer the same.",
+)
+@click.option(
+    "--expect-rtol",
+    type=float,
+    default=1e-5,
+    show_default=True,
+    help="How far a number may be from the expected one, as a share of the output's size. Labels must be equal.",
 )
 @click.option(
     "--container",
@@ -75,10 +109,10 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--provenance", multiple=True, metavar="KEY=VALUE", help="Where the model comes from; may be repeated.")
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Where to. Default: NAME.fourfold.")
 @click.option("--replace", is_flag=True, help="Replace a file that is there already.")
-@options.as_json
-@options.quiet
+@shared.as_json
+@shared.quiet
 def command(
-    name: str, rows: Path, output: Path | None, *, replace: bool, as_json: bool, quiet: bool, **given: Any
+    name: str, rows: Path | None, output: Path | None, *, replace: bool, as_json: bool, quiet: bool, **given: Any
 ) -> None:
     """Pack a model as NAME, from a file and rows like those that it was trained with.
 
@@ -87,53 +121,87 @@ def command(
 
     \b
     fourfold pack eta --estimator eta.joblib --rows rows.parquet
-    fourfold pack risk --onnx risk.onnx --rows rows.csv --provenance commit=1f2e3d
+    fourfold pack risk --from mlflow models/risk --trust
+    fourfold pack face --from onnx face.onnx --rows rows.jsonl --expect answers.jsonl --provenance commit=1f2e3d
     """
     from fourfold.errors import PackError
     from fourfold.package import SUFFIX, write_package
-    from fourfold.packing import pack
 
-    model = _model(given)
-    sample = _rows(rows, given["container"], model, given["inputs"])
+    kind, path = _source(given)
+    if rows is None and kind != "mlflow":
+        raise click.UsageError("name the rows that the model was trained with: --rows FILE")
     pairs = [pair.partition("=") for pair in given["provenance"]]
     wrong = [key for key, equals, _ in pairs if not equals]
     if wrong:
         raise PackError(f"expected --provenance KEY=VALUE; got {wrong[0]}")
-    methods: dict[str, Any] = {"methods": tuple(given["methods"].split(","))} if given["methods"] else {}
+    options: dict[str, Any] = {key: given[key] for key in ("extra", "engine", "accept", "measure", "expect_rtol")}
+    options["block"] = int(given["block"]) if given["block"].isdecimal() else given["block"]
+    options["provenance"] = {key: value for key, _, value in pairs}
+    options |= {"methods": tuple(given["methods"].split(","))} if given["methods"] else {}
+    options["expect"] = None if given["expect"] is None else _expected(given["expect"])
     stage = "packing, with the proof of engines"
     with progress(quiet=quiet or as_json) as report:
         report(stage, 0, 1)
-        package = pack(
-            model,
-            name=name,
-            rows=sample,
-            extra=given["extra"],
-            engine=given["engine"],
-            block=int(given["block"]) if given["block"].isdecimal() else given["block"],
-            accept=given["accept"],
-            measure=given["measure"],
-            provenance={key: value for key, _, value in pairs},
-            **methods,
-        )
+        packed = _pack_mlflow if kind == "mlflow" else _pack
+        package, notes = packed(kind, path, rows, given, {"name": name, **options})
         report(stage, 1, 1)
-    path = write_package(package, output or Path(f"{name}{SUFFIX}"), replace=replace)
+    written = write_package(package, output or Path(f"{name}{SUFFIX}"), replace=replace)
+    for note in notes:
+        click.echo(f"note: {visible(note)}", err=True)
     if as_json:
-        print_json({"path": str(path), "name": name, "digest": package.digest, "manifest": package.manifest})
+        print_json({"path": str(written), "name": name, "digest": package.digest, "manifest": package.manifest})
         return
     from fourfold.cli.show import describe
 
     describe(package)
     trust = " --trust" if package.manifest["runtime"]["requires"] else ""
-    click.echo(f"\nwrote {path}\nnext:  fourfold certify {path} --rows {rows}{trust}")
+    next_rows = rows or "ROWS"
+    click.echo(f"\nwrote {written}\nnext:  fourfold certify {written} --rows {next_rows}{trust}")
 
 
-def _model(given: dict[str, Any]) -> Any:
-    chosen = [kind for kind in ("estimator", "onnx", "lightgbm", "xgboost", "function") if given[kind] is not None]
+def _source(given: dict[str, Any]) -> tuple[str, str | Path]:
+    """The kind of the model and where it is."""
+    chosen: list[tuple[str, str | Path]] = [(kind, given[kind]) for kind in _OPTIONS if given[kind] is not None]
+    if given["source"] is not None:
+        chosen.append(given["source"])
     if len(chosen) != 1:
-        raise click.UsageError("name one model: --estimator, --onnx, --lightgbm, --xgboost or --function")
+        raise click.UsageError(
+            "name one model: --from KIND PATH, --estimator, --onnx, --lightgbm, --xgboost or --function"
+        )
+    kind, path = chosen[0]
+    if kind not in ("mlflow", "function") and not Path(path).is_file():
+        raise click.UsageError(f"the file {path} of the model does not exist")
+    return kind, path
+
+
+def _pack(
+    kind: str, path: str | Path, rows: Path | None, given: dict[str, Any], options: dict[str, Any]
+) -> tuple[Package, tuple[str, ...]]:
+    from fourfold.packing import pack
     from fourfold.runtimes.modelfiles import open_model
 
-    return open_model(chosen[0], given[chosen[0]])
+    # An estimator's or a function's file is trusted by whoever names it: the help says that it runs.
+    opened = open_model(kind, path, trust=given["trust"] or kind != "skops")
+    assert rows is not None
+    sample = _rows(rows, given["container"], opened.model, given["inputs"])
+    return pack(opened.model, rows=sample, **options), opened.notes
+
+
+def _pack_mlflow(
+    kind: str, path: str | Path, rows: Path | None, given: dict[str, Any], options: dict[str, Any]
+) -> tuple[Package, tuple[str, ...]]:
+    from fourfold.packing.mlflow import open_mlflow
+
+    model = open_mlflow(path, trust=given["trust"])
+    # Its signature says which columns it takes.
+    sample = None if rows is None else _rows(rows, given["container"], None, given["inputs"])
+    return model.pack(rows=sample, **options)
+
+
+def _expected(path: Path) -> Any:
+    from fourfold.packing.training_rows import training_rows
+
+    return training_rows(path, "rows")
 
 
 def _rows(path: Path, container: Any, model: Any, inputs: str | None) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fourfold.runtimes.carried import Carried
+
 __all__ = ["catboost", "lightgbm", "onnx", "python", "sklearn", "xgboost"]
 
 
@@ -45,4 +47,6 @@ def python(model: object) -> bool:
     """A function, or an object that can be called or has `predict`, that no other runtime claims."""
     if isinstance(model, type):
         return False
+    if isinstance(model, Carried):
+        return True
     return callable(model) or callable(getattr(model, "predict", None))

@@ -19,8 +19,8 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from types import ModuleType
-from typing import Any
+from types import FunctionType, ModuleType
+from typing import Any, ClassVar
 
 from fourfold.errors import CorruptPackage, PackageError, PackError, cut
 
@@ -182,6 +182,19 @@ class Code:
         except Exception as error:  # a pickle may do anything
             raise CorruptPackage(f"the package's object cannot be loaded: {type(error).__name__}: {error}") from error
 
+    def pickle(self, thing: Any) -> bytes:
+        """An object pickled so that `unpickle` finds its classes in the package, however their modules are called.
+
+        Raises:
+            PackError: it cannot be pickled.
+        """
+        target = BytesIO()
+        try:
+            _Pickler(target, self._name).dump(thing)
+        except Exception as error:  # whatever `__getstate__` of anybody's class raises
+            raise PackError(f"the {type(thing).__name__} cannot be stored: {type(error).__name__}: {error}") from error
+        return target.getvalue()
+
     def check_local(self) -> None:
         """Check that what the code has imported so far is carried or installed.
 
@@ -257,6 +270,35 @@ class Code:
             if not hasattr(found, each) and inside in self._files:
                 setattr(found, each, self._load(inside))
         return found
+
+
+# The one in Python, since the one in C writes a class under the name that its module has here. It has no types.
+_PythonPickler: Any = pickle._Pickler  # noqa: SLF001
+
+
+class _Pickler(_PythonPickler):  # type: ignore[misc]
+    """Writes the package's own modules under the names that they have in the package."""
+
+    def __init__(self, target: BytesIO, name: str) -> None:
+        super().__init__(target, protocol=5)
+        self._private = f"{name}."
+
+    def save_global(self, obj: Any, name: str | None = None) -> None:
+        """Write a class or function as its module and its name."""
+        module = str(getattr(obj, "__module__", ""))
+        if not module.startswith(self._private):
+            super().save_global(obj, name)
+            return
+        name = name or str(obj.__qualname__)
+        if "<" in name:
+            raise pickle.PicklingError(f"{name} is defined inside of a function: put it at the top of its module")
+        # That it is found there under this name is what loading finds out.
+        self.save(module.removeprefix(self._private))
+        self.save(name)
+        self.write(pickle.STACK_GLOBAL)
+        self.memoize(obj)
+
+    dispatch: ClassVar[dict[Any, Any]] = {**_PythonPickler.dispatch, FunctionType: save_global}
 
 
 class _Unpickler(pickle.Unpickler):

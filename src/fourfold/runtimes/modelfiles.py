@@ -4,51 +4,70 @@ from __future__ import annotations
 
 import importlib
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fourfold.errors import MissingLibrary, PackError, cut
+from fourfold.errors import PackError, cut
 from fourfold.runtimes import runtime
+from fourfold.runtimes.estimatorfile import open_pickle, open_skops
 
-__all__ = ["KINDS", "open_model"]
+__all__ = ["KINDS", "Opened", "columns_of", "open_model"]
 
 #: The kinds of files, and `function` for what can be imported.
-KINDS = ("estimator", "onnx", "lightgbm", "xgboost", "function")
+KINDS = ("estimator", "skops", "onnx", "lightgbm", "xgboost", "function")
 
 
-def open_model(kind: str, source: str | Path) -> Any:
-    """The model of a file, or the function of an import path, ready for `pack`.
+@dataclass(frozen=True)
+class Opened:
+    """A model from a file.
+
+    Attributes:
+        model: the model, ready for `pack`.
+        notes: what a person should know about it.
+    """
+
+    model: Any
+    notes: tuple[str, ...] = ()
+
+
+def open_model(kind: str, source: str | Path, /, *, trust: bool = True, **options: Any) -> Opened:
+    """The model of a file, or the function of an import path.
 
     Args:
         kind: one of `KINDS`.
         source: a path; `module:name` for a function, looked for in the working folder first.
+        trust: whether a file may run its maker's code when it is loaded; a pickle does, whatever it holds.
+        options: what that kind takes, such as the class that XGBoost's file is of.
 
     Raises:
         PackError: the file is not of this kind, or there is no such function.
+        TrustError: the file needs trust that it is not given.
         MissingLibrary: what reads it is not installed.
     """
     if kind == "estimator":
-        return _estimator(Path(source))
+        return Opened(*open_pickle(Path(source)))
+    if kind == "skops":
+        return Opened(*open_skops(Path(source), trust=trust))
     if kind == "function":
-        return _function(str(source))
+        return Opened(_function(str(source)))
     module: Any = runtime(kind)
-    return module.open_model(Path(source))
+    return Opened(module.open_model(Path(source), **options))
 
 
-def _estimator(path: Path) -> Any:
-    try:
-        import joblib
-    except ModuleNotFoundError as error:
-        raise MissingLibrary("joblib", extra="sklearn", purpose="reading an estimator") from error
-    try:
-        # Whoever names the file on the command line trusts it: the help says that this runs it.
-        return joblib.load(path)
-    except ModuleNotFoundError as error:
-        raise PackError(f"the estimator in {path} needs the module {error.name}, which is not here") from error
-    except Exception as error:  # unpickling runs code, which may raise anything
-        raise PackError(
-            f"{path} is no estimator in a joblib or pickle file: {type(error).__name__}: {cut(str(error), 200)}"
-        ) from error
+def columns_of(model: Any) -> tuple[str, ...]:
+    """The names of the columns that a model was trained with, where it knows them."""
+    # An estimator's; a booster's of XGBoost, and of LightGBM, which has a method.
+    names: Any = getattr(model, "feature_names_in_", None)
+    if names is None:
+        names = getattr(model, "feature_names", None)
+    if names is None and callable(getattr(model, "feature_name", None)):
+        names = model.feature_name()
+    names = names.tolist() if hasattr(names, "tolist") else names
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        return ()
+    # What LightGBM calls the columns of an array.
+    return () if list(names) == [f"Column_{place}" for place in range(len(names))] else tuple(names)
 
 
 def _function(path: str) -> Any:

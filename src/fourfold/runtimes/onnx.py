@@ -61,7 +61,10 @@ def prepare(
     try:
         session = _session(data)
     except CorruptPackage as error:
-        raise PackError(f"the model cannot be loaded: {error}") from error
+        raise PackError(
+            "the model cannot be loaded: it is no ONNX file, or has operators that ONNX Runtime "
+            f"{onnxruntime.__version__} does not know: {error}"
+        ) from error
     ports, found = _inputs(session, sample)
     given = found if inputs is None else _checked(inputs, found)
     names = _output_names(session, outputs)

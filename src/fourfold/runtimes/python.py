@@ -13,6 +13,7 @@ import pyarrow as pa
 from fourfold import tables
 from fourfold.errors import EngineError, FourfoldError, PackError, SignatureError, TrustError, cut
 from fourfold.runtimes.answers import Array, array, describe, record_batch
+from fourfold.runtimes.carried import Carried
 from fourfold.runtimes.claims import python as claims
 from fourfold.runtimes.code import Code, collect, module_of
 from fourfold.runtimes.engine import Prepared, versions
@@ -46,7 +47,7 @@ def prepare(
 
     Args:
         model: a function at the top of a module, or an object whose class is; its `predict` is called, or the object
-            itself where it has none.
+            itself where it has none. Or a `Carried` one, whose code and state are files already.
         sample: rows as the model takes them, in the container that it takes.
         inputs: the fields that go in, where they shall not be inferred from the sample.
         outputs: the fields that go out, where they shall not be inferred from the answers: where one may be missing.
@@ -56,19 +57,10 @@ def prepare(
         PackError: its code cannot be carried, or it does not answer the sample, or answers otherwise once it is loaded.
         SignatureError: no inputs or outputs can be inferred.
     """
-    target, owner, method = _target(model)
     seen = study(sample, inputs)
-    files = collect([module_of(target)], code)
-    settings: dict[str, Any] = {
-        "form": seen.form,
-        "module": target.__module__,
-        "name": target.__qualname__,
-        "method": method,
-        "code": list(files),
-    }
-    if owner is not None:
-        files[_STATE] = _pickled(owner)
-    expected = _expected(model if owner is None else getattr(owner, method or "__call__"), seen)
+    call, settings, files = _ready(model) if isinstance(model, Carried) else _collected(model, code)
+    settings = {"form": seen.form, **settings}
+    expected = _expected(call, seen)
     fields = tuple(outputs) if outputs is not None else _fields(expected, seen.rows)
     engine = load(settings, files.__getitem__, Signature(seen.fields, fields), trust=True)
     _compare(expected, engine, seen, fields)
@@ -76,6 +68,22 @@ def prepare(
     imported = {name.partition(".")[0] for name in engine.code.foreign}
     libraries = versions("numpy", "pyarrow", *imported, container=seen.form["container"])
     return Prepared(NAME, settings, files, seen.fields, fields, "code", libraries)
+
+
+def _collected(model: Any, code: Sequence[Any]) -> tuple[Callable[[Any], Any], dict[str, Any], dict[str, bytes]]:
+    """What is called, the settings, and the files of a model of this process."""
+    target, owner, method = _target(model)
+    files = collect([module_of(target)], code)
+    settings = {"module": target.__module__, "name": target.__qualname__, "method": method, "code": list(files)}
+    if owner is None:
+        return model, settings, files
+    return getattr(owner, method or "__call__"), settings, {**files, _STATE: _pickled(owner)}
+
+
+def _ready(model: Carried) -> tuple[Callable[[Any], Any], dict[str, Any], dict[str, bytes]]:
+    """The same of a model that is files already."""
+    settings = {"module": model.module, "name": model.name, "method": "predict", "code": list(model.code)}
+    return model.model.predict, settings, {**model.code, _STATE: model.state}
 
 
 def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature, trust: bool) -> _Engine:

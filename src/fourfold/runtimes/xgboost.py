@@ -112,12 +112,29 @@ def _matrix(data: Any) -> xgboost.DMatrix:
     return xgboost.DMatrix(data, nthread=1, enable_categorical=True)
 
 
-def open_model(path: Path) -> xgboost.Booster:
-    """The booster that a file in XGBoost's JSON or UBJSON format holds; raises `PackError` where it holds none."""
+def open_model(path: Path, kind: str = "Booster") -> Any:
+    """The model that a file in XGBoost's JSON or UBJSON format holds.
+
+    Args:
+        path: the file.
+        kind: `Booster`, or the estimator that wrote the file.
+
+    Raises:
+        PackError: it holds none.
+    """
+    if kind != "Booster" and kind not in _ESTIMATORS:
+        raise PackError(f"expected a Booster or an estimator of {', '.join(_ESTIMATORS)} in {path}; got {kind!r}")
     try:
-        return xgboost.Booster(model_file=path)
-    except (xgboost.core.XGBoostError, ValueError, OSError) as error:
+        if kind == "Booster":
+            return xgboost.Booster(model_file=path)
+        estimator = getattr(xgboost, kind)()
+        estimator.load_model(path)
+    except ImportError as error:
+        raise MissingLibrary("scikit-learn", extra="sklearn", purpose=f"XGBoost's {kind}") from error
+    # It complains of a file of another kind in many ways.
+    except (xgboost.core.XGBoostError, KeyError, TypeError, ValueError, OSError) as error:
         raise PackError(f"{path} is no model in XGBoost's JSON or UBJSON format: {str(error)[:200]}") from error
+    return estimator
 
 
 def _read(data: bytes, settings: dict[str, Any]) -> Any:

@@ -1,0 +1,146 @@
+"""An MLflow model's directory, and what its file `MLmodel` says, read without MLflow.
+
+The file is YAML, as PyYAML writes it: quoted scalars that are folded over lines, escapes, anchors. A reader of our own
+for "the part that MLflow writes" would be wrong for some of them, so PyYAML reads it, in its safe form, which makes
+plain values and never an object of a class (docs/decisions/0008).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fourfold.errors import MissingLibrary, PackError, cut
+
+__all__ = ["MLMODEL", "Directory", "open_directory"]
+
+MLMODEL = "MLmodel"
+#: Far above what any MLmodel, list of requirements or input example needs.
+_MAX_BYTES = 64 * 2**20
+#: What a package's provenance takes from the file, under the name that MLflow gives it.
+_PROVENANCE = ("run_id", "model_uuid", "model_id", "mlflow_version", "utc_time_created")
+
+
+@dataclass(frozen=True)
+class Directory:
+    """An MLflow model.
+
+    Attributes:
+        path: its directory.
+        data: what `MLmodel` says.
+    """
+
+    path: Path
+    data: Mapping[str, Any]
+
+    @property
+    def flavors(self) -> Mapping[str, Mapping[str, Any]]:
+        """What each flavour says of itself, by its name."""
+        flavors: Mapping[str, Mapping[str, Any]] = self.data["flavors"]
+        return flavors
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """Which model of which run this is."""
+        return {
+            f"mlflow.{key.removeprefix('mlflow_')}": str(self.data[key]) for key in _PROVENANCE if self.data.get(key)
+        }
+
+    def file(self, name: object, what: str) -> Path:
+        """A file or folder of the model.
+
+        Args:
+            name: its path in the directory, as `MLmodel` has it.
+            what: what it is, for the error.
+
+        Raises:
+            PackError: it is not there, or the path leads out of the directory.
+        """
+        if not isinstance(name, str) or not name or "\0" in name:
+            got = cut(name) if isinstance(name, str) else f"a {type(name).__name__}"
+            raise PackError(f"{self.path / MLMODEL} names no file for {what}; got {got}")
+        root, path = self.path.resolve(), (self.path / name).resolve()
+        if not path.is_relative_to(root) or path == root:
+            raise PackError(
+                f"{self.path / MLMODEL} names a file outside of the model's directory for {what}: {cut(name)}"
+            )
+        if not path.exists():
+            raise PackError(f"the model lacks {name}, which holds {what}: the directory {self.path} is not whole")
+        return path
+
+    def text(self, name: object, what: str) -> str:
+        """What a text file of the model says; raises `PackError` as `file` does, and where it is no UTF-8."""
+        path = self.file(name, what)
+        return _text(path)
+
+    def json(self, name: object, what: str) -> Any:
+        """What a JSON file of the model says; raises `PackError` as `file` does, and where it is no JSON."""
+        text = self.text(name, what)
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise PackError(f"{self.path / str(name)} is no JSON: {cut(str(error), 120)}") from error
+
+    def yaml(self, name: str, what: str) -> Any:
+        """What a YAML file of the model says; raises `PackError` as `file` does, and where it is no YAML."""
+        return _yaml(self.file(name, what))
+
+
+def open_directory(path: Path) -> Directory:
+    """Open the directory of an MLflow model.
+
+    Args:
+        path: the directory, or the file `MLmodel` in it.
+
+    Raises:
+        PackError: there is none, or its `MLmodel` cannot be read.
+        MissingLibrary: PyYAML is not installed.
+    """
+    folder = path.parent if path.name == MLMODEL and path.is_file() else path
+    if not (folder / MLMODEL).is_file():
+        kind = "a folder without one" if folder.is_dir() else "no folder"
+        raise PackError(
+            f"expected the directory of an MLflow model, which has a file {MLMODEL}; {folder} is {kind}. A model of a "
+            "run or a registry is downloaded first: mlflow artifacts download --artifact-uri models:/NAME/1"
+        )
+    data = _yaml(folder / MLMODEL)
+    flavors = data.get("flavors") if isinstance(data, dict) else None
+    if not isinstance(flavors, dict) or not flavors or not all(isinstance(each, dict) for each in flavors.values()):
+        keys = f"the keys {cut(sorted(map(str, data)), 200)}" if isinstance(data, dict) else f"a {type(data).__name__}"
+        raise PackError(f"{folder / MLMODEL} describes no model: expected flavors, a mapping of mappings; got {keys}")
+    return Directory(folder, data)
+
+
+def _yaml(path: Path) -> Any:
+    try:
+        import yaml
+    except ModuleNotFoundError as error:
+        raise MissingLibrary("pyyaml", extra="mlflow", purpose="reading an MLflow model") from error
+    text = _text(path)
+    try:
+        loader = yaml.SafeLoader(text)
+        loader.flatten_mapping = _without_merging
+        return loader.get_single_data()
+    # A date that is none is a ValueError, and nesting without an end a RecursionError.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise PackError(f"{path} is no YAML: {cut(' '.join(str(error).split()), 160)}") from error
+
+
+def _without_merging(node: Any) -> None:
+    """Refuse the one kind of key that merges mappings: some lines can nest it into gigabytes, and no model has it."""
+    if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+        raise ValueError("a key << merges another mapping")
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise PackError(f"{path} has {path.stat().st_size:,} bytes; expected at most {_MAX_BYTES:,}")
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise PackError(f"{path} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise PackError(f"{path} is no text in UTF-8: {error}") from error

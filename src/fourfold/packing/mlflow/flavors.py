@@ -1,0 +1,106 @@
+"""The flavours of MLflow's models that become packages, each read by the library that wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fourfold.errors import PackError, TrustError, cut
+from fourfold.packing.mlflow.directory import Directory
+from fourfold.packing.mlflow.pyfunc import PYFUNC, open_pyfunc
+from fourfold.packing.mlflow.schema import Schema
+from fourfold.runtimes import TAKERS
+from fourfold.runtimes.modelfiles import Opened, open_model
+
+__all__ = ["FLAVORS", "open_flavor"]
+
+#: The flavours, in the order in which they are looked for: a library's own goes before a function around it.
+FLAVORS = ("sklearn", "lightgbm", "xgboost", "catboost", "onnx", PYFUNC)
+#: Networks, which come as ONNX files.
+_NETWORKS = ("keras", "pytorch", "tensorflow", "transformers", "fastai", "paddle", "diffusers", "sentence_transformers")
+
+
+def open_flavor(directory: Directory, schema: Schema | None, *, trust: bool) -> tuple[str, Opened, dict[str, Any]]:
+    """The model of a directory.
+
+    Args:
+        directory: the MLflow model.
+        schema: its signature.
+        trust: whether its pickles and its code may run here.
+
+    Returns:
+        The flavour, the model, and the options to pack it with.
+
+    Raises:
+        PackError: it has no flavour that can be packed, or its files cannot be read.
+        TrustError: it needs trust that it is not given.
+        MissingLibrary: a library that reads it is not installed.
+    """
+    flavor = next((name for name in FLAVORS if name in directory.flavors), None)
+    if flavor is None or (flavor == PYFUNC and _belongs_to_another(directory)):
+        raise PackError(_refused(directory))
+    settings = directory.flavors[flavor]
+    if flavor == PYFUNC:
+        return flavor, open_pyfunc(directory, schema, trust=trust), {}
+    if flavor not in ("sklearn", *TAKERS):
+        raise PackError(f"this version of Fourfold has no runtime for the flavour {flavor}")
+    opened = (
+        _sklearn(directory, settings, trust) if flavor == "sklearn" else _library(directory, flavor, settings, trust)
+    )
+    return flavor, opened, _methods(directory) if flavor == "sklearn" else {}
+
+
+def _belongs_to_another(directory: Directory) -> bool:
+    """Whether the Python function is but a way to call a library's model: then its flavour is there, too."""
+    module = str(directory.flavors[PYFUNC].get("loader_module", ""))
+    return module.startswith("mlflow.") and not module.startswith("mlflow.pyfunc")
+
+
+def _refused(directory: Directory) -> str:
+    has = ", ".join(sorted(map(str, directory.flavors)))
+    text = f"the model {directory.path} has the flavours {has}; expected one of {', '.join(FLAVORS)}"
+    if any(name in directory.flavors for name in _NETWORKS):
+        return f"{text}. Export a network as an ONNX file: --from onnx FILE --expect ROWS (docs/packing.md)"
+    return f"{text}. Load it where it was trained, and pack it with fourfold.pack"
+
+
+def _sklearn(directory: Directory, settings: Mapping[str, Any], trust: bool) -> Opened:
+    path = directory.file(settings.get("pickled_model") or settings.get("model_path") or "model.pkl", "its estimator")
+    return _estimator(path, str(settings.get("serialization_format") or "pickle"), trust)
+
+
+def _estimator(path: Any, form: str, trust: bool) -> Opened:
+    if form == "skops":
+        return open_model("skops", path, trust=trust)
+    if form not in ("pickle", "cloudpickle"):
+        raise PackError(f"{path} has the serialization format {cut(form)}; expected pickle, cloudpickle or skops")
+    if not trust:
+        raise TrustError(
+            f"{path} is a pickle, which runs its maker's code when it is loaded. If you know where the model comes "
+            "from, allow it: trust=True, or --trust on the command line. (serialization_format='skops' needs none)"
+        )
+    return open_model("estimator", path)
+
+
+def _library(directory: Directory, flavor: str, settings: Mapping[str, Any], trust: bool) -> Opened:
+    path = directory.file(settings.get("data") or settings.get("model_binary") or _file(flavor), "its model")
+    kind = str(settings.get("model_class") or settings.get("model_type") or "").rpartition(".")[2]
+    if flavor == "lightgbm" and kind not in ("", "Booster"):
+        return _estimator(path, str(settings.get("serialization_format") or "cloudpickle"), trust)
+    if flavor == "xgboost":
+        return open_model(flavor, path, kind=kind or "Booster")
+    if flavor == "catboost":
+        return open_model(flavor, path, kind=kind or "CatBoost", form=str(settings.get("save_format") or "cbm"))
+    return open_model(flavor, path)
+
+
+def _file(flavor: str) -> str:
+    return {"lightgbm": "model.lgb", "xgboost": "model.xgb", "catboost": "model.cb", "onnx": "model.onnx"}[flavor]
+
+
+def _methods(directory: Directory) -> dict[str, Any]:
+    """The method that MLflow calls, where that is another than `predict`."""
+    from fourfold.runtimes.asked import METHODS  # scikit-learn's libraries: other flavours do without
+
+    called = directory.flavors.get(PYFUNC, {}).get("predict_fn")
+    return {"methods": (called,)} if called in METHODS and called != "predict" else {}

@@ -1,0 +1,240 @@
+"""`fourfold pack`: models that people already have, and what is said where one cannot be packed."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+import pandas as pd
+import pytest
+import xgboost
+from sklearn.linear_model import LogisticRegression
+from sklearn.tree import DecisionTreeClassifier
+
+import fourfold
+from fourfold.package import Package, open_package, write_package
+from tests.cli.test_commands import run
+from tests.packing.made_by_mlflow import unpack
+
+NETWORKS = Path(__file__).parents[1] / "packing" / "networks"
+FRAME = pd.DataFrame({"age": np.arange(60.0), "fare": (np.arange(60.0) * 7) % 11})
+KINDS = np.array(["low", "mid", "top"])[np.arange(60) // 20]
+TREE = DecisionTreeClassifier(max_depth=3, random_state=0).fit(FRAME, KINDS)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the models that MLflow wrote, and models and rows in files of their own."""
+    folder = unpack(tmp_path_factory.mktemp("pack"))
+    FRAME.to_parquet(folder / "rows.parquet")
+    (folder / "tree.pickle").write_bytes(pickle.dumps(TREE))
+    FRAME.assign(label=TREE.predict(FRAME)).to_csv(folder / "expected.csv", index=False)
+    booster = lightgbm.train({"verbose": -1, "num_leaves": 3}, lightgbm.Dataset(FRAME, FRAME["age"]), 2)
+    booster.save_model(folder / "booster.lgb")
+    xgboost.train({"max_depth": 2}, xgboost.DMatrix(FRAME, FRAME["age"]), 2).save_model(folder / "booster.ubj")
+    return folder
+
+
+def pack(*arguments: object, ok: int = 0) -> subprocess.CompletedProcess[str]:
+    """Pack without measuring."""
+    return run("pack", "model", *arguments, "--no-measure", ok=ok)
+
+
+@pytest.mark.parametrize(
+    ("kind", "file"),
+    [("estimator", "tree.pickle"), ("lightgbm", "booster.lgb"), ("xgboost", "booster.ubj")],
+)
+def test_from_a_kind_and_a_file(folder: Path, tmp_path: Path, kind: str, file: str) -> None:
+    """`--from KIND PATH` gives the same package as the option of that name."""
+    digests: set[str] = set()
+    for arguments in (("--from", kind, folder / file), (f"--{kind}", folder / file)):
+        out = tmp_path / f"{len(digests)}.fourfold"
+        pack(*arguments, "--rows", folder / "rows.parquet", "-o", out)
+        digests.add(open_package(out).digest)
+    assert len(digests) == 1
+
+
+def test_from_mlflow(folder: Path, tmp_path: Path) -> None:
+    """An MLflow model's directory and a word of trust are enough, and the notes stand on standard error."""
+    out = tmp_path / "model.fourfold"
+    done = pack("--from", "mlflow", folder / "sklearn-cloudpickle", "--trust", "-o", out, "--json")
+    manifest = json.loads(done.stdout)["manifest"]
+    assert "note: packed with the model's own example of 8 rows" in done.stderr
+    assert manifest["provenance"]["mlflow.flavor"] == "sklearn"
+    assert [field["dtype"] for field in manifest["signature"]["inputs"]] == ["int64", "float64", "string", "bool"]
+    # A plan of an estimator that came as a pickle needs no trust, and no scikit-learn.
+    assert manifest["runtime"]["requires"] == ""
+    text = pack(
+        "--from",
+        "mlflow",
+        folder / "lightgbm-booster",
+        "--rows",
+        folder / "plain.jsonl",
+        "-o",
+        tmp_path / "lgb.fourfold",
+    ).stdout
+    assert "mlflow.version 3.17.2" in text
+    certified = run("certify", out, "--rows", folder / "frame.jsonl", "--architecture", "stream", "--json").stdout
+    assert json.loads(certified)["equal"] is True
+
+
+def test_expected_outputs_of_a_network(tmp_path: Path) -> None:
+    """A network from PyTorch is packed with what PyTorch answers, and `show` says how close it is."""
+    rows, out = NETWORKS / "torch.jsonl", tmp_path / "net.fourfold"
+    arguments = ["--from", "onnx", NETWORKS / "torch.onnx", "--rows", rows, "--container", "rows", "-o", out]
+    text = pack(*arguments, "--expect", rows).stdout
+    assert "outputs of the training framework for 32 rows: within" in text
+    assert "(1e-05 was accepted)" in run("show", out).stdout
+    out.unlink()
+    arguments += ["--expect", NETWORKS / "torch-train.jsonl"]
+    error = pack(*arguments, ok=4).stderr
+    assert "32 of 32 rows differ" in error
+    assert "output probability[0]: expected" in error
+    assert not out.exists()
+    pack(*arguments, "--expect-rtol", "0.9")
+    assert open_package(out).manifest["exactness"]["expected"]["rtol"] == 0.9
+
+
+def test_expected_labels_from_csv(folder: Path, tmp_path: Path) -> None:
+    """Expected labels bring their own rows along, in any format of rows."""
+    out = tmp_path / "tree.fourfold"
+    arguments = ["--from", "estimator", folder / "tree.pickle", "--rows", folder / "rows.parquet", "-o", out]
+    pack(*arguments, "--expect", folder / "expected.csv")
+    assert open_package(out).manifest["exactness"]["expected"] == {"rows": 60, "rtol": 1e-5, "largest_gap": 0}
+
+
+class Cases:
+    """What is wrong, the command that finds it, its status, and words of the error."""
+
+    def __init__(self, folder: Path) -> None:
+        rows = folder / "rows.parquet"
+        tree = ("--from", "estimator", folder / "tree.pickle")
+        self.all: dict[str, tuple[tuple[object, ...], int, tuple[str, ...]]] = {
+            "no trust": (("--from", "mlflow", folder / "sklearn-array"), 4, ("is a pickle", "--trust")),
+            "no MLflow model": (("--from", "mlflow", folder), 4, ("has a file MLmodel", "mlflow artifacts download")),
+            "a notebook's class": (
+                ("--from", "mlflow", folder / "pyfunc-notebook", "--trust"),
+                4,
+                ("script or notebook", "code_paths=['model.py']"),
+            ),
+            "columns that are not there": (
+                ("--from", "mlflow", folder / "sklearn-cloudpickle", "--trust", "--rows", rows),
+                4,
+                ("the rows lack the column 'port' of the model's signature (string)", "they have ['age', 'fare']"),
+            ),
+            "a column of another type": (
+                ("--from", "mlflow", folder / "lightgbm-booster", "--rows", folder / "words.csv"),
+                4,
+                ("expected float64 for the column 'fare' of the model's signature (double)", "the rows have string"),
+            ),
+            "a pickle that is cut off": (
+                ("--from", "estimator", folder / "cut.pickle", "--rows", rows),
+                4,
+                ("cut.pickle is no estimator in a joblib or pickle file",),
+            ),
+            "a class that is not here": (
+                ("--from", "estimator", folder / "custom.pickle", "--rows", rows),
+                4,
+                ("needs the module mine, which is not here", "PYTHONPATH"),
+            ),
+            "another version": (
+                ("--from", "estimator", folder / "old.pickle", "--rows", rows),
+                4,
+                ("cannot be loaded", "written by scikit-learn 0.24.2", "another version than the model's"),
+            ),
+            "no ONNX": (
+                ("--from", "onnx", folder / "rows.parquet", "--rows", rows),
+                4,
+                ("the model cannot be loaded", "it is no ONNX file, or"),
+            ),
+            "no booster": (("--from", "lightgbm", rows, "--rows", rows), 4, ("no model in LightGBM's text format",)),
+            "no booster of XGBoost": (("--from", "xgboost", rows, "--rows", rows), 4, ("no model in XGBoost's JSON",)),
+            "no skops": (("--from", "skops", rows, "--rows", rows), 4, ("not a skops file",)),
+            "rows without a field": (
+                (*tree, "--rows", folder / "age.csv"),
+                4,
+                ("lacks the columns 'fare'", "it has age"),
+            ),
+            "no rows": (tree, 2, ("--rows FILE",)),
+            "two models": ((*tree, "--onnx", rows, "--rows", rows), 2, ("name one model",)),
+            "no file": (("--from", "onnx", folder / "no.onnx", "--rows", rows), 2, ("no.onnx of the model does not",)),
+            "no kind": (("--from", "pytorch", rows, "--rows", rows), 2, ("'pytorch' is not one of",)),
+            "expected labels that are none": (
+                (*tree, "--rows", rows, "--expect", folder / "labels.csv"),
+                4,
+                ("expected one or more of label, probability",),
+            ),
+        }
+
+
+@pytest.mark.parametrize("name", Cases(Path()).all)
+def test_what_cannot_be_packed_is_said_and_nothing_is_written(folder: Path, tmp_path: Path, name: str) -> None:
+    """An error says what is wrong and what to do, has its status, and leaves what was there as it was."""
+    (folder / "cut.pickle").write_bytes((folder / "tree.pickle").read_bytes()[:100])
+    (folder / "custom.pickle").write_bytes(b"cmine\nModel\n.")
+    (folder / "old.pickle").write_bytes(
+        b"\x80\x04\x8c\x10_sklearn_version\x94\x8c\x060.24.2\x94csklearn.tree._classes\nGone\n."
+    )
+    FRAME[["age"]].to_csv(folder / "age.csv", index=False)
+    FRAME.assign(fare="free").to_csv(folder / "words.csv", index=False)
+    FRAME.assign(lable="x").head(3).to_csv(folder / "labels.csv", index=False)
+    arguments, status, words = Cases(folder).all[name]
+    out = tmp_path / "model.fourfold"
+    out.write_bytes(b"what was there")
+    error = pack(*arguments, "-o", out, "--replace", ok=status).stderr
+    assert [word for word in words if word not in error] == [], error
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"model.fourfold": b"what was there"}
+
+
+def test_rows_that_miss_a_class(folder: Path, tmp_path: Path) -> None:
+    """Rows of which the model puts none into one of its classes show no fault: the signature knows all of them."""
+    few = tmp_path / "few.parquet"
+    FRAME.head(15).to_parquet(few)
+    out = tmp_path / "tree.fourfold"
+    pack("--from", "estimator", folder / "tree.pickle", "--rows", few, "-o", out)
+    package = open_package(out)
+    assert package.signature.outputs[0].categories == ("low", "mid", "top")
+    answers = fourfold.load(package).predict(FRAME.to_dict("records"))
+    assert [answer["label"] for answer in answers] == TREE.predict(FRAME).tolist()
+
+
+def test_a_custom_class_needs_trust(tmp_path: Path) -> None:
+    """A package that carries a pickle of a class of one's own answers with --trust and says so without it."""
+    (tmp_path / "mine.py").write_text(
+        "from sklearn.linear_model import LinearRegression\n\n\nclass Mine(LinearRegression):\n    pass\n"
+    )
+    program = (
+        "import pickle, mine, pandas as pd\n"
+        "frame = pd.DataFrame({'x': [1.0, 2.0, 3.0]})\n"
+        "pickle.dump(mine.Mine().fit(frame, [1.0, 2.0, 3.5]), open('mine.pickle', 'wb'))\n"
+        "frame.to_parquet('rows.parquet')\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+    arguments = ["--estimator", tmp_path / "mine.pickle", "--rows", tmp_path / "rows.parquet"]
+    out = tmp_path / "mine.fourfold"
+    home = {"PYTHONPATH": str(tmp_path)}
+    run("pack", "mine", *arguments, "--no-measure", "--accept", "rtol:1e-9", "-o", out, environment=home)
+    assert open_package(out).manifest["runtime"]["requires"] == "pickle"
+    refused = run("stream", out, ok=4, stdin=b'{"x": 1}\n', environment=home).stderr
+    assert "a pickle, which runs its maker's code" in refused
+    assert "--trust" in refused
+    assert json.loads(run("stream", out, "--trust", stdin=b'{"x": 2}\n', environment=home).stdout)["prediction"] > 2
+    assert "needs the module mine, which is not installed here" in run("stream", out, "--trust", ok=4).stderr
+
+
+def test_a_library_of_another_version_than_the_packages(tmp_path: Path) -> None:
+    """Where a package cannot be loaded, the versions that differ are named, and what to do about it."""
+    package = fourfold.pack(LogisticRegression().fit(FRAME, KINDS), name="old", rows=FRAME, engine="original")
+    manifest: dict[str, Any] = {key: value for key, value in package.manifest.items() if key != "files"}
+    manifest["runtime"] = {**manifest["runtime"], "libraries": {"scikit-learn": "0.24.2"}}
+    files = {name: package.read(name) for name in package.names} | {"model.skops": b"of another version"}
+    path = write_package(Package.build(manifest, files), tmp_path / "old.fourfold")
+    error = run("stream", path, ok=4).stderr
+    assert "the package was made with scikit-learn 0.24.2, here " in error
+    assert "pack the model anew" in error
