@@ -185,11 +185,13 @@ enum ff_operation {
     FF_BAG_DOT,    /* dst outputs bag words numbers float32    numbers: outputs for each column; words: first sums, UINT32_MAX: 0 */
     FF_BAG_SPREAD, /* dst count bag words nan                  the number of some columns: words: which one is each */
     FF_MEDIAN,     /* dst count words numbers                  of numbers with weights the first that half of all is not above */
+    FF_HASH,       /* dst input                                the hash of a text, or of an integer's digits; NaN where it is missing */
+    FF_JOIN,       /* code count words words count             the place of the hash of numbers among ascending ones; count: another */
     FF_OPERATIONS
 };
 
 /* The operands of each step, besides its first word. */
-static const uint8_t ff_operands[FF_OPERATIONS] = {0, 2, 4, 4, 5, 3, 4, 3, 4, 5, 5, 5, 5, 4, 3, 5, 11, 9, 4, 3, 3, 5, 4, 4, 5, 6, 5, 4};
+static const uint8_t ff_operands[FF_OPERATIONS] = {0, 2, 4, 4, 5, 3, 4, 3, 4, 5, 5, 5, 5, 4, 3, 5, 11, 9, 4, 3, 3, 5, 4, 4, 5, 6, 5, 4, 2, 5};
 
 enum ff_function {
     /* of one number */
@@ -342,6 +344,11 @@ static int ff_known_function(uint32_t function, uint32_t of) {
 
 static int ff_open_bag_step(ff_plan *plan, ff_progress *so_far, uint32_t operation, const uint32_t *a, uint64_t where); /* section 8 */
 
+static uint64_t ff_hash_at(const ff_plan *plan, uint32_t word, uint64_t place) {
+    const uint32_t *half = plan->word + word + 2 * place;
+    return (uint64_t)half[0] | (uint64_t)half[1] << 32;
+}
+
 static int ff_open_step(ff_plan *plan, ff_progress *so_far, uint32_t operation, const uint32_t *a, uint64_t where) {
     static const char unread[] = "reads a register that is not written yet, at step";
     static const char unwritten[] = "writes elsewhere than to the next registers, at step";
@@ -428,6 +435,17 @@ static int ff_open_step(ff_plan *plan, ff_progress *so_far, uint32_t operation, 
         return 0;
     case FF_FOREST: return ff_open_forest(plan, so_far, a, where);
     case FF_NEAREST: return ff_open_nearest(plan, so_far, a, where);
+    case FF_HASH:
+        FF_CHECK(a[1] < plan->inputs && plan->input[a[1]].type != FF_FLOAT32 && plan->input[a[1]].type != FF_FLOAT64,
+                 "no such input of text or integers, at step", where);
+        FF_CHECK(ff_writes(plan, so_far, a[0], 1), unwritten, where);
+        return 0;
+    case FF_JOIN:
+        FF_CHECK(ff_reads(plan, so_far, a[2], a[1]), unread, where);
+        FF_CHECK(ff_inside(a[3], 2 * (uint64_t)a[4], plan->words), outside, where);
+        for (i = 1; i < a[4]; i++) FF_CHECK(ff_hash_at(plan, a[3], i - 1) < ff_hash_at(plan, a[3], i), outside, where);
+        FF_CHECK(ff_writes_code(plan, so_far, a[0], (uint64_t)a[4] + 1), unwritten, where);
+        return 0;
     case FF_MEDIAN:
         FF_CHECK(a[1] > 0 && a[1] < (1u << 24) && ff_reads(plan, so_far, a[2], a[1]), unread, where);
         FF_CHECK(ff_inside(a[3], a[1], plan->numbers), outside, where);
@@ -1490,6 +1508,164 @@ static void ff_do_text(const ff_plan *plan, const ff_dictionary *dictionary, con
     }
 }
 
+/* The hash that CatBoost knows a category by: CityHash64, version 1 (Pike and Alakuijala, 2011), of which it keeps the
+ * lower half. What follows is that hash of texts of up to 16, 32 and 64 bytes, and of longer ones. */
+#define FF_CITY0 UINT64_C(0xc3a5c85c97cb3127)
+#define FF_CITY1 UINT64_C(0xb492b66fbe98f273)
+#define FF_CITY2 UINT64_C(0x9ae16a3b2f90404f)
+#define FF_CITY3 UINT64_C(0xc949d7c7509e6557)
+#define FF_CITY_PAIR UINT64_C(0x9ddfea08eb382d69)
+
+static uint64_t ff_city_turn(uint64_t x, uint32_t bits) { return x >> bits | x << (64 - bits); } /* bits: 1 to 63 */
+static uint64_t ff_city_fold(uint64_t x) { return x ^ x >> 47; }
+
+static uint64_t ff_city_load32(const uint8_t *at) {
+    return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24;
+}
+
+static uint64_t ff_city_pair(uint64_t low, uint64_t high) {
+    uint64_t a = ff_city_fold((low ^ high) * FF_CITY_PAIR);
+    return ff_city_fold((high ^ a) * FF_CITY_PAIR) * FF_CITY_PAIR;
+}
+
+static uint64_t ff_city_short(const uint8_t *text, uint32_t length) {
+    uint64_t y, z;
+    if (length > 8) {
+        y = ff_load64(text + length - 8);
+        return ff_city_pair(ff_load64(text), ff_city_turn(y + length, length)) ^ y;
+    }
+    if (length >= 4) return ff_city_pair(length + (ff_city_load32(text) << 3), ff_city_load32(text + length - 4));
+    if (!length) return FF_CITY2;
+    y = text[0] + ((uint64_t)text[length >> 1] << 8);
+    z = length + ((uint64_t)text[length - 1] << 2);
+    return ff_city_fold(y * FF_CITY2 ^ z * FF_CITY3) * FF_CITY2;
+}
+
+static void ff_city_half(uint64_t a, uint64_t z, const uint8_t *text, uint64_t *first, uint64_t *second) {
+    uint64_t b = ff_city_turn(a + z, 52), c = ff_city_turn(a, 37);
+    a += ff_load64(text);
+    c += ff_city_turn(a, 7);
+    a += ff_load64(text + 8);
+    *first = a + z;
+    *second = b + ff_city_turn(a, 31) + c;
+}
+
+static uint64_t ff_city_medium(const uint8_t *text, uint32_t length) {
+    uint64_t first, second, third, fourth;
+    if (length <= 32) {
+        uint64_t a = ff_load64(text) * FF_CITY1, b = ff_load64(text + 8);
+        uint64_t c = ff_load64(text + length - 8) * FF_CITY2, d = ff_load64(text + length - 16) * FF_CITY0;
+        return ff_city_pair(ff_city_turn(a - b, 43) + ff_city_turn(c, 30) + d, a + ff_city_turn(b ^ FF_CITY3, 20) - c + length);
+    }
+    ff_city_half(ff_load64(text) + (length + ff_load64(text + length - 16)) * FF_CITY0, ff_load64(text + 24), text + 8,
+                 &first, &second);
+    ff_city_half(ff_load64(text + 16) + ff_load64(text + length - 32), ff_load64(text + length - 8), text + length - 24,
+                 &third, &fourth);
+    return ff_city_fold(ff_city_fold((first + fourth) * FF_CITY2 + (third + second) * FF_CITY0) * FF_CITY0 + second) * FF_CITY2;
+}
+
+static void ff_city_weak(const uint8_t *text, uint64_t a, uint64_t b, uint64_t *out) {
+    uint64_t c;
+    a += ff_load64(text);
+    b = ff_city_turn(b + a + ff_load64(text + 24), 21);
+    c = a;
+    a += ff_load64(text + 8) + ff_load64(text + 16);
+    b += ff_city_turn(a, 44);
+    out[0] = a + ff_load64(text + 24);
+    out[1] = b + c;
+}
+
+static uint64_t ff_city(const uint8_t *text, uint32_t length) {
+    uint64_t x, y, z, v[2], w[2], moved;
+    uint32_t left;
+    if (length <= 16) return ff_city_short(text, length);
+    if (length <= 64) return ff_city_medium(text, length);
+    x = ff_load64(text);
+    y = ff_load64(text + length - 16) ^ FF_CITY1;
+    z = ff_load64(text + length - 56) ^ FF_CITY0;
+    ff_city_weak(text + length - 64, length, y, v);
+    ff_city_weak(text + length - 32, length * FF_CITY1, FF_CITY0, w);
+    z += ff_city_fold(v[1]) * FF_CITY1;
+    x = ff_city_turn(z + x, 39) * FF_CITY1;
+    y = ff_city_turn(y, 33) * FF_CITY1;
+    for (left = (length - 1) / 64; left; left--, text += 64) {
+        x = ff_city_turn(x + y + v[0] + ff_load64(text + 16), 37) * FF_CITY1;
+        y = ff_city_turn(y + v[1] + ff_load64(text + 48), 42) * FF_CITY1;
+        x ^= w[1];
+        y ^= v[0];
+        z = ff_city_turn(z ^ w[0], 33);
+        ff_city_weak(text, v[1] * FF_CITY1, x + w[0], v);
+        ff_city_weak(text + 32, z + w[1], y, w);
+        moved = z;
+        z = x;
+        x = moved;
+    }
+    return ff_city_pair(ff_city_pair(v[0], w[0]) + ff_city_fold(y) * FF_CITY1 + z, ff_city_pair(v[1], w[1]) + x);
+}
+
+/* An integer of an input, as it is written: at most 20 letters, from the returned place to the end. */
+static uint32_t ff_city_digits(const ff_column *column, uint32_t type, int64_t row, uint8_t *out) {
+    uint64_t size = 0;
+    int64_t value = 0;
+    uint32_t at = 20;
+    switch (type) {
+    case FF_BOOL: size = ((const uint8_t *)column->values)[row >> 3] >> (row & 7) & 1; break;
+    case FF_INT8: value = ((const int8_t *)column->values)[row]; break;
+    case FF_INT16: value = ((const int16_t *)column->values)[row]; break;
+    case FF_INT32: value = ((const int32_t *)column->values)[row]; break;
+    case FF_INT64: value = ((const int64_t *)column->values)[row]; break;
+    case FF_UINT8: size = ((const uint8_t *)column->values)[row]; break;
+    case FF_UINT16: size = ((const uint16_t *)column->values)[row]; break;
+    case FF_UINT32: size = ((const uint32_t *)column->values)[row]; break;
+    default: size = ((const uint64_t *)column->values)[row]; break;
+    }
+    if (value) size = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do { out[--at] = (uint8_t)('0' + size % 10); size /= 10; } while (size);
+    if (value < 0) out[--at] = '-';
+    return at;
+}
+
+static void ff_do_hash(const ff_plan *plan, const uint32_t *a, ff_block *block) {
+    const ff_column *column = block->columns + a[1];
+    uint32_t type = plan->input[a[1]].type, i;
+    double *out = ff_register(block, a[0]);
+    for (i = 0; i < block->count; i++) {
+        int64_t row = column->first + block->row + i;
+        uint8_t digits[20];
+        uint32_t hash;
+        if (column->present && !(column->present[row >> 3] >> (row & 7) & 1)) { out[i] = FF_NAN; continue; }
+        if (type == FF_STRING) {
+            const int32_t *offset = (const int32_t *)column->values + row;
+            hash = (uint32_t)ff_city((const uint8_t *)column->text + offset[0], (uint32_t)(offset[1] - offset[0]));
+        } else {
+            uint32_t at = ff_city_digits(column, type, row, digits);
+            hash = (uint32_t)ff_city(digits + at, 20 - at);
+        }
+        out[i] = (double)hash - (hash >> 31 ? 4294967296.0 : 0.0); /* signed, as CatBoost has it */
+    }
+}
+
+/* The hash of whole numbers, each mixed with those before it as CatBoost mixes a combination of categories. */
+#define FF_JOINED UINT64_C(0x4906ba494954cb65)
+
+static void ff_do_join(const ff_plan *plan, const uint32_t *a, ff_block *block) {
+    uint32_t *out = ff_codes(block, a[0]), i, j;
+    for (i = 0; i < block->count; i++) {
+        uint64_t hash = 0;
+        uint32_t low = 0, high = a[4], known = 1;
+        for (j = 0; j < a[1]; j++) {
+            double x = ff_register(block, plan->word[a[2] + j])[i];
+            known &= x > -9007199254740992.0 && x < 9007199254740992.0;
+            hash = FF_JOINED * (hash + FF_JOINED * (known ? (uint64_t)(int64_t)x : 0));
+        }
+        while (low < high) {
+            uint32_t middle = low + (high - low) / 2;
+            if (ff_hash_at(plan, a[3], middle) < hash) low = middle + 1; else high = middle;
+        }
+        out[i] = known && low < a[4] && ff_hash_at(plan, a[3], low) == hash ? low : a[4];
+    }
+}
+
 static void ff_do_find(const ff_plan *plan, uint32_t operation, const uint32_t *a, ff_block *block) {
     const double *x = ff_register(block, a[1]), *value = plan->number + a[2];
     uint32_t *out = ff_codes(block, a[0]), i;
@@ -2531,6 +2707,8 @@ static void ff_do_steps(const ff_plan *plan, ff_block *block, uint32_t *rank) {
         case FF_FOREST: ff_do_forest(plan, plan->forest + forest++, a, block, rank); break;
         case FF_NEAREST: ff_do_nearest(plan, a, block); break;
         case FF_MEDIAN: ff_do_median(plan, a, block); break;
+        case FF_HASH: ff_do_hash(plan, a, block); break;
+        case FF_JOIN: ff_do_join(plan, a, block); break;
         case FF_REFUSE: ff_do_refuse(plan, a, block); break;
         case FF_BAG: ff_do_bag_step(plan, operation, reader++, a, block); break;
         case FF_BAG_MAP:

@@ -99,6 +99,8 @@ class Operation(IntEnum):
     BAG_DOT = 25
     BAG_SPREAD = 26
     MEDIAN = 27
+    HASH = 28
+    JOIN = 29
 
 
 class Function(IntEnum):

@@ -363,6 +363,26 @@ class Graph:
             ],
         )
 
+    def hashed(self, index: int) -> Number:
+        """The hash that CatBoost has of an input of text, or of an integer's digits; NaN where it is missing."""
+        return self._numbers(("hashed", index), Operation.HASH, 1, (), lambda layout: [index])[0]
+
+    def joined(self, values: Sequence[Number], hashes: npt.NDArray[np.uint64]) -> Code:
+        """The place of the hash that CatBoost makes of whole numbers among ascending ones; any other: their count."""
+        read, known = tuple(values), np.asarray(hashes, dtype="<u8")
+        return self._code(
+            ("joined", read, known.tobytes()),
+            Operation.JOIN,
+            len(known) + 1,
+            read,
+            lambda layout: [
+                len(read),
+                layout.add_registers(read),
+                layout.add_words(known.view("<u4") if len(known) else []),
+                len(known),
+            ],
+        )
+
     def median(self, values: Sequence[Number], weights: Any) -> Number:
         """Of ascending values the first one up to which the weights make half of their sum."""
         read, known = tuple(values), _floats(weights)

@@ -49,6 +49,7 @@ _FILES = (
     "scaling",
     "lightgbm",
     "xgboost",
+    "catboost",
     "text",
     "linear",
     "trees",
