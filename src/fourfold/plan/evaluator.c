@@ -95,24 +95,497 @@ static uint32_t ff_lowest32(uint32_t bits) {
 #endif
 }
 
-/* ELEMENTARY: temporary, by libm */
-#include <math.h>
-static double ff_sqrt(double x) { return sqrt(x); }
-static double ff_exp(double x) { return exp(x); }
-static double ff_expm1(double x) { return expm1(x); }
-static double ff_log(double x) { return log(x); }
-static double ff_log1p(double x) { return log1p(x); }
-static double ff_log2(double x) { return log2(x); }
-static double ff_log10(double x) { return log10(x); }
-static double ff_tanh(double x) { return tanh(x); }
-static double ff_sigmoid(double x) { return 1.0 / (1.0 + exp(-x)); }
-static double ff_sin(double x) { return sin(x); }
-static double ff_cos(double x) { return cos(x); }
-static double ff_cbrt(double x) { return cbrt(x); }
-static double ff_pow(double x, double y) { return pow(x, y); }
-static double ff_ndtr(double x) { return 0.5 * erfc(-x * 0.70710678118654752440); }
-static double ff_ndtri(double x) { return x; }
-/* END ELEMENTARY */
+/* ------------------------------------------------------------------------------------------------------------------
+ * 2  Elementary functions
+ * ------------------------------------------------------------------------------------------------------------------
+ *
+ * Each is a fixed order of operations that IEEE 754 defines. An argument that is NaN, or has no value, gives one NaN
+ * (FF_NAN), since processors make theirs with different signs. Errors, measured against MPFR, stand in docs/spec/plan.md.
+ *
+ * Most values are kept as an unevaluated sum of two doubles until the last addition, which is why nearly all answers are
+ * the nearest double. The exact sums and products are those of T. J. Dekker, "A floating-point technique for extending
+ * the available precision" (1971), with the upper 26 bits of a double kept by a mask instead of a multiplication.
+ * The polynomials are minimax, with coefficients that are doubles, found for this file with Sollya's fpminimax
+ * (N. Brisebarre, S. Chevillard, "Efficient polynomial L-infinity approximations", 2007); their errors, measured with
+ * 400 bits or more, stand beside them. FF_INLINE functions have neither branches nor comparisons of doubles, which would keep
+ * a compiler from computing several at once: what is special is selected by masks. */
+
+#if defined(__GNUC__)
+#define FF_INLINE static inline __attribute__((always_inline))
+#else
+#define FF_INLINE static inline
+#endif
+
+#define FF_ROUNDER 0x1.8p52 /* a number of at most 51 bits is rounded to a whole one by adding this and taking it away */
+#define FF_LN2 0x1.62e42fefa3800p-1 /* 42 bits, so that its product with an exponent is exact; and the rest */
+#define FF_LN2_LOW 0x1.ef35793c76730p-45
+#define FF_MINUS UINT64_C(0x8000000000000000)
+
+FF_INLINE double ff_head(double x) { return ff_from_bits(ff_to_bits(x) & UINT64_C(0xfffffffff8000000)); }
+
+static double ff_size(double x) { return ff_from_bits(ff_to_bits(x) & ~FF_MINUS); }
+
+/* Masks of 64 ones or zeros: whether the sign bit is set; whether bits are 0; whether x < y, both below 2^63. */
+FF_INLINE uint64_t ff_negative(uint64_t bits) { return 0 - (bits >> 63); }
+FF_INLINE uint64_t ff_none(uint64_t bits) { return 0 - ((~bits & (bits - 1)) >> 63); }
+FF_INLINE uint64_t ff_less(uint64_t x, uint64_t y) { return 0 - ((x - y) >> 63); }
+
+FF_INLINE double ff_choose(uint64_t mask, double yes, double no) {
+    return ff_from_bits((ff_to_bits(yes) & mask) | (ff_to_bits(no) & ~mask));
+}
+
+/* y, or NaN where x is NaN. */
+FF_INLINE double ff_unless_nan(double x, double y) {
+    return ff_choose(ff_less(UINT64_C(0x7ff0000000000000), ff_to_bits(x) & ~FF_MINUS), FF_NAN, y);
+}
+
+/* |x|, or `most` where that is less; NaN is more. */
+FF_INLINE double ff_at_most(double x, double most) {
+    double size = ff_from_bits(ff_to_bits(x) & ~FF_MINUS);
+    return ff_choose(ff_less(ff_to_bits(most), ff_to_bits(size)), most, size);
+}
+
+/* The larger of two numbers comes first. */
+FF_INLINE double ff_sum(double x, double y, double *rest) {
+    double sum = x + y;
+    *rest = y - (sum - x);
+    return sum;
+}
+
+FF_INLINE double ff_product(double x, double y, double *rest) {
+    double product = x * y, xh = ff_head(x), yh = ff_head(y), xl = x - xh, yl = y - yh;
+    *rest = ((xh * yh - product) + xh * yl + xl * yh) + xl * yl;
+    return product;
+}
+
+/* m from sqrt(1/2) to sqrt(2) and k, so that x = m 2^k; for a finite x above zero. */
+FF_INLINE double ff_mantissa(double x, double *k) {
+    uint64_t subnormal = ff_less(ff_to_bits(x), UINT64_C(0x0010000000000000));
+    uint64_t bits = ff_to_bits(x * ff_choose(subnormal, 0x1p54, 1.0)) + UINT64_C(0x00095f619980c433);
+    *k = ff_from_bits(bits >> 52 | UINT64_C(0x4330000000000000)) - ff_choose(subnormal, 0x1p52 + 1077.0, 0x1p52 + 1023.0);
+    return ff_from_bits((bits & UINT64_C(0x000fffffffffffff)) + UINT64_C(0x3fe6a09e667f3bcd));
+}
+
+/* (x + x_low) / (y + y_low) as the sum of an upper half and a rest. */
+FF_INLINE double ff_quotient(double x, double x_low, double y, double y_low, double *rest) {
+    double inverse = 1.0 / y, upper = ff_head(x * inverse), yh = ff_head(y);
+    *rest = (((x - upper * yh) - upper * (y - yh)) + (x_low - upper * y_low)) * inverse;
+    return upper;
+}
+
+/* --- Roots --- */
+
+#if !defined(FF_SOFTWARE_SQRT) && defined(__GNUC__) && defined(__SSE2__)
+#define FF_SQRT_INSTRUCTION(root, x) __asm__("sqrtsd %1, %0" : "=x"(root) : "x"(x))
+#elif !defined(FF_SOFTWARE_SQRT) && defined(__GNUC__) && defined(__aarch64__)
+#define FF_SQRT_INSTRUCTION(root, x) __asm__("fsqrt %d0, %d1" : "=w"(root) : "w"(x))
+#elif !defined(FF_SOFTWARE_SQRT) && defined(__GNUC__) && defined(__arm__) && !defined(__SOFTFP__) && defined(__ARM_FP) && (__ARM_FP & 8)
+#define FF_SQRT_INSTRUCTION(root, x) __asm__("vsqrt.f64 %P0, %P1" : "=w"(root) : "w"(x))
+#elif !defined(FF_SOFTWARE_SQRT) && defined(__GNUC__) && defined(__riscv_flen) && __riscv_flen >= 64
+#define FF_SQRT_INSTRUCTION(root, x) __asm__("fsqrt.d %0, %1" : "=f"(root) : "f"(x))
+#elif !defined(FF_SOFTWARE_SQRT) && defined(__wasm__)
+#define FF_SQRT_INSTRUCTION(root, x) __asm__("local.get %1\n\tf64.sqrt\n\tlocal.set %0" : "=r"(root) : "r"(x))
+#endif
+
+/* Correctly rounded: the processor's instruction, since a compiler's own sqrt may call a library; or digit by digit. */
+static double ff_sqrt(double x) {
+#if defined(FF_SQRT_INSTRUCTION)
+    double root;
+    FF_SQRT_INSTRUCTION(root, x);
+    return x >= 0 ? root : FF_NAN;
+#else
+    uint64_t bits = ff_to_bits(x), rest, root = 0, bit;
+    uint32_t exponent = (uint32_t)(bits >> 52), up = 0;
+    if (!(x > 0) || exponent == 0x7ff) return x >= 0 ? x : FF_NAN;
+    if (!exponent) { bits = ff_to_bits(x * 0x1p54); exponent = (uint32_t)(bits >> 52); up = 27; }
+    rest = (bits & UINT64_C(0x000fffffffffffff)) | UINT64_C(0x0010000000000000);
+    if (!(exponent & 1)) rest <<= 1;
+    /* The root of m, from 1 to 4, to 53 bits and one to round by; a root is never half-way between two doubles. */
+    rest <<= 1;
+    for (bit = UINT64_C(1) << 53; bit; bit >>= 1) {
+        if (rest >= 2 * root + bit) { rest -= 2 * root + bit; root += bit; }
+        rest <<= 1;
+    }
+    root = (root + 1) >> 1;
+    return ff_from_bits(((uint64_t)((exponent + 1023) / 2 - up - 1) << 52) + root);
+#endif
+}
+
+/* A root of 17 bits has an exact cube; the rest is a series in what that cube leaves of x. */
+static double ff_cbrt(double x) {
+    static const double power[3] = {1.0, 0x1.428a2f98d728bp+0, 0x1.965fea53d6e3dp+0}; /* 2^(j/3) */
+    double size = ff_size(x), m, t, t3, cube, rest;
+    uint64_t bits;
+    uint32_t exponent, third, left;
+    if (!(size > 0) || !ff_is_finite(x)) return x == x ? x : FF_NAN;
+    bits = ff_to_bits(size < 0x1p-1022 ? size * 0x1p54 : size);
+    exponent = (uint32_t)(bits >> 52) + 3 + (size < 0x1p-1022 ? 0 : 54); /* 3 * 360 at x = 1 */
+    third = exponent / 3;
+    left = exponent % 3;
+    m = ff_from_bits((bits & UINT64_C(0x000fffffffffffff)) | UINT64_C(0x3ff0000000000000));
+    /* error 2^-10.6; after a step of Halley's 2^-32 */
+    t = (0x1.3e37071127369p-1 + m * (0x1.c1fd0c9504996p-2 + m * -0x1.ee22f68366386p-5)) * power[left];
+    m = ff_from_bits(ff_to_bits(m) + ((uint64_t)left << 52));
+    t3 = t * t * t;
+    t = ff_from_bits(ff_to_bits(t * ((t3 + 2 * m) / (2 * t3 + m))) & UINT64_C(0xfffffff000000000));
+    cube = t * t * t;
+    rest = (m - cube) / cube;
+    t += t * (rest * (1.0 / 3 + rest * (-1.0 / 9 + rest * (5.0 / 81 - rest * (10.0 / 243)))));
+    t *= ff_from_bits((uint64_t)(third + 1023 - 360) << 52);
+    return ff_from_bits(ff_to_bits(t) | (ff_to_bits(x) & FF_MINUS));
+}
+
+/* --- Powers of e --- */
+
+/* expm1(r) as a sum of two, where x + x_low = k ln 2 + r (W. J. Cody, W. Waite, "Software Manual for the Elementary
+ * Functions", 1980), and 2^k as a product of two, so that it neither overflows nor underflows; |x| < 2^10. The polynomial:
+ * (exp(r) - 1 - r - r^2 / 2) / r^3, error 2^-63.9 r^3. */
+FF_INLINE double ff_exp_parts(double x, double x_low, double *rest, double *scale, double *scale_too) {
+    double shifted = x * 0x1.71547652b82fep+0 + FF_ROUNDER, whole = shifted - FF_ROUNDER, r, r_low, rh, r2, q, half, sum, left;
+    uint64_t k = ff_to_bits(shifted); /* its low bits are those of the whole number */
+    r = ff_sum(x - whole * FF_LN2, x_low - whole * FF_LN2_LOW, &r_low);
+    rh = ff_head(r);
+    half = 0.5 * rh * rh;
+    r2 = r * r;
+    q = ((0x1.555555555555bp-3 + r * 0x1.555555555555ap-5) + r2 * (0x1.111111110ed96p-7 + r * 0x1.6c16c16c141fdp-10)) +
+        r2 * r2 * (((0x1.a01a01b323cffp-13 + r * 0x1.a01a01b1ca83ap-16) + r2 * (0x1.71ddf0d13071ep-19 + r * 0x1.27e4c32aa126ap-22)) +
+                   r2 * r2 * (0x1.af6af032bfd38p-26 + r * 0x1.1f9922a8013dfp-29));
+    sum = ff_sum(r, half, &left);
+    *rest = left + ((0.5 * (r - rh) * (r + rh) + (r_low + r_low * r)) + r * r2 * q);
+    *scale = ff_from_bits(((k >> 1) + 1023) << 52);
+    *scale_too = ff_from_bits((k - (k >> 1) + 1023) << 52);
+    return sum;
+}
+
+/* exp(x + x_low) for |x| < 2^10, also where it overflows or underflows. */
+FF_INLINE double ff_exp_sum(double x, double x_low) {
+    double low, left, scale, scale_too, high = ff_exp_parts(x, x_low, &low, &scale, &scale_too);
+    high = ff_sum(1.0, high, &left);
+    return (high + (left + low)) * scale * scale_too;
+}
+
+FF_INLINE double ff_exp(double x) {
+    double size = ff_at_most(x, 800.0);
+    return ff_unless_nan(x, ff_exp_sum(ff_from_bits(ff_to_bits(size) | (ff_to_bits(x) & FF_MINUS)), 0.0));
+}
+
+static double ff_expm1(double x) {
+    double low, left, high, scale, scale_too;
+    if (x == 0) return x;
+    if (!(x < 60.0)) return ff_exp(x); /* what is taken away is below 2^-86 of it */
+    if (x < -40.0) return -1.0;
+    high = ff_exp_parts(x, 0.0, &low, &scale, &scale_too);
+    scale *= scale_too;
+    if (scale == 1.0) return high + low;
+    high = ff_sum(1.0, high, &left);
+    high *= scale;
+    low = (left + low) * scale;
+    high = scale > 1.0 ? ff_sum(high, -1.0, &left) : ff_sum(-1.0, high, &left);
+    return high + (left + low);
+}
+
+/* 1 / (1 + e) or e / (1 + e) with e = exp(-|x|); the scale of a small numerator is put in last. */
+FF_INLINE double ff_sigmoid(double x) {
+    double low, left, scale, scale_too, high = ff_exp_parts(-ff_at_most(x, 800.0), 0.0, &low, &scale, &scale_too), y, y_low;
+    uint64_t minus = ff_negative(ff_to_bits(x));
+    high = ff_sum(1.0, high, &left);
+    high = ff_sum(high, left + low, &low); /* what is left is small now, as ff_quotient needs it */
+    y = ff_sum(1.0, high * scale * scale_too, &y_low);
+    y_low += low * scale * scale_too;
+    high = ff_quotient(ff_choose(minus, high, 1.0), ff_choose(minus, low, 0.0), y, y_low, &left);
+    return ff_unless_nan(x, (high + left) * ff_choose(minus, scale, 1.0) * ff_choose(minus, scale_too, 1.0));
+}
+
+/* (1 - e) / (1 + e) with e = exp(-2|x|) = 2^k (1 + high + low). */
+FF_INLINE double ff_tanh(double x) {
+    double low, left, scale, scale_too, high = ff_exp_parts(-2.0 * ff_at_most(x, 25.0), 0.0, &low, &scale, &scale_too);
+    double less, less_low, more, more_low, above, above_low, below, below_low;
+    scale *= scale_too;
+    less = ff_sum(1.0, -scale, &less_low);
+    more = ff_sum(1.0, scale, &more_low);
+    high = ff_sum(high * scale, low * scale, &low);
+    above = ff_sum(less, -high, &above_low);
+    below = ff_sum(more, high, &below_low);
+    high = ff_quotient(above, above_low + (less_low - low), below, below_low + (more_low + low), &left);
+    return ff_unless_nan(x, ff_from_bits(ff_to_bits(high + left) | (ff_to_bits(x) & FF_MINUS)));
+}
+
+/* --- Logarithms --- */
+
+/* log(1 + f + f_low) as the sum of 2s, of 26 bits, and a rest, with s + t = f / (2 + f): 2 atanh(s + t). From sqrt(1/2)
+ * to sqrt(2). The polynomial: (2 atanh(s) - 2s) / s^3 in s^2, error 2^-54 of it, 2^-60 of the logarithm. */
+FF_INLINE double ff_log_parts(double f, double f_low, double *rest) {
+    double y_low, t, y = ff_sum(2.0, f, &y_low), s = ff_quotient(f, f_low, y, y_low + f_low, &t), q = s + t, z = q * q, z2 = z * z;
+    double r = ((0x1.5555555555555p-1 + z * 0x1.9999999999d59p-2) + z2 * (0x1.249249242ee21p-2 + z * 0x1.c71c725c5dcbp-3)) +
+               z2 * z2 * ((0x1.745cdb75b7c48p-3 + z * 0x1.3b21590f0e8b7p-3) + z2 * (0x1.0f4a197e129e5p-3 + z * 0x1.1023891fe29eep-3));
+    *rest = 2.0 * t + q * z * r;
+    return 2.0 * s;
+}
+
+/* y, a logarithm of x, or what that is where x is not a finite number above zero. */
+FF_INLINE double ff_log_special(double x, double y) {
+    uint64_t bits = ff_to_bits(x), size = bits & ~FF_MINUS, infinite = UINT64_C(0x7ff0000000000000);
+    y = ff_choose(ff_negative(bits) | ff_less(infinite, size), FF_NAN, y);
+    y = ff_choose(ff_none(size), -FF_INFINITY, y);
+    return ff_choose(ff_none(bits ^ infinite), FF_INFINITY, y);
+}
+
+FF_INLINE double ff_log(double x) {
+    double k, low, left, m = ff_mantissa(x, &k), high = ff_log_parts(m - 1.0, 0.0, &low);
+    high = ff_sum(k * FF_LN2, high, &left);
+    return ff_log_special(x, high + (left + (low + k * FF_LN2_LOW)));
+}
+
+static double ff_log1p(double x) {
+    double k, low, left, m, high, y = 1.0 + x, y_low;
+    if (ff_size(x) < 0x1p-54) return x;
+    if (!(x > -1.0 && x < FF_INFINITY)) return x == -1.0 ? -FF_INFINITY : x > 0 ? x : FF_NAN;
+    y_low = x < 1.0 ? x - (y - 1.0) : 1.0 - (y - x);
+    m = ff_mantissa(y, &k);
+    y_low = k < 60.0 ? y_low * ff_from_bits((uint64_t)(1023 - (int32_t)k) << 52) : 0.0;
+    m = ff_sum(m - 1.0, y_low, &left);
+    high = ff_log_parts(m, left, &low);
+    high = ff_sum(k * FF_LN2, high, &left);
+    return high + (left + (low + k * FF_LN2_LOW));
+}
+
+/* With log2(e) and log10(e) as sums of 26 bits and the rest, the first product is exact. */
+static double ff_log2(double x) {
+    double k, low, left, m = ff_mantissa(x, &k), high = ff_log_parts(m - 1.0, 0.0, &low);
+    low = low * 0x1.71547652b82fep+0 + high * 0x1.4ae0bf85ddf44p-26;
+    high = ff_sum(k, high * 0x1.71547600000p+0, &left);
+    return ff_log_special(x, high + (left + low));
+}
+
+static double ff_log10(double x) {
+    double k, low, left, m = ff_mantissa(x, &k), high = ff_log_parts(m - 1.0, 0.0, &low);
+    low = (low * 0x1.bcb7b1526e50ep-2 + high * 0x1.49b9438ca9aaep-28) + k * 0x1.fef311f12b358p-46;
+    high = ff_sum(k * 0x1.34413509f7800p-2, high * 0x1.bcb7b10000000p-2, &left);
+    return ff_log_special(x, high + (left + low));
+}
+
+/* --- Powers --- */
+
+/* log(i / 32) for i from 23: a multiple of 2^-42, so that its sum with a multiple of FF_LN2 is exact, and the rest. */
+static const double ff_log_of[23][2] = {
+    {-0x1.522ae0738ap-2, -0x1.ebe708164c759p-45}, {-0x1.269621134ep-2, 0x1.1b61f10522625p-44},
+    {-0x1.f991c6cb3cp-3, 0x1.90d04cd7cc834p-44}, {-0x1.a93ed3c8aep-3, 0x1.8724350562169p-45},
+    {-0x1.5bf406b544p-3, 0x1.27023eb68981cp-46}, {-0x1.1178e8227ep-3, -0x1.1ef78ce2d07f2p-45},
+    {-0x1.9335e5d594p-4, -0x1.3115c3abd47dap-45}, {-0x1.08598b59e4p-4, 0x1.7e5dd7009902cp-46},
+    {-0x1.0415d89e78p-5, 0x1.dddc7f461c516p-44}, {0.0, 0.0},
+    {0x1.f829b0e78p-6, 0x1.980267c7e09e4p-45}, {0x1.f0a30c0118p-5, -0x1.d599e83368e91p-45},
+    {0x1.6f0d28ae58p-4, -0x1.4b4641b664613p-44}, {0x1.e27076e2bp-4, -0x1.a342c2af0003cp-45},
+    {0x1.29552f82p-3, -0x1.5b967f4471dfcp-44}, {0x1.5ff3070a7ap-3, -0x1.8586f183bebf2p-44},
+    {0x1.9525a9cf46p-3, -0x1.297137d9f158fp-44}, {0x1.c8ff7c79aap-3, -0x1.7794f689f8434p-45},
+    {0x1.fb9186d5e4p-3, -0x1.d572aab993c87p-47}, {0x1.1675cababap-2, 0x1.8380e731f55c4p-44},
+    {0x1.2e8e2bae12p-2, -0x1.67b1e99b72bd8p-45}, {0x1.4618bc21c6p-2, -0x1.3d82f484c84ccp-46},
+    {0x1.5d1bdbf581p-2, -0x1.8d6bdc9c7c238p-44},
+};
+
+/* log(x) as a sum of two, error 2^-67 of it; x finite and above zero. The polynomial: as in ff_log_parts for s below
+ * 2^-6.4, error 2^-53 of it, 2^-68.6 of the logarithm. */
+static double ff_log_sum(double x, double *rest) {
+    double k, m = ff_mantissa(x, &k), near, f, y, y_low, s, t, q, z, high, left;
+    uint32_t i = (uint32_t)(m * 32.0 + 0.5);
+    near = (double)i * 0.03125;
+    f = m - near;
+    y = ff_sum(2.0 * near, f, &y_low);
+    s = ff_quotient(f, 0.0, y, y_low, &t);
+    q = s + t;
+    z = q * q;
+    z = q * z * (0x1.5555555555555p-1 + z * (0x1.99999999a4351p-2 + z * (0x1.2492466f55ab4p-2 + z * 0x1.c78b9af5f3778p-3)));
+    high = ff_sum(k * FF_LN2 + ff_log_of[i - 23][0], 2.0 * s, &left);
+    return ff_sum(high, left + ((2.0 * t + z) + (k * FF_LN2_LOW + ff_log_of[i - 23][1])), rest);
+}
+
+/* 2 for an even number, 1 for an odd one, 0 for one that is not whole. */
+static uint32_t ff_parity(double y) {
+    double size = ff_size(y);
+    uint64_t whole;
+    if (!(size < 0x1p53)) return 2;
+    whole = (uint64_t)size;
+    return (double)whole != size ? 0 : whole & 1 ? 1 : 2;
+}
+
+/* All special cases are those of C99, annex F.9.4.4. */
+static double ff_pow(double x, double y) {
+    double size = ff_size(x), high, low, left;
+    uint32_t parity = ff_parity(y);
+    uint64_t sign = parity == 1 ? ff_to_bits(x) & FF_MINUS : 0;
+    if (y == 0 || x == 1.0) return 1.0;
+    if (x != x || y != y) return FF_NAN;
+    if (size == 0 || size == FF_INFINITY) return ff_from_bits(ff_to_bits((size == 0) == (y < 0) ? FF_INFINITY : 0.0) | sign);
+    if (size == 1.0 && parity) return sign ? -1.0 : 1.0;
+    if (!ff_is_finite(y)) return (size < 1.0) == (y < 0) ? FF_INFINITY : 0.0;
+    if (x < 0 && !parity) return FF_NAN;
+    y = y > 0x1p64 ? 0x1p64 : y < -0x1p64 ? -0x1p64 : y; /* enough to overflow: |log(x)| is not below 2^-54 */
+    high = ff_log_sum(size, &low);
+    low *= y;
+    high = ff_product(high, y, &left);
+    if (!(ff_size(high) < 800.0)) return ff_from_bits(ff_to_bits(high > 0 ? FF_INFINITY : 0.0) | sign);
+    return ff_from_bits(ff_to_bits(ff_exp_sum(high, left + low)) | sign);
+}
+
+/* --- Sine and cosine --- */
+
+/* 2 / pi, after 64 zeros. */
+static const uint32_t ff_two_over_pi[39] = {
+    0x00000000, 0x00000000, 0xa2f9836e, 0x4e441529, 0xfc2757d1, 0xf534ddc0, 0xdb629599, 0x3c439041, 0xfe5163ab, 0xdebbc561,
+    0xb7246e3a, 0x424dd2e0, 0x06492eea, 0x09d1921c, 0xfe1deb1c, 0xb129a73e, 0xe88235f5, 0x2ebb4484, 0xe99c7026, 0xb45f7e41,
+    0x3991d639, 0x835339f4, 0x9c845f8b, 0xbdf9283b, 0x1ff897ff, 0xde05980f, 0xef2f118b, 0x5a0a6d1f, 0x6d367ecf, 0x27cb09b7,
+    0x4f463f66, 0x9e5fea2d, 0x7527bac7, 0xebe5f17b, 0x3d0739f7, 0x8a5292ea, 0x6bfb5fb1, 0x1f8d5d08, 0x56033046,
+};
+
+/* The quarter turn nearest to x, modulo 4, and what is left of x, as a sum of two. By M. Payne, R. Hanek, "Radian
+ * reduction for trigonometric functions" (1983): of the product of x = m 2^e with 2 / pi, the bits above 2 and below
+ * 2^-190 are never formed. No double comes so near to a multiple of pi / 2 that fewer than 70 bits are left. */
+static uint32_t ff_quarters(double x, double *rest, double *rest_low) {
+    uint64_t bits = ff_to_bits(x), carry = 0, m = (bits & UINT64_C(0x000fffffffffffff)) | UINT64_C(0x0010000000000000);
+    uint32_t from = (uint32_t)(bits >> 52 & 0x7ff) - 1013, word[6], product[6], quarter, i;
+    double high, low, left, scale = 0x1p-30;
+    const uint32_t *at = ff_two_over_pi + from / 32;
+    for (i = 0; i < 6; i++) word[i] = (uint32_t)((((uint64_t)at[i] << 32 | at[i + 1]) << from % 32) >> 32);
+    for (i = 6; i--; carry >>= 32) {
+        carry += (m & 0xffffffffu) * word[i];
+        product[i] = (uint32_t)carry;
+    }
+    for (i = 5, carry = 0; i--; carry >>= 32) {
+        carry += (m >> 32) * word[i + 1] + product[i];
+        product[i] = (uint32_t)carry;
+    }
+    quarter = (product[0] + 0x20000000u) >> 30;
+    product[0] -= quarter << 30;
+    if (product[0] >> 31) {
+        for (i = 0; i < 6; i++) product[i] = ~product[i];
+        scale = -scale;
+    }
+    for (i = 0; i < 2 && !product[i]; i++) scale *= 0x1p-32;
+    low = (double)product[i + 2] * 0x1p-64 + (double)product[i + 3] * 0x1p-96;
+    high = ff_sum((double)product[i], (double)product[i + 1] * 0x1p-32, &left);
+    low = (low + left) * 0x1.921fb54442d18p+0 + high * 0x1.1a62633145c07p-54;
+    high = ff_product(high, 0x1.921fb54442d18p+0, &left);
+    high = ff_sum(high, left + low, &left);
+    *rest = high * scale;
+    *rest_low = left * scale;
+    return quarter;
+}
+
+/* r - r^3 / 6 + r^5 Q(r^2) up to pi / 4; the first 11 bits of r have a cube whose product with those of 1/6 is exact.
+ * Error of r^5 Q: 2^-64.7. */
+static double ff_sin_kernel(double r, double r_low) {
+    double rh = ff_from_bits(ff_to_bits(r) & UINT64_C(0xfffffc0000000000)), z = r * r, z2 = z * z, cube = rh * rh * rh, high, left, q;
+    q = (0x1.1111111111111p-7 + z * -0x1.a01a01a019ea5p-13) +
+        z2 * ((0x1.71de3a5505aa8p-19 + z * -0x1.ae645526f4d4fp-26) + z2 * (0x1.612250759e95dp-33 + z * -0x1.ab8d96d125e6ep-41));
+    high = ff_sum(r, cube * -0x1.55556p-3, &left);
+    q = r * z2 * q - ((r - rh) * (z + rh * (r + rh)) * (1.0 / 6) - cube * 0x1.5555555555555p-24);
+    return high + (left + (q + r_low * (1.0 - 0.5 * z)));
+}
+
+/* 1 - r^2 / 2 + r^4 Q(r^2). Error of r^4 Q: 2^-60. */
+static double ff_cos_kernel(double r, double r_low) {
+    double rh = ff_head(r), z = r * r, z2 = z * z, high, left, q;
+    q = (0x1.5555555555555p-5 + z * -0x1.6c16c16c168cap-10) +
+        z2 * ((0x1.a01a019f38349p-16 + z * -0x1.27e4fa02da51p-22) + z2 * (0x1.1eeb57c6838ebp-29 + z * -0x1.90737ad41864ep-37));
+    high = ff_sum(1.0, -0.5 * rh * rh, &left);
+    return high + (left + (z2 * q - (0.5 * (r - rh) * (r + rh) + r * r_low)));
+}
+
+/* The sine of |x| and so many quarter turns. */
+static double ff_turned(double size, uint32_t quarter) {
+    double r = size, r_low = 0.0, y;
+    if (!(size < FF_INFINITY)) return FF_NAN;
+    if (size > 0x1.921fb54442d18p-1) quarter += ff_quarters(size, &r, &r_low);
+    y = quarter & 1 ? ff_cos_kernel(r, r_low) : ff_sin_kernel(r, r_low);
+    return quarter & 2 ? -y : y;
+}
+
+static double ff_sin(double x) {
+    double y = ff_turned(ff_size(x), 0);
+    if (ff_size(x) < 0x1p-27) return x;
+    return y == y && x < 0 ? -y : y;
+}
+
+static double ff_cos(double x) { return ff_turned(ff_size(x), 1); }
+
+/* --- The normal distribution --- */
+
+/* Phi(x) - 1/2 as a sum of two, for |x| up to 1. The polynomial: (Phi(x) - 1/2 - x / sqrt(2 pi)) / x^3 in x^2, error
+ * 2^-62 of the sum. */
+static double ff_ndtr_centre(double x, double *rest) {
+    double z = x * x, xh = ff_head(x), q;
+    q = -0x1.1058377e2ceep-4 + z * (0x1.46d042976910ep-7 + z * (-0x1.37403f6b98dabp-10 + z * (0x1.e42b0d4d37a11p-14 +
+        z * (-0x1.3ce8f9f4e7772p-17 + z * (0x1.6589f8ff175efp-21 + z * (-0x1.621d5edaeaa5p-25 + z * (0x1.38127653e14e4p-29 +
+        z * (-0x1.e7016fe491c31p-34 + z * 0x1.1fd3e954cc729p-38))))))));
+    *rest = (x - xh) * 0x1.988453p-2 + x * 0x1.ea1b284687e5ap-29 + x * z * q;
+    return xh * 0x1.988453p-2;
+}
+
+/* Phi(-t) / 2^k, 2^k as a product of two, and R(t) = exp(t^2 / 2) Phi(-t), for t from 1 to 38.6; t^2 is exact. The
+ * polynomials: R(t) (t + c) in v = (t - b) / (t + c), errors 2^-54.5 and 2^-54.7 of it. */
+static double ff_ndtr_tail(double t, double *scale, double *scale_too, double *ratio) {
+    static const double near[16] = {
+        0x1.1d2d9122f7b9cp0, -0x1.af05f523a8dc2p0, 0x1.fa17d3c4a7479p0, -0x1.ce0060dfa2acbp0, 0x1.3faacfcbf8566p0,
+        -0x1.36ce0fe31acf3p-1, 0x1.4432799e0cbfcp-3, 0x1.5a326c21dc40fp-6, -0x1.0a93c9b280d94p-5, 0x1.3e492eac409a8p-8,
+        0x1.4c335a7eeb54bp-8, -0x1.a61ff3fddbe22p-10, -0x1.d0f0cbbee9475p-11, 0x1.6751318e1f229p-12, 0.0, 0.0,
+    };
+    static const double far[16] = {
+        0x1.1f25af900c24ep-1, -0x1.c14cf6d1eedd3p-3, 0x1.329c2316383bdp-4, -0x1.61b9f32a7a28dp-6, 0x1.44be3928f4158p-8,
+        -0x1.95ec6a737806bp-11, 0x1.cc7a0db0b0b34p-16, 0x1.98fc4d90ef713p-16, -0x1.9f82e4268b61ap-18, -0x1.eeef7c19acf4dp-24,
+        0x1.87ded7ad3ddc1p-22, -0x1.77dff1cd4b357p-25, -0x1.42e968c881ea6p-26, 0x1.538b730708008p-28, 0x1.f331ce9791893p-31,
+        -0x1.ab62b795955f8p-32,
+    };
+    const double *coefficient = t < 4.0 ? near : far;
+    double th = ff_head(t), below = t + (t < 4.0 ? 5.0 : 4.0), v = (t - (t < 4.0 ? 2.25 : 9.5)) / below, r = 0, high, low, left;
+    uint32_t i;
+    for (i = 16; i--;) r = r * v + coefficient[i];
+    r /= below;
+    high = ff_exp_parts(-0.5 * th * th, -0.5 * (t - th) * (t + th), &low, scale, scale_too);
+    high = ff_sum(1.0, high, &left);
+    *ratio = r;
+    return r * high + r * (left + low);
+}
+
+static double ff_ndtr(double x) {
+    double size = ff_size(x), high, low, left, scale, scale_too, ratio;
+    if (size <= 1.0) {
+        high = ff_ndtr_centre(x, &low);
+        high = ff_sum(0.5, high, &left);
+        return high + (left + low);
+    }
+    if (!(size < 38.6)) return x != x ? FF_NAN : x < 0 ? 0.0 : 1.0;
+    high = ff_ndtr_tail(size, &scale, &scale_too, &ratio);
+    high *= scale;
+    high *= scale_too;
+    return x < 0 ? high : 1.0 - high;
+}
+
+/* Two approximations, to 2^-24 and 2^-21, as in M. J. Wichura, "Algorithm AS 241: The percentage points of the normal
+ * distribution" (1988), but polynomials of our own; then a step of Halley's method, which triples their digits. */
+static double ff_ndtri(double p) {
+    double q, q_low, least = p < 0.5 ? p : 1.0 - p, x, high, low, step, scale, scale_too, ratio, v;
+    if (!(p > 0 && p < 1.0)) return p == 0 ? -FF_INFINITY : p == 1.0 ? FF_INFINITY : FF_NAN;
+    q = ff_sum(-0.5, p, &q_low);
+    if (least >= 0.29) {
+        v = q * q;
+        x = q * (2.5066283467209312 + v * (2.6248534977391644 + v * (5.7870878115808875 + v * (14.774916519582138 + v * 68.447251987182739))));
+    } else {
+        x = ff_sqrt(-2.0 * ff_log(least));
+        v = (x - 5.75) / (x + 4.0);
+        x -= 0.47438564354134227 + v * (-0.53009357184102313 + v * (0.15371916149326298 + v * (-0.096508954771772126 +
+             v * (0.03629866602590455 + v * (-0.026724525637309645 + v * (0.009071898552869077 + v * (-0.01107360629759673 +
+             v * (0.0049593713611246516 + v * (0.00023703373645604737 + v * (-0.0014900904008274072 + v * -0.0068322007677753998))))))))));
+        x = p < 0.5 ? -x : x;
+    }
+    if (ff_size(x) <= 1.0) {
+        high = ff_ndtr_centre(x, &low);
+        step = ((high - q) + (low - q_low)) * (0x1.40d931ff62706p+1 * ff_exp(0.5 * x * x));
+    } else {
+        high = ff_ndtr_tail(ff_size(x), &scale, &scale_too, &ratio);
+        step = (high - least / scale / scale_too) / high * (ratio * 0x1.40d931ff62706p+1);
+        step = p < 0.5 ? step : -step;
+    }
+    return x - step / (1.0 + 0.5 * x * step);
+}
 
 /* ------------------------------------------------------------------------------------------------------------------
  * 3  The format: sections, steps, nodes
@@ -134,9 +607,9 @@ static const uint8_t ff_magic[8] = {'F', 'O', 'U', 'R', 'P', 'L', 'A', 'N'};
 /* A node of a tree. Nodes lie in preorder: the left child of an inner node is the next one. */
 typedef struct ff_node {
     union {
-        double threshold; /* number slot: left where the number is not above it; leaf: its value, where that is one number */
-        uint32_t set[2];  /* code slot: left where the code is set[0], or is not, or has its bit set in the words from set[0]
-                             on: FF_NODE_CODE, FF_NODE_OTHERS or both (FF_NODE_SET) say which; set[1] is 0 */
+        double threshold; /* number slot: left where the number is not above it; code slot: where the code is this one
+                             (FF_NODE_CODE) or is not (FF_NODE_OTHERS); leaf: its value, where that is one number */
+        uint32_t set[2];  /* code slot: left where the code's bit is set in the words from set[0] on (FF_NODE_SET); set[1] is 0 */
     } test;
     uint32_t right; /* inner: the right child, counted from the tree's root; leaf: its values, where they are several */
     uint32_t flags;
@@ -145,13 +618,16 @@ typedef struct ff_node {
 #define FF_NODE_NAN_LEFT 0x10000000u /* number slot: NaN goes left */
 #define FF_NODE_LEAF 0x20000000u
 #define FF_NODE_CODE 0x40000000u
-#define FF_NODE_OTHERS 0x80000000u
-#define FF_NODE_SET (FF_NODE_CODE | FF_NODE_OTHERS)
+#define FF_NODE_OTHERS 0xc0000000u
+#define FF_NODE_SET 0x80000000u
+#define FF_NODE_KIND 0xc0000000u
 
 #define FF_CODE 0x80000000u      /* in a list of slots: a code register */
 #define FF_FOREST_FLOAT32 1u     /* sums are rounded to float32 after every tree */
 #define FF_FOREST_FROM 2u        /* sums begin with registers instead of numbers */
 #define FF_DEEPEST 4096u
+#define FF_MOST_MASKED 127u     /* nodes of a tree of 64 leaves */
+#define FF_LARGE (1u << 16)     /* nodes of large trees in a plan, that take more memory than caches have */
 #define FF_MOST_LANES 512u
 #define FF_NEAREST_WEIGHTED 1u   /* neighbours weigh by the inverse of their distance */
 #define FF_NEAREST_MANHATTAN 2u
@@ -234,6 +710,7 @@ typedef struct {
     uint32_t dictionaries, forests;
     uint32_t slots, workspace;
     uint32_t bags, readers;
+    uint32_t large; /* nodes of trees that must be walked */
 } ff_progress;
 
 static int ff_reads(const ff_plan *plan, const ff_progress *so_far, uint64_t word, uint64_t count) {
@@ -285,10 +762,11 @@ static int ff_open_tree(const ff_plan *plan, const uint32_t *operand, uint32_t f
         if ((node->flags & FF_NODE_SLOT) >= slots) return 0;
         if (slot[node->flags & FF_NODE_SLOT] & FF_CODE) {
             uint32_t limit = ff_limit(plan, slot[node->flags & FF_NODE_SLOT] & ~FF_CODE);
-            uint32_t kind = node->flags & FF_NODE_SET;
-            if (node->test.set[1] || !kind || node->flags & FF_NODE_NAN_LEFT) return 0;
-            if (kind == FF_NODE_SET && !ff_inside(node->test.set[0], ((uint64_t)limit + 31) / 32, plan->words)) return 0;
-        } else if (ff_is_nan(node->test.threshold) || node->flags & FF_NODE_SET) return 0;
+            uint32_t kind = node->flags & FF_NODE_KIND;
+            if (!kind || node->flags & FF_NODE_NAN_LEFT) return 0;
+            if (kind != FF_NODE_SET && ff_is_nan(node->test.threshold)) return 0;
+            if (kind == FF_NODE_SET && (node->test.set[1] || !ff_inside(node->test.set[0], ((uint64_t)limit + 31) / 32, plan->words))) return 0;
+        } else if (ff_is_nan(node->test.threshold) || node->flags & FF_NODE_KIND) return 0;
         due[depth++] = node->right;
     }
     return 0;
@@ -314,6 +792,7 @@ static int ff_open_forest(ff_plan *plan, ff_progress *so_far, const uint32_t *op
     for (i = 0; i < trees; i++) {
         FF_CHECK(width > 1 || tree[3 * i + 2] < outputs, "a tree adds to an output that is not there: tree", i);
         FF_CHECK(ff_open_tree(plan, operand, tree[3 * i], tree[3 * i + 1]), "not a tree in preorder, inside the plan: tree", i);
+        if (tree[3 * i + 1] > FF_MOST_MASKED && so_far->large < FF_LARGE) so_far->large += tree[3 * i + 1];
     }
     FF_CHECK(ff_writes(plan, so_far, operand[0], outputs), "a forest writes elsewhere than to the next registers, at step", where);
     so_far->forests++;
@@ -532,7 +1011,7 @@ static int ff_open_outputs(ff_plan *plan) {
 }
 
 int ff_open(ff_plan *plan, const void *bytes, size_t size) {
-    ff_progress so_far = {0, 0, 0, 0, 0, 0, 0, 0};
+    ff_progress so_far = {0, 0, 0, 0, 0, 0, 0, 0, 0};
     uint64_t at = 0;
     ff_fill(plan, 0, sizeof *plan);
     plan->bytes = (const uint8_t *)bytes;
@@ -552,11 +1031,16 @@ int ff_open(ff_plan *plan, const void *bytes, size_t size) {
     plan->bags = so_far.bags;
     plan->readers = so_far.readers;
     plan->workspace = (so_far.workspace + 63) / 64 * 64;
-    /* Enough lanes to be worth a loop's start, few enough for registers to stay in the cache nearest to the processor. */
+    /* Enough lanes to be worth a loop's start, few enough for registers to stay in the cache nearest to the processor.
+     * A forest that no cache holds is read once for all lanes, so there it takes more of them. */
     {
-        uint64_t bytes_a_lane = 8 * (uint64_t)plan->registers + 4 * (uint64_t)plan->codes + 4;
+        uint64_t bytes_a_lane = 8 * (uint64_t)plan->registers + 4 * (uint64_t)plan->codes + 4, most = 48u * 1024;
         plan->lanes = plan->bags ? 64 : FF_MOST_LANES;
-        while (plan->lanes > 16 && plan->lanes * bytes_a_lane > 48u * 1024) plan->lanes /= 2;
+        if (so_far.large >= FF_LARGE) {
+            plan->lanes = plan->bags ? 256 : FF_MOST_LANES;
+            most = 4096u * 1024;
+        }
+        while (plan->lanes > 16 && plan->lanes * bytes_a_lane > most) plan->lanes /= 2;
     }
     return 0;
 }
@@ -694,6 +1178,7 @@ typedef struct ff_forest {
     const uint32_t *operand;
     uint32_t bits; /* of a mask; 0 where trees are walked */
     uint32_t leaves, slots, groups;
+    uint32_t has_names, has_sets; /* nodes that name a code, nodes on sets of codes */
     ff_slot *slot;
     ff_group *group;
 } ff_forest;
@@ -741,8 +1226,8 @@ static uint32_t ff_not_above(const double *value, uint32_t count, double x) {
 
 /* Whether a code goes left at a node on a code slot. */
 static uint32_t ff_code_left(const ff_plan *plan, const ff_node *node, uint32_t code) {
-    if ((node->flags & FF_NODE_SET) == FF_NODE_SET) return plan->word[node->test.set[0] + (code >> 5)] >> (code & 31) & 1;
-    return (uint32_t)(code == node->test.set[0]) ^ node->flags >> 31;
+    if ((node->flags & FF_NODE_KIND) == FF_NODE_SET) return plan->word[node->test.set[0] + (code >> 5)] >> (code & 31) & 1;
+    return (uint32_t)((double)code == node->test.threshold) ^ node->flags >> 31;
 }
 
 static const ff_node *ff_root(const ff_plan *plan, const ff_forest *forest, uint32_t tree, uint32_t *count) {
@@ -757,7 +1242,7 @@ static int ff_is_leaf(const ff_node *node) { return (node->flags & FF_NODE_LEAF)
 static uint64_t ff_measure(const ff_plan *plan, ff_forest *forest, uint32_t *on_slot, uint64_t *inner) {
     uint32_t t, i;
     uint64_t steps = 0;
-    forest->leaves = 0;
+    forest->leaves = forest->has_names = forest->has_sets = 0;
     *inner = 0;
     for (t = 0; t < forest->operand[6]; t++) {
         uint32_t count, leaves = 0, deep = 1;
@@ -765,6 +1250,8 @@ static uint64_t ff_measure(const ff_plan *plan, ff_forest *forest, uint32_t *on_
         for (i = 0; i < count; i++) {
             if (ff_is_leaf(node + i)) leaves++;
             else { on_slot[node[i].flags & FF_NODE_SLOT]++; (*inner)++; }
+            forest->has_names |= node[i].flags & FF_NODE_CODE;
+            forest->has_sets |= (node[i].flags & FF_NODE_KIND) == FF_NODE_SET;
         }
         if (leaves > forest->leaves) forest->leaves = leaves;
         while ((1u << deep) < leaves && deep < 31) deep++;
@@ -1030,15 +1517,13 @@ typedef struct {
 static double *ff_register(const ff_block *block, uint32_t index) { return block->number + (size_t)index * block->lanes; }
 static uint32_t *ff_codes(const ff_block *block, uint32_t index) { return block->code + (size_t)index * block->lanes; }
 
-/* What a walk reads, side by side for each row: the numbers of the forest's slots, or their codes. */
-typedef union {
-    double number;
-    uint64_t code;
-} ff_cell;
-
-enum { FF_PLAIN, FF_WITH_NAN, FF_WITH_CODES };
+/* What there is in a walk: numbers that are NaN, nodes that name a code, nodes on sets of codes. */
+#define FF_NANS 1
+#define FF_NAMES 2
+#define FF_SETS 4
 #define FF_ABREAST 8u /* rows that walk one tree together */
 #define FF_TREES 16u  /* trees that one row walks together */
+#define FF_STRIDE 4u  /* steps before it is looked who has arrived */
 
 #if defined(__GNUC__)
 #define FF_PREFETCH(AT) __builtin_prefetch(AT)
@@ -1048,44 +1533,69 @@ enum { FF_PLAIN, FF_WITH_NAN, FF_WITH_CODES };
 
 /* One step of one walker: where it stands after it. Nothing here is a branch that a processor could guess wrong, and a
  * walker that has arrived stays. */
-static uint32_t ff_step(const ff_plan *plan, const ff_node *tree, const ff_cell *row, uint32_t here, int what, uint32_t *open) {
+static uint32_t ff_step(const ff_plan *plan, const ff_node *tree, const double *row, uint32_t here, int what) {
     const ff_node *node = tree + here;
     uint32_t flags = node->flags, left, next;
-    const ff_cell *cell = row + (flags & FF_NODE_SLOT);
-    left = (uint32_t)(cell->number <= node->test.threshold);
-    if (what != FF_PLAIN) left |= (uint32_t)(cell->number != cell->number) & flags >> 28;
-    if (what == FF_WITH_CODES) {
-        uint32_t code = (uint32_t)cell->code, of_set = flags >> 31 & flags >> 30;
-        uint32_t word = plan->word[(node->test.set[0] + (code >> 5)) & (0u - of_set)];
-        uint32_t of_code = (uint32_t)(code == node->test.set[0]) ^ flags >> 31;
-        uint32_t by_code = 0u - ((flags >> 31 | flags >> 30) & 1);
-        of_set = 0u - of_set;
-        left = (left & ~by_code) | (((word >> (code & 31) & of_set) | (of_code & ~of_set)) & by_code);
+    double x = row[flags & FF_NODE_SLOT];
+    left = (uint32_t)(x <= node->test.threshold);
+    if (what & FF_NAMES) left = (left & ((uint32_t)(x >= node->test.threshold) | ~flags >> 30)) ^ flags >> 31;
+    if (what & FF_NANS) left |= (uint32_t)(x != x) & flags >> 28;
+    if (what & FF_SETS) {
+        /* A code plus 2^52 has the code in its last bits. */
+        uint32_t is_set = 0u - (flags >> 31 & ~flags >> 30 & 1), code = is_set & (uint32_t)ff_to_bits(x + 4503599627370496.0);
+        uint32_t word = plan->word[(node->test.set[0] & is_set) + (code >> 5)];
+        left = (left & ~is_set) | (word >> (code & 31) & is_set);
     }
     left = 0u - (left & 1);
     next = ((here + 1) & left) | (node->right & ~left);
-    *open |= ~flags & FF_NODE_LEAF;
     return flags & FF_NODE_LEAF ? here : next;
 }
 
-/* From the root to a leaf, for some rows of one tree: the processor need not wait for one row's node before it asks for
- * another's. `at` becomes the leaves. */
-static void ff_walk_rows(const ff_plan *plan, const ff_node *tree, const ff_cell *const *row, uint32_t *at, int what) {
-    uint32_t here[FF_ABREAST] = {0}, i, open;
-    do
-        for (open = 0, i = 0; i < FF_ABREAST; i++) here[i] = ff_step(plan, tree, row[i], here[i], what, &open);
-    while (open);
-    for (i = 0; i < FF_ABREAST; i++) at[i] = here[i];
+/* From the root to a leaf of one tree, for all rows, some of them abreast: the processor need not wait for one row's node
+ * before it asks for another's. A row that arrives makes room for the next one. `leaf` becomes each row's leaf. With each
+ * arrival some more lines of the next tree are asked for: memory is faster in a row than where rows happen to go. */
+static void ff_walk_rows(const ff_plan *plan, const ff_node *tree, const double *cells, uint32_t slots, uint32_t rows,
+                         uint32_t *leaf, uintptr_t ahead, uint32_t lines, int what) {
+    uint32_t here[FF_ABREAST], lane[FF_ABREAST], next = FF_ABREAST, walking = (1u << FF_ABREAST) - 1, i, k;
+    const double *row[FF_ABREAST];
+    for (i = 0; i < FF_ABREAST; i++) { here[i] = 0; lane[i] = i; row[i] = cells + (size_t)i * slots; }
+    while (walking) {
+        uint32_t arrived = 0;
+        for (k = 0; k < FF_STRIDE; k++)
+            for (i = 0; i < FF_ABREAST; i++) here[i] = ff_step(plan, tree, row[i], here[i], what);
+        for (i = 0; i < FF_ABREAST; i++) arrived |= (tree[here[i]].flags >> 29 & 1) << i;
+        for (arrived &= walking; arrived; arrived &= arrived - 1) {
+            i = ff_lowest32(arrived);
+            leaf[lane[i]] = here[i];
+            for (k = 0; k < lines; k++, ahead += 64) FF_PREFETCH((const void *)ahead);
+            if (next == rows) { walking &= ~(1u << i); continue; }
+            here[i] = 0;
+            lane[i] = next;
+            row[i] = cells + (size_t)next++ * slots;
+        }
+    }
 }
 
-/* The same for some trees of one row. */
-static void ff_walk_trees(const ff_plan *plan, const ff_node *const *tree, const ff_cell *row, uint32_t *at, int what) {
+/* From the roots of some trees to a leaf of each, for one row. */
+static void ff_walk_trees(const ff_plan *plan, const ff_node *const *tree, const double *row, uint32_t *at, int what) {
     uint32_t i, open;
     for (i = 0; i < FF_TREES; i++) at[i] = 0;
-    do
-        for (open = 0, i = 0; i < FF_TREES; i++) at[i] = ff_step(plan, tree[i], row, at[i], what, &open);
-    while (open);
+    do {
+        for (i = 0; i < FF_TREES; i++) at[i] = ff_step(plan, tree[i], row, at[i], what);
+        for (open = 0, i = 0; i < FF_TREES; i++) open |= ~tree[i][at[i]].flags & FF_NODE_LEAF;
+    } while (open);
 }
+
+/* A function of its own for what there usually is, so that a step has no more in it than it must. */
+#define FF_WITH(WHAT, CALL)                                                                                             \
+    do {                                                                                                                \
+        if (!(WHAT)) { enum { what = 0 }; CALL; }                                                                       \
+        else if ((WHAT) == FF_NANS) { enum { what = FF_NANS }; CALL; }                                                  \
+        else if ((WHAT) == FF_NAMES) { enum { what = FF_NAMES }; CALL; }                                                \
+        else if (!((WHAT) & FF_SETS)) { enum { what = FF_NAMES | FF_NANS }; CALL; }                                     \
+        else if (!((WHAT) & FF_NANS)) { enum { what = FF_NAMES | FF_SETS }; CALL; }                                     \
+        else { enum { what = FF_NANS | FF_NAMES | FF_SETS }; CALL; }                                                    \
+    } while (0)
 
 /* The values of a leaf, added to the sums of a row. */
 static void ff_add_leaf(const ff_plan *plan, const uint32_t *operand, const ff_block *block, uint32_t lane, uint32_t tree, const ff_node *leaf) {
@@ -1104,67 +1614,56 @@ static void ff_add_leaf(const ff_plan *plan, const uint32_t *operand, const ff_b
     }
 }
 
-/* Lays the slots of each row side by side; returns what there is among them. */
-static int ff_lay_cells(const ff_plan *plan, const uint32_t *a, const ff_block *block, ff_cell *cells) {
+/* Lays the slots of each row side by side; returns whether one of them is NaN. */
+static int ff_lay_cells(const ff_plan *plan, const uint32_t *a, const ff_block *block, double *cells) {
     const uint32_t *slot = plan->word + a[5];
-    uint32_t slots = a[4] ? a[4] : 1, lane, s, codes = 0, nans = 0;
-    cells->code = 0;
+    uint32_t slots = a[4] ? a[4] : 1, lane, s, nans = 0;
+    cells[0] = 0; /* what leaves look at, though it does not matter */
     for (s = 0; s < a[4]; s++) {
-        ff_cell *cell = cells + s;
+        double *cell = cells + s;
         if (slot[s] & FF_CODE) {
             const uint32_t *code = ff_codes(block, slot[s] & ~FF_CODE);
-            codes = 1;
-            for (lane = 0; lane < block->count; lane++, cell += slots) cell->code = code[lane];
+            for (lane = 0; lane < block->count; lane++, cell += slots) *cell = (double)code[lane];
         } else {
             const double *number = ff_register(block, slot[s]);
             for (lane = 0; lane < block->count; lane++, cell += slots) {
-                cell->number = number[lane];
+                *cell = number[lane];
                 nans |= (uint32_t)(number[lane] != number[lane]);
             }
         }
     }
-    return codes ? FF_WITH_CODES : nans ? FF_WITH_NAN : FF_PLAIN;
+    return nans ? FF_NANS : 0;
 }
 
 /* Walks all trees for few rows, row by row. */
-static void ff_walk_few(const ff_plan *plan, const uint32_t *a, const ff_block *block, const ff_cell *cells, int what) {
+static void ff_walk_few(const ff_plan *plan, const uint32_t *a, const ff_block *block, const double *cells, int has) {
     const uint32_t *entry = plan->word + a[7];
     uint32_t lane, t, i, at[FF_TREES];
     const ff_node *tree[FF_TREES];
     for (lane = 0; lane < block->count; lane++) {
-        const ff_cell *row = cells + (size_t)lane * (a[4] ? a[4] : 1);
+        const double *row = cells + (size_t)lane * (a[4] ? a[4] : 1);
         for (t = 0; t < a[6]; t += FF_TREES) {
             for (i = 0; i < FF_TREES; i++) tree[i] = plan->node + entry[3 * (size_t)(t + i < a[6] ? t + i : t)];
-            if (what == FF_PLAIN) ff_walk_trees(plan, tree, row, at, FF_PLAIN);
-            else if (what == FF_WITH_NAN) ff_walk_trees(plan, tree, row, at, FF_WITH_NAN);
-            else ff_walk_trees(plan, tree, row, at, FF_WITH_CODES);
+            FF_WITH(has, ff_walk_trees(plan, tree, row, at, what));
             for (i = 0; i < FF_TREES && t + i < a[6]; i++) ff_add_leaf(plan, a, block, lane, t + i, tree[i] + at[i]);
         }
     }
 }
 
-/* Walks tree by tree for many rows, so that a tree is read once for all of them. While one is walked the next one comes
- * into the cache from its beginning to its end: memory is much faster in a row than where rows happen to go. */
-static void ff_walk_many(const ff_plan *plan, const uint32_t *a, const ff_block *block, const ff_cell *cells, int what) {
+/* Walks tree by tree for many rows, so that a tree is read once for all of them. */
+static void ff_walk_many(const ff_plan *plan, const uint32_t *a, const ff_block *block, const double *cells, int has) {
     const uint32_t *entry = plan->word + a[7];
-    uint32_t lane, t, i, at[FF_ABREAST], slots = a[4] ? a[4] : 1;
-    const ff_cell *row[FF_ABREAST];
+    uint32_t lane, t, leaf[FF_MOST_LANES], slots = a[4] ? a[4] : 1, rows = block->count;
     for (t = 0; t < a[6]; t++, entry += 3) {
-        const ff_node *tree = plan->node + entry[0], *ahead = NULL;
+        const ff_node *tree = plan->node + entry[0];
+        uintptr_t ahead = 0;
         uint32_t lines = 0;
-        /* Only where the rows go to a good part of it. */
-        if (t + 1 < a[6] && entry[4] / 64 <= block->count) {
-            ahead = plan->node + entry[3];
-            lines = (entry[4] / (64 / (uint32_t)sizeof *ahead) * FF_ABREAST + block->count - 1) / block->count;
+        if (t + 1 < a[6] && entry[4] / 320 <= rows) { /* only where rows go to a good part of it */
+            ahead = (uintptr_t)(plan->node + entry[3]);
+            lines = (entry[4] / (64 / (uint32_t)sizeof(ff_node)) + rows - 1) / rows;
         }
-        for (lane = 0; lane < block->count; lane += FF_ABREAST) {
-            for (i = 0; i < lines; i++, ahead += 64 / sizeof *ahead) FF_PREFETCH(ahead);
-            for (i = 0; i < FF_ABREAST; i++) row[i] = cells + (size_t)(lane + i < block->count ? lane + i : lane) * slots;
-            if (what == FF_PLAIN) ff_walk_rows(plan, tree, row, at, FF_PLAIN);
-            else if (what == FF_WITH_NAN) ff_walk_rows(plan, tree, row, at, FF_WITH_NAN);
-            else ff_walk_rows(plan, tree, row, at, FF_WITH_CODES);
-            for (i = 0; i < FF_ABREAST && lane + i < block->count; i++) ff_add_leaf(plan, a, block, lane + i, t, tree + at[i]);
-        }
+        FF_WITH(has, ff_walk_rows(plan, tree, cells, slots, rows, leaf, ahead, lines, what));
+        for (lane = 0; lane < rows; lane++) ff_add_leaf(plan, a, block, lane, t, tree + leaf[lane]);
     }
 }
 
@@ -1297,10 +1796,10 @@ static void ff_do_forest(const ff_plan *plan, const ff_forest *forest, const uin
         for (lane = 0; lane < block->count; lane++) sum[lane] = first[a[2] & FF_FOREST_FROM ? lane : 0];
     }
     if (!forest->bits) {
-        ff_cell *cells = (ff_cell *)(void *)rank;
-        int what = ff_lay_cells(plan, a, block, cells);
-        if (block->count < FF_ABREAST) ff_walk_few(plan, a, block, cells, what);
-        else ff_walk_many(plan, a, block, cells, what);
+        double *cells = (double *)(void *)rank;
+        int has = ff_lay_cells(plan, a, block, cells) | (forest->has_names ? FF_NAMES : 0) | (forest->has_sets ? FF_SETS : 0);
+        if (block->count < FF_ABREAST) ff_walk_few(plan, a, block, cells, has);
+        else ff_walk_many(plan, a, block, cells, has);
         return;
     }
     for (lane = 0; lane < block->count; lane++) founds[lane] = 0;
@@ -1437,6 +1936,10 @@ static void ff_do_map(uint32_t function, double *out, const double *x, uint32_t 
     else if (function == FF_SQRT) for (i = 0; i < count; i++) out[i] = ff_sqrt(x[i]);
     else if (function == FF_IS_NAN) for (i = 0; i < count; i++) out[i] = x[i] != x[i];
     else if (function == FF_NEGATE) for (i = 0; i < count; i++) out[i] = -x[i];
+    else if (function == FF_EXP) for (i = 0; i < count; i++) out[i] = ff_exp(x[i]);
+    else if (function == FF_LOG) for (i = 0; i < count; i++) out[i] = ff_log(x[i]);
+    else if (function == FF_TANH) for (i = 0; i < count; i++) out[i] = ff_tanh(x[i]);
+    else if (function == FF_SIGMOID) for (i = 0; i < count; i++) out[i] = ff_sigmoid(x[i]);
     else for (i = 0; i < count; i++) out[i] = ff_of_one(function, x[i]);
 }
 
@@ -2723,6 +3226,15 @@ static void ff_do_steps(const ff_plan *plan, ff_block *block, uint32_t *rank) {
     }
 }
 
+/* A number as it is given out. IEEE 754 leaves the sign and the payload of a NaN to the processor, so every NaN is one. */
+static double ff_given(double x) { return x == x ? x : FF_NAN; }
+
+static float ff_given32(double x) {
+    union { uint32_t bits; float value; } nan;
+    nan.bits = UINT32_C(0x7fc00000);
+    return x == x ? (float)x : nan.value;
+}
+
 #define FF_WRITE_LABELS(TYPE)                                                                                          \
     for (i = 0; i < block->count; i++) {                                                                               \
         const uint32_t *word = plan->word + port->labels + 2 * (size_t)code[i];                                        \
@@ -2735,8 +3247,8 @@ static void ff_write_labels(const ff_plan *plan, const ff_port *port, const ff_b
     uint32_t i;
     switch (port->type) {
     case FF_STRING: for (i = 0; i < block->count; i++) ((int32_t *)result)[block->row + i] = (int32_t)code[i]; break;
-    case FF_FLOAT32: for (i = 0; i < block->count; i++) ((float *)result)[block->row + i] = (float)plan->number[port->labels + (uint64_t)code[i]]; break;
-    case FF_FLOAT64: for (i = 0; i < block->count; i++) ((double *)result)[block->row + i] = plan->number[port->labels + (uint64_t)code[i]]; break;
+    case FF_FLOAT32: for (i = 0; i < block->count; i++) ((float *)result)[block->row + i] = ff_given32(plan->number[port->labels + (uint64_t)code[i]]); break;
+    case FF_FLOAT64: for (i = 0; i < block->count; i++) ((double *)result)[block->row + i] = ff_given(plan->number[port->labels + (uint64_t)code[i]]); break;
     case FF_BOOL: /* a byte a value, since two threads may write beside each other */
     case FF_INT8:
     case FF_UINT8: FF_WRITE_LABELS(uint8_t);
@@ -2756,8 +3268,8 @@ static void ff_write(const ff_plan *plan, const ff_block *block, void *const *re
         for (k = 0; k < port->width; k++) {
             const double *x = ff_register(block, port->first + k);
             size_t at = (size_t)block->row * port->width + k;
-            if (port->type == FF_FLOAT32) for (i = 0; i < block->count; i++) ((float *)results[o])[at + (size_t)i * port->width] = (float)x[i];
-            else for (i = 0; i < block->count; i++) ((double *)results[o])[at + (size_t)i * port->width] = x[i];
+            if (port->type == FF_FLOAT32) for (i = 0; i < block->count; i++) ((float *)results[o])[at + (size_t)i * port->width] = ff_given32(x[i]);
+            else for (i = 0; i < block->count; i++) ((double *)results[o])[at + (size_t)i * port->width] = ff_given(x[i]);
         }
     }
 }

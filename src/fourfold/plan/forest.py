@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fourfold.plan.format import CODE, NODE_CODE, NODE_LEAF, NODE_NAN_LEFT, NODE_OTHERS, NODE_SLOT
+from fourfold.plan.format import CODE, NODE_CODE, NODE_LEAF, NODE_NAN_LEFT, NODE_SET, NODE_SLOT
 
 if TYPE_CHECKING:
     from fourfold.plan.graph import Code, Number
@@ -118,17 +118,16 @@ def _nodes(forest: Forest, layout: Layout, limits: npt.NDArray[np.int64]) -> npt
     is_leaf = (flags & NODE_LEAF) != 0
     limit = limits[np.where(is_leaf, len(limits) - 1, flags & NODE_SLOT)]
     bits = tests.copy().view("<u8")
-    by_code = (limit > 0) & ((flags & (NODE_CODE | NODE_OTHERS)) != 0)
-    bits[by_code] = tests[by_code].astype("<u8")
-    nodes["flags"][by_code] &= ~np.uint32(NODE_NAN_LEFT)
-    by_set = (limit > 0) & ~by_code
+    by_set = (limit > 0) & ((flags & NODE_CODE) == 0)
     which = tests[by_set].astype(np.int64)
     # A set has a bit for each code of the widest slot that it is used with.
     widest = np.zeros(len(forest.sets), dtype=np.int64)
     np.maximum.at(widest, which, limit[by_set])
     words = [layout.add_words(_bits(codes, int(most))) for codes, most in zip(forest.sets, widest, strict=True)]
     bits[by_set] = np.array([*words, 0], dtype="<u8")[which]
-    nodes["flags"][by_set] = (flags[by_set] & NODE_SLOT) | NODE_CODE | NODE_OTHERS
+    # A code is never NaN.
+    nodes["flags"][limit > 0] &= ~np.uint32(NODE_NAN_LEFT)
+    nodes["flags"][by_set] |= NODE_SET
     if forest.values.shape[1] == 1:
         bits[is_leaf] = forest.values[nodes["right"][is_leaf], 0].view("<u8")
         nodes["right"][is_leaf] = 0
