@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import catboost
 import lightgbm
 import numpy as np
 import pandas as pd
@@ -38,6 +39,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     booster = lightgbm.train({"verbose": -1, "num_leaves": 3}, lightgbm.Dataset(FRAME, FRAME["age"]), 2)
     booster.save_model(folder / "booster.lgb")
     xgboost.train({"max_depth": 2}, xgboost.DMatrix(FRAME, FRAME["age"]), 2).save_model(folder / "booster.ubj")
+    cats = catboost.CatBoostRegressor(iterations=2, depth=2, verbose=0, allow_writing_files=False)
+    cats.fit(FRAME, FRAME["age"]).save_model(str(folder / "booster.cbm"))
     return folder
 
 
@@ -48,12 +51,18 @@ def pack(*arguments: object, ok: int = 0) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     ("kind", "file"),
-    [("estimator", "tree.pickle"), ("lightgbm", "booster.lgb"), ("xgboost", "booster.ubj")],
+    [
+        ("estimator", "tree.pickle"),
+        ("lightgbm", "booster.lgb"),
+        ("xgboost", "booster.ubj"),
+        ("catboost", "booster.cbm"),
+    ],
 )
 def test_from_a_kind_and_a_file(folder: Path, tmp_path: Path, kind: str, file: str) -> None:
-    """`--from KIND PATH` gives the same package as the option of that name."""
+    """`--from KIND PATH` gives the same package as the option of that name, where there is one."""
     digests: set[str] = set()
-    for arguments in (("--from", kind, folder / file), (f"--{kind}", folder / file)):
+    option = (f"--{kind}", folder / file) if kind != "catboost" else ("--from", kind, folder / file)
+    for arguments in (("--from", kind, folder / file), option):
         out = tmp_path / f"{len(digests)}.fourfold"
         pack(*arguments, "--rows", folder / "rows.parquet", "-o", out)
         digests.add(open_package(out).digest)
@@ -155,6 +164,7 @@ class Cases:
             ),
             "no booster": (("--from", "lightgbm", rows, "--rows", rows), 4, ("no model in LightGBM's text format",)),
             "no booster of XGBoost": (("--from", "xgboost", rows, "--rows", rows), 4, ("no model in XGBoost's JSON",)),
+            "no CatBoost": (("--from", "catboost", rows, "--rows", rows), 4, ("no model in CatBoost's binary format",)),
             "no skops": (("--from", "skops", rows, "--rows", rows), 4, ("not a skops file",)),
             "rows without a field": (
                 (*tree, "--rows", folder / "age.csv"),

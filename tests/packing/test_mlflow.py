@@ -54,6 +54,7 @@ MADE = {
     "lightgbm-classifier": ("label", ""),
     "xgboost-booster": ("prediction", ""),
     "xgboost-classifier": ("label", ""),
+    "catboost": ("prediction", ""),
     "onnx": ("y", ""),
     "pyfunc-module": ("eta", "code"),
     "pyfunc-code": ("prediction", "code"),
@@ -116,10 +117,12 @@ def test_the_signature_is_the_models_own(models: Path) -> None:
     assert [field.name for field in package.signature.outputs] == ["probability"]
 
 
-@pytest.mark.parametrize("name", ["lightgbm-booster", "xgboost-booster", "xgboost-classifier", "onnx", "sklearn-skops"])
+@pytest.mark.parametrize(
+    "name", ["lightgbm-booster", "xgboost-booster", "xgboost-classifier", "catboost", "onnx", "sklearn-skops"]
+)
 def test_formats_without_code_need_no_trust(models: Path, name: str) -> None:
     """What no code runs for is read without trust."""
-    assert open_mlflow(models / name).flavor in ("lightgbm", "xgboost", "onnx", "sklearn")
+    assert open_mlflow(models / name).flavor in ("lightgbm", "xgboost", "catboost", "onnx", "sklearn")
 
 
 @pytest.mark.parametrize("name", ["sklearn-cloudpickle", "sklearn-array", "lightgbm-classifier", "pyfunc-code"])

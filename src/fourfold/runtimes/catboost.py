@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import catboost
@@ -119,18 +120,41 @@ class _Engine:
         return record_batch(self._outputs, answers, batch.num_rows)
 
 
-def open_model(path: Path) -> Any:
-    """The model that a file in CatBoost's binary format holds; raises `PackError` where it holds none.
+def open_model(path: Path, form: str | None = None) -> Any:
+    """The model that a file in one of CatBoost's own formats holds.
 
     A model with classes is a classifier, any other a regressor: what ranks answers as one does.
+
+    Args:
+        path: the file.
+        form: `cbm` or `json`; left out, the suffix says which.
+
+    Raises:
+        PackError: it holds none.
     """
+    form = form or ("json" if path.suffix == ".json" else "cbm")
+    if form not in ("cbm", "json"):
+        raise PackError(f"{path} is in CatBoost's format {form!r}, which cannot be read again: save it as cbm or json")
     try:
-        data = path.read_bytes()
-        classifies = "class_params" in cbm.read(data).info
-        kind = catboost.CatBoostClassifier if classifies else catboost.CatBoostRegressor
-        return kind().load_model(path)
+        if form == "cbm":
+            return _opened(path)
+        with TemporaryDirectory(prefix="fourfold-") as folder:
+            binary = Path(folder) / _FILE
+            model = catboost.CatBoost().load_model(path, format="json")
+            if not model.feature_names_:  # any other JSON is a model of nothing
+                raise PackError(f"{path} is no model in CatBoost's JSON format: it has no features")
+            model.save_model(binary)
+            return _opened(binary)
     except (catboost.CatBoostError, catboostfile.MalformedModel, OSError) as error:
-        raise PackError(f"{path} is no model in CatBoost's binary format: {str(error)[:200]}") from error
+        text = "binary" if form == "cbm" else "JSON"
+        raise PackError(f"{path} is no model in CatBoost's {text} format: {str(error)[:200]}") from error
+
+
+def _opened(path: Path) -> Any:
+    classifies = "class_params" in cbm.read(path.read_bytes()).info
+    kind = catboost.CatBoostClassifier if classifies else catboost.CatBoostRegressor
+    # From a path it learns of the loss too, and so of the kind of its predictions; from bytes it does not.
+    return kind().load_model(path)
 
 
 def _read(data: bytes, settings: dict[str, Any]) -> Any:

@@ -15,7 +15,7 @@ from fourfold.runtimes.estimatorfile import open_pickle, open_skops
 __all__ = ["KINDS", "Opened", "columns_of", "open_model"]
 
 #: The kinds of files, and `function` for what can be imported.
-KINDS = ("estimator", "skops", "onnx", "lightgbm", "xgboost", "function")
+KINDS = ("estimator", "skops", "onnx", "lightgbm", "xgboost", "catboost", "function")
 
 
 @dataclass(frozen=True)
@@ -57,17 +57,18 @@ def open_model(kind: str, source: str | Path, /, *, trust: bool = True, **option
 
 def columns_of(model: Any) -> tuple[str, ...]:
     """The names of the columns that a model was trained with, where it knows them."""
-    # An estimator's; a booster's of XGBoost, and of LightGBM, which has a method.
-    names: Any = getattr(model, "feature_names_in_", None)
-    if names is None:
-        names = getattr(model, "feature_names", None)
+    # An estimator's, and CatBoost's; a booster's of XGBoost, and of LightGBM, which has a method.
+    names: Any = None
+    for name in ("feature_names_in_", "feature_names_", "feature_names"):
+        names = getattr(model, name, None) if names is None else names
     if names is None and callable(getattr(model, "feature_name", None)):
         names = model.feature_name()
     names = names.tolist() if hasattr(names, "tolist") else names
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
         return ()
-    # What LightGBM calls the columns of an array.
-    return () if list(names) == [f"Column_{place}" for place in range(len(names))] else tuple(names)
+    # What LightGBM calls the columns of an array, and CatBoost.
+    made = ([f"Column_{place}" for place in range(len(names))], [str(place) for place in range(len(names))])
+    return () if list(names) in made else tuple(names)
 
 
 def _function(path: str) -> Any:
