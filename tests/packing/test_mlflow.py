@@ -73,8 +73,8 @@ def test_a_model_answers_as_mlflow_does(models: Path, name: str) -> None:
     if output == "label":
         assert answers == expected
     else:
-        # MLflow gives all rows at once, a package in blocks: a BLAS may end in another bit.
-        np.testing.assert_allclose(np.reshape(answers, np.shape(expected)), expected, rtol=1e-12)
+        # The last bits of the original's own probabilities belong to a libm and a BLAS.
+        np.testing.assert_allclose(np.reshape(answers, np.shape(expected)), expected, rtol=1e-12, atol=1e-15)
     assert package.manifest["provenance"]["mlflow.version"] == "3.17.2"
     assert len(package.manifest["provenance"]["mlflow.model_uuid"]) == 32
     original = [each for each in package.manifest["engines"] if each["verdict"] == "original"]
