@@ -170,6 +170,9 @@ def test_what_is_not_covered_has_no_plan() -> None:
     frame = frames()["category"]
     with pytest.raises(NoPlan, match="the OrdinalEncoder gives float16"):
         compiled(OrdinalEncoder(dtype=np.float16).fit(frame), frame)
+    both = pd.DataFrame({"a": [1.5, None, 2.5] * 5}, dtype=object)
+    with pytest.raises(NoPlan, match="None and NaN, which a plan cannot tell apart"):
+        compiled(OneHotEncoder().fit(both), both)
     days = pd.DataFrame({"a": pd.date_range("2020-01-01", periods=3).repeat(5)})
     with pytest.raises(NoPlan, match="which no plan reads"):
         compiled(OneHotEncoder().fit(days), days)

@@ -62,8 +62,8 @@ class Numeric:
         value: the number.
         dtype: what NumPy would hold it in.
         finite: whether it can be neither NaN nor infinite.
-        missing: what stands in a container where a value is missing: NaN; `None` in a column of objects; `NA` where the
-            column is of a dtype of pandas's own.
+        missing: what stands in a container where a value is missing: NaN; `None` in a column of objects, or `...` where
+            NaN may stand there, too, and a plan cannot tell; `NA` where the column is of a dtype of pandas's own.
     """
 
     value: Number

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from fourfold.plan.columns import FLOAT64, Coded, Column, Matrix, NoPlan, Numeric, Opaque, Text, Workshop
 from fourfold.plan.compile import transforms
-from fourfold.plan.compile.validation import array, plain
+from fourfold.plan.compile.validation import array, plain, told_apart
 from fourfold.plan.format import Kind
 from fourfold.plan.graph import Code
 
@@ -188,7 +188,7 @@ def _looked_up(column: Column, categories: Sequence[Any], workshop: Workshop) ->
     if column.dtype != FLOAT64 and column.dtype.kind in "iuO" and any(abs(each) >= _INEXACT for each in numbers):
         raise NoPlan("an encoder has categories beyond 2^53, where numbers can no longer be told apart")
     code = workshop.graph.match(workshop.number(column), numbers)
-    return code, [*numbers, ..., None if isinstance(column, Numeric) and column.missing is None else math.nan]
+    return code, [*numbers, ..., told_apart(column) if isinstance(column, Numeric) and not column.finite else math.nan]
 
 
 def _is_number(value: Any) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 
 from fourfold.plan.columns import OBJECT, Coded, Column, Matrix, NoPlan, Numeric, Text, Workshop
 from fourfold.plan.compile import answer, transforms
-from fourfold.plan.compile.validation import array, clipped, floats, objects, plain, retyped
+from fourfold.plan.compile.validation import array, clipped, floats, objects, plain, retyped, told_apart
 from fourfold.plan.format import Function, Kind
 
 __all__: list[str] = []
@@ -94,9 +94,8 @@ def _imputed_object(column: Column, sought: Any, fill: Any, workshop: Workshop) 
     if isinstance(column, Text):
         return _imputed_text(column, sought, fill)
     if isinstance(column, (Numeric, Coded)):
-        missing = column.missing if isinstance(column, Numeric) else math.nan
         if _is_nan(sought) or sought is None or _is_na(sought):
-            if column.finite or not _stands_for(sought, missing):
+            if column.finite or not _stands_for(sought, _missing(column, sought)):
                 return column
             if not _is_number(fill):
                 raise NoPlan(f"a SimpleImputer puts {fill!r} among numbers")
@@ -123,6 +122,11 @@ def _imputed_text(column: Text, sought: Any, fill: Any) -> Text:
         raise NoPlan(f"a SimpleImputer puts {fill!r} among texts")
     pairs = tuple((str(text), str(into)) for text, into in replaced)
     return replace(column, missing=str(fill) if missing else column.missing, replaced=pairs)
+
+
+def _missing(column: Column, sought: Any) -> Any:
+    """What is missing in a column of numbers; `pandas.NA` stands for all that can be."""
+    return told_apart(column) if isinstance(column, Numeric) and not _is_na(sought) else math.nan
 
 
 def _stands_for(sought: Any, value: Any) -> bool:
@@ -170,8 +174,7 @@ def _flag(column: Column, sought: Any, workshop: Workshop) -> Column:
         code, means = workshop.text(column, [sought] if isinstance(sought, str) else [])
         return Coded(code, np.array([float(_stands_for(sought, each)) for each in means]), _BOOL)
     if _is_nan(sought) or _is_na(sought) or sought is None:
-        missing = column.missing if isinstance(column, Numeric) else math.nan
-        if _stands_for(sought, missing):
+        if _stands_for(sought, _missing(column, sought)):
             return workshop.map(Function.IS_NAN, [column], dtype=_BOOL, finite=True)[0]
         return Numeric(workshop.graph.constant([0.0])[0], _BOOL, finite=True)
     if isinstance(sought, str):

@@ -92,7 +92,9 @@ def _column(form: Mapping[str, Any], field: Field, places: Mapping[str, int], wo
     if dtype == "object":
         if field.nullable and form.get("null") == "NA":
             return Opaque("missing values are pandas.NA")
-        return Numeric(number, OBJECT, finite, _NULLS[form.get("null", "NaN")])
+        missing = _NULLS[form.get("null", "NaN")]
+        both = missing is None and field.dtype in ("float32", "float64")
+        return Numeric(number, OBJECT, finite, ... if both else missing)
     known = np.dtype(str(dtype).lower().replace("boolean", "bool"))
     held = FLOAT64 if field.nullable and known.kind in "biu" else known
     return Numeric(number, held, finite, NA if of_pandas else math.nan)

@@ -39,6 +39,7 @@ __all__ = [
     "retyped",
     "stored",
     "times",
+    "told_apart",
 ]
 
 _BOOL = np.dtype(bool)
@@ -114,6 +115,13 @@ def is_fixed_width(column: Column) -> bool:
         and not column.nullable
         and column.categories is None
     )
+
+
+def told_apart(column: Numeric) -> Any:
+    """What is missing in a column of numbers: NaN, or `None` among objects; raises `NoPlan` where it may be either."""
+    if column.missing is ...:
+        raise NoPlan("a column of objects may hold None and NaN, which a plan cannot tell apart: use one of them")
+    return None if column.missing is None else np.nan
 
 
 def objects(matrix: Matrix, *, present: bool = False) -> Matrix:
@@ -235,7 +243,7 @@ def _object(column: Column, present: bool) -> Column:
     if isinstance(column, Numeric):
         if column.missing is NA and not column.finite and not present:
             return Opaque("a missing value is pandas.NA among objects")
-        return Numeric(column.value, OBJECT, column.finite, None if column.missing is None else np.nan)
+        return replace(column, dtype=OBJECT, missing=np.nan if column.missing is NA else column.missing)
     if isinstance(column, Text) and is_fixed_width(column):  # of a frame: text that is never missing
         return replace(column, missing=None)
     return replace(column, dtype=OBJECT, categories=None) if isinstance(column, Coded) else column
@@ -244,11 +252,8 @@ def _object(column: Column, present: bool) -> Column:
 def _refuse_missing(listed: Sequence[Column], workshop: Workshop, who: object) -> None:
     """Refuse rows with NaN among objects; `None` passes."""
     doubtful = [each for each in listed if isinstance(each, (Numeric, Coded)) and not each.finite]
-    workshop.refuse(
-        [each for each in doubtful if not isinstance(each, Numeric) or each.missing is not None],
-        who,
-        infinite=True,
-    )
+    lost = [each for each in doubtful if not isinstance(each, Numeric) or told_apart(each) is not None]
+    workshop.refuse(lost, who, infinite=True)
     for column in listed:
         if isinstance(column, Text) and isinstance(column.missing, float) and (column.nullable or column.categories):
             code, means = workshop.text(column, [])
