@@ -7,22 +7,25 @@ in preorder, and columns of codes tested by sets of codes, as few codes as the t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from fourfold.plan.columns import Coded, Column, NoPlan, Numeric, Opaque, Text, Workshop
+from fourfold.plan.columns import Bagged, Coded, Column, NoPlan, Numeric, Opaque, Text, Workshop
+from fourfold.plan.forest import NODE, Forest
 from fourfold.plan.format import NODE_LEAF, NODE_NAN_LEFT
-from fourfold.plan.graph import NODE, Code, Forest, Number
+from fourfold.plan.graph import Bag, Code, Number
 
-__all__ = ["Among", "Below", "Grove", "codes_of"]
+__all__ = ["Among", "Below", "Grove", "codes_of", "spread"]
 
 Booleans = npt.NDArray[np.bool_]
 #: The tests that are looked at before the codes that they do not tell apart are given one label.
 _BITS = 32
+#: The most columns of texts that trees may test.
+_MOST_SPREAD = 4096
 
 
 class Below(NamedTuple):
@@ -271,3 +274,31 @@ def codes_of(column: Column, known: Sequence[Any], workshop: Workshop) -> Coded:
         raise NoPlan(f"the model was trained on a column of categories where this is one of {kind}")
     values = [places.get(each, np.nan) if isinstance(each, (str, int)) else np.nan for each in stands]
     return Coded(code, np.array(values, dtype=np.float64))
+
+
+def spread(columns: Sequence[Column], used: Iterable[int], workshop: Workshop, *, nan: bool = False) -> list[Column]:
+    """The columns, with numbers for those of a bag that are used; the others of a bag stay as they are.
+
+    Args:
+        columns: the columns, of which there may be a million.
+        used: the places of those that trees test.
+        workshop: of the plan.
+        nan: whether what is not there is NaN rather than 0.
+
+    Raises:
+        NoPlan: too many of them are used.
+    """
+    out = list(columns)
+    of_bag: dict[Bag, list[tuple[int, Bagged]]] = {}
+    for place in sorted(set(used)):
+        column = out[place]
+        if isinstance(column, Bagged):
+            of_bag.setdefault(column.bag, []).append((place, column))
+    for bag, own in of_bag.items():
+        wanted = sorted({column.place for _, column in own})
+        if len(wanted) > _MOST_SPREAD:
+            raise NoPlan(f"trees that test {len(wanted)} columns of texts, more than {_MOST_SPREAD}")
+        numbers = dict(zip(wanted, workshop.graph.bag_spread(bag, wanted, nan=nan), strict=True))
+        for place, column in own:
+            out[place] = Numeric(numbers[column.place], column.dtype)
+    return out

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from fourfold.plan.columns import FLOAT32, NA, OBJECT, Coded, Column, Matrix, NoPlan, Numeric, Text, Workshop
 from fourfold.plan.compile import Labels, answers
-from fourfold.plan.compile.boosting import Among, Below, Grove
+from fourfold.plan.compile.boosting import Among, Below, Grove, spread
 from fourfold.plan.compile.cbm import Cbm, Ctr, MalformedModel, Table, read
 from fourfold.plan.compile.cityhash import category_hash
 from fourfold.plan.format import Function, Kind
@@ -189,6 +189,7 @@ class _Views:
     found: Cbm
     matrix: Matrix
     workshop: Workshop
+    _columns: list[Column] = field(default_factory=list)
     _hashes: dict[int, Numeric | Coded] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -198,6 +199,8 @@ class _Views:
         for place, name in self.found.names.items():
             if self.matrix.names is not None and name and str(self.matrix.names[place]) != name:
                 raise NoPlan("CatBoost is given a frame with other columns than it was trained with")
+        used = [each.place for each in self.found.floats if len(each.borders)]
+        self._columns = spread(self.matrix.columns, used, self.workshop)
         self._hashes = {place: self._hash(self.matrix.columns[place]) for place in self.found.cats}
         self.workshop.graph.refuse(
             self.workshop.numbers([column for column in self._hashes.values() if not column.finite]),
@@ -221,7 +224,7 @@ class _Views:
         return self._float(feature) if kind == "float" else self._ctr(self.found.ctrs[feature])
 
     def _float(self, feature: int) -> Column:
-        column = self.matrix.columns[self.found.floats[feature].place]
+        column = self._columns[self.found.floats[feature].place]
         if isinstance(column, Numeric) and column.dtype == OBJECT and column.missing is NA:
             raise NoPlan("CatBoost is given pandas.NA among objects")
         if isinstance(column, Coded) and column.categories is not None:

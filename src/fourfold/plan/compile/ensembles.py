@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fourfold.plan.columns import Matrix, NoPlan, Workshop
+from fourfold.plan.columns import FLOAT32, Matrix, NoPlan, Workshop
 from fourfold.plan.compile import Labels, answer, answers
 from fourfold.plan.compile.links import logarithms, made, side_of_zero, softmax
 from fourfold.plan.compile.nodes import forest
@@ -67,11 +67,12 @@ def _grown(
     return forest(workshop, columns, nodes, np.concatenate(list(values)), start, targets=targets)
 
 
-def _added(parts: Sequence[Sequence[Number]], workshop: Workshop) -> list[Number]:
-    """The sums of what parts say, from 0 on in their order."""
+def _added(parts: Sequence[Sequence[Number]], workshop: Workshop, *, narrow: bool = False) -> list[Number]:
+    """The sums of what parts say, from 0 on in their order, in float32 where they are narrow."""
     total = workshop.graph.map_const(Function.ADD, parts[0], 0.0)
     for part in parts[1:]:
         total = workshop.graph.map_two(Function.ADD, total, part)
+        total = workshop.graph.map(Function.ROUND32, total) if narrow else total
     return total
 
 
@@ -177,16 +178,20 @@ def ada_predict(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
 
 
 def _bagged(model: Any, method: str, matrix: Matrix, workshop: Workshop) -> list[Number]:
-    """The mean of what the estimators say, each of them about its own columns."""
+    """The mean of what the estimators say, each of them about its own columns; of float32 in float32."""
     parts = []
+    narrow = method != "predict_proba"
     for estimator, features in zip(model.estimators_, model.estimators_features_, strict=True):
         said = answer(estimator, method, matrix.take(features), workshop)
         if not isinstance(said, Matrix):
             raise NoPlan(f"a {type(estimator).__name__} in a {type(model).__name__} answers with no numbers")
+        narrow = narrow and said.dtype == FLOAT32
         parts.append(workshop.numbers(said.columns))
     if len({len(part) for part in parts}) > 1:
         raise NoPlan(f"the estimators of the {type(model).__name__} give answers of different widths")
-    return workshop.graph.map_const(Function.DIV, _added(parts, workshop), float(model.n_estimators))
+    total = _added(parts, workshop, narrow=narrow)
+    mean = workshop.graph.map_const(Function.DIV, total, float(model.n_estimators))
+    return workshop.graph.map(Function.ROUND32, mean) if narrow else mean
 
 
 def _array(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:

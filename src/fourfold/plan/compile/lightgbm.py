@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from fourfold.plan.columns import FLOAT32, FLOAT64, NA, OBJECT, Coded, Column, Matrix, NoPlan, Numeric, Text, Workshop
 from fourfold.plan.compile import Labels, answers
-from fourfold.plan.compile.boosting import Among, Below, Grove, codes_of
+from fourfold.plan.compile.boosting import Among, Below, Grove, codes_of, spread
 from fourfold.plan.format import Function
 from fourfold.plan.graph import Number
 
@@ -122,6 +122,12 @@ class _Model:
         return int(self.header["max_feature_idx"]) + 1
 
     @property
+    def used(self) -> set[int]:
+        """The columns that trees test, or multiply in their leaves."""
+        names = ("split_feature", "leaf_features")
+        return {int(each) for tree in self.trees for name in names for each in tree.get(name, "").split()}
+
+    @property
     def outputs(self) -> int:
         """How many sums it has."""
         return int(self.header["num_tree_per_iteration"])
@@ -168,7 +174,8 @@ def _sums(model: _Model, matrix: Matrix, workshop: Workshop, who: Any) -> list[N
     """The sums of the trees, from 0 on."""
     if len(matrix) != model.width:
         raise NoPlan(f"a LightGBM model of {model.width} columns is given {len(matrix)}")
-    views = _Views(_columns(model, matrix, workshop, who), workshop, snaps=not matrix.polars)
+    columns = spread(_columns(model, matrix, workshop, who), model.used, workshop)
+    views = _Views(columns, workshop, snaps=not matrix.polars)
     if any(tree.get("is_linear") == "1" for tree in model.trees):
         return _linear(model, views, workshop)
     grove = Grove(workshop, views.column)

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fourfold.plan.columns import FLOAT32, NA, OBJECT, Coded, Column, Matrix, NoPlan, Numeric, Text, Workshop
+from fourfold.plan.columns import FLOAT32, NA, OBJECT, Bagged, Coded, Column, Matrix, NoPlan, Numeric, Text, Workshop
 from fourfold.plan.compile import Labels, answers
-from fourfold.plan.compile.boosting import Among, Below, Grove, codes_of
+from fourfold.plan.compile.boosting import Among, Below, Grove, codes_of, spread
 from fourfold.plan.format import Function
 from fourfold.plan.graph import Number
 
@@ -140,6 +140,18 @@ class _Model:
         return int(self.learner["learner_model_param"]["num_feature"])
 
     @property
+    def used(self) -> set[int]:
+        """The columns that trees test; all of a linear booster."""
+        if self.booster["name"] == "gblinear":
+            return set(range(self.width))
+        return {
+            feature
+            for tree in self.trees["trees"]
+            for feature, left in zip(tree["split_indices"], tree["left_children"], strict=True)
+            if left >= 0
+        }
+
+    @property
     def categories(self) -> list[list[Any]]:
         """The categories of each column of the frame that it was trained with, text as bytes; none of no frame."""
         if self.booster["name"] == "gblinear":
@@ -212,7 +224,8 @@ def _margins(model: _Model, matrix: Matrix, workshop: Workshop, who: Any) -> lis
         raise NoPlan(f"an XGBoost model of {model.width} columns is given {len(matrix)}")
     columns = _columns(model, matrix, workshop)
     if not model.in_place and not np.isinf(model.missing):
-        workshop.refuse(columns, "matrix of XGBoost", nan=True)
+        shown = [column for column in columns if not isinstance(column, Bagged)]
+        workshop.refuse(shown, "matrix of XGBoost", nan=True)
     if model.booster["name"] == "gblinear":
         return _linear(model, columns, workshop)
     return _forest(model, columns, workshop)
@@ -224,12 +237,16 @@ def _columns(model: _Model, matrix: Matrix, workshop: Workshop) -> list[Column]:
     names = model.learner.get("feature_names") or None
     if matrix.frame and names is not None and list(map(str, matrix.names or ())) != names:
         raise NoPlan("XGBoost is given a frame with other columns than it was trained with, or in another order")
-    out: list[Column] = []
-    for place, column in enumerate(matrix.columns):
+    # Of a sparse matrix what is not there is missing.
+    columns = spread(matrix.columns, model.used, workshop, nan=matrix.sparse)
+    kept = [place for place, column in enumerate(columns) if not isinstance(column, Bagged)]
+    made: list[Column] = []
+    for place in kept:
+        column = columns[place]
         if matrix.frame and isinstance(column, (Text, Coded)) and column.categories is not None:
             if not np.isnan(model.missing):
                 raise NoPlan("XGBoost is given categories, of which one is missing by its place")
-            out.append(codes_of(column, _told(column, known[place] if known else []), workshop))
+            made.append(codes_of(column, _told(column, known[place] if known else []), workshop))
             continue
         if matrix.frame and known and known[place]:
             raise NoPlan("XGBoost is given numbers where it was trained with categories")
@@ -237,11 +254,18 @@ def _columns(model: _Model, matrix: Matrix, workshop: Workshop) -> list[Column]:
             raise NoPlan("XGBoost is given a column that is neither of numbers nor of categories")
         if not matrix.frame and isinstance(column, Numeric) and column.missing is NA:
             raise NoPlan("XGBoost is given an array with pandas.NA")
-        out.append(column)
-    out = list(workshop.cast(Matrix(tuple(out)), FLOAT32).columns)
+        made.append(column)
+    made = list(workshop.cast(Matrix(tuple(made)), FLOAT32).columns)
     if matrix.sparse:
-        out = _without(out, 0.0, workshop)
-    return out if np.isnan(model.missing) else _without(out, model.missing, workshop)
+        dense = [index for index, place in enumerate(kept) if not isinstance(matrix.columns[place], Bagged)]
+        zeros = _without([made[index] for index in dense], 0.0, workshop)
+        for index, column in zip(dense, zeros, strict=True):
+            made[index] = column
+    if not np.isnan(model.missing):
+        made = _without(made, model.missing, workshop)
+    for place, column in zip(kept, made, strict=True):
+        columns[place] = column
+    return columns
 
 
 def _without(columns: Sequence[Column], missing: float, workshop: Workshop) -> list[Column]:
