@@ -13,6 +13,7 @@ import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
+from onnx import TensorProto, helper
 from sklearn.linear_model import LinearRegression
 from sklearn.preprocessing import FunctionTransformer
 
@@ -290,6 +291,28 @@ def test_sparse_examples(tmp_path: Path) -> None:
         assert found[places[0]] == 5.0
         assert np.isnan(found[places[1]])
         assert np.count_nonzero(found) == 2
+
+
+def test_a_network_of_two_inputs(tmp_path: Path) -> None:
+    """Tensors with names are fields of these names, and an example of two arrays is its rows."""
+    inputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, size]) for name, size in (("a", 2), ("b", 3))
+    ]
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 5])
+    graph = helper.make_graph([helper.make_node("Concat", ["a", "b"], ["y"], axis=1)], "both", inputs, [output])
+    signature = {"inputs": [tensor("float32", 2, name="a"), tensor("float32", 3, name="b")]}
+    example = {"a": [[1, 2], [3, 4]], "b": [[1, 2, 3], [4, 5, 6.5]]}
+    info = {"artifact_path": "input_example.json", "type": "ndarray"}
+    flavors = {"onnx": {"data": "model.onnx"}}
+    folder = write(tmp_path / "m", flavors, signature=signature, example=example, saved_input_example_info=info)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    package, _ = open_mlflow(folder).pack(name="both")
+    assert [(field.name, field.dtype, field.shape) for field in package.signature.inputs] == [
+        ("a", "float32", (2,)),
+        ("b", "float32", (3,)),
+    ]
+    assert fourfold.load(package).predict_one({"a": [1, 2], "b": [3, 4, 5]}) == {"y": [1.0, 2.0, 3.0, 4.0, 5.0]}
 
 
 def test_a_model_without_an_example_needs_rows(tmp_path: Path) -> None:

@@ -200,12 +200,19 @@ def test_columns_without_names_are_told_by_their_places() -> None:
 
 
 def test_tensors_in_columns() -> None:
-    """A column of lists is a tensor; its dtype and shape are the signature's, where that says them."""
+    """A column of lists is a tensor of the signature's shape, of numbers that are the same in its dtype."""
     frame = pd.DataFrame({"x": [np.array([1.0, 2.0]), np.array([3.0, 4.0])]})
-    for shape in (None, (2,)):
-        assert agree(Schema((Column("x", "float64", "tensor", shape=shape),)), frame).rows is not None
-    for column in (Column("x", "float64", "tensor", shape=(3,)), Column("x", "float32", "tensor", shape=None)):
-        with pytest.raises(PackError, match="expected a tensor for the column 'x'"):
-            agree(Schema((column,)), frame)
-    with pytest.raises(PackError, match=r"expected a tensor for the column 'x'.*the rows have float64"):
-        agree(Schema((Column("x", "float64", "array of double", shape=None),)), pd.DataFrame({"x": [1.0]}))
+    for dtype, shape in (("float64", None), ("float64", (2,)), ("float32", (2,)), ("int64", None)):
+        assert agree(Schema((Column("x", dtype, "tensor", shape=shape),)), frame).rows is not None
+    rows = agree(Schema((Column("x", "float32", "tensor", shape=(2,)),)), [{"x": [1, 2]}, {"x": [3, 4]}]).rows
+    assert rows == [{"x": [1.0, 2.0]}, {"x": [3.0, 4.0]}]
+    assert type(rows[0]["x"][0]) is float
+    for column, values, message in (
+        (Column("x", "float64", "tensor", shape=(3,)), frame.x, "expected a tensor for the column 'x'"),
+        (Column("x", "bool", "tensor", shape=(2,)), frame.x, "expected a tensor for the column 'x'"),
+        (Column("x", "float64", "array of double", shape=None), [1.0], "the rows have float64"),
+        (Column("x", "int64", "tensor", shape=(2,)), [[1.0, 2.5]], r"row 0 has"),
+        (Column("x", "float32", "tensor", shape=(2,)), [[1.0, 1e300]], r"row 0 has"),
+    ):
+        with pytest.raises(PackError, match=message):
+            agree(Schema((column,)), pd.DataFrame({"x": values}))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from fourfold.errors import PackError
 from fourfold.packing.mlflow import open_mlflow
 from fourfold.packing.mlflow.directory import open_directory
 from fourfold.packing.mlflow.schema import schema_of
-from tests.packing.made_by_mlflow import column, tensor, write
+from tests.packing.made_by_mlflow import column, tensor, unpack, write
 
 
 def raw(folder: Path, data: bytes) -> Path:
@@ -185,3 +187,20 @@ def test_any_bytes_end(tmp_path: Path, data: bytes) -> None:
         assert open_directory(folder).flavors
     except PackError as error:
         assert "MLmodel" in str(error)  # noqa: PT017 - either is right
+
+
+@pytest.mark.parametrize(
+    ("library", "model", "extra"),
+    [("yaml", "onnx", "mlflow"), ("lightgbm", "lightgbm-booster", "lightgbm"), ("skops", "sklearn-skops", "sklearn")],
+)
+def test_a_library_that_is_missing_is_named(tmp_path: Path, library: str, model: str, extra: str) -> None:
+    """Where what reads a model is not installed, the error names the extra that brings it."""
+    folder = unpack(tmp_path) / model
+    program = (
+        f"import sys\nsys.modules[{library!r}] = None\n"
+        "from fourfold.errors import MissingLibrary\nfrom fourfold.packing.mlflow import open_mlflow\n"
+        f"try:\n    open_mlflow({str(folder)!r})\nexcept MissingLibrary as error:\n    print(error.extra, error)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.startswith(f"{extra} ")
+    assert f"pip install 'fourfold[{extra}]'" in run.stdout

@@ -144,16 +144,15 @@ def _agree_column(rows: Any, column: Column, label: Any) -> Any:
             "values and tensors of numbers. Make its parts columns of their own"
         )
     field = _field(rows, label, column)
+    numbers = field.dtype in (*INTEGERS, *FLOATS) and column.dtype in (*INTEGERS, *FLOATS)
     if column.shape is None or field.shape:
-        fits = field.shape and field.dtype == column.dtype and column.shape in (None, field.shape)
-        if not fits:
+        if column.shape not in (None, field.shape) or not field.shape or not (numbers or field.dtype == column.dtype):
             raise PackError(f"expected a tensor for the {column}; the rows have {field.expected}")
-        return rows
+        return rows if field.dtype == column.dtype else _agree_tensors(rows, column, label, field.shape)
     if field.dtype == column.dtype or field.dtype in _ONE_WORD.get(column.dtype, ()):
         return rows
     if column.dtype == "timestamp" and field.dtype == "date":
         return rows
-    numbers = field.dtype in (*INTEGERS, *FLOATS) and column.dtype in (*INTEGERS, *FLOATS)
     moments = field.dtype == "string" and column.dtype == "timestamp"
     if not (numbers or moments):
         raise PackError(f"expected {column.dtype} for the {column}; the rows have {field.expected}")
@@ -165,6 +164,14 @@ def _agree_column(rows: Any, column: Column, label: Any) -> Any:
             "trained with them, in Parquet"
         )
     return _cast(rows, column, label)
+
+
+def _agree_tensors(rows: Any, column: Column, label: Any, shape: tuple[int, ...]) -> Any:
+    """Tensors of other numbers: JSON does not say how wide a number is. What takes them casts them as `_value` does."""
+    of_rows = tables.kind_of(rows) == "rows"
+    values = [row.get(label) for row in rows] if of_rows else list(rows[label])
+    cast = [_value(value, column, place, shape) for place, value in enumerate(values)]
+    return [{**row, label: value} for row, value in zip(rows, cast, strict=True)] if of_rows else rows
 
 
 def _field(rows: Any, label: Any, column: Column) -> Field:
@@ -197,9 +204,9 @@ def _with(frame: Any, label: Any, dtype: str) -> Any:
     return frame.astype({label: dtype})
 
 
-def _value(value: Any, column: Column, place: int) -> Any:
+def _value(value: Any, column: Column, place: int, shape: tuple[int, ...] = ()) -> Any:
     """A value as the signature's dtype has it; a missing one as it is."""
-    field = Field(column.name or "column", column.dtype)
+    field = Field(column.name or "column", column.dtype, shape=shape)
     if is_missing(value):
         return None
     if isinstance(value, float) and math.isnan(value):

@@ -11,6 +11,7 @@ from typing import Any
 from fourfold.errors import MissingLibrary, PackError, cut
 from fourfold.packing.mlflow.directory import Directory
 from fourfold.packing.mlflow.schema import Column, Schema
+from fourfold.signature.field import FLOATS
 
 __all__ = ["example_of"]
 
@@ -62,7 +63,9 @@ def _table(data: Any, schema: Schema, *, arrays: bool) -> Any:
         if "data" in data and set(data) <= {"columns", "data", "index"}:
             return _frame(data.get("columns"), list(data["data"]), schema)
         if arrays or (data and all(isinstance(each, list) for each in data.values()) and _tensors(schema)):
-            return [dict(zip(data, row, strict=True)) for row in zip(*data.values(), strict=True)]
+            dtypes = {column.name: column.dtype for column in schema.inputs}
+            columns = [_floats(each) if dtypes.get(name) in FLOATS else each for name, each in data.items()]
+            return [dict(zip(data, row, strict=True)) for row in zip(*columns, strict=True)]
         return _records([data], schema)
     if not isinstance(data, list):
         data = [data]  # a value alone is a row of it
@@ -75,6 +78,13 @@ def _table(data: Any, schema: Schema, *, arrays: bool) -> Any:
     if all(isinstance(row, str) for row in data) and not any(column.name for column in schema.inputs):
         return data
     return _frame(None, [[row] for row in data], schema)
+
+
+def _floats(values: Any) -> Any:
+    """Numbers as floats, since JSON has whole ones without a point; a missing one is NaN."""
+    if isinstance(values, list):
+        return [_floats(each) for each in values]
+    return float("nan") if values is None else float(values)
 
 
 def _tensors(schema: Schema) -> bool:
@@ -143,7 +153,7 @@ def _column(values: Sequence[Any], column: Column | None) -> Any:
     dtype = column.dtype if column is not None else ""
     if dtype == "binary":
         return pa.array([None if value is None else _bytes(value) for value in values], type=pa.binary())
-    if dtype in ("float32", "float64") and not any(isinstance(value, list) for value in values):
+    if dtype in FLOATS and not any(isinstance(value, list) for value in values):
         # JSON as Python writes it has NaN, and a missing value of a frame is null.
         numbers = [None if value is None else float(value) for value in values]
         return pa.array(numbers, type=pa.float32() if dtype == "float32" else pa.float64())
