@@ -375,12 +375,7 @@ class Graph:
             Operation.JOIN,
             len(known) + 1,
             read,
-            lambda layout: [
-                len(read),
-                layout.add_registers(read),
-                layout.add_words(known.view("<u4") if len(known) else []),
-                len(known),
-            ],
+            lambda layout: [len(read), layout.add_registers(read), layout.add_words(known.view("<u4")), len(known)],
         )
 
     def median(self, values: Sequence[Number], weights: Any) -> Number:
