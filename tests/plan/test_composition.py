@@ -8,6 +8,8 @@ from scipy import stats
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer, make_column_selector, make_column_transformer
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - scikit-learn wants it before the searches
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_selection import SelectKBest, VarianceThreshold, f_regression
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, RandomizedSearchCV
@@ -27,8 +29,10 @@ from sklearn.tree import DecisionTreeRegressor
 
 from fourfold.demo.flights import INPUTS, STRINGS
 from fourfold.demo.flights import pipeline as flights_pipeline
+from fourfold.errors import EngineError
 from fourfold.plan.columns import NoPlan
-from tests.plan.held import assert_exact, compiled
+from fourfold.runtimes.plan import PlanEngine
+from tests.plan.held import assert_exact, compiled, proof_of
 
 RNG = np.random.default_rng(3)
 ROWS = 60
@@ -193,6 +197,47 @@ def test_unions_of_sparse_matrices() -> None:
     rows = RNG.normal(size=(ROWS, 2))
     union = make_union(KBinsDiscretizer(3, quantile_method="linear"), StandardScaler(), FunctionTransformer())
     assert_exact(make_pipeline(union, StandardScaler(with_mean=False)).fit(rows), rows)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0])
+@pytest.mark.parametrize(
+    "last",
+    [
+        "passthrough",
+        MaxAbsScaler(),
+        Binarizer(),
+        SimpleImputer(strategy="median"),
+        PolynomialFeatures(2, interaction_only=True),
+        VarianceThreshold(0.02),
+        SelectKBest(f_regression, k=4),
+        DecisionTreeRegressor(max_depth=4, random_state=0),
+    ],
+    ids=str,
+)
+def test_texts_stand_beside_other_columns(threshold: float, last: Any) -> None:
+    """Columns of a vectorizer stand among those of other transformers, dense or sparse, and go through later steps."""
+    words = ["red", "green", "blue", "fast", "slow"]
+    data = frame().assign(words=[" ".join(RNG.choice(words, 4)) for _ in range(ROWS)])
+    columns = ColumnTransformer(
+        [("words", TfidfVectorizer(), "words"), ("texts", encoder(), TEXTS)],
+        remainder=make_pipeline(SimpleImputer(), StandardScaler()),
+        transformer_weights={"words": 2.5},
+        sparse_threshold=threshold,
+    )
+    assert_exact(make_pipeline(columns, last).fit(data, data["price"]), data)
+
+
+@pytest.mark.parametrize("last", [MaxAbsScaler(), Binarizer(), SimpleImputer(strategy="median")], ids=str)
+def test_what_is_infinite_among_texts_is_refused(last: Any) -> None:
+    """A row whose words are so many that their weight is infinite is refused where the original refuses it."""
+    data = pd.DataFrame({"words": ["red", "blue", "red blue"] * 10})
+    counts = TfidfVectorizer(norm=None, use_idf=False)
+    columns = ColumnTransformer([("words", counts, "words")], transformer_weights={"words": 1e308})
+    plan, signature, engine = compiled(make_pipeline(columns, last).fit(data), data)
+    rows = [{"words": text} for text in ["red", "blue blue", "", "red blue", "red red blue", "blue"]]
+    assert proof_of(plan.plan, signature, engine, rows, boundaries=False).exact
+    with pytest.raises(EngineError, match="does not take"):
+        PlanEngine(plan.plan, signature).predict(rows)
 
 
 def test_pipelines_hold_pipelines_and_nothing() -> None:

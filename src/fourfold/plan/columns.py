@@ -415,14 +415,22 @@ class Workshop:
         what = "an infinity" if nan else "NaN" if infinite else "NaN or an infinity"
         name = who if isinstance(who, str) else type(who).__name__
         for start, stop in reversed(runs(doubtful)):
-            # The sum of all entries times 0 is NaN where one of them is NaN or infinite.
-            if nan or infinite:
-                raise NoPlan("columns of texts may hold what is not finite, and an estimator takes some of it")
-            gone = self.graph.bag_const(Function.MUL, self.bag(doubtful[start:stop]), [0.0])
-            doubtful[start:stop] = [
-                Numeric(self.graph.bag_fold(Function.SUM, gone, self.graph.constant([0.0])[0]), FLOAT64)
-            ]
+            doubtful[start:stop] = [self._doubt(self.bag(doubtful[start:stop]), kind)]
         self.graph.refuse(self.numbers(doubtful), kind, f"the {name} does not take {what}")
+
+    def _doubt(self, bag: Bag, kind: Kind) -> Numeric:
+        """A number that is of a kind where an entry of a bag is."""
+        nothing = self.graph.constant([0.0])
+        if kind == Kind.NOT_FINITE:  # what is not finite is NaN times 0, and so is the sum
+            entries = self.graph.bag_const(Function.MUL, bag, [0.0])
+            return Numeric(self.graph.bag_fold(Function.SUM, entries, nothing[0]))
+        if kind == Kind.NAN:
+            entries, instead = self.graph.bag_map(Function.IS_NAN, bag), math.nan
+        else:
+            sizes = self.graph.bag_map(Function.ABS, bag)
+            entries, instead = self.graph.bag_const(Function.EQ, sizes, [math.inf]), math.inf
+        found = self.graph.bag_fold(Function.SUM, entries, nothing[0])
+        return Numeric(self.graph.select([found], self.graph.constant([instead]), nothing)[0])
 
     def text(self, column: Text, strings: Sequence[str]) -> tuple[Code, list[Any]]:
         """Look a column of text up.

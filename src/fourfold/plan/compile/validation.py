@@ -140,7 +140,8 @@ def retyped(matrix: Matrix, dtype: np.dtype[Any]) -> Matrix:
         if isinstance(column, Numeric):
             made.append(Numeric(column.value, dtype, column.finite))
         elif isinstance(column, Coded):
-            made.append(replace(column, dtype=dtype, categories=None))
+            same = column.dtype == dtype and column.categories is None
+            made.append(column if same else replace(column, dtype=dtype, categories=None))
         elif isinstance(column, (Text, Opaque)):
             raise NoPlan(column.why if isinstance(column, Opaque) else "text where numbers are needed")
         else:
