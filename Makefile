@@ -9,7 +9,7 @@ ARGS :=
 unexport PYTHONPATH PYTHONHOME
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check format lint types imports docs coverage lock clean
+.PHONY: help demo test fuzz check format lint types imports docs coverage lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,7 +18,12 @@ demo: $(VENV)/.made-demo ## real flights, one package, four architectures, the s
 	@$(BIN)/fourfold demo $(ARGS)
 
 test: $(VENV)/.made-dev ## run the tests, the code in README.md and docs/ among them
+	@$(BIN)/python scripts/components.py
 	$(BIN)/pytest -n 2 $(ARGS)
+
+fuzz: $(VENV)/.made-dev ## feed the evaluator hostile plans for ten minutes; ARGS='--seconds 60' for another time
+	@$(BIN)/python scripts/components.py
+	$(BIN)/python -m tests.plan.fuzz $(ARGS)
 
 check: lint types imports test ## all that must pass before a change lands
 
@@ -40,6 +45,7 @@ docs: $(VENV)/.made-dev ## run the code in README.md and docs/ only
 	$(BIN)/pytest tests/docs $(ARGS)
 
 coverage: $(VENV)/.made-dev ## run the tests and show which branches none of them took
+	@$(BIN)/python scripts/components.py
 	$(BIN)/pytest -n 2 --cov --cov-report=term-missing:skip-covered $(ARGS)
 
 lock: ## write requirements/*.txt anew from pyproject.toml; ARGS=--upgrade for newer versions

@@ -40,11 +40,35 @@ NANS = [math.nan, -math.nan, from_bits(0x7FF8_0000_0000_1234), from_bits(0xFFFF_
 
 
 def nasty_numbers() -> list[float]:
-    """Numbers at which arithmetic goes wrong: zeros, subnormals, the ends of every range, neighbours of whole numbers."""
-    found = [0.0, 5e-324, 2.0**-1074 * 3, 2.0**-1022, 2.0**-1023, 2.0**-149, 2.0**-126, 1e-300, 1e-8, 2.0**-52, 2.0**-53]
+    """Numbers at which arithmetic goes wrong: zeros, subnormals, the ends of every range, neighbours of integers."""
+    found = [
+        0.0,
+        5e-324,
+        2.0**-1074 * 3,
+        2.0**-1022,
+        2.0**-1023,
+        2.0**-149,
+        2.0**-126,
+        1e-300,
+        1e-8,
+        2.0**-52,
+        2.0**-53,
+    ]
     found += [0.1, 0.25, 0.5, math.nextafter(0.5, 0), 1 - 2.0**-53, 1.0, 1 + 2.0**-52, 1.5, 2.0, 2.5, math.e, math.pi]
     found += [math.pi / 2, math.pi / 4, 3.0, 6.5, 10.0, 37.5, 100.0, 708.0, 709.78271289338397, 709.79, 745.13, 746.0]
-    found += [1023.5, 2.0**31, 2.0**32 + 0.5, 2.0**52 - 0.5, 2.0**52, 2.0**53 + 2, 2.0**63, 2.0**64, 3.4e38, 3.5e38, 1e100]
+    found += [
+        1023.5,
+        2.0**31,
+        2.0**32 + 0.5,
+        2.0**52 - 0.5,
+        2.0**52,
+        2.0**53 + 2,
+        2.0**63,
+        2.0**64,
+        3.4e38,
+        3.5e38,
+        1e100,
+    ]
     found += [1.7976931348623157e308, math.inf]
     return [*found, *(-each for each in found), *NANS]
 
@@ -129,12 +153,16 @@ def random_forest(
     source = random.Random(seed)
     maker = _Maker(source, slots, skew)
     made = [maker.tree(leaves if source.random() < 0.8 else source.randint(1, leaves)) for _ in range(trees)]
-    values = np.array([source.gauss(0, 10.0 ** source.randint(-3, 3)) for _ in range(maker.values * (outputs if wide else 1))])
+    values = np.array(
+        [source.gauss(0, 10.0 ** source.randint(-3, 3)) for _ in range(maker.values * (outputs if wide else 1))]
+    )
     return Forest(
         slots=slots,
         trees=made,
         targets=[place % outputs for place in range(trees)],
-        values=np.float64(np.float32(values)).reshape(-1, outputs if wide else 1) if float32 else values.reshape(maker.values, -1),
+        values=np.float64(np.float32(values)).reshape(-1, outputs if wide else 1)
+        if float32
+        else values.reshape(maker.values, -1),
         start=np.linspace(-0.5, 0.5, outputs),
         sets=maker.sets,
         float32=float32,
@@ -169,7 +197,7 @@ def forests() -> list[Golden]:
         ("forest, walked, float32", 100, 10, {"float32": True, "outputs": 2}),
     ):
         graph, slots, rows = mixed(leaves, 700 if leaves == 31 else 60)
-        sums = graph.forest(random_forest(slots, leaves, trees, seed=trees, **options))  # type: ignore[arg-type]
+        sums = graph.forest(random_forest(slots, leaves, trees, seed=trees, **options))
         dtype = "float32" if options.get("float32") else "float64"
         made.append(Golden(name, graph.plan([Output("y", dtype, sums, tensor=len(sums) > 1)]), rows))
     return made
@@ -190,7 +218,10 @@ def every_function() -> Golden:
         if Function.ADD <= function < Function.SUM
         for constant in (0.5, -0.0, -3.0)
     ]
-    outputs = [Output(name, "float64", each, tensor=True) for name, each in (("ones", ones), ("twos", twos), ("consts", consts))]
+    outputs = [
+        Output(name, "float64", each, tensor=True)
+        for name, each in (("ones", ones), ("twos", twos), ("consts", consts))
+    ]
     nasty: list[float | None] = [*nasty_numbers(), None]
     rows = [{"x": value, "y": other} for value in nasty for other in (0.5, -2.0, 3.0, math.nan, math.inf, 0.0, None)]
     rows += [{"x": other, "y": value} for value in nasty for other in (0.9, -1.0, -0.0)]
@@ -212,7 +243,11 @@ def every_fold() -> Golden:
     place = graph.argmax(few)
     best = graph.lookup(place, [float(each) for each in range(7)])
     outputs = [Output("folds", "float64", folds, tensor=True), Output("best", "float32", best)]
-    return Golden("every fold", graph.plan([*outputs, Output("place", "int8", code=place, labels=range(-3, 4))]), table(11, names, 200))
+    return Golden(
+        "every fold",
+        graph.plan([*outputs, Output("place", "int8", code=place, labels=range(-3, 4))]),
+        table(11, names, 200),
+    )
 
 
 def every_dtype() -> Golden:
@@ -266,8 +301,12 @@ def linear() -> Golden:
     source = np.random.default_rng(0)
     hot = graph.lookup(text, np.eye(text.limit))
     filled = graph.map_const(Function.IF_NAN, [graph.number(place) for place in range(4)], [0.5, -1.0, 0.0, 2.0])
-    scaled = graph.map_const(Function.DIV, graph.map_const(Function.SUB, filled, source.normal(size=4)), source.uniform(1, 9, 4))
-    scores = graph.map_const(Function.ADD, graph.dot([*scaled, *hot], source.normal(size=(4 + text.limit, 3))), source.normal(size=3))
+    scaled = graph.map_const(
+        Function.DIV, graph.map_const(Function.SUB, filled, source.normal(size=4)), source.uniform(1, 9, 4)
+    )
+    scores = graph.map_const(
+        Function.ADD, graph.dot([*scaled, *hot], source.normal(size=(4 + text.limit, 3))), source.normal(size=3)
+    )
     most = graph.fold(Function.MOST, scores)
     raised = graph.map(Function.EXP, graph.map_two(Function.SUB, scores, [most]))
     odds = graph.map_two(Function.DIV, raised, [graph.fold(Function.PAIRWISE, raised)])
@@ -283,7 +322,9 @@ def chosen() -> Golden:
     values.append(graph.interpolate(a, [-2.0, -0.5, 0.0, 1.0, 10.0], [5.0, 4.0, -1.0, 2.0, 3.0]))
     values.append(graph.interpolate(b, [0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 1.0, math.inf]))
     values.append(graph.interpolate(c, [-math.inf, 0.0, math.inf], [1.0, 1.0, 2.0]))
-    return Golden("choices and curves", graph.plan([Output("y", "float64", values, tensor=True)]), table(31, NAMES, 150))
+    return Golden(
+        "choices and curves", graph.plan([Output("y", "float64", values, tensor=True)]), table(31, NAMES, 150)
+    )
 
 
 def neighbours() -> Golden:
@@ -300,16 +341,25 @@ def neighbours() -> Golden:
         for value in graph.nearest(query, points, targets, k, weighted=weighted, manhattan=manhattan)
     ]
     rows = [dict(zip(NAMES, (*map(float, point), 0.0), strict=True)) for point in points[:10]]
-    return Golden("neighbours", graph.plan([Output("y", "float64", values, tensor=True)]), [*rows, *table(41, NAMES, 60)])
+    return Golden(
+        "neighbours", graph.plan([Output("y", "float64", values, tensor=True)]), [*rows, *table(41, NAMES, 60)]
+    )
 
 
 def refused() -> Golden:
     """Rows that have no answer, each for its own reason."""
     graph = Graph([(name, "float64") for name in NAMES])
     a, b, c, d = (graph.number(place) for place in range(4))
-    for value, kind, why in ((a, Kind.NAN, "no NaN"), (b, Kind.INFINITE, "no infinity"), (c, Kind.ZERO, "no zero"), (d, Kind.NOT_FINITE, "grün")):
+    for value, kind, why in (
+        (a, Kind.NAN, "no NaN"),
+        (b, Kind.INFINITE, "no infinity"),
+        (c, Kind.ZERO, "no zero"),
+        (d, Kind.NOT_FINITE, "grün"),
+    ):
         graph.refuse([value], kind, why)
-    return Golden("refused", graph.plan([Output("y", "float64", [graph.fold(Function.SUM, [a, b, c, d])])]), table(51, NAMES, 120))
+    return Golden(
+        "refused", graph.plan([Output("y", "float64", [graph.fold(Function.SUM, [a, b, c, d])])]), table(51, NAMES, 120)
+    )
 
 
 def empty() -> Golden:

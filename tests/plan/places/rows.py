@@ -26,13 +26,13 @@ def rows_bytes(plan: bytes, rows: Sequence[dict[str, Any]]) -> bytes:
     inputs, _ = described(plan)
     batch = batch_of([(port.name, port.dtype) for port in inputs], rows)
     parts = [b"FOURROWS" + struct.pack("<Q", len(rows))]
+    bits = (len(rows) + 7) // 8
     for port, array in zip(inputs, batch.columns, strict=True):
-        buffers = [None if each is None else each.to_pybytes() for each in array.buffers()]
-        bits = (len(rows) + 7) // 8
+        buffers = [b"" if each is None else bytes(each) for each in array.buffers()]
         parts.append(padded((buffers[0] or b"\xff" * bits)[:bits]))
         if port.dtype == "string":
             offsets = (buffers[1] or bytes(4))[: 4 * len(rows) + 4]
-            parts += [padded(offsets), padded((buffers[2] or b"")[: struct.unpack("<i", offsets[-4:])[0]])]
+            parts += [padded(offsets), padded(buffers[2][: struct.unpack("<i", offsets[-4:])[0]])]
         else:
             parts.append(padded(buffers[1][: bits if port.dtype == "bool" else SIZES[port.dtype] * len(rows)]))
     return b"".join(parts)
