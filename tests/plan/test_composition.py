@@ -33,6 +33,7 @@ from fourfold.errors import EngineError
 from fourfold.plan.columns import NoPlan
 from fourfold.runtimes.plan import PlanEngine
 from tests.plan.held import assert_exact, compiled, proof_of
+from tests.support import named
 
 RNG = np.random.default_rng(3)
 ROWS = 60
@@ -66,7 +67,7 @@ def encoder(**options: Any) -> OneHotEncoder:
     return OneHotEncoder(handle_unknown="ignore", **options)
 
 
-@pytest.mark.parametrize("remainder", ["drop", MinMaxScaler()], ids=str)
+@pytest.mark.parametrize("remainder", ["drop", MinMaxScaler()], ids=named)
 @pytest.mark.parametrize("threshold", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("sparse_output", [True, False])
 def test_columns_are_transformed_apart(remainder: Any, threshold: float, sparse_output: bool) -> None:
@@ -95,7 +96,7 @@ def test_columns_are_transformed_apart(remainder: Any, threshold: float, sparse_
         make_column_selector(pattern="^p|^c"),
         first_and_fourth,
     ],
-    ids=str,
+    ids=named,
 )
 def test_columns_are_chosen_in_every_way(chosen: Any) -> None:
     """Names, places, slices, masks and functions choose the columns that they chose in training."""
@@ -212,7 +213,7 @@ def test_unions_of_sparse_matrices() -> None:
         SelectKBest(f_regression, k=4),
         DecisionTreeRegressor(max_depth=4, random_state=0),
     ],
-    ids=str,
+    ids=named,
 )
 def test_texts_stand_beside_other_columns(threshold: float, last: Any) -> None:
     """Columns of a vectorizer stand among those of other transformers, dense or sparse, and go through later steps."""
@@ -227,7 +228,7 @@ def test_texts_stand_beside_other_columns(threshold: float, last: Any) -> None:
     assert_exact(make_pipeline(columns, last).fit(data, data["price"]), data)
 
 
-@pytest.mark.parametrize("last", [MaxAbsScaler(), Binarizer(), SimpleImputer(strategy="constant")], ids=str)
+@pytest.mark.parametrize("last", [MaxAbsScaler(), Binarizer(), SimpleImputer(strategy="constant")], ids=named)
 def test_what_is_infinite_among_texts_is_refused(last: Any) -> None:
     """A row whose words are so many that their weight is infinite is refused where the original refuses it."""
     data = pd.DataFrame({"words": ["red", "blue", "red blue"] * 10})

@@ -11,6 +11,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 
 from fourfold.plan.columns import NoPlan
 from tests.plan.held import assert_close, assert_exact, compiled
+from tests.support import named
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
@@ -83,7 +84,7 @@ def test_functions_of_a_libm_are_close(function: Any, dtype: Any) -> None:
         (np.round, {"decimals": 2}),
         (np.round, {"decimals": -1}),
     ],
-    ids=str,
+    ids=named,
 )
 def test_options_of_functions(function: Any, options: Any, dtype: Any) -> None:
     """Options of a function are those of `kw_args` or of `functools.partial`."""

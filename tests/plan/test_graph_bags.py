@@ -70,7 +70,7 @@ def test_a_text_is_counted() -> None:
 
 
 def test_functions_of_entries() -> None:
-    """A function is computed of what is there, alone, with a constant, with the column's and with a number of the row."""
+    """A function is computed of what is there: alone, or with one constant, the column's, or a number of the row."""
     made = graph()
     bag = made.bag(0, WORDS)
     same(spread(made, made.bag_map(Function.SQRT, bag)), np.sqrt(COUNTS))
@@ -139,7 +139,7 @@ def test_weighted_sums() -> None:
 
 def test_a_missing_text_is_refused_or_replaced() -> None:
     """A row without a text has no answer, or that of the text that stands for it."""
-    rows = [{"text": None, "x": 1.0}, {"text": "day", "x": 1.0}]
+    rows: list[dict[str, Any]] = [{"text": None, "x": 1.0}, {"text": "day", "x": 1.0}]
     made = graph()
     assert answers(made, made.bag_spread(made.bag(0, WORDS), [0]), rows) == {0: "a missing text cannot be read"}
     made = graph()

@@ -16,6 +16,7 @@ from fourfold.plan.columns import Matrix, NoPlan, Workshop
 from fourfold.plan.compile import transform
 from fourfold.plan.graph import Graph
 from tests.plan.held import assert_close, assert_exact, compiled
+from tests.support import named
 
 pytestmark = pytest.mark.filterwarnings("ignore:Skipping features without any observed values")
 
@@ -46,7 +47,7 @@ def texts(missing: Any) -> list[Any]:
         {"strategy": "constant", "fill_value": -7.25},
         {"strategy": np.nanmax},
     ],
-    ids=lambda options: str(options["strategy"]),
+    ids=lambda options: named(options["strategy"]),
 )
 def test_numbers_are_imputed_exactly(options: Any, indicator: bool, dtype: Any) -> None:
     """Missing numbers become what training found, and columns that say where they were missing follow."""
@@ -139,7 +140,7 @@ def test_columns_of_pandas_own_dtypes_are_imputed() -> None:
 
 
 @pytest.mark.parametrize("features", ["missing-only", "all"])
-@pytest.mark.parametrize("sought", [np.nan, 1.0], ids=str)
+@pytest.mark.parametrize("sought", [np.nan, 1.0], ids=named)
 @pytest.mark.parametrize("strict", [True, False])
 def test_indicators_are_exact(features: str, sought: Any, strict: bool) -> None:
     """Columns say where others are missing; one that never was is refused if the indicator says so."""
@@ -166,7 +167,7 @@ def test_sparse_matrices_are_imputed() -> None:
     assert_exact(model, data)
 
 
-@pytest.mark.parametrize("options", [{}, {"add_indicator": True, "min_value": -1, "max_value": 1.5}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"add_indicator": True, "min_value": -1, "max_value": 1.5}], ids=named)
 def test_iterative_imputers_ask_their_regressions(options: Any) -> None:
     """Numbers are predicted from the others in the order of training, and cut to the range that was given."""
     rows = numbers()

@@ -663,11 +663,12 @@ enum ff_operation {
     FF_MEDIAN,     /* dst count words numbers                  of numbers with weights the first that half of all is not above */
     FF_HASH,       /* dst input                                the hash of a text, or of an integer's digits; NaN where it is missing */
     FF_JOIN,       /* code count words words count             the place of the hash of numbers among ascending ones; count: another */
+    FF_SINGLE,     /* dst input                                a column's numbers, rounded to float32 at once; NaN where one is missing */
     FF_OPERATIONS
 };
 
 /* The operands of each step, besides its first word. */
-static const uint8_t ff_operands[FF_OPERATIONS] = {0, 2, 4, 4, 5, 3, 4, 3, 4, 5, 5, 5, 5, 4, 3, 5, 11, 9, 4, 3, 3, 5, 4, 4, 5, 6, 5, 4, 2, 5};
+static const uint8_t ff_operands[FF_OPERATIONS] = {0, 2, 4, 4, 5, 3, 4, 3, 4, 5, 5, 5, 5, 4, 3, 5, 11, 9, 4, 3, 3, 5, 4, 4, 5, 6, 5, 4, 2, 5, 2};
 
 enum ff_function {
     /* of one number */
@@ -836,6 +837,7 @@ static int ff_open_step(ff_plan *plan, ff_progress *so_far, uint32_t operation, 
     uint64_t i;
     switch (operation) {
     case FF_NUMBER:
+    case FF_SINGLE:
         FF_CHECK(a[1] < plan->inputs && plan->input[a[1]].type != FF_STRING, "no such input of numbers, at step", where);
         FF_CHECK(ff_writes(plan, so_far, a[0], 1), unwritten, where);
         return 0;
@@ -1970,10 +1972,11 @@ static double ff_present(const uint8_t *present, int64_t row, double value) {
 #define FF_READ(TYPE)                                                                                                  \
     do {                                                                                                               \
         const TYPE *values = (const TYPE *)column->values + first;                                                     \
-        for (i = 0; i < block->count; i++) out[i] = (double)values[i];                                                 \
+        if (operation == FF_SINGLE) for (i = 0; i < block->count; i++) out[i] = (double)(float)values[i];              \
+        else for (i = 0; i < block->count; i++) out[i] = (double)values[i];                                            \
     } while (0)
 
-static void ff_do_number(const ff_plan *plan, const uint32_t *a, ff_block *block) {
+static void ff_do_number(const ff_plan *plan, uint32_t operation, const uint32_t *a, ff_block *block) {
     const ff_column *column = block->columns + a[1];
     double *out = ff_register(block, a[0]);
     int64_t first = column->first + block->row;
@@ -3194,7 +3197,8 @@ static void ff_do_steps(const ff_plan *plan, ff_block *block, uint32_t *rank) {
         uint32_t operation = plan->step[at];
         const uint32_t *a = plan->step + at + 1;
         switch (operation) {
-        case FF_NUMBER: ff_do_number(plan, a, block); break;
+        case FF_NUMBER:
+        case FF_SINGLE: ff_do_number(plan, operation, a, block); break;
         case FF_TEXT: ff_do_text(plan, plan->dictionary + dictionary++, a, block); break;
         case FF_MATCH:
         case FF_SEARCH: ff_do_find(plan, operation, a, block); break;

@@ -103,6 +103,7 @@ class Operation(IntEnum):
     MEDIAN = 27
     HASH = 28
     JOIN = 29
+    SINGLE = 30
 
 
 class Function(IntEnum):

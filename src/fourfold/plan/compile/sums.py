@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fourfold.plan.columns import FLOAT32, FLOAT64, Coded, Column, Matrix, NoPlan, Workshop
+from fourfold.plan.columns import FLOAT32, FLOAT64, Bagged, Coded, Column, Matrix, NoPlan, Workshop, runs
 from fourfold.plan.format import Function
-from fourfold.plan.graph import Code, Number
+from fourfold.plan.graph import Bag, Code, Number
 
 __all__ = ["matrix_product", "ordered_sums", "rounded", "weighted_sums"]
 
@@ -30,8 +30,8 @@ _APART = ("x86_64", "amd64", "i686", "i386")
 def weighted_sums(workshop: Workshop, columns: Sequence[Column], weights: Any) -> list[Number]:
     """`columns @ weights`, in an order of its own.
 
-    Sums begin at zero and take first the columns that hold numbers, in their order, and then, for each code in the
-    order of its first column, what all columns of the code add.
+    Sums begin at zero and take first the columns that hold numbers, in their order, then those of bags, and then, for
+    each code in the order of its first column, what all columns of the code add.
 
     Args:
         workshop: of the plan.
@@ -50,6 +50,8 @@ def weighted_sums(workshop: Workshop, columns: Sequence[Column], weights: Any) -
     if places:
         values = workshop.numbers([columns[place] for place in places])
         total = workshop.graph.dot(values, matrix[places])
+    for start, stop in runs(columns):
+        total = workshop.graph.bag_dot(workshop.bag(columns[start:stop]), matrix[start:stop], total or ())
     tables = []
     for code, mine in groups.items():
         coded = [column for column in (columns[place] for place in mine) if isinstance(column, Coded)]
@@ -81,6 +83,11 @@ def ordered_sums(
                 total, tables = _added(workshop, total, tables, width, dtype), []
             values = workshop.numbers([columns[place] for place in places])
             total = _continued(workshop, total, values, matrix[places], dtype)
+            continue
+        if isinstance(code, Bag):
+            total, tables = _added(workshop, total, tables, width, dtype), []
+            bag = workshop.bag([columns[place] for place in places])
+            total = workshop.graph.bag_dot(bag, matrix[places], total, float32=dtype == FLOAT32)
             continue
         coded = [column for column in (columns[place] for place in places) if isinstance(column, Coded)]
         tables.append(workshop.graph.lookup(code, rounded(_table(code, coded, matrix[places]), dtype)))
@@ -144,7 +151,8 @@ def _grouped(columns: Sequence[Column], width: int) -> tuple[list[int], dict[Cod
                 spikes.add(column.code)
     kept = {code: mine for code, mine in groups.items() if code in spikes or code.limit * width <= _LARGEST_TABLE}
     tabled = {place for mine in kept.values() for place in mine}
-    return [place for place in range(len(columns)) if place not in tabled], kept
+    summed = [place for place, each in enumerate(columns) if place not in tabled and not isinstance(each, Bagged)]
+    return summed, kept
 
 
 def _table(code: Code, columns: Sequence[Coded], weights: Floats) -> Floats:
@@ -168,20 +176,28 @@ def _table(code: Code, columns: Sequence[Coded], weights: Floats) -> Floats:
     return table
 
 
-def _runs(columns: Sequence[Column]) -> Iterable[tuple[Code | None, list[int]]]:
-    """Columns that follow each other and hold numbers, or are of one code and never different from zero together."""
-    runs: list[tuple[Code | None, list[int]]] = []
+def _runs(columns: Sequence[Column]) -> Iterable[tuple[Code | Bag | None, list[int]]]:
+    """Columns side by side: numbers, a run of a bag, or of one code and never different from zero together."""
+    found: list[tuple[Code | Bag | None, list[int]]] = []
     taken: set[int] = set()
-    for place, column in enumerate(columns):
+    edges = dict(runs(columns))
+    place = 0
+    while place < len(columns):
+        column = columns[place]
+        if isinstance(column, Bagged):
+            found.append((column.bag, list(range(place, edges[place]))))
+            place = edges[place]
+            continue
         code = column.code if isinstance(column, Coded) else None
         mine = _support(column) if isinstance(column, Coded) else set()
-        if runs and runs[-1][0] is code and not mine & taken:
-            runs[-1][1].append(place)
+        if found and found[-1][0] is code and not mine & taken:
+            found[-1][1].append(place)
         else:
-            runs.append((code, [place]))
+            found.append((code, [place]))
             taken = set()
         taken |= mine
-    return runs
+        place += 1
+    return found
 
 
 def _support(column: Coded) -> set[int]:

@@ -22,6 +22,7 @@ from fourfold.plan.graph import Number
 __all__ = ["CLASSIFIERS", "REGRESSORS", "nodes_of", "single", "takes_nan"]
 
 Floats = npt.NDArray[np.float64]
+BOOL = np.dtype(np.bool_)
 
 #: Single trees.
 CLASSIFIERS = ("sklearn.DecisionTreeClassifier", "sklearn.ExtraTreeClassifier")
@@ -42,8 +43,16 @@ def single(matrix: Matrix, workshop: Workshop, who: object, *, nan: bool, infini
     """
     columns: list[Column] = list(matrix.columns)
     kinds = [column.dtype if isinstance(column, (Numeric, Coded)) else FLOAT64 for column in columns]
-    # An integer never becomes infinite; one of 16 bits is not even rounded.
+    # An integer never becomes infinite; one of 16 bits is not even rounded, and one of 64 bits is rounded once where an
+    # array has no others.
+    once = matrix.dtype.kind in "iu" and matrix.dtype.itemsize == 8 and (not matrix.frame or BOOL not in kinds)
     whole = [place for place, dtype in enumerate(kinds) if dtype.kind in "iu" and dtype.itemsize > 2]
+    if once:
+        for place in whole:
+            column = columns[place]
+            if isinstance(column, Numeric):
+                columns[place] = Numeric(workshop.graph.single(column.value), FLOAT32, finite=True)
+        whole = [place for place in whole if not isinstance(columns[place], Numeric)]
     wide = [place for place, dtype in enumerate(kinds) if dtype.kind not in "biu" and dtype != FLOAT32]
     for places, finite in ((whole, True), (wide, False)):
         rounded = workshop.map(Function.ROUND32, [columns[place] for place in places], dtype=FLOAT32, finite=finite)
