@@ -12,7 +12,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fourfold.plan.columns import FLOAT32, FLOAT64, Coded, Column, Matrix, NoPlan, Numeric, Workshop, retyped
+from fourfold.plan.columns import (
+    FLOAT32,
+    FLOAT64,
+    NA,
+    Coded,
+    Column,
+    Matrix,
+    NoPlan,
+    Numeric,
+    Opaque,
+    Text,
+    Workshop,
+    retyped,
+)
 from fourfold.plan.compile import Labels, answers, transforms
 from fourfold.plan.compile.links import logarithms, made
 from fourfold.plan.compile.nodes import Nodes, forest
@@ -22,7 +35,6 @@ from fourfold.plan.graph import Number
 __all__ = ["CLASSIFIERS", "REGRESSORS", "nodes_of", "single", "takes_nan"]
 
 Floats = npt.NDArray[np.float64]
-BOOL = np.dtype(np.bool_)
 
 #: Single trees.
 CLASSIFIERS = ("sklearn.DecisionTreeClassifier", "sklearn.ExtraTreeClassifier")
@@ -42,18 +54,17 @@ def single(matrix: Matrix, workshop: Workshop, who: object, *, nan: bool, infini
         infinite: whether infinities pass, and numbers that are too large for a float32.
     """
     columns: list[Column] = list(matrix.columns)
-    kinds = [column.dtype if isinstance(column, (Numeric, Coded)) else FLOAT64 for column in columns]
-    # An integer never becomes infinite; one of 16 bits is not even rounded, and one of 64 bits is rounded once where an
-    # array has no others.
-    once = matrix.dtype.kind in "iu" and matrix.dtype.itemsize == 8 and (not matrix.frame or BOOL not in kinds)
-    whole = [place for place, dtype in enumerate(kinds) if dtype.kind in "iu" and dtype.itemsize > 2]
-    if once:
-        for place in whole:
-            column = columns[place]
-            if isinstance(column, Numeric):
-                columns[place] = Numeric(workshop.graph.single(column.value), FLOAT32, finite=True)
-        whole = [place for place in whole if not isinstance(columns[place], Numeric)]
-    wide = [place for place, dtype in enumerate(kinds) if dtype.kind not in "biu" and dtype != FLOAT32]
+    once = _rounded_once(matrix)
+    whole: list[int] = []
+    wide: list[int] = []
+    for place, column in enumerate(columns):
+        dtype = FLOAT64 if isinstance(column, (Text, Opaque)) else column.dtype
+        if place in once and isinstance(column, Numeric):
+            columns[place] = Numeric(workshop.graph.single(column.value), FLOAT32, dtype.kind in "iu")
+        elif dtype.kind not in "biu" and dtype != FLOAT32:
+            wide.append(place)
+        elif dtype.kind in "iu" and dtype.itemsize > 2:
+            whole.append(place)  # never infinite; an integer of 16 bits is not even rounded
     for places, finite in ((whole, True), (wide, False)):
         rounded = workshop.map(Function.ROUND32, [columns[place] for place in places], dtype=FLOAT32, finite=finite)
         for place, column in zip(places, rounded, strict=True):
@@ -61,6 +72,24 @@ def single(matrix: Matrix, workshop: Workshop, who: object, *, nan: bool, infini
     seen = Matrix(tuple(retyped(column, FLOAT32) for column in columns), sparse=matrix.sparse)
     workshop.refuse(seen.columns, who, nan=nan and (infinite or not matrix.sparse), infinite=infinite)
     return seen
+
+
+def _rounded_once(matrix: Matrix) -> set[int]:
+    """The columns whose integers of 64 bits become float32 without being float64 in between.
+
+    So it is in an array that holds nothing else, and in a frame of pandas of which scikit-learn converts each column by
+    itself, since one of them is of booleans or of a dtype of pandas's own.
+    """
+    numeric = {place: each for place, each in enumerate(matrix.columns) if isinstance(each, Numeric)}
+    masked = {place for place, each in numeric.items() if each.missing is NA}
+    apart = bool(masked) or any(each.dtype.kind == "b" for each in numeric.values())
+    if not (matrix.frame and not matrix.polars and apart) and not _is_long(matrix.dtype):
+        return set()
+    return masked | {place for place, each in numeric.items() if _is_long(each.dtype)}
+
+
+def _is_long(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind in "iu" and dtype.itemsize == np.dtype(np.int64).itemsize
 
 
 def takes_nan(model: Any) -> bool:
