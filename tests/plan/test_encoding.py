@@ -158,6 +158,15 @@ def test_many_categories_stay_one_column() -> None:
     assert len(compiled(columns, some.head(50))[0].plan) < 4_000_000
 
 
+def test_strange_texts_are_categories_like_others() -> None:
+    """Empty texts, long ones, NUL, and ones of several bytes are found; half a surrogate never comes."""
+    strange = ["", " ", "\x00", "a\x00b", "ä", "☃" * 9, "x" * 300, "12345678", "123456789"]
+    data = pd.DataFrame({"a": strange * 3}, dtype=object)
+    broken = pd.DataFrame({"a": ["\ud800", *strange]}, dtype=object)
+    assert_exact(OneHotEncoder(handle_unknown="ignore").fit(broken), data)
+    assert_exact(OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1).fit(broken), data)
+
+
 def test_numbers_that_a_float_cannot_tell_apart_have_no_plan() -> None:
     """Categories beyond 2^53 are left to the original, which compares integers."""
     frame = pd.DataFrame({"a": np.array([2**53, 2**53 + 1, 3] * 5)})

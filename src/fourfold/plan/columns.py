@@ -452,6 +452,7 @@ class Workshop:
             # The container holds nothing but its categories: what is none of them came to be a missing value.
             sought = list(dict.fromkeys([*sought, *column.categories]))
             other = missing
+        sought = [each for each in sought if _is_sent(each)]
         code = self.graph.text(column.index, sought)
         known = set(listed)
         means = [replaced.get(each, each) for each in sought] + [other, missing]
@@ -474,6 +475,15 @@ def elementary(function: Function, x: npt.NDArray[np.float64], y: Any = 0.0) -> 
     right = np.ascontiguousarray(np.broadcast_to(np.asarray(y, dtype=np.float64), left.shape))
     made = np.frombuffer(_evaluator.elementary(int(function), left.tobytes(), right.tobytes()), dtype=np.float64)
     return made.reshape(left.shape)
+
+
+def _is_sent(text: str) -> bool:
+    """Whether a text can come: one with half of a pair of surrogates, which Python can hold, is in no table."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _no_number(column: Column) -> str:
