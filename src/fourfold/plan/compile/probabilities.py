@@ -12,6 +12,7 @@ from fourfold.plan.format import Function
 from fourfold.plan.graph import Code, Number
 
 __all__ = [
+    "above_half",
     "above_zero",
     "columns",
     "exponentials",
@@ -68,6 +69,11 @@ def above_zero(workshop: Workshop, value: Number, *, or_zero: bool = False) -> C
     """1 where a number is above zero (or zero, where that counts), 0 elsewhere and of NaN."""
     code = workshop.graph.search(value, [0.0], right=or_zero)
     return workshop.graph.recode(code, [0, 1, 0], 2)
+
+
+def above_half(workshop: Workshop, value: Number) -> Code:
+    """1 where a number is above one half, 0 elsewhere and of NaN."""
+    return workshop.graph.recode(workshop.graph.search(value, [0.5]), [0, 1, 0], 2)
 
 
 def exponentials(workshop: Workshop, values: Sequence[Number], dtype: np.dtype[Any]) -> list[Number]:
