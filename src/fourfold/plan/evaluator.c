@@ -509,7 +509,7 @@ static double ff_cos(double x) { return ff_turned(ff_size(x), 1); }
 
 /* --- The normal distribution --- */
 
-/* Phi(x) - 1/2 as a sum of two, for |x| up to 1. The polynomial: (Phi(x) - 1/2 - x / sqrt(2 pi)) / x^3 in x^2, error
+/* Phi(x) - 1/2 as a sum of two, for |x| up to 1.01. The polynomial: (Phi(x) - 1/2 - x / sqrt(2 pi)) / x^3 in x^2, error
  * 2^-62 of the sum. */
 static double ff_ndtr_centre(double x, double *rest) {
     double z = x * x, xh = ff_head(x), q;
@@ -576,7 +576,7 @@ static double ff_ndtri(double p) {
              v * (0.0049593713611246516 + v * (0.00023703373645604737 + v * (-0.0014900904008274072 + v * -0.0068322007677753998))))))))));
         x = p < 0.5 ? -x : x;
     }
-    if (ff_size(x) <= 1.0) {
+    if (ff_size(x) <= 1.005) {
         high = ff_ndtr_centre(x, &low);
         step = ((high - q) + (low - q_low)) * (0x1.40d931ff62706p+1 * ff_exp(0.5 * x * x));
     } else {
@@ -712,7 +712,18 @@ typedef struct {
     uint32_t slots, workspace;
     uint32_t bags, readers;
     uint32_t large; /* nodes of trees that must be walked */
+    uint64_t work, most; /* what a row costs, roughly in operations, and what it may */
 } ff_progress;
+
+/* A plan's demands are in proportion to its bytes: steps may share arrays, so a small file could ask for any amount of
+ * time and memory otherwise. No model that was compiled comes near these; one of 100 KB answers a row within 26 million
+ * operations, and with a million registers. */
+#define FF_WORK_A_BYTE 256u
+#define FF_REGISTERS_A_BYTE 16u
+#define FF_MOST_SCRATCH (32u << 20) /* bytes of registers, as long as a single row's need no more */
+#define FF_MOST_WORKSPACE (1u << 30)
+
+static uint64_t ff_times(uint64_t a, uint64_t b) { return a && b > (UINT64_MAX >> 3) / a ? UINT64_MAX >> 3 : a * b; }
 
 static int ff_reads(const ff_plan *plan, const ff_progress *so_far, uint64_t word, uint64_t count) {
     uint64_t i;
@@ -792,13 +803,15 @@ static int ff_open_forest(ff_plan *plan, ff_progress *so_far, const uint32_t *op
              "a forest's first sums are outside, at step", where);
     for (i = 0; i < trees; i++) {
         FF_CHECK(width > 1 || tree[3 * i + 2] < outputs, "a tree adds to an output that is not there: tree", i);
+        so_far->work += tree[3 * i + 1];
+        FF_CHECK(so_far->work <= so_far->most, "a row would cost too much for a plan of this size: tree", i);
         FF_CHECK(ff_open_tree(plan, operand, tree[3 * i], tree[3 * i + 1]), "not a tree in preorder, inside the plan: tree", i);
         if (tree[3 * i + 1] > FF_MOST_MASKED && so_far->large < FF_LARGE) so_far->large += tree[3 * i + 1];
     }
     FF_CHECK(ff_writes(plan, so_far, operand[0], outputs), "a forest writes elsewhere than to the next registers, at step", where);
     so_far->forests++;
     if (so_far->slots < (slots ? slots : 1)) so_far->slots = slots ? slots : 1;
-    FF_CHECK(padded * 32 <= UINT32_MAX, "too many trees, at step", where);
+    FF_CHECK(padded * 32 <= FF_MOST_WORKSPACE, "too many trees, at step", where);
     if (so_far->workspace < padded * 32) so_far->workspace = (uint32_t)(padded * 32);
     return 0;
 }
@@ -827,6 +840,36 @@ static int ff_open_bag_step(ff_plan *plan, ff_progress *so_far, uint32_t operati
 static uint64_t ff_hash_at(const ff_plan *plan, uint32_t word, uint64_t place) {
     const uint32_t *half = plan->word + word + 2 * place;
     return (uint64_t)half[0] | (uint64_t)half[1] << 32;
+}
+
+/* What a step costs a row, or its validation and preparation, which is why dictionaries and slots weigh as they do.
+ * Nothing of the operands is believed yet. */
+static uint64_t ff_work(const ff_plan *plan, const ff_progress *so_far, uint32_t operation, const uint32_t *a) {
+    switch (operation) {
+    case FF_TEXT: return ff_times(a[3], 64);
+    case FF_MATCH:
+    case FF_SEARCH: return a[3];
+    case FF_RECODE: return a[1] < so_far->codes ? ff_limit(plan, a[1]) : 0;
+    case FF_LOOKUP: return a[2];
+    case FF_DOT: return ff_times((uint64_t)a[1] + 1, (uint64_t)a[2] + 1);
+    case FF_INTERPOLATE: return a[4];
+    case FF_FOREST: return ff_times((uint64_t)a[6] + 16, (uint64_t)a[4] + 1) + a[1]; /* and its nodes: ff_open_forest */
+    case FF_NEAREST: return ff_times(a[4], (uint64_t)a[1] + a[2] + a[5]);
+    case FF_MEDIAN: return ff_times(a[1], 32);
+    case FF_JOIN: return (uint64_t)a[1] + a[4];
+    case FF_REFUSE: return a[0];
+    case FF_BAG_PICK: return a[1] < so_far->bags ? plan->bag_width[a[1]] : 0;
+    case FF_BAG_DOT:
+    case FF_BAG_SPREAD: return (uint64_t)a[1] + (a[2] < so_far->bags ? plan->bag_width[a[2]] : 0);
+    case FF_CONSTANT:
+    case FF_MAP:
+    case FF_MAP_CONST:
+    case FF_MAP_TWO:
+    case FF_SELECT:
+    case FF_FOLD:
+    case FF_ARGMAX: return a[1];
+    default: return 1;
+    }
 }
 
 static int ff_open_step(ff_plan *plan, ff_progress *so_far, uint32_t operation, const uint32_t *a, uint64_t where) {
@@ -949,6 +992,26 @@ static int ff_open_step(ff_plan *plan, ff_progress *so_far, uint32_t operation, 
     }
 }
 
+/* UTF-8 as Unicode defines it: no surrogates, nothing beyond the last code point, no longer form than the shortest. */
+static int ff_is_utf8(const uint8_t *text, uint32_t length) {
+    uint32_t at = 0, more, point, least;
+    while (at < length) {
+        uint8_t first = text[at++];
+        if (first < 0x80) continue;
+        if (first >= 0xc2 && first <= 0xdf) { more = 1; point = first & 0x1f; least = 0x80; }
+        else if (first >= 0xe0 && first <= 0xef) { more = 2; point = first & 0x0f; least = 0x800; }
+        else if (first >= 0xf0 && first <= 0xf4) { more = 3; point = first & 0x07; least = 0x10000; }
+        else return 0;
+        if (more > length - at) return 0;
+        for (; more; more--, at++) {
+            if ((text[at] & 0xc0) != 0x80) return 0;
+            point = point << 6 | (text[at] & 0x3fu);
+        }
+        if (point < least || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff)) return 0;
+    }
+    return 1;
+}
+
 static int ff_open_sections(ff_plan *plan, size_t size) {
     ff_header header;
     const uint8_t *at[FF_SECTIONS];
@@ -965,7 +1028,9 @@ static int ff_open_sections(ff_plan *plan, size_t size) {
         at[i] = plan->bytes + offset;
     }
     FF_CHECK(header.section[FF_S_STRINGS].count > 0, "the offsets of strings lack their end; there are", 0);
-    FF_CHECK(header.registers <= (1u << 24) && header.codes <= (1u << 24), "a plan has too many registers:", header.registers);
+    FF_CHECK(header.registers <= (1u << 24) && header.codes <= (1u << 24) &&
+             header.registers / FF_REGISTERS_A_BYTE <= size && header.codes / FF_REGISTERS_A_BYTE <= size,
+             "a plan has too many registers for its size:", header.registers);
     FF_CHECK(header.section[FF_S_LIMITS].count == header.codes &&
              header.section[FF_S_LIMITS].offset == header.section[FF_S_WORDS].offset + 4 * header.section[FF_S_WORDS].count,
              "the limits of codes must follow the words, one a code; there are", header.section[FF_S_LIMITS].count);
@@ -988,6 +1053,8 @@ static int ff_open_sections(ff_plan *plan, size_t size) {
     plan->text = at[FF_S_TEXT];
     for (i = 0; i < plan->strings; i++) FF_CHECK(plan->string[i] <= plan->string[i + 1], "strings out of order: string", i);
     FF_CHECK(plan->string[plan->strings] <= header.section[FF_S_TEXT].count, "strings end outside the plan; there are", plan->strings);
+    for (i = 0; i < plan->strings; i++)
+        FF_CHECK(ff_is_utf8(plan->text + plan->string[i], plan->string[i + 1] - plan->string[i]), "a string is no UTF-8: string", i);
     for (i = 0; i < plan->inputs; i++)
         FF_CHECK(plan->input[i].type < FF_TYPES && plan->input[i].name < plan->strings, "an input of an unknown type: input", i);
     return 0;
@@ -1001,6 +1068,7 @@ static int ff_open_outputs(ff_plan *plan) {
         FF_CHECK(port->type < FF_TYPES && port->name < plan->strings, "an output of an unknown type: output", i);
         if (port->width) {
             FF_CHECK(port->type == FF_FLOAT32 || port->type == FF_FLOAT64, "an output of numbers must be of floats: output", i);
+            FF_CHECK(port->labels <= 1 && port->count == 0, "an output of numbers has labels: output", i);
             FF_CHECK(ff_inside(port->first, port->width, plan->registers), "an output that no step writes: output", i);
             continue;
         }
@@ -1013,20 +1081,24 @@ static int ff_open_outputs(ff_plan *plan) {
 }
 
 int ff_open(ff_plan *plan, const void *bytes, size_t size) {
-    ff_progress so_far = {0, 0, 0, 0, 0, 0, 0, 0, 0};
+    ff_progress so_far = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
     uint64_t at = 0;
     ff_fill(plan, 0, sizeof *plan);
     plan->bytes = (const uint8_t *)bytes;
     if (ff_open_sections(plan, size)) return -1;
+    so_far.most = ff_times(size, FF_WORK_A_BYTE) + (1u << 20);
     while (at < plan->steps) {
         uint32_t operation = plan->step[at];
         FF_CHECK(operation > 0 && operation < FF_OPERATIONS, "an operation that is not known, at step", at);
         FF_CHECK(ff_operands[operation] < plan->steps - at, "a step is cut off, at step", at);
+        so_far.work += ff_work(plan, &so_far, operation, plan->step + at + 1);
+        FF_CHECK(so_far.work <= so_far.most, "a row would cost too much for a plan of this size, at step", at);
         if (ff_open_step(plan, &so_far, operation, plan->step + at + 1, at)) return -1;
         at += 1 + ff_operands[operation];
     }
     FF_CHECK(so_far.registers == plan->registers && so_far.codes == plan->codes, "registers that no step writes; written are", so_far.registers);
     if (ff_open_outputs(plan)) return -1;
+    FF_CHECK(so_far.workspace <= FF_MOST_WORKSPACE, "a step needs too much memory; bytes:", so_far.workspace);
     plan->dictionaries = so_far.dictionaries;
     plan->forests = so_far.forests;
     plan->slots = so_far.slots;
@@ -1043,6 +1115,8 @@ int ff_open(ff_plan *plan, const void *bytes, size_t size) {
             most = 4096u * 1024;
         }
         while (plan->lanes > 16 && plan->lanes * bytes_a_lane > most) plan->lanes /= 2;
+        bytes_a_lane += 8 * (uint64_t)plan->slots;
+        while (plan->lanes > 1 && plan->lanes * bytes_a_lane > FF_MOST_SCRATCH) plan->lanes /= 2;
     }
     return 0;
 }
@@ -2482,8 +2556,14 @@ static uint64_t ff_room(uint32_t longest) { return (4 * (uint64_t)longest + 2048
 
 static int ff_writes_bag(ff_plan *plan, ff_progress *so_far, uint32_t bag, uint32_t width, uint64_t where) {
     /* Into the next bag, or in the place of one of the same width. */
+    uint32_t i;
     FF_CHECK(bag <= so_far->bags && bag < FF_MOST_BAGS, "writes elsewhere than to the next bag, at step", where);
-    if (bag == so_far->bags) plan->bag_width[so_far->bags++] = width;
+    if (bag == so_far->bags) {
+        uint64_t entries = width < FF_MOST_ENTRIES ? width : FF_MOST_ENTRIES;
+        for (i = 0; i < bag; i++) entries += plan->bag_width[i] < FF_MOST_ENTRIES ? plan->bag_width[i] : FF_MOST_ENTRIES;
+        FF_CHECK(entries <= 4 * FF_MOST_ENTRIES, "the bags of a row would take too much memory, at step", where);
+        plan->bag_width[so_far->bags++] = width;
+    }
     FF_CHECK(plan->bag_width[bag] == width, "writes to a bag of another width, at step", where);
     return 0;
 }
