@@ -44,11 +44,13 @@ def proof(model: Any, sample: Any, methods: Sequence[str] | None = None, *, boun
     plan, signature, engine = compiled(model, sample, methods)
     if boundaries is None:
         boundaries = not plan.approximations
-    batch, errors = tables.read(
-        tables.take(sample, range(min(ROWS, tables.length(sample)))), signature.inputs, "ignore"
-    )
-    assert not errors, errors[0]
-    rows = batch if isinstance(batch, list) else columns_to_rows(signature.inputs, batch)
+    if isinstance(sample, list) and isinstance(sample[0], str):
+        rows: list[Any] = [{signature.inputs[0].name: text} for text in sample[:ROWS]]
+    else:
+        taken = tables.take(sample, range(min(ROWS, tables.length(sample))))
+        batch, errors = tables.read(taken, signature.inputs, "ignore")
+        assert not errors, errors[0]
+        rows = batch if isinstance(batch, list) else columns_to_rows(signature.inputs, batch)
     return proof_of(plan.plan, signature, engine, rows, boundaries=boundaries)
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -361,7 +363,9 @@ class Workshop:
 
     def bagged(self, bag: Bag, dtype: np.dtype[Any], *, finite: bool) -> tuple[Column, ...]:
         """The columns of a bag."""
-        return tuple([Bagged(bag, place, dtype, finite) for place in range(bag.width)])
+        # There may be a million, so they are made without a call of Python's for each.
+        fields = zip(repeat(bag), range(bag.width), repeat(dtype), repeat(finite), strict=False)
+        return tuple(map(partial(tuple.__new__, Bagged), fields))
 
     def _map_bag(
         self, function: Function, columns: Sequence[Column], constants: Any, dtype: np.dtype[Any], *, finite: bool

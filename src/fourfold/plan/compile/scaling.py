@@ -9,6 +9,7 @@ import numpy as np
 
 from fourfold.plan.columns import FLOAT32, FLOAT64, Coded, Column, Matrix, NoPlan, Numeric, Workshop
 from fourfold.plan.compile import transforms
+from fourfold.plan.compile.bags import divided, row_norm
 from fourfold.plan.compile.encoding import one_hot
 from fourfold.plan.compile.validation import clipped, floats, map_two, numbers
 from fourfold.plan.format import Function, Kind
@@ -88,13 +89,10 @@ def normalizer(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
     """`x / norm`, where a norm that is next to nothing counts as 1."""
     made = floats(numbers(matrix, workshop, model), workshop, model)
     if made.sparse:
-        norm = _sparse_norm(model.norm, made, workshop)
-        one = workshop.graph.constant([1.0])
-        norm = workshop.graph.select(workshop.graph.map_const(Function.NE, norm, 0.0), norm, one)
-    else:
-        norm = _norm(model.norm, made, workshop)
-        tiny = workshop.graph.map_const(Function.LT, norm, 10 * float(np.finfo(made.dtype).eps))
-        norm = workshop.graph.select(tiny, workshop.graph.constant([1.0]), norm)
+        return replace(made, columns=divided(made, row_norm(made, model.norm, workshop), workshop))
+    norm = _norm(model.norm, made, workshop)
+    tiny = workshop.graph.map_const(Function.LT, norm, 10 * float(np.finfo(made.dtype).eps))
+    norm = workshop.graph.select(tiny, workshop.graph.constant([1.0]), norm)
     columns = map_two(workshop, Function.DIV, made.columns, [Numeric(norm[0])], made.dtype)
     return replace(made, columns=columns)
 
@@ -159,19 +157,6 @@ def _halved(part: list[Number], dtype: np.dtype[Any], workshop: Workshop) -> lis
 
 def _added(left: list[Number], right: list[Number], dtype: np.dtype[Any], workshop: Workshop) -> list[Number]:
     return _single(workshop.graph.map_two(Function.ADD, left, right), dtype, workshop)
-
-
-def _sparse_norm(norm: str, matrix: Matrix, workshop: Workshop) -> list[Number]:
-    """The norm of a row of a sparse matrix: sums of doubles from the left, whatever the matrix's dtype."""
-    graph, values = workshop.graph, workshop.numbers(matrix.columns)
-    if norm == "l1":
-        return [graph.fold(Function.ABSOLUTES, values)]
-    if norm == "l2":
-        squares = _single(graph.map_two(Function.MUL, values, values), matrix.dtype, workshop)
-        return graph.map(Function.SQRT, [graph.fold(Function.SUM, squares)])
-    if norm == "max":
-        return [graph.fold(Function.MOST, graph.map(Function.ABS, values))]
-    raise NoPlan(f"a Normalizer has the norm {norm}")
 
 
 # Steps.

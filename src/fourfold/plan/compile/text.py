@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fourfold.plan.columns import FLOAT32, FLOAT64, Bagged, Column, Matrix, NoPlan, Text, Workshop, runs
+from fourfold.plan.columns import FLOAT32, FLOAT64, Matrix, NoPlan, Text, Workshop, runs
 from fourfold.plan.compile import transforms
+from fourfold.plan.compile.bags import normalized, single
 from fourfold.plan.format import Function
-from fourfold.plan.graph import Bag, Number
+from fourfold.plan.graph import Bag
 from fourfold.plan.letters import folding, matching, spaces
 from fourfold.plan.reading import MOST_GRAMS, Analyzer, Reading
 
-__all__ = ["row_norm"]
+__all__: list[str] = []
 
 #: The most columns of hashes.
 _MOST_COLUMNS = 1 << 26
@@ -58,10 +59,10 @@ def hashing_vectorizer(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix
     reading = _reading(
         model, column, columns=int(model.n_features), signed=bool(model.alternate_sign), binary=bool(model.binary)
     )
-    bag = _rounded(workshop.graph.bag(column.index, reading), dtype, workshop)
+    bag = single(workshop.graph.bag(column.index, reading), dtype, workshop)
     if model.norm is not None:
         dtype = _float(dtype)
-        bag = _normalized([bag], str(model.norm), dtype, workshop)[0]
+        bag = normalized([bag], str(model.norm), dtype, workshop)[0]
     return Matrix(workshop.bagged(bag, dtype, finite=True), sparse=True)
 
 
@@ -87,7 +88,7 @@ def _counted(model: Any, matrix: Matrix, workshop: Workshop) -> tuple[Bag, np.dt
     column = _text(matrix)
     dtype = _dtype(model)
     reading = _reading(model, column, terms=_vocabulary(model), binary=bool(model.binary))
-    return _rounded(workshop.graph.bag(column.index, reading), dtype, workshop), dtype
+    return single(workshop.graph.bag(column.index, reading), dtype, workshop), dtype
 
 
 # Weights.
@@ -102,57 +103,18 @@ def _weighted(
     made = list(bags)
     if model.sublinear_tf:
         workshop.approximate("NumPy's logarithm of a TfidfTransformer")
-        made = [_rounded(graph.bag_map(Function.LOG, bag), dtype, workshop) for bag in made]
-        made = [_rounded(graph.bag_const(Function.ADD, bag, 1.0), dtype, workshop) for bag in made]
+        made = [single(graph.bag_map(Function.LOG, bag), dtype, workshop) for bag in made]
+        made = [single(graph.bag_const(Function.ADD, bag, 1.0), dtype, workshop) for bag in made]
     if hasattr(model, "idf_"):
         idf = np.asarray(model.idf_, dtype=np.float64)
         edges = np.cumsum([0, *(bag.width for bag in made)])
         if len(idf) != edges[-1]:
             raise NoPlan(f"a TfidfTransformer has {len(idf)} weights for {edges[-1]} columns")
         made = [
-            _rounded(graph.bag_const(Function.MUL, bag, idf[start:stop]), dtype, workshop)
+            single(graph.bag_const(Function.MUL, bag, idf[start:stop]), dtype, workshop)
             for bag, start, stop in zip(made, edges[:-1], edges[1:], strict=True)
         ]
-    return (made if model.norm is None else _normalized(made, str(model.norm), dtype, workshop)), dtype
-
-
-def _normalized(bags: Sequence[Bag], norm: str, dtype: np.dtype[Any], workshop: Workshop) -> list[Bag]:
-    """Each row divided by its norm, unless that is 0."""
-    graph = workshop.graph
-    columns = [Bagged(bag, place, dtype) for bag in bags for place in range(bag.width)]
-    total = row_norm(columns, norm, dtype, workshop)
-    divisor = graph.select([total], [total], graph.constant([1.0]))[0]
-    return [_rounded(graph.bag_row(Function.DIV, bag, divisor), dtype, workshop) for bag in bags]
-
-
-def row_norm(columns: Sequence[Column], norm: str, dtype: np.dtype[Any], workshop: Workshop) -> Number:
-    """The norm of a row of a sparse matrix: what is stored of it is added up in order, in float64."""
-    graph = workshop.graph
-    single = dtype == FLOAT32
-    if norm not in ("l1", "l2", "max"):
-        raise NoPlan(f"rows are divided by the norm {norm}")
-    function = {"l1": Function.ABSOLUTES, "l2": Function.SQUARES, "max": Function.MOST}[norm]
-    total = graph.constant([0.0])[0]
-    edges = dict(runs(columns))
-    place = 0
-    while place < len(columns):
-        if place in edges:
-            bag = workshop.bag(columns[place : edges[place]])
-            bag = graph.bag_map(Function.ABS, bag) if norm == "max" else bag
-            total = graph.bag_fold(function, bag, total, float32=single)
-            place = edges[place]
-            continue
-        stop = min((start for start in edges if start > place), default=len(columns))
-        values = workshop.numbers(columns[place:stop])
-        sizes = graph.map_two(Function.MUL, values, values) if norm == "l2" else graph.map(Function.ABS, values)
-        sizes = graph.map(Function.ROUND32, sizes) if single else sizes
-        total = graph.fold(Function.MOST if norm == "max" else Function.SUM, [total, *sizes])
-        place = stop
-    return graph.map(Function.SQRT, [total])[0] if norm == "l2" else total
-
-
-def _rounded(bag: Bag, dtype: np.dtype[Any], workshop: Workshop) -> Bag:
-    return workshop.graph.bag_map(Function.ROUND32, bag) if dtype == FLOAT32 else bag
+    return (made if model.norm is None else normalized(made, str(model.norm), dtype, workshop)), dtype
 
 
 def _float(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -145,7 +145,7 @@ def retyped(matrix: Matrix, dtype: np.dtype[Any]) -> Matrix:
         elif isinstance(column, (Text, Opaque)):
             raise NoPlan(column.why if isinstance(column, Opaque) else "text where numbers are needed")
         else:
-            made.append(column._replace(dtype=dtype))
+            made.append(column if column.dtype == dtype else column._replace(dtype=dtype))
     return Matrix(tuple(made), sparse=matrix.sparse)
 
 
