@@ -19,7 +19,7 @@ from fourfold.plan.compile.probabilities import (
     single,
     softmax,
 )
-from fourfold.plan.compile.sums import matrix_product
+from fourfold.plan.compile.sums import matrix_product, moved
 from fourfold.plan.compile.validation import numbers
 from fourfold.plan.format import Function
 from fourfold.plan.graph import Number
@@ -45,12 +45,6 @@ def linear_transform(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
         raise NoPlan(f"a LinearDiscriminantAnalysis with the solver {model.solver} does not transform")
     kept = model.scalings_[:, : model._max_components]  # noqa: SLF001 - no other place has it
     return columns(*matrix_product(workshop, made, kept, model))
-
-
-def moved(matrix: Matrix, means: Any, workshop: Workshop) -> Matrix:
-    """`matrix - means`, in the dtype that NumPy gives it."""
-    dtype = np.dtype(np.result_type(matrix.dtype, means))
-    return Matrix(workshop.map(Function.SUB, matrix.columns, np.asarray(means, dtype=dtype), dtype=dtype))
 
 
 def _linear(model: Any, matrix: Matrix, workshop: Workshop) -> Values:

@@ -17,7 +17,7 @@ from fourfold.plan.columns import FLOAT32, FLOAT64, Bagged, Coded, Column, Matri
 from fourfold.plan.format import Function
 from fourfold.plan.graph import Bag, Code, Number
 
-__all__ = ["matrix_product", "ordered_sums", "rounded", "weighted_sums"]
+__all__ = ["matrix_product", "moved", "ordered_sums", "rounded", "weighted_sums"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -121,6 +121,30 @@ def matrix_product(
     if len(matrix) > 1:
         workshop.approximate(f"a BLAS orders the sums of the {_name(who)}")
     return (workshop.graph.map(Function.ROUND32, sums) if dtype == FLOAT32 else sums), dtype
+
+
+def moved(
+    matrix: Matrix,
+    constants: Any,
+    workshop: Workshop,
+    *,
+    function: Function = Function.SUB,
+    in_place: bool = False,
+) -> Matrix:
+    """`matrix - constants`, in the dtype that NumPy gives it.
+
+    Args:
+        matrix: columns of numbers.
+        constants: one for all, or one for each column.
+        workshop: of the plan.
+        function: what is done instead of subtracting.
+        in_place: whether the array keeps its dtype, as in `matrix -= constants`: it is rounded after the operation.
+    """
+    dtype = matrix.dtype if in_place else np.dtype(np.result_type(matrix.dtype, constants))
+    if dtype not in (FLOAT32, FLOAT64):
+        raise NoPlan(f"a model computes in {dtype}")
+    numbers = np.asarray(constants, dtype=np.result_type(dtype, constants))
+    return Matrix(workshop.map(function, matrix.columns, numbers, dtype=dtype))
 
 
 def rounded(values: Any, dtype: np.dtype[Any]) -> Floats:
