@@ -15,7 +15,7 @@ from fourfold.plan.columns import FLOAT32, Matrix, NoPlan, Workshop
 from fourfold.plan.compile import Labels, answer, answers
 from fourfold.plan.compile.links import logarithms, made, side_of_zero, softmax
 from fourfold.plan.compile.nodes import forest
-from fourfold.plan.compile.trees import CLASSIFIERS, REGRESSORS, nodes_of, single, takes_nan
+from fourfold.plan.compile.trees import CLASSIFIERS, REGRESSORS, at_leaves, nodes_of, single, takes_nan
 from fourfold.plan.compile.validation import array, plain
 from fourfold.plan.format import Function
 from fourfold.plan.graph import Number
@@ -53,7 +53,7 @@ def _grown(
         features: of each the columns that it sees; all of them otherwise.
         matrix: the columns.
         workshop: of the plan.
-        values: of each tree what its nodes hold.
+        values: of each tree what its leaves hold.
         start: what the sums begin with.
         targets: the output that each tree adds to, where a leaf holds one number.
     """
@@ -89,7 +89,7 @@ def _decisions(model: Any, matrix: Matrix, workshop: Workshop) -> list[Number]:
     estimators = [estimator for estimator, _ in pairs]
     start = np.zeros(count)
     if _are_trees(estimators, CLASSIFIERS):
-        values = [_votes(model, each, weight)[each.tree_.value[:, 0].argmax(axis=1)] for each, weight in pairs]
+        values = [_votes(model, each, weight)[at_leaves(each.tree_)[:, 0].argmax(axis=1)] for each, weight in pairs]
         total = _grown(estimators, None, seen, workshop, values, start)
     else:
         parts = []
@@ -160,7 +160,7 @@ def ada_predict(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
     seen = plain(array(matrix), workshop, model)
     estimators = list(model.estimators_)
     if _are_trees(estimators, REGRESSORS):
-        values = [each.tree_.value[:, 0] for each in estimators]
+        values = [at_leaves(each.tree_)[:, 0] for each in estimators]
         start = np.full(len(estimators), -0.0)
         found = _grown(estimators, None, seen, workshop, values, start, targets=range(len(estimators)))
     else:
@@ -204,7 +204,7 @@ def bagging_predict(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
     seen, estimators = _array(model, matrix, workshop), list(model.estimators_)
     if not _are_trees(estimators, REGRESSORS):
         return made(_bagged(model, "predict", seen, workshop))
-    values = [each.tree_.value[:, 0] for each in estimators]
+    values = [at_leaves(each.tree_)[:, 0] for each in estimators]
     total = _grown(estimators, model.estimators_features_, seen, workshop, values, np.zeros(1))
     return made(workshop.graph.map_const(Function.DIV, total, float(model.n_estimators)))
 
@@ -214,7 +214,7 @@ def _shares(model: Any, matrix: Matrix, workshop: Workshop) -> list[Number]:
     seen, estimators = _array(model, matrix, workshop), list(model.estimators_)
     width = int(model.n_classes_)
     if _are_trees(estimators, CLASSIFIERS):
-        values = [_spread(each, each.tree_.value[:, 0], width) for each in estimators]
+        values = [_spread(each, at_leaves(each.tree_)[:, 0], width) for each in estimators]
         total = _grown(estimators, model.estimators_features_, seen, workshop, values, np.zeros(width))
     else:
         parts = []
@@ -309,10 +309,10 @@ def _scores(model: Any, matrix: Matrix, workshop: Workshop) -> list[Number]:
     whole = private["_max_features"] == len(matrix)
     seen = single(matrix, workshop, model, nan=True, infinite=True)
     paths = zip(private["_decision_path_lengths"], private["_average_path_length_per_tree"], strict=True)
-    values = np.concatenate([length + average - 1.0 for length, average in paths])
+    values = np.concatenate([length + average - 1.0 for length, average in paths]).astype(np.float64)
     features = None if whole else model.estimators_features_
     nodes = nodes_of([each.tree_ for each in estimators], sparse=matrix.sparse, features=features)
-    depth = forest(workshop, seen.columns, nodes, values[:, None].astype(np.float64), np.zeros(1))
+    depth = forest(workshop, seen.columns, nodes, values[nodes.leaves, None], np.zeros(1))
     usual = len(estimators) * _usual_depth(int(private["_max_samples"]))
     if not usual:
         return graph.constant([-(2.0**-1)])

@@ -17,7 +17,7 @@ from fourfold.plan.columns import FLOAT64, Column, Matrix, NoPlan, Workshop
 from fourfold.plan.compile import Labels, answer, answers, transform
 from fourfold.plan.compile.links import expit_pair, logarithms, made, side_of_zero, softmax
 from fourfold.plan.compile.nodes import CATEGORIES, Nodes, forest
-from fourfold.plan.compile.trees import nodes_of, single
+from fourfold.plan.compile.trees import at_leaves, nodes_of, single
 from fourfold.plan.format import Function
 from fourfold.plan.graph import Number
 
@@ -45,7 +45,7 @@ def _raw(model: Any, matrix: Matrix, workshop: Workshop) -> list[Number]:
     seen = single(matrix, workshop, model, nan=False)
     stages, width = model.estimators_.shape
     trees = [tree.tree_ for tree in model.estimators_.ravel()]
-    values = np.concatenate([float(model.learning_rate) * tree.value[:, 0, :1] for tree in trees])
+    values = np.concatenate([float(model.learning_rate) * at_leaves(tree)[:, 0, :1] for tree in trees])
     start, first = _start(model, seen, width, workshop)
     nodes = nodes_of(trees, sparse=matrix.sparse)
     targets = list(range(width)) * stages
@@ -160,7 +160,7 @@ def _hist_raw(model: Any, matrix: Matrix, workshop: Workshop) -> list[Number]:
         sets,
     )
     targets = list(range(width)) * len(private["_predictors"])
-    return forest(workshop, columns, nodes, every["value"][:, None], start, targets=targets)
+    return forest(workshop, columns, nodes, every["value"][leaf, None], start, targets=targets)
 
 
 def _encoded(model: Any, preprocessor: Any, matrix: Matrix, workshop: Workshop) -> tuple[Column, ...]:

@@ -84,8 +84,8 @@ def forest(
         workshop: of the plan.
         columns: what the trees test; those that none tests are left out.
         nodes: the trees.
-        values: what each node holds, shape `(nodes, 1)`, or `(nodes, outputs)` where each tree adds to all outputs;
-            only those of leaves matter.
+        values: what each leaf holds, in the order of the nodes, shape `(leaves, 1)`, or `(leaves, outputs)` where each
+            tree adds to all outputs.
         start: what sums begin with, shape `(outputs,)`.
         targets: the output that each tree adds to, where a leaf holds one number.
         first: numbers of the row that sums begin with instead.
@@ -99,7 +99,8 @@ def forest(
     test, flags, slots, sets = _Tests(workshop, columns, nodes).found()
     is_leaf = nodes.left[kept] < 0
     leaves, inner = kept[is_leaf], kept[~is_leaf]
-    held, which = _distinct(values[leaves]) if values.shape[1] > 1 else (np.arange(len(leaves)),) * 2
+    values = values[(np.cumsum(nodes.left < 0) - 1)[leaves]] if len(leaves) < len(values) else values
+    held, which = _distinct(values) if values.shape[1] > 1 else (np.arange(len(leaves)),) * 2
     laid["flags"][places[inner]], laid["test"][places[inner]] = flags[inner], test[inner]
     laid["flags"][places[leaves]], laid["right"][places[leaves]] = NODE_LEAF, which
     starts = np.cumsum(sizes) - sizes
@@ -110,7 +111,7 @@ def forest(
             slots,
             np.split(laid, starts[1:]),
             [0] * len(sizes) if targets is None else targets,
-            np.ascontiguousarray(values[leaves[held]]),
+            np.ascontiguousarray(values[held]),
             np.asarray(start, dtype=np.float64),
             sets=sets,
             first=first,

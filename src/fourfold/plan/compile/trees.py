@@ -24,6 +24,7 @@ from fourfold.plan.columns import (
     Opaque,
     Text,
     Workshop,
+    elementary,
     retyped,
 )
 from fourfold.plan.compile import Labels, answers, transforms
@@ -32,7 +33,7 @@ from fourfold.plan.compile.nodes import Nodes, forest
 from fourfold.plan.format import Function
 from fourfold.plan.graph import Number
 
-__all__ = ["CLASSIFIERS", "REGRESSORS", "nodes_of", "single", "takes_nan"]
+__all__ = ["CLASSIFIERS", "REGRESSORS", "at_leaves", "nodes_of", "single", "takes_nan"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -57,20 +58,36 @@ def single(matrix: Matrix, workshop: Workshop, who: object, *, nan: bool, infini
     once = _rounded_once(matrix)
     whole: list[int] = []
     wide: list[int] = []
+    # One-hot columns share their levels, and there may be very many.
+    levels: dict[int, tuple[Floats, bool]] = {}
+    doubtful: list[int] = []
     for place, column in enumerate(columns):
         dtype = FLOAT64 if isinstance(column, (Text, Opaque)) else column.dtype
+        if isinstance(column, Coded):
+            if id(column.levels) not in levels:
+                rounded = elementary(Function.ROUND32, column.levels)
+                levels[id(column.levels)] = rounded, bool(np.isfinite(rounded).all())
+            rounded, finite = levels[id(column.levels)]
+            columns[place] = Coded(column.code, dtype=FLOAT32, levels=rounded, place=column.place)
+            if not finite:
+                doubtful.append(place)
+            continue
+        doubtful.append(place)
         if place in once and isinstance(column, Numeric):
             columns[place] = Numeric(workshop.graph.single(column.value), FLOAT32, dtype.kind in "iu")
         elif dtype.kind not in "biu" and dtype != FLOAT32:
             wide.append(place)
         elif dtype.kind in "iu" and dtype.itemsize > 2:
             whole.append(place)  # never infinite; an integer of 16 bits is not even rounded
+        else:
+            columns[place] = retyped(column, FLOAT32)
     for places, finite in ((whole, True), (wide, False)):
-        rounded = workshop.map(Function.ROUND32, [columns[place] for place in places], dtype=FLOAT32, finite=finite)
-        for place, column in zip(places, rounded, strict=True):
+        mapped = workshop.map(Function.ROUND32, [columns[place] for place in places], dtype=FLOAT32, finite=finite)
+        for place, column in zip(places, mapped, strict=True):
             columns[place] = column
-    seen = Matrix(tuple(retyped(column, FLOAT32) for column in columns), sparse=matrix.sparse)
-    workshop.refuse(seen.columns, who, nan=nan and (infinite or not matrix.sparse), infinite=infinite)
+    seen = Matrix(tuple(columns), sparse=matrix.sparse)
+    nan = nan and (infinite or not matrix.sparse)
+    workshop.refuse([columns[place] for place in doubtful], who, nan=nan, infinite=infinite)
     return seen
 
 
@@ -95,6 +112,12 @@ def _is_long(dtype: np.dtype[Any]) -> bool:
 def takes_nan(model: Any) -> bool:
     """Whether an estimator says that it takes NaN: its parameters decide, not what it was trained with."""
     return bool(model.__sklearn_tags__().input_tags.allow_nan)
+
+
+def at_leaves(tree: Any) -> Floats:
+    """What the leaves of a tree hold, shape `(leaves, targets, values of a target)`."""
+    held: Floats = tree.value[tree.children_left < 0]
+    return held
 
 
 def nodes_of(trees: Sequence[Any], *, sparse: bool = False, features: Sequence[Any] | None = None) -> Nodes:
@@ -138,7 +161,7 @@ def _sums(model: Any, matrix: Matrix, workshop: Workshop, outputs: Sequence[tupl
     nan = takes_nan(model if alone else model.estimators_[0])
     seen = single(matrix, workshop, model, nan=nan)
     targets, places = np.array(outputs, dtype=np.int64).T
-    values = np.concatenate([tree.value[:, targets, places] for tree in trees])
+    values = np.concatenate([at_leaves(tree)[:, targets, places] for tree in trees])
     # The sum of a tree alone begins with the one zero that changes nothing, not even the sign of another zero.
     start = np.full(len(outputs), -0.0 if alone else 0.0)
     found = forest(workshop, seen.columns, nodes_of(trees, sparse=matrix.sparse), values, start)
@@ -193,8 +216,7 @@ def random_trees_embedding(model: Any, matrix: Matrix, workshop: Workshop) -> Ma
         if len(known) != len(own) or (known != own).any():
             raise NoPlan(f"tree {tree} of the RandomTreesEmbedding has leaves that its encoder does not know")
     nodes = nodes_of(trees, sparse=matrix.sparse)
-    values = np.zeros((len(nodes.left), 1))
-    values[nodes.leaves, 0] = np.concatenate([np.arange(len(own)) for own in leaves])
+    values = np.concatenate([np.arange(len(own), dtype=np.float64) for own in leaves])[:, None]
     places = forest(workshop, seen.columns, nodes, values, np.zeros(len(trees)), targets=range(len(trees)))
     columns: list[Column] = []
     levels = np.array([0.0, 1.0])
