@@ -159,7 +159,10 @@ def test_integers_are_equal_or_wrong() -> None:
         (pd.DataFrame({"lable": KINDS, "other": KINDS}), "expected one or more of label, probability"),
         (pd.DataFrame({"label": KINDS, "probabilty": 1.0}), "'probabilty', which is no output of the model"),
         (pd.DataFrame({"label": KINDS.head(59)}), "expected outputs for 60 rows, one for each packing row; got 59"),
-        (pd.DataFrame({"label": KINDS.map({"large": "huge", "small": "small"})}), "'label': expected string, one of 2 categories"),
+        (
+            pd.DataFrame({"label": KINDS.map({"large": "huge", "small": "small"})}),
+            "'label': expected string, one of 2 categories",
+        ),
         (pd.DataFrame({"label": KINDS.where(KINDS != "large")}), "'label': expected string.*got null"),
         (pd.DataFrame({"label": range(60)}), "'label': expected string"),
         ({"probability": np.zeros((60, 3))}, "tensor of shape"),

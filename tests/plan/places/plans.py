@@ -13,6 +13,8 @@ import numpy as np
 from fourfold.plan.forest import NODE, Forest
 from fourfold.plan.format import NODE_LEAF, NODE_NAN_LEFT, Function, Kind
 from fourfold.plan.graph import Code, Graph, Number, Output
+from fourfold.plan.letters import Folding, folding, spaces, word_characters
+from fourfold.plan.reading import Analyzer, Reading
 
 __all__ = ["Golden", "nasty_numbers", "plans", "random_forest"]
 
@@ -362,6 +364,88 @@ def refused() -> Golden:
     )
 
 
+TERMS = ("and", "ß", "cold", "day", "night", "night and", "and day", "σίγμας", "grün")
+TEXTS = [
+    "Night and day",
+    "",
+    "and AND\u00a0and day",
+    "ΣΊΓΜΑΣ, grün",
+    "ß cold\tnight and",
+    "İ K\u030a 각 🛩 day",
+    "x" * 300,
+    None,
+]
+
+
+def read(name: str, readings: Sequence[Reading]) -> Golden:
+    """Texts that are read into bags, and every step that computes with a bag."""
+    graph = Graph([("text", "string"), ("x", "float64")])
+    x, zero = graph.number(1), graph.constant([0.0])[0]
+    values: list[Number] = []
+    for reading in readings:
+        bag = graph.bag(0, reading)
+        weights = np.linspace(-1.0, 2.0, 2 * bag.width).reshape(-1, 2)
+        damped = graph.bag_map(Function.LOG1P, graph.bag_const(Function.MUL, bag, weights[:, 0]))
+        length = graph.map(Function.SQRT, [graph.bag_fold(Function.SQUARES, damped, zero)])[0]
+        unit = graph.bag_row(Function.DIV, damped, length)
+        kept = graph.bag_pick(unit, range(0, bag.width, 2))
+        values += graph.bag_dot(unit, weights)
+        values += graph.bag_dot(bag, weights, [x, length], float32=True)
+        values += graph.bag_spread(kept, [0, 1])
+        values += graph.bag_spread(bag, [1, 0], nan=True)
+        values += [graph.bag_fold(Function.SUM, bag, x, float32=True), graph.bag_fold(Function.MOST, kept, x)]
+    rows = [{"text": text, "x": value} for text in TEXTS for value in (0.5, -0.0, math.nan, None)]
+    return Golden(name, graph.plan([Output("y", "float64", values, tensor=True)]), rows)
+
+
+def texts() -> Golden:
+    """Words, characters and hashes, with all that Unicode knows of letters."""
+    lower, plain = folding(None, lower=True), folding("unicode", lower=False)
+    return read(
+        "texts",
+        [
+            Reading(Analyzer.WORDS, (1, 2), lower, TERMS, token=word_characters(), missing="day"),
+            Reading(Analyzer.CHARACTERS, (1, 3), plain, columns=64, signed=True, spaces=spaces(), missing=""),
+            Reading(Analyzer.WITHIN_WORDS, (2, 4), lower, columns=100, binary=True, spaces=spaces(), missing="a b"),
+        ],
+    )
+
+
+def short_texts() -> Golden:
+    """The same with few letters, so that a fuzzer need not change those that do not matter."""
+    pairs = np.array([[each, each + 32] for each in range(65, 91)], dtype=np.uint32)
+    letters = Folding(pairs, np.zeros(0, dtype=np.uint32))
+    token, gaps = np.array([[97, 122], [0xDF, 0xFF]], dtype=np.uint32), np.array([[9, 13], [32, 32]], dtype=np.uint32)
+    return read(
+        "short texts",
+        [
+            Reading(
+                Analyzer.WORDS, (1, 2), letters, TERMS[:4], token=token, stops=("day",), lengths=(2, 9), missing="day"
+            ),
+            Reading(Analyzer.CHARACTERS, (1, 3), letters, columns=7, signed=True, spaces=gaps),
+            Reading(Analyzer.WITHIN_WORDS, (2, 3), letters, columns=9, binary=True, spaces=gaps, missing="a b"),
+        ],
+    )
+
+
+def hashed() -> Golden:
+    """Weighted medians, hashes of texts and of integers, and numbers of inputs that are rounded at once."""
+    graph = Graph([*((name, "float64") for name in NAMES), ("kind", "string"), ("n", "int64")])
+    numbers_of = [graph.number(place) for place in (0, 1, 2, 3, 5)]
+    hashes = [graph.hashed(4), graph.hashed(5)]
+    joined = graph.joined(hashes, np.array([1, 2**40, 2**64 - 1], dtype=np.uint64))
+    values = [graph.median(numbers_of, [0.1, 0.5, 0.25, 0.1, 0.05]), graph.median(numbers_of[:2], [1.0, 1.0])]
+    values += [*hashes, *graph.lookup(joined, [0.0, 1.0, 2.0, 3.0]), *(graph.single(each) for each in numbers_of)]
+    source = random.Random(9)
+    whole = [0, 1, -1, 2**53 + 1, -(2**63), 2**63 - 1, None, *(source.randint(-(2**63), 2**63 - 1) for _ in range(60))]
+    kinds = [*KINDS, None, "ü" * 40, "sixteen letters."]
+    rows = [
+        row | {"kind": source.choice(kinds), "n": value}
+        for row, value in zip(table(61, NAMES, len(whole)), whole, strict=True)
+    ]
+    return Golden("medians and hashes", graph.plan([Output("y", "float64", values, tensor=True)]), rows)
+
+
 def empty() -> Golden:
     """A plan that reads nothing, and one row of it."""
     graph = Graph([])
@@ -377,6 +461,9 @@ MAKERS: list[Callable[[], Golden]] = [
     chosen,
     neighbours,
     refused,
+    texts,
+    short_texts,
+    hashed,
     empty,
 ]
 
