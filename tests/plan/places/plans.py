@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fourfold.plan.forest import NODE, Forest
-from fourfold.plan.format import NODE_LEAF, NODE_NAN_LEFT, Function, Kind
+from fourfold.plan.format import Function, Kind, Metric, NODE_LEAF, NODE_NAN_LEFT
 from fourfold.plan.graph import Code, Graph, Number, Output
+from fourfold.plan.points import Neighbours
 from fourfold.plan.letters import Folding, folding, spaces, word_characters
 from fourfold.plan.reading import Analyzer, Reading
 
@@ -330,18 +331,22 @@ def chosen() -> Golden:
 
 
 def neighbours() -> Golden:
-    """The nearest points, by each distance and each weight."""
+    """The nearest points, by each distance, of all points and of a tree; and the distances of all."""
     graph = Graph([(name, "float64") for name in NAMES])
     query = [graph.number(place) for place in range(3)]
     source = np.random.default_rng(1)
     points, targets = source.normal(size=(60, 3)).round(1), source.normal(size=(60, 2))
-    values = [
-        value
-        for k in (1, 5, 60)
-        for weighted in (False, True)
-        for manhattan in (False, True)
-        for value in graph.nearest(query, points, targets, k, weighted=weighted, manhattan=manhattan)
-    ]
+    halves = [points, points[:30], points[30:]]
+    nodes = np.array([[0, 60, 0], [0, 30, 1], [30, 60, 1]], dtype=np.uint32)
+    bounds = np.array([[each.min(axis=0) for each in halves], [each.max(axis=0) for each in halves]])
+    values = []
+    for metric in Metric:
+        for k in (1, 5, 40):
+            for tree in ((None, None), (nodes, bounds)):
+                near = Neighbours(points, targets, k, metric, 3.0, *tree)
+                distances, (first, second) = graph.nearest(query, near)
+                values += [*distances, *first, *second]
+        values += graph.distances(query, points, metric, 3.0)
     rows = [dict(zip(NAMES, (*map(float, point), 0.0), strict=True)) for point in points[:10]]
     return Golden(
         "neighbours", graph.plan([Output("y", "float64", values, tensor=True)]), [*rows, *table(41, NAMES, 60)]
