@@ -107,8 +107,8 @@ static uint32_t ff_lowest32(uint32_t bits) {
  * the available precision" (1971), with the upper 26 bits of a double kept by a mask instead of a multiplication.
  * The polynomials are minimax, with coefficients that are doubles, found for this file with Sollya's fpminimax
  * (N. Brisebarre, S. Chevillard, "Efficient polynomial L-infinity approximations", 2007); their errors, measured with
- * 400 bits or more, stand beside them. FF_INLINE functions have neither branches nor comparisons of doubles, which would keep
- * a compiler from computing several at once: what is special is selected by masks. */
+ * 400 bits or more, stand beside them. FF_INLINE functions have neither branches nor comparisons of doubles, which would
+ * keep a compiler from computing several at once: what is special is selected by masks. */
 
 #if defined(__GNUC__)
 #define FF_INLINE static inline __attribute__((always_inline))
@@ -560,7 +560,8 @@ static double ff_ndtr(double x) {
 }
 
 /* Two approximations, to 2^-24 and 2^-21, as in M. J. Wichura, "Algorithm AS 241: The percentage points of the normal
- * distribution" (1988), but polynomials of our own; then a step of Halley's method, which triples their digits. */
+ * distribution" (1988), but with polynomials of our own, which meet the function at Chebyshev's points; then a step of
+ * Halley's method, which triples their digits. */
 static double ff_ndtri(double p) {
     double q, q_low, least = p < 0.5 ? p : 1.0 - p, x, high, low, step, scale, scale_too, ratio, v;
     if (!(p > 0 && p < 1.0)) return p == 0 ? -FF_INFINITY : p == 1.0 ? FF_INFINITY : FF_NAN;
