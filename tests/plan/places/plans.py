@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fourfold.plan.forest import NODE, Forest
-from fourfold.plan.format import Function, Kind, Metric, NODE_LEAF, NODE_NAN_LEFT
+from fourfold.plan.format import NODE_LEAF, NODE_NAN_LEFT, Function, Kind, Metric
 from fourfold.plan.graph import Code, Graph, Number, Output
-from fourfold.plan.points import Neighbours
 from fourfold.plan.letters import Folding, folding, spaces, word_characters
+from fourfold.plan.points import Neighbours
 from fourfold.plan.reading import Analyzer, Reading
 
 __all__ = ["Golden", "nasty_numbers", "plans", "random_forest"]
