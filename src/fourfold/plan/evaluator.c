@@ -630,8 +630,6 @@ typedef struct ff_node {
 #define FF_MOST_MASKED 127u     /* nodes of a tree of 64 leaves */
 #define FF_LARGE (1u << 16)     /* nodes of large trees in a plan, that take more memory than caches have */
 #define FF_MOST_LANES 512u
-#define FF_NEAREST_WEIGHTED 1u   /* neighbours weigh by the inverse of their distance */
-#define FF_NEAREST_MANHATTAN 2u
 #define FF_MOST_NEIGHBOURS 4096u
 
 enum ff_operation {
@@ -651,7 +649,8 @@ enum ff_operation {
     FF_ARGMAX,     /* code count words                         the first place of the largest */
     FF_INTERPOLATE,/* dst src xs ys count                      as numpy.interp */
     FF_FOREST,     /* dst outputs flags width slots words trees words values count init */
-    FF_NEAREST,    /* dst width inputs words rows k flags points targets */
+    FF_NEAREST,    /* dst k width inputs words rows metric power points targets nodes count bounds
+                                                               the distances of the k nearest points, and their targets */
     FF_REFUSE,     /* count words kind string                  a row whose number is of that kind has no answer */
     FF_BAG,        /* bag input words                          what a text has of each n-gram; words: ff_setting */
     FF_BAG_MAP,    /* bag bag function                         f(x) of every entry */
@@ -665,11 +664,12 @@ enum ff_operation {
     FF_HASH,       /* dst input                                the hash of a text, or of an integer's digits; NaN where it is missing */
     FF_JOIN,       /* code count words words count             the place of the hash of numbers among ascending ones; count: another */
     FF_SINGLE,     /* dst input                                a column's numbers, rounded to float32 at once; NaN where one is missing */
+    FF_DISTANCES,  /* dst rows inputs words metric power points   the distance of each point */
     FF_OPERATIONS
 };
 
 /* The operands of each step, besides its first word. */
-static const uint8_t ff_operands[FF_OPERATIONS] = {0, 2, 4, 4, 5, 3, 4, 3, 4, 5, 5, 5, 5, 4, 3, 5, 11, 9, 4, 3, 3, 5, 4, 4, 5, 6, 5, 4, 2, 5, 2};
+static const uint8_t ff_operands[FF_OPERATIONS] = {0, 2, 4, 4, 5, 3, 4, 3, 4, 5, 5, 5, 5, 4, 3, 5, 11, 13, 4, 3, 3, 5, 4, 4, 5, 6, 5, 4, 2, 5, 2, 7};
 
 enum ff_function {
     /* of one number */
@@ -684,6 +684,9 @@ enum ff_function {
     FF_SUM = 64, FF_PAIRWISE, FF_LEAST, FF_MOST, FF_SQUARES, FF_ABSOLUTES, FF_PRODUCT,
     FF_MANY
 };
+
+/* Distances: sums of squares, of magnitudes, the largest magnitude, sums of powers of them; no root is drawn. */
+enum ff_metric { FF_SQUARED, FF_MANHATTAN, FF_CHEBYSHEV, FF_MINKOWSKI, FF_METRICS };
 
 enum ff_kind { FF_NOT_FINITE = 0, FF_A_NAN, FF_INFINITE, FF_ZERO, FF_KINDS };
 
@@ -817,16 +820,47 @@ static int ff_open_forest(ff_plan *plan, ff_progress *so_far, const uint32_t *op
     return 0;
 }
 
-static int ff_open_nearest(ff_plan *plan, ff_progress *so_far, const uint32_t *operand, uint64_t where) {
-    uint32_t width = operand[1], inputs = operand[2], rows = operand[4], k = operand[5];
+/* The tree of neighbours: node i has the children 2i + 1 and 2i + 2; three words of each say where the points of a leaf
+ * begin and end, and whether it is one. Leaves may not hold more points than there are, so that no row costs more. */
+static int ff_open_neighbour_tree(const ff_plan *plan, uint32_t nodes, uint32_t count, uint32_t rows) {
+    uint64_t points = 0;
+    uint32_t i;
+    if (count == 0 || count > (1u << 28) || !ff_inside(nodes, 3 * (uint64_t)count, plan->words)) return 0;
+    for (i = 0; i < count; i++) {
+        const uint32_t *node = plan->word + nodes + 3 * (uint64_t)i;
+        if (node[2] > 1) return 0;
+        if (!node[2]) {
+            if (2 * i + 2 >= count) return 0;
+            continue;
+        }
+        if (node[0] > node[1] || node[1] > rows) return 0;
+        points += node[1] - node[0];
+    }
+    return points <= rows;
+}
+
+static int ff_open_nearest(ff_plan *plan, ff_progress *so_far, const uint32_t *a, uint64_t where) {
+    uint32_t k = a[1], width = a[2], inputs = a[3], rows = a[5];
+    uint64_t bytes = 12 * (uint64_t)k + 8 * (uint64_t)inputs;
     FF_CHECK(k > 0 && k <= rows && k <= FF_MOST_NEIGHBOURS, "neighbours: none, more than rows, or too many, at step", where);
-    FF_CHECK(operand[6] <= 3, "neighbours have flags that are not known, at step", where);
-    FF_CHECK(ff_reads(plan, so_far, operand[3], inputs), "reads a register that is not written yet, at step", where);
-    FF_CHECK(ff_inside(operand[7], (uint64_t)rows * inputs, plan->numbers) &&
-             ff_inside(operand[8], (uint64_t)rows * width, plan->numbers), "neighbours are outside, at step", where);
-    FF_CHECK(ff_writes(plan, so_far, operand[0], width), "writes elsewhere than to the next registers, at step", where);
-    if (so_far->workspace < k * 16 + (uint64_t)inputs * 8) so_far->workspace = (uint32_t)(k * 16 + inputs * 8);
+    FF_CHECK(a[6] < FF_METRICS && a[7] < plan->numbers, "a distance that is not known, at step", where);
     FF_CHECK(inputs < (1u << 24), "too many inputs, at step", where);
+    FF_CHECK(ff_reads(plan, so_far, a[4], inputs), "reads a register that is not written yet, at step", where);
+    FF_CHECK(ff_inside(a[8], (uint64_t)rows * inputs, plan->numbers) && ff_inside(a[9], (uint64_t)rows * width, plan->numbers),
+             "neighbours are outside, at step", where);
+    FF_CHECK(ff_open_neighbour_tree(plan, a[10], a[11], rows), "not a tree of neighbours, inside the plan, at step", where);
+    FF_CHECK(ff_inside(a[12], a[11] > 1 ? 2 * ff_times(a[11], inputs) : 0, plan->numbers),
+             "the bounds of neighbours are outside, at step", where);
+    FF_CHECK(ff_writes(plan, so_far, a[0], k * ((uint64_t)width + 1)), "writes elsewhere than to the next registers, at step", where);
+    if (so_far->workspace < bytes) so_far->workspace = (uint32_t)bytes;
+    return 0;
+}
+
+static int ff_open_distances(ff_plan *plan, ff_progress *so_far, const uint32_t *a, uint64_t where) {
+    FF_CHECK(a[4] < FF_METRICS && a[5] < plan->numbers, "a distance that is not known, at step", where);
+    FF_CHECK(ff_reads(plan, so_far, a[3], a[2]), "reads a register that is not written yet, at step", where);
+    FF_CHECK(ff_inside(a[6], (uint64_t)a[1] * a[2], plan->numbers), "points are outside, at step", where);
+    FF_CHECK(ff_writes(plan, so_far, a[0], a[1]), "writes elsewhere than to the next registers, at step", where);
     return 0;
 }
 
@@ -855,7 +889,8 @@ static uint64_t ff_work(const ff_plan *plan, const ff_progress *so_far, uint32_t
     case FF_DOT: return ff_times((uint64_t)a[1] + 1, (uint64_t)a[2] + 1);
     case FF_INTERPOLATE: return a[4];
     case FF_FOREST: return ff_times((uint64_t)a[6] + 16, (uint64_t)a[4] + 1) + a[1]; /* and its nodes: ff_open_forest */
-    case FF_NEAREST: return ff_times(a[4], (uint64_t)a[1] + a[2] + a[5]);
+    case FF_NEAREST: return ff_times((uint64_t)a[5] + a[11], (uint64_t)a[3] + 1) + ff_times(a[1], (uint64_t)a[2] + 64);
+    case FF_DISTANCES: return ff_times((uint64_t)a[1] + 1, (uint64_t)a[2] + 1);
     case FF_MEDIAN: return ff_times(a[1], 32);
     case FF_JOIN: return (uint64_t)a[1] + a[4];
     case FF_REFUSE: return a[0];
@@ -960,6 +995,7 @@ static int ff_open_step(ff_plan *plan, ff_progress *so_far, uint32_t operation, 
         return 0;
     case FF_FOREST: return ff_open_forest(plan, so_far, a, where);
     case FF_NEAREST: return ff_open_nearest(plan, so_far, a, where);
+    case FF_DISTANCES: return ff_open_distances(plan, so_far, a, where);
     case FF_HASH:
         FF_CHECK(a[1] < plan->inputs && plan->input[a[1]].type != FF_FLOAT32 && plan->input[a[1]].type != FF_FLOAT64,
                  "no such input of text or integers, at step", where);
@@ -2354,43 +2390,196 @@ static double ff_interpolate(const double *xs, const double *ys, uint32_t count,
     return y;
 }
 
+/* What the difference of two numbers adds to a distance. */
+static double ff_gap(uint32_t metric, double power, double gap) {
+    if (metric == FF_SQUARED) return gap * gap;
+    gap = ff_of_one(FF_ABS, gap);
+    return metric == FF_MINKOWSKI ? ff_pow(gap, power) : gap;
+}
+
+static double ff_apart(uint32_t metric, double power, const double *x, const double *y, uint32_t count) {
+    double sum = 0;
+    uint32_t j;
+    if (metric == FF_SQUARED) {
+        for (j = 0; j < count; j++) { double gap = x[j] - y[j]; sum += gap * gap; }
+        return sum;
+    }
+    for (j = 0; j < count; j++) {
+        double gap = ff_gap(metric, power, x[j] - y[j]);
+        if (metric != FF_CHEBYSHEV) sum += gap;
+        else if (gap > sum || gap != gap) sum = gap;
+    }
+    return sum;
+}
+
+static void ff_do_distances(const ff_plan *plan, const uint32_t *a, ff_block *block) {
+    const double *point = plan->number + a[6];
+    double power = plan->number[a[5]];
+    uint32_t row, j, i;
+    for (row = 0; row < a[1]; row++) {
+        double *out = ff_register(block, a[0] + row);
+        for (i = 0; i < block->count; i++) out[i] = 0;
+        for (j = 0; j < a[2]; j++, point++) {
+            const double *x = ff_register(block, plan->word[a[3] + j]);
+            double y = *point;
+            if (a[4] == FF_SQUARED)
+                for (i = 0; i < block->count; i++) { double gap = x[i] - y; out[i] += gap * gap; }
+            else if (a[4] != FF_CHEBYSHEV)
+                for (i = 0; i < block->count; i++) out[i] += ff_gap(a[4], power, x[i] - y);
+            else
+                for (i = 0; i < block->count; i++) { double gap = ff_gap(a[4], power, x[i] - y); if (gap > out[i] || gap != gap) out[i] = gap; }
+        }
+    }
+}
+
+/* The nearest points so far lie in a heap, the farthest of them first. Which of equally near ones stay, and in which
+ * order they come out, is what scikit-learn's heap and its introsort (D. Musser, "Introspective Sorting and Selection
+ * Algorithms", 1997; the pivot is the median of three) make of them. */
+static void ff_put_nearest(double *distance, uint32_t *index, uint32_t count, double value, uint32_t row) {
+    uint32_t at = 0, child;
+    if (value >= distance[0]) return;
+    while ((child = 2 * at + 1) < count) {
+        if (child + 1 < count && !(distance[child] >= distance[child + 1])) child++;
+        if (!(value < distance[child])) break;
+        distance[at] = distance[child];
+        index[at] = index[child];
+        at = child;
+    }
+    distance[at] = value;
+    index[at] = row;
+}
+
+static void ff_exchange(double *distance, uint32_t *index, uint32_t i, uint32_t j) {
+    double value = distance[i];
+    uint32_t row = index[i];
+    distance[i] = distance[j];
+    index[i] = index[j];
+    distance[j] = value;
+    index[j] = row;
+}
+
+static void ff_sink(double *distance, uint32_t *index, uint32_t root, uint32_t end) {
+    for (;;) {
+        uint32_t most = root, child = 2 * root + 1;
+        if (child < end && distance[most] < distance[child]) most = child;
+        if (child + 1 < end && distance[most] < distance[child + 1]) most = child + 1;
+        if (most == root) return;
+        ff_exchange(distance, index, root, most);
+        root = most;
+    }
+}
+
+static void ff_sort_by_heap(double *distance, uint32_t *index, uint32_t count) {
+    uint32_t i;
+    for (i = (count - 2) / 2 + 1; i > 0; i--) ff_sink(distance, index, i - 1, count);
+    for (i = count - 1; i > 0; i--) {
+        ff_exchange(distance, index, 0, i);
+        ff_sink(distance, index, 0, i);
+    }
+}
+
+static void ff_sort_by_insertion(double *distance, uint32_t *index, uint32_t count) {
+    uint32_t i, j;
+    for (i = 1; i < count; i++) {
+        double value = distance[i];
+        uint32_t row = index[i];
+        for (j = i; j > 0 && distance[j - 1] > value; j--) { distance[j] = distance[j - 1]; index[j] = index[j - 1]; }
+        distance[j] = value;
+        index[j] = row;
+    }
+}
+
+/* Splits at the median of the first, the middle and the last; returns its place. */
+static uint32_t ff_split_nearest(double *distance, uint32_t *index, uint32_t count) {
+    uint32_t last = count - 1, middle = count / 2, i = 1, j = count - 2;
+    double pivot;
+    if (distance[0] > distance[last]) ff_exchange(distance, index, 0, last);
+    if (distance[last] > distance[middle]) {
+        ff_exchange(distance, index, last, middle);
+        if (distance[0] > distance[last]) ff_exchange(distance, index, 0, last);
+    }
+    for (pivot = distance[last];; i++, j--) {
+        while (i <= j && distance[i] < pivot) i++;
+        while (i <= j && distance[j] > pivot) j--;
+        if (i >= j) break;
+        ff_exchange(distance, index, i, j);
+    }
+    ff_exchange(distance, index, i, last);
+    return i;
+}
+
+static void ff_sort_nearest(double *distance, uint32_t *index, uint32_t count) {
+    struct { uint32_t first, count, depth; } due[32]; /* at most twice the logarithm of FF_MOST_NEIGHBOURS */
+    uint32_t waiting = 1, most = 0, pivot;
+    while (count >> (most + 1)) most++;
+    due[0].first = 0;
+    due[0].count = count;
+    due[0].depth = 2 * most;
+    while (waiting) {
+        uint32_t first = due[--waiting].first, left = due[waiting].count, depth = due[waiting].depth;
+        for (; left > 15 && depth; first += pivot + 1, left -= pivot + 1) {
+            pivot = ff_split_nearest(distance + first, index + first, left);
+            due[waiting].first = first;
+            due[waiting].count = pivot;
+            due[waiting++].depth = --depth;
+        }
+        (left > 15 ? ff_sort_by_heap : ff_sort_by_insertion)(distance + first, index + first, left);
+    }
+}
+
+/* The least distance that a point of a node can have. */
+static double ff_node_apart(const ff_plan *plan, const uint32_t *a, const double *query, uint32_t node) {
+    const double *low = plan->number + a[12] + (size_t)node * a[3], *high = low + (size_t)a[11] * a[3];
+    double sum = 0;
+    uint32_t j;
+    for (j = 0; j < a[3]; j++) {
+        double below = low[j] - query[j], above = query[j] - high[j];
+        double gap = 0.5 * ((below + ff_of_one(FF_ABS, below)) + (above + ff_of_one(FF_ABS, above)));
+        if (a[6] != FF_CHEBYSHEV) sum += ff_gap(a[6], plan->number[a[7]], gap);
+        else if (gap > sum) sum = gap;
+    }
+    return sum;
+}
+
+static void ff_find_nearest(const ff_plan *plan, const uint32_t *a, const double *query, double *distance, uint32_t *index) {
+    struct { uint32_t node; double apart; } due[64]; /* a level of the tree leaves one waiting */
+    uint32_t waiting = 1, row;
+    due[0].node = 0;
+    due[0].apart = 0;
+    while (waiting) {
+        uint32_t node = due[--waiting].node, left = 2 * node + 1, nearer;
+        const uint32_t *word = plan->word + a[10] + 3 * (size_t)node;
+        double one, other;
+        if (due[waiting].apart > distance[0]) continue;
+        if (word[2]) {
+            const double *point = plan->number + a[8] + (size_t)word[0] * a[3];
+            for (row = word[0]; row < word[1]; row++, point += a[3])
+                ff_put_nearest(distance, index, a[1], ff_apart(a[6], plan->number[a[7]], query, point, a[3]), row);
+            continue;
+        }
+        one = ff_node_apart(plan, a, query, left);
+        other = ff_node_apart(plan, a, query, left + 1);
+        nearer = one <= other ? left : left + 1;
+        due[waiting].node = nearer == left ? left + 1 : left;
+        due[waiting++].apart = nearer == left ? other : one;
+        due[waiting].node = nearer;
+        due[waiting++].apart = nearer == left ? one : other;
+    }
+}
+
 static void ff_do_nearest(const ff_plan *plan, const uint32_t *a, ff_block *block) {
-    uint32_t width = a[1], inputs = a[2], k = a[5], i, j, row, found, out;
-    double *distance = (double *)(void *)block->workspace;
-    double *query = distance + k;
-    uint32_t *index = (uint32_t *)(query + inputs);
+    uint32_t k = a[1], width = a[2], i, j, t;
+    double *distance = (double *)(void *)block->workspace, *query = distance + k;
+    uint32_t *index = (uint32_t *)(void *)(query + a[3]);
     for (i = 0; i < block->count; i++) {
-        double total = 0;
-        for (j = 0; j < inputs; j++) query[j] = ff_register(block, plan->word[a[3] + j])[i];
-        for (row = 0, found = 0; row < a[4]; row++) {
-            const double *point = plan->number + a[7] + (size_t)row * inputs;
-            double sum = 0;
-            if (a[6] & FF_NEAREST_MANHATTAN) for (j = 0; j < inputs; j++) sum += query[j] < point[j] ? point[j] - query[j] : query[j] - point[j];
-            else for (j = 0; j < inputs; j++) { double d = query[j] - point[j]; sum += d * d; }
-            if (found == k && !(sum < distance[k - 1])) continue;
-            /* Sorted in; of two at the same distance the earlier row is nearer. */
-            for (out = found < k ? found++ : k - 1; out > 0 && sum < distance[out - 1]; out--) {
-                distance[out] = distance[out - 1];
-                index[out] = index[out - 1];
-            }
-            distance[out] = sum;
-            index[out] = row;
-        }
-        if (a[6] & FF_NEAREST_WEIGHTED) {
-            int exact = distance[0] == 0;
-            for (j = 0; j < k; j++) {
-                double d = a[6] & FF_NEAREST_MANHATTAN ? distance[j] : ff_sqrt(distance[j]);
-                distance[j] = exact ? d == 0 : 1.0 / d;
-                total += distance[j];
-            }
-        }
-        for (out = 0; out < width; out++) {
-            double sum = 0;
-            for (j = 0; j < k; j++) {
-                double target = plan->number[a[8] + (size_t)index[j] * width + out];
-                sum += a[6] & FF_NEAREST_WEIGHTED ? target * distance[j] : target;
-            }
-            ff_register(block, a[0] + out)[i] = sum / (a[6] & FF_NEAREST_WEIGHTED ? total : (double)k);
+        for (j = 0; j < a[3]; j++) query[j] = ff_register(block, plan->word[a[4] + j])[i];
+        for (j = 0; j < k; j++) { distance[j] = FF_INFINITY; index[j] = 0; }
+        ff_find_nearest(plan, a, query, distance, index);
+        ff_sort_nearest(distance, index, k);
+        for (j = 0; j < k; j++) {
+            const double *target = plan->number + a[9] + (size_t)index[j] * width;
+            ff_register(block, a[0] + j)[i] = distance[j];
+            for (t = 0; t < width; t++) ff_register(block, a[0] + k + t * k + j)[i] = target[t];
         }
     }
 }
@@ -3294,6 +3483,7 @@ static void ff_do_steps(const ff_plan *plan, ff_block *block, uint32_t *rank) {
             break;
         case FF_FOREST: ff_do_forest(plan, plan->forest + forest++, a, block, rank); break;
         case FF_NEAREST: ff_do_nearest(plan, a, block); break;
+        case FF_DISTANCES: ff_do_distances(plan, a, block); break;
         case FF_MEDIAN: ff_do_median(plan, a, block); break;
         case FF_HASH: ff_do_hash(plan, a, block); break;
         case FF_JOIN: ff_do_join(plan, a, block); break;

@@ -23,6 +23,7 @@ __all__ = [
     "VERSION",
     "Function",
     "Kind",
+    "Metric",
     "Operation",
     "Port",
     "assemble",
@@ -104,6 +105,7 @@ class Operation(IntEnum):
     HASH = 28
     JOIN = 29
     SINGLE = 30
+    DISTANCES = 31
 
 
 class Function(IntEnum):
@@ -156,6 +158,15 @@ class Function(IntEnum):
     SQUARES = 68
     ABSOLUTES = 69
     PRODUCT = 70
+
+
+class Metric(IntEnum):
+    """Distances, none of which has its root drawn."""
+
+    SQUARED = 0
+    MANHATTAN = 1
+    CHEBYSHEV = 2
+    MINKOWSKI = 3
 
 
 class Kind(IntEnum):

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.plan.forest import NODE, Forest, content, laid
-from fourfold.plan.format import Function, Kind, Operation
+from fourfold.plan.format import Function, Kind, Metric, Operation
+from fourfold.plan.points import Neighbours
 from fourfold.plan.reading import Reading
 from fourfold.plan.steps import Bag, Code, Layout, Number, Output, Step, laid_out, place
 
@@ -225,39 +226,70 @@ class Graph:
             lambda layout: [place(value), layout.add_numbers(knots), layout.add_numbers(heights), len(knots)],
         )[0]
 
-    def nearest(
-        self, values: Sequence[Number], points: Any, targets: Any, k: int, *, weighted: bool, manhattan: bool
-    ) -> list[Number]:
-        """The mean target of the `k` nearest points, of equally near ones the first.
+    def distances(self, values: Sequence[Number], points: Any, metric: Metric, power: float = 2.0) -> list[Number]:
+        """How far the values are from each of some points.
 
         Args:
             values: the query.
             points: shape `(rows, values)`.
-            targets: shape `(rows, outputs)`.
-            k: how many.
-            weighted: by the inverse of the distance; where one is 0, only those at 0 count.
-            manhattan: sums of absolute differences for a distance, instead of the Euclidean one.
+            metric: of which no root is drawn.
+            power: of `Metric.MINKOWSKI`.
         """
         read = tuple(values)
-        where, what = _floats(points), _floats(targets)
-        rows, width = len(targets), np.asarray(targets).shape[1]
-        flags = int(weighted) | 2 * int(manhattan)
+        where = _floats(points)
+        rows = np.asarray(points).shape[0]
+        _same(len(where), rows * len(read))
         return self._numbers(
-            ("nearest", read, where.tobytes(), what.tobytes(), k, flags),
-            Operation.NEAREST,
-            width,
+            ("distances", read, where.tobytes(), metric, power),
+            Operation.DISTANCES,
+            rows,
             read,
             lambda layout: [
+                rows,
+                len(read),
+                layout.add_registers(read),
+                int(metric),
+                layout.add_numbers([power]),
+                layout.add_numbers(where),
+            ],
+        )
+
+    def nearest(self, values: Sequence[Number], near: Neighbours) -> tuple[list[Number], list[list[Number]]]:
+        """The distances of the nearest points, ascending, and for each target that of each of them."""
+        read = tuple(values)
+        (rows, width), k = near.targets.shape, near.k
+        points, targets = _floats(near.points), _floats(near.targets)
+        nodes = np.array([[0, rows, 1]]) if near.nodes is None else near.nodes
+        nodes, bounds = np.ascontiguousarray(nodes, dtype="<u4"), _floats([] if near.bounds is None else near.bounds)
+        _same(points.size, rows * len(read))
+        made = self._numbers(
+            (
+                "nearest",
+                read,
+                *(each.tobytes() for each in (points, targets, nodes, bounds)),
+                k,
+                near.metric,
+                near.power,
+            ),
+            Operation.NEAREST,
+            k * (width + 1),
+            read,
+            lambda layout: [
+                k,
                 width,
                 len(read),
                 layout.add_registers(read),
                 rows,
-                k,
-                flags,
-                layout.add_numbers(where),
-                layout.add_numbers(what),
+                int(near.metric),
+                layout.add_numbers([near.power]),
+                layout.add_numbers(points),
+                layout.add_numbers(targets),
+                layout.add_words(nodes.reshape(-1)),
+                len(nodes),
+                layout.add_numbers(bounds),
             ],
         )
+        return made[:k], [made[start : start + k] for start in range(k, len(made), k)]
 
     def hashed(self, index: int) -> Number:
         """The hash that CatBoost has of an input of text, or of an integer's digits; NaN where it is missing."""
