@@ -15,6 +15,7 @@ from fourfold.plan.compile.probabilities import (
     logarithms,
     pair,
     plus,
+    refuse_rest_of_one,
     sigmoids,
     single,
     softmax,
@@ -72,6 +73,7 @@ def linear_proba(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
 @answers("predict_log_proba", _LINEAR)
 def linear_log_proba(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
     """The logarithms of the probabilities, where the smallest normal number stands for zero."""
+    refuse_rest_of_one(len(model.classes_))
     values, dtype = _linear_proba(model, matrix, workshop)
     smallest = float(np.finfo(dtype).smallest_normal)
     nothing = workshop.graph.map_const(Function.EQ, values, 0.0)

@@ -15,6 +15,7 @@ from fourfold.plan.compile.probabilities import (
     logarithms,
     pair,
     plus,
+    refuse_rest_of_one,
     shares,
     sigmoids,
     single,
@@ -160,15 +161,9 @@ def logistic_proba(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
 @answers("predict_log_proba", *_LOGISTIC)
 def logistic_log_proba(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
     """Logarithms of the probabilities."""
-    _refuse_rest_of_one(model)
+    refuse_rest_of_one(len(model.classes_))
     values, dtype = _logistic(model, matrix, workshop)
     return columns(logarithms(workshop, values, dtype), dtype)
-
-
-def _refuse_rest_of_one(model: Any) -> None:
-    """One of two classes has what the other's sigmoid leaves of 1, where the sigmoid's last bit may be all."""
-    if len(model.classes_) == 2:
-        raise NoPlan("the last bit of a sigmoid decides about the logarithm of what is left of 1; use predict_proba")
 
 
 def _logistic(model: Any, matrix: Matrix, workshop: Workshop) -> tuple[list[Number], np.dtype[Any]]:
@@ -188,7 +183,7 @@ def sgd_proba(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
 def sgd_log_proba(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
     """Logarithms of the probabilities."""
     if model.loss == "log_loss":
-        _refuse_rest_of_one(model)
+        refuse_rest_of_one(len(model.classes_))
     values, dtype = _sgd(model, matrix, workshop)
     return columns(logarithms(workshop, values, dtype), dtype)
 

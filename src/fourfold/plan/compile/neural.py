@@ -15,6 +15,7 @@ from fourfold.plan.compile.probabilities import (
     logarithms,
     pair,
     plus,
+    refuse_rest_of_one,
     sigmoids,
     single,
     softmax,
@@ -98,6 +99,7 @@ def proba(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
 @answers("predict_log_proba", _CLASSIFIER)
 def log_proba(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
     """Logarithms of the probabilities."""
+    refuse_rest_of_one(len(model.classes_))
     values, dtype = _proba(model, matrix, workshop)
     return columns(logarithms(workshop, values, dtype), dtype)
 

@@ -19,6 +19,7 @@ __all__ = [
     "logarithms",
     "pair",
     "plus",
+    "refuse_rest_of_one",
     "shares",
     "sigmoids",
     "single",
@@ -111,6 +112,16 @@ def softmax(workshop: Workshop, values: Sequence[Number], dtype: np.dtype[Any]) 
 def pair(workshop: Workshop, probability: Number, dtype: np.dtype[Any]) -> list[Number]:
     """`1 - p` and `p`."""
     return [*single(workshop, workshop.graph.map_const(Function.RSUB, [probability], 1.0), dtype), probability]
+
+
+def refuse_rest_of_one(classes: int) -> None:
+    """One of two classes has what the other's sigmoid leaves of 1, where the sigmoid's last bit may be all.
+
+    Raises:
+        NoPlan: there are two classes, and the logarithm of that is asked for.
+    """
+    if classes == 2:
+        raise NoPlan("the last bit of a sigmoid decides about the logarithm of what is left of 1; use predict_proba")
 
 
 def shares(workshop: Workshop, values: Sequence[Number], dtype: np.dtype[Any]) -> list[Number]:
