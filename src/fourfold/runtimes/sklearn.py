@@ -177,10 +177,22 @@ def _takes_texts(model: Any) -> bool:
             model = next((step for _, step in model.steps if step not in (None, "passthrough")), None)
         elif getattr(model, "transformer_list", None):
             model = model.transformer_list[0][1]
-        elif hasattr(model, "best_estimator_"):
-            model = model.best_estimator_
+        elif (inside := _inside(model)) is not None:
+            model = inside
         else:
             return any(cls.__module__ == "sklearn.feature_extraction.text" for cls in type(model).__mro__)
+
+
+def _inside(model: Any) -> Any:
+    """The first of the estimators that one holds which hands them what it is given; `None` where it holds none."""
+    if getattr(model, "calibrated_classifiers_", None):
+        return model.calibrated_classifiers_[0].estimator
+    parts = getattr(model, "estimators_", None)
+    if isinstance(parts, (list, tuple)) and parts:
+        return parts[0]
+    return next(
+        (vars(model)[name] for name in ("best_estimator_", "estimator_", "regressor_") if name in vars(model)), None
+    )
 
 
 def _text_sample(sample: Any, inputs: tuple[Field, ...] | None) -> Sample:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -59,6 +60,9 @@ _FILES = (
     "trees",
     "ensembles",
     "gradients",
+    "meta",
+    "calibration",
+    "targets",
 )
 
 
@@ -108,7 +112,8 @@ def _name(model: Any) -> str:
     return f"{kind.__module__.partition('.')[0]}.{kind.__qualname__}"
 
 
+@cache
 def _load() -> None:
-    if not _TRANSFORMS:
-        for name in _FILES:
-            import_module(f"fourfold.plan.compile.{name}")
+    """Import the files of rules, which register themselves; one of them may have been imported before."""
+    for name in _FILES:
+        import_module(f"fourfold.plan.compile.{name}")
