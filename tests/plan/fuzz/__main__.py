@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from pathlib import Path
 
-from tests.plan.fuzz.running import CORPUS, built, fuzz, run_mutants
+from tests.plan.fuzz.running import CORPUS, Found, built, fuzz, run_mutants
 
 
 def main() -> None:
@@ -26,4 +27,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (Found, KeyboardInterrupt) as why:
+        sys.exit(str(why) or "stopped")

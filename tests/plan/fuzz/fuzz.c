@@ -23,25 +23,29 @@ static const size_t size_of[FF_TYPES] = {1, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8, 4};
 static void **kept;
 static size_t keeps, room, total;
 
-static void *allocate(void *context, size_t bytes) {
-    (void)context;
+/* Memory is filled with other bytes each time, so that what is read before it is written shows as another answer. */
+static void *keep(void *memory, size_t bytes) {
+    static unsigned char filling = 0x5a;
+    MUST(memory != NULL);
+    memset(memory, filling += 0x33, bytes);
     if (keeps == room) {
         room = 2 * room + 64;
         kept = (void **)realloc(kept, room * sizeof *kept);
+        MUST(kept != NULL);
     }
     total += bytes;
-    return kept[keeps++] = malloc(bytes ? bytes : 1);
+    return kept[keeps++] = memory;
+}
+
+static void *allocate(void *context, size_t bytes) {
+    (void)context;
+    return keep(malloc(bytes ? bytes : 1), bytes);
 }
 
 static void *scratch_of(size_t bytes) {
     void *memory = NULL;
     MUST(posix_memalign(&memory, 64, bytes ? bytes : 1) == 0);
-    if (keeps == room) {
-        room = 2 * room + 64;
-        kept = (void **)realloc(kept, room * sizeof *kept);
-    }
-    total += bytes;
-    return kept[keeps++] = memory;
+    return keep(memory, bytes);
 }
 
 /* The bytes that rows are made of, again and again. */

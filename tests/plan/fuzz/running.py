@@ -20,6 +20,8 @@ CORPUS = Path(sys.prefix) / "fuzz"
 #: An input that takes longer, in seconds, or more memory, in MiB, is out of proportion to its size.
 LIMITS = ("-timeout=10", "-rss_limit_mb=1500", "-malloc_limit_mb=512")
 BATCH = 2000
+#: What libFuzzer exits with when somebody stops it.
+INTERRUPTED = 72
 
 
 class Found(Exception):
@@ -52,6 +54,8 @@ def _run(words: list[str | Path], quiet: bool = True) -> None:
         stderr=subprocess.STDOUT if quiet else None,
         text=True,
     )
+    if run.returncode == INTERRUPTED:
+        raise KeyboardInterrupt
     if run.returncode:
         said = "\n".join((run.stdout or "").splitlines()[-40:])
         raise Found(f"the evaluator failed on an input; it is kept in {CORPUS}\n{said}")
