@@ -185,7 +185,7 @@ ENCODERS = {
     "infrequent": OneHotEncoder(handle_unknown="infrequent_if_exist", sparse_output=False, min_frequency=25),
     "ordinal": OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-2),
     "ordinal with NaN": OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan),
-    "target": TargetEncoder(random_state=0),
+    "target": TargetEncoder(),
 }
 
 

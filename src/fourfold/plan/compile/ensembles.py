@@ -302,10 +302,10 @@ def bagging_decision_function(model: Any, matrix: Matrix, workshop: Workshop) ->
 # Isolation.
 
 
-def _scores(model: Any, matrix: Matrix, workshop: Workshop) -> list[Number]:
-    """How ordinary a row is: minus 2 to the power of minus the depth at which trees isolate it, over the usual one."""
+def _depths(model: Any, matrix: Matrix, workshop: Workshop) -> tuple[list[Number], float]:
+    """The sum of the depths at which trees isolate a row; and what it is usually."""
     private = vars(model)
-    estimators, graph = list(model.estimators_), workshop.graph
+    estimators = list(model.estimators_)
     whole = private["_max_features"] == len(matrix)
     seen = single(matrix, workshop, model, nan=True, infinite=True)
     paths = zip(private["_decision_path_lengths"], private["_average_path_length_per_tree"], strict=True)
@@ -313,12 +313,7 @@ def _scores(model: Any, matrix: Matrix, workshop: Workshop) -> list[Number]:
     features = None if whole else model.estimators_features_
     nodes = nodes_of([each.tree_ for each in estimators], sparse=matrix.sparse, features=features)
     depth = forest(workshop, seen.columns, nodes, values[nodes.leaves, None], np.zeros(1))
-    usual = len(estimators) * _usual_depth(int(private["_max_samples"]))
-    if not usual:
-        return graph.constant([-(2.0**-1)])
-    workshop.approximate("2 to a power in the scores of an IsolationForest")
-    share = graph.map(Function.NEGATE, graph.map_const(Function.DIV, depth, usual))
-    return graph.map(Function.NEGATE, graph.map_two(Function.POW, graph.constant([2.0]), share))
+    return depth, len(estimators) * _usual_depth(int(private["_max_samples"]))
 
 
 def _usual_depth(count: int) -> float:
@@ -327,6 +322,17 @@ def _usual_depth(count: int) -> float:
         return float(count == 2)
     rest = np.array([count]) - 1.0
     return float((2.0 * (np.log(rest) + np.euler_gamma) - 2.0 * rest / np.array([count]))[0])
+
+
+def _scores(model: Any, matrix: Matrix, workshop: Workshop) -> list[Number]:
+    """How ordinary a row is: minus 2 to the power of minus its depth over the usual one."""
+    graph = workshop.graph
+    depth, usual = _depths(model, matrix, workshop)
+    if not usual:
+        return graph.constant([-(2.0**-1)])
+    workshop.approximate("2 to a power in the scores of an IsolationForest")
+    share = graph.map(Function.NEGATE, graph.map_const(Function.DIV, depth, usual))
+    return graph.map(Function.NEGATE, graph.map_two(Function.POW, graph.constant([2.0]), share))
 
 
 @answers("score_samples", _ISOLATION)
@@ -344,8 +350,35 @@ def isolation_decision_function(model: Any, matrix: Matrix, workshop: Workshop) 
 
 @answers("predict", _ISOLATION)
 def isolation_predict(model: Any, matrix: Matrix, workshop: Workshop) -> Labels:
-    """-1 of an outlier, 1 of any other row."""
-    decision = workshop.graph.map_const(Function.SUB, _scores(model, matrix, workshop), float(model.offset_))
-    # A decision that is NaN is not below zero.
-    above = workshop.graph.recode(workshop.graph.search(decision[0], [0.0], right=True), [0, 1, 1], 2)
-    return Labels(above, [-1, 1])
+    """-1 of an outlier, 1 of any other row: the depth alone decides."""
+    depth, usual = _depths(model, matrix, workshop)
+    least, is_sharp = _least_depth(usual, float(model.offset_))
+    if not is_sharp:
+        workshop.approximate("2 to a power, which does not always grow, in the labels of an IsolationForest")
+    code = workshop.graph.search(depth[0], [least], right=True)
+    return Labels(workshop.graph.recode(code, [0, 1, 1], 2), [-1, 1])
+
+
+def _least_depth(usual: float, offset: float) -> tuple[float, bool]:
+    """The least depth of a row that is no outlier; and whether no depth around it says otherwise.
+
+    NumPy's own power is asked, by halving: scores grow with the depth, and training rows often have the very score at
+    which the label changes.
+    """
+
+    def is_outlier(bits: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        depths = bits.view(np.float64)
+        shares = np.divide(depths, usual) if usual else np.ones_like(depths)
+        found: npt.NDArray[np.bool_] = -(2 ** (-shares)) - offset < 0
+        return found
+
+    # Of numbers from 0 on, the bits are in the numbers' order.
+    low, high = 0, int(np.float64(np.inf).view(np.int64))
+    while low < high:
+        middle = (low + high) // 2
+        if is_outlier(np.array([middle]))[0]:
+            low = middle + 1
+        else:
+            high = middle
+    around = np.arange(max(0, low - 512), min(low + 512, int(np.float64(np.inf).view(np.int64))), dtype=np.int64)
+    return float(np.int64(low).view(np.float64)), bool((is_outlier(around) == (around < low)).all())
