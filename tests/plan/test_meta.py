@@ -362,6 +362,7 @@ def test_votes_on_texts() -> None:
     other = make_pipeline(CountVectorizer(ngram_range=(1, 2)), leaf())
     held(VotingClassifier([("a", read), ("b", other)]), texts, labels)
     held(make_pipeline(CountVectorizer(), StackingClassifier([("a", LinearSVC())], leaf(), cv=3)), texts, labels)
+    held(CalibratedClassifierCV(read, method="isotonic", cv=3), texts, labels)
     passed = StackingClassifier([("a", LinearSVC())], LinearSVC(), cv=3, passthrough=True)
     held(make_pipeline(CountVectorizer(), passed), texts, labels)
     held(make_pipeline(CountVectorizer(), OneVsRestClassifier(LinearSVC())), texts, [*labels[:-1], "q"])

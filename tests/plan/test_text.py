@@ -266,6 +266,13 @@ def test_a_projection_of_texts_gives_the_originals_bits() -> None:
     assert_exact(model.fit(TEXTS, NUMBERS), TEXTS)
 
 
+def test_scores_of_float32_are_summed_in_float32() -> None:
+    """Where both the texts' weights and the model's are float32, so is every product and sum."""
+    model = make_pipeline(TfidfVectorizer(dtype=np.float32), LogisticRegression()).fit(TEXTS, LABELS)
+    assert model[-1].coef_.dtype == np.float32
+    assert_exact(model, TEXTS, ["decision_function"])
+
+
 @pytest.mark.parametrize("vectorizer", [CountVectorizer(), HashingVectorizer(n_features=1 << 13)])
 @pytest.mark.parametrize("last", ["text", "n"])
 def test_texts_beside_numbers_in_a_sparse_matrix(vectorizer: Any, last: str) -> None:
@@ -348,6 +355,16 @@ def test_a_text_that_an_imputer_put_there_is_read() -> None:
     plan = workshop.graph.plan([Output("out", "float64", numbers=workshop.numbers(made.columns), tensor=True)])
     run = _evaluator.Evaluator(plan, (("text", 11, True, None, 0),))
     assert run.one({"text": None}) == run.one({"text": "here, none"}) == {"out": [1.0, 1.0, 0.0, 0.0]}
+
+
+def test_more_vectorizers_than_there_is_room_for_have_no_plan() -> None:
+    """A union of very many vectorizers says that they are too many; what some of them share counts once."""
+    words = [f"w{number}" for number in range(70)]
+    union = make_union(*(CountVectorizer(vocabulary=[word]) for word in words))
+    with pytest.raises(NoPlan, match="reads too many texts: a plan has at most 64 bags"):
+        compiled(make_pipeline(union, LinearSVC()).fit(TEXTS, LABELS), TEXTS, ["predict"])
+    union = make_union(*(CountVectorizer() for _ in words))
+    assert_exact(make_pipeline(union, SGDClassifier(random_state=0)).fit(TEXTS, LABELS), TEXTS, ["predict"])
 
 
 def test_more_columns_than_can_be_spread_have_no_plan() -> None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from fourfold.plan.letters import Folding, cased, ignored
 
-__all__ = ["MOST_BAGS", "MOST_GRAMS", "Analyzer", "Layout", "Reading"]
+__all__ = ["MOST_BAGS", "MOST_GRAMS", "Analyzer", "Layout", "Reading", "TooManyBags"]
 
 #: How many bags a plan may have at once.
 MOST_BAGS = 64
@@ -24,6 +24,10 @@ MOST_GRAMS = 64
 _NOTHING = 0xFFFFFFFF
 _NO_TEXT = "a missing text cannot be read"
 _TOO_MANY = "a text has too many different n-grams"
+
+
+class TooManyBags(ValueError):
+    """A model that reads more texts at once than a plan has room for."""
 
 
 class Analyzer(IntEnum):

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.plan.format import TYPES, Operation, assemble
-from fourfold.plan.reading import MOST_BAGS
+from fourfold.plan.reading import MOST_BAGS, TooManyBags
 
 __all__ = ["Bag", "Code", "Layout", "Number", "Output", "Step", "laid_out", "place"]
 
@@ -151,7 +151,7 @@ def laid_out(inputs: Sequence[tuple[str, str]], needed: Sequence[Step], outputs:
     limits: list[int] = []
     bags = _place_bags(needed)
     if bags > MOST_BAGS:
-        raise ValueError(f"a plan has at most {MOST_BAGS} bags at once; got {bags}")
+        raise TooManyBags(f"a plan has at most {MOST_BAGS} bags at once; got {bags}")
     for step in needed:
         if step.limit:
             step.place, codes = codes, codes + 1
@@ -183,19 +183,17 @@ def laid_out(inputs: Sequence[tuple[str, str]], needed: Sequence[Step], outputs:
 def _place_bags(steps: Sequence[Step]) -> int:
     """Number the bags of steps; returns how many there are.
 
-    A step that is the only one to read a bag puts its own in the place of it, where they are of one width.
+    A step that is the last one to read a bag puts its own in the place of it, where they are of one width.
     """
-    readers: dict[Step, int] = {}
+    last: dict[Step, Step] = {}
     for step in steps:
-        for value in step.uses:
-            if isinstance(value, Bag):
-                readers[value.step] = readers.get(value.step, 0) + 1
+        last.update((value.step, step) for value in step.uses if isinstance(value, Bag))
     bags = 0
     for step in steps:
         if not step.bag:
             continue
         source = next((value.step for value in step.uses if isinstance(value, Bag)), None)
-        if source is not None and readers[source] == 1 and step.operation != Operation.BAG_PICK:
+        if source is not None and last[source] is step and step.operation != Operation.BAG_PICK:
             step.place = source.place
         else:
             step.place, bags = bags, bags + 1

@@ -14,6 +14,7 @@ from fourfold.plan.compile import Labels, answer
 from fourfold.plan.compile.inputs import ports, training_matrix
 from fourfold.plan.compile.validation import dense
 from fourfold.plan.graph import Graph, Output
+from fourfold.plan.reading import TooManyBags
 from fourfold.signature.field import INTEGERS, Field
 
 __all__ = ["Compiled", "compile_model"]
@@ -64,7 +65,11 @@ def compile_model(
     if len(answers) != len(outputs):
         raise NoPlan(f"the rules give {len(answers)} outputs where the model gives {len(outputs)}")
     made = [_output(field, each, workshop) for field, each in zip(outputs, answers, strict=True)]
-    return Compiled(graph.plan(made), tuple(workshop.approximations))
+    try:
+        plan = graph.plan(made)
+    except TooManyBags as error:
+        raise NoPlan(f"the model reads too many texts: {error}") from error
+    return Compiled(plan, tuple(workshop.approximations))
 
 
 def _output(field: Field, found: Matrix | Labels, workshop: Workshop) -> Output:
