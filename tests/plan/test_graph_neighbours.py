@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.neighbors import KDTree
+from sklearn.neighbors import BallTree, KDTree
 
 from fourfold.plan.format import Metric
 from fourfold.plan.graph import Graph, Number, Output
@@ -38,14 +38,15 @@ def _tree(tree: Any, k: int, metric: Metric, power: float = 2.0) -> Neighbours:
     """A tree of scikit-learn with the place of each point for a target."""
     data, order, nodes, bounds = map(np.asarray, tree.get_arrays())
     words = np.stack([nodes["idx_start"], nodes["idx_end"], nodes["is_leaf"]], axis=1).astype(np.uint32)
-    return Neighbours(data[order], order[:, None].astype(np.float64), k, metric, power, words, bounds)
+    near = Neighbours(data[order], order[:, None].astype(np.float64), k, metric, power, words, bounds)
+    return replace(near, bounds=bounds[0], radii=nodes["radius"]) if isinstance(tree, BallTree) else near
 
 
 def _apart(x: Any, y: Any, metric: Metric, power: float) -> Any:
     gaps = np.abs(x[:, None] - y[None])
     if metric == Metric.CHEBYSHEV:
         return gaps.max(axis=2)
-    exponent = {Metric.SQUARED: 2.0, Metric.MANHATTAN: 1.0, Metric.MINKOWSKI: power}[metric]
+    exponent = {Metric.MANHATTAN: 1.0, Metric.MINKOWSKI: power}.get(metric, 2.0)
     return (gaps**exponent).sum(axis=2)
 
 
@@ -55,19 +56,20 @@ def test_distances(metric: Metric) -> None:
     points, queries = RANDOM.normal(size=(7, 3)), RANDOM.normal(size=(20, 3))
     graph, values = _graph(3)
     found = _found(graph, graph.distances(values, points, metric, 3.0), [*queries, [np.nan, 0.0, 1.0]])
-    np.testing.assert_allclose(found[:-1], _apart(queries, points, metric, 3.0), rtol=1e-15)
-    assert np.isnan(found[-1]).all()
+    np.testing.assert_allclose(found[:-1], _apart(queries, points, metric, 3.0), rtol=1e-14)
+    assert (found[-1] == 0).all() if metric == Metric.PRODUCTS else np.isnan(found[-1]).all()
 
 
-@pytest.mark.parametrize("metric", list(Metric))
+@pytest.mark.parametrize("metric", list(NAMES))
 @pytest.mark.parametrize("k", [1, 3, 16, 40, 200])
-def test_a_tree_gives_the_neighbours_of_scikit_learn(k: int, metric: Metric) -> None:
+@pytest.mark.parametrize("kind", [KDTree, BallTree])
+def test_a_tree_gives_the_neighbours_of_scikit_learn(kind: Any, k: int, metric: Metric) -> None:
     """Equally near points are chosen and ordered as scikit-learn's trees do, also where there are very many of them."""
     for steps in (2, 4, 1000):
         points = RANDOM.integers(0, steps, (300, 3)) / steps
         queries = np.concatenate([points[:40], RANDOM.integers(-1, steps + 1, (40, 3)) / steps])
         power = {"p": 3.0} if metric == Metric.MINKOWSKI else {}
-        tree = KDTree(points, leaf_size=5, metric=NAMES[metric], **power)
+        tree = kind(points, leaf_size=5, metric=NAMES[metric], **power)
         expected, order = tree.query(queries, k)
         graph, values = _graph(3)
         distances, (places,) = graph.nearest(values, _tree(tree, k, metric, 3.0))
@@ -89,6 +91,15 @@ def test_without_a_tree_the_first_of_equals_stays() -> None:
     assert (found[0, 6:] == 9.0 - found[0, 3:6]).all()
     assert found[1, :4].tolist() == [0.1, 0.9, 0.9, 13.0]
     assert not np.isfinite(found[2, :3]).any()
+
+
+def test_what_is_too_far_is_not_found() -> None:
+    """Where no point is near enough, the first one stands for it."""
+    graph, values = _graph(1)
+    near = Neighbours(np.array([[1.0], [2.0]]), np.array([[5.0], [6.0]]), 2, Metric.PRODUCTS, farthest=4.0)
+    distances, (targets,) = graph.nearest(values, near)
+    found = _found(graph, [*distances, *targets], [[0.0], [1e200], [-3.0]])
+    assert found.tolist() == [[1.0, 4.0, 5.0, 5.0], [4.0, 4.0, 5.0, 5.0], [4.0, 4.0, 5.0, 5.0]]
 
 
 def test_the_order_of_many_distances_has_no_worst_case() -> None:

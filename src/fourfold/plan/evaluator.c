@@ -685,8 +685,10 @@ enum ff_function {
     FF_MANY
 };
 
-/* Distances: sums of squares, of magnitudes, the largest magnitude, sums of powers of them; no root is drawn. */
-enum ff_metric { FF_SQUARED, FF_MANHATTAN, FF_CHEBYSHEV, FF_MINKOWSKI, FF_METRICS };
+/* Distances: sums of squares, of magnitudes, the largest magnitude, sums of powers of them; and sums of squares by
+ * products, as x² - 2xy + y². No root is drawn. */
+enum ff_metric { FF_SQUARED, FF_MANHATTAN, FF_CHEBYSHEV, FF_MINKOWSKI, FF_PRODUCTS, FF_METRICS };
+#define FF_BALLS 8u /* beside the metric of neighbours: nodes are balls */
 
 enum ff_kind { FF_NOT_FINITE = 0, FF_A_NAN, FF_INFINITE, FF_ZERO, FF_KINDS };
 
@@ -821,7 +823,8 @@ static int ff_open_forest(ff_plan *plan, ff_progress *so_far, const uint32_t *op
 }
 
 /* The tree of neighbours: node i has the children 2i + 1 and 2i + 2; three words of each say where the points of a leaf
- * begin and end, and whether it is one. Leaves may not hold more points than there are, so that no row costs more. */
+ * begin and end, and whether it is one. Leaves may not hold more points than there are, so that no row costs more. The
+ * bounds are each node's least values and then each one's largest, or the middles of balls and then their radii. */
 static int ff_open_neighbour_tree(const ff_plan *plan, uint32_t nodes, uint32_t count, uint32_t rows) {
     uint64_t points = 0;
     uint32_t i;
@@ -843,13 +846,13 @@ static int ff_open_nearest(ff_plan *plan, ff_progress *so_far, const uint32_t *a
     uint32_t k = a[1], width = a[2], inputs = a[3], rows = a[5];
     uint64_t bytes = 12 * (uint64_t)k + 8 * (uint64_t)inputs;
     FF_CHECK(k > 0 && k <= rows && k <= FF_MOST_NEIGHBOURS, "neighbours: none, more than rows, or too many, at step", where);
-    FF_CHECK(a[6] < FF_METRICS && a[7] < plan->numbers, "a distance that is not known, at step", where);
+    FF_CHECK((a[6] & ~FF_BALLS) < FF_METRICS && ff_inside(a[7], 2, plan->numbers), "a distance that is not known, at step", where);
     FF_CHECK(inputs < (1u << 24), "too many inputs, at step", where);
     FF_CHECK(ff_reads(plan, so_far, a[4], inputs), "reads a register that is not written yet, at step", where);
     FF_CHECK(ff_inside(a[8], (uint64_t)rows * inputs, plan->numbers) && ff_inside(a[9], (uint64_t)rows * width, plan->numbers),
              "neighbours are outside, at step", where);
     FF_CHECK(ff_open_neighbour_tree(plan, a[10], a[11], rows), "not a tree of neighbours, inside the plan, at step", where);
-    FF_CHECK(ff_inside(a[12], a[11] > 1 ? 2 * ff_times(a[11], inputs) : 0, plan->numbers),
+    FF_CHECK(ff_inside(a[12], a[11] < 2 ? 0 : ff_times(a[11], a[6] & FF_BALLS ? (uint64_t)inputs + 1 : 2 * (uint64_t)inputs), plan->numbers),
              "the bounds of neighbours are outside, at step", where);
     FF_CHECK(ff_writes(plan, so_far, a[0], k * ((uint64_t)width + 1)), "writes elsewhere than to the next registers, at step", where);
     if (so_far->workspace < bytes) so_far->workspace = (uint32_t)bytes;
@@ -860,6 +863,7 @@ static int ff_open_distances(ff_plan *plan, ff_progress *so_far, const uint32_t 
     FF_CHECK(a[4] < FF_METRICS && a[5] < plan->numbers, "a distance that is not known, at step", where);
     FF_CHECK(ff_reads(plan, so_far, a[3], a[2]), "reads a register that is not written yet, at step", where);
     FF_CHECK(ff_inside(a[6], (uint64_t)a[1] * a[2], plan->numbers), "points are outside, at step", where);
+    if (so_far->workspace < 8 * FF_MOST_LANES) so_far->workspace = 8 * FF_MOST_LANES;
     FF_CHECK(ff_writes(plan, so_far, a[0], a[1]), "writes elsewhere than to the next registers, at step", where);
     return 0;
 }
@@ -2392,9 +2396,15 @@ static double ff_interpolate(const double *xs, const double *ys, uint32_t count,
 
 /* What the difference of two numbers adds to a distance. */
 static double ff_gap(uint32_t metric, double power, double gap) {
-    if (metric == FF_SQUARED) return gap * gap;
+    if (metric == FF_SQUARED || metric == FF_PRODUCTS) return gap * gap;
     gap = ff_of_one(FF_ABS, gap);
     return metric == FF_MINKOWSKI ? ff_pow(gap, power) : gap;
+}
+
+/* The square of a distance, which rounding may have made negative; not a number counts as nothing, too. */
+static double ff_by_products(double product, double here, double there) {
+    double square = (-2.0 * product + here) + there;
+    return square > 0 ? square : 0.0;
 }
 
 static double ff_apart(uint32_t metric, double power, const double *x, const double *y, uint32_t count) {
@@ -2403,6 +2413,11 @@ static double ff_apart(uint32_t metric, double power, const double *x, const dou
     if (metric == FF_SQUARED) {
         for (j = 0; j < count; j++) { double gap = x[j] - y[j]; sum += gap * gap; }
         return sum;
+    }
+    if (metric == FF_PRODUCTS) {
+        double here = 0, there = 0;
+        for (j = 0; j < count; j++) { sum += x[j] * y[j]; here += x[j] * x[j]; there += y[j] * y[j]; }
+        return ff_by_products(sum, here, there);
     }
     for (j = 0; j < count; j++) {
         double gap = ff_gap(metric, power, x[j] - y[j]);
@@ -2414,21 +2429,30 @@ static double ff_apart(uint32_t metric, double power, const double *x, const dou
 
 static void ff_do_distances(const ff_plan *plan, const uint32_t *a, ff_block *block) {
     const double *point = plan->number + a[6];
-    double power = plan->number[a[5]];
+    double power = plan->number[a[5]], there;
     uint32_t row, j, i;
+    double *here = (double *)(void *)block->workspace;
+    for (i = 0; a[4] == FF_PRODUCTS && i < block->count; i++) {
+        here[i] = 0;
+        for (j = 0; j < a[2]; j++) { double x = ff_register(block, plan->word[a[3] + j])[i]; here[i] += x * x; }
+    }
     for (row = 0; row < a[1]; row++) {
         double *out = ff_register(block, a[0] + row);
         for (i = 0; i < block->count; i++) out[i] = 0;
-        for (j = 0; j < a[2]; j++, point++) {
+        for (j = 0, there = 0; j < a[2]; j++, point++) {
             const double *x = ff_register(block, plan->word[a[3] + j]);
             double y = *point;
-            if (a[4] == FF_SQUARED)
+            there += y * y;
+            if (a[4] == FF_PRODUCTS)
+                for (i = 0; i < block->count; i++) out[i] += x[i] * y;
+            else if (a[4] == FF_SQUARED)
                 for (i = 0; i < block->count; i++) { double gap = x[i] - y; out[i] += gap * gap; }
             else if (a[4] != FF_CHEBYSHEV)
                 for (i = 0; i < block->count; i++) out[i] += ff_gap(a[4], power, x[i] - y);
             else
                 for (i = 0; i < block->count; i++) { double gap = ff_gap(a[4], power, x[i] - y); if (gap > out[i] || gap != gap) out[i] = gap; }
         }
+        for (i = 0; a[4] == FF_PRODUCTS && i < block->count; i++) out[i] = ff_by_products(out[i], here[i], there);
     }
 }
 
@@ -2530,12 +2554,18 @@ static void ff_sort_nearest(double *distance, uint32_t *index, uint32_t count) {
 /* The least distance that a point of a node can have. */
 static double ff_node_apart(const ff_plan *plan, const uint32_t *a, const double *query, uint32_t node) {
     const double *low = plan->number + a[12] + (size_t)node * a[3], *high = low + (size_t)a[11] * a[3];
-    double sum = 0;
-    uint32_t j;
+    double sum = 0, power = plan->number[a[7]];
+    uint32_t metric = a[6] & ~FF_BALLS, j;
+    if (a[6] & FF_BALLS) {
+        double radius = plan->number[a[12] + (size_t)a[11] * a[3] + node];
+        sum = ff_apart(metric, power, query, low, a[3]);
+        sum = (metric == FF_SQUARED || metric == FF_PRODUCTS ? ff_sqrt(sum) : metric == FF_MINKOWSKI ? ff_pow(sum, 1.0 / power) : sum) - radius;
+        return ff_gap(metric, power, sum > 0 ? sum : 0.0);
+    }
     for (j = 0; j < a[3]; j++) {
         double below = low[j] - query[j], above = query[j] - high[j];
         double gap = 0.5 * ((below + ff_of_one(FF_ABS, below)) + (above + ff_of_one(FF_ABS, above)));
-        if (a[6] != FF_CHEBYSHEV) sum += ff_gap(a[6], plan->number[a[7]], gap);
+        if (metric != FF_CHEBYSHEV) sum += ff_gap(metric, power, gap);
         else if (gap > sum) sum = gap;
     }
     return sum;
@@ -2554,7 +2584,7 @@ static void ff_find_nearest(const ff_plan *plan, const uint32_t *a, const double
         if (word[2]) {
             const double *point = plan->number + a[8] + (size_t)word[0] * a[3];
             for (row = word[0]; row < word[1]; row++, point += a[3])
-                ff_put_nearest(distance, index, a[1], ff_apart(a[6], plan->number[a[7]], query, point, a[3]), row);
+                ff_put_nearest(distance, index, a[1], ff_apart(a[6] & ~FF_BALLS, plan->number[a[7]], query, point, a[3]), row);
             continue;
         }
         one = ff_node_apart(plan, a, query, left);
@@ -2573,7 +2603,7 @@ static void ff_do_nearest(const ff_plan *plan, const uint32_t *a, ff_block *bloc
     uint32_t *index = (uint32_t *)(void *)(query + a[3]);
     for (i = 0; i < block->count; i++) {
         for (j = 0; j < a[3]; j++) query[j] = ff_register(block, plan->word[a[4] + j])[i];
-        for (j = 0; j < k; j++) { distance[j] = FF_INFINITY; index[j] = 0; }
+        for (j = 0; j < k; j++) { distance[j] = plan->number[a[7] + 1u]; index[j] = 0; }
         ff_find_nearest(plan, a, query, distance, index);
         ff_sort_nearest(distance, index, k);
         for (j = 0; j < k; j++) {

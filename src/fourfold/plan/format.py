@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 __all__ = [
+    "BALLS",
     "CODE",
     "NODE_CODE",
     "NODE_LEAF",
@@ -160,13 +161,18 @@ class Function(IntEnum):
     PRODUCT = 70
 
 
+#: Beside the metric of neighbours: the nodes are balls.
+BALLS = 8
+
+
 class Metric(IntEnum):
-    """Distances, none of which has its root drawn."""
+    """Distances, none of which has its root drawn; `PRODUCTS` is `SQUARED` as `x² - 2xy + y²`."""
 
     SQUARED = 0
     MANHATTAN = 1
     CHEBYSHEV = 2
     MINKOWSKI = 3
+    PRODUCTS = 4
 
 
 class Kind(IntEnum):

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.plan.forest import NODE, Forest, content, laid
-from fourfold.plan.format import Function, Kind, Metric, Operation
+from fourfold.plan.format import BALLS, Function, Kind, Metric, Operation
 from fourfold.plan.points import Neighbours
 from fourfold.plan.reading import Reading
 from fourfold.plan.steps import Bag, Code, Layout, Number, Output, Step, laid_out, place
@@ -260,7 +260,9 @@ class Graph:
         (rows, width), k = near.targets.shape, near.k
         points, targets = _floats(near.points), _floats(near.targets)
         nodes = np.array([[0, rows, 1]]) if near.nodes is None else near.nodes
-        nodes, bounds = np.ascontiguousarray(nodes, dtype="<u4"), _floats([] if near.bounds is None else near.bounds)
+        nodes = np.ascontiguousarray(nodes, dtype="<u4")
+        bounds = np.concatenate([_floats([] if each is None else each) for each in (near.bounds, near.radii)])
+        metric = int(near.metric) | (0 if near.radii is None else BALLS)
         _same(points.size, rows * len(read))
         made = self._numbers(
             (
@@ -268,8 +270,9 @@ class Graph:
                 read,
                 *(each.tobytes() for each in (points, targets, nodes, bounds)),
                 k,
-                near.metric,
+                metric,
                 near.power,
+                near.farthest,
             ),
             Operation.NEAREST,
             k * (width + 1),
@@ -280,8 +283,8 @@ class Graph:
                 len(read),
                 layout.add_registers(read),
                 rows,
-                int(near.metric),
-                layout.add_numbers([near.power]),
+                metric,
+                layout.add_numbers([near.power, near.farthest]),
                 layout.add_numbers(points),
                 layout.add_numbers(targets),
                 layout.add_words(nodes.reshape(-1)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,10 @@ class Neighbours:
         power: of `Metric.MINKOWSKI`.
         nodes: a tree of them, for each node where its points begin and end, and 1 of a leaf; the children of node `i`
             are `2 * i + 1` and `2 * i + 2`. Left out, all points are looked at.
-        bounds: the least and the largest values of each node's points, shape `(2, nodes, values)`.
+        bounds: the least and the largest values of each node's points, shape `(2, nodes, values)`; of balls their
+            middles, shape `(nodes, values)`.
+        radii: of balls, shape `(nodes,)`.
+        farthest: a point that is not nearer than this is not found.
     """
 
     points: Floats
@@ -36,3 +40,5 @@ class Neighbours:
     power: float = 2.0
     nodes: npt.NDArray[np.uint32] | None = None
     bounds: Floats | None = None
+    radii: Floats | None = None
+    farthest: float = math.inf

@@ -53,6 +53,7 @@ _FILES = (
     "catboost",
     "text",
     "linear",
+    "neighbours",
     "decomposition",
     "neural",
     "discriminant",

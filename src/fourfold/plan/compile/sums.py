@@ -17,7 +17,7 @@ from fourfold.plan.columns import FLOAT32, FLOAT64, Bagged, Coded, Column, Matri
 from fourfold.plan.format import Function
 from fourfold.plan.graph import Bag, Code, Number
 
-__all__ = ["matrix_product", "moved", "ordered_sums", "rounded", "weighted_sums"]
+__all__ = ["matrix_product", "moved", "ordered_sums", "pairwise_sum", "rounded", "weighted_sums"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -121,6 +121,29 @@ def matrix_product(
     if len(matrix) > 1:
         workshop.approximate(f"a BLAS orders the sums of the {_name(who)}")
     return (workshop.graph.map(Function.ROUND32, sums) if dtype == FLOAT32 else sums), dtype
+
+
+def pairwise_sum(workshop: Workshop, values: Sequence[Number], dtype: np.dtype[Any]) -> Number:
+    """The sum in the order of `numpy.sum` over an axis that lies in one piece, rounded where `dtype` is float32.
+
+    Eight sums side by side up to 128 numbers, and halves beyond.
+    """
+    graph, count = workshop.graph, len(values)
+    if dtype != FLOAT32:
+        return graph.fold(Function.PAIRWISE, values)
+    if count > 128:
+        half = count // 2 - count // 2 % 8
+        halves = [pairwise_sum(workshop, part, dtype) for part in (values[:half], values[half:])]
+        return _step(workshop)(halves[:1], halves[1:])[0]
+    whole = count // 8 * 8
+    part = list(values[: min(8, whole)])
+    for start in range(8, whole, 8):
+        part = _step(workshop)(part, list(values[start : start + 8]))
+    while len(part) > 1:
+        part = _step(workshop)(part[::2], part[1::2])
+    for value in values[whole:]:
+        part = _step(workshop)(part, [value]) if part else [value]
+    return part[0]
 
 
 def moved(
