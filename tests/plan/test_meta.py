@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import numpy as np
@@ -366,6 +367,57 @@ def test_votes_on_texts() -> None:
     passed = StackingClassifier([("a", LinearSVC())], LinearSVC(), cv=3, passthrough=True)
     held(make_pipeline(CountVectorizer(), passed), texts, labels)
     held(make_pipeline(CountVectorizer(), OneVsRestClassifier(LinearSVC())), texts, [*labels[:-1], "q"])
+
+
+def drawn_classifier(draw: random.Random, depth: int) -> Any:
+    """A classifier that holds others, to some depth."""
+    if depth == 0:
+        return draw.choice([leaf(draw.randrange(1, 4)), make_pipeline(StandardScaler(), leaf(2))])
+    inner = [(str(place), drawn_classifier(draw, depth - 1)) for place in range(draw.randrange(1, 4))]
+    weights = draw.choice([None, [draw.random() for _ in inner]])
+    kind = draw.randrange(7)
+    if kind == 0:
+        return VotingClassifier(inner, voting=draw.choice(["hard", "soft"]), weights=weights)
+    if kind == 1:
+        return StackingClassifier(inner, leaf(), cv=2, passthrough=draw.random() < 0.5)
+    if kind == 2:
+        return OneVsRestClassifier(inner[0][1])
+    if kind == 3:
+        return OneVsOneClassifier(inner[0][1])
+    if kind == 4:
+        return CalibratedClassifierCV(inner[0][1], method="isotonic", cv=2, ensemble=draw.random() < 0.5)
+    if kind == 5:
+        return make_pipeline(MinMaxScaler(), inner[0][1])
+    return FrozenEstimator(clone(inner[0][1]).fit(X, THREE))
+
+
+def drawn_regressor(draw: random.Random, depth: int) -> Any:
+    """A regressor that holds others, to some depth."""
+    if depth == 0:
+        return height(draw.randrange(1, 5))
+    inner = [(str(place), drawn_regressor(draw, depth - 1)) for place in range(draw.randrange(1, 4))]
+    kind = draw.randrange(4)
+    if kind == 0:
+        return VotingRegressor(inner, weights=draw.choice([None, [draw.random() for _ in inner]]))
+    if kind == 1:
+        return StackingRegressor(inner, height(), cv=2, passthrough=draw.random() < 0.5)
+    if kind == 2:
+        transformer = draw.choice([StandardScaler(), MinMaxScaler(), QuantileTransformer(n_quantiles=20)])
+        return TransformedTargetRegressor(inner[0][1], transformer=transformer)
+    return make_pipeline(RobustScaler(), inner[0][1])
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_drawn_models_of_models_give_the_originals_bits(seed: int) -> None:
+    """However estimators are put inside of each other, the plan has the original's bits."""
+    draw = random.Random(seed)
+    sample = draw.choice([X, NARROW])
+    numbers = seed % 3 == 0
+    model = drawn_regressor(draw, 2) if numbers else drawn_classifier(draw, 2)
+    fitted = model.fit(sample, NUMBER if numbers else THREE)
+    for method in ("predict", "predict_proba"):
+        if hasattr(fitted, method):
+            assert_exact(fitted, sample, [method])
 
 
 def test_a_nan_among_scores_ends_the_search_as_the_originals_does() -> None:
