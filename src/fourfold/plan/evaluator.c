@@ -1644,8 +1644,10 @@ static uint32_t *ff_codes(const ff_block *block, uint32_t index) { return block-
 
 #if defined(__GNUC__)
 #define FF_PREFETCH(AT) __builtin_prefetch(AT)
+#define FF_OPAQUE(VALUE) __asm__("" : "+r"(VALUE)) /* or a compiler sees a choice, and makes a branch of it */
 #else
 #define FF_PREFETCH(AT) ((void)0)
+#define FF_OPAQUE(VALUE) ((void)0)
 #endif
 
 /* One step of one walker: where it stands after it. Nothing here is a branch that a processor could guess wrong, and a
@@ -1664,6 +1666,7 @@ static uint32_t ff_step(const ff_plan *plan, const ff_node *tree, const double *
         left = (left & ~is_set) | (word >> (code & 31) & is_set);
     }
     left = 0u - (left & 1);
+    FF_OPAQUE(left);
     next = ((here + 1) & left) | (node->right & ~left);
     return flags & FF_NODE_LEAF ? here : next;
 }
