@@ -53,6 +53,8 @@ _FILES = (
     "catboost",
     "text",
     "linear",
+    "clusters",
+    "mixtures",
     "neighbours",
     "decomposition",
     "neural",

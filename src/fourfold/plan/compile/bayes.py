@@ -8,7 +8,7 @@ import numpy as np
 
 from fourfold.plan.columns import FLOAT64, OBJECT, Coded, Column, Matrix, Numeric, Workshop, elementary
 from fourfold.plan.compile import Labels, answers
-from fourfold.plan.compile.probabilities import columns, exponentials, logarithms, plus, single
+from fourfold.plan.compile.probabilities import columns, exponentials, log_sum, plus, single
 from fourfold.plan.compile.sums import matrix_product, rounded, weighted_sums
 from fourfold.plan.compile.validation import numbers, retyped
 from fourfold.plan.format import Function, Kind
@@ -141,22 +141,7 @@ def proba(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
 
 
 def _normalised(likelihoods: Values, workshop: Workshop) -> Values:
-    """`x - logsumexp(x)`, where the largest number, or several that are the same, are kept out of the sum."""
-    graph = workshop.graph
+    """`x - logsumexp(x)`."""
     values, dtype = likelihoods
-
-    def two(function: Function, left: list[Number], right: list[Number]) -> list[Number]:
-        return single(workshop, graph.map_two(function, left, right), dtype)
-
-    most = [graph.fold(Function.MOST, values)]
-    is_most = graph.map_two(Function.EQ, values, most)
-    how_many = [graph.fold(Function.SUM, is_most)]
-    others = graph.select(is_most, graph.constant(np.full(len(values), -np.inf)), values)
-    is_finite = graph.map_const(Function.EQ, graph.map_two(Function.SUB, most, most), 0.0)
-    shift = graph.select(is_finite, most, graph.constant([0.0]))
-    powers = exponentials(workshop, two(Function.SUB, others, shift), dtype)
-    total = single(workshop, [graph.fold(Function.SUM, powers)], dtype)
-    total = graph.select(graph.map_const(Function.EQ, total, 0.0), total, two(Function.DIV, total, how_many))
-    one_more = single(workshop, graph.map(Function.LOG1P, total), dtype)
-    logs = two(Function.ADD, one_more, logarithms(workshop, how_many, dtype))
-    return two(Function.SUB, values, two(Function.ADD, logs, most)), dtype
+    total = [log_sum(workshop, values, dtype)]
+    return single(workshop, workshop.graph.map_two(Function.SUB, values, total), dtype), dtype

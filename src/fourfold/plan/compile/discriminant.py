@@ -25,7 +25,7 @@ from fourfold.plan.compile.validation import numbers
 from fourfold.plan.format import Function
 from fourfold.plan.graph import Number
 
-__all__: list[str] = []
+__all__ = ["difference", "log_shares"]
 
 _LINEAR = "sklearn.LinearDiscriminantAnalysis"
 _QUADRATIC = "sklearn.QuadraticDiscriminantAnalysis"
@@ -113,10 +113,7 @@ def _quadratic(model: Any, matrix: Matrix, workshop: Workshop) -> Values:
 @answers("decision_function", _QUADRATIC)
 def quadratic_decision(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
     """A score for each class; of two classes that of the second minus that of the first."""
-    values, dtype = _quadratic(model, matrix, workshop)
-    if len(values) == 2:
-        values = single(workshop, workshop.graph.map_two(Function.SUB, values[1:], values[:1]), dtype)
-    return columns(values, dtype)
+    return columns(*difference(_quadratic(model, matrix, workshop), workshop))
 
 
 @answers("predict", _QUADRATIC)
@@ -128,19 +125,28 @@ def quadratic_classifier(model: Any, matrix: Matrix, workshop: Workshop) -> Labe
 @answers("predict_log_proba", _QUADRATIC)
 def quadratic_log_proba(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
     """The scores minus the logarithm of the sum of their exponentials."""
-    return columns(*_quadratic_log_proba(model, matrix, workshop))
+    return columns(*log_shares(_quadratic(model, matrix, workshop), workshop))
 
 
 @answers("predict_proba", _QUADRATIC)
 def quadratic_proba(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
     """The exponentials of that."""
-    values, dtype = _quadratic_log_proba(model, matrix, workshop)
+    values, dtype = log_shares(_quadratic(model, matrix, workshop), workshop)
     return columns(exponentials(workshop, values, dtype), dtype)
 
 
-def _quadratic_log_proba(model: Any, matrix: Matrix, workshop: Workshop) -> Values:
+def difference(scores: Values, workshop: Workshop) -> Values:
+    """The scores of classes; of two classes that of the second minus that of the first."""
+    values, dtype = scores
+    if len(values) == 2:
+        values = single(workshop, workshop.graph.map_two(Function.SUB, values[1:], values[:1]), dtype)
+    return values, dtype
+
+
+def log_shares(scores: Values, workshop: Workshop) -> Values:
+    """The logarithm of each class's share of the sum of the scores' exponentials."""
     graph = workshop.graph
-    values, dtype = _quadratic(model, matrix, workshop)
+    values, dtype = scores
     likelihoods = single(workshop, graph.map_two(Function.SUB, values, [graph.fold(Function.MOST, values)]), dtype)
     powers = exponentials(workshop, likelihoods, dtype)
     total = single(workshop, [graph.fold(Function.SUM, powers)], dtype)

@@ -16,6 +16,7 @@ __all__ = [
     "above_zero",
     "columns",
     "exponentials",
+    "log_sum",
     "logarithms",
     "pair",
     "plus",
@@ -87,6 +88,27 @@ def logarithms(workshop: Workshop, values: Sequence[Number], dtype: np.dtype[Any
     """`numpy.log`."""
     workshop.approximate("NumPy's log differs from one processor to another")
     return single(workshop, workshop.graph.map(Function.LOG, values), dtype)
+
+
+def log_sum(workshop: Workshop, values: Sequence[Number], dtype: np.dtype[Any]) -> Number:
+    """`logsumexp`, where the largest number, or several that are the same, are kept out of the sum."""
+    graph = workshop.graph
+
+    def two(function: Function, left: Sequence[Number], right: Sequence[Number]) -> list[Number]:
+        return single(workshop, graph.map_two(function, left, right), dtype)
+
+    most = [graph.fold(Function.MOST, values)]
+    is_most = graph.map_two(Function.EQ, values, most)
+    how_many = [graph.fold(Function.SUM, is_most)]
+    others = graph.select(is_most, graph.constant(np.full(len(values), -np.inf)), values)
+    is_finite = graph.map_const(Function.EQ, graph.map_two(Function.SUB, most, most), 0.0)
+    shift = graph.select(is_finite, most, graph.constant([0.0]))
+    powers = exponentials(workshop, two(Function.SUB, others, shift), dtype)
+    total = single(workshop, [graph.fold(Function.SUM, powers)], dtype)
+    total = graph.select(graph.map_const(Function.EQ, total, 0.0), total, two(Function.DIV, total, how_many))
+    one_more = single(workshop, graph.map(Function.LOG1P, total), dtype)
+    logs = two(Function.ADD, one_more, logarithms(workshop, how_many, dtype))
+    return two(Function.ADD, logs, most)[0]
 
 
 def sigmoids(workshop: Workshop, values: Sequence[Number], dtype: np.dtype[Any]) -> list[Number]:
