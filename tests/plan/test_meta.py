@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.decomposition import PCA
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import (
     GradientBoostingRegressor,
     RandomForestClassifier,
@@ -430,6 +431,20 @@ def test_a_nan_among_scores_ends_the_search_as_the_originals_does() -> None:
         estimator.coef_ = estimator.coef_ * 1e3
     with np.errstate(all="ignore"):
         assert_close(model, held_out, ["predict"])
+
+
+@pytest.mark.parametrize("strategy", ["most_frequent", "prior", "constant"])
+def test_classes_by_no_column(strategy: str) -> None:
+    """A classifier that looks at nothing gives every row the same answer."""
+    held(DummyClassifier(strategy=strategy, constant="c" if strategy == "constant" else None), X, THREE)
+    with pytest.raises(NoPlan, match="at random"):
+        compiled(DummyClassifier(strategy="uniform", random_state=0).fit(X, THREE), X, ["predict"])
+
+
+@pytest.mark.parametrize("target", ["number", "numbers"])
+def test_numbers_by_no_column(target: str) -> None:
+    """A regressor that looks at nothing gives every row the same numbers."""
+    held(DummyRegressor(strategy="median"), X, TARGETS[target])
 
 
 # What no plan holds.

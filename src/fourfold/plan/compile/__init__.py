@@ -66,6 +66,7 @@ _FILES = (
     "meta",
     "calibration",
     "targets",
+    "dummy",
 )
 
 
