@@ -214,13 +214,15 @@ def test_the_same_forest_twice() -> None:
         {"flags": NODE_CODE},
         {"test": math.nan, "flags": 0},
         {"flags": 2},
+        {"right": 0, "flags": NODE_LEAF},
+        {"right": 2, "flags": NODE_LEAF},
     ],
 )
 def test_hostile_nodes(change: dict[str, float]) -> None:
     """A node that is none is refused when the plan is opened."""
     graph = Graph([("x", "float64"), ("y", "float64")])
     tree = np.array([(0.5, 2, 0), (1.0, 0, NODE_LEAF), (2.0, 0, NODE_LEAF)], dtype=NODE)
-    at = 1 if change.get("flags", 0) == NODE_LEAF | 1 else 0
+    at = 1 if int(change.get("flags", 0)) & NODE_LEAF else 0
     forest = Forest([graph.number(0), graph.number(1)], [tree], [0], np.zeros((1, 1)), np.zeros(1))
     outputs = [Output("y", "float64", graph.forest(forest))]
     plan = bytearray(graph.plan(outputs))
@@ -228,6 +230,22 @@ def test_hostile_nodes(change: dict[str, float]) -> None:
     for name, value in change.items():
         form, place = {"test": ("<d", 0), "right": ("<I", 8), "flags": ("<I", 12)}[name]
         struct.pack_into(form, plan, offset + place, value)
+    with pytest.raises(ValueError, match="not a tree in preorder"):
+        Evaluator(bytes(plan), ())
+
+
+@pytest.mark.parametrize("which", [(3, 0), (0, 1), (2**32 - 1, 0)])
+def test_hostile_leaves(which: tuple[int, int]) -> None:
+    """A leaf of several values has values that are there."""
+    graph = Graph([("x", "float64")])
+    tree = np.array([(0.5, 2, 0), (0.0, 0, NODE_LEAF), (0.0, 1, NODE_LEAF)], dtype=NODE)
+    forest = Forest([graph.number(0)], [tree], [0], np.arange(6.0).reshape(3, 2), np.zeros(2))
+    outputs = [Output("y", "float64", graph.forest(forest), tensor=True)]
+    plan = bytearray(graph.plan(outputs))
+    answer: Any = evaluator(graph, outputs).one({"x": 1.0})
+    assert answer == {"y": [2.0, 3.0]}
+    offset = struct.unpack_from("<Q", plan, 24 + 16 * 5)[0] + 16 * 2
+    struct.pack_into("<II", plan, offset, *which)
     with pytest.raises(ValueError, match="not a tree in preorder"):
         Evaluator(bytes(plan), ())
 

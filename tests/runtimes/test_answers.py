@@ -66,6 +66,13 @@ def test_other_arrays_find_their_dtype(answer: Any, dtype: str) -> None:
     assert record_batch([field], [answer], 2).column("y").to_pylist() == answer.tolist()
 
 
+def test_a_sparse_answer_that_is_too_wide_is_refused() -> None:
+    """What is mostly zeros does not fill the memory: hashed features have a million columns."""
+    wide = sparse.csr_matrix((3, 2**20))
+    with pytest.raises(PackError, match=r"sparse matrix of 1,048,576 columns.*n_features"):
+        array(wide)
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -610,9 +610,10 @@ typedef struct ff_node {
     union {
         double threshold; /* number slot: left where the number is not above it; code slot: where the code is this one
                              (FF_NODE_CODE) or is not (FF_NODE_OTHERS); leaf: its value, where that is one number */
-        uint32_t set[2];  /* code slot: left where the code's bit is set in the words from set[0] on (FF_NODE_SET); set[1] is 0 */
+        uint32_t set[2];  /* code slot: left where the code's bit is set in the words from set[0] on (FF_NODE_SET); leaf: which
+                             values it has, where they are several; set[1] is 0 */
     } test;
-    uint32_t right; /* inner: the right child, counted from the tree's root; leaf: its values, where they are several */
+    uint32_t right; /* the right child, counted from the tree's root; of a leaf the leaf itself */
     uint32_t flags;
 } ff_node;
 #define FF_NODE_SLOT 0x0fffffffu
@@ -631,6 +632,8 @@ typedef struct ff_node {
 #define FF_LARGE (1u << 16)     /* nodes of large trees in a plan, that take more memory than caches have */
 #define FF_MOST_LANES 512u
 #define FF_MOST_NEIGHBOURS 4096u
+#define FF_MOST_COUPLED 1024u
+#define FF_COUPLINGS 100u /* rounds, or as many as there are classes */
 
 enum ff_operation {
     FF_NUMBER = 1, /* dst input                                a column's numbers; NaN where one is missing */
@@ -665,11 +668,12 @@ enum ff_operation {
     FF_JOIN,       /* code count words words count             the place of the hash of numbers among ascending ones; count: another */
     FF_SINGLE,     /* dst input                                a column's numbers, rounded to float32 at once; NaN where one is missing */
     FF_DISTANCES,  /* dst rows inputs words metric power points   the distance of each point */
+    FF_COUPLE,     /* dst classes words                        the probabilities of classes that those of their pairs fit */
     FF_OPERATIONS
 };
 
 /* The operands of each step, besides its first word. */
-static const uint8_t ff_operands[FF_OPERATIONS] = {0, 2, 4, 4, 5, 3, 4, 3, 4, 5, 5, 5, 5, 4, 3, 5, 11, 13, 4, 3, 3, 5, 4, 4, 5, 6, 5, 4, 2, 5, 2, 7};
+static const uint8_t ff_operands[FF_OPERATIONS] = {0, 2, 4, 4, 5, 3, 4, 3, 4, 5, 5, 5, 5, 4, 3, 5, 11, 13, 4, 3, 3, 5, 4, 4, 5, 6, 5, 4, 2, 5, 2, 7, 3};
 
 enum ff_function {
     /* of one number */
@@ -771,7 +775,8 @@ static int ff_open_tree(const ff_plan *plan, const uint32_t *operand, uint32_t f
     for (i = 0; i < count; i++) {
         const ff_node *node = plan->node + first + i;
         if (node->flags & FF_NODE_LEAF) {
-            if (node->flags != FF_NODE_LEAF || (operand[3] > 1 && node->right >= operand[9])) return 0;
+            if (node->flags != FF_NODE_LEAF || node->right != i) return 0;
+            if (operand[3] > 1 && (node->test.set[0] >= operand[9] || node->test.set[1])) return 0;
             if (depth == 0) return i == count - 1;
             if (due[--depth] != i + 1) return 0;
             continue;
@@ -859,6 +864,17 @@ static int ff_open_nearest(ff_plan *plan, ff_progress *so_far, const uint32_t *a
     return 0;
 }
 
+static uint64_t ff_rounds(uint64_t classes) { return classes > FF_COUPLINGS ? classes : FF_COUPLINGS; }
+
+static int ff_open_couple(ff_plan *plan, ff_progress *so_far, const uint32_t *a, uint64_t where) {
+    uint64_t k = a[1], bytes = 8 * (2 * k * k + 2 * k);
+    FF_CHECK(k > 1 && k <= FF_MOST_COUPLED, "too few or too many classes to be coupled, at step", where);
+    FF_CHECK(ff_reads(plan, so_far, a[2], k * (k - 1) / 2), "reads a register that is not written yet, at step", where);
+    FF_CHECK(ff_writes(plan, so_far, a[0], k), "writes elsewhere than to the next registers, at step", where);
+    if (so_far->workspace < bytes) so_far->workspace = (uint32_t)bytes;
+    return 0;
+}
+
 static int ff_open_distances(ff_plan *plan, ff_progress *so_far, const uint32_t *a, uint64_t where) {
     FF_CHECK(a[4] < FF_METRICS && a[5] < plan->numbers, "a distance that is not known, at step", where);
     FF_CHECK(ff_reads(plan, so_far, a[3], a[2]), "reads a register that is not written yet, at step", where);
@@ -895,6 +911,7 @@ static uint64_t ff_work(const ff_plan *plan, const ff_progress *so_far, uint32_t
     case FF_FOREST: return ff_times((uint64_t)a[6] + 16, (uint64_t)a[4] + 1) + a[1]; /* and its nodes: ff_open_forest */
     case FF_NEAREST: return ff_times((uint64_t)a[5] + a[11], (uint64_t)a[3] + 1) + ff_times(a[1], (uint64_t)a[2] + 64);
     case FF_DISTANCES: return ff_times((uint64_t)a[1] + 1, (uint64_t)a[2] + 1);
+    case FF_COUPLE: return ff_times(ff_times(a[1], a[1]), ff_rounds(a[1]));
     case FF_MEDIAN: return ff_times(a[1], 32);
     case FF_JOIN: return (uint64_t)a[1] + a[4];
     case FF_REFUSE: return a[0];
@@ -1000,6 +1017,7 @@ static int ff_open_step(ff_plan *plan, ff_progress *so_far, uint32_t operation, 
     case FF_FOREST: return ff_open_forest(plan, so_far, a, where);
     case FF_NEAREST: return ff_open_nearest(plan, so_far, a, where);
     case FF_DISTANCES: return ff_open_distances(plan, so_far, a, where);
+    case FF_COUPLE: return ff_open_couple(plan, so_far, a, where);
     case FF_HASH:
         FF_CHECK(a[1] < plan->inputs && plan->input[a[1]].type != FF_FLOAT32 && plan->input[a[1]].type != FF_FLOAT64,
                  "no such input of text or integers, at step", where);
@@ -1296,6 +1314,7 @@ typedef struct ff_forest {
     uint32_t bits; /* of a mask; 0 where trees are walked */
     uint32_t leaves, slots, groups;
     uint32_t has_names, has_sets; /* nodes that name a code, nodes on sets of codes */
+    const uint8_t *uneven;        /* of a walk, for each tree: whether its leaves lie at very different depths */
     ff_slot *slot;
     ff_group *group;
 } ff_forest;
@@ -1511,7 +1530,7 @@ static int ff_fill_leaves(ff_plan *plan, const ff_forest *forest, ff_group *grou
             uint64_t at = (uint64_t)t * forest->leaves + leaves;
             if (!ff_is_leaf(node + i)) continue;
             if (leaf) leaf[at] = node[i].test.threshold;
-            else place[at] = forest->operand[8] + node[i].right * forest->operand[3];
+            else place[at] = forest->operand[8] + node[i].test.set[0] * forest->operand[3];
             leaves++;
         }
     }
@@ -1602,6 +1621,33 @@ static int ff_prepare_forest(ff_plan *plan, ff_forest *forest, const uint32_t *o
 
 static int ff_prepare_bags(ff_plan *plan, ff_allocate allocate, void *context); /* section 8 */
 
+/* Whether the depths of a tree's leaves are so different that rows should not wait for each other: by more than five
+ * steps, as standard deviations are counted. */
+static uint8_t ff_is_uneven(const ff_node *node, uint32_t count) {
+    uint32_t due[FF_DEEPEST], pending = 0, depth = 0, i;
+    uint64_t leaves = 0, sum = 0, squares = 0;
+    for (i = 0; i < count; i++) {
+        if (!ff_is_leaf(node + i)) { due[pending++] = ++depth; continue; }
+        leaves++;
+        sum += depth;
+        squares += (uint64_t)depth * depth;
+        if (pending) depth = due[--pending];
+    }
+    return leaves * squares > sum * sum + 25 * leaves * leaves;
+}
+
+static int ff_prepare_walk(ff_plan *plan, ff_forest *forest, ff_allocate allocate, void *context) {
+    uint32_t t, count;
+    uint8_t *uneven = (uint8_t *)allocate(context, forest->operand[6]);
+    FF_CHECK(uneven, "no memory for a forest's trees:", forest->operand[6]);
+    for (t = 0; t < forest->operand[6]; t++) {
+        const ff_node *node = ff_root(plan, forest, t, &count);
+        uneven[t] = ff_is_uneven(node, count);
+    }
+    forest->uneven = uneven;
+    return 0;
+}
+
 int ff_prepare(ff_plan *plan, ff_allocate allocate, void *context, size_t budget) {
     uint32_t at = 0, dictionaries = 0, forests = 0;
     plan->dictionary = (ff_dictionary *)allocate(context, (plan->dictionaries + 1u) * sizeof *plan->dictionary);
@@ -1612,7 +1658,9 @@ int ff_prepare(ff_plan *plan, ff_allocate allocate, void *context, size_t budget
         if (plan->step[at] == FF_TEXT) {
             if (ff_prepare_dictionary(plan, plan->dictionary + dictionaries++, operand, allocate, context)) return -1;
         } else if (plan->step[at] == FF_FOREST) {
-            if (ff_prepare_forest(plan, plan->forest + forests++, operand, allocate, context, &budget)) return -1;
+            ff_forest *forest = plan->forest + forests++;
+            if (ff_prepare_forest(plan, forest, operand, allocate, context, &budget)) return -1;
+            if (!forest->bits && ff_prepare_walk(plan, forest, allocate, context)) return -1;
         }
     }
     return ff_prepare_bags(plan, allocate, context);
@@ -1645,16 +1693,18 @@ static uint32_t *ff_codes(const ff_block *block, uint32_t index) { return block-
 #if defined(__GNUC__)
 #define FF_PREFETCH(AT) __builtin_prefetch(AT)
 #define FF_OPAQUE(VALUE) __asm__("" : "+r"(VALUE)) /* or a compiler sees a choice, and makes a branch of it */
+#define FF_ALONE __attribute__((noinline))         /* or it has too few registers for all of it */
 #else
 #define FF_PREFETCH(AT) ((void)0)
 #define FF_OPAQUE(VALUE) ((void)0)
+#define FF_ALONE
 #endif
 
 /* One step of one walker: where it stands after it. Nothing here is a branch that a processor could guess wrong, and a
- * walker that has arrived stays. */
+ * walker that has arrived stays, since to the right of a leaf is the leaf. */
 static uint32_t ff_step(const ff_plan *plan, const ff_node *tree, const double *row, uint32_t here, int what) {
     const ff_node *node = tree + here;
-    uint32_t flags = node->flags, left, next;
+    uint32_t flags = node->flags, left;
     double x = row[flags & FF_NODE_SLOT];
     left = (uint32_t)(x <= node->test.threshold);
     if (what & FF_NAMES) left = (left & ((uint32_t)(x >= node->test.threshold) | ~flags >> 30)) ^ flags >> 31;
@@ -1665,17 +1715,38 @@ static uint32_t ff_step(const ff_plan *plan, const ff_node *tree, const double *
         uint32_t word = plan->word[(node->test.set[0] & is_set) + (code >> 5)];
         left = (left & ~is_set) | (word >> (code & 31) & is_set);
     }
-    left = 0u - (left & 1);
+    left = 0u - (left & ~flags >> 29 & 1);
     FF_OPAQUE(left);
-    next = ((here + 1) & left) | (node->right & ~left);
-    return flags & FF_NODE_LEAF ? here : next;
+    return ((here + 1) & left) | (node->right & ~left);
 }
 
 /* From the root to a leaf of one tree, for all rows, some of them abreast: the processor need not wait for one row's node
- * before it asks for another's. A row that arrives makes room for the next one. `leaf` becomes each row's leaf. With each
- * arrival some more lines of the next tree are asked for: memory is faster in a row than where rows happen to go. */
+ * before it asks for another's. `leaf` becomes each row's leaf. With each row some more lines of the next tree are asked
+ * for: memory is faster in a row than where rows happen to go. */
 static void ff_walk_rows(const ff_plan *plan, const ff_node *tree, const double *cells, uint32_t slots, uint32_t rows,
                          uint32_t *leaf, uintptr_t ahead, uint32_t lines, int what) {
+    uint32_t here[FF_ABREAST], lane, i, k, open;
+    for (lane = 0; lane < rows; lane += FF_ABREAST) {
+        const double *row = cells + (size_t)lane * slots;
+        size_t next = rows - lane < FF_ABREAST ? 0 : slots; /* the last ones, if they are few, one by one below */
+        if (!next) break;
+        for (k = 0; k < FF_ABREAST * lines; k++, ahead += 64) FF_PREFETCH((const void *)ahead);
+        for (i = 0; i < FF_ABREAST; i++) here[i] = 0;
+        do {
+            for (k = 0; k < 2; k++)
+                for (i = 0; i < FF_ABREAST; i++) here[i] = ff_step(plan, tree, row + i * next, here[i], what);
+            for (open = 0, i = 0; i < FF_ABREAST; i++) open |= ~tree[here[i]].flags & FF_NODE_LEAF;
+        } while (open);
+        for (i = 0; i < FF_ABREAST; i++) leaf[lane + i] = here[i];
+    }
+    for (; lane < rows; lane++)
+        for (leaf[lane] = 0; !ff_is_leaf(tree + leaf[lane]);)
+            leaf[lane] = ff_step(plan, tree, cells + (size_t)lane * slots, leaf[lane], what);
+}
+
+/* The same where leaves lie at very different depths: a row that arrives makes room for the next one. */
+static void ff_walk_uneven(const ff_plan *plan, const ff_node *tree, const double *cells, uint32_t slots, uint32_t rows,
+                           uint32_t *leaf, uintptr_t ahead, uint32_t lines, int what) {
     uint32_t here[FF_ABREAST], lane[FF_ABREAST], next = FF_ABREAST, walking = (1u << FF_ABREAST) - 1, i, k;
     const double *row[FF_ABREAST];
     for (i = 0; i < FF_ABREAST; i++) { here[i] = 0; lane[i] = i; row[i] = cells + (size_t)i * slots; }
@@ -1706,31 +1777,52 @@ static void ff_walk_trees(const ff_plan *plan, const ff_node *const *tree, const
     } while (open);
 }
 
-/* A function of its own for what there usually is, so that a step has no more in it than it must. */
-#define FF_WITH(WHAT, CALL)                                                                                             \
-    do {                                                                                                                \
-        if (!(WHAT)) { enum { what = 0 }; CALL; }                                                                       \
-        else if ((WHAT) == FF_NANS) { enum { what = FF_NANS }; CALL; }                                                  \
-        else if ((WHAT) == FF_NAMES) { enum { what = FF_NAMES }; CALL; }                                                \
-        else if (!((WHAT) & FF_SETS)) { enum { what = FF_NAMES | FF_NANS }; CALL; }                                     \
-        else if (!((WHAT) & FF_NANS)) { enum { what = FF_NAMES | FF_SETS }; CALL; }                                     \
-        else { enum { what = FF_NANS | FF_NAMES | FF_SETS }; CALL; }                                                    \
-    } while (0)
+/* Functions of their own for what there is, so that a step has no more in it than it must. */
+typedef struct {
+    void (*rows)(const ff_plan *, const ff_node *, const double *, uint32_t, uint32_t, uint32_t *, uintptr_t, uint32_t);
+    void (*uneven)(const ff_plan *, const ff_node *, const double *, uint32_t, uint32_t, uint32_t *, uintptr_t, uint32_t);
+    void (*trees)(const ff_plan *, const ff_node *const *, const double *, uint32_t *);
+} ff_walks;
 
-/* The values of a leaf, added to the sums of a row. */
-static void ff_add_leaf(const ff_plan *plan, const uint32_t *operand, const ff_block *block, uint32_t lane, uint32_t tree, const ff_node *leaf) {
-    uint32_t width = operand[3], k;
-    double *sum;
+#define FF_WALKS(NAME, WHAT)                                                                                            \
+    static FF_ALONE void ff_rows_##NAME(const ff_plan *plan, const ff_node *tree, const double *cells, uint32_t slots,  \
+                                        uint32_t rows, uint32_t *leaf, uintptr_t ahead, uint32_t lines) {               \
+        ff_walk_rows(plan, tree, cells, slots, rows, leaf, ahead, lines, WHAT);                                         \
+    }                                                                                                                   \
+    static FF_ALONE void ff_uneven_##NAME(const ff_plan *plan, const ff_node *tree, const double *cells, uint32_t slots, \
+                                          uint32_t rows, uint32_t *leaf, uintptr_t ahead, uint32_t lines) {             \
+        ff_walk_uneven(plan, tree, cells, slots, rows, leaf, ahead, lines, WHAT);                                       \
+    }                                                                                                                   \
+    static FF_ALONE void ff_trees_##NAME(const ff_plan *plan, const ff_node *const *tree, const double *row, uint32_t *at) { \
+        ff_walk_trees(plan, tree, row, at, WHAT);                                                                       \
+    }
+
+FF_WALKS(plain, 0)
+FF_WALKS(nans, FF_NANS)
+FF_WALKS(names, FF_NAMES)
+FF_WALKS(names_nans, FF_NAMES | FF_NANS)
+FF_WALKS(sets, FF_NAMES | FF_SETS)
+FF_WALKS(sets_nans, FF_NAMES | FF_SETS | FF_NANS)
+
+/* By what there is: NaN, names, sets. */
+#define FF_ALL(NAME) {ff_rows_##NAME, ff_uneven_##NAME, ff_trees_##NAME}
+static const ff_walks ff_walks_of[8] = {FF_ALL(plain), FF_ALL(nans), FF_ALL(names), FF_ALL(names_nans),
+                                        FF_ALL(sets), FF_ALL(sets_nans), FF_ALL(sets), FF_ALL(sets_nans)};
+
+/* The values of the leaves where rows arrived in a tree, added to their sums. */
+static void ff_add_leaves(const ff_plan *plan, const uint32_t *operand, const ff_block *block, uint32_t tree, uint32_t lane,
+                          uint32_t rows, const ff_node *root, const uint32_t *leaf) {
+    uint32_t width = operand[3], single = operand[2] & FF_FOREST_FLOAT32, i, k;
     if (width == 1) {
-        sum = ff_register(block, operand[0] + plan->word[operand[7] + 3 * (uint64_t)tree + 2]) + lane;
-        *sum += leaf->test.threshold;
-        if (operand[2] & FF_FOREST_FLOAT32) *sum = ff_round32(*sum);
+        double *sum = ff_register(block, operand[0] + plan->word[operand[7] + 3 * (uint64_t)tree + 2]) + lane;
+        if (single) for (i = 0; i < rows; i++) sum[i] = ff_round32(sum[i] + root[leaf[i]].test.threshold);
+        else for (i = 0; i < rows; i++) sum[i] += root[leaf[i]].test.threshold;
         return;
     }
-    for (k = 0; k < width; k++) {
-        sum = ff_register(block, operand[0] + k) + lane;
-        *sum += plan->number[operand[8] + (uint64_t)leaf->right * width + k];
-        if (operand[2] & FF_FOREST_FLOAT32) *sum = ff_round32(*sum);
+    for (i = 0; i < rows; i++) {
+        const double *value = plan->number + operand[8] + (uint64_t)root[leaf[i]].test.set[0] * width;
+        double *sum = ff_register(block, operand[0]) + lane + i;
+        for (k = 0; k < width; k++, sum += block->lanes) *sum = single ? ff_round32(*sum + value[k]) : *sum + value[k];
     }
 }
 
@@ -1764,16 +1856,17 @@ static void ff_walk_few(const ff_plan *plan, const uint32_t *a, const ff_block *
         const double *row = cells + (size_t)lane * (a[4] ? a[4] : 1);
         for (t = 0; t < a[6]; t += FF_TREES) {
             for (i = 0; i < FF_TREES; i++) tree[i] = plan->node + entry[3 * (size_t)(t + i < a[6] ? t + i : t)];
-            FF_WITH(has, ff_walk_trees(plan, tree, row, at, what));
-            for (i = 0; i < FF_TREES && t + i < a[6]; i++) ff_add_leaf(plan, a, block, lane, t + i, tree[i] + at[i]);
+            ff_walks_of[has].trees(plan, tree, row, at);
+            for (i = 0; i < FF_TREES && t + i < a[6]; i++) ff_add_leaves(plan, a, block, t + i, lane, 1, tree[i], at + i);
         }
     }
 }
 
 /* Walks tree by tree for many rows, so that a tree is read once for all of them. */
-static void ff_walk_many(const ff_plan *plan, const uint32_t *a, const ff_block *block, const double *cells, int has) {
+static void ff_walk_many(const ff_plan *plan, const uint8_t *uneven, const uint32_t *a, const ff_block *block,
+                         const double *cells, int has) {
     const uint32_t *entry = plan->word + a[7];
-    uint32_t lane, t, leaf[FF_MOST_LANES], slots = a[4] ? a[4] : 1, rows = block->count;
+    uint32_t t, leaf[FF_MOST_LANES], slots = a[4] ? a[4] : 1, rows = block->count;
     for (t = 0; t < a[6]; t++, entry += 3) {
         const ff_node *tree = plan->node + entry[0];
         uintptr_t ahead = 0;
@@ -1782,8 +1875,8 @@ static void ff_walk_many(const ff_plan *plan, const uint32_t *a, const ff_block 
             ahead = (uintptr_t)(plan->node + entry[3]);
             lines = (entry[4] / (64 / (uint32_t)sizeof(ff_node)) + rows - 1) / rows;
         }
-        FF_WITH(has, ff_walk_rows(plan, tree, cells, slots, rows, leaf, ahead, lines, what));
-        for (lane = 0; lane < rows; lane++) ff_add_leaf(plan, a, block, lane, t, tree + leaf[lane]);
+        (uneven[t] ? ff_walks_of[has].uneven : ff_walks_of[has].rows)(plan, tree, cells, slots, rows, leaf, ahead, lines);
+        ff_add_leaves(plan, a, block, t, 0, rows, tree, leaf);
     }
 }
 
@@ -1919,7 +2012,7 @@ static void ff_do_forest(const ff_plan *plan, const ff_forest *forest, const uin
         double *cells = (double *)(void *)rank;
         int has = ff_lay_cells(plan, a, block, cells) | (forest->has_names ? FF_NAMES : 0) | (forest->has_sets ? FF_SETS : 0);
         if (block->count < FF_ABREAST) ff_walk_few(plan, a, block, cells, has);
-        else ff_walk_many(plan, a, block, cells, has);
+        else ff_walk_many(plan, forest->uneven, a, block, cells, has);
         return;
     }
     for (lane = 0; lane < block->count; lane++) founds[lane] = 0;
@@ -2614,6 +2707,64 @@ static void ff_do_nearest(const ff_plan *plan, const uint32_t *a, ff_block *bloc
             ff_register(block, a[0] + j)[i] = distance[j];
             for (t = 0; t < width; t++) ff_register(block, a[0] + k + t * k + j)[i] = target[t];
         }
+    }
+}
+
+/* Probabilities p that fit best those of pairs, r[i][j] of i against j, by T.-F. Wu, C.-J. Lin and R. Weng, "Probability
+ * Estimates for Multi-class Classification by Pairwise Coupling", 2004, algorithm 2: where Q p is the same for all
+ * classes, with Q[t][t] the sum of r[j][t]² and Q[t][j] = -r[j][t] r[t][j]. The order of operations, when it stops and
+ * what it starts from are those of libsvm. */
+static void ff_couple(double *r, double *q, double *product, double *p, uint32_t k) {
+    uint32_t t, j, round;
+    for (t = 0; t < k; t++) {
+        double *row = q + (size_t)t * k;
+        p[t] = 1.0 / k;
+        row[t] = 0;
+        for (j = 0; j < k; j++) {
+            double against = r[(size_t)j * k + t];
+            if (j == t) continue;
+            row[t] += against * against;
+            row[j] = j < t ? q[(size_t)j * k + t] : -against * r[(size_t)t * k + j];
+        }
+    }
+    for (round = 0; round < ff_rounds(k); round++) {
+        double all = 0, worst = 0;
+        for (t = 0; t < k; t++) {
+            product[t] = 0;
+            for (j = 0; j < k; j++) product[t] += q[(size_t)t * k + j] * p[j];
+            all += p[t] * product[t];
+        }
+        for (t = 0; t < k; t++) {
+            double error = ff_of_one(FF_ABS, product[t] - all);
+            if (error > worst) worst = error;
+        }
+        if (worst < 0.005 / k) return;
+        for (t = 0; t < k; t++) {
+            const double *row = q + (size_t)t * k;
+            double step = (-product[t] + all) / row[t];
+            p[t] += step;
+            all = (all + step * (step * row[t] + 2 * product[t])) / (1 + step) / (1 + step);
+            for (j = 0; j < k; j++) {
+                product[j] = (product[j] + step * row[j]) / (1 + step);
+                p[j] /= 1 + step;
+            }
+        }
+    }
+}
+
+static void ff_do_couple(const ff_plan *plan, const uint32_t *a, ff_block *block) {
+    uint32_t k = a[1], lane, i, j;
+    double *r = (double *)(void *)block->workspace, *q = r + (size_t)k * k, *product = q + (size_t)k * k, *p = product + k;
+    for (lane = 0; lane < block->count; lane++) {
+        const uint32_t *source = plan->word + a[2];
+        for (i = 0; i < k; i++)
+            for (j = i + 1; j < k; j++) {
+                double x = ff_register(block, *source++)[lane];
+                r[(size_t)i * k + j] = x;
+                r[(size_t)j * k + i] = 1 - x;
+            }
+        ff_couple(r, q, product, p, k);
+        for (i = 0; i < k; i++) ff_register(block, a[0] + i)[lane] = p[i];
     }
 }
 
@@ -3517,6 +3668,7 @@ static void ff_do_steps(const ff_plan *plan, ff_block *block, uint32_t *rank) {
         case FF_FOREST: ff_do_forest(plan, plan->forest + forest++, a, block, rank); break;
         case FF_NEAREST: ff_do_nearest(plan, a, block); break;
         case FF_DISTANCES: ff_do_distances(plan, a, block); break;
+        case FF_COUPLE: ff_do_couple(plan, a, block); break;
         case FF_MEDIAN: ff_do_median(plan, a, block); break;
         case FF_HASH: ff_do_hash(plan, a, block); break;
         case FF_JOIN: ff_do_join(plan, a, block); break;

@@ -128,10 +128,13 @@ def _nodes(forest: Forest, layout: Layout, limits: npt.NDArray[np.int64]) -> npt
     # A code is never NaN.
     nodes["flags"][limit > 0] &= ~np.uint32(NODE_NAN_LEFT)
     nodes["flags"][by_set] |= NODE_SET
-    if forest.values.shape[1] == 1:
-        bits[is_leaf] = forest.values[nodes["right"][is_leaf], 0].view("<u8")
-        nodes["right"][is_leaf] = 0
+    held = nodes["right"][is_leaf]
+    bits[is_leaf] = forest.values[held, 0].view("<u8") if forest.values.shape[1] == 1 else held
     nodes["test"] = bits.view("<f8")
+    # To the right of a leaf is the leaf: who walks there stays.
+    sizes = np.array([len(tree) for tree in forest.trees], dtype=np.int64)
+    own = np.arange(len(nodes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    nodes["right"][is_leaf] = own[is_leaf]
     return nodes
 
 

@@ -107,6 +107,7 @@ class Operation(IntEnum):
     JOIN = 29
     SINGLE = 30
     DISTANCES = 31
+    COUPLE = 32
 
 
 class Function(IntEnum):

@@ -6,6 +6,7 @@ what it likes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -252,6 +253,19 @@ class Graph:
                 layout.add_numbers([power]),
                 layout.add_numbers(where),
             ],
+        )
+
+    def couple(self, pairs: Sequence[Number]) -> list[Number]:
+        """Probabilities of classes that fit best those of pairs.
+
+        Args:
+            pairs: of each pair the probability of its first class, in the order (0, 1), (0, 2), …, (1, 2) and so on.
+        """
+        read = tuple(pairs)
+        classes = (1 + math.isqrt(1 + 8 * len(read))) // 2
+        _same(len(read), classes * (classes - 1) // 2)
+        return self._numbers(
+            ("couple", read), Operation.COUPLE, classes, read, lambda layout: [classes, layout.add_registers(read)]
         )
 
     def nearest(self, values: Sequence[Number], near: Neighbours) -> tuple[list[Number], list[list[Number]]]:

@@ -17,9 +17,23 @@ __all__ = ["array", "class_names", "describe", "gap", "label", "record_batch"]
 Array = np.ndarray[Any, Any]
 
 
+#: The widest sparse answer that becomes dense: what is mostly zeros would otherwise fill the memory of whoever packs it.
+_WIDEST = 1 << 16
+
+
 def array(answer: Any) -> Array:
-    """An answer as a NumPy array of shape `(rows, ...)`: sparse matrices become dense, and frames matrices."""
+    """An answer as a NumPy array of shape `(rows, ...)`: sparse matrices become dense, and frames matrices.
+
+    Raises:
+        PackError: a sparse matrix is too wide to be an answer.
+    """
     if hasattr(answer, "toarray"):
+        if answer.shape[-1] > _WIDEST:
+            raise PackError(
+                f"the model answers with a sparse matrix of {answer.shape[-1]:,} columns; a package answers with every "
+                f"number of a row, at most {_WIDEST:,} of them here. Pack it with the model that reads them in one "
+                "pipeline, or make fewer (n_features, max_features)"
+            )
         answer = answer.toarray()
     found: Array = np.asarray(answer)
     # Half floats have no dtype of their own here; a float32 holds each of them exactly.

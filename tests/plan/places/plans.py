@@ -353,6 +353,16 @@ def neighbours() -> Golden:
     )
 
 
+def coupled() -> Golden:
+    """Classes by the probabilities of their pairs, also of what is no probability."""
+    names = [f"p{place}" for place in range(6)]
+    graph = Graph([(name, "float64") for name in names])
+    outputs = [Output("y", "float64", graph.couple([graph.number(place) for place in range(6)]), tensor=True)]
+    shares = np.random.default_rng(2).random((60, 6))
+    rows = [dict(zip(names, map(float, row), strict=True)) for row in shares]
+    return Golden("couplings", graph.plan(outputs), [*rows, *table(51, names, 60)])
+
+
 def refused() -> Golden:
     """Rows that have no answer, each for its own reason."""
     graph = Graph([(name, "float64") for name in NAMES])
@@ -465,6 +475,7 @@ MAKERS: list[Callable[[], Golden]] = [
     linear,
     chosen,
     neighbours,
+    coupled,
     refused,
     texts,
     short_texts,
