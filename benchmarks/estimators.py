@@ -140,6 +140,8 @@ def data_for(model: Any) -> list[tuple[str, Any]]:
     name = type(model).__name__
     if name in ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer"):
         return [("texts", TEXTS)]
+    if name == "KernelCenterer":
+        return [("a kernel", pd.DataFrame(NUMBERS.to_numpy() @ NUMBERS.to_numpy().T).rename(columns=str))]
     if inputs.string or inputs.categorical:
         words = pd.DataFrame({"word": WORDS, "other": RANDOM.choice(["a", "b", None], ROWS)})
         out += [("text with missing values", words), ("text", words[["word"]])]
@@ -163,7 +165,7 @@ def targets_for(model: Any) -> list[Any]:
     else:
         multi = []
     if is_classifier(model):
-        return [labels, binary, *multi, (several > 0).astype(int), np.digitize(TARGET, [0.0])]
+        return [labels, binary, *multi, (several > np.median(several, axis=0)).astype(int), np.digitize(TARGET, [0.0])]
     return [TARGET, *multi, TARGET.abs() + 1, np.digitize(TARGET, [0.0]), None]
 
 
@@ -186,7 +188,7 @@ def packed(model: Any) -> dict[str, Any]:
                 continue
             return {"data": data_name, **described(package), **certified(package, data)}
     ours = [each for each in reasons if "Error:" not in each]
-    return {"outcome": "no", "why": (ours or reasons)[0]}
+    return {"outcome": "no", "why": ours[0] if ours else reasons[-1]}
 
 
 def described(package: Any) -> dict[str, Any]:

@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 from sklearn import cross_decomposition, decomposition, random_projection
 from sklearn.linear_model import Ridge
+from sklearn.neighbors import NeighborhoodComponentsAnalysis
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from fourfold.plan.columns import NoPlan
 from tests.plan.held import assert_close, assert_exact, compiled
+from tests.support import named
 
 RANDOM = np.random.default_rng(8)
 X = RANDOM.normal(size=(100, 5)) * [1, 10, 0.1, 1, 3]
@@ -42,6 +44,24 @@ def test_components(name: str, options: dict[str, Any], dtype: Any) -> None:
     assert_close(model, x, ["transform"], ulp=16)
     if name in ("PCA", "FactorAnalysis"):
         assert_close(model, x, ["score_samples"], ulp=16)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("kind", [decomposition.SparsePCA, decomposition.MiniBatchSparsePCA], ids=named)
+def test_sparse_components(kind: Any, dtype: Any) -> None:
+    """A ridge regression on fixed components is a product; also of a component that nothing is left of."""
+    x = X.astype(dtype)
+    for alpha in (0.1, 1.0):
+        model = kind(3, alpha=alpha, ridge_alpha=0.05, max_iter=9, random_state=0).fit(x)
+        assert_close(model, x, ["transform"], ulp=64)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
+def test_components_of_neighborhoods(dtype: Any) -> None:
+    """`X @ components.T`."""
+    x = (X * 10).astype(dtype)
+    model = NeighborhoodComponentsAnalysis(2, max_iter=5, random_state=0).fit(x, TARGETS[:, 0] > 0)
+    assert_close(model, x, ["transform"], ulp=16)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
@@ -109,7 +129,7 @@ def test_random_parameters() -> None:
         assert_close(model.fit(x), x, ulp=64)
 
 
-@pytest.mark.parametrize("name", ["NMF", "DictionaryLearning", "SparsePCA", "LatentDirichletAllocation"])
+@pytest.mark.parametrize("name", ["NMF", "DictionaryLearning", "LatentDirichletAllocation"])
 def test_what_is_solved_for_every_row_has_no_plan(name: str) -> None:
     """A model that searches for its answer has no plan."""
     x = np.abs(X)

@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, SparsePCA
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import (
     ExtraTreesRegressor,
@@ -50,6 +50,7 @@ from sklearn.preprocessing import (
 from sklearn.svm import SVC
 from xgboost import XGBRegressor
 
+import fourfold
 from fourfold import runtimes, tables
 from fourfold.errors import EngineError, PackError, TrustError
 from fourfold.signature import Field
@@ -223,6 +224,15 @@ def test_transformers_give_features() -> None:
     ready, answer = trip(model, FRAME)
     assert [field.name for field in ready.outputs] == ["features"]
     assert_bits(model.transform(FRAME).toarray(), values(answer, "features"))
+
+
+def test_one_row_without_its_dimension() -> None:
+    """Some estimators forget that one row is a row: the answer is the same, whole."""
+    model = SparsePCA(2, max_iter=9, random_state=0).fit(MATRIX)
+    assert model.transform(MATRIX[:1]).shape == (2,)
+    package = fourfold.pack(model, name="sparse", rows=MATRIX, engine="original")
+    row = dict(zip(("x0", "x1", "x2", "x3"), map(float, MATRIX[0]), strict=False))
+    assert fourfold.load(package).predict_one(row) == {"features": model.transform(MATRIX[:1]).tolist()}
 
 
 def test_methods_are_chosen_by_name() -> None:

@@ -1126,7 +1126,7 @@ static int ff_open_outputs(ff_plan *plan) {
         const ff_port *port = plan->output + i;
         FF_CHECK(port->type < FF_TYPES && port->name < plan->strings, "an output of an unknown type: output", i);
         if (port->width) {
-            FF_CHECK(port->type == FF_FLOAT32 || port->type == FF_FLOAT64, "an output of numbers must be of floats: output", i);
+            FF_CHECK(port->type != FF_STRING, "an output of numbers must not be of strings: output", i);
             FF_CHECK(port->labels <= 1 && port->count == 0, "an output of numbers has labels: output", i);
             FF_CHECK(ff_inside(port->first, port->width, plan->registers), "an output that no step writes: output", i);
             continue;
@@ -3720,17 +3720,47 @@ static void ff_write_labels(const ff_plan *plan, const ff_port *port, const ff_b
     }
 }
 
+/* A number as an integer that a dtype of these bounds holds: what is beyond is the nearest, and NaN is 0. The bounds of 64
+ * bits are no float64 themselves, but the powers of two next to them are. */
+static int64_t ff_signed(double x, int64_t most) {
+    double limit = (double)most + (most < INT64_MAX);
+    return x != x ? 0 : x >= limit ? most : x < -limit ? -most - 1 : (int64_t)x;
+}
+
+static uint64_t ff_unsigned(double x, uint64_t most) {
+    double limit = (double)most + (most < UINT64_MAX);
+    return !(x > 0) ? 0 : x >= limit ? most : (uint64_t)x;
+}
+
+#define FF_WRITE_NUMBERS(TYPE, VALUE)                                                                                  \
+    for (i = 0; i < block->count; i++) ((TYPE *)result)[at + (size_t)i * step] = VALUE;                                \
+    break
+
+static void ff_write_numbers(uint32_t type, const double *x, const ff_block *block, void *result, size_t at, size_t step) {
+    uint32_t i;
+    switch (type) {
+    case FF_BOOL: FF_WRITE_NUMBERS(uint8_t, x[i] == x[i] && x[i] != 0);
+    case FF_INT8: FF_WRITE_NUMBERS(int8_t, (int8_t)ff_signed(x[i], INT8_MAX));
+    case FF_INT16: FF_WRITE_NUMBERS(int16_t, (int16_t)ff_signed(x[i], INT16_MAX));
+    case FF_INT32: FF_WRITE_NUMBERS(int32_t, (int32_t)ff_signed(x[i], INT32_MAX));
+    case FF_INT64: FF_WRITE_NUMBERS(int64_t, ff_signed(x[i], INT64_MAX));
+    case FF_UINT8: FF_WRITE_NUMBERS(uint8_t, (uint8_t)ff_unsigned(x[i], UINT8_MAX));
+    case FF_UINT16: FF_WRITE_NUMBERS(uint16_t, (uint16_t)ff_unsigned(x[i], UINT16_MAX));
+    case FF_UINT32: FF_WRITE_NUMBERS(uint32_t, (uint32_t)ff_unsigned(x[i], UINT32_MAX));
+    case FF_UINT64: FF_WRITE_NUMBERS(uint64_t, ff_unsigned(x[i], UINT64_MAX));
+    case FF_FLOAT32: FF_WRITE_NUMBERS(float, ff_given32(x[i]));
+    default: FF_WRITE_NUMBERS(double, ff_given(x[i]));
+    }
+}
+
 static void ff_write(const ff_plan *plan, const ff_block *block, void *const *results) {
-    uint32_t o, k, i;
+    uint32_t o, k;
     for (o = 0; o < plan->outputs; o++) {
         const ff_port *port = plan->output + o;
         if (!port->width) { ff_write_labels(plan, port, block, results[o]); continue; }
-        for (k = 0; k < port->width; k++) {
-            const double *x = ff_register(block, port->first + k);
-            size_t at = (size_t)block->row * port->width + k;
-            if (port->type == FF_FLOAT32) for (i = 0; i < block->count; i++) ((float *)results[o])[at + (size_t)i * port->width] = ff_given32(x[i]);
-            else for (i = 0; i < block->count; i++) ((double *)results[o])[at + (size_t)i * port->width] = ff_given(x[i]);
-        }
+        for (k = 0; k < port->width; k++)
+            ff_write_numbers(port->type, ff_register(block, port->first + k), block, results[o],
+                             (size_t)block->row * port->width + k, port->width);
     }
 }
 

@@ -57,6 +57,22 @@ class Graph:
         index = next(place for place in range(len(self.inputs)) if self._known.get(("number", place)) is value.step)
         return self._numbers(("single", index), Operation.SINGLE, 1, (), lambda layout: [index])[0]
 
+    def wide_integers(self, numbers: Sequence[Number]) -> list[str]:
+        """The inputs of 64-bit integers that numbers are made of, but for those that are only looked up."""
+        wide = {
+            self._known["number", place]: name
+            for place, (name, dtype) in enumerate(self.inputs)
+            if dtype in ("int64", "uint64") and ("number", place) in self._known
+        }
+        met: set[Step] = set()
+        due = [each.step for each in numbers]
+        while due:
+            step = due.pop()
+            if step not in met:
+                met.add(step)
+                due += [each.step for each in step.uses if isinstance(each, Number)]
+        return sorted(name for step, name in wide.items() if step in met)
+
     def text(self, index: int, strings: Sequence[str]) -> Code:
         """The place of a text among `strings`; `len(strings)` for any other, and one more for a missing one."""
         listed = tuple(strings)

@@ -234,31 +234,32 @@ static PyObject *float_at(const ff_port *port, const void *result, size_t at) {
     return PyFloat_FromDouble(port->type == FF_FLOAT32 ? (double)((const float *)result)[at] : ((const double *)result)[at]);
 }
 
+static PyObject *value_at(const evaluator *self, const ff_port *port, const void *result, size_t at) {
+    switch (port->type) {
+    case FF_BOOL: return PyBool_FromLong(((const uint8_t *)result)[at]);
+    case FF_INT8: return PyLong_FromLong(((const int8_t *)result)[at]);
+    case FF_INT16: return PyLong_FromLong(((const int16_t *)result)[at]);
+    case FF_INT32: return PyLong_FromLong(((const int32_t *)result)[at]);
+    case FF_INT64: return PyLong_FromLongLong(((const int64_t *)result)[at]);
+    case FF_UINT8: return PyLong_FromLong(((const uint8_t *)result)[at]);
+    case FF_UINT16: return PyLong_FromLong(((const uint16_t *)result)[at]);
+    case FF_UINT32: return PyLong_FromUnsignedLong(((const uint32_t *)result)[at]);
+    case FF_UINT64: return PyLong_FromUnsignedLongLong(((const uint64_t *)result)[at]);
+    case FF_STRING: return string_of(self, port->labels + (uint32_t)((const int32_t *)result)[at]);
+    default: return float_at(port, result, at);
+    }
+}
+
 static PyObject *answer_value(const evaluator *self, const ff_port *port, const void *result, Py_ssize_t row) {
     uint32_t k;
     PyObject *list;
-    if (port->width) {
-        if (port->width == 1 && !port->labels) return float_at(port, result, (size_t)row);
-        list = PyList_New((Py_ssize_t)port->width);
-        for (k = 0; list && k < port->width; k++) {
-            PyObject *value = float_at(port, result, (size_t)row * port->width + k);
-            if (!value || PyList_SetItem(list, (Py_ssize_t)k, value) < 0) { Py_DECREF(list); return NULL; }
-        }
-        return list;
+    if (!port->width || (port->width == 1 && !port->labels)) return value_at(self, port, result, (size_t)row);
+    list = PyList_New((Py_ssize_t)port->width);
+    for (k = 0; list && k < port->width; k++) {
+        PyObject *value = value_at(self, port, result, (size_t)row * port->width + k);
+        if (!value || PyList_SetItem(list, (Py_ssize_t)k, value) < 0) { Py_DECREF(list); return NULL; }
     }
-    switch (port->type) {
-    case FF_BOOL: return PyBool_FromLong(((const uint8_t *)result)[row]);
-    case FF_INT8: return PyLong_FromLong(((const int8_t *)result)[row]);
-    case FF_INT16: return PyLong_FromLong(((const int16_t *)result)[row]);
-    case FF_INT32: return PyLong_FromLong(((const int32_t *)result)[row]);
-    case FF_INT64: return PyLong_FromLongLong(((const int64_t *)result)[row]);
-    case FF_UINT8: return PyLong_FromLong(((const uint8_t *)result)[row]);
-    case FF_UINT16: return PyLong_FromLong(((const uint16_t *)result)[row]);
-    case FF_UINT32: return PyLong_FromUnsignedLong(((const uint32_t *)result)[row]);
-    case FF_UINT64: return PyLong_FromUnsignedLongLong(((const uint64_t *)result)[row]);
-    case FF_STRING: return string_of(self, port->labels + (uint32_t)((const int32_t *)result)[row]);
-    default: return float_at(port, result, (size_t)row);
-    }
+    return list;
 }
 
 static PyObject *answer_row(const evaluator *self, void *const *results, Py_ssize_t row) {
@@ -610,13 +611,13 @@ static PyObject *tuple_of(PyObject *one, PyObject *two) { /* takes the reference
     return out;
 }
 
-static PyObject *bits_of(const uint8_t *result, Py_ssize_t rows) {
-    PyObject *bits = PyBytes_FromStringAndSize(NULL, (rows + 7) / 8);
+static PyObject *bits_of(const uint8_t *result, Py_ssize_t count) {
+    PyObject *bits = PyBytes_FromStringAndSize(NULL, (count + 7) / 8);
     uint8_t *to = bits ? (uint8_t *)PyBytes_AsString(bits) : NULL;
-    Py_ssize_t row;
+    Py_ssize_t i;
     if (!to) return NULL;
-    memset(to, 0, (size_t)(rows + 7) / 8);
-    for (row = 0; row < rows; row++) to[row >> 3] |= (uint8_t)((result[row] & 1u) << (row & 7));
+    memset(to, 0, (size_t)(count + 7) / 8);
+    for (i = 0; i < count; i++) to[i >> 3] |= (uint8_t)((result[i] & 1u) << (i & 7));
     return bits;
 }
 
@@ -654,7 +655,7 @@ static PyObject *output_buffers(call *each, uint32_t o, Py_ssize_t rows) {
     const ff_port *port = each->self->plan.output + o;
     PyObject *bytes = each->bytes[o];
     if (!bytes && port->type == FF_STRING) return text_of(each->self, o, (const int32_t *)each->results[o], rows);
-    if (!bytes) bytes = bits_of((const uint8_t *)each->results[o], rows);
+    if (!bytes) bytes = bits_of((const uint8_t *)each->results[o], rows * (Py_ssize_t)width_of(port));
     else Py_INCREF(bytes);
     return tuple_of(bytes, NULL);
 }

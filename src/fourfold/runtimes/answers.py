@@ -17,7 +17,7 @@ __all__ = ["array", "class_names", "describe", "gap", "label", "record_batch"]
 Array = np.ndarray[Any, Any]
 
 
-#: The widest sparse answer that becomes dense: what is mostly zeros would otherwise fill the memory of whoever packs it.
+#: The widest sparse answer that becomes dense: zeros of a wider one would fill the memory of whoever packs it.
 _WIDEST = 1 << 16
 
 
@@ -126,6 +126,8 @@ def record_batch(fields: Sequence[Field], answers: Sequence[Array], rows: int) -
 
 
 def _column(field: Field, answer: Array, rows: int) -> Any:
+    if rows == 1 and field.shape and answer.shape == field.shape:
+        answer = answer[np.newaxis]  # as scikit-learn's SparsePCA answers for one row
     if answer.shape != (rows, *field.shape):
         raise EngineError(f"output {field.name}: expected shape {(rows, *field.shape)}; got {answer.shape}")
     if field.dtype == "string":

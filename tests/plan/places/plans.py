@@ -273,6 +273,21 @@ def every_dtype() -> Golden:
     return Golden("every dtype", graph.plan(outputs), rows)
 
 
+def every_number() -> Golden:
+    """Numbers as outputs of every dtype: whole ones, fractions, and what is beyond a dtype's range."""
+    kinds = ["bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)), "float32", "float64"]
+    graph = Graph([(name, "float64") for name in NAMES])
+    values = [graph.number(place) for place in range(3)]
+    outputs = [Output(kind, kind, values, tensor=True) for kind in kinds]
+    edges = [
+        sign * (2.0**power + step) for power in (0, 7, 8, 15, 16, 31, 32, 53) for step in (-1, 0, 1) for sign in (-1, 1)
+    ]
+    beyond = [sign * 2.0**power for power in (63, 64) for sign in (-1, 1)]
+    beyond += [math.nextafter(each, 0) for each in beyond]
+    rows = [dict.fromkeys(NAMES, each) for each in (*edges, *beyond, 0.5, -0.5, -0.0)]
+    return Golden("every number", graph.plan(outputs), [*rows, *table(61, NAMES, 100)])
+
+
 def every_label() -> Golden:
     """Labels of every dtype, from codes of every kind."""
     graph, slots, rows = mixed(17, 80)
@@ -471,6 +486,7 @@ MAKERS: list[Callable[[], Golden]] = [
     every_function,
     every_fold,
     every_dtype,
+    every_number,
     every_label,
     linear,
     chosen,

@@ -57,6 +57,7 @@ _FILES = (
     "samplers",
     "kernels",
     "machines",
+    "covariances",
     "clusters",
     "mixtures",
     "neighbours",

@@ -53,6 +53,22 @@ def factor_analysis(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
     return columns(*matrix_product(workshop, first, covariance, model))
 
 
+@transforms("sklearn.SparsePCA", "sklearn.MiniBatchSparsePCA")
+def sparse_components(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+    """The ridge regression of the columns, moved by their mean, on the components: a product, since they are fixed."""
+    made = moved(numbers(matrix, workshop, model), model.mean_, workshop)
+    covariance = model.components_ @ model.components_.T
+    covariance.flat[:: len(covariance) + 1] += model.ridge_alpha
+    workshop.approximate(f"a LAPACK solves the equations of the {type(model).__name__}")
+    return columns(*matrix_product(workshop, made, np.linalg.solve(covariance, model.components_).T, model))
+
+
+@transforms("sklearn.NeighborhoodComponentsAnalysis")
+def neighborhood_components(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+    """`X @ components.T`."""
+    return columns(*matrix_product(workshop, numbers(matrix, workshop, model), model.components_.T, model))
+
+
 @transforms("sklearn.FastICA")
 def independent_components(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
     """The columns, moved by their mean where they were whitened, times the components."""

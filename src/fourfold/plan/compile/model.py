@@ -72,19 +72,56 @@ def compile_model(
     return Compiled(plan, tuple(workshop.approximations))
 
 
-def _output(field: Field, found: Matrix | Labels, workshop: Workshop) -> Output:
+def _output(field: Field, found: Matrix | Labels | list[Labels], workshop: Workshop) -> Output:
+    if isinstance(found, list):
+        return _several(field, found, workshop)
     if isinstance(found, Labels):
         classes = list(found.classes)
         if field.shape or field.dtype not in ("string", "bool", "float32", "float64", *INTEGERS):
             raise NoPlan(f"the output {field.name} is {field.expected}, where the rules give a label")
         labels = [_label(each, field) for each in classes]
         return Output(field.name, field.dtype, code=found.code, labels=labels)
+    if field.dtype == "string":
+        raise NoPlan(f"the output {field.name} is {field.expected}, where the rules give numbers")
+    made = dense(found, workshop)
     if field.dtype not in ("float32", "float64"):
-        raise NoPlan(f"the output {field.name} is {field.expected}, where the rules give floats")
-    numbers = workshop.numbers(dense(found, workshop).columns)
+        _check_whole(field, made, workshop)
+    numbers = workshop.numbers(made.columns)
     if len(numbers) != math.prod(field.shape):
         raise NoPlan(f"the output {field.name} is {field.expected}, where the rules give {len(numbers)} numbers")
     return Output(field.name, field.dtype, numbers=numbers, tensor=bool(field.shape))
+
+
+def _several(field: Field, found: list[Labels], workshop: Workshop) -> Output:
+    """Labels of several targets in one tensor, as where each is whether a row has it."""
+    if field.dtype == "string" or field.shape != (len(found),):
+        raise NoPlan(f"the output {field.name} is {field.expected}, where the rules give {len(found)} labels")
+    numbers = []
+    for each in found:
+        values = np.array([_label(one, field) for one in each.classes], dtype=np.float64)
+        if [_label(one, field) for one in each.classes] != values.tolist():
+            raise NoPlan(f"the output {field.name} has classes that no float64 holds")
+        # A code stays below the number of classes, though its register may have a wider limit.
+        table = np.zeros(each.code.limit)
+        table[: len(values)] = values[: len(table)]
+        numbers += workshop.graph.lookup(each.code, table)
+    return Output(field.name, field.dtype, numbers=numbers, tensor=True)
+
+
+def _check_whole(field: Field, made: Matrix, workshop: Workshop) -> None:
+    """Check that the rules give what an output of integers or booleans holds.
+
+    Raises:
+        NoPlan: they give numbers of another dtype, or such that a float64 may not hold.
+    """
+    found = made.dtype
+    if found != np.dtype(field.dtype):
+        raise NoPlan(f"the output {field.name} is {field.expected}, where the rules give numbers of {found}")
+    wide = workshop.graph.wide_integers(workshop.numbers(made.columns)) if found.itemsize == 8 else []
+    if wide:
+        raise NoPlan(
+            f"the output {field.name} gives integers as they come, and float64 has not all that {wide[0]} holds"
+        )
 
 
 def _label(value: Any, field: Field) -> Any:
