@@ -1,6 +1,7 @@
 """How fast is a plan, beside the original and its peers? Writes benchmarks/results/runtimes.json and docs/speed.md.
 
-    .venv/bin/python benchmarks/runtimes/run.py [--rounds 3] [--seconds 2]
+    PYTHONPATH=. .venv/bin/python benchmarks/runtimes/run.py [--rounds 3] [--seconds 2]
+    PYTHONPATH=. .venv/bin/python benchmarks/runtimes/run.py --render
 
 Peers that need other versions get environments of their own below build/benchmarks (requirements-*.txt beside this
 file). Every engine runs in a process of its own, pinned to one core; the rounds go through all engines in turn, and the
@@ -42,6 +43,7 @@ from fourfold.runtimes.plan import FILE
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 RESULTS = HERE.parent / "results" / "runtimes.json"
+LARGE = HERE.parent / "results" / "large.json"
 PAGE = ROOT / "docs" / "speed.md"
 MANY = 20_000
 #: The environment of each engine of worker.py, and the models that its error is measured against.
@@ -83,7 +85,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--render", action="store_true", help="only the page, from the results as they are")
     given = parser.parse_args()
+    if given.render:
+        PAGE.write_text(page())
+        return
     pythons = {"": sys.executable, **{name: environment(name) for name in ("peers", "lleaves")}}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -105,7 +111,7 @@ def main() -> None:
             "growth": growth(folder),
         }
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    PAGE.write_text(render(results))
+    PAGE.write_text(page())
     print(PAGE.read_text())
 
 
@@ -298,8 +304,13 @@ def machine() -> dict[str, Any]:
     }
 
 
-def render(results: dict[str, Any]) -> str:
-    """The page, from the results."""
+def page() -> str:
+    """The page, from the results that are kept."""
+    return render(json.loads(RESULTS.read_text()), json.loads(LARGE.read_text())["models"])
+
+
+def render(results: dict[str, Any], large: dict[str, dict[str, Any]]) -> str:
+    """The page, from the results of run.py and of large.py."""
     timings, facts, start = results["timings"], results["facts"], results["start"]
     original = timings["sklearn"]
     lines = [
@@ -338,6 +349,18 @@ def render(results: dict[str, Any]) -> str:
     for each in results["growth"]:
         rate = each["rows"] / each["seconds"]
         lines.append(f"| {each['rows']:,} | {each['seconds']:.2f} | {rate:,.0f} | {each['megabytes']:.0f} |")
+    lines += [
+        "",
+        "## Large forests",
+        "",
+        "Rendered from `benchmarks/results/large.json`, which `benchmarks/runtimes/large.py` writes: forests on the",
+        "ready features. Seconds to load are those to the first answer; x says how many times the original's speed",
+        "that is.",
+        "",
+        "| forest | nodes | packed in | MB | loaded in | original in | one row | x | rows a second | x | differs |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    lines += map(_large, large.values())
     where = results["environment"]
     libraries = ", ".join(f"{name} {number}" for name, number in where["libraries"].items())
     lines += [
@@ -345,6 +368,17 @@ def render(results: dict[str, Any]) -> str:
         f"{where['cpu']}, Python {where['python']}, {where['compiler']}; {libraries}; {', '.join(where['peers'])}.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _large(found: dict[str, Any]) -> str:
+    ours, original = found["fourfold"], found["original"]
+    cells = (
+        *(found["title"], f"{found['nodes']:,}", f"{found['pack']:.1f} s", f"{found['megabytes']:.0f}"),
+        *(f"{ours['load']:.2f} s", f"{original['load']:.2f} s", f"{ours['one'] / 1000:,.0f} µs"),
+        *(f"{original['one'] / ours['one']:,.0f}", f"{1e9 / ours['many']:,.0f}"),
+        *(f"{original['many'] / ours['many']:.1f}", f"{found['differing']:,}"),
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def _line(engine: str, found: dict[str, float], original: dict[str, float], error: dict[str, float] | None) -> str:

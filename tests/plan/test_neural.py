@@ -88,10 +88,15 @@ def test_random_networks() -> None:
         assert_close(model, X, ulp=64)
 
 
+def test_several_labels_at_once() -> None:
+    """A row may have several labels: where each probability is above a half."""
+    model = _classifier().fit(X, np.c_[Y > 0, Y < 1].astype(int))
+    assert_close(model, X, ["predict"], ulp=0)
+    assert_close(model, X, ["predict_proba"], ulp=64)
+
+
 def test_what_is_not_covered_has_no_plan() -> None:
-    """Several labels at once are a tensor of integers, which no plan writes; intercepts may not be wider than sums."""
-    with pytest.raises(NoPlan, match="int64 tensor"):
-        compiled(_classifier().fit(X, np.c_[Y > 0, Y < 1].astype(int)), X)
+    """Intercepts may not be wider than sums."""
     x = X.astype(np.float32)
     model = _regressor().fit(x, Y.astype(np.float32))
     model.intercepts_ = [each.astype(np.float64) for each in model.intercepts_]

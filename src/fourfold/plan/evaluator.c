@@ -1314,7 +1314,7 @@ typedef struct ff_forest {
     uint32_t bits; /* of a mask; 0 where trees are walked */
     uint32_t leaves, slots, groups;
     uint32_t has_names, has_sets; /* nodes that name a code, nodes on sets of codes */
-    const uint8_t *uneven;        /* of a walk, for each tree: whether its leaves lie at very different depths */
+    const uint8_t *steps;         /* of a walk, for each tree: how deep it is; FF_UNEVEN, FF_DEEP */
     ff_slot *slot;
     ff_group *group;
 } ff_forest;
@@ -1374,39 +1374,48 @@ static const ff_node *ff_root(const ff_plan *plan, const ff_forest *forest, uint
 
 static int ff_is_leaf(const ff_node *node) { return (node->flags & FF_NODE_LEAF) != 0; }
 
-/* The most leaves of a tree, the inner nodes on each slot, and the steps that a walk takes. */
+/* The most leaves of a tree, the inner nodes on each slot, and the steps that a walk takes: of each tree the mean depth of
+ * its leaves, and one to see that all have arrived. */
 static uint64_t ff_measure(const ff_plan *plan, ff_forest *forest, uint32_t *on_slot, uint64_t *inner) {
-    uint32_t t, i;
+    uint32_t t, i, due[FF_DEEPEST];
     uint64_t steps = 0;
     forest->leaves = forest->has_names = forest->has_sets = 0;
     *inner = 0;
     for (t = 0; t < forest->operand[6]; t++) {
-        uint32_t count, leaves = 0, deep = 1;
+        uint32_t count, leaves = 0, depth = 0, pending = 0;
+        uint64_t depths = 0;
         const ff_node *node = ff_root(plan, forest, t, &count);
         for (i = 0; i < count; i++) {
-            if (ff_is_leaf(node + i)) leaves++;
-            else { on_slot[node[i].flags & FF_NODE_SLOT]++; (*inner)++; }
             forest->has_names |= node[i].flags & FF_NODE_CODE;
             forest->has_sets |= (node[i].flags & FF_NODE_KIND) == FF_NODE_SET;
+            if (!ff_is_leaf(node + i)) {
+                due[pending++] = ++depth;
+                on_slot[node[i].flags & FF_NODE_SLOT]++;
+                (*inner)++;
+                continue;
+            }
+            leaves++;
+            depths += depth;
+            if (pending) depth = due[--pending];
         }
         if (leaves > forest->leaves) forest->leaves = leaves;
-        while ((1u << deep) < leaves && deep < 31) deep++;
-        steps += deep + 1;
+        steps += (depths + leaves - 1) / leaves + 1;
     }
     forest->bits = forest->leaves <= 8 ? 8 : forest->leaves <= 16 ? 16 : forest->leaves <= 32 ? 32 : forest->leaves <= 64 ? 64 : 0;
     return steps;
 }
 
-/* Whether masks are worth their reading. In sixteenths of a cycle, roughly: a byte of masks costs one, a step of a walk
- * 50, and to find out that a number is above no threshold 32. Where there are few thresholds, that is what is found. */
+/* Whether masks are worth their reading. In sixteenths of a cycle, roughly, as measured: to look up a leaf costs 115, a
+ * byte of masks 2, or 4 where they are so wide that a group's tables leave the first cache; to find out that a number is
+ * above no threshold 32, and where there are few thresholds, that is what is found. A step of a walk costs 65. */
 static int ff_worth_masks(const ff_forest *forest, const uint32_t *on_slot, uint64_t steps) {
-    uint64_t bytes = (uint64_t)forest->operand[6] * (forest->bits / 8), cost = 0;
+    uint64_t trees = forest->operand[6], bytes = trees * (forest->bits / 8) * (forest->bits == 64 ? 4 : 2), cost = trees * 115;
     uint32_t s;
     for (s = 0; s < forest->slots; s++) {
         const ff_slot *slot = forest->slot + s;
         if (on_slot[s]) cost += 32 + (slot->is_code || slot->count >= 8 ? bytes : bytes * slot->count / 8);
     }
-    return cost <= 50 * steps;
+    return cost <= 65 * steps;
 }
 
 static int ff_gather_thresholds(ff_plan *plan, ff_forest *forest, const uint32_t *on_slot, ff_allocate allocate, void *context) {
@@ -1621,30 +1630,35 @@ static int ff_prepare_forest(ff_plan *plan, ff_forest *forest, const uint32_t *o
 
 static int ff_prepare_bags(ff_plan *plan, ff_allocate allocate, void *context); /* section 8 */
 
-/* Whether the depths of a tree's leaves are so different that rows should not wait for each other: by more than five
- * steps, as standard deviations are counted. */
-static uint8_t ff_is_uneven(const ff_node *node, uint32_t count) {
-    uint32_t due[FF_DEEPEST], pending = 0, depth = 0, i;
+#define FF_UNEVEN 0u    /* the leaves of a tree lie at very different depths */
+#define FF_DEEP 13u     /* it is this deep, or deeper */
+
+/* How the rows of a call go down a tree. They do not wait for each other where the depths of its leaves differ by more
+ * than five steps, as standard deviations are counted; all take as many steps as there are where those are few. */
+static uint8_t ff_steps(const ff_node *node, uint32_t count) {
+    uint32_t due[FF_DEEPEST], pending = 0, depth = 0, deepest = 1, i;
     uint64_t leaves = 0, sum = 0, squares = 0;
     for (i = 0; i < count; i++) {
         if (!ff_is_leaf(node + i)) { due[pending++] = ++depth; continue; }
         leaves++;
         sum += depth;
         squares += (uint64_t)depth * depth;
+        if (depth > deepest) deepest = depth;
         if (pending) depth = due[--pending];
     }
-    return leaves * squares > sum * sum + 25 * leaves * leaves;
+    if (leaves * squares > sum * sum + 25 * leaves * leaves) return FF_UNEVEN;
+    return (uint8_t)(deepest < FF_DEEP ? deepest : FF_DEEP);
 }
 
 static int ff_prepare_walk(ff_plan *plan, ff_forest *forest, ff_allocate allocate, void *context) {
     uint32_t t, count;
-    uint8_t *uneven = (uint8_t *)allocate(context, forest->operand[6]);
-    FF_CHECK(uneven, "no memory for a forest's trees:", forest->operand[6]);
+    uint8_t *steps = (uint8_t *)allocate(context, forest->operand[6]);
+    FF_CHECK(steps, "no memory for a forest's trees:", forest->operand[6]);
     for (t = 0; t < forest->operand[6]; t++) {
         const ff_node *node = ff_root(plan, forest, t, &count);
-        uneven[t] = ff_is_uneven(node, count);
+        steps[t] = ff_steps(node, count);
     }
-    forest->uneven = uneven;
+    forest->steps = steps;
     return 0;
 }
 
@@ -1723,8 +1737,8 @@ static uint32_t ff_step(const ff_plan *plan, const ff_node *tree, const double *
 /* From the root to a leaf of one tree, for all rows, some of them abreast: the processor need not wait for one row's node
  * before it asks for another's. `leaf` becomes each row's leaf. With each row some more lines of the next tree are asked
  * for: memory is faster in a row than where rows happen to go. */
-static void ff_walk_rows(const ff_plan *plan, const ff_node *tree, const double *cells, uint32_t slots, uint32_t rows,
-                         uint32_t *leaf, uintptr_t ahead, uint32_t lines, int what) {
+static void ff_walk_rows(const ff_plan *plan, const ff_node *tree, uint32_t steps, const double *cells, uint32_t slots,
+                         uint32_t rows, uint32_t *leaf, uintptr_t ahead, uint32_t lines, int what) {
     uint32_t here[FF_ABREAST], lane, i, k, open;
     for (lane = 0; lane < rows; lane += FF_ABREAST) {
         const double *row = cells + (size_t)lane * slots;
@@ -1732,7 +1746,10 @@ static void ff_walk_rows(const ff_plan *plan, const ff_node *tree, const double 
         if (!next) break;
         for (k = 0; k < FF_ABREAST * lines; k++, ahead += 64) FF_PREFETCH((const void *)ahead);
         for (i = 0; i < FF_ABREAST; i++) here[i] = 0;
-        do {
+        if (steps < FF_DEEP)
+            for (k = 0; k < steps; k++)
+                for (i = 0; i < FF_ABREAST; i++) here[i] = ff_step(plan, tree, row + i * next, here[i], what);
+        else do {
             for (k = 0; k < 2; k++)
                 for (i = 0; i < FF_ABREAST; i++) here[i] = ff_step(plan, tree, row + i * next, here[i], what);
             for (open = 0, i = 0; i < FF_ABREAST; i++) open |= ~tree[here[i]].flags & FF_NODE_LEAF;
@@ -1779,15 +1796,15 @@ static void ff_walk_trees(const ff_plan *plan, const ff_node *const *tree, const
 
 /* Functions of their own for what there is, so that a step has no more in it than it must. */
 typedef struct {
-    void (*rows)(const ff_plan *, const ff_node *, const double *, uint32_t, uint32_t, uint32_t *, uintptr_t, uint32_t);
+    void (*rows)(const ff_plan *, const ff_node *, uint32_t, const double *, uint32_t, uint32_t, uint32_t *, uintptr_t, uint32_t);
     void (*uneven)(const ff_plan *, const ff_node *, const double *, uint32_t, uint32_t, uint32_t *, uintptr_t, uint32_t);
     void (*trees)(const ff_plan *, const ff_node *const *, const double *, uint32_t *);
 } ff_walks;
 
 #define FF_WALKS(NAME, WHAT)                                                                                            \
-    static FF_ALONE void ff_rows_##NAME(const ff_plan *plan, const ff_node *tree, const double *cells, uint32_t slots,  \
-                                        uint32_t rows, uint32_t *leaf, uintptr_t ahead, uint32_t lines) {               \
-        ff_walk_rows(plan, tree, cells, slots, rows, leaf, ahead, lines, WHAT);                                         \
+    static FF_ALONE void ff_rows_##NAME(const ff_plan *plan, const ff_node *tree, uint32_t steps, const double *cells,  \
+                                        uint32_t slots, uint32_t rows, uint32_t *leaf, uintptr_t ahead, uint32_t lines) { \
+        ff_walk_rows(plan, tree, steps, cells, slots, rows, leaf, ahead, lines, WHAT);                                  \
     }                                                                                                                   \
     static FF_ALONE void ff_uneven_##NAME(const ff_plan *plan, const ff_node *tree, const double *cells, uint32_t slots, \
                                           uint32_t rows, uint32_t *leaf, uintptr_t ahead, uint32_t lines) {             \
@@ -1863,7 +1880,7 @@ static void ff_walk_few(const ff_plan *plan, const uint32_t *a, const ff_block *
 }
 
 /* Walks tree by tree for many rows, so that a tree is read once for all of them. */
-static void ff_walk_many(const ff_plan *plan, const uint8_t *uneven, const uint32_t *a, const ff_block *block,
+static void ff_walk_many(const ff_plan *plan, const uint8_t *steps, const uint32_t *a, const ff_block *block,
                          const double *cells, int has) {
     const uint32_t *entry = plan->word + a[7];
     uint32_t t, leaf[FF_MOST_LANES], slots = a[4] ? a[4] : 1, rows = block->count;
@@ -1875,7 +1892,8 @@ static void ff_walk_many(const ff_plan *plan, const uint8_t *uneven, const uint3
             ahead = (uintptr_t)(plan->node + entry[3]);
             lines = (entry[4] / (64 / (uint32_t)sizeof(ff_node)) + rows - 1) / rows;
         }
-        (uneven[t] ? ff_walks_of[has].uneven : ff_walks_of[has].rows)(plan, tree, cells, slots, rows, leaf, ahead, lines);
+        if (steps[t] == FF_UNEVEN) ff_walks_of[has].uneven(plan, tree, cells, slots, rows, leaf, ahead, lines);
+        else ff_walks_of[has].rows(plan, tree, steps[t], cells, slots, rows, leaf, ahead, lines);
         ff_add_leaves(plan, a, block, t, 0, rows, tree, leaf);
     }
 }
@@ -1884,6 +1902,30 @@ static void ff_walk_many(const ff_plan *plan, const uint8_t *uneven, const uint3
 typedef struct {
     uint32_t slot, rank;
 } ff_found;
+
+/* The leaves of some rows where there is one output: of four rows the sums need not wait for each other. */
+#define FF_AS_IT_IS(X) (X)
+#define FF_SUM_ROWS(LOWEST, ROUND)                                                                                           \
+    {                                                                                                                        \
+        double *out = ff_register(block, operand[0]) + lane;                                                                 \
+        const double *leaf = group->leaf;                                                                                    \
+        for (r = 0; r + FF_ROWS <= rows; r += FF_ROWS) {                                                                     \
+            double s0 = out[0], s1 = out[1], s2 = out[2], s3 = out[3];                                                       \
+            for (t = 0; t < group->trees; t++, leaf += forest->leaves) {                                                     \
+                s0 = ROUND(s0 + leaf[LOWEST(masks[t])]);                                                                     \
+                s1 = ROUND(s1 + leaf[LOWEST(masks[padded + t])]);                                                            \
+                s2 = ROUND(s2 + leaf[LOWEST(masks[2 * padded + t])]);                                                        \
+                s3 = ROUND(s3 + leaf[LOWEST(masks[3 * padded + t])]);                                                        \
+            }                                                                                                                \
+            out[0] = s0; out[1] = s1; out[2] = s2; out[3] = s3;                                                              \
+        }                                                                                                                    \
+        for (; r < rows; r++) {                                                                                              \
+            double sum = out[r];                                                                                             \
+            for (t = 0, leaf = group->leaf; t < group->trees; t++, leaf += forest->leaves)                                   \
+                sum = ROUND(sum + leaf[LOWEST(masks[(size_t)r * padded + t])]);                                              \
+            out[r] = sum;                                                                                                    \
+        }                                                                                                                    \
+    }
 
 /* Four rows' masks of one group, combined and looked up; a function for each width of mask. */
 #define FF_ROWS 4u
@@ -1913,27 +1955,9 @@ typedef struct {
             else if (first) for (t = 0; t < padded; t++) mine[t] = (MASK)(mine[t] & first[t]);                               \
             else if (fresh) for (t = 0; t < padded; t++) mine[t] = (MASK)~(MASK)0;                                           \
         }                                                                                                                    \
-        if (group->leaf && operand[1] == 1 && !(operand[2] & FF_FOREST_FLOAT32)) {                                           \
-            double *out = ff_register(block, operand[0]) + lane;                                                             \
-            const double *leaf = group->leaf;                                                                                \
-            if (rows == FF_ROWS) { /* four sums, none of which waits for another */                                          \
-                const MASK *m1 = masks + padded, *m2 = m1 + padded, *m3 = m2 + padded;                                       \
-                double s0 = out[0], s1 = out[1], s2 = out[2], s3 = out[3];                                                   \
-                for (t = 0; t < group->trees; t++, leaf += forest->leaves) {                                                 \
-                    s0 += leaf[LOWEST(masks[t])];                                                                            \
-                    s1 += leaf[LOWEST(m1[t])];                                                                               \
-                    s2 += leaf[LOWEST(m2[t])];                                                                               \
-                    s3 += leaf[LOWEST(m3[t])];                                                                               \
-                }                                                                                                            \
-                out[0] = s0; out[1] = s1; out[2] = s2; out[3] = s3;                                                          \
-                return;                                                                                                      \
-            }                                                                                                                \
-            for (r = 0; r < rows; r++) {                                                                                     \
-                double sum = out[r];                                                                                         \
-                for (t = 0, leaf = group->leaf; t < group->trees; t++, leaf += forest->leaves)                               \
-                    sum += leaf[LOWEST(masks[(size_t)r * padded + t])];                                                      \
-                out[r] = sum;                                                                                                \
-            }                                                                                                                \
+        if (group->leaf && operand[1] == 1) {                                                                                \
+            if (operand[2] & FF_FOREST_FLOAT32) FF_SUM_ROWS(LOWEST, ff_round32)                                              \
+            else FF_SUM_ROWS(LOWEST, FF_AS_IT_IS)                                                                            \
             return;                                                                                                          \
         }                                                                                                                    \
         for (r = 0; r < rows; r++)                                                                                           \
@@ -2012,7 +2036,7 @@ static void ff_do_forest(const ff_plan *plan, const ff_forest *forest, const uin
         double *cells = (double *)(void *)rank;
         int has = ff_lay_cells(plan, a, block, cells) | (forest->has_names ? FF_NAMES : 0) | (forest->has_sets ? FF_SETS : 0);
         if (block->count < FF_ABREAST) ff_walk_few(plan, a, block, cells, has);
-        else ff_walk_many(plan, forest->uneven, a, block, cells, has);
+        else ff_walk_many(plan, forest->steps, a, block, cells, has);
         return;
     }
     for (lane = 0; lane < block->count; lane++) founds[lane] = 0;

@@ -211,7 +211,7 @@ def _session(data: bytes) -> Any:
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.use_deterministic_compute = True
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what is wrong is in the exception
     # Bytes that look like ONNX Runtime's own format would otherwise be taken for it, and nothing here reads that.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
