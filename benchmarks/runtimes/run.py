@@ -58,7 +58,8 @@ ENVIRONMENTS = {
     "treelite": ("peers", "lightgbm"),
     "tl2cgen": ("peers", "lightgbm"),
     "lleaves": ("lleaves", "lightgbm"),
-    "xgboost": ("", ""),
+    "xgboost": ("", "xgboost"),
+    "fourfold xgboost": ("", "xgboost"),
     "ydf": ("peers", ""),
 }
 SHOWN = {
@@ -75,8 +76,10 @@ SHOWN = {
     "treelite": "treelite GTIL",
     "tl2cgen": "tl2cgen, compiled by gcc",
     "lleaves": "lleaves, compiled by LLVM",
-    "xgboost": "XGBoost, a model of its own of the same size",
-    "ydf": "YDF, a model of its own of the same size",
+    "xgboost": "XGBoost, ready features",
+    "fourfold xgboost": "**Fourfold**, a plan of the same XGBoost model",
+    "bare xgboost": "the evaluator alone, in C, the same plan",
+    "ydf": "YDF's serving engine",
 }
 
 
@@ -99,7 +102,7 @@ def main() -> None:
         for turn in range(given.rounds):
             for engine, (where, _) in ENVIRONMENTS.items():
                 keep(timings, engine, worker(pythons[where], engine, folder, given.seconds))
-            for plan in ("flights", "features", "lightgbm"):
+            for plan in ("flights", "features", "lightgbm", "xgboost"):
                 keep(timings, f"bare {plan}", run_bare(bare, folder, plan, given.seconds))
             print(f"round {turn + 1}", {each: round(found["many"]) for each, found in timings.items()}, flush=True)
         results = {
@@ -162,6 +165,7 @@ def prepare(folder: Path) -> dict[str, Any]:
         200,
     )
     single.save_model(folder / "xgboost.json")
+    plan_of(single, ready, "xgboost", features, folder)
     return {"rows": MANY, "columns": len(INPUTS), "features": features.shape[1], "trees": 200, "leaves": 31}
 
 
@@ -329,7 +333,8 @@ def render(results: dict[str, Any], large: dict[str, dict[str, Any]]) -> str:
         "A LightGBM model of the same size, on the same features": [
             *("lightgbm", "lightgbm fast", "fourfold lightgbm", "bare lightgbm", "treelite", "tl2cgen", "lleaves"),
         ],
-        "Other models of the same size, on the same features": ["xgboost", "ydf"],
+        "An XGBoost model of the same size, on the same features": ["xgboost", "fourfold xgboost", "bare xgboost"],
+        "YDF, a model of its own of the same size, on the same features": ["ydf"],
     }
     for title, engines in groups.items():
         lines += [f"## {title}", "", "| engine | one row | x | many rows, a second | x | differs | by up to |"]

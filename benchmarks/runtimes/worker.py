@@ -56,12 +56,22 @@ def fourfold_arrow(folder: Path) -> Engine:
 
 def fourfold_lightgbm(folder: Path) -> Engine:
     """Fourfold's plan of the LightGBM model that lleaves, treelite and tl2cgen run."""
+    return fourfold_features(folder / "lightgbm.fourfold", folder)
+
+
+def fourfold_xgboost(folder: Path) -> Engine:
+    """Fourfold's plan of the XGBoost model."""
+    return fourfold_features(folder / "xgboost.fourfold", folder)
+
+
+def fourfold_features(package: Path, folder: Path) -> Engine:
+    """A plan on ready features: dicts for one row, an Arrow batch for many."""
     import numpy as np
     import pyarrow as pa
 
     import fourfold
 
-    predictor = fourfold.load(folder / "lightgbm.fourfold")
+    predictor = fourfold.load(package)
     features = np.load(folder / "features.npy")
     names = [field.name for field in predictor.signature.inputs]
     batch = pa.RecordBatch.from_arrays([pa.array(column) for column in features.T], names=names)
@@ -223,6 +233,7 @@ ENGINES: dict[str, Callable[[Path], Engine]] = {
     "fourfold dicts": fourfold_dicts,
     "fourfold arrow": fourfold_arrow,
     "fourfold lightgbm": fourfold_lightgbm,
+    "fourfold xgboost": fourfold_xgboost,
     "lightgbm": lightgbm_booster,
     "lightgbm fast": lightgbm_fast,
     "xgboost": xgboost_booster,
