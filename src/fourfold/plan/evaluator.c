@@ -880,6 +880,7 @@ static int ff_open_distances(ff_plan *plan, ff_progress *so_far, const uint32_t 
     FF_CHECK(ff_reads(plan, so_far, a[3], a[2]), "reads a register that is not written yet, at step", where);
     FF_CHECK(ff_inside(a[6], (uint64_t)a[1] * a[2], plan->numbers), "points are outside, at step", where);
     if (so_far->workspace < 8 * FF_MOST_LANES) so_far->workspace = 8 * FF_MOST_LANES;
+    if (so_far->workspace < 8 * a[2]) so_far->workspace = 8 * a[2]; /* a[2] is below 2^24, or it would not be read */
     FF_CHECK(ff_writes(plan, so_far, a[0], a[1]), "writes elsewhere than to the next registers, at step", where);
     return 0;
 }
@@ -1704,6 +1705,17 @@ static uint32_t *ff_codes(const ff_block *block, uint32_t index) { return block-
 #define FF_TREES 16u  /* trees that one row walks together */
 #define FF_STRIDE 4u  /* steps before it is looked who has arrived */
 
+/* Two numbers at once, each computed as if alone; where a compiler has no such type, one. */
+#if defined(__GNUC__)
+typedef double ff_wide __attribute__((vector_size(16), aligned(8), may_alias));
+#define FF_WIDTH 2u
+#define FF_BOTH(X) {X, X}
+#else
+typedef double ff_wide;
+#define FF_WIDTH 1u
+#define FF_BOTH(X) X
+#endif
+
 #if defined(__GNUC__)
 #define FF_PREFETCH(AT) __builtin_prefetch(AT)
 #define FF_OPAQUE(VALUE) __asm__("" : "+r"(VALUE)) /* or a compiler sees a choice, and makes a branch of it */
@@ -2419,29 +2431,93 @@ static void ff_do_find(const ff_plan *plan, uint32_t operation, const uint32_t *
     }
 }
 
-static void ff_do_dot(const ff_plan *plan, const uint32_t *a, ff_block *block) {
-    /* Sums begin at zero and take the inputs in their order, each product rounded before it is added. */
-    const double *weight = plan->number + a[4];
-    uint32_t k, j, i;
-    for (k = 0; k < a[1]; k++) {
-        double *out = ff_register(block, a[0] + k);
-        for (i = 0; i < block->count; i++) out[i] = 0;
+#define FF_OUTPUTS 4u         /* sums of a tile, */
+#define FF_ROWS_OF (2 * FF_WIDTH) /* of so many rows each, */
+#define FF_PANEL 256u         /* over so many inputs at a time: their weights are copied side by side */
+
+/* What inputs add to the sums of a tile: products with weights, or the squares of the differences from them. The sums are
+ * in registers of the processor, and each of them takes its inputs in their order. */
+static void ff_tile(const ff_block *block, const uint32_t *source, uint32_t inputs, const double *panel, double *const *out,
+                    uint32_t row, int is_square) {
+    ff_wide s[FF_OUTPUTS][2];
+    uint32_t j, k;
+    for (k = 0; k < FF_OUTPUTS; k++) {
+        s[k][0] = *(const ff_wide *)(const void *)(out[k] + row);
+        s[k][1] = *(const ff_wide *)(const void *)(out[k] + row + FF_WIDTH);
     }
-    if (block->count == 1 && block->lanes == 1) { /* registers lie side by side: all sums at once */
+    for (j = 0; j < inputs; j++, panel += FF_OUTPUTS) {
+        const double *x = ff_register(block, source[j]) + row;
+        ff_wide x0 = *(const ff_wide *)(const void *)x, x1 = *(const ff_wide *)(const void *)(x + FF_WIDTH);
+        for (k = 0; k < FF_OUTPUTS; k++) {
+            ff_wide w = FF_BOTH(panel[k]);
+            if (is_square) {
+                ff_wide d0 = x0 - w, d1 = x1 - w;
+                s[k][0] += d0 * d0;
+                s[k][1] += d1 * d1;
+            } else {
+                s[k][0] += x0 * w;
+                s[k][1] += x1 * w;
+            }
+        }
+    }
+    for (k = 0; k < FF_OUTPUTS; k++) {
+        *(ff_wide *)(void *)(out[k] + row) = s[k][0];
+        *(ff_wide *)(void *)(out[k] + row + FF_WIDTH) = s[k][1];
+    }
+}
+
+static FF_ALONE void ff_product_tile(const ff_block *block, const uint32_t *source, uint32_t inputs, const double *panel,
+                                     double *const *out, uint32_t row) {
+    ff_tile(block, source, inputs, panel, out, row, 0);
+}
+
+static FF_ALONE void ff_square_tile(const ff_block *block, const uint32_t *source, uint32_t inputs, const double *panel,
+                                    double *const *out, uint32_t row) {
+    ff_tile(block, source, inputs, panel, out, row, 1);
+}
+
+/* Sums over inputs for the rows of a block, from zero on, each product or square rounded before it is added. Weight (j, k)
+ * of input j for output k is j * by_input + k * by_output numbers behind the first one. */
+static void ff_sums(ff_block *block, uint32_t to, uint32_t outputs, const uint32_t *source, uint32_t inputs,
+                    const double *weight, size_t by_input, size_t by_output, int is_square) {
+    uint32_t i, j, k, q, first, tiled = block->count / FF_ROWS_OF * FF_ROWS_OF;
+    double panel[FF_OUTPUTS * FF_PANEL], *out[FF_OUTPUTS];
+    for (k = 0; k < outputs; k++)
+        for (i = 0; i < block->count; i++) ff_register(block, to + k)[i] = 0;
+    for (k = 0; k < outputs; k += FF_OUTPUTS) {
+        uint32_t few = outputs - k < FF_OUTPUTS ? outputs - k : FF_OUTPUTS;
+        for (q = 0; q < FF_OUTPUTS; q++) out[q] = ff_register(block, to + k + (q < few ? q : 0));
+        for (first = 0; first < inputs && few == FF_OUTPUTS && tiled; first += FF_PANEL) {
+            uint32_t count = inputs - first < FF_PANEL ? inputs - first : FF_PANEL;
+            for (j = 0; j < count; j++)
+                for (q = 0; q < FF_OUTPUTS; q++) panel[j * FF_OUTPUTS + q] = weight[(first + j) * by_input + (k + q) * by_output];
+            for (i = 0; i < tiled; i += FF_ROWS_OF) (is_square ? ff_square_tile : ff_product_tile)(block, source + first, count, panel, out, i);
+        }
+        for (q = 0; q < few; q++)
+            for (j = 0; j < inputs; j++) {
+                const double *x = ff_register(block, source[j]);
+                double w = weight[j * by_input + (k + q) * by_output];
+                for (i = few == FF_OUTPUTS ? tiled : 0; i < block->count; i++) {
+                    double term = is_square ? x[i] - w : x[i];
+                    out[q][i] += term * (is_square ? term : w);
+                }
+            }
+    }
+}
+
+static void ff_do_dot(const ff_plan *plan, const uint32_t *a, ff_block *block) {
+    const double *weight = plan->number + a[4];
+    uint32_t k, j;
+    if (block->lanes == 1) { /* registers lie side by side: all sums at once */
         double *out = ff_register(block, a[0]);
+        for (k = 0; k < a[1]; k++) out[k] = 0;
         for (j = 0; j < a[2]; j++, weight += a[1]) {
             double x = *ff_register(block, plan->word[a[3] + j]);
             for (k = 0; k < a[1]; k++) out[k] += x * weight[k];
         }
         return;
     }
-    for (j = 0; j < a[2]; j++, weight += a[1]) {
-        const double *x = ff_register(block, plan->word[a[3] + j]);
-        for (k = 0; k < a[1]; k++) {
-            double *out = ff_register(block, a[0] + k), w = weight[k];
-            for (i = 0; i < block->count; i++) out[i] += x[i] * w;
-        }
-    }
+    ff_sums(block, a[0], a[1], plan->word + a[3], a[2], weight, a[1], 1, 0);
 }
 
 /* The sum of `count` numbers in the order of numpy.sum over a contiguous axis: eight sums side by side up to 128, and
@@ -2547,32 +2623,79 @@ static double ff_apart(uint32_t metric, double power, const double *x, const dou
     return sum;
 }
 
+#define FF_FOUR 4u
+
+/* The distances of four points that lie behind each other, whose sums do not wait for one another. `here` is the sum of
+ * the squares of x, where the metric wants it. */
+static void ff_apart_four(uint32_t metric, double power, const double *x, double here, const double *y, uint32_t count, double *out) {
+    double sum[FF_FOUR] = {0, 0, 0, 0}, there[FF_FOUR] = {0, 0, 0, 0};
+    uint32_t j, p;
+    if (metric == FF_SQUARED) {
+        for (j = 0; j < count; j++)
+            for (p = 0; p < FF_FOUR; p++) { double gap = x[j] - y[(size_t)p * count + j]; sum[p] += gap * gap; }
+    } else if (metric == FF_PRODUCTS) {
+        for (j = 0; j < count; j++)
+            for (p = 0; p < FF_FOUR; p++) {
+                double z = y[(size_t)p * count + j];
+                sum[p] += x[j] * z;
+                there[p] += z * z;
+            }
+        for (p = 0; p < FF_FOUR; p++) sum[p] = ff_by_products(sum[p], here, there[p]);
+    } else
+        for (p = 0; p < FF_FOUR; p++) sum[p] = ff_apart(metric, power, x, y + (size_t)p * count, count);
+    for (p = 0; p < FF_FOUR; p++) out[p] = sum[p];
+}
+
+static double ff_squares(const double *x, uint32_t count) {
+    double sum = 0;
+    uint32_t j;
+    for (j = 0; j < count; j++) sum += x[j] * x[j];
+    return sum;
+}
+
+/* The distances of one row, which is laid into the workspace. */
+static void ff_distances_of_one(const ff_plan *plan, const uint32_t *a, ff_block *block) {
+    const double *point = plan->number + a[6];
+    double power = plan->number[a[5]], here, *x = (double *)(void *)block->workspace, *out = ff_register(block, a[0]);
+    uint32_t row, j;
+    for (j = 0; j < a[2]; j++) x[j] = *ff_register(block, plan->word[a[3] + j]);
+    here = ff_squares(x, a[2]);
+    for (row = 0; row + FF_FOUR <= a[1]; row += FF_FOUR, point += (size_t)FF_FOUR * a[2])
+        ff_apart_four(a[4], power, x, here, point, a[2], out + row);
+    for (; row < a[1]; row++, point += a[2]) out[row] = ff_apart(a[4], power, x, point, a[2]);
+}
+
 static void ff_do_distances(const ff_plan *plan, const uint32_t *a, ff_block *block) {
     const double *point = plan->number + a[6];
-    double power = plan->number[a[5]], there;
+    const uint32_t *source = plan->word + a[3];
+    double power = plan->number[a[5]], *here = (double *)(void *)block->workspace;
     uint32_t row, j, i;
-    double *here = (double *)(void *)block->workspace;
-    for (i = 0; a[4] == FF_PRODUCTS && i < block->count; i++) {
-        here[i] = 0;
-        for (j = 0; j < a[2]; j++) { double x = ff_register(block, plan->word[a[3] + j])[i]; here[i] += x * x; }
+    if (block->lanes == 1) { ff_distances_of_one(plan, a, block); return; }
+    if (a[4] == FF_SQUARED || a[4] == FF_PRODUCTS) {
+        ff_sums(block, a[0], a[1], source, a[2], point, 1, a[2], a[4] == FF_SQUARED);
+        if (a[4] == FF_SQUARED) return;
+        for (i = 0; i < block->count; i++) here[i] = 0;
+        for (j = 0; j < a[2]; j++) {
+            const double *x = ff_register(block, source[j]);
+            for (i = 0; i < block->count; i++) here[i] += x[i] * x[i];
+        }
+        for (row = 0; row < a[1]; row++, point += a[2]) {
+            double *out = ff_register(block, a[0] + row), there = ff_squares(point, a[2]);
+            for (i = 0; i < block->count; i++) out[i] = ff_by_products(out[i], here[i], there);
+        }
+        return;
     }
     for (row = 0; row < a[1]; row++) {
         double *out = ff_register(block, a[0] + row);
         for (i = 0; i < block->count; i++) out[i] = 0;
-        for (j = 0, there = 0; j < a[2]; j++, point++) {
-            const double *x = ff_register(block, plan->word[a[3] + j]);
+        for (j = 0; j < a[2]; j++, point++) {
+            const double *x = ff_register(block, source[j]);
             double y = *point;
-            there += y * y;
-            if (a[4] == FF_PRODUCTS)
-                for (i = 0; i < block->count; i++) out[i] += x[i] * y;
-            else if (a[4] == FF_SQUARED)
-                for (i = 0; i < block->count; i++) { double gap = x[i] - y; out[i] += gap * gap; }
-            else if (a[4] != FF_CHEBYSHEV)
+            if (a[4] != FF_CHEBYSHEV)
                 for (i = 0; i < block->count; i++) out[i] += ff_gap(a[4], power, x[i] - y);
             else
                 for (i = 0; i < block->count; i++) { double gap = ff_gap(a[4], power, x[i] - y); if (gap > out[i] || gap != gap) out[i] = gap; }
         }
-        for (i = 0; a[4] == FF_PRODUCTS && i < block->count; i++) out[i] = ff_by_products(out[i], here[i], there);
     }
 }
 
@@ -2693,7 +2816,8 @@ static double ff_node_apart(const ff_plan *plan, const uint32_t *a, const double
 
 static void ff_find_nearest(const ff_plan *plan, const uint32_t *a, const double *query, double *distance, uint32_t *index) {
     struct { uint32_t node; double apart; } due[64]; /* a level of the tree leaves one waiting */
-    uint32_t waiting = 1, row;
+    uint32_t waiting = 1, metric = a[6] & ~FF_BALLS, row;
+    double here = ff_squares(query, a[3]), power = plan->number[a[7]];
     due[0].node = 0;
     due[0].apart = 0;
     while (waiting) {
@@ -2703,8 +2827,14 @@ static void ff_find_nearest(const ff_plan *plan, const uint32_t *a, const double
         if (due[waiting].apart > distance[0]) continue;
         if (word[2]) {
             const double *point = plan->number + a[8] + (size_t)word[0] * a[3];
-            for (row = word[0]; row < word[1]; row++, point += a[3])
-                ff_put_nearest(distance, index, a[1], ff_apart(a[6] & ~FF_BALLS, plan->number[a[7]], query, point, a[3]), row);
+            for (row = word[0]; row + FF_FOUR <= word[1]; row += FF_FOUR, point += (size_t)FF_FOUR * a[3]) {
+                double apart[FF_FOUR];
+                uint32_t p;
+                ff_apart_four(metric, power, query, here, point, a[3], apart);
+                for (p = 0; p < FF_FOUR; p++) ff_put_nearest(distance, index, a[1], apart[p], row + p);
+            }
+            for (; row < word[1]; row++, point += a[3])
+                ff_put_nearest(distance, index, a[1], ff_apart(metric, power, query, point, a[3]), row);
             continue;
         }
         one = ff_node_apart(plan, a, query, left);
@@ -3635,8 +3765,30 @@ static size_t ff_lay_bags(const ff_plan *plan, uint32_t lanes, ff_rows *rows) {
  * 9  Predicting
  * ------------------------------------------------------------------------------------------------------------------ */
 
+static int ff_in_a_row(const uint32_t *word, uint32_t count) {
+    uint32_t k, gaps = 0;
+    for (k = 1; k < count; k++) gaps |= word[k] - word[0] - k;
+    return gaps == 0;
+}
+
+/* For one row registers lie side by side: numbers that were written one after the other are like many rows of one.
+ * Returns whether that is so. */
+static int ff_do_vectors_of_one(const ff_plan *plan, uint32_t operation, const uint32_t *a, ff_block *block) {
+    const uint32_t *word = plan->word + a[3];
+    const double *x = ff_register(block, *word);
+    double *out = ff_register(block, a[0]);
+    if (!ff_in_a_row(word, a[1])) return 0;
+    if (operation == FF_MAP) ff_do_map(a[2], out, x, a[1]);
+    else if (operation == FF_MAP_CONST) ff_do_map_two(a[2], out, x, plan->number + a[4], a[1]);
+    else if (ff_in_a_row(plan->word + a[4], a[1])) ff_do_map_two(a[2], out, x, ff_register(block, plan->word[a[4]]), a[1]);
+    else return 0;
+    return 1;
+}
+
 static void ff_do_vectors(const ff_plan *plan, uint32_t operation, const uint32_t *a, ff_block *block) {
     uint32_t k, i;
+    if (block->lanes == 1 && a[1] > 1 && (operation == FF_MAP || operation == FF_MAP_CONST || operation == FF_MAP_TWO) &&
+        ff_do_vectors_of_one(plan, operation, a, block)) return;
     for (k = 0; k < a[1]; k++) {
         double *out = ff_register(block, a[0] + k);
         const double *x;
