@@ -58,7 +58,7 @@ MODELS: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
     ),
     "classes": (
         "extra trees, 100 trees grown out, 3 classes",
-        lambda x, y: ExtraTreesClassifier(100, random_state=0).fit(x, np.digitize(y, [0, 20])),
+        lambda x, y: ExtraTreesClassifier(100, random_state=0).fit(x, np.digitize(y, [90, 160])),
     ),
 }
 

@@ -153,6 +153,7 @@ def test_gaps() -> None:
     assert 0 < gap([np.array([0.0])], [np.array([-0.0])]) < 1e-300
     assert gap([np.array([2.0])], [np.array([2.0 + 4e-16])]) == pytest.approx(2.2e-16, rel=0.1)
     assert gap([np.array([1, 2])], [np.array([1, 2])]) == 0.0
+    assert gap([np.array(["a", "bb"])], [np.array(["a", "bb"], dtype="U20")]) == 0.0
     for left, right in [
         ([one], []),
         ([one], [one[:2]]),
