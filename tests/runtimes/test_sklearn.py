@@ -14,7 +14,7 @@ import pytest
 from lightgbm import LGBMClassifier, LGBMRegressor
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.cluster import KMeans
+from sklearn.cluster import AgglomerativeClustering, KMeans
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.decomposition import PCA, SparsePCA
 from sklearn.dummy import DummyRegressor
@@ -243,6 +243,7 @@ def test_methods_are_chosen_by_name() -> None:
     assert_bits(model.decision_function(NUMBERS), values(answer, "decision"))
     density = KernelDensity().fit(MATRIX)
     assert_bits(density.score_samples(MATRIX), values(trip(density, MATRIX, methods=["score_samples"])[1], "score"))
+    assert_bits(density.score_samples(MATRIX), values(trip(density, MATRIX)[1], "score"))
     assert_bits(PCA(2).fit(MATRIX).transform(MATRIX), values(trip(PCA(2).fit(MATRIX), MATRIX)[1], "features"))
 
 
@@ -373,7 +374,7 @@ def test_what_cannot_be_packed() -> None:
         (ridge, NUMBERS, {"methods": ["fit"]}, "has no 'fit'"),
         (ridge, NUMBERS, {"methods": ["predict", "predict"]}, "twice"),
         (LabelEncoder().fit(LABELS), FRAME[["text"]], {}, "fails on the sample"),
-        (KernelDensity().fit(MATRIX), MATRIX, {}, "has nothing to answer with"),
+        (AgglomerativeClustering().fit(MATRIX), MATRIX, {}, "has nothing to answer with"),
         (Coin().fit(NUMBERS, TARGET), NUMBERS, {}, "two answers to the same rows"),
         (make_pipeline(FunctionTransformer(lambda x: x), Ridge()).fit(NUMBERS, TARGET), NUMBERS, {}, "top of a module"),
     ]

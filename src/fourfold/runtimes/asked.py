@@ -118,7 +118,7 @@ def _chosen(model: Any, methods: Sequence[str] | None) -> list[str]:
     has: list[str] = [name for name in METHODS if callable(getattr(model, name, None))]
     if methods is None:
         chosen = [name for name in has if name in ("predict", "predict_proba")]
-        chosen = chosen or [name for name in has if name == "transform"]
+        chosen = chosen or [name for name in has if name == "transform"] or has[:1]
     else:
         chosen = [methods] if isinstance(methods, str) else list(methods)
     wrong = [name for name in chosen if name not in has]
