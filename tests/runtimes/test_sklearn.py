@@ -29,7 +29,7 @@ from sklearn.ensemble import (
     VotingRegressor,
 )
 from sklearn.feature_extraction import DictVectorizer
-from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
 from sklearn.feature_selection import SelectKBest, f_regression
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.impute import SimpleImputer
@@ -245,6 +245,13 @@ def test_methods_are_chosen_by_name() -> None:
     assert_bits(density.score_samples(MATRIX), values(trip(density, MATRIX, methods=["score_samples"])[1], "score"))
     assert_bits(density.score_samples(MATRIX), values(trip(density, MATRIX)[1], "score"))
     assert_bits(PCA(2).fit(MATRIX).transform(MATRIX), values(trip(PCA(2).fit(MATRIX), MATRIX)[1], "features"))
+
+
+def test_counts_are_no_texts() -> None:
+    """What weighs counts takes a table of them, as any transformer of numbers."""
+    counts = np.abs(MATRIX).round()
+    model = TfidfTransformer().fit(counts)
+    assert_bits(model.transform(counts).toarray(), values(trip(model, counts)[1], "features"))
 
 
 @pytest.mark.parametrize("sample", ["list", "series", "array", "frame"])

@@ -180,7 +180,9 @@ def _takes_texts(model: Any) -> bool:
         elif (inside := _inside(model)) is not None:
             model = inside
         else:
-            return any(cls.__module__ == "sklearn.feature_extraction.text" for cls in type(model).__mro__)
+            # A TfidfTransformer is of that module, and takes counts.
+            of_texts = any(cls.__module__ == "sklearn.feature_extraction.text" for cls in type(model).__mro__)
+            return of_texts and hasattr(model, "build_analyzer")
 
 
 def _inside(model: Any) -> Any:
