@@ -155,6 +155,16 @@ def test_classifiers_with_categories_are_close(target: Any) -> None:
     assert_close(catboost.CatBoostClassifier(**CATEGORIES).fit(FRAME, target), FRAME, ulp=16)
 
 
+@pytest.mark.parametrize("loss", ["MultiLogloss", "MultiCrossEntropy"])
+def test_statistics_are_counted_for_each_target(loss: str) -> None:
+    """Of several targets each has a table of its own for the same categories."""
+    target = np.column_stack([GOAL > 2, GOAL > 4, FRAME.k == "x"]).astype(float)
+    model = catboost.CatBoost({**CATEGORIES, "loss_function": loss, "one_hot_max_size": 2}).fit(FRAME, target)
+    keys = read(model._serialize_model()).tables
+    assert len({key[:-1] for key in keys}) < len(keys)
+    assert_exact(model, FRAME)
+
+
 def test_other_estimators_are_exact() -> None:
     """What ranks, and CatBoost's base class, answer their sum."""
     ranker = catboost.CatBoostRanker(**CATEGORIES, loss_function="QueryRMSE")

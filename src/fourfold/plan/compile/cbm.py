@@ -350,6 +350,8 @@ def _base(table: _Flat) -> tuple[Any, ...]:
         tuple(combination.vector(0, "<i4").tolist()),
         tuple(splits[0].tolist()),
         tuple(splits[1].tolist()),
+        # Of which target it is, where there are several with classes of their own.
+        table.scalar(2, "<i", 0),
     )
 
 
@@ -367,7 +369,7 @@ def _ctrs(
     for feature in trees.tables("ctrs"):
         each, borders = feature.table(0), feature.vector(1, "<f4")
         key = _base(each.table(0))
-        kind, cats, above, same = key
+        kind, cats, above, same, _ = key
         _must(key in tables, "a statistic without its table")
         _must(
             len(cats) > 0 and all(0 <= cat < len(used) and used[cat] for cat in cats), "a statistic of another category"
