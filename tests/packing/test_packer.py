@@ -20,6 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import fourfold
+from fourfold.cli.show import verdict_line
 from fourfold.errors import InputError, PackError, SignatureError
 from fourfold.package import Package
 from tests.models import identity, knows_its_place
@@ -111,6 +112,7 @@ _TWICE = """
 import sys, pandas as pd, numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 import fourfold
+from fourfold.cli.show import verdict_line
 frame = pd.DataFrame(np.arange(400.0).reshape(100, 4) % 17, columns=list("abcd"))
 model = HistGradientBoostingRegressor(max_iter=5, random_state=0).fit(frame, frame["a"] * 2)
 print(fourfold.pack(model, name="twice", rows=frame, provenance={"commit": "1f2e"}).digest)
@@ -207,3 +209,15 @@ def test_provenance_is_carried() -> None:
     """Where a model comes from is in the manifest, as strings."""
     package = fourfold.pack(identity, name="identity", rows=NUMBERS, provenance={"commit": "1f2e3d"})
     assert package.manifest["provenance"]["commit"] == "1f2e3d"
+
+
+def test_what_rows_happen_not_to_show_is_said() -> None:
+    """Where an engine has the same bits in all rows tried, but a BLAS decides about others, the table says both."""
+    x = np.random.default_rng(5).normal(size=(60, 3))
+    model = LogisticRegression().fit(x, x[:, 0] > 0)
+    package = fourfold.pack(model, name="risk", rows=x, methods=["predict"])
+    plan = next(entry for entry in package.manifest["engines"] if entry["engine"] == "plan")
+    assert plan["verdict"] == "exact"
+    assert plan["why"].startswith("a BLAS orders the sums")
+    assert "elsewhere the last may differ: a BLAS" in verdict_line(plan)
+    assert verdict_line({"verdict": "exact", "rows": 7}) == "the same bits in 7 rows"

@@ -90,7 +90,8 @@ def verdict_line(entry: Any) -> str:
         case "original":
             return "itself"
         case "exact":
-            return f"the same bits in {entry['rows']} rows"
+            elsewhere = f"; elsewhere the last may differ: {why}" if why else ""
+            return f"the same bits in {entry['rows']} rows{elsewhere}"
         case "bound":
             apart = f"{entry['differing']} of {entry['rows']} rows differ, by up to {_short(entry['ulp'])} ulp"
             return f"{apart} ({_short(entry['gap'])}): {why}"

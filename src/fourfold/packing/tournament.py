@@ -48,7 +48,7 @@ class Entry:
         contender: the engine.
         verdict: `original`; `exact`, or `bound` where its answers are within what is accepted; `rejected`; `absent`
             where it does not take the model.
-        why: what it rests on: the reason of a rejection, the cause of a distance.
+        why: what it rests on: the reason of a rejection, the cause of a distance, also where no row shows it.
         proof: how its answers compare with the original's; `None` of the original and of an absent one.
         figures: how fast and how large it is, where that was measured.
     """
@@ -115,7 +115,7 @@ def hold(
 
 def _entry(contender: Contender, proof: Proof, accept: Acceptance, asked: Sequence[Row]) -> Entry:
     if proof.exact:
-        return Entry(contender, "exact", proof=proof)
+        return Entry(contender, "exact", "; ".join(contender.approximations), proof)
     if accept.holds(proof, defined=not contender.approximations):
         why = "; ".join(contender.approximations) or f"accepted: {accept.text}"
         return Entry(contender, "bound", why, proof)
