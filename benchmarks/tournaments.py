@@ -65,6 +65,7 @@ def of_flights(model: Any, target: Callable[[pd.DataFrame], Any], columns: list[
     for name, dtype in dtypes.items():
         if dtype == "category":
             held_out[name] = pd.Categorical(held_out[name], x[name].cat.categories)
+            held_out = held_out[held_out[name].notna()]  # a category that training did not see is refused
     return model.fit(x, target(train)), x.head(PACKED), held_out
 
 
