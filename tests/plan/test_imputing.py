@@ -193,3 +193,13 @@ def test_what_is_not_covered_has_no_plan() -> None:
     sampling = IterativeImputer(sample_posterior=True, max_iter=1, tol=1.0, random_state=0)
     with pytest.raises(NoPlan, match="another answer every time"):
         transform(sampling.fit(rows), Matrix(()), Workshop(Graph([])))
+
+
+def test_categories_beside_integers_have_no_plan() -> None:
+    """A missing category beside integers is cast to one of them by pandas; alone or beside floats it is NaN."""
+    frame = pd.DataFrame({"a": RNG.integers(0, 9, ROWS), "c": pd.Categorical(RNG.choice([3, 1, 7], ROWS))})
+    with pytest.raises(NoPlan, match="a category that is missing beside integers"):
+        compiled(SimpleImputer().fit(frame), frame)
+    assert_exact(SimpleImputer().fit(frame[["c"]]), frame[["c"]])
+    beside = frame.astype({"a": np.float64})
+    assert_exact(SimpleImputer().fit(beside), beside)

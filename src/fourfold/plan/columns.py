@@ -231,7 +231,20 @@ class Matrix:
         dtypes = {column.dtype for column in self.columns if not isinstance(column, (Text, Opaque))}
         if self.frame and any(isinstance(column, Numeric) and column.missing is NA for column in self.columns):
             return OBJECT if OBJECT in dtypes else FLOAT64
+        if self._casts_missing():
+            raise NoPlan(
+                "pandas makes integers of a category that is missing beside integers, and which ones is the "
+                "processor's choice: make the columns floats before"
+            )
         return np.result_type(*dtypes) if dtypes else FLOAT64
+
+    def _casts_missing(self) -> bool:
+        """Whether pandas makes one array of integers of categories, which may be missing, and integers."""
+        if not self.frame or self.polars or len(self) < 2:  # a column alone becomes floats
+            return False
+        categorical = [isinstance(each, Coded) and each.categories is not None for each in self.columns]
+        whole = [not isinstance(each, (Text, Opaque)) and each.dtype.kind in "iu" for each in self.columns]
+        return any(categorical) and all(one or other for one, other in zip(categorical, whole, strict=True))
 
     @property
     def float_dtype(self) -> np.dtype[Any]:
