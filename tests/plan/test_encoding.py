@@ -4,8 +4,17 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import LabelBinarizer, OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import (
+    LabelBinarizer,
+    MaxAbsScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    QuantileTransformer,
+    StandardScaler,
+    TargetEncoder,
+)
 
 from fourfold.plan.columns import NoPlan
 from tests.plan.held import assert_exact, compiled
@@ -172,6 +181,17 @@ def test_numbers_that_a_float_cannot_tell_apart_have_no_plan() -> None:
     frame = pd.DataFrame({"a": np.array([2**53, 2**53 + 1, 3] * 5)})
     with pytest.raises(NoPlan, match=r"beyond 2\^53"):
         compiled(OneHotEncoder().fit(frame), frame)
+
+
+def test_numbers_whose_last_bits_are_not_defined_are_not_looked_up() -> None:
+    """A category that SciPy computed is found by all of its bits; one that arithmetic defines has a plan beside it."""
+    frame = pd.DataFrame({"a": np.arange(ROWS) % 9})
+    normal = QuantileTransformer(n_quantiles=9, output_distribution="normal")
+    with pytest.raises(NoPlan, match="decides the last bits"):
+        compiled(make_pipeline(normal, OneHotEncoder(handle_unknown="ignore")).fit(frame), frame)
+    imputed = make_pipeline(MaxAbsScaler(), SimpleImputer(), OneHotEncoder())
+    both = FeatureUnion([("a", normal), ("b", imputed)]).fit(frame)
+    assert compiled(both, frame)[0].approximations
 
 
 def test_what_is_not_covered_has_no_plan() -> None:

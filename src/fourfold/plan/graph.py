@@ -24,6 +24,25 @@ __all__ = ["NODE", "Bag", "Code", "Forest", "Graph", "Number", "Output"]
 
 Floats = npt.NDArray[np.float64]
 
+#: What a library, a processor or the order of operations decides the last bits of.
+_SUMS = {Operation.DOT, Operation.FOLD, Operation.DISTANCES, Operation.NEAREST, Operation.COUPLE}
+_ELEMENTARY = {
+    Function.EXP,
+    Function.EXPM1,
+    Function.LOG,
+    Function.LOG1P,
+    Function.LOG2,
+    Function.LOG10,
+    Function.TANH,
+    Function.SIGMOID,
+    Function.SIN,
+    Function.COS,
+    Function.NDTR,
+    Function.NDTRI,
+    Function.CBRT,
+    Function.POW,
+}
+
 
 class Graph:
     """Makes a plan.
@@ -72,6 +91,20 @@ class Graph:
                 met.add(step)
                 due += [each.step for each in step.uses if isinstance(each, Number)]
         return sorted(name for step, name in wide.items() if step in met)
+
+    def is_rounded(self, value: Number) -> bool:
+        """Whether a number is made of sums or elementary functions, whose last bits a library may have otherwise."""
+        met: set[Step] = set()
+        due = [value.step]
+        while due:
+            step = due.pop()
+            if step not in met:
+                met.add(step)
+                due += [each.step for each in step.uses if isinstance(each, Number)]
+        functions = {
+            key[1] for key, step in self._known.items() if step in met and key[0] in ("map", "map_const", "map_two")
+        }
+        return bool(functions & _ELEMENTARY) or any(step.operation in _SUMS for step in met)
 
     def text(self, index: int, strings: Sequence[str]) -> Code:
         """The place of a text among `strings`; `len(strings)` for any other, and one more for a missing one."""

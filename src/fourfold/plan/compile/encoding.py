@@ -187,7 +187,10 @@ def _looked_up(column: Column, categories: Sequence[Any], workshop: Workshop) ->
     numbers = sorted({float(each) for each in categories if _is_number(each) and not _is_nan(each)})
     if column.dtype != FLOAT64 and column.dtype.kind in "iuO" and any(abs(each) >= _INEXACT for each in numbers):
         raise NoPlan("an encoder has categories beyond 2^53, where numbers can no longer be told apart")
-    code = workshop.graph.match(workshop.number(column), numbers)
+    value = workshop.number(column)
+    if numbers and workshop.approximations and workshop.graph.is_rounded(value):
+        raise NoPlan("an encoder looks up numbers of which a library or a processor decides the last bits")
+    code = workshop.graph.match(value, numbers)
     return code, [*numbers, ..., told_apart(column) if isinstance(column, Numeric) and not column.finite else math.nan]
 
 
