@@ -89,3 +89,10 @@ def test_integers_that_a_float_may_not_hold_keep_their_engine() -> None:
     large = {"x0": 2**60 + 1, "x1": -(2**53) - 1, "x2": 3}
     answer = fourfold.load(package).predict_one(large)
     assert answer == {"features": [2**60 + 1, -(2**53) - 1, 3]}
+
+
+@pytest.mark.parametrize("label", [True, 3, "a"])
+def test_a_model_of_one_class_has_no_plan(label: Any) -> None:
+    """A linear model that saw one class has a score that may say another, which has no name."""
+    with pytest.raises(NoPlan, match="has 1 classes, where the rules tell more apart"):
+        compiled(RidgeClassifier().fit(X, np.full(len(X), label)), X, ["predict"])

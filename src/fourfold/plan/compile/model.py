@@ -79,6 +79,8 @@ def _output(field: Field, found: Matrix | Labels | list[Labels], workshop: Works
         classes = list(found.classes)
         if field.shape or field.dtype not in ("string", "bool", "float32", "float64", *INTEGERS):
             raise NoPlan(f"the output {field.name} is {field.expected}, where the rules give a label")
+        if found.code.limit > len(classes):
+            raise NoPlan(f"the output {field.name} has {len(classes)} classes, where the rules tell more apart")
         labels = [_label(each, field) for each in classes]
         return Output(field.name, field.dtype, code=found.code, labels=labels)
     if field.dtype == "string":
