@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from fourfold.plan.forest import NODE, Forest, content, laid
 from fourfold.plan.format import BALLS, Function, Kind, Metric, Operation
+from fourfold.plan.origins import origins
 from fourfold.plan.points import Neighbours
 from fourfold.plan.reading import Reading
 from fourfold.plan.steps import Bag, Code, Layout, Number, Output, Step, laid_out, place
@@ -23,25 +24,6 @@ from fourfold.plan.steps import Bag, Code, Layout, Number, Output, Step, laid_ou
 __all__ = ["NODE", "Bag", "Code", "Forest", "Graph", "Number", "Output"]
 
 Floats = npt.NDArray[np.float64]
-
-#: What a library, a processor or the order of operations decides the last bits of.
-_SUMS = {Operation.DOT, Operation.FOLD, Operation.DISTANCES, Operation.NEAREST, Operation.COUPLE}
-_ELEMENTARY = {
-    Function.EXP,
-    Function.EXPM1,
-    Function.LOG,
-    Function.LOG1P,
-    Function.LOG2,
-    Function.LOG10,
-    Function.TANH,
-    Function.SIGMOID,
-    Function.SIN,
-    Function.COS,
-    Function.NDTR,
-    Function.NDTRI,
-    Function.CBRT,
-    Function.POW,
-}
 
 
 class Graph:
@@ -78,33 +60,12 @@ class Graph:
 
     def wide_integers(self, numbers: Sequence[Number]) -> list[str]:
         """The inputs of 64-bit integers that numbers are made of, but for those that are only looked up."""
-        wide = {
-            self._known["number", place]: name
+        met = origins(numbers)
+        return sorted(
+            name
             for place, (name, dtype) in enumerate(self.inputs)
-            if dtype in ("int64", "uint64") and ("number", place) in self._known
-        }
-        met: set[Step] = set()
-        due = [each.step for each in numbers]
-        while due:
-            step = due.pop()
-            if step not in met:
-                met.add(step)
-                due += [each.step for each in step.uses if isinstance(each, Number)]
-        return sorted(name for step, name in wide.items() if step in met)
-
-    def is_rounded(self, value: Number) -> bool:
-        """Whether a number is made of sums or elementary functions, whose last bits a library may have otherwise."""
-        met: set[Step] = set()
-        due = [value.step]
-        while due:
-            step = due.pop()
-            if step not in met:
-                met.add(step)
-                due += [each.step for each in step.uses if isinstance(each, Number)]
-        functions = {
-            key[1] for key, step in self._known.items() if step in met and key[0] in ("map", "map_const", "map_two")
-        }
-        return bool(functions & _ELEMENTARY) or any(step.operation in _SUMS for step in met)
+            if dtype in ("int64", "uint64") and self._known.get(("number", place)) in met
+        )
 
     def text(self, index: int, strings: Sequence[str]) -> Code:
         """The place of a text among `strings`; `len(strings)` for any other, and one more for a missing one."""
@@ -556,8 +517,9 @@ class Graph:
 
     def _step(self, key: Any, make: Callable[[], Step]) -> Step:
         if key not in self._known:
-            self._known[key] = make()
-            self._steps.append(self._known[key])
+            self._known[key] = made = make()
+            made.function = key[1] if isinstance(key[1], Function) else None
+            self._steps.append(made)
         return self._known[key]
 
     def _numbers(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fourfold.plan.format import TYPES, Operation, assemble
+from fourfold.plan.format import TYPES, Function, Operation, assemble
 from fourfold.plan.reading import MOST_BAGS, TooManyBags
 
 __all__ = ["Bag", "Code", "Layout", "Number", "Output", "Step", "laid_out", "place"]
@@ -53,6 +53,7 @@ class Step:
         operands: its operands after the destination, given the layout.
         place: its first register, its code or its bag, when it has one.
         bag: the columns of the bag that it gives instead, or 0.
+        function: what it does to each of its values, if it is one function.
     """
 
     operation: Operation
@@ -62,6 +63,7 @@ class Step:
     operands: Callable[[Layout], list[int]]
     place: int = -1
     bag: int = 0
+    function: Function | None = None
 
 
 @dataclass(frozen=True)

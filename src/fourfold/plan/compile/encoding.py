@@ -18,6 +18,7 @@ from fourfold.plan.compile import transforms
 from fourfold.plan.compile.validation import array, plain, told_apart
 from fourfold.plan.format import Kind
 from fourfold.plan.graph import Code
+from fourfold.plan.origins import is_rounded
 
 __all__ = ["one_hot"]
 
@@ -188,7 +189,7 @@ def _looked_up(column: Column, categories: Sequence[Any], workshop: Workshop) ->
     if column.dtype != FLOAT64 and column.dtype.kind in "iuO" and any(abs(each) >= _INEXACT for each in numbers):
         raise NoPlan("an encoder has categories beyond 2^53, where numbers can no longer be told apart")
     value = workshop.number(column)
-    if numbers and workshop.approximations and workshop.graph.is_rounded(value):
+    if numbers and workshop.approximations and is_rounded(value):
         raise NoPlan("an encoder looks up numbers of which a library or a processor decides the last bits")
     code = workshop.graph.match(value, numbers)
     return code, [*numbers, ..., told_apart(column) if isinstance(column, Numeric) and not column.finite else math.nan]

@@ -1,0 +1,56 @@
+"""What values of a plan are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fourfold.plan.format import Function, Operation
+from fourfold.plan.steps import Bag, Number, Step
+
+__all__ = ["is_rounded", "origins"]
+
+#: Steps whose last bits the order of their operations decides.
+_SUMS = {
+    Operation.DOT,
+    Operation.FOLD,
+    Operation.DISTANCES,
+    Operation.NEAREST,
+    Operation.COUPLE,
+    Operation.BAG_DOT,
+    Operation.BAG_FOLD,
+}
+
+#: Functions whose last bits a library or a processor decides.
+_ELEMENTARY = {
+    Function.EXP,
+    Function.EXPM1,
+    Function.LOG,
+    Function.LOG1P,
+    Function.LOG2,
+    Function.LOG10,
+    Function.TANH,
+    Function.SIGMOID,
+    Function.SIN,
+    Function.COS,
+    Function.NDTR,
+    Function.NDTRI,
+    Function.CBRT,
+    Function.POW,
+}
+
+
+def origins(numbers: Sequence[Number]) -> set[Step]:
+    """The steps that numbers are computed by, but for those whose values are only looked up or compared."""
+    met: set[Step] = set()
+    due = [each.step for each in numbers]
+    while due:
+        step = due.pop()
+        if step not in met:
+            met.add(step)
+            due += [each.step for each in step.uses if isinstance(each, Number | Bag)]
+    return met
+
+
+def is_rounded(value: Number) -> bool:
+    """Whether a number is made of sums or elementary functions, whose last bits a library may have otherwise."""
+    return any(step.operation in _SUMS or step.function in _ELEMENTARY for step in origins([value]))
