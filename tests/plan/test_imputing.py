@@ -9,7 +9,13 @@ from sklearn.experimental import enable_iterative_imputer  # noqa: F401 - scikit
 from sklearn.impute import IterativeImputer, KNNImputer, MissingIndicator, SimpleImputer
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline, make_union
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    QuantileTransformer,
+    StandardScaler,
+)
 from sklearn.tree import DecisionTreeRegressor
 
 from fourfold.plan.columns import Matrix, NoPlan, Workshop
@@ -203,3 +209,12 @@ def test_categories_beside_integers_have_no_plan() -> None:
     assert_exact(SimpleImputer().fit(frame[["c"]]), frame[["c"]])
     beside = frame.astype({"a": np.float64})
     assert_exact(SimpleImputer().fit(beside), beside)
+
+
+def test_numbers_whose_last_bits_are_not_defined_are_not_sought() -> None:
+    """An imputer finds a number by all of its bits: not one that SciPy computed."""
+    frame = pd.DataFrame({"a": np.arange(ROWS) % 9})
+    normal = QuantileTransformer(n_quantiles=9, output_distribution="normal")
+    for last in (SimpleImputer(missing_values=0), MissingIndicator(missing_values=0, features="all")):
+        with pytest.raises(NoPlan, match="looks for a number in columns of which a library"):
+            compiled(make_pipeline(normal, last).fit(frame), frame)

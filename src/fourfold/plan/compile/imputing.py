@@ -13,6 +13,7 @@ from fourfold.plan.columns import OBJECT, Coded, Column, Matrix, NoPlan, Numeric
 from fourfold.plan.compile import answer, transforms
 from fourfold.plan.compile.validation import array, clipped, floats, objects, plain, retyped, told_apart
 from fourfold.plan.format import Function, Kind
+from fourfold.plan.origins import is_rounded
 
 __all__: list[str] = []
 
@@ -31,6 +32,7 @@ def simple_imputer(imputer: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
         made = floats(matrix, workshop, imputer, nan=tolerant)
     if made.dtype == _BOOL:
         raise NoPlan("a SimpleImputer takes no booleans")
+    _check_defined(made, sought, workshop)
     fills = list(imputer.statistics_)
     kept = [place for place, fill in enumerate(fills) if imputer.keep_empty_features or not _is_nan(fill)]
     if made.dtype == OBJECT:
@@ -39,6 +41,18 @@ def simple_imputer(imputer: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
         numbers = np.array([fills[place] for place in kept]).astype(imputer._fill_dtype)  # noqa: SLF001
         columns = _imputed(made.take(kept), sought, numbers.astype(made.dtype).astype(np.float64), workshop)
     return _with_indicator(imputer, made, replace(made, columns=columns), workshop)
+
+
+def _check_defined(matrix: Matrix, sought: Any, workshop: Workshop) -> None:
+    """Check that what stands for a missing value is told from others by bits that arithmetic defines.
+
+    Raises:
+        NoPlan: a library or a processor decides the last bits of a column.
+    """
+    if not workshop.approximations or not _is_number(sought) or _is_nan(sought):
+        return
+    if any(isinstance(each, Numeric) and is_rounded(each.value) for each in matrix.columns):
+        raise NoPlan("an imputer looks for a number in columns of which a library or a processor decides the last bits")
 
 
 def _with_indicator(imputer: Any, before: Matrix, after: Matrix, workshop: Workshop) -> Matrix:
@@ -148,6 +162,7 @@ def missing_indicator(indicator: Any, matrix: Matrix, workshop: Workshop) -> Mat
     made = plain(matrix, workshop, indicator, nan=_is_nan(sought))
     if made.dtype == _BOOL:
         raise NoPlan("a MissingIndicator takes no booleans")
+    _check_defined(made, sought, workshop)
     if indicator.features == "missing-only" and indicator.error_on_new:
         others = sorted(set(range(len(made))) - {int(place) for place in indicator.features_})
         present = workshop.map(Function.EQ, _flags(made.take(others), sought, workshop), 0.0)
