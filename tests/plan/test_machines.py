@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics.pairwise import pairwise_kernels
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC, SVR, NuSVC, NuSVR, OneClassSVM
@@ -25,6 +26,18 @@ DTYPES = [np.float64, np.float32]
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
+def rounding(model: Any) -> float:
+    """What a processor's own products may change: units in the last place of the largest sum.
+
+    Sums of large terms that nearly cancel keep few of their digits.
+    """
+    kernel = {"gamma": model._gamma, "degree": model.degree, "coef0": model.coef0}  # noqa: SLF001 - of "scale"
+    products = pairwise_kernels(X, model.support_vectors_, model.kernel, filter_params=True, **kernel)
+    terms = np.abs(products) @ np.abs(model.dual_coef_).sum(axis=0) + np.abs(model.intercept_).max()
+    sums = np.abs(model.decision_function(X).reshape(len(X), -1)).max(axis=0)
+    return max(512.0, float(4 * terms.max() / sums.min()))
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("kind", [SVR, NuSVR])
@@ -37,8 +50,9 @@ def test_regressors(kind: Any, kernel: str, dtype: Any) -> None:
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_one_class(kernel: str) -> None:
     """Scores, their distance to the offset, and its sign."""
-    assert_close(OneClassSVM(kernel=kernel, nu=0.2).fit(X), X, ["decision_function", "score_samples"], ulp=512)
-    assert_close(OneClassSVM(kernel=kernel, nu=0.2).fit(X), X, ["predict"], ulp=0)
+    model = OneClassSVM(kernel=kernel, nu=0.2).fit(X)
+    assert_close(model, X, ["decision_function", "score_samples"], ulp=rounding(model))
+    assert_close(model, X, ["predict"], ulp=0)
 
 
 @pytest.mark.parametrize("shape", ["ovr", "ovo"])
@@ -49,7 +63,7 @@ def test_classifiers(kernel: str, y: Any, shape: str) -> None:
     for kind, options in ((SVC, {}), (NuSVC, {"nu": 0.1})):
         model = kind(kernel=kernel, decision_function_shape=shape, **options).fit(X, y)
         assert_close(model, X, ["predict"], ulp=0)
-        assert_close(model, X, ["decision_function"], ulp=512)
+        assert_close(model, X, ["decision_function"], ulp=rounding(model))
 
 
 @pytest.mark.parametrize("y", [TWO, THREE, FIVE], ids=["two", "three", "five"])
