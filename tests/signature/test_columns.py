@@ -266,6 +266,17 @@ def test_long_text_that_is_stored_once_is_taken_where_there_is_room_for_it() -> 
         assert batch.column(0).to_pylist() == texts[-len(column) :]
 
 
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
+def test_texts_of_a_dictionary_are_taken_whatever_their_layout(kind: Any) -> None:
+    """Arrow itself decodes no dictionary of views."""
+    column = pa.DictionaryArray.from_arrays(
+        pa.array([1, 0, None, 1]), pa.array(["u", "a long text, no short one"], kind)
+    )
+    batch, errors = ColumnCoercer([Field("s", "string", nullable=True)])(pa.record_batch([column], names=["s"]))
+    assert not errors
+    assert batch.column(0).to_pylist() == ["a long text, no short one", "u", None, "a long text, no short one"]
+
+
 def test_an_empty_table_is_an_empty_batch() -> None:
     """No rows in, no rows out, and no errors."""
     batch, errors = ColumnCoercer(_ROW_FIELDS)(pa.table({}))

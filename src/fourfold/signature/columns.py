@@ -30,6 +30,7 @@ _SCALARS = {
     **{name: getattr(pa, name)() for name in INTEGERS},
 }
 _EPOCH = datetime(1970, 1, 1)
+_VIEWS = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
 # What `datetime` and `date` can say: the years 1 to 9999. Rows cannot carry more, so columns may not either.
 _DAYS = (date(1, 1, 1).toordinal() - date(1970, 1, 1).toordinal(), date.max.toordinal() - date(1970, 1, 1).toordinal())
 #: The most bytes that a column may take once its values, stored once for many rows, stand there for each of them.
@@ -221,6 +222,8 @@ def _storage(array: Any) -> Any:
         array = array.storage
     while pa.types.is_dictionary(array.type) or pa.types.is_run_end_encoded(array.type):
         _check_unfolded(array)
+        if pa.types.is_dictionary(array.type) and (viewed := _VIEWS.get(array.type.value_type)):  # Arrow decodes none
+            array = array.cast(pa.dictionary(array.type.index_type, viewed))
         array = array.dictionary_decode() if pa.types.is_dictionary(array.type) else pc.run_end_decode(array)
     if pa.types.is_string_view(array.type) or pa.types.is_binary_view(array.type):
         _check_unfolded(array)
