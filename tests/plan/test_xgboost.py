@@ -9,6 +9,9 @@ import pandas as pd
 import polars as pl
 import pytest
 import xgboost
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 from fourfold.plan.columns import NA, Matrix, NoPlan, Numeric, Text, Workshop
 from fourfold.plan.compile import answer
@@ -299,3 +302,17 @@ def test_what_has_no_plan() -> None:
     marked = xgboost.XGBRegressor(**CATEGORIES, missing=0.0).fit(FRAME[["kind"]], GOAL)
     with pytest.raises(NoPlan, match="missing by its place"):
         compiled(marked, FRAME[["kind"]])
+
+
+def test_what_float32_takes_for_zero_is_there_in_a_sparse_matrix() -> None:
+    """Of a sparse matrix zeros are missing, and only those that it does not hold."""
+    small = np.array([0.0, 0.0, 1e-60, -1e-60, 1e-30, 0.5, 1.0, 2.0] * 20)
+    frame = pd.DataFrame({"p": small, "k": ["u", "v", "w", "u"] * 40})
+    columns = ColumnTransformer(
+        [("p", "passthrough", ["p"]), ("k", OneHotEncoder(handle_unknown="ignore"), ["k"])], sparse_threshold=1.0
+    )
+    model = make_pipeline(columns, xgboost.XGBRegressor(n_estimators=5, max_depth=2, n_jobs=1))
+    model.fit(frame, (small != 0) & (small < 1))
+    zero, tiny = model.predict(pd.DataFrame({"p": [0.0, 1e-60], "k": ["u", "u"]}))
+    assert zero != tiny
+    assert_exact(model, frame)

@@ -255,12 +255,12 @@ def _columns(model: _Model, matrix: Matrix, workshop: Workshop) -> list[Column]:
         if not matrix.frame and isinstance(column, Numeric) and column.missing is NA:
             raise NoPlan("XGBoost is given an array with pandas.NA")
         made.append(column)
-    made = list(workshop.cast(Matrix(tuple(made)), FLOAT32).columns)
-    if matrix.sparse:
+    if matrix.sparse:  # before the cast: a number that float32 takes for 0 is there
         dense = [index for index, place in enumerate(kept) if not isinstance(matrix.columns[place], Bagged)]
         zeros = _without([made[index] for index in dense], 0.0, workshop)
         for index, column in zip(dense, zeros, strict=True):
             made[index] = column
+    made = list(workshop.cast(Matrix(tuple(made)), FLOAT32).columns)
     if not np.isnan(model.missing):
         made = _without(made, model.missing, workshop)
     for place, column in zip(kept, made, strict=True):
@@ -272,17 +272,17 @@ def _without(columns: Sequence[Column], missing: float, workshop: Workshop) -> l
     """The columns with NaN for a number that says that a value is missing."""
     graph = workshop.graph
     out = list(columns)
-    places = [place for place, column in enumerate(columns) if not isinstance(column, Coded)]
-    values = workshop.numbers([columns[place] for place in places])
+    plain = {place: column for place, column in enumerate(columns) if isinstance(column, Numeric)}
+    values = workshop.numbers(list(plain.values()))
     if values:
         is_missing = graph.map_const(Function.EQ, values, missing)
         made = graph.select(is_missing, graph.constant([np.nan] * len(values)), values)
-        for place, value in zip(places, made, strict=True):
-            out[place] = Numeric(value, FLOAT32)
+        for (place, numeric), value in zip(plain.items(), made, strict=True):
+            out[place] = Numeric(value, numeric.dtype)
     for place, column in enumerate(columns):
         if isinstance(column, Coded):
             levels = np.where(column.levels == missing, np.nan, column.levels)
-            out[place] = Coded(column.code, dtype=FLOAT32, levels=levels, place=column.place)
+            out[place] = Coded(column.code, dtype=column.dtype, levels=levels, place=column.place)
     return out
 
 
