@@ -31,7 +31,7 @@ def rounding(model: Any) -> float:
 
     Sums of large terms that nearly cancel keep few of their digits.
     """
-    kernel = {"gamma": model._gamma, "degree": model.degree, "coef0": model.coef0}  # noqa: SLF001 - of "scale"
+    kernel = {"gamma": model._gamma, "degree": model.degree, "coef0": model.coef0}
     products = pairwise_kernels(X, model.support_vectors_, model.kernel, filter_params=True, **kernel)
     terms = np.abs(products) @ np.abs(model.dual_coef_).sum(axis=0) + np.abs(model.intercept_).max()
     sums = np.abs(model.decision_function(X).reshape(len(X), -1)).max(axis=0)
