@@ -1,36 +1,47 @@
-"""The process that measures one engine: `python -m fourfold.packing.measuring PACKAGE BEGUN`."""
+"""The process that measures one engine: `python -m fourfold.packing.measuring PACKAGE ROWS BEGUN`."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fourfold.signature import Field
 
 __all__: list[str] = []
 
+#: Rows at once, and their bytes in JSON unless there are fewer rows to measure with.
 _ROWS = 4096
+_BYTES = 2**26
 #: Seconds that one kind of measurement may go on, and the runs that it has at least.
 _LONG = 0.5
 _RUNS = 3
 
 
-def main(path: str, begun: float) -> dict[str, Any]:
-    """The figures of the package at `path`; `begun` is the time at which this process was started."""
+def main(path: str, rows: str, begun: float) -> dict[str, Any]:
+    """The figures of an engine.
+
+    Args:
+        path: the package.
+        rows: canonical rows to measure it on, as JSON.
+        begun: when this process was started.
+    """
     import fourfold
 
     predictor = fourfold.load(Path(path), trust=True)
     start_up = time.time() - begun
     from fourfold.package.golden import golden_of
 
-    rows = golden_of(predictor.package).inputs[:16]
-    one_row = _least(lambda: _each(predictor, rows)) / len(rows)
+    few = golden_of(predictor.package).inputs[:16]
+    one_row = _least(lambda: _each(predictor, few)) / len(few)
     memory = _memory()  # before columns come in: an engine that needs no Arrow shall not count it
-    many = [rows[place % len(rows)] for place in range(_ROWS)]
-    bulk = _bulk(predictor, many)
+    bulk = _bulk(predictor.signature.inputs, Path(rows).read_bytes())
     least = _least(lambda: predictor.answer(bulk))
-    return {"one_row": one_row, "rows_per_second": _ROWS / least, "start_up": start_up, "memory": memory}
+    return {"one_row": one_row, "rows_per_second": bulk.num_rows / least, "start_up": start_up, "memory": memory}
 
 
 def _memory() -> int:
@@ -49,10 +60,19 @@ def _each(predictor: Any, rows: list[dict[str, Any]]) -> None:
         predictor.predict_one(row)
 
 
-def _bulk(predictor: Any, rows: list[dict[str, Any]]) -> Any:
-    from fourfold.signature.columns import rows_to_columns  # what architectures move is columns
+def _bulk(inputs: Sequence[Field], encoded: bytes) -> Any:
+    """Many rows in columns, which is what architectures move: those of a file, again and again."""
+    from fourfold.codecs import json_rows
+    from fourfold.errors import InputError
+    from fourfold.signature import RowCoercer
+    from fourfold.signature.columns import rows_to_columns
 
-    return rows_to_columns(predictor.signature.inputs, rows)
+    coerced, errors = RowCoercer(inputs)(json_rows.decode(encoded, inputs))
+    if errors:
+        raise InputError(errors)
+    rows = [row for row in coerced if row is not None]
+    count = min(_ROWS, max(len(rows), _BYTES * len(rows) // len(encoded)))
+    return rows_to_columns(inputs, [rows[place % len(rows)] for place in range(count)])
 
 
 def _least(call: Any) -> float:
@@ -71,4 +91,4 @@ if __name__ == "__main__":
     import warnings
 
     warnings.simplefilter("ignore")
-    print(json.dumps(main(sys.argv[1], float(sys.argv[2]))))  # noqa: T201
+    print(json.dumps(main(sys.argv[1], sys.argv[2], float(sys.argv[3]))))  # noqa: T201

@@ -33,6 +33,8 @@ __all__ = ["GOLDEN_TOLERANCE", "pack"]
 
 #: The packing rows that the invariance test and the golden rows are made from; more add time and find no more.
 SAMPLE = 256
+#: The packing rows that engines are measured on.
+MEASURED = 4096
 #: The packing rows, next to those chosen to hurt, that become golden rows.
 GOLDEN = 24
 #: The relative gap that golden rows may have on another host where the engine rests on BLAS, whose last bits belong to
@@ -105,7 +107,7 @@ def pack(
         work = _Packing(name, signature, accepted, provenance, expected, *_sample(rows, signature))
         work.compete(model, prepared, blocks, everything=measure or engine not in ("auto", "original", "plan"))
         if measure:
-            work.measure()
+            work.measure(_readable(rows, signature))
         return work.packed(engine)
 
 
@@ -161,13 +163,13 @@ class _Packing:
         findings = find_block(lambda size: Function(self.signature, engine, size), rows, (None, *BLOCKS))
         return replace(contender, findings=tuple(findings))
 
-    def measure(self) -> None:
-        """Measure every engine that could be chosen."""
+    def measure(self, rows: list[dict[str, Any]]) -> None:
+        """Measure every engine that could be chosen, on canonical rows."""
         for place, entry in enumerate(self.entries):
             if entry.takes_part and (entry.verdict != "original" or self._is_function()):
                 assert entry.contender.prepared is not None
                 size = sum(map(len, entry.contender.prepared.files.values()))
-                self.entries[place] = replace(entry, figures=measured(self.build(entry), size))
+                self.entries[place] = replace(entry, figures=measured(self.build(entry), size, rows))
 
     def packed(self, engine: str) -> Package:
         """The package of the engine that is chosen."""
@@ -284,6 +286,20 @@ def _sample(rows: Any, signature: Signature) -> tuple[Any, list[dict[str, Any]]]
     from fourfold.signature.columns import columns_to_rows
 
     return table, columns_to_rows(signature.inputs, table)
+
+
+def _readable(rows: Any, signature: Signature) -> list[dict[str, Any]]:
+    """Packing rows as canonical rows, but for those that are none: only rows of the sample must be in order."""
+    rows = _named(rows, signature)
+    few = tables.take(rows, spread(tables.length(rows), MEASURED))
+    table, errors = tables.read(few, signature.inputs, "ignore")
+    bad = {error.row for error in errors}
+    if isinstance(table, list):
+        return [row for row in table if row is not None]
+    from fourfold.signature.columns import columns_to_rows
+
+    made = columns_to_rows(signature.inputs, table)
+    return [row for place, row in enumerate(made) if place not in bad]
 
 
 def _named(rows: Any, signature: Signature) -> Any:

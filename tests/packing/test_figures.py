@@ -1,0 +1,31 @@
+"""What engines are measured on."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LinearRegression
+
+import fourfold
+from fourfold.packing.figures import measure
+
+
+def test_engines_are_measured_on_rows_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor that has seen a few rows before is faster than it will be: all packing rows count."""
+    seen: list[Any] = []
+
+    def spy(package: Any, size: int, rows: Any) -> Any:
+        seen.append(rows)
+        return measure(package, size, rows)
+
+    monkeypatch.setattr("fourfold.packing.packer.measured", spy)
+    x = np.arange(3000.0).reshape(1000, 3)
+    package = fourfold.pack(LinearRegression().fit(x, x[:, 0]), name="sum", rows=x, measure=True)
+    assert all(len({json.dumps(row) for row in rows}) == 1000 for rows in seen)
+    figures = {each["engine"]: each.get("figures") for each in package.manifest["engines"]}
+    assert len(seen) == sum(each is not None for each in figures.values()) >= 2
+    for each in filter(None, figures.values()):
+        assert each["rows_per_second"] > 1 / each["one_row"] > 1
