@@ -18,7 +18,7 @@ from sklearn.feature_selection import SelectKBest, chi2
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import MaxAbsScaler, Normalizer, OneHotEncoder, StandardScaler
-from sklearn.svm import LinearSVC
+from sklearn.svm import SVR, LinearSVC
 from sklearn.tree import DecisionTreeRegressor
 
 from fourfold.plan import _evaluator
@@ -244,6 +244,19 @@ def test_linear_models_of_texts_give_the_originals_bits(steps: tuple[Any, ...]) 
     """Sums over what is stored of a sparse matrix have a defined order, so labels and scores are exact."""
     model = make_pipeline(*steps).fit(TEXTS, LABELS)
     assert_exact(model, TEXTS, ["predict", "decision_function"])
+
+
+def test_logarithms_of_float32_leave_no_bound_where_the_answer_is_float64() -> None:
+    """One bit of a float32 that NumPy decides is many of a float64, in rows that nobody tried."""
+    numbers = np.arange(len(TEXTS), dtype=np.float64)
+    weights = TfidfVectorizer(dtype=np.float32, sublinear_tf=True, norm=None)
+    made, _, _ = compiled(make_pipeline(weights, SVR(kernel="linear")).fit(TEXTS, numbers), TEXTS)
+    assert made.unbounded == (
+        "the output value is float64, and rests on float32 ones whose last bits a library decides"
+    )
+    made, _, _ = compiled(make_pipeline(TfidfVectorizer(sublinear_tf=True), SVR()).fit(TEXTS, numbers), TEXTS)
+    assert made.approximations
+    assert not made.unbounded
 
 
 def test_a_classifier_of_texts_has_close_probabilities() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fourfold import runtimes
@@ -25,6 +25,7 @@ class Contender:
         engine: the engine, loaded.
         approximations: why the original's last bits are not defined by its arithmetic, as far as this engine knows;
             where there is no reason, its answers must be the original's to the bit.
+        unbounded: why rows that were tried say nothing of how far its answers to others may be from the original's.
         absent: why it does not take the model.
         findings: of an engine whose answers may depend on the rows that come along, what the invariance test found.
     """
@@ -33,6 +34,7 @@ class Contender:
     prepared: Prepared | None = None
     engine: Engine | None = None
     approximations: tuple[str, ...] = ()
+    unbounded: str = ""
     absent: str = ""
     findings: tuple[Finding, ...] = ()
 
@@ -64,7 +66,8 @@ def contenders(model: Any, prepared: Prepared, signature: Signature, *, everythi
     from fourfold.packing.conversion import onnx
 
     unknown = ("no rule knows how the original computes",)
-    return [plan, onnx(model, prepared, signature, plan.approximations if plan.engine else unknown)]
+    converted = onnx(model, prepared, signature, plan.approximations if plan.engine else unknown)
+    return [plan, replace(converted, unbounded=plan.unbounded)]
 
 
 def _plan(model: Any, prepared: Prepared, signature: Signature) -> Contender:
@@ -87,7 +90,7 @@ def _plan(model: Any, prepared: Prepared, signature: Signature) -> Contender:
     # A rule reads the insides of another library's object: a version that keeps them otherwise ends no packing.
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         return Contender("plan", absent=f"a rule failed: {type(error).__name__}: {error}")
-    return Contender("plan", as_plan(made.plan, prepared), engine, made.approximations)
+    return Contender("plan", as_plan(made.plan, prepared), engine, made.approximations, made.unbounded)
 
 
 def _methods(prepared: Prepared) -> list[tuple[str, int | None]]:

@@ -114,6 +114,8 @@ def hold(
 
 
 def _entry(contender: Contender, proof: Proof, accept: Acceptance, asked: Sequence[Row]) -> Entry:
+    if accept.kind == "tight" and contender.unbounded:
+        return Entry(contender, "rejected", contender.unbounded, proof)
     if proof.exact:
         return Entry(contender, "exact", "; ".join(contender.approximations), proof)
     if accept.holds(proof, defined=not contender.approximations):

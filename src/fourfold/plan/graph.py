@@ -351,13 +351,16 @@ class Graph:
         if first:
             _same(len(first), len(forest.start))
         limits = [each.limit if isinstance(each, Code) else 0 for each in slots]
-        return self._numbers(
+        made = self._numbers(
             content(forest),
             Operation.FOREST,
             len(forest.start),
             slots + first,
             lambda layout: laid(forest, layout, [*map(place, slots)], limits, [*map(place, first)]),
         )
+        for each in made[:1]:
+            each.step.compared = len(slots)
+        return made
 
     # Bags.
 

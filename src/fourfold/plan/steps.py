@@ -54,16 +54,18 @@ class Step:
         place: its first register, its code or its bag, when it has one.
         bag: the columns of the bag that it gives instead, or 0.
         function: what it does to each of its values, if it is one function.
+        compared: how many of the first values that it reads it only compares.
     """
 
     operation: Operation
     width: int
     limit: int
-    uses: tuple[Number | Code | Bag, ...]
+    uses: tuple[Number | Code | Bag, ...] = field(repr=False)  # they use others: each would be shown on every way to it
     operands: Callable[[Layout], list[int]]
     place: int = -1
     bag: int = 0
     function: Function | None = None
+    compared: int = 0
 
 
 @dataclass(frozen=True)

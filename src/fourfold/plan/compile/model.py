@@ -14,6 +14,7 @@ from fourfold.plan.compile import Labels, answer
 from fourfold.plan.compile.inputs import ports, training_matrix
 from fourfold.plan.compile.validation import dense
 from fourfold.plan.graph import Graph, Output
+from fourfold.plan.origins import passes_single
 from fourfold.plan.reading import TooManyBags
 from fourfold.signature.field import INTEGERS, Field
 
@@ -28,10 +29,12 @@ class Compiled:
         plan: its bytes.
         approximations: why the original's last bits depend on something besides its arithmetic; none where the plan's
             answers must be the original's to the bit.
+        unbounded: why rows that were tried do not say how far answers to others may be apart; empty where they do.
     """
 
     plan: bytes
     approximations: tuple[str, ...]
+    unbounded: str = ""
 
 
 def compile_model(
@@ -69,7 +72,15 @@ def compile_model(
         plan = graph.plan(made)
     except TooManyBags as error:
         raise NoPlan(f"the model reads too many texts: {error}") from error
-    return Compiled(plan, tuple(workshop.approximations))
+    return Compiled(plan, tuple(workshop.approximations), _unbounded(made) if workshop.approximations else "")
+
+
+def _unbounded(outputs: Sequence[Output]) -> str:
+    """What leaves no bound: one bit of a float32, which may be another in any row, is many of a float64."""
+    for each in outputs:
+        if each.dtype == "float64" and passes_single(each.numbers):
+            return f"the output {each.name} is float64, and rests on float32 ones whose last bits a library decides"
+    return ""
 
 
 def _output(field: Field, found: Matrix | Labels | list[Labels], workshop: Workshop) -> Output:
