@@ -251,9 +251,8 @@ def test_logarithms_of_float32_leave_no_bound_where_the_answer_is_float64() -> N
     numbers = np.arange(len(TEXTS), dtype=np.float64)
     weights = TfidfVectorizer(dtype=np.float32, sublinear_tf=True, norm=None)
     made, _, _ = compiled(make_pipeline(weights, SVR(kernel="linear")).fit(TEXTS, numbers), TEXTS)
-    assert made.unbounded == (
-        "the output value is float64, and rests on float32 ones whose last bits a library decides"
-    )
+    said = "the output prediction is float64, and rests on float32 ones whose last bits a library decides"
+    assert made.unbounded == said
     made, _, _ = compiled(make_pipeline(TfidfVectorizer(sublinear_tf=True), SVR()).fit(TEXTS, numbers), TEXTS)
     assert made.approximations
     assert not made.unbounded
