@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from fourfold.packing.hurtful import FEWEST, hurtful_rows, spread
 from fourfold.signature import Field, RowCoercer, Signature
 from fourfold.signature.field import DTYPES, TENSOR_DTYPES
@@ -12,7 +14,7 @@ OUT = (Field("y", "float64"),)
 
 
 def test_they_hold_what_hurts() -> None:
-    """Missing in every nullable field, unseen categories, zeros of both signs, huge, neighbours, infinities, NaN."""
+    """Missing where a field is nullable, unseen categories, both zeros, 0 for float32, neighbours, infinities, NaN."""
     signature = Signature(
         (Field("f", "float64", nullable=True), Field("i", "int8"), Field("s", "string", nullable=True)), OUT
     )
@@ -22,6 +24,7 @@ def test_they_hold_what_hurts() -> None:
     assert {math.nextafter(2.0, 0), math.nextafter(2.0, 9), math.inf, -math.inf} <= set(floats)
     assert any(each is not None and math.isnan(each) for each in floats)
     assert any(each == 0 and math.copysign(1, each) < 0 for each in floats if each is not None)
+    assert any(each and np.float32(each) == 0 for each in floats if each is not None)
     assert {-128, 127, 0} <= {row["i"] for row in rows}
     assert "" in [row["s"] for row in rows]
     assert {"f": None, "i": 5, "s": None} in rows

@@ -95,7 +95,9 @@ def _scalars(field: Field, seen: Sequence[Any]) -> Iterator[Any]:
         yield from dict.fromkeys((0, *INTEGERS[field.dtype], *_around(seen)))
     elif field.dtype in FLOATS:
         huge = _FLOAT32_MAX if field.dtype == "float32" else 1e300
-        yield from (0.0, -0.0, huge, -huge, math.inf, -math.inf, math.nan)
+        # What engines take for 0 that flush to it, and what they do that compute in float32.
+        small = (1e-45, -1e-45) if field.dtype == "float32" else (5e-324, 1e-60, -1e-60)
+        yield from (0.0, -0.0, *small, huge, -huge, math.inf, -math.inf, math.nan)
         for value in _around(seen):
             yield from (_next(value, field.dtype, up=False), _next(value, field.dtype, up=True))
     elif field.dtype == "string":
