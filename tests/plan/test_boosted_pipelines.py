@@ -18,6 +18,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
+import fourfold
 from fourfold.plan.columns import NoPlan
 from tests.plan.held import assert_close, assert_exact, compiled
 
@@ -93,6 +94,22 @@ def test_classifiers_behind_a_scaler_are_close() -> None:
     assert_close(boosted, FRAME[NUMBERS], ulp=16)
     for model in (xgboost.XGBClassifier(**BOOST, verbosity=0), catboost.CatBoostClassifier(**PLAIN)):
         assert_close(make_pipeline(StandardScaler(), model).fit(FRAME[NUMBERS], label), FRAME[NUMBERS], ulp=16)
+
+
+@pytest.mark.parametrize("kind", [str, int])
+def test_several_classes_of_catboost_are_one_label(kind: type) -> None:
+    """CatBoost answers with a column of them, where other classifiers give a row."""
+    x = RANDOM.normal(size=(ROWS, 3))
+    classes: Any = np.digitize(x[:, 0], [-0.5, 0.5]).astype(kind)
+    model = make_pipeline(StandardScaler(), catboost.CatBoostClassifier(**PLAIN)).fit(x, classes)
+    _, signature, _ = compiled(model, x, ["predict"])
+    assert [(each.name, each.shape, list(each.categories or ())) for each in signature.outputs] == [
+        ("label", (), sorted(set(classes.tolist())))
+    ]
+    assert_exact(model, x, ["predict"])
+    package = fourfold.pack(model, name="classes", rows=x)
+    answers = fourfold.load(package).predict(pd.DataFrame(x, columns=["x0", "x1", "x2"]))
+    assert answers["label"].tolist() == model.predict(x)[:, 0].tolist()
 
 
 def test_trees_of_too_many_words() -> None:

@@ -37,7 +37,8 @@ class Asked:
 
     Attributes:
         names: the methods.
-        targets: for each method, how many targets it answers for; `None` where it does not tell them apart.
+        targets: for each method, how many targets it answers for, each in a column; `None` where it does not tell them
+            apart.
         answers: the arrays of all methods.
         fields: the output fields, one for each array.
     """
@@ -78,7 +79,7 @@ class Asked:
                     f"{name} fails on the sample: {type(error).__name__}: {error}. The sample must hold the columns "
                     f"that the model was trained on, as it was trained on them, and no others"
                 ) from error
-            count = _targets(model, answer)
+            count = _targets(model, name, answer)
             arrays = split(answer, count)
             if gap(arrays, split(again, count)):
                 raise PackError(f"{name} gave two answers to the same rows: a package is a function, and gives one")
@@ -131,17 +132,20 @@ def _chosen(model: Any, methods: Sequence[str] | None) -> list[str]:
     return chosen
 
 
-def _targets(model: Any, answer: Any) -> int | None:
+def _targets(model: Any, name: str, answer: Any) -> int | None:
     classes = classes_of(model)
-    if isinstance(classes, list) and (isinstance(answer, list) or np.ndim(answer) == 2):
-        return len(classes)
-    return None
+    if isinstance(classes, list):
+        return len(classes) if isinstance(answer, list) or np.ndim(answer) == 2 else None
+    # So does CatBoost tell several classes apart; where a row can have many labels, there is a column for each.
+    return (
+        1 if name == "predict" and classes is not None and np.shape(answer)[1:] == (1,) != np.shape(classes) else None
+    )
 
 
 def _fields(model: Any, name: str, answers: list[Array], rows: int, targets: int | None) -> list[Field]:
     classes = classes_of(model)
     stem = "label" if name == "predict" and classes is not None else METHODS[name]
-    if targets is not None:
+    if isinstance(classes, list) and targets is not None:
         pairs = zip(answers, classes, strict=True)
         return [_field(f"{stem}_{index}", each, rows, known) for index, (each, known) in enumerate(pairs)]
     # Transformed features are no classes, however many there are.

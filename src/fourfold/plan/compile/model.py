@@ -64,7 +64,7 @@ def compile_model(
         found = answer(model, name, matrix, workshop)
         if targets is not None and isinstance(found, Matrix):
             found = [found.take([place]) for place in range(len(found))]
-        answers.extend(found if targets is not None else [found])
+        answers.extend(found if isinstance(found, list) and targets is not None else [found])
     if len(answers) != len(outputs):
         raise NoPlan(f"the rules give {len(answers)} outputs where the model gives {len(outputs)}")
     made = [_output(field, each, workshop) for field, each in zip(outputs, answers, strict=True)]
