@@ -329,6 +329,8 @@ def shouted(text: str) -> str:
         ({"token_pattern": r"\w+@\w+"}, "one kind of characters, such as"),
         ({"token_pattern": r"\w+(?=\s)"}, "one kind of characters, such as"),
         ({"token_pattern": r"\w{2,3}"}, "which can cut a run of characters"),
+        ({"token_pattern": r"\w{0,}"}, "which matches where no character is"),
+        ({"token_pattern": r"\b\w{0,2}\b"}, "which matches where no character is"),
         ({"token_pattern": r"\b[\w-]+\b"}, "with ends of words within tokens"),
         ({"token_pattern": r"\b[a-z]+"}, "with ends of words within tokens"),
         ({"ngram_range": (1, 65)}, "n-grams of 1 to 65: plans know 1 to 64"),

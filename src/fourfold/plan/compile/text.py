@@ -251,6 +251,8 @@ def _token(model: Any) -> _Token:
     if not len(characters) or any(not np.array_equal(each, characters) for each in kinds.values()):
         raise NoPlan(f"a {name} has the token pattern {pattern}, of several kinds of characters; {advice}")
     least, most = _lengths([times for _, times in parts])
+    if not least:
+        raise NoPlan(f"a {name} has the token pattern {pattern}, which matches where no character is; {advice}")
     of_words = np.array_equal(characters, words)
     sides = (parsed["left"] is not None) + (parsed["right"] is not None)
     if most and sides < 2:
