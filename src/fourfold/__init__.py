@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fourfold.errors import FourfoldError
     from fourfold.loading import load
     from fourfold.package import Package, open_package
-    from fourfold.packing import pack
+    from fourfold.packing.packer import pack
     from fourfold.predictor import Predictor
     from fourfold.repository import Repository, push
     from fourfold.signature import Field, Signature
@@ -35,7 +35,7 @@ _HOMES = {
     "Signature": "fourfold.signature",
     "load": "fourfold.loading",
     "open_package": "fourfold.package",
-    "pack": "fourfold.packing",
+    "pack": "fourfold.packing.packer",
     "push": "fourfold.repository",
 }
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -29,3 +31,16 @@ def test_engines_are_measured_on_rows_that_differ(monkeypatch: pytest.MonkeyPatc
     assert len(seen) == sum(each is not None for each in figures.values()) >= 2
     for each in filter(None, figures.values()):
         assert each["rows_per_second"] > 1 / each["one_row"] > 1
+
+
+def test_an_engine_is_measured_without_what_packs_it() -> None:
+    """Start-up and memory are those of a process that serves: NumPy and Arrow count where the engine needs them."""
+    code = "import sys, fourfold.packing.measuring; print([m for m in ('numpy', 'pyarrow') if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+    x = np.arange(3000.0).reshape(1000, 3)
+    package = fourfold.pack(LinearRegression().fit(x, x[:, 0]), name="sum", rows=x, measure=True)
+    plan, original = (
+        next(each["figures"] for each in package.manifest["engines"] if each["engine"] == engine)
+        for engine in ("plan", "sklearn")
+    )
+    assert plan["memory"] < original["memory"] / 2

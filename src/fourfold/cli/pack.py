@@ -177,7 +177,7 @@ def _source(given: dict[str, Any]) -> tuple[str, str | Path]:
 def _pack(
     kind: str, path: str | Path, rows: Path | None, given: dict[str, Any], options: dict[str, Any]
 ) -> tuple[Package, tuple[str, ...]]:
-    from fourfold.packing import pack
+    from fourfold.packing.packer import pack
     from fourfold.runtimes.modelfiles import open_model
 
     # An estimator's or a function's file is trusted by whoever names it: the help says that it runs.

@@ -1,5 +1,4 @@
-"""Packing: the act of making a package, which no architecture ever needs (docs/packing.md)."""
+"""Packing: the act of making a package, which no architecture ever needs (docs/packing.md).
 
-from fourfold.packing.packer import pack
-
-__all__ = ["pack"]
+Nothing is imported here: the process that measures an engine holds what a process that serves it would.
+"""
