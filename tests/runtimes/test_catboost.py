@@ -119,7 +119,7 @@ def test_models_from_files(tmp_path: Path) -> None:
     for model in (classifier, poisson):
         model.save_model(str(path))
         module: Any = runtimes.runtime("catboost")
-        opened = module.open_model(path)
+        opened, _ = module.open_model(path)
         assert type(opened) is type(model)
         (ready, answer), (expected, original) = trip(opened, SAMPLE), trip(model, SAMPLE)
         assert (ready.settings, ready.outputs) == (expected.settings, expected.outputs)

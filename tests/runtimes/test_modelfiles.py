@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from sklearn.linear_model import LinearRegression
 
 from fourfold.errors import PackError
 from fourfold.runtimes.modelfiles import columns_of, open_model
-from tests.runtimes.trip import NUMBERS, TARGET
+from tests.runtimes.trip import NUMBERS, RANDOM, TARGET
 
 FILLED = NUMBERS.fillna(0.0)
 LINE = LinearRegression().fit(FILLED, TARGET)
@@ -70,6 +71,104 @@ def test_catboost_in_json_is_the_model_in_cbm(classifies: bool, tmp_path: Path) 
     for name, form in (("none.json", None), ("model.json", "cbm"), ("model.cbm", "json"), ("model.cbm", "python")):
         with pytest.raises(PackError, match=rf"{name} is "):
             open_model("catboost", tmp_path / name, form=form)
+
+
+def test_catboost_in_json_is_whole(tmp_path: Path) -> None:
+    """CatBoost takes a file that is cut off for the model that its beginning is."""
+    path = tmp_path / "model.json"
+    catboost.CatBoostRegressor(**QUIET).fit(FILLED, TARGET).save_model(str(path), format="json")
+    text = path.read_text()
+    assert text.endswith("}")
+    for cut in (text[:-1], text[: len(text) // 2]):
+        path.write_text(cut)
+        with pytest.raises(PackError, match="is no model in CatBoost's JSON format"):
+            open_model("catboost", path)
+    found = json.loads(text)
+    for part in ("features_info", "model_info", "scale_and_bias", "oblivious_trees"):
+        path.write_text(json.dumps({key: each for key, each in found.items() if key != part}))
+        with pytest.raises(PackError, match=f"it has no {part.removeprefix('oblivious_')}"):
+            open_model("catboost", path)
+
+
+@pytest.mark.parametrize("loss", ["MultiRMSE", "MultiLogloss"])
+def test_catboost_in_json_has_one_target_where_it_counts_categories(loss: str, tmp_path: Path) -> None:
+    """Of several targets its JSON keeps the counts of one, so that CatBoost itself answers otherwise from it."""
+    words = NUMBERS.assign(word=np.resize(list("abcdef"), len(NUMBERS)))
+    targets = np.column_stack([TARGET, words.word.map("abcdef".index)])
+    targets = targets if loss == "MultiRMSE" else (targets > targets.mean(axis=0)).astype(int)
+    options = {**QUIET, "loss_function": loss, "one_hot_max_size": 2, "cat_features": ["word"]}
+    model = catboost.CatBoost({**options, "iterations": 20}).fit(words, targets)
+    path = tmp_path / "model.json"
+    model.save_model(str(path), format="json")
+    assert not np.allclose(
+        catboost.CatBoost().load_model(str(path), format="json").predict(words), model.predict(words)
+    )
+    with pytest.raises(PackError, match=rf"several targets \({loss}\).*save it as cbm"):
+        open_model("catboost", path)
+    model.save_model(str(tmp_path / "model.cbm"))
+    opened = open_model("catboost", tmp_path / "model.cbm", kind="CatBoost").model
+    assert np.array_equal(opened.predict(words), model.predict(words))
+
+
+def test_catboost_files_open_as_what_wrote_them(tmp_path: Path) -> None:
+    """A model of classes may have been trained without asking for labels, and then answers with raw numbers."""
+    path = tmp_path / "model.cbm"
+    model = catboost.CatBoost({**QUIET, "loss_function": "Logloss"}).fit(FILLED, TARGET > 0)
+    model.save_model(str(path))
+    found = open_model("catboost", path, kind="CatBoost").model
+    assert type(found) is catboost.CatBoost
+    assert np.array_equal(found.predict(FILLED), model.predict(FILLED))
+    assert type(open_model("catboost", path).model) is catboost.CatBoostClassifier
+    with pytest.raises(PackError, match=r"expected an estimator of CatBoost, .*; got 'Booster'"):
+        open_model("catboost", path, kind="Booster")
+
+
+@pytest.mark.parametrize("end", ["ubj", "json"])
+def test_xgboost_that_stopped_early(end: str, tmp_path: Path) -> None:
+    """An estimator's file answers from its best iteration, as it does; a booster's from all; and both are told."""
+    path = tmp_path / f"model.{end}"
+    train, seen = (NUMBERS[:80], TARGET[:80] > 0), (NUMBERS[80:], RANDOM.random(len(NUMBERS) - 80) > 0.5)
+    model = xgboost.XGBClassifier(n_estimators=30, early_stopping_rounds=3, n_jobs=1)
+    model.fit(*train, eval_set=[seen], verbose=False)
+    best, rounds = model.best_iteration + 1, model.get_booster().num_boosted_rounds()
+    assert best < rounds
+    model.save_model(path)
+    opened = open_model("xgboost", path)
+    said = f"training stopped early, at its best after {best} of {rounds} rounds"
+    assert opened.notes == (f"{said}: these answer, as the estimator does that wrote the file",)
+    matrix = xgboost.DMatrix(NUMBERS)
+    assert np.array_equal(opened.model.predict(matrix), model.predict_proba(NUMBERS)[:, 1])
+    booster = model.get_booster()
+    booster.set_attr(scikit_learn=None)
+    booster.save_model(path)
+    opened = open_model("xgboost", path)
+    assert opened.notes[0].startswith(f"{said}: all {rounds} answer, as Booster.predict does")
+    assert np.array_equal(opened.model.predict(matrix), booster.predict(matrix))
+    booster[:best].save_model(path)
+    assert open_model("xgboost", path).notes == ()
+
+
+def test_boosters_that_contradict_themselves_are_refused(tmp_path: Path) -> None:
+    """Their libraries follow what a file says without looking, and the process ends."""
+    path = tmp_path / "model.json"
+    xgboost.train({}, xgboost.DMatrix(NUMBERS, TARGET), 2).save_model(path)
+    whole = path.read_text()
+    faults: dict[str, tuple[int, int]] = {
+        "left_children": (0, 999_999),
+        "right_children": (0, 0),
+        "split_indices": (0, 99),
+    }
+    for name, (place, value) in faults.items():
+        found = json.loads(whole)
+        found["learner"]["gradient_booster"]["model"]["trees"][0][name][place] = value
+        path.write_text(json.dumps(found))
+        with pytest.raises(PackError, match="is no model in XGBoost's JSON or UBJSON format"):
+            open_model("xgboost", path)
+    text = tmp_path / "model.txt"
+    lightgbm.train({"verbose": -1}, lightgbm.Dataset(NUMBERS, TARGET), 5).save_model(text)
+    text.write_text(text.read_text()[: text.stat().st_size // 2])
+    with pytest.raises(PackError, match="is no model in LightGBM's text format"):
+        open_model("lightgbm", text)
 
 
 def test_the_columns_that_models_know() -> None:

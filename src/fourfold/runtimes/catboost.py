@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +26,10 @@ __all__ = ["NAME", "claims", "load", "open_model", "prepare"]
 NAME = "catboost"
 _FILE = "model.cbm"
 _ESTIMATORS = ("CatBoost", "CatBoostClassifier", "CatBoostRanker", "CatBoostRegressor")
+#: What a model in JSON holds at least.
+_PARTS = ("features_info", "model_info", "scale_and_bias")
+#: Losses of several targets, each with statistics of its own about categories: of these JSON keeps those of one target.
+_SEVERAL_TARGETS = ("MultiCrossEntropy", "MultiLogloss", "MultiRMSE", "MultiRMSEWithMissingValues")
 
 
 def prepare(model: Any, sample: Any, *, inputs: tuple[Field, ...] | None = None) -> Prepared:
@@ -120,41 +125,66 @@ class _Engine:
         return record_batch(self._outputs, answers, batch.num_rows)
 
 
-def open_model(path: Path, form: str | None = None) -> Any:
+def open_model(path: Path, form: str | None = None, kind: str | None = None) -> tuple[Any, tuple[str, ...]]:
     """The model that a file in one of CatBoost's own formats holds.
-
-    A model with classes is a classifier, any other a regressor: what ranks answers as one does.
 
     Args:
         path: the file.
         form: `cbm` or `json`; left out, the suffix says which.
+        kind: the estimator that wrote it. Left out, a model with classes is a classifier, any other a regressor: what
+            ranks answers as one does.
+
+    Returns:
+        The model, and what a person should know about it.
 
     Raises:
-        PackError: it holds none.
+        PackError: it holds none, or does not hold all of it.
     """
+    if kind is not None and kind not in _ESTIMATORS:
+        raise PackError(f"expected an estimator of {', '.join(_ESTIMATORS)} in {path}; got {kind!r}")
     form = form or ("json" if path.suffix == ".json" else "cbm")
     if form not in ("cbm", "json"):
         raise PackError(f"{path} is in CatBoost's format {form!r}, which cannot be read again: save it as cbm or json")
     try:
         if form == "cbm":
-            return _opened(path)
+            return _opened(path, kind), ()
+        _check_json(path)
         with TemporaryDirectory(prefix="fourfold-") as folder:
             binary = Path(folder) / _FILE
-            model = catboost.CatBoost().load_model(path, format="json")
-            if not model.feature_names_:  # any other JSON is a model of nothing
-                raise PackError(f"{path} is no model in CatBoost's JSON format: it has no features")
-            model.save_model(binary)
-            return _opened(binary)
-    except (catboost.CatBoostError, catboostfile.MalformedModel, OSError) as error:
+            catboost.CatBoost().load_model(path, format="json").save_model(binary)
+            return _opened(binary, kind), ()
+    except (catboost.CatBoostError, catboostfile.MalformedModel, OSError, ValueError) as error:
         text = "binary" if form == "cbm" else "JSON"
         raise PackError(f"{path} is no model in CatBoost's {text} format: {str(error)[:200]}") from error
 
 
-def _opened(path: Path) -> Any:
-    classifies = "class_params" in cbm.read(path.read_bytes()).info
-    kind = catboost.CatBoostClassifier if classifies else catboost.CatBoostRegressor
+def _check_json(path: Path) -> None:
+    """Check what CatBoost does not: it takes a file that is cut off for the model that its beginning is.
+
+    Raises:
+        ValueError: the file is no JSON.
+        PackError: it is no model, or one that CatBoost's JSON does not hold.
+    """
+    found = json.loads(path.read_bytes())
+    missing = [part for part in _PARTS if not isinstance(found, dict) or not found.get(part)]
+    if missing or not ("oblivious_trees" in found or "trees" in found):
+        raise PackError(f"{path} is no model in CatBoost's JSON format: it has no {(missing or ['trees'])[0]}")
+    params = found["model_info"].get("params") or {}
+    params = json.loads(params) if isinstance(params, str) else params
+    loss = params.get("loss_function", {}).get("type")
+    if found.get("ctr_data") and loss in _SEVERAL_TARGETS:
+        raise PackError(
+            f"{path} is a model of several targets ({loss}) that counts categories, of which CatBoost's JSON format "
+            "keeps the counts of one target: save it as cbm"
+        )
+
+
+def _opened(path: Path, kind: str | None) -> Any:
+    if kind is None:
+        classifies = "class_params" in cbm.read(path.read_bytes()).info
+        kind = "CatBoostClassifier" if classifies else "CatBoostRegressor"
     # From a path it learns of the loss too, and so of the kind of its predictions; from bytes it does not.
-    return kind().load_model(path)
+    return getattr(catboost, kind)().load_model(path)
 
 
 def _read(data: bytes, settings: dict[str, Any]) -> Any:

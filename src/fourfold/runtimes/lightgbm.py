@@ -112,10 +112,16 @@ def _classes(settings: dict[str, Any]) -> Array | None:
     return None if known is None else np.array(known["values"], dtype=known["dtype"])
 
 
-def open_model(path: Path) -> lightgbm.Booster:
-    """The booster that a file in LightGBM's text format holds; raises `PackError` where it holds none."""
+def open_model(path: Path) -> tuple[lightgbm.Booster, tuple[str, ...]]:
+    """The booster that a file in LightGBM's text format holds, and what a person should know about it.
+
+    Raises:
+        PackError: it holds none.
+    """
     try:
-        return lightgbm.Booster(model_file=path)
+        text = path.read_text("utf-8")
+        lightgbmfile.check(text)
+        return lightgbm.Booster(model_str=text), ()
     except (lightgbm.basic.LightGBMError, ValueError, OSError) as error:
         raise PackError(f"{path} is no model in LightGBM's text format: {error}") from error
 

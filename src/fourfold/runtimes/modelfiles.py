@@ -52,7 +52,7 @@ def open_model(kind: str, source: str | Path, /, *, trust: bool = True, **option
     if kind == "function":
         return Opened(_function(str(source)))
     module: Any = runtime(kind)
-    return Opened(module.open_model(Path(source), **options))
+    return Opened(*module.open_model(Path(source), **options))
 
 
 def columns_of(model: Any) -> tuple[str, ...]:

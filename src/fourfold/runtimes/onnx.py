@@ -169,17 +169,17 @@ def _bytes(model: Any) -> bytes:
         return bytes(model.SerializeToString(deterministic=True))
     if isinstance(model, (bytes, bytearray, memoryview)):
         return bytes(model)
-    return open_model(Path(model))
+    return open_model(Path(model))[0]
 
 
-def open_model(path: Path) -> bytes:
-    """The model of a file, with those of its tensors that lie in other files beside it.
+def open_model(path: Path) -> tuple[bytes, tuple[str, ...]]:
+    """The model of a file, with those of its tensors that lie in other files beside it, and what one should know.
 
     Raises:
         PackError: there is no such file, or no model in it, or a tensor's file is not there.
     """
     try:
-        return whole(path.read_bytes(), path.parent)
+        return whole(path.read_bytes(), path.parent), ()
     except OSError as error:
         raise PackError(f"the model {path} cannot be read: {error.strerror or error}") from error
     except MalformedModel as error:

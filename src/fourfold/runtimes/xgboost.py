@@ -51,8 +51,9 @@ def prepare(model: Any, sample: Any, *, inputs: tuple[Field, ...] | None = None)
     missing = float("nan") if kind == "Booster" or model.missing is None else float(model.missing)
     settings: dict[str, Any] = {"form": seen.form, "kind": kind, "missing": repr(missing)}
     try:
+        again = _read(data, settings)  # and checked, before a model from a hostile file answers
         expected = _original(model, seen.data)
-        answers = _Engine(_read(data, settings), lambda same: same, ()).answers(seen.rebuilt())
+        answers = _Engine(again, lambda same: same, ()).answers(seen.rebuilt())
     except FourfoldError:
         raise
     except Exception as error:  # a foreign model and foreign data: anything
@@ -82,7 +83,7 @@ class _Engine:
         self._build = build
         self._outputs = outputs
         booster = model if isinstance(model, xgboost.Booster) else model.get_booster()
-        kind = json.loads(booster.save_config())["learner"]["gradient_booster"]["name"]
+        kind = _grown(booster)
         # A booster answers from a matrix, and an estimator from the data itself; of trees alone, both are the same.
         self._from_matrix = booster is model and kind != "gbtree"
         # From many threads at once XGBoost predicts with trees, and with a matrix or a linear booster from one.
@@ -112,12 +113,18 @@ def _matrix(data: Any) -> xgboost.DMatrix:
     return xgboost.DMatrix(data, nthread=1, enable_categorical=True)
 
 
-def open_model(path: Path, kind: str = "Booster") -> Any:
+def open_model(path: Path, kind: str = "Booster") -> tuple[Any, tuple[str, ...]]:
     """The model that a file in XGBoost's JSON or UBJSON format holds.
+
+    A booster has all trees of the file, but for one that an estimator wrote which stopped early: as that one answers
+    from its best iteration, the later trees are left out.
 
     Args:
         path: the file.
         kind: `Booster`, or the estimator that wrote the file.
+
+    Returns:
+        The model, and what a person should know about it.
 
     Raises:
         PackError: it holds none.
@@ -125,8 +132,13 @@ def open_model(path: Path, kind: str = "Booster") -> Any:
     if kind != "Booster" and kind not in _ESTIMATORS:
         raise PackError(f"expected a Booster or an estimator of {', '.join(_ESTIMATORS)} in {path}; got {kind!r}")
     try:
+        # XGBoost reads its JSON with care, and its UBJSON without; what either says it follows without looking.
+        if (data := path.read_bytes()).startswith(b"{L"):
+            xgboostfile.check(data)
+        booster = xgboost.Booster(model_file=path)
+        xgboostfile.check(bytes(booster.save_raw("ubj")))
         if kind == "Booster":
-            return xgboost.Booster(model_file=path)
+            return _stopped(booster)
         estimator = getattr(xgboost, kind)()
         estimator.load_model(path)
     except ImportError as error:
@@ -134,7 +146,25 @@ def open_model(path: Path, kind: str = "Booster") -> Any:
     # It complains of a file of another kind in many ways.
     except (xgboost.core.XGBoostError, KeyError, TypeError, ValueError, OSError) as error:
         raise PackError(f"{path} is no model in XGBoost's JSON or UBJSON format: {str(error)[:200]}") from error
-    return estimator
+    return estimator, ()
+
+
+def _stopped(booster: xgboost.Booster) -> tuple[xgboost.Booster, tuple[str, ...]]:
+    """The rounds of a booster that answer, and a word about them where training stopped after the best one."""
+    attribute, rounds = booster.attr("best_iteration"), booster.num_boosted_rounds()
+    best = rounds if attribute is None else int(attribute) + 1
+    # An estimator of linear models answers from all rounds.
+    if best >= rounds or _grown(booster) == "gblinear":
+        return booster, ()
+    said = f"training stopped early, at its best after {best} of {rounds} rounds"
+    if booster.attr("scikit_learn") is None:
+        return booster, (f"{said}: all {rounds} answer, as Booster.predict does; booster[:{best}] answers otherwise",)
+    return booster[:best], (f"{said}: these answer, as the estimator does that wrote the file",)
+
+
+def _grown(booster: xgboost.Booster) -> str:
+    """What its rounds are made of: `gbtree`, `dart` or `gblinear`."""
+    return str(json.loads(booster.save_config())["learner"]["gradient_booster"]["name"])
 
 
 def _read(data: bytes, settings: dict[str, Any]) -> Any:

@@ -90,7 +90,7 @@ def _library(directory: Directory, flavor: str, settings: Mapping[str, Any], tru
     if flavor == "xgboost":
         return open_model(flavor, path, kind=kind or "Booster")
     if flavor == "catboost":
-        return open_model(flavor, path, form=str(settings.get("save_format") or "cbm"))
+        return open_model(flavor, path, form=str(settings.get("save_format") or "cbm"), kind=kind or None)
     return open_model(flavor, path)
 
 
