@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from textwrap import dedent, indent
 from typing import Any
@@ -188,10 +189,38 @@ def test_a_signature_from_type_hints_is_refused(tmp_path: Path) -> None:
         open_mlflow(folder, trust=True)
 
 
-def test_parameters_keep_their_defaults(tmp_path: Path) -> None:
-    """A signature with parameters is noted: a package is given rows alone."""
-    folder = directory(tmp_path / "m", GOOD["with parameters"][0])
+@pytest.mark.parametrize("taken", ["model_input, params", "context, model_input, params=None", "rows, *, params=None"])
+def test_parameters_keep_their_defaults(taken: str, tmp_path: Path) -> None:
+    """The model is given those of its signature, as MLflow gives them, whatever its code would do without."""
+    code = model_of(f"""
+        def predict(self, {taken}):
+            rows_in = {"model_input" if "model_input" in taken else "rows"}
+            return rows_in.x * params["factor"] + params.pop("since").year + len(params.pop("more"))
+    """)
+    folder = directory(tmp_path / "m", code)
+    params = [
+        {"name": "factor", "type": "double", "default": 10.0, "shape": None},
+        {"name": "since", "type": "datetime", "default": "2024-02-29T12:00:00", "shape": None},
+        {"name": "more", "type": "datetime", "default": ["2024-02-29", "2024-03-01"], "shape": [-1]},
+    ]
     text = (folder / "MLmodel").read_text()
-    (folder / "MLmodel").write_text(text + 'signature:\n  params: \'[{"name": "beams", "type": "long"}]\'\n')
-    _, notes = open_mlflow(folder, trust=True).pack(name="model")
-    assert "the parameters beams of the model keep their defaults: a package is given rows alone" in notes
+    (folder / "MLmodel").write_text(f"{text}signature:\n  params: '{json.dumps(params)}'\n")
+    package, notes = open_mlflow(folder, trust=True).pack(name="model")
+    assert any(
+        "parameters of the model keep the defaults of its signature (factor=10.0, since=datetime.datetime(2024" in note
+        for note in notes
+    )
+    predictor = fourfold.load(package, trust=True)
+    for _ in range(2):
+        assert predictor.predict_one({"x": 3.0}) == {"prediction": 30.0 + 2024 + 2}
+
+
+def test_parameters_of_no_signature_are_none(tmp_path: Path) -> None:
+    """A model that takes parameters and was logged without any is given `None`, as MLflow gives it."""
+    code = model_of("""
+        def predict(self, model_input, params):
+            return model_input.x * (1 if params is None else 2)
+    """)
+    package, notes = open_mlflow(directory(tmp_path / "m", code), trust=True).pack(name="model")
+    assert fourfold.load(package, trust=True).predict_one({"x": 3.0}) == {"prediction": 3.0}
+    assert not any("parameters" in note for note in notes)

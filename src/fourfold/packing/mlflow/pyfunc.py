@@ -77,21 +77,22 @@ def open_pyfunc(directory: Directory, schema: Schema | None, *, trust: bool) -> 
     code = Code(files := _code(directory, settings))
     try:
         found = _loaded(directory, settings, code)
-        context = _takes_context(found)
-        config = settings.get("config")
-        model = code.get(_STAND_IN, "Model")(found, context=context, model_config=config or None)
-        return Opened(Carried(model, files, code.pickle(model), _STAND_IN, "Model"), _notes(schema))
+        context, params = _taken(found)
+        given = {"params": dict(schema.params) if schema and schema.params else None} if params else {}
+        config = settings.get("config") or None
+        model = code.get(_STAND_IN, "Model")(found, context=context, model_config=config, given=given)
+        notes = _notes(given.get("params"))
+        return Opened(Carried(model, files, code.pickle(model), _STAND_IN, "Model"), notes)
     except (PackageError, CorruptPackage) as error:
         text = str(error).replace("the package's", "the model's").replace("the package", "the model")
         raise PackError(f"{text}. The model {directory.path} is loaded without MLflow, from its own files") from error
 
 
-def _notes(schema: Schema | None) -> tuple[str, ...]:
-    if schema is None or not schema.params:
+def _notes(params: Mapping[str, Any] | None) -> tuple[str, ...]:
+    if not params:
         return ()
-    return (
-        f"the parameters {', '.join(schema.params)} of the model keep their defaults: a package is given rows alone",
-    )
+    said = ", ".join(f"{name}={cut(value, 40)}" for name, value in params.items())
+    return (f"the parameters of the model keep the defaults of its signature ({said}): a package is given rows alone",)
 
 
 def _code(directory: Directory, settings: Mapping[str, Any]) -> dict[str, bytes]:
@@ -185,8 +186,8 @@ def _pickle(directory: Directory, settings: Mapping[str, Any]) -> bytes:
     return data
 
 
-def _takes_context(model: Any) -> bool:
-    """Whether `predict` takes a context before the rows.
+def _taken(model: Any) -> tuple[bool, bool]:
+    """Whether `predict` takes a context before the rows, and parameters by name.
 
     Raises:
         PackError: there is no `predict`, or it takes anything but a table.
@@ -194,9 +195,11 @@ def _takes_context(model: Any) -> bool:
     call = getattr(model, "predict", model)
     if not callable(call):
         raise PackError(f"the model's {type(model).__name__} has no predict")
-    parameters = list(inspect.signature(call).parameters.values())
-    positional = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
-    names = [each.name for each in positional if each.name != "params"]
+    parameters = inspect.signature(call).parameters
+    params = "params" in parameters and hasattr(model, "predict")  # a function is given none
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    positional = [each for each in parameters.values() if each.kind in kinds and each.name != "params"]
+    names = [each.name for each in positional]
     context = "context" in names or len([each for each in positional if each.default is each.empty]) > 1
     rows = positional[1 if context else 0 : 2 if context else 1]
     hint = str(rows[0].annotation) if rows else ""
@@ -205,4 +208,4 @@ def _takes_context(model: Any) -> bool:
             f"the model's predict takes {hint}, which MLflow makes of a column; a package gives it a table. Log a "
             "predict that takes a frame"
         )
-    return context
+    return context, params

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from typing import Any
 
 from fourfold.errors import PackError, cut
@@ -66,12 +67,12 @@ class Schema:
     Attributes:
         inputs: the columns that go in.
         outputs: those that come out.
-        params: the names of parameters that a caller may give with the rows.
+        params: the parameters that a caller may give with the rows, and what they are where none does.
     """
 
     inputs: tuple[Column, ...] = ()
     outputs: tuple[Column, ...] = ()
-    params: tuple[str, ...] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def matrix(self) -> Column | None:
@@ -113,10 +114,22 @@ def schema_of(directory: Directory) -> Schema | None:
         raise PackError(f"{where} is a {type(raw).__name__}; expected inputs and outputs")
     try:
         inputs, outputs = (_columns(_parsed(raw.get(key))) for key in ("inputs", "outputs"))
-        params = tuple(str(each["name"]) for each in _parsed(raw.get("params")))
+        params = {str(each["name"]): _default(each) for each in _parsed(raw.get("params"))}
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise PackError(f"{where} cannot be read: {type(error).__name__}: {cut(str(error), 120)}") from error
     return Schema(inputs, outputs, params)
+
+
+def _default(entry: Mapping[str, Any]) -> Any:
+    """What a parameter is where no caller says: JSON has all of MLflow's types but points in time."""
+    value = entry["default"]
+    if entry.get("type") != "datetime" or value is None:
+        return value
+    return [_moment(each) for each in value] if isinstance(value, list) else _moment(value)
+
+
+def _moment(text: str) -> date:
+    return datetime.fromisoformat(text) if "T" in text else date.fromisoformat(text)
 
 
 def _parsed(value: Any) -> Any:

@@ -5,6 +5,7 @@ This file is carried in the package as `fourfold_stand_in.py`; the package needs
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 __all__ = ["Context", "Model", "PythonModel", "set_model"]
@@ -45,22 +46,27 @@ class Hints:
 
 
 class Model:
-    """A model as a package calls it: with rows, and with no context but the model's configuration.
+    """A model as a package calls it: with rows, and with its configuration and parameters as it was logged with them.
 
     Args:
         model: the model, loaded.
         context: whether its `predict` takes a context before the rows.
         model_config: its configuration.
+        given: what its `predict` is given by name: the parameters, where it takes any.
     """
 
-    def __init__(self, model: Any, *, context: bool, model_config: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, model: Any, *, context: bool, model_config: dict[str, Any] | None, given: dict[str, Any]
+    ) -> None:
         self.model = model
         self.context = Context(None, model_config) if context else None
+        self.given = given
 
     def predict(self, rows: Any) -> Any:
         """Answer every row."""
         call = getattr(self.model, "predict", self.model)
-        return call(rows) if self.context is None else call(self.context, rows)
+        given = copy.deepcopy(self.given)  # for the model to change as it likes
+        return call(rows, **given) if self.context is None else call(self.context, rows, **given)
 
 
 def set_model(model: Any) -> None:
