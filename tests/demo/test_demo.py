@@ -107,7 +107,8 @@ def test_an_interruption_ends_quietly_and_loses_nothing(tmp_path: Path, stage: s
         time.sleep(0.3)
         _signal_group(run.pid)
         rest = run.stderr.read()
-        assert run.wait(60) == 130, rest
+        # Where it came within an `exec`, as of dataclasses, Python ends by it, caught or not: a shell says 130 of both.
+        assert run.wait(60) in (130, -signal.SIGINT), rest
     assert "Traceback" not in rest
     assert "interrupted" in rest
     assert _group_is_empty(run.pid)
