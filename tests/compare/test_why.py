@@ -83,6 +83,32 @@ def test_an_integer_threshold_is_found() -> None:
     assert any("agree at 5 and part at 6" in line for line in found.lines)
 
 
+def test_a_threshold_of_both_only_leads_to_where_they_part() -> None:
+    """A test that both sides have, on the way to one that they have elsewhere, is not the place."""
+
+    def tree(limit: int) -> Callable[[Any], float]:
+        return lambda row: (1.0 if row["hour"] > limit else 2.0) if (row["year"] or 0) > 2000 else 3.0
+
+    starts = [{**ROW, "year": 1990.0}, *STARTS]
+    found = why(SIGNATURE, ROW, side("one", tree(6)), side("other", tree(8)), starts)
+    text = "\n".join(found.lines)
+    assert (found.columns, found.place) == (["hour"], "threshold")
+    assert "with another value in hour they agree" in text
+    assert "hour: they agree at 6 and part at 7, the next value" in text
+    assert "other gives the same on both sides of it" in text
+    assert "other has that step at 9" in text
+    assert "year" not in text
+
+
+def test_where_all_thresholds_are_of_both_the_first_is_told() -> None:
+    """Two trees whose leaves hold other values: every way to where they part is one of both."""
+    found = explained(
+        lambda row: 1.0 if (row["year"] or 0) > 2000 else 3.0, lambda r: 2.0 if (r["year"] or 0) > 2000 else 3.0
+    )
+    assert (found.columns, found.place) == (["year"], "threshold")
+    assert sum("it has a threshold between the two" in line for line in found.lines) == 2
+
+
 def test_a_category_that_one_side_never_saw_is_named() -> None:
     """A category that is known to one side and unseen for the other: the column, the category, and whose it is not."""
     known = {"UA": 1.0, "AA": 2.0, "DL": 3.0}

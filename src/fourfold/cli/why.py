@@ -40,7 +40,7 @@ def command(
 
     \b
     fourfold why eta.fourfold '{"distance": 1400, "carrier": "UA"}' --against original.fourfold
-    fourfold why eta.fourfold '{"distance": 1400}' --door "predict_one" --door "HTTP, JSON rows"
+    fourfold why eta.fourfold '{"distance": 1400}' --door "predict_one" --door "POST /predict, JSON rows"
     """
     from fourfold.errors import InputError
     from fourfold.loading import find, ready
@@ -102,23 +102,28 @@ def _engines(one: Predictor, other: Predictor, row: dict[str, Any]) -> Explanati
         names = [f"{name} of {each.digest[7:15]}" for name, each in zip(names, (one, other), strict=True)]
     sides = [Side(name, each.answers) for name, each in zip(names, (one, other), strict=True)]
     explanation = why(one.signature, row, sides[0], sides[1], golden_of(one.package).inputs)
-    steps = _steps(one, other, row)
-    if steps and not explanation.equal:
+    steps = "" if explanation.equal else _steps(one, other, names, row)
+    if steps:
         explanation.lines.append(steps)
     return explanation
 
 
-def _steps(one: Predictor, other: Predictor, row: dict[str, Any]) -> str:
-    """What the steps say, where one is a scikit-learn pipeline and the other a plan."""
-    kinds = {each.package.manifest["runtime"]["name"]: each for each in (one, other)}
-    if set(kinds) != {"plan", "sklearn"}:
+def _steps(one: Predictor, other: Predictor, names: list[str], row: dict[str, Any]) -> str:
+    """What the steps say, where the one is a scikit-learn pipeline and the other one too, or a plan."""
+    kinds = [each.package.manifest["runtime"]["name"] for each in (one, other)]
+    if "sklearn" not in kinds or not set(kinds) <= {"plan", "sklearn"}:
         return ""
-    from fourfold.compare.steps import first_step
+    from fourfold.compare.steps import Original, first_step, first_step_of_plan
 
-    original = kinds["sklearn"]
-    engine: Any = original.engine
-    form = original.package.manifest["runtime"]["settings"]["form"]
-    return first_step(engine.model, form, original.signature, row)
+    def original(predictor: Predictor, name: str) -> Original:
+        engine: Any = predictor.engine
+        settings = predictor.package.manifest["runtime"]["settings"]
+        return Original(name, engine.model, settings, predictor.signature)
+
+    if "plan" not in kinds:
+        return first_step(original(one, names[0]), original(other, names[1]), row)
+    plan, pipeline = (one, other) if kinds[0] == "plan" else (other, one)
+    return first_step_of_plan(original(pipeline, "the original"), plan.answers([row])[0], row)
 
 
 def _doors(predictor: Predictor, names: tuple[str, ...], row: dict[str, Any], *, trust: bool) -> Explanation:

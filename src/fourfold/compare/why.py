@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import struct
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,8 @@ _ROUNDING = 1e-11
 #: The golden rows that are tried as a row on which both agree.
 _STARTS = 200
 _UNSEEN = "unseen ☃"
+#: The most characters of a value in a sentence.
+_LONG = 80
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,25 @@ def why(signature: Signature, row: Row, one: Side, other: Side, starts: Sequence
     if not agreeing:
         found.lines.append(f"they agree on none of {len(asked)} golden rows: the difference lies in no single column")
         return found
-    _Search(signature, row, one, other, names).explain(found, agreeing)
+    _Search(signature, row, one, other, names).explain(found, agreeing, asked)
     return found
+
+
+@dataclass
+class _Place:
+    """Where in a column the sides begin to part.
+
+    Attributes:
+        column: the column.
+        kind: as `Explanation.place`.
+        lines: sentences for people.
+        shared: whether both sides have a threshold there, so that it only leads to where they part.
+    """
+
+    column: Field
+    kind: str
+    lines: list[str]
+    shared: bool = False
 
 
 @dataclass
@@ -113,7 +133,7 @@ class _Search:
     other: Side
     names: list[str]
 
-    def explain(self, found: Explanation, agreeing: Sequence[Row]) -> None:
+    def explain(self, found: Explanation, agreeing: Sequence[Row], asked: Sequence[Row]) -> None:
         """Fill in the columns and the place."""
         start = min(agreeing, key=self._far)
         needed = self._needed(start)
@@ -124,8 +144,15 @@ class _Search:
         near = {**self.row, column.name: start[column.name]} if len(needed) > 1 else before
         listed = ", ".join(found.columns)
         found.lines.append(f"with the values of a golden row in {listed} they agree" if needed else "")
-        if not self._part(near):
-            self._within(found, column, start[column.name], self.row[column.name])
+        if self._part(near):
+            return
+        place = self._within(column, start[column.name], self.row[column.name])
+        if place.shared and (better := self._elsewhere(column, asked)):
+            place = better
+            found.columns = [place.column.name]
+            found.lines[-1] = f"with another value in {place.column.name} they agree"
+        found.place = place.kind
+        found.lines += place.lines
 
     def _far(self, start: Row) -> tuple[int, int]:
         """How far a start is from the row: first the columns between whose values there is no way to halve."""
@@ -151,62 +178,71 @@ class _Search:
         self.row = kept
         return needed
 
-    def _within(self, found: Explanation, column: Field, agreed: Any, parted: Any) -> None:
+    def _elsewhere(self, passed: Field, asked: Sequence[Row]) -> _Place | None:
+        """A column in which only one of the sides has a threshold where they begin to part, or a category."""
+        for column in self.signature.inputs:
+            here = self.row[column.name]
+            others = {repr(start[column.name]): start[column.name] for start in asked}.values()
+            values = [] if column.name == passed.name else [each for each in others if not same_bits(each, here)]
+            rows: list[Row] = [{**self.row, column.name: each} for each in values]
+            answers = zip(values, self.one.ask(rows), self.other.ask(rows), strict=True) if rows else ()
+            agreed = [value for value, left, right in answers if left and _same(left, right, self.names)]
+            for value in _nearest(agreed, here):
+                place = self._within(column, value, here)
+                if not place.shared:
+                    return place
+        return None
+
+    def _within(self, column: Field, agreed: Any, parted: Any) -> _Place:
         """Where between two values of one column the sides begin to part."""
         if agreed is None or parted is None:
-            found.place = "missing"
             gone = "missing" if parted is None else "there"
-            found.lines.append(f"{column.name}: they part where it is {gone} ({cut(agreed)} becomes {cut(parted)})")
-        elif column.shape or column.dtype not in (*FLOATS, *INTEGERS):
-            self._category(found, column, agreed, parted)
-        elif not (math.isfinite(agreed) and math.isfinite(parted)):
-            found.place = "value"
-            found.lines.append(f"{column.name}: they agree at {agreed!r} and part at {parted!r}")
-        else:
-            self._threshold(found, column, agreed, parted)
+            said = f"{column.name}: they part where it is {gone} ({cut(agreed)} becomes {cut(parted)})"
+            return _Place(column, "missing", [said])
+        if column.shape or column.dtype not in (*FLOATS, *INTEGERS):
+            return self._category(column, agreed, parted)
+        if not (math.isfinite(agreed) and math.isfinite(parted)):
+            return _Place(column, "value", [f"{column.name}: they agree at {agreed!r} and part at {parted!r}"])
+        return self._threshold(column, agreed, parted)
 
-    def _category(self, found: Explanation, column: Field, agreed: Any, parted: Any) -> None:
-        found.place = "category" if column.dtype in ("string", "bool") else "value"
-        found.lines.append(f"{column.name}: they agree at {cut(agreed)} and part at {cut(parted)}")
-        if column.dtype != "string" or (column.categories is not None and not column.open):
-            return
-        for side in (self.one, self.other):
-            unseen = side.one({**self.row, column.name: _UNSEEN})
-            if unseen is not None and _same(unseen, side.one(self.row), self.names):
-                found.lines.append(f"{side.name} answers {cut(parted)} as it answers a category that it never saw")
+    def _category(self, column: Field, agreed: Any, parted: Any) -> _Place:
+        kind = "category" if column.dtype in ("string", "bool") else "value"
+        lines = [f"{column.name}: they agree at {cut(agreed)} and part at {cut(parted)}"]
+        if column.dtype == "string" and (column.categories is None or column.open):
+            for side in (self.one, self.other):
+                unseen = side.one({**self.row, column.name: _UNSEEN})
+                if unseen is not None and _same(unseen, side.one(self.row), self.names):
+                    lines.append(f"{side.name} answers {cut(parted)} as it answers a category that it never saw")
+        return _Place(column, kind, lines)
 
-    def _threshold(self, found: Explanation, column: Field, agreed: Any, parted: Any) -> None:
+    def _threshold(self, column: Field, agreed: Any, parted: Any) -> _Place:
         """Halve until two neighbours are left: floats that follow each other, or integers."""
-        found.place = "threshold"
         while (middle := _between(agreed, parted, column)) is not None:
             if self._part({**self.row, column.name: middle}):
                 parted = middle
             else:
                 agreed = middle
-        found.lines.append(
-            f"{column.name}: they agree at {_shown(agreed)} and part at {_shown(parted)}, the next value"
-        )
+        lines = [f"{column.name}: they agree at {_shown(agreed)} and part at {_shown(parted)}, the next value"]
+        changing = 0
         for side, twin in ((self.one, self.other), (self.other, self.one)):
             before, after = (side.one({**self.row, column.name: value}) for value in (agreed, parted))
             if _same(before, after, self.names):
-                found.lines.append(f"{side.name} gives the same on both sides of it")
+                lines.append(f"{side.name} gives the same on both sides of it")
                 continue
-            found.lines.append(f"{side.name} changes there: it has a threshold between the two")
+            changing += 1
+            lines.append(f"{side.name} changes there: it has a threshold between the two")
             theirs = self._same_step(twin, column, agreed, parted, after)
             if theirs is not None:
-                found.lines.append(
-                    f"{twin.name} has that step at {_shown(theirs)}{_as_float32(theirs, agreed, parted)}"
-                )
+                lines.append(f"{twin.name} has that step at {_shown(theirs)}{_as_float32(theirs, agreed, parted)}")
+        return _Place(column, "threshold", lines, shared=changing > 1)
 
     def _same_step(self, side: Side, column: Field, agreed: Any, parted: Any, after: Row | None) -> Any:
         """The first value further along for which the other side gives what this one gives already; or `None`."""
-        if column.dtype not in FLOATS:
-            return None
+        least, most = INTEGERS.get(column.dtype, (-sys.float_info.max, sys.float_info.max))
         low, step = parted, abs(parted - agreed) or 5e-324
-        direction = 1.0 if parted > agreed else -1.0
         for _ in range(1100):
-            high = parted + direction * step
-            if not math.isfinite(high):
+            high = parted + step if parted > agreed else parted - step
+            if not least <= high <= most:
                 return None
             if _same(side.one({**self.row, column.name: high}), after, self.names):
                 break
@@ -232,6 +268,14 @@ def _between(low: Any, high: Any, column: Field) -> Any:
     return None if middle in (low, high) else middle
 
 
+def _nearest(values: Sequence[Any], here: Any) -> list[Any]:
+    """Of numbers the nearest one below and above; of other values the first."""
+    if not values or not all(isinstance(each, int | float) and _plain(each) for each in (*values, here)):
+        return list(values[:1])
+    below, above = [each for each in values if each < here], [each for each in values if each > here]
+    return [*([max(below)] if below else []), *([min(above)] if above else [])]
+
+
 def _plain(value: Any) -> bool:
     return value is not None and not (isinstance(value, float) and not math.isfinite(value))
 
@@ -246,7 +290,7 @@ def _float32(value: float) -> float:
 
 def _as_float32(theirs: float, agreed: float, parted: float) -> str:
     """What rounding to float32 has to do with two thresholds that are not the same."""
-    if theirs in (agreed, parted):
+    if theirs in (agreed, parted) or not isinstance(theirs, float):
         return ""
     if _float32(theirs) == _float32(parted) or _float32(theirs) == _float32(agreed):
         return ", which is the same number as a float32: one of the two rounds its inputs or thresholds to float32"
@@ -258,7 +302,10 @@ def _shown(value: Any) -> str:
 
 
 def _said(side: Side, value: Any) -> str:
-    return f"{side.name} gives {cut(_shown(value), 80)}" if value is not None else f"{side.name} refuses it"
+    if value is None:
+        return f"{side.name} refuses it"
+    text = _shown(value)
+    return f"{side.name} gives {text if len(text) <= _LONG else f'{text[:_LONG]}…'}"
 
 
 def _same(left: Row | None, right: Row | None, names: Sequence[str]) -> bool:
