@@ -223,18 +223,21 @@ class _Search:
             else:
                 agreed = middle
         lines = [f"{column.name}: they agree at {_shown(agreed)} and part at {_shown(parted)}, the next value"]
-        changing = 0
+        changes = {}
         for side, twin in ((self.one, self.other), (self.other, self.one)):
             before, after = (side.one({**self.row, column.name: value}) for value in (agreed, parted))
             if _same(before, after, self.names):
                 lines.append(f"{side.name} gives the same on both sides of it")
-                continue
-            changing += 1
-            lines.append(f"{side.name} changes there: it has a threshold between the two")
+            else:
+                lines.append(f"{side.name} changes there: it has a threshold between the two")
+                changes[twin] = after
+        if len(changes) > 1:
+            return _Place(column, "threshold", lines, shared=True)
+        for twin, after in changes.items():
             theirs = self._same_step(twin, column, agreed, parted, after)
             if theirs is not None:
                 lines.append(f"{twin.name} has that step at {_shown(theirs)}{_as_float32(theirs, agreed, parted)}")
-        return _Place(column, "threshold", lines, shared=changing > 1)
+        return _Place(column, "threshold", lines)
 
     def _same_step(self, side: Side, column: Field, agreed: Any, parted: Any, after: Row | None) -> Any:
         """The first value further along for which the other side gives what this one gives already; or `None`."""
