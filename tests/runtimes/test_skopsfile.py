@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import lightgbm
 import numpy as np
 import pytest
 import skops.io
@@ -29,6 +30,7 @@ from fourfold.runtimes import skopsfile
 from tests.runtimes.models import Clipper
 from tests.runtimes.trip import FRAME, LABELS, NUMBERS, TARGET
 
+BOOSTED = lightgbm.LGBMRegressor(n_estimators=2, min_child_samples=5, verbose=-1).fit(NUMBERS, TARGET)
 TEXTS = [f"{text} {kind} {n}" for text, kind, n in zip(FRAME["text"], FRAME["kind"], FRAME["n"], strict=True)]
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -208,3 +210,25 @@ def test_foreign_types_are_named() -> None:
     """What a model holds that no file may hold is named, for the person who asks why it became a pickle."""
     model = make_pipeline(Clipper(), FunctionTransformer(partial(np.clip, a_min=0)))
     assert skopsfile.refused(skopsfile.dumps(model)) == ["tests.runtimes.models.Clipper"]
+
+
+@pytest.mark.parametrize("dump", [skops.io.dumps, skopsfile.dumps], ids=["skops", "fourfold"])
+def test_a_booster_is_loaded_where_its_state_is_its_own(dump: Any) -> None:
+    """Its text is checked, and LightGBM reads that text: no part of a booster is taken from elsewhere in the file."""
+    data = dump(BOOSTED)
+    assert np.array_equal(skopsfile.loads(data).predict(NUMBERS), BOOSTED.predict(NUMBERS))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        schema = json.loads(archive.read("schema.json"))
+        members = {name: archive.read(name) for name in archive.namelist()}
+    state = schema["content"]["content"]["_Booster"]["content"]
+    for shared in (state, state["content"]["_handle"]):
+        before = shared.get("__id__")
+        shared["__id__"] = schema["__id__"] = 77
+        members["schema.json"] = json.dumps(schema).encode()
+        target = io.BytesIO()
+        with zipfile.ZipFile(target, "w") as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)
+        with pytest.raises(CorruptPackage, match="shares the state of a booster"):
+            skopsfile.loads(target.getvalue())
+        shared["__id__"] = before

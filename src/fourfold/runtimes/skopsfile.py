@@ -231,17 +231,18 @@ def _check_boosters(data: bytes) -> None:
     Raises:
         CorruptPackage: one contradicts itself.
     """
+    schema = _schema(data)
     with ZipFile(BytesIO(data)) as archive:
-        for node in _nodes(_schema(data)):
+        for node in _nodes(schema):
             name = f"{node.get('__module__')}.{node.get('__class__')}"
             if node["__loader__"] != "ObjectNode" or name not in ("lightgbm.basic.Booster", "xgboost.core.Booster"):
                 continue
             try:
-                # A node with a number could be one that was made before, of other content.
+                # A number that is there twice could be that of a part that was made before, of other content.
                 state = node["content"]
                 known = state["content"]
                 handle = known["_handle" if name.startswith("lightgbm") else "handle"]
-                if "__id__" in state or "__id__" in handle or "model_str" in known:
+                if any(_times(schema, each.get("__id__")) > 1 for each in (state, handle)) or "model_str" in known:
                     raise CorruptPackage("the skops file shares the state of a booster")
                 if name.startswith("lightgbm") and handle["__loader__"] == "JsonNode":
                     lightgbmfile.check(json.loads(handle["content"]))
@@ -251,6 +252,19 @@ def _check_boosters(data: bytes) -> None:
                     raise CorruptPackage(f"the skops file holds a booster in a {handle['__loader__']}")
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 raise CorruptPackage(f"the skops file holds a booster that is none: {error}") from error
+
+
+def _times(schema: Any, number: Any) -> int:
+    """How often a number of an object stands in a schema, wherever a reader may look for one."""
+    count, stack = 0, [schema]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, dict):
+            count += "__id__" in part and part["__id__"] == number
+            stack.extend(part.values())
+        elif isinstance(part, list):
+            stack.extend(part)
+    return count
 
 
 def _judged(data: bytes) -> tuple[set[str], set[str]]:
