@@ -14,8 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from onnx import TensorProto, helper
+from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LinearRegression
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 import fourfold
 from fourfold.errors import PackError, TrustError
@@ -255,6 +257,23 @@ def test_every_form_of_example(tmp_path: Path, info: dict[str, str], example: An
     folder = line(tmp_path / "m", saved_input_example_info=info, example=example, signature=signature)
     package, _ = open_mlflow(folder, trust=True).pack(name="line")
     assert [(field.name, field.dtype) for field in package.signature.inputs] == [("a", "float64"), ("b", "float64")]
+
+
+@pytest.mark.parametrize("gone", [None, float("nan")], ids=["null", "NaN"])
+def test_an_example_with_a_missing_text(gone: float | None, tmp_path: Path) -> None:
+    """MLflow writes a missing text as pandas has it; it is what the model's encoder saw."""
+    frame = pd.DataFrame({"word": pd.Series(["a", "b", None] * 4, dtype=object), "x": np.arange(12.0)})
+    columns = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["word"]), remainder="passthrough")
+    model = make_pipeline(columns, LinearRegression()).fit(frame, np.arange(12.0) ** 2)
+    data = [[gone if word is None else word, x] for word, x in zip(frame.word, frame.x, strict=True)]
+    info = {"artifact_path": "input_example.json", "type": "dataframe", "pandas_orient": "split"}
+    settings = {"sklearn": {"pickled_model": "model.pkl", "serialization_format": "pickle"}}
+    example = {"columns": ["word", "x"], "data": data}
+    folder = write(tmp_path / "m", settings, saved_input_example_info=info, example=example)
+    (folder / "model.pkl").write_bytes(pickle.dumps(model))
+    package, _ = open_mlflow(folder, trust=True).pack(name="words")
+    answers = fourfold.load(package).predict(frame)
+    np.testing.assert_allclose(answers.prediction, model.predict(frame), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize(

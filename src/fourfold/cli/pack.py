@@ -191,10 +191,11 @@ def _pack_mlflow(
     kind: str, path: str | Path, rows: Path | None, given: dict[str, Any], options: dict[str, Any]
 ) -> tuple[Package, tuple[str, ...]]:
     from fourfold.packing.mlflow import open_mlflow
+    from fourfold.packing.training_rows import as_seen
 
     model = open_mlflow(path, trust=given["trust"])
     # Its signature says which columns it takes.
-    sample = None if rows is None else _rows(rows, given["container"], None, given["inputs"])
+    sample = None if rows is None else as_seen(_rows(rows, given["container"], None, given["inputs"]), model.model)
     return model.pack(rows=sample, **options)
 
 
@@ -205,7 +206,7 @@ def _expected(path: Path) -> Any:
 
 
 def _rows(path: Path, container: Any, model: Any, inputs: str | None) -> Any:
-    from fourfold.packing.training_rows import training_rows
+    from fourfold.packing.training_rows import as_seen, training_rows
 
     names = inputs.split(",") if inputs else [str(name) for name in getattr(model, "feature_names_in_", ())]
-    return training_rows(path, container, names)
+    return as_seen(training_rows(path, container, names), model)

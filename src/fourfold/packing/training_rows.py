@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -9,7 +10,7 @@ from typing import Any, Literal, get_args
 from fourfold import codecs, tables
 from fourfold.errors import PackError, SourceError, cut
 
-__all__ = ["CONTAINERS", "training_rows"]
+__all__ = ["CONTAINERS", "as_seen", "training_rows"]
 
 Container = Literal["pandas", "polars", "arrow", "numpy", "rows"]
 CONTAINERS: tuple[Container, ...] = get_args(Container)
@@ -44,6 +45,37 @@ def training_rows(path: Path, container: Container, columns: Sequence[str] = ())
     if columns:
         arrow = arrow.select(_there(path, columns, arrow.column_names))
     return arrow if container == "arrow" else tables.of_arrow(container, arrow)
+
+
+def as_seen(rows: Any, model: Any) -> Any:
+    """Rows from a file, with missing texts as the model's encoders saw them: a file does not tell `None` from NaN.
+
+    Args:
+        rows: the rows; only frames of pandas, which reads NaN, may change.
+        model: the model: where an encoder inside it knows `None` as a category, and none knows NaN, that is it.
+    """
+    if tables.kind_of(rows) != "pandas" or "sklearn" not in sys.modules:
+        return rows
+    from fourfold.runtimes.estimators import reachable
+
+    lists = [each for part in reachable(model) for each in getattr(part, "__dict__", {}).get("categories_", ())]
+    known = [
+        category for each in lists if getattr(getattr(each, "dtype", None), "kind", "") == "O" for category in each
+    ]
+    if not any(each is None for each in known) or any(isinstance(each, float) for each in known):
+        return rows
+    out = rows.copy(deep=False)
+    for label, column in rows.items():
+        gone = column.isna()
+        if gone.any() and _is_text(column):
+            out[label] = column.astype(object).where(~gone, None)
+    return out
+
+
+def _is_text(column: Any) -> bool:
+    """Whether pandas holds a column as texts: of its own dtype, or among objects."""
+    name = str(column.dtype)
+    return name.startswith("str") or (name == "object" and column.map(lambda each: isinstance(each, str)).any())
 
 
 def _there(path: Path, columns: Sequence[str], names: Iterable[str]) -> list[str]:

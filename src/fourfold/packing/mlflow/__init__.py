@@ -16,6 +16,7 @@ from fourfold.packing.mlflow.flavors import open_flavor
 from fourfold.packing.mlflow.requirements import differing
 from fourfold.packing.mlflow.schema import Schema, schema_of
 from fourfold.packing.packer import pack
+from fourfold.packing.training_rows import as_seen
 from fourfold.runtimes.modelfiles import columns_of
 
 __all__ = ["MlflowModel", "open_mlflow"]
@@ -75,6 +76,7 @@ class MlflowModel:
                     f"the model {self.directory.path} was logged without an input example: give rows as it was trained "
                     "with them (--rows FILE)"
                 )
+            rows = as_seen(rows, self.model)
             if len(rows) < _FEW:
                 notes.append(
                     f"packed with the model's own example of {len(rows)} rows; more of them (--rows) prove more"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -157,7 +158,8 @@ def _column(values: Sequence[Any], column: Column | None) -> Any:
         # JSON as Python writes it has NaN, and a missing value of a frame is null.
         numbers = [None if value is None else float(value) for value in values]
         return pa.array(numbers, type=pa.float32() if dtype == "float32" else pa.float64())
-    return pa.array(values)
+    # Among texts NaN is how pandas says that one is missing.
+    return pa.array([None if isinstance(value, float) and math.isnan(value) else value for value in values])
 
 
 def _bytes(text: Any) -> bytes:
