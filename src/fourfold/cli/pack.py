@@ -14,11 +14,37 @@ if TYPE_CHECKING:
     from fourfold.package import Package
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-
+_BLOCK = 65_536
 
 #: What a model can come from; the options of these names, where there are some, say the same.
 _KINDS = ("mlflow", "estimator", "skops", "onnx", "lightgbm", "xgboost", "catboost", "function")
 _OPTIONS = ("estimator", "onnx", "lightgbm", "xgboost", "function")
+
+
+def _block(_context: click.Context, _option: click.Parameter, value: str) -> str | int:
+    if value in ("auto", "free"):
+        return value
+    if not (value.isascii() and value.isdecimal() and 1 <= int(value) <= _BLOCK):
+        raise click.BadParameter(f"expected auto, free or a number of rows from 1 to {_BLOCK}; got {value!r}")
+    return int(value)
+
+
+def _accepted(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    from fourfold.errors import PackError
+    from fourfold.packing.acceptance import Acceptance
+
+    try:
+        return Acceptance.of(value).text
+    except PackError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _pairs(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    pairs = [value.partition("=") for value in values]
+    wrong = [key for key, equals, _ in pairs if not equals]
+    if wrong:
+        raise click.BadParameter(f"expected KEY=VALUE; got {wrong[0]!r}")
+    return {key: value for key, _, value in pairs}
 
 
 @click.command("pack")
@@ -86,7 +112,13 @@ _OPTIONS = ("estimator", "onnx", "lightgbm", "xgboost", "function")
     show_default=True,
     help="What a key that is no input field is.",
 )
-@click.option("--block", default="auto", show_default=True, help="auto, free, or the rows of every engine call.")
+@click.option(
+    "--block",
+    default="auto",
+    show_default=True,
+    callback=_block,
+    help="auto, free, or the rows of every engine call.",
+)
 @click.option(
     "--engine",
     default="auto",
@@ -97,6 +129,7 @@ _OPTIONS = ("estimator", "onnx", "lightgbm", "xgboost", "function")
     "--accept",
     default="tight",
     show_default=True,
+    callback=_accepted,
     help="What the same answer is. tight: the same bits, or 512 units in the last place where a BLAS or a libm decides "
     "about the original's; exact: the same bits; ulp:N; rtol:X.",
 )
@@ -106,7 +139,13 @@ _OPTIONS = ("estimator", "onnx", "lightgbm", "xgboost", "function")
     show_default=True,
     help="Measure every engine in a process of its own, and choose by that. Without, the digest is reproducible.",
 )
-@click.option("--provenance", multiple=True, metavar="KEY=VALUE", help="Where the model comes from; may be repeated.")
+@click.option(
+    "--provenance",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=_pairs,
+    help="Where the model comes from; may be repeated.",
+)
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Where to. Default: NAME.fourfold.")
 @click.option("--replace", is_flag=True, help="Replace a file that is there already.")
 @shared.as_json
@@ -124,19 +163,13 @@ def command(
     fourfold pack risk --from mlflow models/risk --trust
     fourfold pack face --from onnx face.onnx --rows rows.jsonl --expect answers.jsonl --provenance commit=1f2e3d
     """
-    from fourfold.errors import PackError
     from fourfold.package import SUFFIX, write_package
 
     kind, path = _source(given)
     if rows is None and kind != "mlflow":
         raise click.UsageError("name the rows that the model was trained with: --rows FILE")
-    pairs = [pair.partition("=") for pair in given["provenance"]]
-    wrong = [key for key, equals, _ in pairs if not equals]
-    if wrong:
-        raise PackError(f"expected --provenance KEY=VALUE; got {wrong[0]}")
-    options: dict[str, Any] = {key: given[key] for key in ("extra", "engine", "accept", "measure", "expect_rtol")}
-    options["block"] = int(given["block"]) if given["block"].isdecimal() else given["block"]
-    options["provenance"] = {key: value for key, _, value in pairs}
+    names = ("extra", "engine", "accept", "block", "measure", "expect_rtol", "provenance")
+    options: dict[str, Any] = {key: given[key] for key in names}
     options |= {"methods": tuple(given["methods"].split(","))} if given["methods"] else {}
     options["expect"] = None if given["expect"] is None else _expected(given["expect"])
     stage = "packing, with the proof of engines"
@@ -170,7 +203,8 @@ def _source(given: dict[str, Any]) -> tuple[str, str | Path]:
         )
     kind, path = chosen[0]
     if kind not in ("mlflow", "function") and not Path(path).is_file():
-        raise click.UsageError(f"the file {path} of the model does not exist")
+        what = "is no file" if Path(path).exists() else "does not exist"
+        raise click.UsageError(f"the file {path} of the model {what}")
     return kind, path
 
 

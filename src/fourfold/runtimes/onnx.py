@@ -224,7 +224,8 @@ def _shape(port: Any) -> tuple[int, ...]:
     """The dimensions of an input after the rows."""
     first, *rest = port.shape or [0]
     if isinstance(first, int):
-        raise PackError(f"input {cut(port.name)}: expected a first dimension for any number of rows; got {port.shape}")
+        shape = port.shape or "a shape that the file does not say"
+        raise PackError(f"input {cut(port.name)}: expected a first dimension for any number of rows; got {shape}")
     if any(not isinstance(size, int) or size < 1 for size in rest):
         raise PackError(f"input {cut(port.name)}: every dimension but the first must be fixed; got {port.shape}")
     return tuple(rest)
