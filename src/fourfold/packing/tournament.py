@@ -115,7 +115,8 @@ def hold(
 
 def _entry(contender: Contender, proof: Proof, accept: Acceptance, asked: Sequence[Row]) -> Entry:
     if accept.kind == "tight" and contender.unbounded:
-        return Entry(contender, "rejected", contender.unbounded, proof)
+        why = f"{contender.unbounded}; where answers may be a little apart, accept rtol:1e-6, or what you can bear"
+        return Entry(contender, "rejected", why, proof)
     if proof.exact:
         return Entry(contender, "exact", "; ".join(contender.approximations), proof)
     if accept.holds(proof, defined=not contender.approximations):
