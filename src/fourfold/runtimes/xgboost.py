@@ -154,7 +154,7 @@ def _stopped(booster: xgboost.Booster) -> tuple[xgboost.Booster, tuple[str, ...]
     attribute, rounds = booster.attr("best_iteration"), booster.num_boosted_rounds()
     best = rounds if attribute is None else int(attribute) + 1
     # An estimator of linear models answers from all rounds.
-    if best >= rounds or _grown(booster) == "gblinear":
+    if not 0 < best < rounds or _grown(booster) == "gblinear":
         return booster, ()
     said = f"training stopped early, at its best after {best} of {rounds} rounds"
     if booster.attr("scikit_learn") is None:
