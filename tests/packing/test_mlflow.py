@@ -259,6 +259,19 @@ def test_every_form_of_example(tmp_path: Path, info: dict[str, str], example: An
     assert [(field.name, field.dtype) for field in package.signature.inputs] == [("a", "float64"), ("b", "float64")]
 
 
+def test_columns_in_another_order_than_the_boosters(tmp_path: Path) -> None:
+    """LightGBM takes columns by their place: MLflow answers otherwise, and a note says so."""
+    frame = pd.DataFrame(np.random.default_rng(5).normal(size=(60, 3)), columns=["a", "b", "c"])
+    booster = lightgbm.train({"verbose": -1}, lightgbm.Dataset(frame, frame.a), 3)
+    for order in ("abc", "cab"):
+        signature = {"inputs": [column("double", name) for name in order], "outputs": [column("double")]}
+        folder = write(tmp_path / order, {"lightgbm": {"data": "model.lgb"}}, signature=signature)
+        booster.save_model(folder / "model.lgb")
+        package, notes = open_mlflow(folder).pack(name="line", rows=frame)
+        assert any("columns in another order than the booster" in note for note in notes) == (order != "abc")
+        assert np.array_equal(fourfold.load(package).predict(frame[list(order)]).prediction, booster.predict(frame))
+
+
 @pytest.mark.parametrize("gone", [None, float("nan")], ids=["null", "NaN"])
 def test_an_example_with_a_missing_text(gone: float | None, tmp_path: Path) -> None:
     """MLflow writes a missing text as pandas has it; it is what the model's encoder saw."""

@@ -86,6 +86,7 @@ class MlflowModel:
             agreed = agree(self.schema, rows, self.columns)
             rows, inputs = agreed.rows, agreed.inputs
             notes += agreed.notes
+            notes += self._order(self.schema)
         where = f"{self._advice(own=own)}"
         given = {**self.options, **({} if inputs is None else {"inputs": inputs}), **options}
         mine = {**self.directory.provenance, "mlflow.flavor": self.flavor}
@@ -100,6 +101,14 @@ class MlflowModel:
         if self.schema is not None:
             self.schema.check_outputs(package.signature.outputs)
         return package, tuple(notes)
+
+    def _order(self, schema: Schema) -> list[str]:
+        """What is to be said of columns in another order than the model's, where their names mean nothing to it."""
+        named = [column.name for column in schema.inputs if column.name in self.columns]
+        if self.flavor != "lightgbm" or named == [name for name in self.columns if name in named]:
+            return []
+        said = "the signature has its columns in another order than the booster"
+        return [f"{said}: MLflow's answers go by their places, as LightGBM does, and the package's by their names"]
 
     def _advice(self, *, own: bool) -> str:
         """What else may be the reason where the model does not answer."""
