@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
@@ -37,15 +37,15 @@ def row_of(place: int) -> str:
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Packages of a tree behind a scaler, of the same with another mean, of other steps, and of a sum."""
+    """Packages of a tree behind a scaler, of the same with another mean, of other steps, and of odds."""
     folder = tmp_path_factory.mktemp("packages")
     tree = make_pipeline(StandardScaler(), DecisionTreeRegressor(max_depth=4)).fit(FRAME, GOAL)
     moved = copy.deepcopy(tree)
     moved[0].mean_[0] += 3
-    models = {"tree": tree, "moved": moved, "total": make_pipeline(StandardScaler(), LinearRegression())}
+    models = {"tree": tree, "moved": moved, "odds": make_pipeline(StandardScaler(), LogisticRegression())}
     models["other"] = make_pipeline(MinMaxScaler(), DecisionTreeRegressor(max_depth=4))
-    for name in ("total", "other"):
-        models[name].fit(FRAME, GOAL)
+    models["odds"].fit(FRAME, GOAL > 0)
+    models["other"].fit(FRAME, GOAL)
     for name, model in models.items():
         for engine in ("plan", "original"):
             package = fourfold.pack(model, name=name, rows=FRAME, engine=engine)
@@ -55,8 +55,8 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def parting(one: Path, other: Path) -> str:
     """A row for which two packages give other bits, as JSON."""
-    answers = [fourfold.load(path).predict(FRAME).prediction for path in (one, other)]
-    return row_of(int(np.flatnonzero(answers[0] != answers[1])[0]))
+    answers = [np.stack(fourfold.load(path).predict(FRAME).iloc[:, -1].to_list()) for path in (one, other)]
+    return row_of(int(np.nonzero(answers[0] != answers[1])[0][0]))
 
 
 def test_equal_answers_end_with_status_0(packages: Path) -> None:
@@ -72,13 +72,13 @@ def test_equal_answers_end_with_status_0(packages: Path) -> None:
 
 
 def test_rounding_lies_in_the_last_step(packages: Path) -> None:
-    """A plan sums in another order than a BLAS: the columns that go into the sum have the same bits."""
-    paths = packages / "total-plan.fourfold", packages / "total-original.fourfold"
+    """A plan has an order of sums and an exp of its own: the columns that go in have the same bits."""
+    paths = packages / "odds-plan.fourfold", packages / "odds-original.fourfold"
     done = why(paths[0], parting(*paths), "--against", paths[1])
     assert done.exit_code == 1
     assert "another order of a sum" in done.output
     assert (
-        "every column that goes into the last step, linearregression (LinearRegression), has the same bits"
+        "every column that goes into the last step, logisticregression (LogisticRegression), has the same bits"
         in done.output
     )
 
