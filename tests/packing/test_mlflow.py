@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import catboost
 import lightgbm
 import numpy as np
 import pandas as pd
@@ -257,6 +258,27 @@ def test_every_form_of_example(tmp_path: Path, info: dict[str, str], example: An
     folder = line(tmp_path / "m", saved_input_example_info=info, example=example, signature=signature)
     package, _ = open_mlflow(folder, trust=True).pack(name="line")
     assert [(field.name, field.dtype) for field in package.signature.inputs] == [("a", "float64"), ("b", "float64")]
+
+
+def test_a_catboost_model_is_of_the_class_that_was_logged(tmp_path: Path) -> None:
+    """A model of classes that was trained as `CatBoost` answers with raw numbers."""
+    frame = pd.DataFrame(np.random.default_rng(7).normal(size=(60, 2)), columns=["a", "b"])
+    options = {
+        "iterations": 3,
+        "verbose": 0,
+        "allow_writing_files": False,
+        "thread_count": 1,
+        "loss_function": "Logloss",
+    }
+    model = catboost.CatBoost(options).fit(frame, frame.a > 0)
+    for kind, outputs in (("CatBoost", ["prediction"]), ("CatBoostClassifier", ["label", "probability"])):
+        settings = {"catboost": {"data": "model.cb", "model_type": kind, "save_format": "cbm"}}
+        folder = write(tmp_path / kind, settings)
+        model.save_model(str(folder / "model.cb"))
+        package, _ = open_mlflow(folder).pack(name="odds", rows=frame)
+        assert [field.name for field in package.signature.outputs] == outputs
+        if kind == "CatBoost":
+            assert np.array_equal(fourfold.load(package).predict(frame).prediction, model.predict(frame))
 
 
 def test_columns_in_another_order_than_the_boosters(tmp_path: Path) -> None:
