@@ -176,7 +176,11 @@ class Cases:
             "no file": (("--from", "onnx", folder / "no.onnx", "--rows", rows), 2, ("no.onnx of the model does not",)),
             "a directory": (("--from", "onnx", folder, "--rows", rows), 2, ("of the model is no file",)),
             "no acceptance": ((*tree, "--rows", rows, "--accept", "near"), 2, ("expected accept to be 'tight'",)),
-            "no block": ((*tree, "--rows", rows, "--block", "70000"), 2, ("auto, free or a number of rows from 1 to",)),
+            "no block": (
+                (*tree, "--rows", rows, "--block", "70000"),
+                2,
+                ("'auto', 'free' or a number of rows from 1 to 65536",),
+            ),
             "no provenance": ((*tree, "--rows", rows, "--provenance", "me"), 2, ("expected KEY=VALUE; got 'me'",)),
             "no kind": (("--from", "pytorch", rows, "--rows", rows), 2, ("'pytorch' is not one of",)),
             "expected labels that are none": (

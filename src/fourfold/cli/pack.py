@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from fourfold.package import Package
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_BLOCK = 65_536
+
 
 #: What a model can come from; the options of these names, where there are some, say the same.
 _KINDS = ("mlflow", "estimator", "skops", "onnx", "lightgbm", "xgboost", "catboost", "function")
@@ -22,19 +23,26 @@ _OPTIONS = ("estimator", "onnx", "lightgbm", "xgboost", "function")
 
 
 def _block(_context: click.Context, _option: click.Parameter, value: str) -> str | int:
-    if value in ("auto", "free"):
-        return value
-    if not (value.isascii() and value.isdecimal() and 1 <= int(value) <= _BLOCK):
-        raise click.BadParameter(f"expected auto, free or a number of rows from 1 to {_BLOCK}; got {value!r}")
-    return int(value)
+    from fourfold.packing.invariance import blocks_of
+
+    block = int(value) if value.isdecimal() else value
+    _judged(blocks_of, block)
+    return block
 
 
 def _accepted(_context: click.Context, _option: click.Parameter, value: str) -> str:
-    from fourfold.errors import PackError
     from fourfold.packing.acceptance import Acceptance
 
+    _judged(Acceptance.of, value)
+    return value
+
+
+def _judged(judge: Callable[[Any], object], value: object) -> None:
+    """Have the room of packing judge an option's value: what it refuses is wrong usage here."""
+    from fourfold.errors import PackError
+
     try:
-        return Acceptance.of(value).text
+        judge(value)
     except PackError as error:
         raise click.BadParameter(str(error)) from error
 

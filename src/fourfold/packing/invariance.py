@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fourfold.errors import PackError, cut
 from fourfold.function import Function, part, take
 from fourfold.packing.hurtful import cells
 from fourfold.signature.bits import relative_gap, same_bits
 
-__all__ = ["BLOCKS", "Finding", "best", "find_block"]
+__all__ = ["BLOCKS", "Finding", "best", "blocks_of", "find_block"]
 
 #: The blocks tried where the answers are not free of it: the largest first, since bulk work pays for every call.
 BLOCKS = (64, 32, 8)
@@ -27,6 +28,21 @@ _LARGE = 5_000
 #: The cells that so many rows may have: 160 MB of float64.
 _LARGE_CELLS = 20_000_000
 _OFFSETS = 32
+
+
+def blocks_of(block: object) -> tuple[int | None, ...]:
+    """The blocks to try for what a packer asks for: `auto`, `free`, or the rows of every engine call.
+
+    Raises:
+        PackError: it is none of these.
+    """
+    if block == "auto":
+        return (None, *BLOCKS)
+    if block == "free":
+        return (None,)
+    if not isinstance(block, int) or isinstance(block, bool) or not 1 <= block <= 65_536:
+        raise PackError(f"expected block to be 'auto', 'free' or a number of rows from 1 to 65536; got {cut(block)}")
+    return (block,)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from fourfold.packing.contenders import Contender, contenders, original
 from fourfold.packing.expected import EXPECT_RTOL, Expected, expected_of
 from fourfold.packing.figures import measure as measured
 from fourfold.packing.hurtful import hurtful_rows, spread
-from fourfold.packing.invariance import BLOCKS, Finding, best, find_block
+from fourfold.packing.invariance import BLOCKS, Finding, best, blocks_of, find_block
 from fourfold.packing.proof import answers_of
 from fourfold.packing.tournament import Entry, Rows, chosen, hold
 from fourfold.predictor import Predictor
@@ -95,7 +95,7 @@ def pack(
         InputError: the rows do not fit the inputs given.
     """
     accepted = Acceptance.of(accept)
-    blocks = _blocks(block)
+    blocks = blocks_of(block)
     try:
         check_name(name)
     except ValueError as error:
@@ -262,16 +262,6 @@ def _prepare(
         if not unknown:
             raise
         raise PackError(f"the {module.NAME} runtime takes no {unknown[0]}; see docs/runtimes.md") from error
-
-
-def _blocks(block: int | Literal["auto", "free"]) -> Sequence[int | None]:
-    if block == "auto":
-        return (None, *BLOCKS)
-    if block == "free":
-        return (None,)
-    if not isinstance(block, int) or isinstance(block, bool) or not 1 <= block <= 65_536:
-        raise PackError(f"expected block to be 'auto', 'free' or a number of rows from 1 to 65536; got {cut(block)}")
-    return (block,)
 
 
 def _sample(rows: Any, signature: Signature) -> tuple[Any, list[dict[str, Any]]]:
