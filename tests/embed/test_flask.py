@@ -12,8 +12,8 @@ from werkzeug.serving import make_server
 
 from fourfold import embed
 from fourfold.codecs import arrow
-from fourfold.exchange import ARROW, Exchange
 from fourfold.predictor import Predictor
+from fourfold.protocols import ARROW, Exchange
 from tests.support import GOLDEN, SIGNATURE, make_predictor
 
 

@@ -26,7 +26,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "pandas": ("tables", RUNTIMES, "demo", EMBED_DOOR),
     "polars": ("tables", RUNTIMES, "demo", EMBED_DOOR),
     "pyarrow": (
-        *("signature", "tables", "codecs", "package", RUNTIMES, "function", "predictor", "exchange", "packing"),
+        *("signature", "tables", "codecs", "package", RUNTIMES, "function", "predictor", "protocols", "packing"),
         *("service", "stream", "batch", "embed", "compare", "demo", "cli"),
     ),
     # engines, each in its runtime

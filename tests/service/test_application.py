@@ -15,8 +15,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from fourfold import service
 from fourfold.codecs import arrow, csv
-from fourfold.exchange import ARROW, CSV
 from fourfold.predictor import Predictor
+from fourfold.protocols import ARROW, CSV
 from tests.support import SIGNATURE, make_predictor
 
 LIMIT = 100_000

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fourfold.exchange import Refused
 from fourfold.predictor import Answer
+from fourfold.protocols import Refused
 from fourfold.service.micro_batch import MicroBatcher, answer_together
 from tests.support import make_predictor
 

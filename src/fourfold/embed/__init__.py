@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fourfold.errors import MissingLibrary
-from fourfold.exchange import MAX_BODY_BYTES
 from fourfold.predictor import Predictor
+from fourfold.protocols import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
     import flask

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from fourfold.embed.starlette import endpoint
-from fourfold.exchange.openapi import operation
 from fourfold.predictor import Predictor
+from fourfold.protocols.openapi import operation
 
 __all__ = ["router"]
 

@@ -6,8 +6,8 @@ import re
 
 import flask
 
-from fourfold.exchange import Exchange, Refused, Reply
 from fourfold.predictor import Predictor
+from fourfold.protocols import Exchange, Refused, Reply
 
 __all__ = ["blueprint"]
 

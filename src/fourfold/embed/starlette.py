@@ -9,8 +9,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fourfold.exchange import Exchange, Refused, joined
 from fourfold.predictor import Predictor
+from fourfold.protocols import Exchange, Refused, joined
 
 __all__ = ["endpoint", "route"]
 

@@ -18,8 +18,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fourfold.errors import cut
-from fourfold.exchange import JSON, Call, Exchange, Refused, Reply, failure, internal, joined, openapi
 from fourfold.predictor import Answer, Predictor
+from fourfold.protocols import JSON, Call, Exchange, Refused, Reply, failure, internal, joined, openapi
 from fourfold.service.config import Config
 from fourfold.service.micro_batch import MicroBatcher
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from fourfold.errors import ServiceError, cut
-from fourfold.exchange import MAX_BODY_BYTES
+from fourfold.protocols import MAX_BODY_BYTES
 
 __all__ = ["Config"]
 

@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fourfold.exchange import Refused
 from fourfold.predictor import Answer
+from fourfold.protocols import Refused
 
 __all__ = ["MicroBatcher", "answer_together"]
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from fourfold.codecs import arrow, csv, json_lines, parquet
 from fourfold.errors import EngineError
-from fourfold.exchange import ARROW, CSV, JSON, JSON_LINES, MEDIA_TYPES, PARQUET, Exchange, Refused, Reply, joined
 from fourfold.predictor import Answer, Predictor
+from fourfold.protocols import ARROW, CSV, JSON, JSON_LINES, MEDIA_TYPES, PARQUET, Exchange, Refused, Reply, joined
 from fourfold.signature import Field, Signature
 from tests.support import GOLDEN, SIGNATURE, make_predictor
 
@@ -344,7 +344,7 @@ def test_json_needs_no_arrow() -> None:
     program = """
 import sys
 sys.modules["pyarrow"] = None
-from fourfold.exchange import ARROW, CSV, JSON, Exchange
+from fourfold.protocols import ARROW, CSV, JSON, Exchange
 from tests.support import make_predictor
 exchange = Exchange(make_predictor())
 print(exchange(b'{"x": 1}', {"content-type": JSON}).status)

@@ -11,9 +11,9 @@ from typing import Any
 
 from fourfold.codecs import json_bytes, json_columns, json_rows
 from fourfold.errors import DecodeError, InputError, MissingLibrary, cut
-from fourfold.exchange.failures import Refused, Reply, failure
-from fourfold.exchange.media_types import ARROW, CSV, JSON, JSON_LINES, MEDIA_TYPES, PARQUET, choose, parse
 from fourfold.predictor import Answer, Predictor
+from fourfold.protocols.failures import Refused, Reply, failure
+from fourfold.protocols.media_types import ARROW, CSV, JSON, JSON_LINES, MEDIA_TYPES, PARQUET, choose, parse
 
 __all__ = ["MAX_BODY_BYTES", "Call", "Exchange", "joined"]
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fourfold.exchange.media_types import ARROW, CSV, JSON, MEDIA_TYPES, choose, parse
+from fourfold.protocols.media_types import ARROW, CSV, JSON, MEDIA_TYPES, choose, parse
 
 
 @pytest.mark.parametrize(

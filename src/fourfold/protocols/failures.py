@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fourfold.errors import DecodeError, EngineError, FourfoldError, InputError, MissingLibrary, RowError
-from fourfold.exchange.media_types import JSON
+from fourfold.protocols.media_types import JSON
 
 __all__ = ["SHOWN", "Refused", "Reply", "failure", "internal"]
 

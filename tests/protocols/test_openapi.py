@@ -7,9 +7,9 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from fourfold.exchange import JSON, Exchange
-from fourfold.exchange.openapi import document, field_schema, operation, page
 from fourfold.predictor import Predictor
+from fourfold.protocols import JSON, Exchange
+from fourfold.protocols.openapi import document, field_schema, operation, page
 from fourfold.signature import Field, Signature
 from tests.support import make_predictor
 
