@@ -37,7 +37,7 @@ from sklearn.utils import all_estimators, get_tags
 from sklearn.utils._test_common.instance_generator import _construct_instances
 
 import fourfold
-from fourfold.compare import certify
+from fourfold.certificate import certify
 from fourfold.errors import FourfoldError
 
 RESULTS = Path(__file__).parent / "results" / "estimators.json"

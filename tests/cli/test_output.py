@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from fourfold.certificate.certificate import Certificate, DoorReport
 from fourfold.cli.certify import show
 from fourfold.cli.output import fail, literal, table, visible
 from fourfold.cli.show import describe
-from fourfold.compare.certificate import Certificate, DoorReport
 from fourfold.errors import DecodeError
 from fourfold.package import Package
 from fourfold.signature.bits import Difference

@@ -14,7 +14,7 @@ from tests.project.tree import SOURCE, module_name, parse, python_files, shown
 
 ANYWHERE = ("",)
 RUNTIMES = "runtimes"
-EMBED_DOOR = "compare.doors.embed"  # certify plays the program that embeds: its frames, its web framework
+EMBED_DOOR = "certificate.doors.embed"  # certify plays the program that embeds: its frames, its web framework
 #: Each library and the rooms, or modules, that may import it. What is not listed is imported nowhere.
 ROOMS: dict[str, tuple[str, ...]] = {
     # the core
@@ -22,12 +22,12 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "msgspec": ANYWHERE,
     "rich": ("cli", "demo"),
     # tables: the architectures move them and look at none of their values
-    "numpy": ("signature", "tables", "plan", RUNTIMES, "packing", "compare", "demo"),
+    "numpy": ("signature", "tables", "plan", RUNTIMES, "packing", "certificate", "demo"),
     "pandas": ("tables", RUNTIMES, "demo", EMBED_DOOR),
     "polars": ("tables", RUNTIMES, "demo", EMBED_DOOR),
     "pyarrow": (
         *("signature", "tables", "codecs", "package", RUNTIMES, "function", "predictor", "protocols", "packing"),
-        *("service", "stream", "batch", "embed", "compare", "demo", "cli"),
+        *("service", "stream", "batch", "embed", "certificate", "demo", "cli"),
     ),
     # engines, each in its runtime
     "catboost": ("runtimes.catboost",),

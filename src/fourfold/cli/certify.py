@@ -12,7 +12,7 @@ from fourfold.cli import options
 from fourfold.cli.output import console, literal, print_json, progress, table
 
 if TYPE_CHECKING:
-    from fourfold.compare import Certificate
+    from fourfold.certificate import Certificate
 
 
 @click.command("certify")
@@ -58,8 +58,8 @@ def command(
     \b
     fourfold certify eta@production --rows rows.parquet --output certificate.json
     """
+    from fourfold.certificate import ARCHITECTURES, certify
     from fourfold.cli.rows import read_rows
-    from fourfold.compare import ARCHITECTURES, certify
     from fourfold.loading import find, ready
 
     found, version = find(package, repository=repository)

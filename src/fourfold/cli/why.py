@@ -11,7 +11,7 @@ from fourfold.cli import options
 from fourfold.cli.output import print_json, visible
 
 if TYPE_CHECKING:
-    from fourfold.compare.why import Explanation, Side
+    from fourfold.certificate.why import Explanation, Side
     from fourfold.predictor import Predictor
 
 
@@ -89,7 +89,7 @@ def _parsed(row: str) -> Any:
 
 
 def _engines(one: Predictor, other: Predictor, row: dict[str, Any]) -> Explanation:
-    from fourfold.compare.why import Side, why
+    from fourfold.certificate.why import Side, why
     from fourfold.errors import SignatureError
     from fourfold.package.golden import golden_of
 
@@ -113,7 +113,7 @@ def _steps(one: Predictor, other: Predictor, names: list[str], row: dict[str, An
     kinds = [each.package.manifest["runtime"]["name"] for each in (one, other)]
     if "sklearn" not in kinds or not set(kinds) <= {"plan", "sklearn"}:
         return ""
-    from fourfold.compare.steps import Original, first_step, first_step_of_plan
+    from fourfold.certificate.pipeline_steps import Original, first_step, first_step_of_plan
 
     def original(predictor: Predictor, name: str) -> Original:
         engine: Any = predictor.engine
@@ -127,9 +127,9 @@ def _steps(one: Predictor, other: Predictor, names: list[str], row: dict[str, An
 
 
 def _doors(predictor: Predictor, names: tuple[str, ...], row: dict[str, Any], *, trust: bool) -> Explanation:
-    from fourfold.compare.certify import ARCHITECTURES, open_doors
-    from fourfold.compare.doors.door import Door
-    from fourfold.compare.why import Side, why
+    from fourfold.certificate.certify import ARCHITECTURES, open_doors
+    from fourfold.certificate.doors.door import Door
+    from fourfold.certificate.why import Side, why
     from fourfold.package.golden import golden_of
 
     with open_doors(predictor, ARCHITECTURES, trust=trust) as opened:

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 import fourfold
 from fourfold import tables
+from fourfold.certificate import Certificate, certify
 from fourfold.codecs import json_lines, parquet
-from fourfold.compare import Certificate, certify
 from fourfold.demo.flights import INPUTS, TARGET, flights, pipeline, split
 from fourfold.errors import SinkError
 from fourfold.package import SUFFIX, write_package

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fourfold.certificate.batching import ALONE, SHUFFLED, WHOLE, Cut
+from fourfold.certificate.doors.commands import command, environment, run
+from fourfold.certificate.doors.door import Door, Row, as_rows, row_key
 from fourfold.codecs import json_lines
-from fourfold.compare.cuts import ALONE, SHUFFLED, WHOLE, Cut
-from fourfold.compare.doors.commands import command, environment, run
-from fourfold.compare.doors.door import Door, Row, as_rows, row_key
 from fourfold.errors import FourfoldError
 from fourfold.signature import Signature
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from fourfold.certificate.batching import SHUFFLED, WHOLE, Cut
+from fourfold.certificate.doors.commands import run
+from fourfold.certificate.doors.door import Door, Row, as_rows, row_key
 from fourfold.codecs import arrow, csv, json_lines, parquet
-from fourfold.compare.cuts import SHUFFLED, WHOLE, Cut
-from fourfold.compare.doors.commands import run
-from fourfold.compare.doors.door import Door, Row, as_rows, row_key
 from fourfold.signature import Field, Signature
 from fourfold.signature.columns import rows_to_columns
 

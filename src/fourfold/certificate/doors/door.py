@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from fourfold.compare.cuts import Cut
+from fourfold.certificate.batching import Cut
 from fourfold.errors import DecodeError
 from fourfold.signature import RowCoercer, Signature
 

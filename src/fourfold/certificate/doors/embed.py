@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from fourfold.certificate.batching import ALONE, ODD, SHUFFLED, WHOLE, Cut
+from fourfold.certificate.doors.door import Door, Row, as_rows
 from fourfold.codecs import json_rows
-from fourfold.compare.cuts import ALONE, ODD, SHUFFLED, WHOLE, Cut
-from fourfold.compare.doors.door import Door, Row, as_rows
 
 if TYPE_CHECKING:
     from fourfold.predictor import Predictor

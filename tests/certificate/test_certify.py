@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from fourfold.compare import certify
-from fourfold.compare.cuts import ALONE, ODD, SHUFFLED, WHOLE, Cut
-from fourfold.compare.doors.door import Row
+from fourfold.certificate import certify
+from fourfold.certificate.batching import ALONE, ODD, SHUFFLED, WHOLE, Cut
+from fourfold.certificate.doors.door import Row
 from fourfold.errors import InputError
 from fourfold.predictor import Predictor
 from fourfold.service import running

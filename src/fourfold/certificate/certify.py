@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fourfold import __version__, tables
+from fourfold.certificate.batching import Cut
+from fourfold.certificate.causes import likely_cause
+from fourfold.certificate.certificate import Certificate, DoorReport
+from fourfold.certificate.doors import batch, embed, service, stream
+from fourfold.certificate.doors.door import Door, Row
 from fourfold.codecs import json_rows
-from fourfold.compare.causes import likely_cause
-from fourfold.compare.certificate import Certificate, DoorReport
-from fourfold.compare.cuts import Cut
-from fourfold.compare.doors import batch, embed, service, stream
-from fourfold.compare.doors.door import Door, Row
 from fourfold.errors import EngineError, InputError
 from fourfold.package import SUFFIX, write_package
 from fourfold.runtimes.engine import installed

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fourfold.compare.why import Explanation, Side, why
+from fourfold.certificate.why import Explanation, Side, why
 from fourfold.signature import Field, Signature
 
 SIGNATURE = Signature(

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+from fourfold.certificate.batching import ALONE, ODD, SHUFFLED, Cut
+from fourfold.certificate.doors.commands import running
+from fourfold.certificate.doors.door import Door, Row, as_rows
 from fourfold.codecs import arrow, csv, json_columns, json_rows, parquet
-from fourfold.compare.cuts import ALONE, ODD, SHUFFLED, Cut
-from fourfold.compare.doors.commands import running
-from fourfold.compare.doors.door import Door, Row, as_rows
 from fourfold.errors import FourfoldError, ServiceError, cut
 from fourfold.signature import Signature
 
