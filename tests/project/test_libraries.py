@@ -22,7 +22,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "msgspec": ANYWHERE,
     "rich": ("cli", "demo"),
     # tables: the architectures move them and look at none of their values
-    "numpy": ("signature", "tables", "plan", RUNTIMES, "packing", "certificate", "demo"),
+    "numpy": ("signature", "modelfiles", "tables", "plan", RUNTIMES, "packing", "certificate", "demo"),
     "pandas": ("tables", RUNTIMES, "demo", EMBED_DOOR),
     "polars": ("tables", RUNTIMES, "demo", EMBED_DOOR),
     "pyarrow": (

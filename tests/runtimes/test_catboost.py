@@ -11,7 +11,7 @@ import pytest
 
 from fourfold import runtimes, tables
 from fourfold.errors import CorruptPackage, EngineError, PackError
-from fourfold.runtimes import catboostfile
+from fourfold.modelfiles import MalformedModel, catboost_cbm
 from fourfold.signature import Field
 from tests.runtimes.trip import (
     FRAME,
@@ -167,17 +167,17 @@ def test_hostile_files_are_refused(grown: str) -> None:
     """Whatever number of a file is changed, it is refused, or it still holds together and is the model of somebody."""
     model = catboost.CatBoostClassifier(**{**CATEGORIES, "iterations": 2}, grow_policy=grown).fit(SAMPLE, TARGET > 0)
     data = prepared(model, SAMPLE).files["model.cbm"]
-    catboostfile.check(data)
+    catboost_cbm.check(data)
     refused = 0
     for place in range(0, len(data), 7):
         for value in (0, 255):
             changed = data[:place] + bytes([value]) + data[place + 1 :]
             try:
-                catboostfile.check(changed)
-            except catboostfile.MalformedModel:
+                catboost_cbm.check(changed)
+            except MalformedModel:
                 refused += 1
-        with pytest.raises(catboostfile.MalformedModel):
-            catboostfile.check(data[:place])
+        with pytest.raises(MalformedModel):
+            catboost_cbm.check(data[:place])
     assert refused > 100
-    with pytest.raises(catboostfile.MalformedModel, match="after its end"):
-        catboostfile.check(data + b"\0")
+    with pytest.raises(MalformedModel, match="after its end"):
+        catboost_cbm.check(data + b"\0")

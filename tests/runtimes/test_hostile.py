@@ -15,7 +15,8 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.svm import SVC
 
 from fourfold.errors import CorruptPackage
-from fourfold.runtimes import lightgbmfile, requires, xgboostfile
+from fourfold.modelfiles import MalformedModel, lightgbm_text, xgboost_ubjson
+from fourfold.runtimes import requires
 from fourfold.runtimes.estimators import check_bounds
 from tests.runtimes.trip import NUMBERS, TARGET
 
@@ -88,27 +89,27 @@ def test_lightgbm_trees_are_checked(key: str, value: int) -> None:
     """A tree that points elsewhere is refused although the sizes of the trees are right."""
     data = lightgbm.Dataset(X, TARGET)
     text = lightgbm.train({"verbose": -1, "min_data_in_leaf": 5}, data, 1).model_to_string()
-    lightgbmfile.check(text)
+    lightgbm_text.check(text)
     line = re.search(rf"^{key}=(.*)$", text, re.MULTILINE)
     assert line
     bad = text.replace(line[0], f"{key}=" + " ".join([str(value)] * len(line[1].split())), 1)
     size = bad.index("end of trees") - bad.index("Tree=")
     for each in (bad, re.sub("tree_sizes=.*", f"tree_sizes={size}", bad)):
-        with pytest.raises(lightgbmfile.MalformedModel):
-            lightgbmfile.check(each)
+        with pytest.raises(MalformedModel):
+            lightgbm_text.check(each)
 
 
 @pytest.mark.parametrize("key", ["left_children", "right_children", "split_indices", "tree_info", "iteration_indptr"])
 def test_xgboost_trees_are_checked(key: str) -> None:
     """A tree that points elsewhere is refused before XGBoost follows it."""
     data = bytes(xgboost.train({"max_depth": 3}, xgboost.DMatrix(X, TARGET), 2).save_raw("ubj"))
-    xgboostfile.check(data)
+    xgboost_ubjson.check(data)
     at = data.index(key.encode()) + len(key)
     at += 13 if data[at : at + 2] == b"[$" else 12
     bad = data[:at] + b"\x10\x00\x00\x00" + data[at + 4 :]
     for each in (bad, data + b"}", data[:-1]):
-        with pytest.raises(xgboostfile.MalformedModel):
-            xgboostfile.check(each)
+        with pytest.raises(MalformedModel):
+            xgboost_ubjson.check(each)
 
 
 def test_what_a_package_requires_is_known() -> None:

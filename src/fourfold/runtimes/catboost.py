@@ -13,8 +13,7 @@ import numpy as np
 
 from fourfold import tables
 from fourfold.errors import CorruptPackage, EngineError, FourfoldError, PackError
-from fourfold.plan.compile import cbm
-from fourfold.runtimes import catboostfile
+from fourfold.modelfiles import MalformedModel, catboost_cbm
 from fourfold.runtimes.answers import Array, array, class_names, describe, gap, label, record_batch
 from fourfold.runtimes.claims import catboost as claims
 from fourfold.runtimes.engine import Prepared, versions
@@ -54,8 +53,8 @@ def prepare(model: Any, sample: Any, *, inputs: tuple[Field, ...] | None = None)
         raise PackError(f"the {kind} is not fitted: fit it before it is packed")
     data = _bytes(model)
     try:
-        catboostfile.check(data)
-    except catboostfile.MalformedModel as error:
+        catboost_cbm.check(data)
+    except MalformedModel as error:
         raise PackError(f"the {kind} cannot be packed: {error}") from error
     seen = _sample(model, sample, inputs)
     settings: dict[str, Any] = {"form": seen.form, "kind": kind}
@@ -153,7 +152,7 @@ def open_model(path: Path, form: str | None = None, kind: str | None = None) -> 
             binary = Path(folder) / _FILE
             catboost.CatBoost().load_model(path, format="json").save_model(binary)
             return _opened(binary, kind), ()
-    except (catboost.CatBoostError, catboostfile.MalformedModel, OSError, ValueError) as error:
+    except (catboost.CatBoostError, MalformedModel, OSError, ValueError) as error:
         text = "binary" if form == "cbm" else "JSON"
         raise PackError(f"{path} is no model in CatBoost's {text} format: {str(error)[:200]}") from error
 
@@ -181,7 +180,7 @@ def _check_json(path: Path) -> None:
 
 def _opened(path: Path, kind: str | None) -> Any:
     if kind is None:
-        classifies = "class_params" in cbm.read(path.read_bytes()).info
+        classifies = "class_params" in catboost_cbm.read(path.read_bytes()).info
         kind = "CatBoostClassifier" if classifies else "CatBoostRegressor"
     # From a path it learns of the loss too, and so of the kind of its predictions; from bytes it does not.
     return getattr(catboost, kind)().load_model(path)
@@ -193,9 +192,9 @@ def _read(data: bytes, settings: dict[str, Any]) -> Any:
     if kind not in _ESTIMATORS:
         raise CorruptPackage(f"expected an estimator of {', '.join(_ESTIMATORS)}; got {kind!r}")
     try:
-        catboostfile.check(data)
+        catboost_cbm.check(data)
         return getattr(catboost, kind)().load_model(blob=data)
-    except (catboost.CatBoostError, catboostfile.MalformedModel) as error:
+    except (catboost.CatBoostError, MalformedModel) as error:
         raise CorruptPackage(f"CatBoost cannot read its model: {error}") from error
 
 

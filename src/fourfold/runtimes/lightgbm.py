@@ -11,7 +11,7 @@ import numpy as np
 
 from fourfold import tables
 from fourfold.errors import CorruptPackage, EngineError, FourfoldError, PackError
-from fourfold.runtimes import lightgbmfile
+from fourfold.modelfiles import lightgbm_text
 from fourfold.runtimes.answers import Array, array, class_names, describe, gap, label, record_batch
 from fourfold.runtimes.claims import lightgbm as claims
 from fourfold.runtimes.engine import Prepared, versions
@@ -120,7 +120,7 @@ def open_model(path: Path) -> tuple[lightgbm.Booster, tuple[str, ...]]:
     """
     try:
         text = path.read_text("utf-8")
-        lightgbmfile.check(text)
+        lightgbm_text.check(text)
         return lightgbm.Booster(model_str=text), ()
     except (lightgbm.basic.LightGBMError, ValueError, OSError) as error:
         raise PackError(f"{path} is no model in LightGBM's text format: {error}") from error
@@ -128,7 +128,7 @@ def open_model(path: Path) -> tuple[lightgbm.Booster, tuple[str, ...]]:
 
 def _read(text: str) -> lightgbm.Booster:
     try:
-        lightgbmfile.check(text)
+        lightgbm_text.check(text)
         return lightgbm.Booster(model_str=text)
     except (lightgbm.basic.LightGBMError, ValueError) as error:
         raise CorruptPackage(f"LightGBM cannot read its model: {error}") from error

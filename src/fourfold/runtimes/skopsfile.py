@@ -21,7 +21,7 @@ from scipy import sparse
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from fourfold.errors import CorruptPackage, TrustError
-from fourfold.runtimes import lightgbmfile, xgboostfile
+from fourfold.modelfiles import lightgbm_text, xgboost_ubjson
 from fourfold.runtimes.estimators import reachable
 
 __all__ = ["dumps", "loads", "loads_trusted", "refused"]
@@ -245,9 +245,9 @@ def _check_boosters(data: bytes) -> None:
                 if any(_times(schema, each.get("__id__")) > 1 for each in (state, handle)) or "model_str" in known:
                     raise CorruptPackage("the skops file shares the state of a booster")
                 if name.startswith("lightgbm") and handle["__loader__"] == "JsonNode":
-                    lightgbmfile.check(json.loads(handle["content"]))
+                    lightgbm_text.check(json.loads(handle["content"]))
                 elif name.startswith("xgboost") and handle["__loader__"] == "BytearrayNode":
-                    xgboostfile.check(archive.read(handle["file"]))
+                    xgboost_ubjson.check(archive.read(handle["file"]))
                 else:
                     raise CorruptPackage(f"the skops file holds a booster in a {handle['__loader__']}")
             except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -14,7 +14,7 @@ import xgboost
 
 from fourfold import tables
 from fourfold.errors import CorruptPackage, EngineError, FourfoldError, MissingLibrary, PackError
-from fourfold.runtimes import xgboostfile
+from fourfold.modelfiles import xgboost_ubjson
 from fourfold.runtimes.answers import Array, array, class_names, describe, gap, label, record_batch
 from fourfold.runtimes.claims import xgboost as claims
 from fourfold.runtimes.engine import Prepared, versions
@@ -134,9 +134,9 @@ def open_model(path: Path, kind: str = "Booster") -> tuple[Any, tuple[str, ...]]
     try:
         # XGBoost reads its JSON with care, and its UBJSON without; what either says it follows without looking.
         if (data := path.read_bytes()).startswith(b"{L"):
-            xgboostfile.check(data)
+            xgboost_ubjson.check(data)
         booster = xgboost.Booster(model_file=path)
-        xgboostfile.check(bytes(booster.save_raw("ubj")))
+        xgboost_ubjson.check(bytes(booster.save_raw("ubj")))
         if kind == "Booster":
             return _stopped(booster)
         estimator = getattr(xgboost, kind)()
@@ -171,7 +171,7 @@ def _read(data: bytes, settings: dict[str, Any]) -> Any:
     """The booster or estimator that a file holds, on the CPU and with one thread."""
     kind = settings["kind"]
     try:
-        xgboostfile.check(data)
+        xgboost_ubjson.check(data)
         if kind == "Booster":
             model = xgboost.Booster({"nthread": 1, "device": "cpu"}, model_file=bytearray(data))
             model.set_param({"nthread": 1, "device": "cpu"})

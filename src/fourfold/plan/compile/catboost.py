@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fourfold.modelfiles import MalformedModel
+from fourfold.modelfiles.catboost_cbm import Cbm, Ctr, Table, read
 from fourfold.plan.columns import FLOAT32, NA, OBJECT, Coded, Column, Matrix, NoPlan, Numeric, Text, Workshop
 from fourfold.plan.compile import Labels, answers
 from fourfold.plan.compile.boosting import Among, Below, Grove, spread
-from fourfold.plan.compile.cbm import Cbm, Ctr, MalformedModel, Table, read
 from fourfold.plan.compile.cityhash import category_hash
 from fourfold.plan.format import Function, Kind
 from fourfold.plan.graph import Code, Number

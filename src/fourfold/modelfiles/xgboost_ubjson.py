@@ -13,16 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MalformedModel", "check"]
+from fourfold.modelfiles import MalformedModel
+
+__all__ = ["check"]
 
 _TYPES = {b"i": ">i1", b"U": ">u1", b"I": ">i2", b"l": ">i4", b"L": ">i8", b"d": ">f4", b"D": ">f8"}
 _VALUES: dict[bytes, object] = {b"Z": None, b"T": True, b"F": False}
 _DEPTH = 30
 _MANY = 2**20
-
-
-class MalformedModel(ValueError):
-    """The file contradicts itself."""
 
 
 def check(data: bytes) -> None:

@@ -1,6 +1,6 @@
 """An ONNX model whose tensors lie in other files, made whole: PyTorch and MLflow write large models that way.
 
-A package's model holds all of its own data (`onnxfile`), so the tensors are put where they belong when it is packed.
+A package's model holds all of its own data (`onnx_protobuf`), so packing puts the tensors where they belong.
 This needs the protobuf wire format, and no library.
 """
 
@@ -10,7 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fourfold.errors import PackError, cut
-from fourfold.runtimes.onnxfile import DATA_LOCATION, EXTERNAL_DATA, INSIDE, MalformedModel, external_tensors, fields
+from fourfold.modelfiles import MalformedModel
+from fourfold.modelfiles.onnx_protobuf import (
+    DATA_LOCATION,
+    EXTERNAL_DATA,
+    INSIDE,
+    external_tensors,
+    fields,
+)
 
 __all__ = ["whole"]
 

@@ -16,7 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Cbm", "Ctr", "FloatFeature", "MalformedModel", "Split", "Table", "read"]
+from fourfold.modelfiles import MalformedModel
+
+__all__ = ["Cbm", "Ctr", "FloatFeature", "Split", "Table", "check", "read"]
 
 _MAGIC = b"CBM1"
 _FORMAT = b"FlabuffersModel_v1"  # so it is spelled
@@ -33,10 +35,6 @@ _TREES = (
     *("dimension", "splits", "sizes", "starts", "cats", "floats", "one_hots", "ctrs", "values", "weights", "steps"),
     *("leaves", "texts", "estimated", "scale", "bias", "biases", "repacked", "embeddings"),
 )
-
-
-class MalformedModel(ValueError):
-    """The file contradicts itself."""
 
 
 class FloatFeature(NamedTuple):
@@ -146,6 +144,17 @@ class Cbm:
     tables: dict[tuple[Any, ...], Table]
     names: dict[int, str]
     info: dict[str, str]
+
+
+def check(data: bytes) -> None:
+    """Check that a model in CatBoost's binary format holds together.
+
+    Models of texts and embeddings are refused: their parts have formats of their own, which nobody has checked.
+
+    Raises:
+        MalformedModel: it does not, or was not written by CatBoost.
+    """
+    read(data)
 
 
 def read(data: bytes) -> Cbm:

@@ -9,15 +9,13 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-__all__ = ["MalformedModel", "check"]
+from fourfold.modelfiles import MalformedModel
+
+__all__ = ["check"]
 
 _LEAVES = ("leaf_weight", "leaf_count", "leaf_const")
 _NODES = ("split_gain", "internal_value", "internal_weight", "internal_count")
 _CLASSES = re.compile(r"num_class:(\d+)")
-
-
-class MalformedModel(ValueError):
-    """The text contradicts itself."""
 
 
 def check(text: str) -> None:

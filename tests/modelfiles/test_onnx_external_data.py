@@ -14,8 +14,8 @@ from onnx import ModelProto, TensorProto
 
 from fourfold import runtimes
 from fourfold.errors import PackError
-from fourfold.runtimes.onnxdata import whole
-from fourfold.runtimes.onnxfile import MalformedModel
+from fourfold.modelfiles import MalformedModel
+from fourfold.modelfiles.onnx_external_data import whole
 from tests.runtimes.test_onnx import MATRIX, TIMES, external
 from tests.runtimes.trip import prepared, signature_of
 

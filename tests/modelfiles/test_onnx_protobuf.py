@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from onnx import ModelProto, TensorProto
 
 from fourfold.errors import CorruptPackage
+from fourfold.modelfiles import MalformedModel
+from fourfold.modelfiles.onnx_protobuf import external_tensors
 from fourfold.runtimes import onnx
-from fourfold.runtimes.onnxfile import MalformedModel, external_tensors
 from tests.runtimes.test_onnx import TIMES, external
 
 

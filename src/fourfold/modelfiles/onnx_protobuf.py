@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-__all__ = ["DATA_LOCATION", "EXTERNAL_DATA", "INSIDE", "MalformedModel", "external_tensors", "fields"]
+from fourfold.modelfiles import MalformedModel
+
+__all__ = ["DATA_LOCATION", "EXTERNAL_DATA", "INSIDE", "external_tensors", "fields"]
 
 #: The fields of onnx.proto that lead to tensors, by message: field number -> message.
 INSIDE: dict[str, dict[int, str]] = {
@@ -27,10 +29,6 @@ _TENSOR_NAME = 8
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 # The most bytes of a number: of a tag or a length, which have 32 bits, and of any other.
 _SHORT, _LONG = 5, 10
-
-
-class MalformedModel(ValueError):
-    """The bytes are no protobuf message."""
 
 
 def external_tensors(model: bytes) -> list[str]:
