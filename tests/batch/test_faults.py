@@ -20,8 +20,8 @@ import pytest
 from fourfold.batch import Job, run
 from fourfold.errors import SinkError
 from tests.batch.made import column_predictor, left, table, write
+from tests.project.tree import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
 
 # Runs the job in its argument, and prints what came of it and the memory that it took at most, in kilobytes. It says

@@ -2,14 +2,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from fourfold import embed
+from tests.project.tree import ROOT
 from tests.support import make_predictor
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("app", [None, object(), {"flask": True}])

@@ -35,8 +35,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "onnxruntime": ("runtimes.onnx", "packing.conversion"),
     "skl2onnx": ("packing.conversion", "packing.converting"),
     "scipy": (RUNTIMES,),
-    "sklearn": ("runtimes.sklearn", "runtimes.estimators", "runtimes.shapes", "demo"),
-    "skops": ("runtimes.sklearn", "runtimes.skopsfile"),
+    "sklearn": ("runtimes.sklearn", "demo"),
+    "skops": ("runtimes.sklearn",),
     "threadpoolctl": (RUNTIMES,),
     "xgboost": ("runtimes.xgboost",),
     # files of estimators that the user trusts

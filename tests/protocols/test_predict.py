@@ -7,7 +7,6 @@ import logging
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -20,13 +19,12 @@ from fourfold.errors import EngineError
 from fourfold.predictor import Answer, Predictor
 from fourfold.protocols import ARROW, CSV, JSON, JSON_LINES, MEDIA_TYPES, PARQUET, Exchange, Refused, Reply, joined
 from fourfold.signature import Field, Signature
+from tests.project.tree import ROOT
 from tests.support import GOLDEN, SIGNATURE, make_predictor
 
 CODECS: dict[str, Any] = {CSV: csv, JSON_LINES: json_lines, ARROW: arrow, PARQUET: parquet}
 ROWS = [{"x": 1.0, "n": 2, "word": "a"}, {"x": float("nan"), "n": None, "word": "çà, \n"}]
 OUTPUTS: list[dict[str, Any]] = [{"y": 4.0, "word": "a"}, {"y": "NaN", "word": "çà, \n"}]
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")

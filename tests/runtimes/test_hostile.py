@@ -17,7 +17,7 @@ from sklearn.svm import SVC
 from fourfold.errors import CorruptPackage
 from fourfold.modelfiles import MalformedModel, lightgbm_text, xgboost_ubjson
 from fourfold.runtimes import requires
-from fourfold.runtimes.estimators import check_bounds
+from fourfold.runtimes.sklearn.inspection import check_bounds
 from tests.runtimes.trip import NUMBERS, TARGET
 
 X, CLASS = NUMBERS.to_numpy(dtype=float), (TARGET > 0).astype(int)

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import lightgbm
@@ -16,6 +15,7 @@ import pytest
 from fourfold import runtimes, tables
 from fourfold.errors import CorruptPackage, EngineError, PackError
 from fourfold.signature import Field
+from tests.project.tree import ROOT
 from tests.runtimes.trip import (
     FRAME,
     LABELS,
@@ -29,7 +29,6 @@ from tests.runtimes.trip import (
     values,
 )
 
-ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = FRAME[["kind", "a", "c", "n"]]
 OPTIONS: dict[str, Any] = {"n_estimators": 5, "verbose": -1, "n_jobs": 2}
 

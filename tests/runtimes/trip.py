@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from fourfold import runtimes, tables
 from fourfold.runtimes.engine import Engine, Prepared
-from fourfold.runtimes.estimators import set_one_thread
+from fourfold.runtimes.sklearn.inspection import set_one_thread
 from fourfold.runtimes.threads import one_thread
 from fourfold.signature import Signature
 from fourfold.signature.columns import arrow_schema, columns_to_rows, rows_to_columns

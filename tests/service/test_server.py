@@ -21,10 +21,9 @@ import pytest
 from fourfold import service
 from fourfold.errors import CorruptPackage, ServiceError
 from fourfold.predictor import Predictor
+from tests.project.tree import ROOT
 from tests.service.program import SLOW, WHO
 from tests.support import make_predictor
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 class Process:

@@ -220,7 +220,7 @@ def _pack(
     kind: str, path: str | Path, rows: Path | None, given: dict[str, Any], options: dict[str, Any]
 ) -> tuple[Package, tuple[str, ...]]:
     from fourfold.packing.packer import pack
-    from fourfold.runtimes.modelfiles import open_model
+    from fourfold.runtimes.open_model import open_model
 
     # An estimator's or a function's file is trusted by whoever names it: the help says that it runs.
     opened = open_model(kind, path, trust=given["trust"] or kind != "skops")

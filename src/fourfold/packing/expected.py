@@ -15,7 +15,7 @@ from typing import Any
 from fourfold import tables
 from fourfold.errors import FourfoldError, InputError, PackError, cut
 from fourfold.function import Function
-from fourfold.runtimes.samples import names_of
+from fourfold.runtimes.sample import names_of
 from fourfold.signature import Field, Signature
 from fourfold.signature.bits import same_bits
 from fourfold.signature.columns import columns_to_rows

@@ -56,7 +56,7 @@ def as_seen(rows: Any, model: Any) -> Any:
     """
     if tables.kind_of(rows) != "pandas" or "sklearn" not in sys.modules:
         return rows
-    from fourfold.runtimes.estimators import reachable
+    from fourfold.runtimes.sklearn.inspection import reachable
 
     lists = [each for part in reachable(model) for each in getattr(part, "__dict__", {}).get("categories_", ())]
     known = [

@@ -1,4 +1,4 @@
-"""The engines: one module a runtime, with the same names in each.
+"""The engines: one module or folder a runtime, with the same names in each.
 
     NAME                                                   the name that a package's manifest says
     claims(model) -> bool                                  whether the model is this runtime's
@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import Any
 
 from fourfold.errors import CorruptPackage, FourfoldError, MissingLibrary, PackError, cut
-from fourfold.runtimes import claims
+from fourfold.runtimes import detection
 from fourfold.runtimes.engine import Engine, Prepared, Runtime
 from fourfold.signature.field import Signature
 
@@ -24,13 +24,15 @@ __all__ = ["NAMES", "TAKERS", "Engine", "Prepared", "Runtime", "claim", "load", 
 
 # In the order in which they are asked: a library's own estimators derive from scikit-learn's classes, too.
 _CLAIMS: dict[str, Callable[[object], bool]] = {
-    "lightgbm": claims.lightgbm,
-    "xgboost": claims.xgboost,
-    "catboost": claims.catboost,
-    "onnx": claims.onnx,
-    "sklearn": claims.sklearn,
-    "python": claims.python,
+    "lightgbm": detection.lightgbm,
+    "xgboost": detection.xgboost,
+    "catboost": detection.catboost,
+    "onnx": detection.onnx,
+    "sklearn": detection.sklearn,
+    "python": detection.python,
 }
+#: The module of a runtime that has a folder; any other has one of its own name.
+_FOLDERS = {"sklearn": "sklearn.runtime"}
 #: The names of the runtimes that take models, and of all: a plan is what `pack` makes of another runtime's model.
 TAKERS = tuple(_CLAIMS)
 NAMES = ("plan", *TAKERS)
@@ -46,7 +48,7 @@ def runtime(name: str) -> Runtime:
     if name not in NAMES:
         raise CorruptPackage(f"expected a runtime of {', '.join(NAMES)}; got {cut(name)}")
     try:
-        module: Any = import_module(f"fourfold.runtimes.{name}")
+        module: Any = import_module(f"fourfold.runtimes.{_FOLDERS.get(name, name)}")
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing in ("", "fourfold"):

@@ -15,9 +15,9 @@ from fourfold import tables
 from fourfold.errors import CorruptPackage, EngineError, FourfoldError, PackError
 from fourfold.modelfiles import MalformedModel, catboost_cbm
 from fourfold.runtimes.answers import Array, array, class_names, describe, gap, label, record_batch
-from fourfold.runtimes.claims import catboost as claims
+from fourfold.runtimes.detection import catboost as claims
 from fourfold.runtimes.engine import Prepared, versions
-from fourfold.runtimes.samples import Sample, names_of, select, study
+from fourfold.runtimes.sample import Sample, names_of, select, study
 from fourfold.signature.field import Field, Signature
 
 __all__ = ["NAME", "claims", "load", "open_model", "prepare"]

@@ -17,9 +17,9 @@ from fourfold.modelfiles import MalformedModel
 from fourfold.modelfiles.onnx_external_data import whole
 from fourfold.modelfiles.onnx_protobuf import external_tensors
 from fourfold.runtimes.answers import Array, array, describe, record_batch
-from fourfold.runtimes.claims import onnx as claims
+from fourfold.runtimes.detection import onnx as claims
 from fourfold.runtimes.engine import Prepared, versions
-from fourfold.runtimes.samples import ENOUGH, names_of, select
+from fourfold.runtimes.sample import ENOUGH, names_of, select
 from fourfold.signature.columns import rows_to_columns
 from fourfold.signature.field import FLOATS, TENSOR_DTYPES, Field, Signature
 

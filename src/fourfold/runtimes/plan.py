@@ -77,7 +77,7 @@ class PlanEngine:
         buffers = self._evaluator.columns(*table.__arrow_c_array__())
         if isinstance(buffers, dict):
             _refuse(buffers)
-        from fourfold.runtimes.planarrow import batch_of  # pyarrow: whoever brings a batch has it
+        from fourfold.runtimes.plan_columns import batch_of  # pyarrow: whoever brings a batch has it
 
         return batch_of(self._outputs, buffers, table.num_rows)
 

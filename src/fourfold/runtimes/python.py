@@ -13,11 +13,11 @@ import pyarrow as pa
 from fourfold import tables
 from fourfold.errors import EngineError, FourfoldError, PackError, SignatureError, TrustError, cut
 from fourfold.runtimes.answers import Array, array, describe, record_batch
-from fourfold.runtimes.carried import Carried
-from fourfold.runtimes.claims import python as claims
 from fourfold.runtimes.code import Code, collect, module_of
+from fourfold.runtimes.detection import python as claims
 from fourfold.runtimes.engine import Prepared, versions
-from fourfold.runtimes.samples import Sample, study
+from fourfold.runtimes.sample import Sample, study
+from fourfold.runtimes.source_model import Carried
 from fourfold.runtimes.threads import OneThread, one_thread
 from fourfold.signature.bits import first_difference
 from fourfold.signature.columns import arrow_schema, columns_to_rows, rows_to_columns

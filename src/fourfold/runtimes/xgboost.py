@@ -16,9 +16,9 @@ from fourfold import tables
 from fourfold.errors import CorruptPackage, EngineError, FourfoldError, MissingLibrary, PackError
 from fourfold.modelfiles import xgboost_ubjson
 from fourfold.runtimes.answers import Array, array, class_names, describe, gap, label, record_batch
-from fourfold.runtimes.claims import xgboost as claims
+from fourfold.runtimes.detection import xgboost as claims
 from fourfold.runtimes.engine import Prepared, versions
-from fourfold.runtimes.samples import Sample, as_array, names_of, select, study
+from fourfold.runtimes.sample import Sample, as_array, names_of, select, study
 from fourfold.signature.field import Field, Signature
 
 __all__ = ["NAME", "claims", "load", "open_model", "prepare"]

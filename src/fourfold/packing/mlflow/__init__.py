@@ -17,7 +17,7 @@ from fourfold.packing.mlflow.requirements import differing
 from fourfold.packing.mlflow.schema import Schema, schema_of
 from fourfold.packing.packer import pack
 from fourfold.packing.training_rows import as_seen
-from fourfold.runtimes.modelfiles import columns_of
+from fourfold.runtimes.open_model import columns_of
 
 __all__ = ["MlflowModel", "open_mlflow"]
 

@@ -11,7 +11,7 @@ from fourfold import tables
 from fourfold.errors import PackError, SignatureError, cut
 from fourfold.function import without_numeric_warnings
 from fourfold.packing.mlflow.schema import Column, Schema
-from fourfold.runtimes.samples import names_of
+from fourfold.runtimes.sample import names_of
 from fourfold.signature import Field
 from fourfold.signature.field import FLOATS, INTEGERS
 from fourfold.signature.rows import Mismatch, coercer, is_missing

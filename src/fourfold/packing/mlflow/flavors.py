@@ -10,7 +10,7 @@ from fourfold.packing.mlflow.directory import Directory
 from fourfold.packing.mlflow.pyfunc import PYFUNC, open_pyfunc
 from fourfold.packing.mlflow.schema import Schema
 from fourfold.runtimes import TAKERS
-from fourfold.runtimes.modelfiles import Opened, open_model
+from fourfold.runtimes.open_model import Opened, open_model
 
 __all__ = ["FLAVORS", "open_flavor"]
 
@@ -100,7 +100,7 @@ def _file(flavor: str) -> str:
 
 def _methods(directory: Directory) -> dict[str, Any]:
     """The method that MLflow calls, where that is another than `predict`."""
-    from fourfold.runtimes.asked import METHODS  # scikit-learn's libraries: other flavours do without
+    from fourfold.runtimes.sklearn.methods import METHODS  # scikit-learn's libraries: other flavours do without
 
     called = directory.flavors.get(PYFUNC, {}).get("predict_fn")
     return {"methods": (called,)} if called in METHODS and called != "predict" else {}

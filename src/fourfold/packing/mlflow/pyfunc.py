@@ -18,9 +18,9 @@ from typing import Any
 from fourfold.errors import CorruptPackage, FourfoldError, PackageError, PackError, TrustError, cut
 from fourfold.packing.mlflow.directory import Directory
 from fourfold.packing.mlflow.schema import Schema
-from fourfold.runtimes.carried import Carried
 from fourfold.runtimes.code import PREFIX, Code
-from fourfold.runtimes.modelfiles import Opened
+from fourfold.runtimes.open_model import Opened
+from fourfold.runtimes.source_model import Carried
 
 __all__ = ["PYFUNC", "open_pyfunc"]
 

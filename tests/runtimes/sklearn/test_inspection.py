@@ -20,7 +20,7 @@ from sklearn.preprocessing import SplineTransformer
 from sklearn.tree import DecisionTreeRegressor
 
 from fourfold.errors import CorruptPackage
-from fourfold.runtimes.estimators import check_bounds, classes_of, reachable, set_one_thread
+from fourfold.runtimes.sklearn.inspection import check_bounds, classes_of, reachable, set_one_thread
 from tests.runtimes.trip import FRAME, LABELS, NUMBERS, TARGET
 
 FITTED = [

@@ -12,7 +12,7 @@ import numpy as np
 
 from fourfold.errors import PackError, cut
 from fourfold.runtimes.answers import Array, array, class_names, describe, gap, label
-from fourfold.runtimes.estimators import classes_of
+from fourfold.runtimes.sklearn.inspection import classes_of
 from fourfold.runtimes.threads import OneThread
 from fourfold.signature.field import Field
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fourfold.errors import CorruptPackage, PackageError, PackError, cut
-from fourfold.runtimes import skopsfile
-from fourfold.runtimes.asked import CLOSE, Asked
-from fourfold.runtimes.estimators import check_bounds, set_one_thread
+from fourfold.runtimes.sklearn import skops_file
+from fourfold.runtimes.sklearn.inspection import check_bounds, set_one_thread
+from fourfold.runtimes.sklearn.methods import CLOSE, Asked
 from fourfold.runtimes.threads import OneThread
 
 __all__ = ["PICKLE", "SKOPS", "Stored", "restore", "store"]
@@ -67,8 +67,8 @@ def store(model: Any, rows: Any, asked: Asked, guard: OneThread) -> Stored:
 def _as_skops(model: Any, rows: Any, asked: Asked, guard: OneThread) -> Stored | str:
     """The model as a skops file, or why there is none."""
     try:
-        data = skopsfile.dumps(model)
-        if refused := skopsfile.refused(data):
+        data = skops_file.dumps(model)
+        if refused := skops_file.refused(data):
             return f"it has {', '.join(refused)}"
         return Stored(SKOPS, data, (), asked.gap(restore(SKOPS, data), rows, guard))
     # skops walks through whatever the estimator holds, so anything can go wrong; pickle is tried next.
@@ -121,7 +121,7 @@ def restore(file: str, data: bytes) -> Any:
     if file == PICKLE:
         model = _unpickled(data)
     else:
-        model = skopsfile.loads(data)
+        model = skops_file.loads(data)
         check_bounds(model)
     set_one_thread(model)
     return model

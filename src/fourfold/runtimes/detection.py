@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fourfold.runtimes.carried import Carried
+from fourfold.runtimes.source_model import Carried
 
 __all__ = ["catboost", "lightgbm", "onnx", "python", "sklearn", "xgboost"]
 

@@ -18,7 +18,7 @@ import xgboost
 from sklearn.linear_model import LinearRegression
 
 from fourfold.errors import PackError
-from fourfold.runtimes.modelfiles import columns_of, open_model
+from fourfold.runtimes.open_model import columns_of, open_model
 from tests.runtimes.trip import NUMBERS, RANDOM, TARGET
 
 FILLED = NUMBERS.fillna(0.0)

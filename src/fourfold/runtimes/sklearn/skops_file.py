@@ -22,7 +22,7 @@ from skops.io.exceptions import UntrustedTypesFoundException
 
 from fourfold.errors import CorruptPackage, TrustError
 from fourfold.modelfiles import lightgbm_text, xgboost_ubjson
-from fourfold.runtimes.estimators import reachable
+from fourfold.runtimes.sklearn.inspection import reachable
 
 __all__ = ["dumps", "loads", "loads_trusted", "refused"]
 

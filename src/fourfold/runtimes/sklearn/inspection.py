@@ -19,7 +19,7 @@ from sklearn.neighbors import _ball_tree, _kd_tree
 from sklearn.tree._tree import Tree
 
 from fourfold.errors import CorruptPackage
-from fourfold.runtimes import shapes
+from fourfold.runtimes.sklearn import consistency
 
 _BALLS = (_ball_tree.BinaryTree32, _ball_tree.BinaryTree64)
 _BOXES = (_kd_tree.BinaryTree32, _kd_tree.BinaryTree64)
@@ -69,7 +69,7 @@ def check_bounds(model: object) -> None:
     """
     try:
         for part in reachable(model):
-            if not (shapes.fit(part) and _in_bounds(part)):
+            if not (consistency.fit(part) and _in_bounds(part)):
                 raise CorruptPackage(f"the model's {type(part).__name__} points outside of itself")
     # A part that lacks what every fitted one has, or has it with another type, fails with any of these.
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:

@@ -10,7 +10,6 @@ import zipfile
 from collections import OrderedDict
 from functools import partial
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import lightgbm
@@ -26,13 +25,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from fourfold.errors import CorruptPackage, TrustError
-from fourfold.runtimes import skopsfile
+from fourfold.runtimes.sklearn import skops_file
+from tests.project.tree import ROOT
 from tests.runtimes.models import Clipper
 from tests.runtimes.trip import FRAME, LABELS, NUMBERS, TARGET
 
 BOOSTED = lightgbm.LGBMRegressor(n_estimators=2, min_child_samples=5, verbose=-1).fit(NUMBERS, TARGET)
 TEXTS = [f"{text} {kind} {n}" for text, kind, n in zip(FRAME["text"], FRAME["kind"], FRAME["n"], strict=True)]
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def models() -> dict[str, Any]:
@@ -54,43 +53,43 @@ def models() -> dict[str, Any]:
 def test_same_model_same_bytes(hash_seed: str) -> None:
     """A model that is trained and dumped in another process, with other hashes, has the same bytes."""
     code = (
-        "import hashlib, json; from fourfold.runtimes import skopsfile\n"
-        "from tests.runtimes.test_skopsfile import models\n"
-        "print(json.dumps({n: hashlib.sha256(skopsfile.dumps(m)).hexdigest() for n, m in models().items()}))"
+        "import hashlib, json; from fourfold.runtimes.sklearn import skops_file\n"
+        "from tests.runtimes.sklearn.test_skops_file import models\n"
+        "print(json.dumps({n: hashlib.sha256(skops_file.dumps(m)).hexdigest() for n, m in models().items()}))"
     )
     paths = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": paths}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    here = {name: sha256(skopsfile.dumps(model)).hexdigest() for name, model in models().items()}
+    here = {name: sha256(skops_file.dumps(model)).hexdigest() for name, model in models().items()}
     assert here == json.loads(run.stdout)
 
 
 def test_bytes_do_not_tell_the_past() -> None:
     """A copy of a model, one that has been asked before, and one that was loaded have the bytes of the model."""
     for model in models().values():
-        data = skopsfile.dumps(model)
-        assert skopsfile.dumps(pickle.loads(pickle.dumps(model))) == data
-        assert skopsfile.dumps(skopsfile.loads(data)) == data
+        data = skops_file.dumps(model)
+        assert skops_file.dumps(pickle.loads(pickle.dumps(model))) == data
+        assert skops_file.dumps(skops_file.loads(data)) == data
     asked = KNeighborsRegressor().fit(NUMBERS, TARGET)
-    before = skopsfile.dumps(asked)
+    before = skops_file.dumps(asked)
     asked.predict(NUMBERS)
-    assert skopsfile.dumps(asked) == before
+    assert skops_file.dumps(asked) == before
 
 
 def test_what_is_one_object_stays_one() -> None:
     """An array that two parts of a model share is stored once, and shared again."""
     shared = np.arange(5.0)
     model = FunctionTransformer(kw_args={"left": shared, "right": shared, "nested": [shared]})
-    data = skopsfile.dumps(model)
+    data = skops_file.dumps(model)
     assert zipfile.ZipFile(io.BytesIO(data)).namelist() == ["schema.json", "0.npy"]
-    found = skopsfile.loads(data).kw_args
+    found = skops_file.loads(data).kw_args
     assert found["left"] is found["right"] is found["nested"][0]
 
 
 def test_memory_order_survives() -> None:
     """A Fortran-ordered array is one again: a BLAS would notice."""
     model = FunctionTransformer(kw_args={"x": np.asfortranarray(np.ones((2, 3)))})
-    assert skopsfile.loads(skopsfile.dumps(model)).kw_args["x"].flags.f_contiguous
+    assert skops_file.loads(skops_file.dumps(model)).kw_args["x"].flags.f_contiguous
 
 
 def crafted(node: dict[str, Any], **schema: Any) -> bytes:
@@ -162,14 +161,14 @@ ATTACKS: dict[str, dict[str, Any]] = {
 def test_files_with_other_types_are_refused(name: str) -> None:
     """A file that names anything but the trusted libraries' own classes and harmless functions builds nothing."""
     data = crafted(ATTACKS[name])
-    assert skopsfile.refused(data)
+    assert skops_file.refused(data)
     with pytest.raises(TrustError, match="holds what no model may hold"):
-        skopsfile.loads(data)
+        skops_file.loads(data)
 
 
 def test_a_harmless_node_passes() -> None:
     """The file that the attacks are put into loads where its node is harmless, so it is the node that is refused."""
-    assert skopsfile.loads(crafted(node("FunctionNode", "numpy.log1p"))).func is np.log1p
+    assert skops_file.loads(crafted(node("FunctionNode", "numpy.log1p"))).func is np.log1p
 
 
 def test_older_protocols_are_refused() -> None:
@@ -177,7 +176,7 @@ def test_older_protocols_are_refused() -> None:
     hidden = node("FunctionNode", "numpy.log1p", content={"module_path": "os", "function": "system"})
     for protocol in (0, 1, True, "2", None):
         with pytest.raises(CorruptPackage, match="protocol"):
-            skopsfile.loads(crafted(hidden, protocol=protocol))
+            skops_file.loads(crafted(hidden, protocol=protocol))
 
 
 def test_files_that_are_none() -> None:
@@ -185,13 +184,13 @@ def test_files_that_are_none() -> None:
     compressed = io.BytesIO()
     with zipfile.ZipFile(compressed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("schema.json", "{}")
-    truncated = skopsfile.dumps(LogisticRegression())[:-30]
+    truncated = skops_file.dumps(LogisticRegression())[:-30]
     dangling = crafted(node("NdArrayNode", "numpy.ndarray", type="numpy", file="nowhere.npy"))
     pickled = io.BytesIO()
     np.save(pickled, np.array([Clipper()], dtype=object), allow_pickle=True)
     for data in (b"", b"PK", truncated, compressed.getvalue(), dangling, crafted({"__loader__": "JsonNode"})[:200]):
         with pytest.raises(CorruptPackage):
-            skopsfile.loads(data)
+            skops_file.loads(data)
 
 
 def test_arrays_are_never_pickles() -> None:
@@ -203,20 +202,20 @@ def test_arrays_are_never_pickles() -> None:
     with zipfile.ZipFile(target, "a") as archive:
         archive.writestr("0.npy", pickled.getvalue())
     with pytest.raises(CorruptPackage, match="allow_pickle"):
-        skopsfile.loads(target.getvalue())
+        skops_file.loads(target.getvalue())
 
 
 def test_foreign_types_are_named() -> None:
     """What a model holds that no file may hold is named, for the person who asks why it became a pickle."""
     model = make_pipeline(Clipper(), FunctionTransformer(partial(np.clip, a_min=0)))
-    assert skopsfile.refused(skopsfile.dumps(model)) == ["tests.runtimes.models.Clipper"]
+    assert skops_file.refused(skops_file.dumps(model)) == ["tests.runtimes.models.Clipper"]
 
 
-@pytest.mark.parametrize("dump", [skops.io.dumps, skopsfile.dumps], ids=["skops", "fourfold"])
+@pytest.mark.parametrize("dump", [skops.io.dumps, skops_file.dumps], ids=["skops", "fourfold"])
 def test_a_booster_is_loaded_where_its_state_is_its_own(dump: Any) -> None:
     """Its text is checked, and LightGBM reads that text: no part of a booster is taken from elsewhere in the file."""
     data = dump(BOOSTED)
-    assert np.array_equal(skopsfile.loads(data).predict(NUMBERS), BOOSTED.predict(NUMBERS))
+    assert np.array_equal(skops_file.loads(data).predict(NUMBERS), BOOSTED.predict(NUMBERS))
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         schema = json.loads(archive.read("schema.json"))
         members = {name: archive.read(name) for name in archive.namelist()}
@@ -230,5 +229,5 @@ def test_a_booster_is_loaded_where_its_state_is_its_own(dump: Any) -> None:
             for name, content in members.items():
                 archive.writestr(name, content)
         with pytest.raises(CorruptPackage, match="shares the state of a booster"):
-            skopsfile.loads(target.getvalue())
+            skops_file.loads(target.getvalue())
         shared["__id__"] = before

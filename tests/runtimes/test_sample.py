@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from fourfold.errors import InputError, PackError
-from fourfold.runtimes.samples import ENOUGH, as_array, names_of, select, study
+from fourfold.runtimes.sample import ENOUGH, as_array, names_of, select, study
 from fourfold.signature import Field
 
 FRAME = pd.DataFrame({"b": [1, 2], "a": [0.5, None], "c": [3, 4]})

@@ -10,7 +10,7 @@ from typing import Any
 
 from fourfold.errors import PackError, cut
 from fourfold.runtimes import runtime
-from fourfold.runtimes.estimatorfile import open_pickle, open_skops
+from fourfold.runtimes.sklearn.estimator_file import open_pickle, open_skops
 
 __all__ = ["KINDS", "Opened", "columns_of", "open_model"]
 

@@ -12,12 +12,12 @@ from sklearn.utils.validation import check_is_fitted
 from fourfold import tables
 from fourfold.errors import CorruptPackage, EngineError, PackError, TrustError, cut
 from fourfold.runtimes.answers import Array, record_batch
-from fourfold.runtimes.asked import CLOSE, METHODS, Asked, split
-from fourfold.runtimes.claims import sklearn as claims
+from fourfold.runtimes.detection import sklearn as claims
 from fourfold.runtimes.engine import Prepared, versions
-from fourfold.runtimes.estimators import reachable
-from fourfold.runtimes.samples import Sample, as_array, names_of, select, study
-from fourfold.runtimes.stored import PICKLE, SKOPS, restore, store
+from fourfold.runtimes.sample import Sample, as_array, names_of, select, study
+from fourfold.runtimes.sklearn.inspection import reachable
+from fourfold.runtimes.sklearn.methods import CLOSE, METHODS, Asked, split
+from fourfold.runtimes.sklearn.storage import PICKLE, SKOPS, restore, store
 from fourfold.runtimes.threads import OneThread, one_thread
 from fourfold.signature.field import Field, Signature
 

@@ -70,7 +70,7 @@ def open_skops(path: Path, *, trust: bool) -> tuple[Any, tuple[str, ...]]:
         MissingLibrary: skops is not installed.
     """
     try:
-        from fourfold.runtimes import skopsfile
+        from fourfold.runtimes.sklearn import skops_file
     except ModuleNotFoundError as error:
         raise MissingLibrary(error.name or "skops", extra="sklearn", purpose="reading a skops file") from error
     try:
@@ -78,7 +78,7 @@ def open_skops(path: Path, *, trust: bool) -> tuple[Any, tuple[str, ...]]:
     except OSError as error:
         raise PackError(f"{path} cannot be read: {error.strerror or error}") from error
     try:
-        return _noted(lambda: skopsfile.loads_trusted(data) if trust else skopsfile.loads(data))
+        return _noted(lambda: skops_file.loads_trusted(data) if trust else skops_file.loads(data))
     except TrustError as error:
         raise TrustError(
             f"{path}: {error}. If you know where it comes from, allow it: trust=True, or --trust on the command line"
