@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from fourfold.plan._evaluator import Evaluator
 from fourfold.plan.format import TYPES
-from fourfold.plan.graph import Graph, Output
+from fourfold.plan.graph.builder import Graph, Output
 
 ARROW = {
     "bool": pa.bool_(),

@@ -9,7 +9,7 @@ import pytest
 
 from fourfold.plan.columns import Coded, Column, NoPlan, Numeric, Opaque, Text, Workshop
 from fourfold.plan.compile.boosting import Among, Below, Grove, Test, codes_of
-from fourfold.plan.graph import Graph, Number, Output
+from fourfold.plan.graph.builder import Graph, Number, Output
 from tests.plan.evaluators import evaluator
 
 Tree = tuple[list[int], list[int], list[int]]

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from build_backend import compilers
-from fourfold.plan.graph import Graph, Output
+from fourfold.plan.graph.builder import Graph, Output
 from tests.plan.evaluators import evaluator, fields_of
 from tests.project.tree import ROOT
 

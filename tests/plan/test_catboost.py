@@ -13,7 +13,7 @@ from fourfold.modelfiles.catboost_cbm import read
 from fourfold.plan.columns import NA, Coded, Matrix, NoPlan, Numeric, Text, Workshop
 from fourfold.plan.compile import answer
 from fourfold.plan.compile.cityhash import category_hash
-from fourfold.plan.graph import Graph
+from fourfold.plan.graph.builder import Graph
 from tests.plan.held import assert_close, assert_exact, compiled
 
 RANDOM = np.random.default_rng(17)

@@ -8,7 +8,7 @@ from fourfold.plan import _evaluator
 from fourfold.plan.columns import FLOAT32, FLOAT64, NA, OBJECT, Coded, Matrix, Numeric, Text, Workshop
 from fourfold.plan.compile.inputs import training_matrix
 from fourfold.plan.format import Function
-from fourfold.plan.graph import Graph, Number, Output
+from fourfold.plan.graph.builder import Graph, Number, Output
 from fourfold.signature import Field
 
 

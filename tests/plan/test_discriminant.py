@@ -14,7 +14,7 @@ from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 from fourfold.plan.columns import NoPlan, Workshop
 from fourfold.plan.compile import transform
 from fourfold.plan.compile.inputs import ports, training_matrix
-from fourfold.plan.graph import Graph
+from fourfold.plan.graph.builder import Graph
 from fourfold.signature import Field
 from tests.plan.held import assert_close, compiled
 

@@ -16,7 +16,7 @@ import pytest
 from build_backend import compilers
 from fourfold.plan.columns import elementary
 from fourfold.plan.format import Function
-from fourfold.plan.graph import Graph, Output
+from fourfold.plan.graph.builder import Graph, Output
 from tests.plan.elementary_reference import exact, neighbours, signed, ulps, worst
 from tests.plan.evaluators import evaluator
 from tests.project.tree import ROOT

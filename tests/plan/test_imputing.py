@@ -20,7 +20,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from fourfold.plan.columns import Matrix, NoPlan, Workshop
 from fourfold.plan.compile import transform
-from fourfold.plan.graph import Graph
+from fourfold.plan.graph.builder import Graph
 from tests.plan.held import assert_close, assert_exact, compiled
 from tests.support import named
 

@@ -13,7 +13,7 @@ import pytest
 
 from fourfold.plan.columns import NA, Matrix, NoPlan, Numeric, Workshop
 from fourfold.plan.compile import answer
-from fourfold.plan.graph import Graph
+from fourfold.plan.graph.builder import Graph
 from tests.plan.held import assert_close, assert_exact, compiled
 
 RANDOM = np.random.default_rng(11)

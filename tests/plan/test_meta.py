@@ -47,7 +47,7 @@ from fourfold.plan.columns import Matrix, NoPlan, Numeric, Workshop
 from fourfold.plan.compile import transform
 from fourfold.plan.compile.inverses import inverse
 from fourfold.plan.compile.parts import first_method, response
-from fourfold.plan.graph import Graph
+from fourfold.plan.graph.builder import Graph
 from tests.plan.held import assert_close, assert_exact, compiled
 
 RANDOM = np.random.default_rng(0)

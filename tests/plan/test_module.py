@@ -14,7 +14,7 @@ import pytest
 
 from fourfold.plan import _evaluator
 from fourfold.plan.format import TYPES, VERSION, Function, Kind
-from fourfold.plan.graph import Graph, Output
+from fourfold.plan.graph.builder import Graph, Output
 from tests.plan.evaluators import (
     ARROW,
     batch_of,

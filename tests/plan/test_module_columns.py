@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from fourfold.plan._evaluator import Evaluator
-from fourfold.plan.graph import Graph, Output
+from fourfold.plan.graph.builder import Graph, Output
 from tests.plan.evaluators import columns, evaluator
 
 

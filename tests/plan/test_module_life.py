@@ -17,7 +17,7 @@ import pytest
 
 from fourfold.plan._evaluator import Evaluator
 from fourfold.plan.format import Function, Kind
-from fourfold.plan.graph import Graph, Output
+from fourfold.plan.graph.builder import Graph, Output
 from tests.plan.evaluators import batch_of, bits, columns, evaluator, fields_of
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from fourfold.plan.columns import Coded, Column, NoPlan, Numeric, Text, Workshop
 from fourfold.plan.compile.nodes import CATEGORIES, Nodes, forest
-from fourfold.plan.forest import Forest
 from fourfold.plan.format import NODE_CODE, NODE_LEAF, NODE_OTHERS, NODE_SLOT
-from fourfold.plan.graph import Code, Graph, Number, Output
+from fourfold.plan.graph.builder import Code, Graph, Number, Output
+from fourfold.plan.graph.forest import Forest
 from tests.plan.evaluators import bits, evaluator
 
 HOT = np.array([0.0, 1.0])

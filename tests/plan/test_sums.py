@@ -10,7 +10,7 @@ from scipy import sparse
 
 from fourfold.plan.columns import FLOAT32, FLOAT64, Coded, Column, Matrix, NoPlan, Numeric, Text, Workshop
 from fourfold.plan.compile.sums import matrix_product, ordered_sums, weighted_sums
-from fourfold.plan.graph import Graph
+from fourfold.plan.graph.builder import Graph
 from tests.plan.test_columns import answers, spikes
 
 RANDOM = np.random.default_rng(11)

@@ -24,7 +24,7 @@ from sklearn.tree import DecisionTreeRegressor
 from fourfold.plan import _evaluator
 from fourfold.plan.columns import Matrix, NoPlan, Numeric, Text, Workshop
 from fourfold.plan.compile import transform
-from fourfold.plan.graph import Graph, Output
+from fourfold.plan.graph.builder import Graph, Output
 from tests.plan.held import assert_close, assert_exact, compiled
 
 RANDOM = random.Random(11)

@@ -15,7 +15,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from fourfold.plan.columns import NA, Matrix, NoPlan, Numeric, Text, Workshop
 from fourfold.plan.compile import answer
-from fourfold.plan.graph import Graph
+from fourfold.plan.graph.builder import Graph
 from tests.plan.held import assert_close, assert_exact, compiled, proof
 
 RANDOM = np.random.default_rng(13)

@@ -16,7 +16,7 @@ from fourfold.errors import CorruptPackage, EngineError, GoldenMismatch, InputEr
 from fourfold.package import Package, write_package
 from fourfold.package.golden import GOLDEN_FILE, Golden, encode_golden
 from fourfold.plan.format import Function, Kind
-from fourfold.plan.graph import Graph, Output
+from fourfold.plan.graph.builder import Graph, Output
 from fourfold.runtimes.plan import FILE, PlanEngine
 from fourfold.signature import Field, Signature
 from tests.architectures import Architecture, loader

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from fourfold.plan import _evaluator
 from fourfold.plan.format import Function, Kind
-from fourfold.plan.graph import Bag, Code, Graph, Number
+from fourfold.plan.graph.builder import Bag, Code, Graph, Number
 
 __all__ = [
     "FLOAT32",

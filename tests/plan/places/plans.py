@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fourfold.plan.forest import NODE, Forest
 from fourfold.plan.format import NODE_LEAF, NODE_NAN_LEFT, Function, Kind, Metric
-from fourfold.plan.graph import Code, Graph, Number, Output
-from fourfold.plan.letters import Folding, folding, spaces, word_characters
-from fourfold.plan.points import Neighbours
-from fourfold.plan.reading import Analyzer, Reading
+from fourfold.plan.graph.builder import Code, Graph, Number, Output
+from fourfold.plan.graph.forest import NODE, Forest
+from fourfold.plan.graph.neighbours import Neighbours
+from fourfold.plan.graph.text_reading import Analyzer, Reading
+from fourfold.plan.graph.unicode_tables import Folding, folding, spaces, word_characters
 
 __all__ = ["Golden", "nasty_numbers", "plans", "random_forest"]
 

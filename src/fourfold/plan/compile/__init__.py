@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import Any
 
 from fourfold.plan.columns import Matrix, NoPlan, Workshop
-from fourfold.plan.graph import Code
+from fourfold.plan.graph.builder import Code
 
 __all__ = ["Answer", "Labels", "Rule", "answer", "answers", "transform", "transforms"]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from fourfold.plan.columns import FLOAT32, Column, Matrix, NoPlan, Numeric, Workshop, runs
 from fourfold.plan.format import Function
-from fourfold.plan.graph import Bag, Number
+from fourfold.plan.graph.builder import Bag, Number
 
 __all__ = ["divided", "normalized", "row_norm", "single"]
 

@@ -12,7 +12,7 @@ from fourfold.plan.compile.probabilities import columns, exponentials, log_sum, 
 from fourfold.plan.compile.sums import matrix_product, rounded, weighted_sums
 from fourfold.plan.compile.validation import numbers, retyped
 from fourfold.plan.format import Function, Kind
-from fourfold.plan.graph import Number
+from fourfold.plan.graph.builder import Number
 
 __all__: list[str] = []
 

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.plan.columns import Bagged, Coded, Column, NoPlan, Numeric, Opaque, Text, Workshop
-from fourfold.plan.forest import NODE, Forest
 from fourfold.plan.format import NODE_LEAF, NODE_NAN_LEFT
-from fourfold.plan.graph import Bag, Code, Number
+from fourfold.plan.graph.builder import Bag, Code, Number
+from fourfold.plan.graph.forest import NODE, Forest
 
 __all__ = ["Among", "Below", "Grove", "codes_of", "spread"]
 

@@ -13,7 +13,7 @@ from fourfold.plan.compile.parts import first_method, not_below, response
 from fourfold.plan.compile.probabilities import columns, logarithms, shares, sigmoids, single, softmax
 from fourfold.plan.compile.validation import array, clipped, retyped
 from fourfold.plan.format import Function, Kind
-from fourfold.plan.graph import Number
+from fourfold.plan.graph.builder import Number
 
 __all__: list[str] = []
 

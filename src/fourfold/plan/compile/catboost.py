@@ -22,7 +22,7 @@ from fourfold.plan.compile import Labels, answers
 from fourfold.plan.compile.boosting import Among, Below, Grove, spread
 from fourfold.plan.compile.cityhash import category_hash
 from fourfold.plan.format import Function, Kind
-from fourfold.plan.graph import Code, Number
+from fourfold.plan.graph.builder import Code, Number
 from fourfold.signature.field import INTEGERS
 
 __all__: list[str] = []

@@ -14,7 +14,7 @@ from fourfold.plan.compile.probabilities import columns, exponentials, plus, sin
 from fourfold.plan.compile.sums import matrix_product, moved, rounded
 from fourfold.plan.compile.validation import floats, numbers
 from fourfold.plan.format import Function, Metric
-from fourfold.plan.graph import Code, Number
+from fourfold.plan.graph.builder import Code, Number
 
 __all__: list[str] = []
 

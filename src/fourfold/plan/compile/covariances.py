@@ -11,7 +11,7 @@ from fourfold.plan.compile import Labels, answers
 from fourfold.plan.compile.probabilities import above_zero, columns
 from fourfold.plan.compile.validation import numbers
 from fourfold.plan.format import Function
-from fourfold.plan.graph import Number
+from fourfold.plan.graph.builder import Number
 
 __all__: list[str] = []
 

@@ -17,8 +17,8 @@ from fourfold.plan.columns import FLOAT64, Coded, Column, Matrix, NoPlan, Numeri
 from fourfold.plan.compile import transforms
 from fourfold.plan.compile.validation import array, plain, told_apart
 from fourfold.plan.format import Kind
-from fourfold.plan.graph import Code
-from fourfold.plan.origins import is_rounded
+from fourfold.plan.graph.builder import Code
+from fourfold.plan.graph.numerics import is_rounded
 
 __all__ = ["one_hot"]
 

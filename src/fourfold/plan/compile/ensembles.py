@@ -18,7 +18,7 @@ from fourfold.plan.compile.nodes import forest
 from fourfold.plan.compile.trees import CLASSIFIERS, REGRESSORS, at_leaves, nodes_of, single, takes_nan
 from fourfold.plan.compile.validation import array, plain
 from fourfold.plan.format import Function
-from fourfold.plan.graph import Number
+from fourfold.plan.graph.builder import Number
 
 __all__: list[str] = []
 

@@ -13,7 +13,7 @@ from fourfold.plan.compile import answer, answers, transforms
 from fourfold.plan.compile.composition import applied, output_library
 from fourfold.plan.compile.validation import floats, numbers, plain, retyped, times
 from fourfold.plan.format import Function, Kind
-from fourfold.plan.graph import Number
+from fourfold.plan.graph.builder import Number
 
 __all__: list[str] = []
 

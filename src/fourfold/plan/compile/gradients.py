@@ -19,7 +19,7 @@ from fourfold.plan.compile.links import expit_pair, logarithms, made, side_of_ze
 from fourfold.plan.compile.nodes import CATEGORIES, Nodes, forest
 from fourfold.plan.compile.trees import at_leaves, nodes_of, single
 from fourfold.plan.format import Function
-from fourfold.plan.graph import Number
+from fourfold.plan.graph.builder import Number
 
 __all__: list[str] = []
 

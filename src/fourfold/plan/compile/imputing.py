@@ -13,7 +13,7 @@ from fourfold.plan.columns import OBJECT, Coded, Column, Matrix, NoPlan, Numeric
 from fourfold.plan.compile import answer, transforms
 from fourfold.plan.compile.validation import array, clipped, floats, objects, plain, retyped, told_apart
 from fourfold.plan.format import Function, Kind
-from fourfold.plan.origins import is_rounded
+from fourfold.plan.graph.numerics import is_rounded
 
 __all__: list[str] = []
 

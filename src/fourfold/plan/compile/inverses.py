@@ -13,7 +13,7 @@ from fourfold.plan.compile.functions import function_transformer
 from fourfold.plan.compile.probabilities import columns, single
 from fourfold.plan.compile.validation import floats
 from fourfold.plan.format import Function
-from fourfold.plan.graph import Number
+from fourfold.plan.graph.builder import Number
 
 __all__ = ["inverse"]
 

@@ -13,7 +13,7 @@ from fourfold.plan.compile.probabilities import columns, exponentials, plus, sin
 from fourfold.plan.compile.sums import matrix_product, moved, rounded
 from fourfold.plan.compile.validation import numbers
 from fourfold.plan.format import Function, Kind, Metric
-from fourfold.plan.graph import Number
+from fourfold.plan.graph.builder import Number
 
 __all__ = ["Values", "hyperbolic", "limited", "pairwise_kernel", "raised"]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fourfold.plan.columns import FLOAT64, Matrix, Numeric, Workshop
 from fourfold.plan.format import Function
-from fourfold.plan.graph import Code, Number
+from fourfold.plan.graph.builder import Code, Number
 
 __all__ = ["expit_pair", "logarithms", "made", "side_of_zero", "softmax"]
 

@@ -15,7 +15,7 @@ from fourfold.plan.compile.probabilities import above_zero, columns, exponential
 from fourfold.plan.compile.sums import matrix_product
 from fourfold.plan.compile.validation import floats
 from fourfold.plan.format import Function, Metric
-from fourfold.plan.graph import Number
+from fourfold.plan.graph.builder import Number
 
 __all__: list[str] = []
 

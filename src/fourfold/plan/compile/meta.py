@@ -24,7 +24,7 @@ from fourfold.plan.compile.parts import (
 from fourfold.plan.compile.probabilities import columns, pair, single
 from fourfold.plan.compile.validation import array
 from fourfold.plan.format import Function
-from fourfold.plan.graph import Code, Number
+from fourfold.plan.graph.builder import Code, Number
 
 __all__: list[str] = []
 

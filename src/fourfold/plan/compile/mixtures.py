@@ -14,7 +14,7 @@ from fourfold.plan.compile.probabilities import columns, exponentials, log_sum, 
 from fourfold.plan.compile.sums import matrix_product
 from fourfold.plan.compile.validation import numbers
 from fourfold.plan.format import Function
-from fourfold.plan.graph import Number
+from fourfold.plan.graph.builder import Number
 
 __all__: list[str] = []
 

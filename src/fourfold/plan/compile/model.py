@@ -13,9 +13,9 @@ from fourfold.plan.columns import Matrix, NoPlan, Workshop
 from fourfold.plan.compile import Labels, answer
 from fourfold.plan.compile.inputs import ports, training_matrix
 from fourfold.plan.compile.validation import dense
-from fourfold.plan.graph import Graph, Output
-from fourfold.plan.origins import passes_single
-from fourfold.plan.reading import TooManyBags
+from fourfold.plan.graph.builder import Graph, Output
+from fourfold.plan.graph.numerics import passes_single
+from fourfold.plan.graph.steps import TooManyBags
 from fourfold.signature.field import INTEGERS, Field
 
 __all__ = ["Compiled", "compile_model"]

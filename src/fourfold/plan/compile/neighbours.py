@@ -20,8 +20,8 @@ from fourfold.plan.compile.probabilities import above_zero, columns, single
 from fourfold.plan.compile.sums import pairwise_sum
 from fourfold.plan.compile.validation import numbers
 from fourfold.plan.format import Function, Kind, Metric
-from fourfold.plan.graph import Number
-from fourfold.plan.points import Neighbours
+from fourfold.plan.graph.builder import Number
+from fourfold.plan.graph.neighbours import Neighbours
 
 __all__: list[str] = []
 

@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.plan.columns import Bagged, Coded, Column, NoPlan, Workshop
-from fourfold.plan.forest import NODE, Forest
 from fourfold.plan.format import NODE_CODE, NODE_LEAF, NODE_NAN_LEFT, NODE_OTHERS
-from fourfold.plan.graph import Code, Number
+from fourfold.plan.graph.builder import Code, Number
+from fourfold.plan.graph.forest import NODE, Forest
 
 __all__ = ["CATEGORIES", "Nodes", "forest"]
 

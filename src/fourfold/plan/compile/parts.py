@@ -13,7 +13,7 @@ from fourfold.plan.compile import Labels, answer
 from fourfold.plan.compile.probabilities import columns, single
 from fourfold.plan.compile.validation import array, numbers, objects, retyped, stored
 from fourfold.plan.format import Function
-from fourfold.plan.graph import Code, Number
+from fourfold.plan.graph.builder import Code, Number
 
 __all__ = [
     "arrayed",

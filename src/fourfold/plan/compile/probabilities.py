@@ -9,7 +9,7 @@ import numpy as np
 
 from fourfold.plan.columns import FLOAT32, FLOAT64, Matrix, NoPlan, Numeric, Workshop
 from fourfold.plan.format import Function
-from fourfold.plan.graph import Code, Number
+from fourfold.plan.graph.builder import Code, Number
 
 __all__ = [
     "above_half",

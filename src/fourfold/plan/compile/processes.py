@@ -16,7 +16,7 @@ from fourfold.plan.compile.probabilities import above_zero, columns, exponential
 from fourfold.plan.compile.sums import matrix_product, moved
 from fourfold.plan.compile.validation import numbers
 from fourfold.plan.format import Function, Kind, Metric
-from fourfold.plan.graph import Number
+from fourfold.plan.graph.builder import Number
 
 __all__: list[str] = []
 

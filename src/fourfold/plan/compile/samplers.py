@@ -15,7 +15,7 @@ from fourfold.plan.compile.probabilities import columns, logarithms, plus, singl
 from fourfold.plan.compile.sums import matrix_product, moved, rounded
 from fourfold.plan.compile.validation import floats, numbers
 from fourfold.plan.format import Function, Kind
-from fourfold.plan.graph import Number
+from fourfold.plan.graph.builder import Number
 
 __all__: list[str] = []
 

@@ -13,7 +13,7 @@ from fourfold.plan.compile.bags import divided, row_norm
 from fourfold.plan.compile.encoding import one_hot
 from fourfold.plan.compile.validation import clipped, floats, map_two, numbers
 from fourfold.plan.format import Function, Kind
-from fourfold.plan.graph import Number
+from fourfold.plan.graph.builder import Number
 
 __all__: list[str] = []
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from fourfold.plan.columns import FLOAT32, FLOAT64, Bagged, Coded, Column, Matrix, NoPlan, Workshop, runs
 from fourfold.plan.format import Function
-from fourfold.plan.graph import Bag, Code, Number
+from fourfold.plan.graph.builder import Bag, Code, Number
 
 __all__ = ["matrix_product", "moved", "ordered_sums", "pairwise_sum", "rounded", "weighted_sums"]
 

@@ -17,9 +17,9 @@ from fourfold.plan.columns import FLOAT32, FLOAT64, Matrix, NoPlan, Text, Worksh
 from fourfold.plan.compile import transforms
 from fourfold.plan.compile.bags import normalized, single
 from fourfold.plan.format import Function
-from fourfold.plan.graph import Bag
-from fourfold.plan.letters import folding, matching, spaces
-from fourfold.plan.reading import MOST_GRAMS, Analyzer, Reading
+from fourfold.plan.graph.builder import Bag
+from fourfold.plan.graph.text_reading import MOST_GRAMS, Analyzer, Reading
+from fourfold.plan.graph.unicode_tables import folding, matching, spaces
 
 __all__: list[str] = []
 

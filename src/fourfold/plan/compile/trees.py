@@ -31,7 +31,7 @@ from fourfold.plan.compile import Labels, answers, transforms
 from fourfold.plan.compile.links import logarithms, made
 from fourfold.plan.compile.nodes import Nodes, forest
 from fourfold.plan.format import Function
-from fourfold.plan.graph import Number
+from fourfold.plan.graph.builder import Number
 
 __all__ = ["CLASSIFIERS", "REGRESSORS", "at_leaves", "nodes_of", "single", "takes_nan"]
 

@@ -19,7 +19,7 @@ from fourfold.plan.columns import FLOAT32, NA, OBJECT, Bagged, Coded, Column, Ma
 from fourfold.plan.compile import Labels, answers
 from fourfold.plan.compile.boosting import Among, Below, Grove, codes_of, spread
 from fourfold.plan.format import Function
-from fourfold.plan.graph import Number
+from fourfold.plan.graph.builder import Number
 
 __all__: list[str] = []
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fourfold.plan.compile.cityhash import category_hash
-from fourfold.plan.graph import Graph, Number, Output
+from fourfold.plan.graph.builder import Graph, Number, Output
 from fourfold.signature.field import INTEGERS
 from tests.plan.evaluators import evaluator
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from fourfold.plan import _evaluator, reading
+from fourfold.plan import _evaluator
 from fourfold.plan.format import Function, Kind
-from fourfold.plan.graph import Bag, Graph, Number, Output
-from fourfold.plan.letters import folding, spaces, word_characters
-from fourfold.plan.reading import Analyzer, Reading
+from fourfold.plan.graph.builder import Bag, Graph, Number, Output
+from fourfold.plan.graph.steps import MOST_BAGS, Layout
+from fourfold.plan.graph.text_reading import MOST_GRAMS, Analyzer, Reading
+from fourfold.plan.graph.unicode_tables import folding, spaces, word_characters
+from tests.project.tree import SOURCE
 
 TERMS = ("and", "b", "cold", "day", "night", "night and", "and day")
 WORDS = Reading(Analyzer.WORDS, (1, 2), folding(None, lower=True), TERMS, token=word_characters())
@@ -184,18 +185,16 @@ def test_more_bags_than_there_may_be_are_an_error() -> None:
     """A plan with too many bags at once is not made."""
     made = graph()
     bag = made.bag(0, WORDS)
-    numbers = [
-        made.bag_spread(made.bag_const(Function.MUL, bag, each), [0])[0] for each in range(reading.MOST_BAGS + 1)
-    ]
-    with pytest.raises(ValueError, match=f"at most {reading.MOST_BAGS} bags"):
+    numbers = [made.bag_spread(made.bag_const(Function.MUL, bag, each), [0])[0] for each in range(MOST_BAGS + 1)]
+    with pytest.raises(ValueError, match=f"at most {MOST_BAGS} bags"):
         made.plan([Output("out", "float64", numbers=numbers, tensor=True)])
 
 
 def test_settings_are_those_of_the_evaluator() -> None:
     """The limits, the analyzers and the number of settings are the ones in evaluator.c and evaluator.h."""
-    folder = Path(reading.__file__).parent
+    folder = SOURCE / "plan"
     source = (folder / "evaluator.c").read_text() + (folder / "evaluator.h").read_text()
-    for name, value in (("FF_MOST_BAGS", reading.MOST_BAGS), ("FF_MOST_GRAMS", reading.MOST_GRAMS)):
+    for name, value in (("FF_MOST_BAGS", MOST_BAGS), ("FF_MOST_GRAMS", MOST_GRAMS)):
         assert re.search(rf"#define {name} (\d+)u", source)[1] == str(value)  # type: ignore[index]
     analyzers = re.search(r"enum ff_analyzer \{ (.*) \};", source)
     assert analyzers
@@ -206,7 +205,7 @@ def test_settings_are_those_of_the_evaluator() -> None:
     declared = re.findall(r"FF_T_\w+", re.sub(r"/\*.*?\*/", "", settings[1]))
     laid: list[list[int]] = []
 
-    class Seen:
+    class Seen(Layout):
         def add_words(self, values: Any) -> int:
             laid.append(list(values))
             return 0
@@ -246,7 +245,7 @@ def test_settings_that_cannot_be_are_refused(case: str) -> None:
     place, value = BROKEN[case]
     laid: list[bytes] = []
 
-    class Seen:
+    class Seen(Layout):
         def add_words(self, values: Any) -> int:
             laid.append(np.asarray(values, dtype="<u4").tobytes())
             return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fourfold.plan.format import Function, Operation
-from fourfold.plan.steps import Bag, Number, Step
+from fourfold.plan.graph.steps import Bag, Number, Step
 
 __all__ = ["is_rounded", "origins", "passes_single"]
 

@@ -12,7 +12,7 @@ import pytest
 
 from fourfold.plan._evaluator import Evaluator
 from fourfold.plan.format import Operation
-from fourfold.plan.graph import Graph, Output
+from fourfold.plan.graph.builder import Graph, Output
 from tests.plan.evaluators import bits, evaluator
 
 

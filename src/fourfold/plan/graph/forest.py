@@ -5,15 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fourfold.plan.format import CODE, NODE_CODE, NODE_LEAF, NODE_NAN_LEFT, NODE_SET, NODE_SLOT
-
-if TYPE_CHECKING:
-    from fourfold.plan.graph import Code, Number
+from fourfold.plan.graph.steps import Code, Layout, Number
 
 __all__ = ["NODE", "Forest", "content", "laid"]
 
@@ -22,19 +20,6 @@ __all__ = ["NODE", "Forest", "content", "laid"]
 NODE = np.dtype([("test", "<f8"), ("right", "<u4"), ("flags", "<u4")])
 
 _FLOAT32, _FROM = 1, 2
-
-
-class Layout(Protocol):
-    """Where words, numbers and nodes go."""
-
-    def add_words(self, values: Sequence[int] | npt.NDArray[Any]) -> int:
-        """The place of words."""
-
-    def add_numbers(self, values: Any) -> int:
-        """The place of numbers."""
-
-    def add_nodes(self, values: npt.NDArray[Any]) -> int:
-        """The place of nodes."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,16 @@ import unicodedata
 import numpy as np
 import pytest
 
-from fourfold.plan.letters import SEVERAL, Folding, cased, folding, ignored, matching, spaces, word_characters
+from fourfold.plan.graph.unicode_tables import (
+    SEVERAL,
+    Folding,
+    cased,
+    folding,
+    ignored,
+    matching,
+    spaces,
+    word_characters,
+)
 
 EVERYTHING = [point for point in range(0x110000) if not 0xD800 <= point < 0xE000]
 CAPITAL, SMALL, FINAL = "\u03a3", "\u03c3", "\u03c2"

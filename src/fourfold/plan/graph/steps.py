@@ -10,11 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.plan.format import TYPES, Function, Operation, assemble
-from fourfold.plan.reading import MOST_BAGS, TooManyBags
 
-__all__ = ["Bag", "Code", "Layout", "Number", "Output", "Step", "laid_out", "place"]
+__all__ = ["MOST_BAGS", "Bag", "Code", "Layout", "Number", "Output", "Step", "TooManyBags", "laid_out", "place"]
+
+#: How many bags a plan may have at once.
+MOST_BAGS = 64
 
 Floats = npt.NDArray[np.float64]
+
+
+class TooManyBags(ValueError):
+    """A model that reads more texts at once than a plan has room for."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,29 +5,23 @@ They are those of evaluator.c, section 8; a test holds the two together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fourfold.plan.letters import Folding, cased, ignored
+from fourfold.plan.graph.steps import Layout
+from fourfold.plan.graph.unicode_tables import Folding, cased, ignored
 
-__all__ = ["MOST_BAGS", "MOST_GRAMS", "Analyzer", "Layout", "Reading", "TooManyBags"]
+__all__ = ["MOST_GRAMS", "Analyzer", "Reading"]
 
-#: How many bags a plan may have at once.
-MOST_BAGS = 64
 #: The most tokens or characters of an n-gram.
 MOST_GRAMS = 64
 _NOTHING = 0xFFFFFFFF
 _NO_TEXT = "a missing text cannot be read"
 _TOO_MANY = "a text has too many different n-grams"
-
-
-class TooManyBags(ValueError):
-    """A model that reads more texts at once than a plan has room for."""
 
 
 class Analyzer(IntEnum):
@@ -36,16 +30,6 @@ class Analyzer(IntEnum):
     WORDS = 0
     CHARACTERS = 1
     WITHIN_WORDS = 2
-
-
-class Layout(Protocol):
-    """Where the arrays of a plan are laid."""
-
-    def add_words(self, values: Sequence[int] | npt.NDArray[Any]) -> int:
-        """The place of words."""
-
-    def add_strings(self, values: Sequence[str]) -> int:
-        """The place of the first of some strings."""
 
 
 _NONE = np.zeros((0, 2), dtype=np.uint32)

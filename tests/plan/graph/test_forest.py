@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from fourfold.plan._evaluator import Evaluator
-from fourfold.plan.forest import NODE, Forest
 from fourfold.plan.format import NODE_CODE, NODE_LEAF, NODE_NAN_LEFT, NODE_OTHERS, NODE_SLOT
-from fourfold.plan.graph import Code, Graph, Number, Output
+from fourfold.plan.graph.builder import Code, Graph, Number, Output
+from fourfold.plan.graph.forest import NODE, Forest
 from tests.plan.evaluators import bits, evaluator
 
 NUMBERS = [0.0, -0.0, 1.0, -1.5, 5e-324, math.inf, -math.inf, 0.1, math.nextafter(0.1, 1), 1e300]

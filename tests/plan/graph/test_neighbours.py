@@ -10,8 +10,8 @@ import pytest
 from sklearn.neighbors import BallTree, KDTree
 
 from fourfold.plan.format import Metric
-from fourfold.plan.graph import Graph, Number, Output
-from fourfold.plan.points import Neighbours
+from fourfold.plan.graph.builder import Graph, Number, Output
+from fourfold.plan.graph.neighbours import Neighbours
 from tests.plan.evaluators import evaluator
 
 RANDOM = np.random.default_rng(12)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fourfold.plan.format import Function, Metric
-from fourfold.plan.graph import Graph, Number, Output
+from fourfold.plan.graph.builder import Graph, Number, Output
 from tests.plan.evaluators import bits, evaluator
 
 SHAPES = [(1, 1), (1, 300), (2, 7), (3, 255), (4, 256), (5, 257), (8, 2), (9, 513), (13, 600)]

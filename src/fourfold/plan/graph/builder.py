@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fourfold.plan.forest import NODE, Forest, content, laid
 from fourfold.plan.format import BALLS, Function, Kind, Metric, Operation
-from fourfold.plan.origins import origins
-from fourfold.plan.points import Neighbours
-from fourfold.plan.reading import Reading
-from fourfold.plan.steps import Bag, Code, Layout, Number, Output, Step, laid_out, place
+from fourfold.plan.graph.forest import NODE, Forest, content, laid
+from fourfold.plan.graph.neighbours import Neighbours
+from fourfold.plan.graph.numerics import origins
+from fourfold.plan.graph.steps import Bag, Code, Layout, Number, Output, Step, laid_out, place
+from fourfold.plan.graph.text_reading import Reading
 
 __all__ = ["NODE", "Bag", "Code", "Forest", "Graph", "Number", "Output"]
 
