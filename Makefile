@@ -57,7 +57,7 @@ clean: ## remove the environment, the caches and what the demo left
 	find src tests docs examples benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What the evaluator is built from: it is compiled again when one of these changes.
-EVALUATOR := setup.py $(wildcard build_backend/*.py src/fourfold/plan/*.c src/fourfold/plan/*.h)
+EVALUATOR := setup.py $(wildcard build_backend/*.py src/fourfold/plan/evaluator/*.c src/fourfold/plan/evaluator/*.h)
 
 # A stamp says that the environment holds what the lists of that name say; a changed list makes it anew.
 $(VENV)/.made-%: requirements/build.txt requirements/compiler.txt requirements/%.txt pyproject.toml scripts/environment.py $(EVALUATOR)

@@ -4,14 +4,14 @@ from setuptools import Extension, setup
 
 from build_backend.extension import BuildExtension
 
-PLAN = "src/fourfold/plan"
+EVALUATOR = "src/fourfold/plan/evaluator"
 
 setup(
     ext_modules=[
         Extension(
             "fourfold.plan._evaluator",
-            sources=[f"{PLAN}/module.c", f"{PLAN}/evaluator.c"],
-            depends=[f"{PLAN}/evaluator.h", f"{PLAN}/stable_abi.h"],
+            sources=[f"{EVALUATOR}/module.c", f"{EVALUATOR}/evaluator.c"],
+            depends=[f"{EVALUATOR}/evaluator.h", f"{EVALUATOR}/stable_abi.h"],
             py_limited_api=True,
         )
     ],

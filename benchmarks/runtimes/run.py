@@ -202,8 +202,8 @@ def bare_rows(batch: Any, fields: Any) -> bytes:
 
 def build_bare(folder: Path) -> Path:
     """The evaluator and bare.c, compiled as the wheel is."""
-    program, plan = folder / "bare", ROOT / "src" / "fourfold" / "plan"
-    said = compilers.find().run(*compilers.FLAGS, f"-I{plan}", HERE / "bare.c", plan / "evaluator.c", "-o", program)
+    program, source = folder / "bare", ROOT / "src" / "fourfold" / "plan" / "evaluator"
+    said = compilers.find().run(*compilers.FLAGS, f"-I{source}", HERE / "bare.c", source / "evaluator.c", "-o", program)
     assert not said, said
     return program
 

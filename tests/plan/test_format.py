@@ -12,8 +12,8 @@ from fourfold.plan import format as plan_format
 from fourfold.plan.format import SECTIONS, TYPES, VERSION, Function, Kind, Operation
 from tests.project.tree import ROOT
 
-SOURCE = (ROOT / "src" / "fourfold" / "plan" / "evaluator.c").read_text("utf-8")
-HEADER = (ROOT / "src" / "fourfold" / "plan" / "evaluator.h").read_text("utf-8")
+SOURCE = (ROOT / "src" / "fourfold" / "plan" / "evaluator" / "evaluator.c").read_text("utf-8")
+HEADER = (ROOT / "src" / "fourfold" / "plan" / "evaluator" / "evaluator.h").read_text("utf-8")
 PAGE = Path(ROOT / "docs" / "spec" / "plan.md").read_text("utf-8")
 
 

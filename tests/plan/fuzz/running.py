@@ -14,7 +14,7 @@ from tests.project.tree import ROOT
 
 __all__ = ["CORPUS", "built", "fuzz", "run_mutants"]
 
-PLAN = ROOT / "src" / "fourfold" / "plan"
+EVALUATOR = ROOT / "src" / "fourfold" / "plan" / "evaluator"
 #: What the fuzzer has learnt, and inputs that failed.
 CORPUS = Path(sys.prefix) / "fuzz"
 #: An input that takes longer, in seconds, or more memory, in MiB, is out of proportion to its size.
@@ -32,10 +32,10 @@ def built(folder: Path) -> Path:
     """The fuzzer, with sanitizers."""
     program = folder / "fuzz"
     flags = ("-std=gnu99", "-g", "-O1", "-ffp-contract=off", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all")
-    sources = (Path(__file__).with_name("fuzz.c"), PLAN / "evaluator.c")
+    sources = (Path(__file__).with_name("fuzz.c"), EVALUATOR / "evaluator.c")
     sanitizers = "-fsanitize=fuzzer,address,undefined"
     run = subprocess.run(
-        ["clang", *flags, "-Wall", "-Wextra", "-Werror", sanitizers, f"-I{PLAN}", *sources, "-o", program],
+        ["clang", *flags, "-Wall", "-Wextra", "-Werror", sanitizers, f"-I{EVALUATOR}", *sources, "-o", program],
         check=False,
         capture_output=True,
         text=True,

@@ -192,7 +192,7 @@ def test_more_bags_than_there_may_be_are_an_error() -> None:
 
 def test_settings_are_those_of_the_evaluator() -> None:
     """The limits, the analyzers and the number of settings are the ones in evaluator.c and evaluator.h."""
-    folder = SOURCE / "plan"
+    folder = SOURCE / "plan" / "evaluator"
     source = (folder / "evaluator.c").read_text() + (folder / "evaluator.h").read_text()
     for name, value in (("FF_MOST_BAGS", MOST_BAGS), ("FF_MOST_GRAMS", MOST_GRAMS)):
         assert re.search(rf"#define {name} (\d+)u", source)[1] == str(value)  # type: ignore[index]

@@ -13,7 +13,7 @@ from tests.project.tree import ROOT
 
 __all__ = ["ASKED", "PLACES", "STRICT", "Place", "compiled", "results_of"]
 
-PLAN = ROOT / "src" / "fourfold" / "plan"
+EVALUATOR = ROOT / "src" / "fourfold" / "plan" / "evaluator"
 EXAMPLE = ROOT / "examples" / "c"
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-ffp-contract=off")
 SANITIZERS = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
@@ -82,9 +82,9 @@ def compiled(place: Place, folder: Path) -> Path:
         compiler = wheel.command[:2]
         env |= {"ZIG_GLOBAL_CACHE_DIR": str(ZIG_CACHE), "ZIG_LOCAL_CACHE_DIR": str(ZIG_CACHE)}
     program = folder / "program"
-    sources = (EXAMPLE / place.source, PLAN / "evaluator.c")
+    sources = (EXAMPLE / place.source, EVALUATOR / "evaluator.c")
     run = subprocess.run(
-        [*compiler, *STRICT, *place.flags, f"-I{PLAN}", *sources, "-o", program],
+        [*compiler, *STRICT, *place.flags, f"-I{EVALUATOR}", *sources, "-o", program],
         env=env,
         check=False,
         capture_output=True,

@@ -24,8 +24,8 @@ from fourfold.plan.graph.builder import Graph, Output
 from tests.plan.evaluators import evaluator, fields_of
 from tests.project.tree import ROOT
 
-PLAN = ROOT / "src" / "fourfold" / "plan"
-SOURCES = [PLAN / "module.c", PLAN / "evaluator.c"]
+EVALUATOR = ROOT / "src" / "fourfold" / "plan" / "evaluator"
+SOURCES = [EVALUATOR / "module.c", EVALUATOR / "evaluator.c"]
 INCLUDES = [f"-I{path}" for path in dict.fromkeys(map(sysconfig.get_path, ("include", "platinclude")))]
 #: Loads an extension by its path and prints what it answers.
 ANSWER = """
@@ -192,7 +192,7 @@ def test_flags_of_the_environment_change_nothing(built: Path, tmp_path: Path) ->
 def test_fast_math_is_refused(tmp_path: Path) -> None:
     """A compiler that is told to bend arithmetic is refused by the evaluator itself."""
     compiler = compilers.find()
-    said = compiler.run("-std=c99", "-O2", "-ffast-math", "-c", PLAN / "evaluator.c", "-o", tmp_path / "out.o")
+    said = compiler.run("-std=c99", "-O2", "-ffast-math", "-c", EVALUATOR / "evaluator.c", "-o", tmp_path / "out.o")
     assert "must not be compiled with -ffast-math" in said
 
 
@@ -215,7 +215,7 @@ def test_without_the_headers_of_python(tmp_path: Path) -> None:
 
 def declared() -> list[str]:
     """The functions and data of Python that stable_abi.h declares."""
-    text = (PLAN / "stable_abi.h").read_text(encoding="utf-8").partition("defined(FOURFOLD_CHECK_ABI)")[2]
+    text = (EVALUATOR / "stable_abi.h").read_text(encoding="utf-8").partition("defined(FOURFOLD_CHECK_ABI)")[2]
     functions = re.findall(r"^[a-z][\w ]*[ *]+(Py\w+)\(", text, re.MULTILINE) + re.findall(
         r"^\w*Py\w+ \*(Py\w+)\(", text, re.MULTILINE
     )
@@ -236,7 +236,7 @@ def test_our_declarations_are_pythons(tmp_path: Path) -> None:
     source.write_text('#include "stable_abi.h"\n#include "module.c"\n', encoding="utf-8")
     warnings = ("-Wall", "-Wextra", "-Werror", "-fsyntax-only")
     compiler = compilers.find()
-    assert compiler.run("-std=c99", f"-I{PLAN}", *INCLUDES, "-DFOURFOLD_CHECK_ABI", *warnings, source) == ""
+    assert compiler.run("-std=c99", f"-I{EVALUATOR}", *INCLUDES, "-DFOURFOLD_CHECK_ABI", *warnings, source) == ""
     source.write_text(
         "#define Py_LIMITED_API 0x030B0000\n#define PY_SSIZE_T_CLEAN\n#include <Python.h>\n"
         "void *names[] = {" + ", ".join(f"(void *)&{name}" for name in names) + "};\n",
@@ -247,7 +247,7 @@ def test_our_declarations_are_pythons(tmp_path: Path) -> None:
 
 def test_our_layouts_and_numbers_are_pythons(tmp_path: Path) -> None:
     """Sizes, places of members, slots and flags are those that Python.h has."""
-    text = (PLAN / "stable_abi.h").read_text(encoding="utf-8").partition("#else")[2].partition("#endif /*")[0]
+    text = (EVALUATOR / "stable_abi.h").read_text(encoding="utf-8").partition("#else")[2].partition("#endif /*")[0]
     constants = re.findall(r"^#define ((?:METH|Py_tp|Py_mod|Py_TPFLAGS)_\w+)", text, re.MULTILINE)
     members = {
         "PyObject": ["ob_refcnt", "ob_type"],
@@ -280,7 +280,7 @@ def test_our_layouts_and_numbers_are_pythons(tmp_path: Path) -> None:
     )
     printed = []
     for name, definition in (("with", []), ("without", ["-DFOURFOLD_WITHOUT_PYTHON_H"])):
-        said = compilers.find().run("-std=c99", f"-I{PLAN}", *INCLUDES, *definition, source, "-o", tmp_path / name)
+        said = compilers.find().run("-std=c99", f"-I{EVALUATOR}", *INCLUDES, *definition, source, "-o", tmp_path / name)
         assert said == ""
         printed.append(subprocess.run([tmp_path / name], check=True, capture_output=True, text=True).stdout)
     assert len(constants) > 10
@@ -308,10 +308,10 @@ def test_sdist_and_wheel(tmp_path: Path) -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
         archive.extractall(tmp_path / "unpacked", filter="data")
     wanted = {
-        f"src/fourfold/plan/{each}"
-        for each in ("module.c", "evaluator.c", "evaluator.h", "stable_abi.h", "_evaluator.pyi")
+        f"src/fourfold/plan/evaluator/{name}" for name in ("module.c", "evaluator.c", "evaluator.h", "stable_abi.h")
     }
     wanted |= {
+        "src/fourfold/plan/_evaluator.pyi",
         "setup.py",
         "pyproject.toml",
         "LICENSE",
@@ -331,7 +331,9 @@ def test_sdist_and_wheel(tmp_path: Path) -> None:
     assert wheel.name.endswith(f"-cp311-abi3-{platform}.whl")
     with zipfile.ZipFile(wheel) as archive:
         inside = archive.namelist()
-    assert {f"fourfold/plan/{each}" for each in ("_evaluator.abi3.so", "evaluator.c", "evaluator.h")} <= set(inside)
+    assert {
+        f"fourfold/plan/{each}" for each in ("_evaluator.abi3.so", "evaluator/evaluator.c", "evaluator/evaluator.h")
+    } <= set(inside)
     assert [name for name in inside if name.startswith(("build_backend", "tests"))] == []
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "clean"], check=True)
     clean = tmp_path / "clean" / "bin" / "python"
@@ -363,6 +365,6 @@ def test_a_changed_file_is_built_again(name: str, tmp_path: Path) -> None:
         (tmp_path / stamp).touch()
         unchanged = subprocess.run([*make, str(tmp_path / stamp)], cwd=ROOT, check=True, capture_output=True, text=True)
         assert "environment.py" not in unchanged.stdout
-        changed = [*make, f"--what-if=src/fourfold/plan/{name}", str(tmp_path / stamp)]
+        changed = [*make, f"--what-if=src/fourfold/plan/evaluator/{name}", str(tmp_path / stamp)]
         run = subprocess.run(changed, cwd=ROOT, check=True, capture_output=True, text=True)
         assert "scripts/environment.py" in run.stdout

@@ -17,11 +17,11 @@ from build_backend import compilers
 from fourfold.plan.columns import elementary
 from fourfold.plan.format import Function
 from fourfold.plan.graph.builder import Graph, Output
-from tests.plan.elementary_reference import exact, neighbours, signed, ulps, worst
+from tests.plan.evaluator.elementary_reference import exact, neighbours, signed, ulps, worst
 from tests.plan.evaluators import evaluator
 from tests.project.tree import ROOT
 
-PLAN = ROOT / "src" / "fourfold" / "plan"
+EVALUATOR = ROOT / "src" / "fourfold" / "plan" / "evaluator"
 INF, NAN = math.inf, math.nan
 TINY, LEAST, MOST = 5e-324, 2.0**-1022, math.nextafter(INF, 0)
 NAN_BITS = 0x7FF8000000000000
@@ -343,7 +343,7 @@ def test_the_root_in_integers_is_that_of_the_processor(folder: Path) -> None:
         encoding="utf-8",
     )
     compiler = compilers.find()
-    flags = ("-std=c99", "-O0", "-ffp-contract=off", "-shared", "-fPIC", "-DFF_SOFTWARE_SQRT", f"-I{PLAN}")
+    flags = ("-std=c99", "-O0", "-ffp-contract=off", "-shared", "-fPIC", "-DFF_SOFTWARE_SQRT", f"-I{EVALUATOR}")
     assert compiler.run(*flags, source, "-o", library) == ""
     rng = np.random.default_rng(7)
     x = rng.integers(0, 0x7FF0000000000000, 200000).view(np.float64)
@@ -371,7 +371,7 @@ def test_the_evaluator_needs_no_library(folder: Path) -> None:
     complete = "-Wl,-undefined,error" if sys.platform == "darwin" else "-Wl,--no-undefined"
     flags = ("-std=c99", "-O1", "-ffp-contract=off", "-fno-builtin", "-shared", "-fPIC", "-nostdlib", complete)
     compiler = compilers.find()
-    assert compiler.run(*flags, source, PLAN / "evaluator.c", "-o", library) == ""
+    assert compiler.run(*flags, source, EVALUATOR / "evaluator.c", "-o", library) == ""
     source.write_text("double exp(double x);\ndouble calls_it(double x) { return exp(x); }\n", encoding="utf-8")
     assert "exp" in compiler.run(*flags, source, "-o", folder / "calls.so")
 
