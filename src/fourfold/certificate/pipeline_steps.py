@@ -8,7 +8,7 @@ from typing import Any
 
 from fourfold import tables
 from fourfold.errors import CorruptPackage, EngineError, cut
-from fourfold.plan.columns import NoPlan
+from fourfold.plan.compile.columns import NoPlan
 from fourfold.plan.compile.model import compile_model
 from fourfold.runtimes.plan import PlanEngine
 from fourfold.signature import Field, Signature

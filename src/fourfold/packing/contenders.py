@@ -73,7 +73,7 @@ def contenders(model: Any, prepared: Prepared, signature: Signature, *, everythi
 def _plan(model: Any, prepared: Prepared, signature: Signature) -> Contender:
     if prepared.runtime not in ("sklearn", "lightgbm", "xgboost", "catboost"):
         return Contender("plan", absent=f"plans are not made of models of the {prepared.runtime} runtime")
-    from fourfold.plan.columns import NoPlan
+    from fourfold.plan.compile.columns import NoPlan
     from fourfold.plan.compile.model import compile_model
     from fourfold.runtimes.plan import PlanEngine
     from fourfold.runtimes.plan import prepared as as_plan

@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from fourfold.plan.columns import elementary
+from fourfold.plan.compile.columns import elementary
 from fourfold.plan.format import Function
 
 DIGITS = 60

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pytest
 
 from build_backend import compilers
-from fourfold.plan.columns import elementary
+from fourfold.plan.compile.columns import elementary
 from fourfold.plan.format import Function
 from fourfold.plan.graph.builder import Graph, Output
 from tests.plan.evaluator.elementary_reference import exact, neighbours, signed, ulps, worst

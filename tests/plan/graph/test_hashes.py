@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fourfold.plan.compile.cityhash import category_hash
+from fourfold.plan.compile.rules.cityhash import category_hash
 from fourfold.plan.graph.builder import Graph, Number, Output
 from fourfold.signature.field import INTEGERS
 from tests.plan.evaluators import evaluator

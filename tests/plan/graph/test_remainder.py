@@ -1,6 +1,6 @@
 import numpy as np
 
-from fourfold.plan.columns import elementary
+from fourfold.plan.compile.columns import elementary
 from fourfold.plan.format import Function
 
 EDGES = [0.0, -0.0, 1.0, -1.0, 3.0, 5e-324, -5e-324, 2.2e-308, 1e308, -1e308, np.inf, -np.inf, np.nan]

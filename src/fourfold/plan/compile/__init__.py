@@ -15,7 +15,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from fourfold.plan.columns import Matrix, NoPlan, Workshop
+from fourfold.plan.compile.columns import Matrix, NoPlan, Workshop
 from fourfold.plan.graph.builder import Code
 
 __all__ = ["Answer", "Labels", "Rule", "answer", "answers", "transform", "transforms"]
@@ -42,35 +42,35 @@ _TRANSFORMS: dict[str, Rule] = {}
 _ANSWERS: dict[tuple[str, str], Rule] = {}
 #: The files of rules.
 _FILES = (
-    "composition",
-    "encoding",
-    "features",
-    "functions",
-    "imputing",
-    "scaling",
+    "compose",
+    "encoders",
+    "feature_selection",
+    "function_transformer",
+    "impute",
+    "preprocessing",
     "lightgbm",
     "xgboost",
     "catboost",
-    "text",
-    "linear",
-    "processes",
-    "samplers",
+    "feature_extraction_text",
+    "linear_model",
+    "gaussian_process",
+    "kernel_approximation",
     "kernels",
-    "machines",
-    "covariances",
-    "clusters",
-    "mixtures",
-    "neighbours",
+    "svm",
+    "covariance",
+    "cluster",
+    "mixture",
+    "neighbors",
     "decomposition",
-    "neural",
-    "discriminant",
-    "bayes",
-    "trees",
-    "ensembles",
-    "gradients",
-    "meta",
+    "neural_network",
+    "discriminant_analysis",
+    "naive_bayes",
+    "tree",
+    "ensemble",
+    "gradient_boosting",
+    "multiclass",
     "calibration",
-    "targets",
+    "multioutput",
     "dummy",
 )
 
@@ -125,4 +125,4 @@ def _name(model: Any) -> str:
 def _load() -> None:
     """Import the files of rules, which register themselves; one of them may have been imported before."""
     for name in _FILES:
-        import_module(f"fourfold.plan.compile.{name}")
+        import_module(f"fourfold.plan.compile.rules.{name}")

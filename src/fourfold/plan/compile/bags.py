@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fourfold.plan.columns import FLOAT32, Column, Matrix, NoPlan, Numeric, Workshop, runs
+from fourfold.plan.compile.columns import FLOAT32, Column, Matrix, NoPlan, Numeric, Workshop, runs
 from fourfold.plan.format import Function
 from fourfold.plan.graph.builder import Bag, Number
 

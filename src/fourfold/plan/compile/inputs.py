@@ -9,7 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from fourfold.plan.columns import FLOAT64, NA, OBJECT, Coded, Column, Matrix, NoPlan, Numeric, Opaque, Text, Workshop
+from fourfold.plan.compile.columns import (
+    FLOAT64,
+    NA,
+    OBJECT,
+    Coded,
+    Column,
+    Matrix,
+    NoPlan,
+    Numeric,
+    Opaque,
+    Text,
+    Workshop,
+)
 from fourfold.plan.format import TYPES
 from fourfold.signature.field import INTEGERS, Field
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from fourfold.plan.columns import Matrix, NoPlan, Workshop
 from fourfold.plan.compile import Labels, answer
+from fourfold.plan.compile.arrays import dense
+from fourfold.plan.compile.columns import Matrix, NoPlan, Workshop
 from fourfold.plan.compile.inputs import ports, training_matrix
-from fourfold.plan.compile.validation import dense
 from fourfold.plan.graph.builder import Graph, Output
 from fourfold.plan.graph.numerics import passes_single
 from fourfold.plan.graph.steps import TooManyBags

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fourfold.plan.columns import FLOAT32, FLOAT64, Bagged, Coded, Column, Matrix, NoPlan, Workshop, runs
+from fourfold.plan.compile.columns import FLOAT32, FLOAT64, Bagged, Coded, Column, Matrix, NoPlan, Workshop, runs
 from fourfold.plan.format import Function
 from fourfold.plan.graph.builder import Bag, Code, Number
 

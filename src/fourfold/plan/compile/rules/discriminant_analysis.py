@@ -1,0 +1,154 @@
+"""Discriminant analysis: classes as normal distributions, with one covariance or one each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fourfold.plan.compile import Labels, answers, transforms
+from fourfold.plan.compile.arrays import numbers
+from fourfold.plan.compile.columns import Matrix, NoPlan, Workshop
+from fourfold.plan.compile.rules.linear_model import affine, label
+from fourfold.plan.compile.scores import (
+    as_matrix,
+    exponentials,
+    logarithms,
+    pair,
+    plus,
+    refuse_rest_of_one,
+    sigmoids,
+    single,
+    softmax,
+)
+from fourfold.plan.compile.sums import matrix_product, moved
+from fourfold.plan.format import Function
+from fourfold.plan.graph.builder import Number
+
+__all__ = ["difference", "log_shares"]
+
+_LINEAR = "sklearn.LinearDiscriminantAnalysis"
+_QUADRATIC = "sklearn.QuadraticDiscriminantAnalysis"
+
+Values = tuple[list[Number], np.dtype[Any]]
+
+
+# One covariance.
+
+
+@transforms(_LINEAR)
+def linear_transform(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+    """The columns, moved by their mean where the solver is the singular value decomposition, times the scalings."""
+    made = numbers(matrix, workshop, model)
+    if model.solver == "svd":
+        made = moved(made, model.xbar_, workshop)
+    elif model.solver != "eigen":
+        raise NoPlan(f"a LinearDiscriminantAnalysis with the solver {model.solver} does not transform")
+    kept = model.scalings_[:, : model._max_components]  # noqa: SLF001 - no other place has it
+    return as_matrix(*matrix_product(workshop, made, kept, model))
+
+
+def _linear(model: Any, matrix: Matrix, workshop: Workshop) -> Values:
+    return affine(numbers(matrix, workshop, model), model.coef_, model.intercept_, model, workshop)
+
+
+@answers("decision_function", _LINEAR)
+def linear_decision(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+    """`X @ coef + intercept`."""
+    return as_matrix(*_linear(model, matrix, workshop))
+
+
+@answers("predict", _LINEAR)
+def linear_classifier(model: Any, matrix: Matrix, workshop: Workshop) -> Labels:
+    """The class with the highest score."""
+    return label(_linear(model, matrix, workshop)[0], model.classes_, workshop)
+
+
+@answers("predict_proba", _LINEAR)
+def linear_proba(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+    """The sigmoid of the only score, or the softmax of several."""
+    return as_matrix(*_linear_proba(model, matrix, workshop))
+
+
+@answers("predict_log_proba", _LINEAR)
+def linear_log_proba(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+    """The logarithms of the probabilities, where the smallest normal number stands for zero."""
+    refuse_rest_of_one(len(model.classes_))
+    values, dtype = _linear_proba(model, matrix, workshop)
+    smallest = float(np.finfo(dtype).smallest_normal)
+    nothing = workshop.graph.map_const(Function.EQ, values, 0.0)
+    values = workshop.graph.select(nothing, workshop.graph.constant(np.full(len(values), smallest)), values)
+    return as_matrix(logarithms(workshop, values, dtype), dtype)
+
+
+def _linear_proba(model: Any, matrix: Matrix, workshop: Workshop) -> Values:
+    values, dtype = _linear(model, matrix, workshop)
+    if len(model.classes_) > 2:
+        return softmax(workshop, values, dtype), dtype
+    return pair(workshop, sigmoids(workshop, values, dtype)[0], dtype), dtype
+
+
+# A covariance for each class.
+
+
+def _quadratic(model: Any, matrix: Matrix, workshop: Workshop) -> Values:
+    """Minus half of what a class's distance and its covariance's determinant give, plus the logarithm of its prior."""
+    graph = workshop.graph
+    made = numbers(matrix, workshop, model)
+    distances: list[Number] = []
+    dtypes = set()
+    for means, rotations, scalings in zip(model.means_, model.rotations_, model.scalings_, strict=True):
+        apart = moved(made, means, workshop)
+        turned, dtype = matrix_product(workshop, apart, rotations * scalings ** (-0.5), model)
+        squares = single(workshop, graph.map_two(Function.MUL, turned, turned), dtype)
+        distances += single(workshop, [graph.fold(Function.PAIRWISE, squares)], dtype)
+        dtypes.add(dtype)
+    (dtype,) = dtypes
+    determinants = np.asarray([np.sum(np.log(each)) for each in model.scalings_])
+    values, dtype = plus(workshop, distances, dtype, determinants)
+    values = single(workshop, graph.map_const(Function.MUL, values, -0.5), dtype)
+    return plus(workshop, values, dtype, np.log(model.priors_))
+
+
+@answers("decision_function", _QUADRATIC)
+def quadratic_decision(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+    """A score for each class; of two classes that of the second minus that of the first."""
+    return as_matrix(*difference(_quadratic(model, matrix, workshop), workshop))
+
+
+@answers("predict", _QUADRATIC)
+def quadratic_classifier(model: Any, matrix: Matrix, workshop: Workshop) -> Labels:
+    """The class with the highest score."""
+    return Labels(workshop.graph.argmax(_quadratic(model, matrix, workshop)[0]), model.classes_)
+
+
+@answers("predict_log_proba", _QUADRATIC)
+def quadratic_log_proba(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+    """The scores minus the logarithm of the sum of their exponentials."""
+    return as_matrix(*log_shares(_quadratic(model, matrix, workshop), workshop))
+
+
+@answers("predict_proba", _QUADRATIC)
+def quadratic_proba(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+    """The exponentials of that."""
+    values, dtype = log_shares(_quadratic(model, matrix, workshop), workshop)
+    return as_matrix(exponentials(workshop, values, dtype), dtype)
+
+
+def difference(scores: Values, workshop: Workshop) -> Values:
+    """The scores of classes; of two classes that of the second minus that of the first."""
+    values, dtype = scores
+    if len(values) == 2:
+        values = single(workshop, workshop.graph.map_two(Function.SUB, values[1:], values[:1]), dtype)
+    return values, dtype
+
+
+def log_shares(scores: Values, workshop: Workshop) -> Values:
+    """The logarithm of each class's share of the sum of the scores' exponentials."""
+    graph = workshop.graph
+    values, dtype = scores
+    likelihoods = single(workshop, graph.map_two(Function.SUB, values, [graph.fold(Function.MOST, values)]), dtype)
+    powers = exponentials(workshop, likelihoods, dtype)
+    total = single(workshop, [graph.fold(Function.SUM, powers)], dtype)
+    logs = logarithms(workshop, total, dtype)
+    return single(workshop, graph.map_two(Function.SUB, likelihoods, logs), dtype), dtype

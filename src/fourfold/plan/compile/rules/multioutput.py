@@ -1,0 +1,101 @@
+"""Several targets, each with an estimator of its own or one after the other, and targets that were transformed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fourfold.plan.compile import Labels, answer, answers
+from fourfold.plan.compile.arrays import retyped
+from fourfold.plan.compile.columns import FLOAT64, Column, Matrix, NoPlan, Workshop
+from fourfold.plan.compile.rules.inverse_transforms import inverse
+from fourfold.plan.compile.scores import as_matrix, logarithms
+from fourfold.plan.compile.sub_estimators import beside, checked, first_method, response, said
+
+__all__: list[str] = []
+
+_MANY_CLASSES, _MANY_NUMBERS = "sklearn.MultiOutputClassifier", "sklearn.MultiOutputRegressor"
+_CHAIN_CLASSES, _CHAIN_NUMBERS = "sklearn.ClassifierChain", "sklearn.RegressorChain"
+_TRANSFORMED = "sklearn.TransformedTargetRegressor"
+
+
+# Side by side.
+
+
+@answers("predict", _MANY_NUMBERS)
+def many_predict(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+    """What each estimator says."""
+    parts = [said(each, "predict", matrix, workshop) for each in model.estimators_]
+    if any(len(part) != 1 for part in parts):
+        raise NoPlan("an estimator of a MultiOutputRegressor predicts several numbers")
+    return beside(parts, workshop)
+
+
+@answers("predict", _MANY_CLASSES)
+def many_predict_class(model: Any, matrix: Matrix, workshop: Workshop) -> list[Labels]:
+    """The label that each estimator says."""
+    found = [answer(each, "predict", matrix, workshop) for each in model.estimators_]
+    if not all(isinstance(each, Labels) for each in found):
+        raise NoPlan("an estimator of a MultiOutputClassifier answers with no label")
+    return found
+
+
+@answers("predict_proba", _MANY_CLASSES)
+def many_predict_proba(model: Any, matrix: Matrix, workshop: Workshop) -> list[Matrix]:
+    """The probabilities of each estimator."""
+    return [said(each, "predict_proba", matrix, workshop) for each in model.estimators_]
+
+
+# One after the other.
+
+
+def _chained(model: Any, method: str, matrix: Matrix, workshop: Workshop) -> Matrix:
+    """What the estimators say, each of the columns and of what those before it said; in the order of the targets."""
+    seen = checked(matrix, workshop, model)
+    # Beside what is said the columns become float64, even where nothing is said yet.
+    seen = retyped(seen, np.result_type(seen.dtype, FLOAT64))
+    asked = getattr(model, "chain_method_", "predict")
+    before: list[Matrix] = []
+    out: list[Column] = []
+    for estimator in model.estimators_:
+        augmented = beside([seen, *before], workshop)
+        before.append(_one(estimator, asked, augmented, workshop))
+        out += _one(estimator, method, augmented, workshop).columns
+    places = np.argsort(np.asarray(model.order_))
+    return Matrix(tuple(out[int(place)] for place in places))
+
+
+def _one(model: Any, method: str, matrix: Matrix, workshop: Workshop) -> Matrix:
+    made, _ = response(model, (first_method(model, (method,)),), matrix, workshop)
+    if len(made) != 1:
+        raise NoPlan(f"the {method} of a {type(model).__name__} in a chain gives {len(made)} numbers")
+    return retyped(made, FLOAT64)
+
+
+def _chain(method: str) -> Any:
+    def rule(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+        return _chained(model, method, matrix, workshop)
+
+    return rule
+
+
+answers("predict", _CHAIN_CLASSES, _CHAIN_NUMBERS)(_chain("predict"))
+for _method in ("predict_proba", "decision_function"):
+    answers(_method, _CHAIN_CLASSES)(_chain(_method))
+
+
+@answers("predict_log_proba", _CHAIN_CLASSES)
+def chain_predict_log_proba(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+    """The logarithms of the probabilities."""
+    made = _chained(model, "predict_proba", matrix, workshop)
+    return as_matrix(logarithms(workshop, workshop.numbers(made.columns), FLOAT64))
+
+
+# Transformed.
+
+
+@answers("predict", _TRANSFORMED)
+def transformed_predict(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+    """What the regressor says, as it was before the target was transformed."""
+    return inverse(model.transformer_, said(model.regressor_, "predict", matrix, workshop), workshop)
