@@ -21,7 +21,7 @@ from sklearn.tree import DecisionTreeClassifier
 import fourfold
 from fourfold.package import Package, open_package, write_package
 from tests.cli.test_commands import run
-from tests.packing.made_by_mlflow import unpack
+from tests.packing.mlflow.saved_models import unpack
 
 NETWORKS = Path(__file__).parents[1] / "packing" / "networks"
 FRAME = pd.DataFrame({"age": np.arange(60.0), "fare": (np.arange(60.0) * 7) % 11})

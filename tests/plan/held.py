@@ -8,9 +8,9 @@ from typing import Any
 
 from fourfold import runtimes, tables
 from fourfold.function import Function, without_numeric_warnings
-from fourfold.packing.boundaries import boundary_rows
-from fourfold.packing.hurtful import hurtful_rows
-from fourfold.packing.proof import Answers, Proof, answers_of, prove, scales_of
+from fourfold.packing.engines.comparison import Answers, Proof, answers_of, prove, scales_of
+from fourfold.packing.samples.decision_boundaries import boundary_rows
+from fourfold.packing.samples.edge_cases import edge_cases
 from fourfold.plan.compile.model import Compiled, compile_model
 from fourfold.runtimes.plan import PlanEngine
 from fourfold.signature import Signature
@@ -60,7 +60,7 @@ def proof_of(plan: bytes, signature: Signature, engine: Any, rows: list[Any], *,
     with without_numeric_warnings(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         plain: Answers = answers_of(original, rows)
-        hurt = hurtful_rows(signature, rows) + (boundary_rows(original, rows) if boundaries else [])
+        hurt = edge_cases(signature, rows) + (boundary_rows(original, rows) if boundaries else [])
         expected = plain + answers_of(original, hurt)
         got = answers_of(other, [*rows, *hurt])
     assert sum(each is not None for each in expected) > len(rows) // 2, "the original refuses most rows"

@@ -32,8 +32,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     # engines, each in its runtime
     "catboost": ("runtimes.catboost",),
     "lightgbm": ("runtimes.lightgbm",),
-    "onnxruntime": ("runtimes.onnx", "packing.conversion"),
-    "skl2onnx": ("packing.conversion", "packing.converting"),
+    "onnxruntime": ("runtimes.onnx", "packing.engines.onnx_conversion"),
+    "skl2onnx": ("packing.engines.onnx_conversion", "packing.engines.onnx_conversion_process"),
     "scipy": (RUNTIMES,),
     "sklearn": ("runtimes.sklearn", "demo"),
     "skops": ("runtimes.sklearn",),

@@ -23,7 +23,7 @@ _OPTIONS = ("estimator", "onnx", "lightgbm", "xgboost", "function")
 
 
 def _block(_context: click.Context, _option: click.Parameter, value: str) -> str | int:
-    from fourfold.packing.invariance import blocks_of
+    from fourfold.packing.engines.invariance import blocks_of
 
     block = int(value) if value.isdecimal() else value
     _judged(blocks_of, block)
@@ -31,9 +31,9 @@ def _block(_context: click.Context, _option: click.Parameter, value: str) -> str
 
 
 def _accepted(_context: click.Context, _option: click.Parameter, value: str) -> str:
-    from fourfold.packing.acceptance import Acceptance
+    from fourfold.packing.engines.tolerance import Tolerance
 
-    _judged(Acceptance.of, value)
+    _judged(Tolerance.of, value)
     return value
 
 
@@ -233,7 +233,7 @@ def _pack_mlflow(
     kind: str, path: str | Path, rows: Path | None, given: dict[str, Any], options: dict[str, Any]
 ) -> tuple[Package, tuple[str, ...]]:
     from fourfold.packing.mlflow import open_mlflow
-    from fourfold.packing.training_rows import as_seen
+    from fourfold.packing.samples.training_file import as_seen
 
     model = open_mlflow(path, trust=given["trust"])
     # Its signature says which columns it takes.
@@ -242,13 +242,13 @@ def _pack_mlflow(
 
 
 def _expected(path: Path) -> Any:
-    from fourfold.packing.training_rows import training_rows
+    from fourfold.packing.samples.training_file import training_rows
 
     return training_rows(path, "rows")
 
 
 def _rows(path: Path, container: Any, model: Any, inputs: str | None) -> Any:
-    from fourfold.packing.training_rows import as_seen, training_rows
+    from fourfold.packing.samples.training_file import as_seen, training_rows
 
     names = inputs.split(",") if inputs else [str(name) for name in getattr(model, "feature_names_in_", ())]
     return as_seen(training_rows(path, container, names), model)

@@ -16,15 +16,16 @@ from fourfold.errors import InputError, PackError, cut
 from fourfold.function import Function, without_numeric_warnings
 from fourfold.package import FORMAT, Package, check_name
 from fourfold.package.golden import GOLDEN_FILE, Golden, encode_golden
-from fourfold.packing.acceptance import Acceptance
-from fourfold.packing.boundaries import boundary_rows
-from fourfold.packing.contenders import Contender, contenders, original
-from fourfold.packing.expected import EXPECT_RTOL, Expected, expected_of
-from fourfold.packing.figures import measure as measured
-from fourfold.packing.hurtful import hurtful_rows, spread
-from fourfold.packing.invariance import BLOCKS, Finding, best, blocks_of, find_block
-from fourfold.packing.proof import answers_of
-from fourfold.packing.tournament import Entry, Rows, chosen, hold
+from fourfold.packing.engines.benchmark import measure as measured
+from fourfold.packing.engines.candidate import Candidate
+from fourfold.packing.engines.candidates import candidates, original
+from fourfold.packing.engines.comparison import answers_of
+from fourfold.packing.engines.invariance import BLOCKS, Finding, best, blocks_of, find_block
+from fourfold.packing.engines.tolerance import Tolerance
+from fourfold.packing.engines.tournament import Entry, Rows, chosen, hold
+from fourfold.packing.samples.decision_boundaries import boundary_rows
+from fourfold.packing.samples.edge_cases import edge_cases, spread
+from fourfold.packing.samples.expected_outputs import EXPECT_RTOL, Expected, expected_of
 from fourfold.predictor import Predictor
 from fourfold.runtimes.engine import Prepared
 from fourfold.signature import Field, Signature, fields
@@ -94,7 +95,7 @@ def pack(
         SignatureError: no signature can be inferred from the rows.
         InputError: the rows do not fit the inputs given.
     """
-    accepted = Acceptance.of(accept)
+    accepted = Tolerance.of(accept)
     blocks = blocks_of(block)
     try:
         check_name(name)
@@ -119,19 +120,19 @@ class _Packing:
         name, signature, accept, provenance, expected: as asked for.
         table: the packing rows used, canonical, as they came: columns or rows.
         sample: the same as rows.
-        hurtful: rows made to hurt.
+        edge_cases: rows made to hurt.
         findings: what the invariance test found about the model's own engine.
         entries: what the tournament found, the model's own engine last.
     """
 
     name: str
     signature: Signature
-    accept: Acceptance
+    accept: Tolerance
     provenance: Mapping[str, str] | None
     expected: Expected | None
     table: Any
     sample: list[dict[str, Any]]
-    hurtful: list[dict[str, Any]] = field(default_factory=list)
+    edge_cases: list[dict[str, Any]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
 
@@ -141,59 +142,59 @@ class _Packing:
         free = Function(self.signature, engine, None)
         if self.expected is not None:
             self.expected.check(free)  # the package's engine is asked too; this one says it before the long work
-        self.hurtful = hurtful_rows(self.signature, self.sample)
+        self.edge_cases = edge_cases(self.signature, self.sample)
         # These are no golden rows: on a boundary another processor may well be on the other side.
         boundaries = boundary_rows(free, self.sample)
-        tested = _with_rows(self.table, _accepted_rows(free, [*self.hurtful, *boundaries]), self.signature)
+        tested = _with_rows(self.table, _accepted_rows(free, [*self.edge_cases, *boundaries]), self.signature)
         self.findings = find_block(lambda size: Function(self.signature, engine, size), tested, blocks)
         reference = Function(self.signature, engine, best(self.findings).block)
-        rows = Rows(self.sample, self.hurtful, boundaries)
-        others = [self._settled(each) for each in contenders(model, prepared, self.signature, everything=everything)]
+        rows = Rows(self.sample, self.edge_cases, boundaries)
+        others = [self._settled(each) for each in candidates(model, prepared, self.signature, everything=everything)]
         self.entries = [*hold(self.signature, reference, others, rows, self.accept), Entry(own, "original")]
 
-    def _settled(self, contender: Contender) -> Contender:
-        """A contender with the block that it needs. A plan computes every row by itself and needs none."""
-        engine = contender.engine
-        if engine is None or contender.name == "plan":
-            return contender
+    def _settled(self, candidate: Candidate) -> Candidate:
+        """A candidate with the block that it needs. A plan computes every row by itself and needs none."""
+        engine = candidate.engine
+        if engine is None or candidate.name == "plan":
+            return candidate
         free = Function(self.signature, engine, None)
-        rows = _accepted_rows(free, [*self.sample, *self.hurtful])
+        rows = _accepted_rows(free, [*self.sample, *self.edge_cases])
         if not rows:  # it answers nobody, which the proof will say
-            return contender
+            return candidate
         findings = find_block(lambda size: Function(self.signature, engine, size), rows, (None, *BLOCKS))
-        return replace(contender, findings=tuple(findings))
+        return replace(candidate, findings=tuple(findings))
 
     def measure(self, rows: list[dict[str, Any]]) -> None:
         """Measure every engine that could be chosen, on canonical rows."""
         for place, entry in enumerate(self.entries):
             if entry.takes_part and (entry.verdict != "original" or self._is_function()):
-                assert entry.contender.prepared is not None
-                size = sum(map(len, entry.contender.prepared.files.values()))
+                assert entry.candidate.prepared is not None
+                size = sum(map(len, entry.candidate.prepared.files.values()))
                 self.entries[place] = replace(entry, figures=measured(self.build(entry), size, rows))
 
     def packed(self, engine: str) -> Package:
         """The package of the engine that is chosen."""
         entry = chosen(self.entries, engine, self.check_invariant)
         package = self.build(entry)
-        assert entry.contender.engine is not None
+        assert entry.candidate.engine is not None
         # Replays the golden rows as they were written: what cannot be replayed is not packed.
-        Predictor(package, entry.contender.engine)
+        Predictor(package, entry.candidate.engine)
         return package
 
     def build(self, entry: Entry) -> Package:
         """The package with one engine of those that took part."""
-        prepared, engine = entry.contender.prepared, entry.contender.engine
+        prepared, engine = entry.candidate.prepared, entry.candidate.engine
         assert prepared is not None
         assert engine is not None
-        findings = list(entry.contender.findings) or self.findings
-        if entry.contender.name == "plan":
+        findings = list(entry.candidate.findings) or self.findings
+        if entry.candidate.name == "plan":
             # Of an engine that computes every row by itself this is a check and no search.
             tested = Function(self.signature, engine, None)
-            findings = find_block(lambda _: tested, [*self.sample, *_accepted_rows(tested, self.hurtful)], (None,))
+            findings = find_block(lambda _: tested, [*self.sample, *_accepted_rows(tested, self.edge_cases)], (None,))
         found = best(findings)
         function = Function(self.signature, engine, found.block)
         inputs = [self.sample[index] for index in spread(len(self.sample), GOLDEN)]
-        inputs += _accepted_rows(function, self.hurtful)
+        inputs += _accepted_rows(function, self.edge_cases)
         golden = Golden(inputs, function(inputs))
         tolerance = 0 if found.invariant and found.block is None else max(GOLDEN_TOLERANCE, self.accept.tolerance)
         manifest = {
@@ -214,7 +215,7 @@ class _Packing:
                 "accepted": self.accept.text,
                 **({} if self.expected is None else {"expected": self.expected.check(function)}),
             },
-            "engines": [each.to_json(chosen=each.contender is entry.contender) for each in self.entries],
+            "engines": [each.to_json(chosen=each.candidate is entry.candidate) for each in self.entries],
             "golden": {"file": GOLDEN_FILE, "rows": len(golden.inputs), "tolerance": tolerance},
             "provenance": {
                 "fourfold": __version__,

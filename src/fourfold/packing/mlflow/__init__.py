@@ -16,7 +16,7 @@ from fourfold.packing.mlflow.flavors import open_flavor
 from fourfold.packing.mlflow.requirements import differing
 from fourfold.packing.mlflow.schema import Schema, schema_of
 from fourfold.packing.packer import pack
-from fourfold.packing.training_rows import as_seen
+from fourfold.packing.samples.training_file import as_seen
 from fourfold.runtimes.open_model import columns_of
 
 __all__ = ["MlflowModel", "open_mlflow"]

@@ -14,10 +14,10 @@ from typing import Any
 
 from fourfold.errors import PackError, cut
 from fourfold.function import Function
-from fourfold.packing.acceptance import Acceptance
-from fourfold.packing.contenders import Contender
-from fourfold.packing.figures import Figures
-from fourfold.packing.proof import Proof, answers_of, prove, scales_of
+from fourfold.packing.engines.benchmark import Figures
+from fourfold.packing.engines.candidate import Candidate
+from fourfold.packing.engines.comparison import Proof, answers_of, prove, scales_of
+from fourfold.packing.engines.tolerance import Tolerance
 from fourfold.signature import Signature
 
 __all__ = ["Entry", "Rows", "chosen", "hold"]
@@ -31,12 +31,12 @@ class Rows:
 
     Attributes:
         plain: packing rows, which tell how large answers usually are.
-        hurtful: rows made to hurt; the original may refuse some, and then the other must refuse the same ones.
+        edge_cases: rows made to hurt; the original may refuse some, and then the other must refuse the same ones.
         boundaries: rows where the last bit of a sum decides; they count only where bits must be the same.
     """
 
     plain: Sequence[Row]
-    hurtful: Sequence[Row]
+    edge_cases: Sequence[Row]
     boundaries: Sequence[Row]
 
 
@@ -45,7 +45,7 @@ class Entry:
     """What the tournament found about one engine: a line of its table.
 
     Attributes:
-        contender: the engine.
+        candidate: the engine.
         verdict: `original`; `exact`, or `bound` where its answers are within what is accepted; `rejected`; `absent`
             where it does not take the model.
         why: what it rests on: the reason of a rejection, the cause of a distance, also where no row shows it.
@@ -53,7 +53,7 @@ class Entry:
         figures: how fast and how large it is, where that was measured.
     """
 
-    contender: Contender
+    candidate: Candidate
     verdict: str
     why: str = ""
     proof: Proof | None = None
@@ -66,7 +66,7 @@ class Entry:
 
     def to_json(self, *, chosen: bool) -> dict[str, Any]:
         """The entry as a manifest has it."""
-        out: dict[str, Any] = {"engine": self.contender.name, "verdict": self.verdict, "chosen": chosen}
+        out: dict[str, Any] = {"engine": self.candidate.name, "verdict": self.verdict, "chosen": chosen}
         if self.why:
             out["why"] = self.why
         if self.proof is not None:
@@ -79,49 +79,49 @@ class Entry:
 
 
 def hold(
-    signature: Signature, original: Function, contenders: Sequence[Contender], rows: Rows, accept: Acceptance
+    signature: Signature, original: Function, candidates: Sequence[Candidate], rows: Rows, accept: Tolerance
 ) -> list[Entry]:
-    """Compare every contender with the original.
+    """Compare every candidate with the original.
 
     Args:
         signature: the signature of all.
         original: the function of the original engine, in the block that makes it one.
-        contenders: the others.
+        candidates: the others.
         rows: what they are compared on.
         accept: how far they may be apart.
     """
     plain = answers_of(original, rows.plain)
-    expected = plain + answers_of(original, rows.hurtful)
+    expected = plain + answers_of(original, rows.edge_cases)
     on_boundaries: list[Row | None] | None = None
     scales = scales_of(signature, plain)
     out = []
-    for contender in contenders:
-        if contender.engine is None:
-            out.append(Entry(contender, "absent", contender.absent))
+    for candidate in candidates:
+        if candidate.engine is None:
+            out.append(Entry(candidate, "absent", candidate.absent))
             continue
-        if contender.findings and not contender.findings[-1].invariant:
-            out.append(Entry(contender, "rejected", "its answer for a row depends on the rows that come along"))
+        if candidate.findings and not candidate.findings[-1].invariant:
+            out.append(Entry(candidate, "rejected", "its answer for a row depends on the rows that come along"))
             continue
-        defined = not contender.approximations
-        asked, answers = [*rows.plain, *rows.hurtful], expected
+        defined = not candidate.approximations
+        asked, answers = [*rows.plain, *rows.edge_cases], expected
         if accept.must_be_exact(defined=defined):
             if on_boundaries is None:
                 on_boundaries = answers_of(original, rows.boundaries)
             asked, answers = [*asked, *rows.boundaries], expected + on_boundaries
-        proof = prove(signature, answers, answers_of(contender.function(signature), asked), scales)
-        out.append(_entry(contender, proof, accept, asked))
+        proof = prove(signature, answers, answers_of(candidate.function(signature), asked), scales)
+        out.append(_entry(candidate, proof, accept, asked))
     return out
 
 
-def _entry(contender: Contender, proof: Proof, accept: Acceptance, asked: Sequence[Row]) -> Entry:
-    if accept.kind == "tight" and contender.unbounded:
-        why = f"{contender.unbounded}; where answers may be a little apart, accept rtol:1e-6, or what you can bear"
-        return Entry(contender, "rejected", why, proof)
+def _entry(candidate: Candidate, proof: Proof, accept: Tolerance, asked: Sequence[Row]) -> Entry:
+    if accept.kind == "tight" and candidate.unbounded:
+        why = f"{candidate.unbounded}; where answers may be a little apart, accept rtol:1e-6, or what you can bear"
+        return Entry(candidate, "rejected", why, proof)
     if proof.exact:
-        return Entry(contender, "exact", "; ".join(contender.approximations), proof)
-    if accept.holds(proof, defined=not contender.approximations):
-        why = "; ".join(contender.approximations) or f"accepted: {accept.text}"
-        return Entry(contender, "bound", why, proof)
+        return Entry(candidate, "exact", "; ".join(candidate.approximations), proof)
+    if accept.holds(proof, defined=not candidate.approximations):
+        why = "; ".join(candidate.approximations) or f"accepted: {accept.text}"
+        return Entry(candidate, "bound", why, proof)
     first = proof.first
     assert first is not None
     output = f" {first.field}" if first.field else ""
@@ -129,7 +129,7 @@ def _entry(contender: Contender, proof: Proof, accept: Acceptance, asked: Sequen
         f"{proof.differing} of {proof.rows} rows differ; for example {cut(asked[first.row], 200)}: "
         f"expected{output} {cut(first.expected, 60)}, got {cut(first.got, 60)}"
     )
-    return Entry(contender, "rejected", why, proof)
+    return Entry(candidate, "rejected", why, proof)
 
 
 def chosen(entries: Sequence[Entry], engine: str, why_not_original: Callable[[], None]) -> Entry:
@@ -144,9 +144,9 @@ def chosen(entries: Sequence[Entry], engine: str, why_not_original: Callable[[],
         PackError: the engine that was asked for does not give the same answer, or no engine does.
     """
     if engine not in ("auto", "original"):
-        named = next((entry for entry in entries if entry.contender.name == engine), None)
+        named = next((entry for entry in entries if entry.candidate.name == engine), None)
         if named is None:
-            names = ", ".join(entry.contender.name for entry in entries)
+            names = ", ".join(entry.candidate.name for entry in entries)
             raise PackError(f"expected an engine of auto, original, {names}; got {cut(engine)}")
         if not named.takes_part:
             raise PackError(f"the engine {engine} does not hold this model: {named.why}")

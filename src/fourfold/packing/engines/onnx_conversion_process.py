@@ -1,4 +1,4 @@
-"""The process that converts a scikit-learn model to ONNX: `python -m fourfold.packing.converting FOLDER`.
+"""Convert a scikit-learn model to ONNX: `python -m fourfold.packing.engines.onnx_conversion_process FOLDER`.
 
 A converter may crash, hang or take all memory: it gets a process of its own, and what it makes is only a candidate.
 """

@@ -14,7 +14,7 @@ from typing import Any
 
 from fourfold.errors import PackError, cut
 from fourfold.function import Function, part, take
-from fourfold.packing.hurtful import cells
+from fourfold.packing.samples.edge_cases import cells
 from fourfold.signature.bits import relative_gap, same_bits
 
 __all__ = ["BLOCKS", "Finding", "best", "blocks_of", "find_block"]

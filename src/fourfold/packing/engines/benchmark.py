@@ -16,7 +16,7 @@ from typing import Any
 from fourfold.codecs import json_rows
 from fourfold.errors import PackError, cut
 from fourfold.package import SUFFIX, Package, write_package
-from fourfold.packing.hurtful import cells
+from fourfold.packing.samples.edge_cases import cells
 
 __all__ = ["Figures", "measure"]
 
@@ -75,7 +75,14 @@ def measure(package: Package, size: int, rows: Sequence[Mapping[str, Any]]) -> F
         many = Path(folder) / "rows.json"
         many.write_bytes(json_rows.encode(list(few), inputs))
         begun = time.time()
-        command = [sys.executable, "-m", "fourfold.packing.measuring", str(path), str(many), repr(begun)]
+        command = [
+            sys.executable,
+            "-m",
+            "fourfold.packing.engines.benchmark_process",
+            str(path),
+            str(many),
+            repr(begun),
+        ]
         try:
             finished = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_PATIENCE)
         except subprocess.TimeoutExpired:

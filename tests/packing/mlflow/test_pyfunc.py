@@ -12,7 +12,7 @@ import pytest
 import fourfold
 from fourfold.errors import PackError
 from fourfold.packing.mlflow import open_mlflow
-from tests.packing.made_by_mlflow import write
+from tests.packing.mlflow.saved_models import write
 
 HEAD = "import mlflow\nfrom mlflow.models import set_model\nfrom mlflow.pyfunc import PythonModel\n\n\n"
 

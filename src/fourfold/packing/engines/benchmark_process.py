@@ -1,4 +1,4 @@
-"""The process that measures one engine: `python -m fourfold.packing.measuring PACKAGE ROWS BEGUN`."""
+"""The process that measures one engine: `python -m fourfold.packing.engines.benchmark_process PACKAGE ROWS BEGUN`."""
 
 from __future__ import annotations
 

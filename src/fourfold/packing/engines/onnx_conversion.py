@@ -1,4 +1,4 @@
-"""ONNX Runtime as a contender, where the public converter claims a scikit-learn model."""
+"""ONNX Runtime as a candidate, where the public converter claims a scikit-learn model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from fourfold import runtimes
 from fourfold.errors import FourfoldError, cut
-from fourfold.packing.contenders import Contender
+from fourfold.packing.engines.candidate import Candidate
 from fourfold.runtimes.engine import Prepared, versions
 from fourfold.signature import Field, Signature
 from fourfold.signature.field import FLOATS, INTEGERS
@@ -28,7 +28,7 @@ _PATIENCE = 120.0
 _METHODS = (["predict"], ["predict", "predict_proba"])
 
 
-def onnx(model: Any, prepared: Prepared, signature: Signature, approximations: tuple[str, ...]) -> Contender:
+def onnx(model: Any, prepared: Prepared, signature: Signature, approximations: tuple[str, ...]) -> Candidate:
     """The model as ONNX Runtime computes it, converted in a process of its own.
 
     The dtypes of the inputs are kept: float64 goes in as float64. Where the converter or ONNX Runtime has no operator
@@ -41,20 +41,20 @@ def onnx(model: Any, prepared: Prepared, signature: Signature, approximations: t
         approximations: why the original's last bits are not defined by its arithmetic; none where they are.
     """
     if find_spec("skl2onnx") is None or find_spec("onnxruntime") is None:
-        return Contender(NAME, absent="skl2onnx or onnxruntime is not installed (the extra 'convert' brings them)")
+        return Candidate(NAME, absent="skl2onnx or onnxruntime is not installed (the extra 'convert' brings them)")
     methods = [each["name"] for each in prepared.settings["methods"]]
     if methods not in _METHODS or any(each["targets"] is not None for each in prepared.settings["methods"]):
-        return Contender(NAME, absent=f"a converted model answers with predict and predict_proba, not {methods}")
+        return Candidate(NAME, absent=f"a converted model answers with predict and predict_proba, not {methods}")
     why = ""
     for ports in _ports(prepared.settings["form"], signature.inputs):
         try:
             data = _converted(model, ports, classifies=len(methods) > 1 or signature.outputs[0].name == "label")
-            return _contender(data, ports, prepared, signature, approximations)
+            return _candidate(data, ports, prepared, signature, approximations)
         except _NoConversionError as error:
             why = why or str(error)
         except FourfoldError as error:
             why = why or f"ONNX Runtime does not load what the converter made: {cut(str(error), 200)}"
-    return Contender(NAME, absent=why)
+    return Candidate(NAME, absent=why)
 
 
 class _NoConversionError(Exception):
@@ -107,7 +107,7 @@ def _converted(model: Any, ports: list[Port], *, classifies: bool) -> bytes:
             raise _NoConversionError(f"it cannot be given to another process: {type(error).__name__}") from error
         wanted = {"inputs": ports, "classifies": classifies}
         (folder / "inputs.json").write_text(json.dumps(wanted), encoding="utf-8")
-        command = [sys.executable, "-m", "fourfold.packing.converting", name]
+        command = [sys.executable, "-m", "fourfold.packing.engines.onnx_conversion_process", name]
         try:
             finished = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_PATIENCE)
         except subprocess.TimeoutExpired:
@@ -121,9 +121,9 @@ def _converted(model: Any, ports: list[Port], *, classifies: bool) -> bytes:
         return made.read_bytes()
 
 
-def _contender(
+def _candidate(
     data: bytes, ports: list[Port], prepared: Prepared, signature: Signature, approximations: tuple[str, ...]
-) -> Contender:
+) -> Candidate:
     module: Any = runtimes.runtime(NAME)
     names = module.graph_outputs(data)[: len(signature.outputs)]
     inputs = [
@@ -140,4 +140,4 @@ def _contender(
         versions("onnxruntime", "numpy"),
     )
     engine = runtimes.load(NAME, ready.settings, ready.files.__getitem__, signature, trust=False)
-    return Contender(NAME, ready, engine, approximations)
+    return Candidate(NAME, ready, engine, approximations)

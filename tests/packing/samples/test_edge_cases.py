@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from fourfold.packing.hurtful import FEWEST, hurtful_rows, spread
+from fourfold.packing.samples.edge_cases import FEWEST, edge_cases, spread
 from fourfold.signature import Field, RowCoercer, Signature
 from fourfold.signature.field import DTYPES, TENSOR_DTYPES
 
@@ -18,7 +18,7 @@ def test_they_hold_what_hurts() -> None:
     signature = Signature(
         (Field("f", "float64", nullable=True), Field("i", "int8"), Field("s", "string", nullable=True)), OUT
     )
-    rows = hurtful_rows(signature, [{"f": 2.0, "i": 5, "s": "a"}, {"f": 3.0, "i": 6, "s": "b"}])
+    rows = edge_cases(signature, [{"f": 2.0, "i": 5, "s": "a"}, {"f": 3.0, "i": 6, "s": "b"}])
     floats = [row["f"] for row in rows]
     assert None in floats
     assert {math.nextafter(2.0, 0), math.nextafter(2.0, 9), math.inf, -math.inf} <= set(floats)
@@ -33,7 +33,7 @@ def test_they_hold_what_hurts() -> None:
 def test_closed_categories_stay_closed() -> None:
     """A field that takes only its categories gets no others."""
     signature = Signature((Field("c", "string", categories=("a", "b", "z")),), OUT)
-    assert {row["c"] for row in hurtful_rows(signature, [{"c": "b"}])} == {"a", "z"}
+    assert {row["c"] for row in edge_cases(signature, [{"c": "b"}])} == {"a", "z"}
 
 
 def test_every_one_of_them_fits_its_signature() -> None:
@@ -42,7 +42,7 @@ def test_every_one_of_them_fits_its_signature() -> None:
     fields += [Field(f"{dtype} tensor", dtype, shape=(2,), nullable=True) for dtype in TENSOR_DTYPES]
     fields.append(Field("zoned", "timestamp", zone="Europe/Berlin", nullable=True))
     base = dict.fromkeys((field.name for field in fields), None)
-    rows = hurtful_rows(Signature(tuple(fields), OUT), [base])
+    rows = edge_cases(Signature(tuple(fields), OUT), [base])
     coerced, errors = RowCoercer(fields)(rows)
     assert not errors
     assert len(coerced) == len(rows) > 60
@@ -52,9 +52,9 @@ def test_a_wide_signature_has_as_many_of_them_as_a_narrow_one() -> None:
     """Every one has all fields, so their cells would grow with the square of the fields: a few are enough."""
     fields = tuple(Field(f"x{place}", "float64", nullable=True) for place in range(1000))
     base = dict.fromkeys((field.name for field in fields), 1.0)
-    rows = hurtful_rows(Signature(fields, OUT), [base])
+    rows = edge_cases(Signature(fields, OUT), [base])
     assert len(rows) == FEWEST + 1
-    assert rows == hurtful_rows(Signature(fields, OUT), [base])
+    assert rows == edge_cases(Signature(fields, OUT), [base])
     assert rows[-1] == dict.fromkeys(base)
     assert len({repr(value) for row in rows for value in row.values()}) > 6
 

@@ -15,7 +15,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 import fourfold
 from fourfold.errors import PackError
-from fourfold.packing.training_rows import as_seen, training_rows
+from fourfold.packing.samples.training_file import as_seen, training_rows
 
 RANDOM = np.random.default_rng(31)
 GOAL = RANDOM.normal(size=200)

@@ -17,9 +17,9 @@ from xgboost import XGBClassifier
 import fourfold
 from fourfold.errors import PackError
 from fourfold.package import Package
-from fourfold.packing.contenders import Contender
-from fourfold.packing.figures import Figures
-from fourfold.packing.tournament import Entry, chosen
+from fourfold.packing.engines.benchmark import Figures
+from fourfold.packing.engines.candidate import Candidate
+from fourfold.packing.engines.tournament import Entry, chosen
 
 RANDOM = np.random.default_rng(3)
 # Columns enough for any BLAS to sum them in an order of its own.
@@ -93,17 +93,17 @@ def test_the_fastest_of_those_that_hold_the_model_is_chosen() -> None:
     """A rejected engine is not, however fast; what was not measured is not either, where something was."""
     figures = Figures(one_row=1e-3, rows_per_second=1e4, start_up=1.0, memory=2**20, size=2**10)
     fast = replace(figures, one_row=1e-6, rows_per_second=1e6)
-    original = Entry(Contender("sklearn"), "original", figures=figures)
-    plan = Entry(Contender("plan"), "exact", figures=fast)
+    original = Entry(Candidate("sklearn"), "original", figures=figures)
+    plan = Entry(Candidate("plan"), "exact", figures=fast)
 
     def refuse() -> None:
         raise PackError("no function")
 
     def find(*entries: Entry, engine: str = "auto") -> str:
-        return chosen([*entries, original], engine, refuse).contender.name
+        return chosen([*entries, original], engine, refuse).candidate.name
 
     assert find(plan) == "plan"
-    assert find(replace(plan, figures=None), Entry(Contender("onnx"), "bound", figures=fast)) == "onnx"
+    assert find(replace(plan, figures=None), Entry(Candidate("onnx"), "bound", figures=fast)) == "onnx"
     for verdict in ("rejected", "absent"):
         with pytest.raises(PackError, match="no function"):
             find(replace(plan, verdict=verdict))

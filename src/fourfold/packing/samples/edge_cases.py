@@ -16,7 +16,7 @@ from fourfold.signature import Field, Mismatch, Signature
 from fourfold.signature.field import FLOATS, INTEGERS
 from fourfold.signature.rows import coercer
 
-__all__ = ["cells", "hurtful_rows", "spread"]
+__all__ = ["cells", "edge_cases", "spread"]
 
 #: The most rows that are made, fewer where they would have more cells than `CELLS`, but never fewer than `FEWEST`.
 MOST = 512
@@ -39,7 +39,7 @@ def cells(signature: Signature) -> int:
     return sum(math.prod(field.shape) for field in signature.inputs)
 
 
-def hurtful_rows(signature: Signature, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def edge_cases(signature: Signature, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Canonical rows that differ from the packing rows where it hurts.
 
     For each field in turn one of the packing rows is taken and that field changed: missing, unseen, empty, zero,

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-FIXTURES = Path(__file__).parent / "mlflow"
+FIXTURES = Path(__file__).parent
 
 
 def unpack(target: Path) -> Path:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fourfold.errors import PackError, cut
-from fourfold.packing.proof import Proof
+from fourfold.packing.engines.comparison import Proof
 
-__all__ = ["TIGHT", "Acceptance"]
+__all__ = ["TIGHT", "Tolerance"]
 
 #: The distance in units in the last place that `tight` allows where the original's own last bits depend on a BLAS or a
 #: libm: 1.1e-13 and 1.9e-6 of a number, or of what an output is usually as large as.
@@ -15,7 +15,7 @@ TIGHT = {"float64": 512.0, "float32": 16.0}
 
 
 @dataclass(frozen=True)
-class Acceptance:
+class Tolerance:
     """How far answers may be from the original's.
 
     Attributes:
@@ -29,7 +29,7 @@ class Acceptance:
     bound: float = 0.0
 
     @classmethod
-    def of(cls, text: str) -> Acceptance:
+    def of(cls, text: str) -> Tolerance:
         """What a text accepts.
 
         Raises:

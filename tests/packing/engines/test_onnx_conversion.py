@@ -1,4 +1,4 @@
-"""ONNX Runtime as a contender: what the public converter makes is a candidate, and its answers decide."""
+"""ONNX Runtime as a candidate: what the public converter makes is a candidate, and its answers decide."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 import fourfold
 from fourfold.errors import PackError
-from fourfold.packing import conversion
+from fourfold.packing.engines import onnx_conversion
 
 RANDOM = np.random.default_rng(11)
 NUMBERS = RANDOM.normal(size=(300, 4))
@@ -108,7 +108,7 @@ def test_a_converter_that_fails_is_an_absent_contender() -> None:
 
 def test_a_converter_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """A conversion has its time, and then its process is ended and the reason said."""
-    monkeypatch.setattr(conversion, "_PATIENCE", 2.0)
+    monkeypatch.setattr(onnx_conversion, "_PATIENCE", 2.0)
     ports = [{"name": "X", "dtype": "float64", "width": 4}]
-    with pytest.raises(conversion._NoConversionError, match="did not end within 2 s"):
-        conversion._converted(Endless().fit(NUMBERS), ports, classifies=False)
+    with pytest.raises(onnx_conversion._NoConversionError, match="did not end within 2 s"):
+        onnx_conversion._converted(Endless().fit(NUMBERS), ports, classifies=False)

@@ -15,7 +15,7 @@ from fourfold.errors import PackError
 from fourfold.packing.mlflow import open_mlflow
 from fourfold.packing.mlflow.directory import open_directory
 from fourfold.packing.mlflow.schema import schema_of
-from tests.packing.made_by_mlflow import column, tensor, unpack, write
+from tests.packing.mlflow.saved_models import column, tensor, unpack, write
 
 
 def raw(folder: Path, data: bytes) -> Path:

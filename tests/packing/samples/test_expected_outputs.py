@@ -19,11 +19,11 @@ import fourfold
 from fourfold.errors import PackError
 from fourfold.function import Function
 from fourfold.package import Package
-from fourfold.packing.expected import Expected, expected_of
+from fourfold.packing.samples.expected_outputs import Expected, expected_of
 from fourfold.signature import Field, Signature
 from tests.models import identity
 
-NETWORKS = Path(__file__).parent / "networks"
+NETWORKS = Path(__file__).parents[1] / "networks"
 FRAME = pd.DataFrame({"area": np.linspace(10, 300, 60), "rooms": np.arange(60) % 5})
 KINDS = pd.Series(np.where(FRAME["area"] > 100, "large", "small"))
 TREE = DecisionTreeClassifier(random_state=0).fit(FRAME, KINDS)

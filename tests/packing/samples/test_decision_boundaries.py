@@ -9,7 +9,7 @@ from sklearn.linear_model import RidgeClassifier
 
 import fourfold
 from fourfold.function import Function
-from fourfold.packing.boundaries import boundary_rows
+from fourfold.packing.samples.decision_boundaries import boundary_rows
 from fourfold.signature import Field, Signature
 from tests.support import RowEngine
 

@@ -12,7 +12,7 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 import fourfold
-from fourfold.packing.figures import measure
+from fourfold.packing.engines.benchmark import measure
 
 
 def test_engines_are_measured_on_rows_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,7 +35,8 @@ def test_engines_are_measured_on_rows_that_differ(monkeypatch: pytest.MonkeyPatc
 
 def test_an_engine_is_measured_without_what_packs_it() -> None:
     """Start-up and memory are those of a process that serves: NumPy and Arrow count where the engine needs them."""
-    code = "import sys, fourfold.packing.measuring; print([m for m in ('numpy', 'pyarrow') if m in sys.modules])"
+    module = "fourfold.packing.engines.benchmark_process"
+    code = f"import sys, {module}; print([name for name in ('numpy', 'pyarrow') if name in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
     x = np.arange(3000.0).reshape(1000, 3)
     package = fourfold.pack(LinearRegression().fit(x, x[:, 0]), name="sum", rows=x, measure=True)

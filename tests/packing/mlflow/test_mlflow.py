@@ -24,7 +24,7 @@ import fourfold
 from fourfold.errors import PackError, TrustError
 from fourfold.package import Package
 from fourfold.packing.mlflow import open_mlflow
-from tests.packing.made_by_mlflow import column, tensor, unpack, write
+from tests.packing.mlflow.saved_models import column, tensor, unpack, write
 
 TRIPS = pd.DataFrame({"distance": [1400.0, 1416.0, 1089.0, 1576.0, 90.0]})
 

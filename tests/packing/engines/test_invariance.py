@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 
 from fourfold.function import Function
-from fourfold.packing.invariance import find_block
+from fourfold.packing.engines.invariance import find_block
 from fourfold.signature import Field, Signature
 
 SIGNATURE = Signature((Field("x", "float64"),), (Field("y", "float64"),))
