@@ -1,6 +1,6 @@
 """A service as a process, for the tests to start, kill and watch: `program.py FOLDER SETTINGS`.
 
-SETTINGS is JSON: the service's `Config`, and how it loads and answers. The process says where it is in lines of its own
+SETTINGS is JSON: the service's `Job`, and how it loads and answers. The process says where it is in lines of its own
 on stdout, and meets its test through files in FOLDER.
 """
 
@@ -61,8 +61,8 @@ def main() -> None:
     folder, settings = Path(sys.argv[1]), json.loads(sys.argv[2])
     source = functools.partial(load, folder, settings.pop("how", "well"))
     try:
-        config = service.Config(port=0, **settings)
-        service.serve(source, config, opened=functools.partial(say, "opened"), ready=functools.partial(say, "ready"))
+        job = service.Job(port=0, **settings)
+        service.serve(source, job, opened=functools.partial(say, "opened"), ready=functools.partial(say, "ready"))
     except FourfoldError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(error.exit_status)

@@ -29,7 +29,7 @@ def predictor() -> Predictor:
 
 @pytest.fixture(scope="module")
 def url(predictor: Predictor) -> Iterator[str]:
-    with service.running(predictor, service.Config(port=0, max_body_bytes=LIMIT)) as url:
+    with service.running(predictor, service.Job(port=0, max_body_bytes=LIMIT)) as url:
         yield url
 
 
@@ -240,8 +240,8 @@ def test_clients_that_hang_up_are_dropped() -> None:
 def test_a_full_queue_says_when_to_come_back() -> None:
     """Where more rows wait than may, a request gets a 503 at once, and those that wait get their answers."""
     gate = Gate()
-    config = service.Config(port=0, queue_rows=1)
-    with service.running(make_predictor(called=gate), config) as url, ThreadPoolExecutor(3) as clients:
+    job = service.Job(port=0, queue_rows=1)
+    with service.running(make_predictor(called=gate), job) as url, ThreadPoolExecutor(3) as clients:
         slow = clients.submit(httpx.post, f"{url}/predict", json={"x": 1000}, timeout=60)
         assert gate.entered.wait(30)
         two = [clients.submit(httpx.post, f"{url}/predict", json={"x": value}, timeout=60) for value in (1, 2)]

@@ -42,7 +42,7 @@ def command(
     curl localhost:8000/predict -H 'content-type: application/json' -d '[{"distance": 1400, …}]'
     """
     from fourfold.loading import find, load
-    from fourfold.service import Config, serve
+    from fourfold.service import Job, serve
 
     found, version = find(package, repository=repository)
     # The version and not the alias: workers that start later must load the same package.
@@ -57,7 +57,7 @@ def command(
             shown = found.name if version is None else f"{found.name}:{version}"
             click.echo(f"serving {shown} {found.digest[:19]}… at {url[0]} (POST /predict, GET /openapi.json)")
 
-    config = Config(
+    job = Job(
         host=host,
         port=port,
         workers=workers,
@@ -65,4 +65,4 @@ def command(
         access_log=access_log,
     )
     loader = functools.partial(load, source, repository=repository, trust=trust)
-    serve(loader, config, opened=url.append, ready=ready)
+    serve(loader, job, opened=url.append, ready=ready)

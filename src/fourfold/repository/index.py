@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fourfold.errors import Conflict, RepositoryError
-from fourfold.repository import missing
+from fourfold.repository import not_found
 from fourfold.repository.records import MODELS, Version, alias_key, folder_key, parse_key, version_key
 from fourfold.repository.store import Store, Tag
 
@@ -57,14 +57,14 @@ class Index:
         wanted = number or max(self._numbers(name), default=0)
         found = self._read(version_key(name, wanted)) if wanted else None
         if found is None:
-            raise missing.missing_version(self._store.url, name, number, self._keys_of(name)[0])
+            raise not_found.missing_version(self._store.url, name, number, self._keys_of(name)[0])
         return found
 
     def alias(self, name: str, alias: str) -> Version:
         """The version that an alias points at; raises `NotFound`."""
         found = self._read(alias_key(name, alias))
         if found is None:
-            raise missing.missing_alias(self._store.url, name, alias, self._keys_of(name)[1])
+            raise not_found.missing_alias(self._store.url, name, alias, self._keys_of(name)[1])
         return found
 
     def digest(self, name: str, digest: str) -> Version:
@@ -72,7 +72,7 @@ class Index:
         versions = self.model(name).versions
         meant = [each for each in versions if each.digest.startswith(digest)]
         if len(meant) != 1:
-            raise missing.missing_digest(self._store.url, name, digest, versions)
+            raise not_found.missing_digest(self._store.url, name, digest, versions)
         return meant[0]
 
     def model(self, name: str) -> Model:
@@ -195,7 +195,7 @@ class Index:
 
     def _no_model(self, name: str) -> Exception:
         names = {each[0] for each in map(parse_key, self._store.keys(MODELS)) if each}
-        return missing.missing_model(self._store.url, name, names)
+        return not_found.missing_model(self._store.url, name, names)
 
     def _read_all(self, keys: Iterable[str]) -> list[Version]:
         return [each for each in self._read_each([key for key in keys if parse_key(key)]) if each is not None]

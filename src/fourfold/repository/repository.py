@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fourfold.errors import CorruptPackage, NotFound
 from fourfold.package import Package
-from fourfold.repository import conditions
+from fourfold.repository import conditional_writes
 from fourfold.repository.blobs import Blobs
 from fourfold.repository.cache import Cache, default_folder
 from fourfold.repository.index import Index, Model
@@ -191,7 +191,7 @@ class Repository:
 
     def _prove(self) -> None:
         if not self._proved:
-            conditions.prove(self._store)
+            conditional_writes.prove(self._store)
             self._proved = True
 
     def _by_digest(self, name: str, digest: str) -> Package:

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from fourfold.errors import cut
 from fourfold.predictor import Answer, Predictor
 from fourfold.protocols import JSON, Call, Exchange, Refused, Reply, failure, internal, joined, openapi
-from fourfold.service.config import Config
+from fourfold.service.job import Job
 from fourfold.service.micro_batch import MicroBatcher
 
 __all__ = ["Service", "Source", "app"]
@@ -43,17 +43,17 @@ _ROUTES = {
 _log = logging.getLogger(__name__)
 
 
-def app(predictor: Predictor, config: Config | None = None) -> Starlette:
+def app(predictor: Predictor, job: Job | None = None) -> Starlette:
     """The service of a predictor as an ASGI application, for any ASGI server.
 
     Args:
         predictor: a loaded package.
-        config: the settings; those about the address and the workers are the server's, and not used here.
+        job: the settings; those about the address and the workers are the server's, and not used here.
 
     Returns:
         The application: `POST /predict`, `/health/live`, `/health/ready`, `/openapi.json`, `/package` and `/`.
     """
-    return Service(predictor, config or Config()).application
+    return Service(predictor, job or Job()).application
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Service:
 
     Args:
         source: the predictor, or what makes it.
-        config: the settings.
+        job: the settings.
         ready: called on the event loop once requests are answered.
         failed: called on the event loop with what `source` raised.
     """
@@ -79,13 +79,13 @@ class Service:
     def __init__(
         self,
         source: Source,
-        config: Config,
+        job: Job,
         *,
         ready: Callable[[], None] = lambda: None,
         failed: Callable[[BaseException], None] = lambda _: None,
     ) -> None:
         self._source = source
-        self._config = config
+        self._job = job
         self._ready = ready
         self._failed = failed
         self._loaded: _Loaded | None = self._load(source) if isinstance(source, Predictor) else None
@@ -128,9 +128,9 @@ class Service:
             _tell(loop, self._started, loaded)
 
     def _load(self, predictor: Predictor) -> _Loaded:
-        config = self._config
-        batcher = MicroBatcher(predictor.answer, max_rows=config.micro_batch_rows, max_queued_rows=config.queue_rows)
-        exchange = Exchange(predictor, max_body_bytes=config.max_body_bytes)
+        job = self._job
+        batcher = MicroBatcher(predictor.answer, max_rows=job.micro_batch_rows, max_queued_rows=job.queue_rows)
+        exchange = Exchange(predictor, max_body_bytes=job.max_body_bytes)
         return _Loaded(exchange, batcher, _home_page(predictor), _json(_document(predictor)))
 
     def _started(self, loaded: _Loaded) -> None:

@@ -229,7 +229,7 @@ def test_a_port_in_use_is_told_before_anything_loads() -> None:
         port = other.getsockname()[1]
         for call in (service.serve, lambda *given: service.running(*given).__enter__()):
             with pytest.raises(ServiceError, match=rf"127\.0\.0\.1:{port}: another process .* another port"):
-                call(load, service.Config(port=port))
+                call(load, service.Job(port=port))
     assert loaded == []
 
 
@@ -237,17 +237,17 @@ def test_a_port_in_use_is_told_before_anything_loads() -> None:
 def test_an_address_that_is_not_ours_is_told(host: str) -> None:
     """A host that cannot be listened on is an error that names it."""
     with pytest.raises(ServiceError, match=host):
-        service.serve(make_predictor(), service.Config(host=host, port=0))
+        service.serve(make_predictor(), service.Job(host=host, port=0))
 
 
 def test_workers_need_what_loads_the_package() -> None:
     """A predictor, or a function that no other process can find, is refused with what to give instead."""
-    config = service.Config(port=0, workers=2)
+    job = service.Job(port=0, workers=2)
     for source in (make_predictor(), lambda: make_predictor(version=1)):
         with pytest.raises(ServiceError, match=r"functools\.partial\(fourfold\.load"):
-            service.serve(source, config)
+            service.serve(source, job)
     with pytest.raises(ServiceError, match="one worker"):
-        service.running(make_predictor, config).__enter__()
+        service.running(make_predictor, job).__enter__()
 
 
 def test_running_raises_what_loading_raises() -> None:
@@ -258,9 +258,9 @@ def test_running_raises_what_loading_raises() -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-    with pytest.raises(CorruptPackage, match="torn"), service.running(load, service.Config(port=port)):
+    with pytest.raises(CorruptPackage, match="torn"), service.running(load, service.Job(port=port)):
         pass
-    with service.running(make_predictor, service.Config(port=port)) as url:
+    with service.running(make_predictor, service.Job(port=port)) as url:
         assert url.endswith(f":{port}")
         assert httpx.get(f"{url}/health/ready").status_code == 200
     assert refuses(url)
@@ -271,7 +271,7 @@ def test_serve_ends_with_a_signal_and_gives_the_signals_back() -> None:
     before = signal.getsignal(signal.SIGTERM)
     urls: list[str] = []
     ready = functools.partial(threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start)
-    service.serve(make_predictor(), service.Config(port=0), opened=urls.append, ready=ready)
+    service.serve(make_predictor(), service.Job(port=0), opened=urls.append, ready=ready)
     assert signal.getsignal(signal.SIGTERM) is before
     assert refuses(urls[0])
 
@@ -290,7 +290,7 @@ def test_the_access_log_is_off_unless_asked_for(tmp_path: Path) -> None:
 
 def test_ipv6_is_served() -> None:
     """An IPv6 address is listened on, and the URL says it in brackets."""
-    with service.running(make_predictor, service.Config(host="::1", port=0)) as url:
+    with service.running(make_predictor, service.Job(host="::1", port=0)) as url:
         assert url.startswith("http://[::1]:")
         assert httpx.get(f"{url}/health/live").status_code == 200
 

@@ -1,4 +1,4 @@
-"""The service's settings."""
+"""The job of the service: its settings."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass, fields
 from fourfold.errors import ServiceError, cut
 from fourfold.protocols import MAX_BODY_BYTES
 
-__all__ = ["Config"]
+__all__ = ["Job"]
 
 _LEAST = {"port": 0, "queue_rows": 1, "drain_seconds": 0, "workers": 1, "max_body_bytes": 1, "micro_batch_rows": 1}
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
+class Job:
     """The service's settings.
 
     Args:

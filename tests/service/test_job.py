@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fourfold.errors import ServiceError
-from fourfold.service import Config
+from fourfold.service import Job
 
 
 @pytest.mark.parametrize(
@@ -25,9 +25,9 @@ from fourfold.service import Config
 def test_settings_that_cannot_be_are_refused(settings: dict[str, Any]) -> None:
     """A setting that makes no sense is an error that names it, before anything starts."""
     with pytest.raises(ServiceError, match=next(iter(settings))):
-        Config(**settings)
+        Job(**settings)
 
 
 def test_defaults_are_for_one_machine() -> None:
     """Without settings, the service is only there for its own machine, on port 8000."""
-    assert (Config().host, Config().port, Config().workers, Config().access_log) == ("127.0.0.1", 8000, 1, False)
+    assert (Job().host, Job().port, Job().workers, Job().access_log) == ("127.0.0.1", 8000, 1, False)

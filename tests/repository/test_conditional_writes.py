@@ -6,7 +6,7 @@ import pytest
 
 from fourfold.errors import Conflict, RepositoryError
 from fourfold.repository import Repository
-from fourfold.repository.conditions import prove
+from fourfold.repository.conditional_writes import prove
 from fourfold.repository.location import open_store
 from fourfold.repository.records import PROBE
 from fourfold.repository.store import Store, Tag

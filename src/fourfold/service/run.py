@@ -24,7 +24,7 @@ from fourfold import errors
 from fourfold.errors import FourfoldError, ServiceError, cut
 from fourfold.predictor import Predictor
 from fourfold.service.application import Service, Source
-from fourfold.service.config import Config
+from fourfold.service.job import Job
 from fourfold.service.protocol import BoundedProtocol
 
 __all__ = ["running", "serve"]
@@ -62,7 +62,7 @@ _ACCESS_LOG: dict[str, Any] = {
 
 def serve(
     source: Source,
-    config: Config | None = None,
+    job: Job | None = None,
     *,
     opened: Callable[[str], None] = lambda _: None,
     ready: Callable[[], None] = lambda: None,
@@ -75,7 +75,7 @@ def serve(
         source: a predictor; or what loads one, such as `functools.partial(fourfold.load, "eta:3")`. More than one
             worker needs the latter, and needs it to be picklable; give it a digest or a version rather than an alias,
             which may move between the start of two workers.
-        config: the settings.
+        job: the settings.
         opened: called with the service's URL once the port is open.
         ready: called once every worker answers requests.
 
@@ -83,21 +83,21 @@ def serve(
         ServiceError: the port cannot be opened, or a worker could not start; nothing has been loaded in the first case.
         FourfoldError: whatever the loading raised.
     """
-    config = config or Config()
-    if config.workers > 1:
-        _check_for_workers(source, config.workers)
-    with _listen(config) as listener:
-        serve_so = _serve_here if config.workers == 1 else _serve_with_workers
-        serve_so(source, config, listener, lambda: opened(_url(config, listener)), ready)
+    job = job or Job()
+    if job.workers > 1:
+        _check_for_workers(source, job.workers)
+    with _listen(job) as listener:
+        serve_so = _serve_here if job.workers == 1 else _serve_with_workers
+        serve_so(source, job, listener, lambda: opened(_url(job, listener)), ready)
 
 
 @contextmanager
-def running(source: Source, config: Config | None = None) -> Iterator[str]:
+def running(source: Source, job: Job | None = None) -> Iterator[str]:
     """The service in a thread of this process, for as long as the block runs; for tests, notebooks and `certify`.
 
     Args:
         source: as for `serve`.
-        config: the settings; a free port and one worker, if none are given.
+        job: the settings; a free port and one worker, if none are given.
 
     Yields:
         The service's URL, once it answers requests.
@@ -106,12 +106,12 @@ def running(source: Source, config: Config | None = None) -> Iterator[str]:
         ServiceError: the port cannot be opened, or more than one worker is asked for.
         FourfoldError: whatever the loading raised.
     """
-    config = config or Config(port=0)
-    if config.workers > 1:
-        raise ServiceError(f"the service in a thread has one worker; got {config.workers}")
-    listener = _listen(config)
+    job = job or Job(port=0)
+    if job.workers > 1:
+        raise ServiceError(f"the service in a thread has one worker; got {job.workers}")
+    listener = _listen(job)
     settled = threading.Event()
-    server, failures = _server(source, config, settled.set)
+    server, failures = _server(source, job, settled.set)
 
     def run() -> None:
         try:
@@ -127,7 +127,7 @@ def running(source: Source, config: Config | None = None) -> Iterator[str]:
         settled.wait()
         if failures:
             raise failures[0]
-        yield _url(config, listener)
+        yield _url(job, listener)
     finally:
         server.should_exit = True
         thread.join()
@@ -147,12 +147,12 @@ def _check_for_workers(source: Source, workers: int) -> None:
         ) from error
 
 
-def _listen(config: Config) -> socket.socket:
+def _listen(job: Job) -> socket.socket:
     """The listening socket: opened before anything is loaded, so that a port in use is found out at once."""
-    where = f"{config.host}:{config.port}"
+    where = f"{job.host}:{job.port}"
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
-            config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            job.host, job.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (socket.gaierror, UnicodeError) as error:
         raise ServiceError(f"cannot listen on {where}: the host is not known ({error}); try 127.0.0.1") from error
@@ -174,30 +174,30 @@ def _listen(config: Config) -> socket.socket:
     return listener
 
 
-def _url(config: Config, listener: socket.socket) -> str:
-    host = f"[{config.host}]" if listener.family == socket.AF_INET6 else config.host
+def _url(job: Job, listener: socket.socket) -> str:
+    host = f"[{job.host}]" if listener.family == socket.AF_INET6 else job.host
     return f"http://{host}:{listener.getsockname()[1]}"
 
 
-def _uvicorn(app: Any, config: Config, *, factory: bool = False) -> uvicorn.Config:
+def _uvicorn(app: Any, job: Job, *, factory: bool = False) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         factory=factory,
-        workers=config.workers,
+        workers=job.workers,
         lifespan="on",
         http=BoundedProtocol,
         ws="none",
-        log_config=_ACCESS_LOG if config.access_log else None,
-        access_log=config.access_log,
+        log_config=_ACCESS_LOG if job.access_log else None,
+        access_log=job.access_log,
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=config.drain_seconds,
+        timeout_graceful_shutdown=job.drain_seconds,
         timeout_worker_healthcheck=DEAF,
     )
 
 
-def _server(source: Source, config: Config, ready: Callable[[], None]) -> tuple[uvicorn.Server, list[BaseException]]:
+def _server(source: Source, job: Job, ready: Callable[[], None]) -> tuple[uvicorn.Server, list[BaseException]]:
     """A server, and the list that holds what ended it, if something did."""
     failures: list[BaseException] = []
 
@@ -205,19 +205,19 @@ def _server(source: Source, config: Config, ready: Callable[[], None]) -> tuple[
         failures.append(error)
         server.should_exit = True
 
-    service = Service(source, config, ready=ready, failed=failed)
-    server = uvicorn.Server(_uvicorn(service.application, config))
+    service = Service(source, job, ready=ready, failed=failed)
+    server = uvicorn.Server(_uvicorn(service.application, job))
     return server, failures
 
 
 def _serve_here(
     source: Source,
-    config: Config,
+    job: Job,
     listener: socket.socket,
     opened: Callable[[], None],
     ready: Callable[[], None],
 ) -> None:
-    server, failures = _server(source, config, ready)
+    server, failures = _server(source, job, ready)
 
     def stop(_: int, __: FrameType | None) -> None:
         server.should_exit = True
@@ -248,7 +248,7 @@ def _handlers(handler: Callable[[int, FrameType | None], None] | None, *signals:
 
 def _serve_with_workers(
     source: Source,
-    config: Config,
+    job: Job,
     listener: socket.socket,
     opened: Callable[[], None],
     ready: Callable[[], None],
@@ -257,7 +257,7 @@ def _serve_with_workers(
     failures: list[FourfoldError] = []
 
     def follow() -> None:
-        starting = config.workers
+        starting = job.workers
         while (report := reports.get()) is not None:
             if report != _READY:
                 failures.append(_revived(*report))
@@ -269,9 +269,9 @@ def _serve_with_workers(
     follower = threading.Thread(target=follow, name="fourfold-workers", daemon=True)
     follower.start()
     with _handlers(None, *SIGNALS):
-        app = functools.partial(_worker, source, config, reports)
+        app = functools.partial(_worker, source, job, reports)
         try:
-            supervisor = _Supervisor(_uvicorn(app, config, factory=True), sockets=[listener])
+            supervisor = _Supervisor(_uvicorn(app, job, factory=True), sockets=[listener])
             opened()
             supervisor.run()
         finally:
@@ -291,7 +291,7 @@ class _Supervisor(Multiprocess):
         super().terminate_all()
 
 
-def _worker(source: Source, config: Config, reports: SimpleQueue[_Report | None]) -> Starlette:
+def _worker(source: Source, job: Job, reports: SimpleQueue[_Report | None]) -> Starlette:
     """The application of one worker, made in the worker."""
 
     def failed(error: BaseException) -> None:
@@ -304,7 +304,7 @@ def _worker(source: Source, config: Config, reports: SimpleQueue[_Report | None]
         os._exit(HOPELESS)
 
     threading.Thread(target=_end_with_parent, name="fourfold-parent", daemon=True).start()
-    return Service(source, config, ready=lambda: reports.put(_READY), failed=failed).application
+    return Service(source, job, ready=lambda: reports.put(_READY), failed=failed).application
 
 
 def _end_with_parent() -> None:
