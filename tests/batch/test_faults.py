@@ -119,11 +119,11 @@ def test_killed_at_any_moment(elsewhere: bool, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("step", "whole"),
     [
-        ("fourfold.batch.extract.Source.check_unchanged", False),
-        ("fourfold.batch.load.Staging.publish:1", False),  # the quarantine
-        ("fourfold.batch.load.Staging.publish:2", False),  # the report
-        ("fourfold.batch.load.Staging.publish:3", True),  # the output
-        ("fourfold.batch.load._remove:2", True),
+        ("fourfold.batch.extract.source.Source.check_unchanged", False),
+        ("fourfold.batch.load.staging.Staging.publish:1", False),  # the quarantine
+        ("fourfold.batch.load.staging.Staging.publish:2", False),  # the report
+        ("fourfold.batch.load.staging.Staging.publish:3", True),  # the output
+        ("fourfold.batch.load.staging._remove:2", True),
     ],
 )
 def test_killed_at_every_step(step: str, whole: bool, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def killed_after(step: str, job: dict[str, Any]) -> None:
 import json, os, signal, sys
 from pkgutil import resolve_name
 from fourfold.batch import Job, run
-import fourfold.batch.plan
+import fourfold.batch.preflight
 from tests.batch.made import column_predictor
 owner, calls = resolve_name({owner!r}), []
 real = getattr(owner, {name!r})

@@ -11,16 +11,16 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from fourfold.batch.job import Job
-from fourfold.batch.load import Staging, refuse_existing
+from fourfold.batch.load.staging import Staging, refuse_existing
 from fourfold.batch.quarantine import Quarantine
 from fourfold.batch.report import Report
 from fourfold.errors import MissingLibrary, SourceError
 
 if TYPE_CHECKING:
-    from fourfold.batch.extract import Chunk, Source
-    from fourfold.batch.formats import Piece
-    from fourfold.batch.output import Output
-    from fourfold.batch.plan import Plan
+    from fourfold.batch.extract.formats import Piece
+    from fourfold.batch.extract.source import Chunk, Source
+    from fourfold.batch.load.files import Output
+    from fourfold.batch.preflight import Plan
     from fourfold.predictor import Predictor
 
 __all__ = ["Progress", "run"]
@@ -51,7 +51,7 @@ def run(predictor: Predictor, job: Job, on_progress: Progress | None = None) -> 
     """
     began, started = time.monotonic(), datetime.now(UTC)
     try:
-        from fourfold.batch.plan import plan
+        from fourfold.batch.preflight import plan
     except ModuleNotFoundError as error:
         if error.name != "pyarrow":
             raise
@@ -93,7 +93,7 @@ class _Attempt:
 
     def answer(self, on_progress: Progress) -> None:
         """Answer all rows into the staged files."""
-        from fourfold.batch.output import Output
+        from fourfold.batch.load.files import Output
 
         plan, job = self._plan, self._plan.job
         model = {"fourfold.model": self._predictor.name, "fourfold.digest": self._predictor.digest}
@@ -118,7 +118,7 @@ class _Attempt:
     def _answer_chunk(self, chunk: Chunk, pieces: Sequence[Piece], output: Output) -> None:
         import pyarrow as pa
 
-        from fourfold.batch.answers import answer_pieces
+        from fourfold.batch.predict import answer_pieces
 
         answer = answer_pieces(self._predictor, pieces)
         passed = self._plan.source.passed(chunk)

@@ -6,8 +6,8 @@ delivery    answers, dead letters and the place in the source, committed togethe
 processor   `run`: the loop that joins them
 """
 
-from fourfold.stream.processor import Report, run
-from fourfold.stream.sink import open_sink
-from fourfold.stream.source import Limits, open_source
+from fourfold.stream.run import Report, run
+from fourfold.stream.sinks.files import open_sink
+from fourfold.stream.sources.files import Limits, open_source
 
 __all__ = ["Limits", "Report", "open_sink", "open_source", "run"]

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from fourfold.errors import RowError, SinkError
 from fourfold.stream.lines import Line, Oversized
-from fourfold.stream.sink import FileSink, OutputFile, OutputPipe, ReaderGone, Sink
+from fourfold.stream.sinks.files import FileSink, OutputFile, OutputPipe, ReaderGone, Sink
 
 __all__ = ["SUFFIX", "DeadLetter", "Letters", "encode"]
 

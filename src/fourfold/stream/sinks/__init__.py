@@ -1,0 +1,1 @@
+"""Where a stream's answers and dead letters go."""

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fourfold.batch.extract.formats import SOURCES, format_of
+from fourfold.errors import SinkError, SourceError
+from fourfold.signature import Field
+from tests.batch.made import table, write
+
+COLUMNS = ["id", "x", "n", "word"]
+
+
+def lines(path: Path, *texts: str) -> Path:
+    path.write_text("".join(text + "\n" for text in texts))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.parquet", "parquet"),
+        ("a.CSV", "csv"),
+        ("a.ndjson", "json-lines"),
+        ("a.b.jsonl", "json-lines"),
+        ("a.feather", "arrow"),
+    ],
+)
+def test_a_suffix_says_the_format(name: str, expected: str) -> None:
+    """A file's format is that of its suffix, in upper or lower case."""
+    assert format_of(Path(name)) == expected
+
+
+@pytest.mark.parametrize("name", ["a", "a.txt", "a.json", "a.csv.gz", "parquet"])
+def test_no_format_is_guessed(name: str) -> None:
+    """A file whose suffix says nothing is refused, with the suffixes that would."""
+    message = r".*: its name does not say its format; expected it to end in one of \.parquet, \.csv"
+    with pytest.raises(SourceError, match="the source" + message):
+        format_of(Path(name))
+    with pytest.raises(SinkError, match="the output" + message):
+        format_of(Path(name), "output")
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".arrow", ".jsonl"])
+def test_a_look_says_the_columns(suffix: str, tmp_path: Path) -> None:
+    """A look at a file of any format gives all its columns, and the types of those that are kept."""
+    path = write(tmp_path / f"a{suffix}", table(20))
+    look = SOURCES[format_of(path)].look(path, COLUMNS, ["id"])
+    assert list(look.types) == COLUMNS
+    assert look.types["id"] == (pa.string() if suffix == ".csv" else pa.int64())
+    assert look.rows == (20 if suffix in (".parquet", ".jsonl") else None)
+    assert look.row_bytes > 0
+
+
+def test_later_rows_may_be_wider(tmp_path: Path) -> None:
+    """The footer of a Parquet file tells of wide rows that come after the sample."""
+    path = tmp_path / "a.parquet"
+    words = pa.array([""] * 1000 + [f"{number:05}" * 2000 for number in range(1000)])
+    pq.write_table(pa.table({"word": words, "other": words}), path, row_group_size=1000, use_dictionary=False)
+    assert SOURCES["parquet"].look(path, ["word"], []).row_bytes >= 10_000
+    assert SOURCES["parquet"].look(path, ["word"], []).row_bytes < 20_000
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (["1", "-9223372036854775808", "null"], pa.int64()),
+        (["1", "2.5"], pa.float64()),
+        (["9007199254740992", "2.5"], pa.float64()),
+        (['"a"', "null"], pa.string()),
+        (["true"], pa.bool_()),
+        (["null"], pa.null()),
+    ],
+)
+def test_json_lines_are_asked_for_the_type_of_what_is_kept(values: list[str], kind: Any, tmp_path: Path) -> None:
+    """A kept key of JSON lines has the one type that holds all of its values exactly."""
+    path = lines(tmp_path / "a.jsonl", *(f'{{"id": {value}}}' for value in values), "{}")
+    look = SOURCES["json-lines"].look(path, ["id"], ["id"])
+    assert look.types == {"id": kind}
+    assert look.rows == len(values) + 1
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["1", '"1"'], r"column 'id' must hold values of one type .* holds int \(row 0\) and string \(row 1\)"),
+        (["true", "1"], r"holds bool \(row 0\) and int \(row 1\)"),
+        (["9223372036854775808"], "holds 9223372036854775808, which an int64 column cannot hold"),
+        (["0.5", "9007199254740993"], "holds 9007199254740993, which a float64 column cannot hold"),
+        (["-9007199254740993", "0.5"], "holds -9007199254740993, which a float64 column cannot hold"),
+        (["null", "[1]"], r"holds \[1\] in row 1; only single values can be kept"),
+    ],
+)
+def test_json_lines_keep_nothing_that_would_change(values: list[str], message: str, tmp_path: Path) -> None:
+    """A kept key whose values no one type holds exactly is refused before a row is scored."""
+    path = lines(tmp_path / "a.jsonl", *(f'{{"id": {value}}}' for value in values))
+    with pytest.raises(SourceError, match=message):
+        _ = SOURCES["json-lines"].look(path, ["id"], ["id"])
+
+
+def test_cells_become_values() -> None:
+    """CSV cells are read by their fields: a batch of the rows whose cells all fit, and the others as rows."""
+    fields = [Field("x", "float64"), Field("n", "int64", nullable=True)]
+    fitting = pa.record_batch({"x": ["1.5", "-inf"], "n": ["7", None]})
+    (whole,) = SOURCES["csv"].typed(fitting, fields)
+    assert whole.places is None
+    assert whole.table.to_pylist() == [{"x": 1.5, "n": 7}, {"x": float("-inf"), "n": None}]
+    at_fault = pa.record_batch({"x": ["1.5", "far", "2", "3"], "n": ["7", None, "1.5.", None]})
+    good, bad = SOURCES["csv"].typed(at_fault, fields)
+    assert (good.places, bad.places) == ([0, 3], [1, 2])
+    assert good.table.to_pylist() == [{"x": 1.5, "n": 7}, {"x": 3.0, "n": None}]
+    assert bad.table == [{"x": "far", "n": None}, {"x": 2, "n": "1.5."}]
+    unlike = pa.record_batch({"x": ["1234567890123456", "0.5"], "n": ["1", "2"]})
+    (each,) = SOURCES["csv"].typed(unlike, fields)
+    assert each.table == [{"x": 1234567890123456, "n": 1}, {"x": 0.5, "n": 2}]

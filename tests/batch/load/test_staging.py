@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fourfold.batch.load.staging import SIDE, Staging, refuse_existing
+from fourfold.errors import OutputExists, SinkError
+from tests.batch.made import left
+
+# Takes the lock of the file in its argument, stages half a file, says so, and waits to be killed.
+HOLDER = """
+import sys
+from pathlib import Path
+from fourfold.batch.load.staging import Staging
+with Staging(Path(sys.argv[1])) as staging:
+    staging.write("output", b"half")
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def holder(target: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, target], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def end(process: subprocess.Popen[str], *, kill: bool) -> None:
+    if kill:
+        process.kill()
+    process.communicate()
+
+
+def _interrupted(staging: Staging) -> None:
+    staging.write("output", b"new")
+    raise KeyboardInterrupt
+
+
+def test_publishes_whole_files(tmp_path: Path) -> None:
+    """A file is nowhere but in the staging folder until it is published, and then nothing else is left."""
+    target = tmp_path / "new" / "out.csv"
+    with Staging(target) as staging:
+        staged = staging.write("output", b"a\n1\n")
+        assert not target.exists()
+        staging.publish(staged, target, replace=False)
+        assert target.read_bytes() == b"a\n1\n"
+    assert left(tmp_path) == ["new/out.csv"]
+    assert not (tmp_path / "new" / SIDE).exists()
+
+
+def test_leaves_nothing_where_it_fails(tmp_path: Path) -> None:
+    """What was staged goes away with an error, and a file that was there stays as it was."""
+    target = tmp_path / "out.csv"
+    target.write_text("old")
+    staging = Staging(target)
+    with pytest.raises(KeyboardInterrupt), staging:
+        _interrupted(staging)
+    assert left(tmp_path) == ["out.csv"]
+    assert target.read_text() == "old"
+
+
+def test_never_replaces_what_came_into_being(tmp_path: Path) -> None:
+    """A file that somebody else put there meanwhile stays, unless it may be replaced."""
+    target = tmp_path / "out.csv"
+    with Staging(target) as staging:
+        staged = staging.write("output", b"ours")
+        target.write_text("theirs")
+        with pytest.raises(OutputExists, match="came into being"):
+            staging.publish(staged, target, replace=False)
+        assert target.read_text() == "theirs"
+        staging.publish(staged, target, replace=True)
+        assert target.read_text() == "ours"
+
+
+def test_a_link_that_leads_nowhere_is_there(tmp_path: Path) -> None:
+    """A dangling symbolic link is something that exists: it is refused, and not written through."""
+    target = tmp_path / "out.csv"
+    target.symlink_to(tmp_path / "gone")
+    with pytest.raises(OutputExists):
+        refuse_existing(target, replace=False)
+    with Staging(target) as staging, pytest.raises(OutputExists):
+        staging.publish(staging.write("output", b"x"), target, replace=False)
+    assert not (tmp_path / "gone").exists()
+
+
+def test_a_folder_is_no_output(tmp_path: Path) -> None:
+    """A folder is refused, even where it might be replaced."""
+    with pytest.raises(SinkError, match="is a folder"):
+        refuse_existing(tmp_path, replace=True)
+
+
+def test_one_run_at_a_time(tmp_path: Path) -> None:
+    """Who comes second is told that another run is writing; outputs beside it are nobody's business."""
+    target = tmp_path / "out.csv"
+    process = holder(target)
+    with pytest.raises(SinkError, match=r"another run is writing .*out\.csv"), Staging(target):
+        pass
+    assert (tmp_path / SIDE / "out.csv.staging" / "output").exists()
+    with Staging(tmp_path / "other.csv") as staging:
+        staging.publish(staging.write("output", b"x"), tmp_path / "other.csv", replace=False)
+    assert (tmp_path / SIDE / "out.csv.staging" / "output").exists()
+    end(process, kill=False)
+    assert left(tmp_path) == ["other.csv"]
+
+
+@pytest.mark.parametrize("name", ["out.csv", "other.csv"])
+def test_sweeps_what_the_dead_have_left(name: str, tmp_path: Path) -> None:
+    """A run that was killed leaves its half file, and the next run beside it removes that."""
+    end(holder(tmp_path / "out.csv"), kill=True)
+    assert left(tmp_path) == ["_fourfold/out.csv.lock", "_fourfold/out.csv.staging/output"]
+    with Staging(tmp_path / name):
+        assert [each for each in left(tmp_path) if each != f"_fourfold/{name}.lock"] == []
+    assert left(tmp_path) == []
+
+
+def test_keeps_what_others_have_published(tmp_path: Path) -> None:
+    """A sweep takes staged files and locks only: reports and quarantines of other outputs stay."""
+    side = tmp_path / SIDE
+    side.mkdir()
+    (side / "other.csv.run.json").write_text("{}")
+    (side / "other.csv.quarantine.jsonl").write_text("")
+    with Staging(tmp_path / "out.csv"):
+        pass
+    assert left(tmp_path) == ["_fourfold/other.csv.quarantine.jsonl", "_fourfold/other.csv.run.json"]
+
+
+def test_the_lock_is_let_go_of_after_a_failure(tmp_path: Path) -> None:
+    """A run that failed to begin holds no lock: the next one begins."""
+    blocked = tmp_path / SIDE / "out.csv.staging"
+    blocked.parent.mkdir()
+    blocked.write_text("a file where the folder should be")
+    for _ in range(2):
+        with pytest.raises(SinkError, match="cannot be written"), Staging(tmp_path / "out.csv"):
+            pass
+    blocked.unlink()
+    with Staging(tmp_path / "out.csv"):
+        pass
+
+
+def test_says_what_cannot_be_made(tmp_path: Path) -> None:
+    """Where no folder can be, the error names the output and the reason."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SinkError, match=r"file/out\.csv cannot be written: (Not a directory|File exists)"):
+        Staging(tmp_path / "file" / "out.csv").__enter__()
+
+
+def test_a_published_file_has_the_rights_of_any_other(tmp_path: Path) -> None:
+    """The output can be read by whom the user's mask lets read, not by its owner alone."""
+    target = tmp_path / "out.csv"
+    with Staging(target) as staging:
+        staging.publish(staging.write("output", b"x"), target, replace=False)
+    (tmp_path / "other").write_text("")
+    assert target.stat().st_mode == (tmp_path / "other").stat().st_mode
