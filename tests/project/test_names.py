@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 import fourfold
-from tests.project.tree import ROOT, files
+from tests.project.tree import ROOT, SOURCE, files, python_files
 
 PUBLIC = [
     "Field",
@@ -22,6 +22,8 @@ PUBLIC = [
     "pack",
     "push",
 ]
+#: Public functions that later versions bring: no room may take their names before.
+RESERVED = ["certify", "compare", "export"]
 
 
 def test_public_names_are_pinned() -> None:
@@ -55,3 +57,9 @@ def test_public_names_stand_in_the_docs(name: str) -> None:
         path for path in files() if path.suffix == ".md" and (path.parent == ROOT or ROOT / "docs" in path.parents)
     ]
     assert any(name in path.read_text(encoding="utf-8") for path in pages)
+
+
+def test_no_room_bears_a_public_name() -> None:
+    """No room has the name of a public function: the module would stand in its place once something imports it."""
+    rooms = {path.relative_to(SOURCE).parts[0].removesuffix(".py") for path in python_files("src")}
+    assert rooms & {*PUBLIC, *RESERVED} == set()

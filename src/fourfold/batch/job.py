@@ -13,8 +13,10 @@ from typing import Any
 from fourfold.errors import SourceError, cut
 from fourfold.package import SUFFIX
 
-__all__ = ["Job"]
+__all__ = ["WORK_FOLDER", "Job"]
 
+#: The folder beside an output that holds what a run keeps there: staged files, the quarantine, the report.
+WORK_FOLDER = "_fourfold"
 #: The rows of a chunk where nobody says otherwise, and the bytes that cut it shorter where rows are wide.
 CHUNK_ROWS = 65_536
 CHUNK_BYTES = 64 * 2**20

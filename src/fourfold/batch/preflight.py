@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from fourfold.batch.extract.formats import format_of
 from fourfold.batch.extract.source import Source, find_files
-from fourfold.batch.job import Job
-from fourfold.batch.load.staging import SIDE, refuse_existing
+from fourfold.batch.job import WORK_FOLDER, Job
+from fourfold.batch.load.staging import refuse_existing
 from fourfold.batch.quarantine import belongs_to
 from fourfold.batch.transform.columns import choose
 from fourfold.codecs import FORMATS
@@ -63,7 +63,7 @@ def plan(predictor: Predictor, job: Job) -> Plan:
     format_of(target, "output")
     files = find_files(job.source)
     _refuse_own_input(job, files, target, "output")
-    side = target.parent / SIDE
+    side = target.parent / WORK_FOLDER
     quarantine = side / f"{target.name}.quarantine.jsonl"
     if job.quarantine is not None:
         quarantine = Path(job.quarantine)

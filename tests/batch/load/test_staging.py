@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fourfold.batch.load.staging import SIDE, Staging, refuse_existing
+from fourfold.batch.job import WORK_FOLDER
+from fourfold.batch.load.staging import Staging, refuse_existing
 from fourfold.errors import OutputExists, SinkError
 from tests.batch.made import left
 
@@ -51,7 +52,7 @@ def test_publishes_whole_files(tmp_path: Path) -> None:
         staging.publish(staged, target, replace=False)
         assert target.read_bytes() == b"a\n1\n"
     assert left(tmp_path) == ["new/out.csv"]
-    assert not (tmp_path / "new" / SIDE).exists()
+    assert not (tmp_path / "new" / WORK_FOLDER).exists()
 
 
 def test_leaves_nothing_where_it_fails(tmp_path: Path) -> None:
@@ -101,10 +102,10 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
     process = holder(target)
     with pytest.raises(SinkError, match=r"another run is writing .*out\.csv"), Staging(target):
         pass
-    assert (tmp_path / SIDE / "out.csv.staging" / "output").exists()
+    assert (tmp_path / WORK_FOLDER / "out.csv.staging" / "output").exists()
     with Staging(tmp_path / "other.csv") as staging:
         staging.publish(staging.write("output", b"x"), tmp_path / "other.csv", replace=False)
-    assert (tmp_path / SIDE / "out.csv.staging" / "output").exists()
+    assert (tmp_path / WORK_FOLDER / "out.csv.staging" / "output").exists()
     end(process, kill=False)
     assert left(tmp_path) == ["other.csv"]
 
@@ -121,7 +122,7 @@ def test_sweeps_what_the_dead_have_left(name: str, tmp_path: Path) -> None:
 
 def test_keeps_what_others_have_published(tmp_path: Path) -> None:
     """A sweep takes staged files and locks only: reports and quarantines of other outputs stay."""
-    side = tmp_path / SIDE
+    side = tmp_path / WORK_FOLDER
     side.mkdir()
     (side / "other.csv.run.json").write_text("{}")
     (side / "other.csv.quarantine.jsonl").write_text("")
@@ -132,7 +133,7 @@ def test_keeps_what_others_have_published(tmp_path: Path) -> None:
 
 def test_the_lock_is_let_go_of_after_a_failure(tmp_path: Path) -> None:
     """A run that failed to begin holds no lock: the next one begins."""
-    blocked = tmp_path / SIDE / "out.csv.staging"
+    blocked = tmp_path / WORK_FOLDER / "out.csv.staging"
     blocked.parent.mkdir()
     blocked.write_text("a file where the folder should be")
     for _ in range(2):

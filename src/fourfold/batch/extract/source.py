@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from fourfold.batch.extract.formats import SOURCES, Look, Piece, format_of
 from fourfold.batch.extract.type_compatibility import can_hold
-from fourfold.batch.load.staging import SIDE
+from fourfold.batch.job import WORK_FOLDER
 from fourfold.batch.transform.columns import Choice
 from fourfold.errors import DecodeError, SourceError, cut
 
@@ -93,7 +93,7 @@ def find_files(source: str) -> list[Path]:
         # What runs leave beside their outputs is never an input.
         # Not `Path.glob`: that refuses absolute patterns.
         found = (Path(each) for each in glob.glob(source, recursive=True))  # noqa: PTH207
-        files = sorted(each for each in found if SIDE not in each.parts and not each.is_dir())
+        files = sorted(each for each in found if WORK_FOLDER not in each.parts and not each.is_dir())
     if not files:
         raise SourceError(f"the source {source} holds no file")
     by_format: dict[str, Path] = {}

@@ -18,12 +18,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from fourfold.batch.job import WORK_FOLDER
 from fourfold.errors import OutputExists, SinkError
 
-__all__ = ["SIDE", "Staging", "refuse_existing"]
+__all__ = ["Staging", "refuse_existing"]
 
-#: The folder beside an output that holds what belongs to it.
-SIDE = "_fourfold"
 
 _LOCK = ".lock"
 _STAGING = ".staging"
@@ -63,7 +62,7 @@ class Staging:
 
     def __init__(self, target: Path) -> None:
         self.target = target
-        self.side = target.parent / SIDE
+        self.side = target.parent / WORK_FOLDER
         self._folder = self.side / (target.name + _STAGING)
         self._lock_path = self.side / (target.name + _LOCK)
         self._lock: int | None = None
