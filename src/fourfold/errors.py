@@ -48,13 +48,13 @@ __all__ = [
     "SinkError",
     "SourceError",
     "TrustError",
-    "cut",
+    "shorten",
 ]
 
 
-def cut(value: object, limit: int = 60) -> str:
-    """A value as an error shows it: its `repr`, never more than `limit` characters of it."""
-    # A huge string or list is cut before `repr` walks it: the error must stay cheap however large the input was.
+def shorten(value: object, limit: int = 60) -> str:
+    """Return `repr(value)` for an error message, never more than `limit` characters of it."""
+    # Shorten a huge string or list before `repr` walks it: the error must stay cheap however large the input was.
     if isinstance(value, (str, bytes)) and len(value) > limit:
         value = value[:limit]
         return repr(value)[: limit - 1] + "…"
@@ -86,7 +86,7 @@ class RowError:
     got: str
 
     def __str__(self) -> str:
-        where = f"row {self.row}" if self.field is None else f"row {self.row}, field {cut(self.field)}"
+        where = f"row {self.row}" if self.field is None else f"row {self.row}, field {shorten(self.field)}"
         return f"{where}: expected {self.expected}, got {self.got}"
 
     def to_json(self) -> dict[str, Any]:

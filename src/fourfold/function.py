@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from fourfold.errors import EngineError, FourfoldError, cut
+from fourfold.errors import EngineError, FourfoldError, shorten
 from fourfold.signature import RowCoercer, Signature
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Function:
             except FourfoldError:
                 raise
             except Exception as error:  # an engine, or a user's own function, may raise anything
-                raise EngineError(f"the engine failed: {type(error).__name__}: {cut(str(error), 300)}") from error
+                raise EngineError(f"the engine failed: {type(error).__name__}: {shorten(str(error), 300)}") from error
             if len(answer) != len(piece) + missing:
                 raise EngineError(f"the engine answered {len(answer)} rows for {len(piece) + missing}")
             yield part(answer, 0, len(piece))

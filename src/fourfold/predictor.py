@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from fourfold.errors import EngineError, GoldenMismatch, InputError, RowError, cut
+from fourfold.errors import EngineError, GoldenMismatch, InputError, RowError, shorten
 from fourfold.function import Function, join, part, take, without_numeric_warnings
 from fourfold.package.golden import Golden, Replay, compare, golden_of
 from fourfold.runtimes.engine import Engine, installed
@@ -192,7 +192,9 @@ class Predictor:
                     middle = (start + stop) // 2
                     stack += [(middle, stop), (start, middle)]  # the first half is taken off first
                     continue
-                refused.append(RowError(kept[start], None, "engine", "an answer from the engine", cut(str(error), 200)))
+                refused.append(
+                    RowError(kept[start], None, "engine", "an answer from the engine", shorten(str(error), 200))
+                )
                 if len(refused) == HOPELESS and not answered and not self._answers_golden_rows():
                     raise
         both = sorted([*errors, *refused], key=lambda error: error.row)
@@ -230,7 +232,7 @@ class Predictor:
         row, field, expected, got = replay.first
         return (
             f"the package {self.name} does not give its golden answers here, so it must not answer anybody: golden row "
-            f"{row}, field {cut(field)}: expected {cut(expected)}, got {cut(got)} (relative gap "
+            f"{row}, field {shorten(field)}: expected {shorten(expected)}, got {shorten(got)} (relative gap "
             f"{replay.largest_gap:.3g}){self._changed_libraries()}"
         )
 

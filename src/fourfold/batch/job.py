@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from fourfold.errors import SourceError, cut
+from fourfold.errors import SourceError, shorten
 from fourfold.package import SUFFIX
 
 __all__ = ["WORK_FOLDER", "Job"]
@@ -77,21 +77,21 @@ class Job:
         for name in dict.fromkeys((*_PATHS, *_OPTIONAL)):
             value = getattr(self, name)
             if not (isinstance(value, str) and value) and not (name in _OPTIONAL and value is None):
-                return f"{name}: expected {'a path' if name in _PATHS else 'text'}; got {cut(value)}"
+                return f"{name}: expected {'a path' if name in _PATHS else 'text'}; got {shorten(value)}"
         if not isinstance(self.keep, (list, tuple)) or not all(isinstance(each, str) for each in self.keep):
-            return f"keep: expected a list of column names; got {cut(self.keep)}"
+            return f"keep: expected a list of column names; got {shorten(self.keep)}"
         if len(set(self.keep)) != len(self.keep):
-            return f"keep: a column is named twice in {cut(self.keep, 200)}"
+            return f"keep: a column is named twice in {shorten(self.keep, 200)}"
         if not isinstance(self.rename, Mapping) or not all(isinstance(each, str) for each in _flat(self.rename)):
-            return f"rename: expected source columns with the fields that they hold; got {cut(self.rename)}"
+            return f"rename: expected source columns with the fields that they hold; got {shorten(self.rename)}"
         if len(set(self.rename.values())) != len(self.rename):
-            return f"rename: two columns are to be one field in {cut(dict(self.rename), 200)}"
+            return f"rename: two columns are to be one field in {shorten(dict(self.rename), 200)}"
         for name in ("chunk_rows", "chunk_bytes"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                return f"{name}: expected an integer of at least 1; got {cut(value)}"
+                return f"{name}: expected an integer of at least 1; got {shorten(value)}"
         if not isinstance(self.replace, bool):
-            return f"replace: expected true or false; got {cut(self.replace)}"
+            return f"replace: expected true or false; got {shorten(self.replace)}"
         return self._limit_problem()
 
     def _limit_problem(self) -> str | None:
@@ -100,9 +100,9 @@ class Job:
         if limit is None:
             return None
         if not isinstance(limit, (int, float)) or isinstance(limit, bool):
-            return f"max_quarantined: expected {expected}; got {cut(limit)}"
+            return f"max_quarantined: expected {expected}; got {shorten(limit)}"
         fits = 0 <= limit <= 1 if isinstance(limit, float) else limit >= 0
-        return None if fits else f"max_quarantined: expected {expected}; got {cut(limit)}"
+        return None if fits else f"max_quarantined: expected {expected}; got {shorten(limit)}"
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str], **given: Any) -> Job:
@@ -124,15 +124,15 @@ class Job:
         except OSError as error:
             raise SourceError(f"cannot read the job {path}: {error.strerror or error}") from error
         except ValueError as error:  # bytes that are no UTF-8, or text that is no TOML
-            raise SourceError(f"the job {path} is not TOML: {cut(str(error), 200)}") from error
+            raise SourceError(f"the job {path} is not TOML: {shorten(str(error), 200)}") from error
         known = [each.name for each in fields(cls)]
         for key in data:
             if key not in known:
-                raise SourceError(f"the job {path} has a key {cut(key)}; expected {', '.join(known)}")
+                raise SourceError(f"the job {path} has a key {shorten(key)}; expected {', '.join(known)}")
         values = {key: _placed(key, value, path.parent) for key, value in data.items()} | given
         for key in ("source", "output"):
             if key not in values:
-                raise SourceError(f"the job {path} lacks the key {key}; it has {cut(list(data), 200)}")
+                raise SourceError(f"the job {path} lacks the key {key}; it has {shorten(list(data), 200)}")
         try:
             return cls(**values)
         except SourceError as error:

@@ -18,7 +18,7 @@ from datetime import date
 from pathlib import Path
 from typing import IO, Any
 
-from fourfold.errors import RowError, SinkError, cut
+from fourfold.errors import RowError, SinkError, shorten
 
 __all__ = ["Quarantine", "belongs_to", "json_value"]
 
@@ -74,7 +74,7 @@ class Quarantine:
 
     def _remember(self, file: str, number: int, errors: Sequence[RowError]) -> None:
         for error in errors[: SHOWN - len(self.first)]:
-            where = "" if error.field is None else f", field {cut(error.field)}"
+            where = "" if error.field is None else f", field {shorten(error.field)}"
             self.first.append(f"{file}, row {number}{where}: expected {error.expected}, got {error.got}")
 
     def _line(self, file: str, number: int, errors: Sequence[RowError], columns: Any) -> bytes:

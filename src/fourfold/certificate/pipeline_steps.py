@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fourfold import tables
-from fourfold.errors import CorruptPackage, EngineError, cut
+from fourfold.errors import CorruptPackage, EngineError, shorten
 from fourfold.plan.compile.columns import NoPlan
 from fourfold.plan.compile.model import compile_model
 from fourfold.runtimes.plan import PlanEngine
@@ -67,7 +67,7 @@ def first_step(one: Original, other: Original, row: Row) -> str:
         try:
             return other.values(count, row)[0]
         except Exception as error:  # noqa: BLE001 - the pipeline refuses the row: whatever it raises is what to say
-            return f"of {other.name} refuses the row: {type(error).__name__}: {cut(str(error), 200)}"
+            return f"of {other.name} refuses the row: {type(error).__name__}: {shorten(str(error), 200)}"
 
     return _first(one, other.name, row, twin)
 
@@ -126,7 +126,7 @@ def _first(one: Original, other: str, row: Row, twin: Callable[[int, int, str], 
         try:
             expected, dtype = one.values(count, row)
         except Exception as error:  # noqa: BLE001 - the pipeline refuses the row: whatever it raises is what to say
-            return f"{where} of {one.name} refuses the row: {type(error).__name__}: {cut(str(error), 200)}"
+            return f"{where} of {one.name} refuses the row: {type(error).__name__}: {shorten(str(error), 200)}"
         got = twin(count, len(expected), dtype)
         if isinstance(got, str):
             return f"{where} {got}"

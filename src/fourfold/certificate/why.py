@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fourfold.errors import cut
+from fourfold.errors import shorten
 from fourfold.signature import Field, Signature
 from fourfold.signature.bits import relative_gap, same_bits
 from fourfold.signature.field import FLOATS, INTEGERS
@@ -197,7 +197,7 @@ class _Search:
         """Where between two values of one column the sides begin to part."""
         if agreed is None or parted is None:
             gone = "missing" if parted is None else "there"
-            said = f"{column.name}: they part where it is {gone} ({cut(agreed)} becomes {cut(parted)})"
+            said = f"{column.name}: they part where it is {gone} ({shorten(agreed)} becomes {shorten(parted)})"
             return _Place(column, "missing", [said])
         if column.shape or column.dtype not in (*FLOATS, *INTEGERS):
             return self._category(column, agreed, parted)
@@ -207,12 +207,12 @@ class _Search:
 
     def _category(self, column: Field, agreed: Any, parted: Any) -> _Place:
         kind = "category" if column.dtype in ("string", "bool") else "value"
-        lines = [f"{column.name}: they agree at {cut(agreed)} and part at {cut(parted)}"]
+        lines = [f"{column.name}: they agree at {shorten(agreed)} and part at {shorten(parted)}"]
         if column.dtype == "string" and (column.categories is None or column.open):
             for side in (self.one, self.other):
                 unseen = side.one({**self.row, column.name: _UNSEEN})
                 if unseen is not None and _same(unseen, side.one(self.row), self.names):
-                    lines.append(f"{side.name} answers {cut(parted)} as it answers a category that it never saw")
+                    lines.append(f"{side.name} answers {shorten(parted)} as it answers a category that it never saw")
         return _Place(column, kind, lines)
 
     def _threshold(self, column: Field, agreed: Any, parted: Any) -> _Place:

@@ -77,14 +77,14 @@ def command(
 
 
 def _parsed(row: str) -> Any:
-    from fourfold.errors import DecodeError, cut
+    from fourfold.errors import DecodeError, shorten
 
     try:
         value = json.loads(row)
     except ValueError as error:
-        raise DecodeError(f"expected a row as a JSON object; got {cut(row)}: {error}") from error
+        raise DecodeError(f"expected a row as a JSON object; got {shorten(row)}: {error}") from error
     if not isinstance(value, dict):
-        raise DecodeError(f"expected a row as a JSON object; got {cut(value)}")
+        raise DecodeError(f"expected a row as a JSON object; got {shorten(value)}")
     return value
 
 

@@ -20,7 +20,7 @@ from typing import IO, Protocol, cast
 
 from fourfold.codecs.files import TableWriter
 from fourfold.codecs.table import Rows, Table
-from fourfold.errors import DecodeError, MissingLibrary, SourceError, cut
+from fourfold.errors import DecodeError, MissingLibrary, SourceError, shorten
 from fourfold.signature.field import Field
 
 __all__ = ["FORMATS", "Codec", "Rows", "Table", "by_media_type", "by_name", "by_suffix"]
@@ -85,7 +85,7 @@ def by_name(name: str) -> Codec:
         MissingLibrary: it needs pyarrow, which is not installed.
     """
     if name not in FORMATS:
-        raise DecodeError(f"no format {cut(name)}; expected one of {', '.join(FORMATS)}")
+        raise DecodeError(f"no format {shorten(name)}; expected one of {', '.join(FORMATS)}")
     try:
         module = import_module(f"fourfold.codecs.{FORMATS[name][0]}")
     except ModuleNotFoundError as error:
@@ -106,12 +106,12 @@ def by_media_type(media_type: str) -> Codec:
     for parameter in parameters:
         key, _, value = parameter.partition("=")
         if key.strip() == "charset" and value.strip().strip('"') not in ("utf-8", "utf8", "us-ascii"):
-            raise DecodeError(f"expected the charset utf-8, got {cut(value.strip())}")
+            raise DecodeError(f"expected the charset utf-8, got {shorten(value.strip())}")
     for name, (_, media_types, _) in FORMATS.items():
         if essence in media_types:
             return by_name(name)
     known = ", ".join(each for _, media_types, _ in FORMATS.values() for each in media_types)
-    raise DecodeError(f"no format has the media type {cut(essence)}; expected one of {known}")
+    raise DecodeError(f"no format has the media type {shorten(essence)}; expected one of {known}")
 
 
 def by_suffix(path: str | os.PathLike[str]) -> Codec:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from fourfold.codecs.arrow_sizes import unfolded
 from fourfold.codecs.files import TableWriter, named, source
 from fourfold.codecs.table import Table, as_batch, readable, rechunk, require
-from fourfold.errors import DecodeError, cut
+from fourfold.errors import DecodeError, shorten
 from fourfold.signature.columns import arrow_schema
 from fourfold.signature.field import Field
 
@@ -58,7 +58,7 @@ def _bound(data: bytes) -> None:
     try:
         size = unfolded(data) if data.startswith((_FILE, _STREAM)) else 0
     except (pa.ArrowException, OSError, ValueError, OverflowError, struct.error) as error:
-        raise DecodeError(f"malformed or truncated Arrow data: {cut(str(error), 200)}") from error
+        raise DecodeError(f"malformed or truncated Arrow data: {shorten(str(error), 200)}") from error
     if size > DECODED_BYTES:
         raise DecodeError(f"Arrow data of {len(data)} bytes that unfolds to more than {DECODED_BYTES} bytes")
 
@@ -74,12 +74,12 @@ def _batches(buffer: Any, where: str) -> Iterator[Any]:
             yield from _stream(buffer, where)
         else:
             raise DecodeError(
-                f"expected an Arrow stream or file, which begins with {_STREAM!r} or {_FILE!r}; got {cut(start)}"
+                f"expected an Arrow stream or file, which begins with {_STREAM!r} or {_FILE!r}; got {shorten(start)}"
             )
     except (pa.ArrowException, OSError, ValueError, OverflowError, KeyError) as error:
         if isinstance(error, OSError) and error.errno:
             raise
-        raise DecodeError(f"malformed or truncated Arrow data: {cut(str(error), 200)}") from error
+        raise DecodeError(f"malformed or truncated Arrow data: {shorten(str(error), 200)}") from error
 
 
 def _file(buffer: Any, where: str) -> Iterator[Any]:

@@ -14,7 +14,7 @@ from fourfold.codecs.csv_text import Reader
 from fourfold.codecs.files import TableWriter, named, source
 from fourfold.codecs.json_bytes import dump, plain
 from fourfold.codecs.table import Table, as_rows, rechunk, require
-from fourfold.errors import SinkError, cut
+from fourfold.errors import SinkError, shorten
 from fourfold.signature.field import FLOATS, Field
 
 __all__ = ["MEDIA_TYPES", "SUFFIXES", "Writer", "decode", "encode", "names", "read"]
@@ -130,7 +130,7 @@ def _records(table: Table, fields: Sequence[Field]) -> bytes:
         try:
             columns.append(["" if row[name] is None else spell(row[name]) for row in rows])
         except (TypeError, AttributeError, OverflowError, ValueError) as error:
-            raise SinkError(f"field {cut(name)}: expected {field.expected}; {cut(str(error), 200)}") from error
+            raise SinkError(f"field {shorten(name)}: expected {field.expected}; {shorten(str(error), 200)}") from error
     return _bytes([",".join(cells) for cells in zip(*columns, strict=True)])
 
 
@@ -138,7 +138,7 @@ def _bytes(records: Sequence[str]) -> bytes:
     try:
         return "\n".join([*records, ""]).encode()
     except UnicodeEncodeError as error:
-        raise SinkError(f"text that UTF-8 cannot hold: {cut(error.object[error.start :])}") from error
+        raise SinkError(f"text that UTF-8 cannot hold: {shorten(error.object[error.start :])}") from error
 
 
 def _text(value: str) -> str:

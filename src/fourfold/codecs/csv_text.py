@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from fourfold.codecs.table import repeated
-from fourfold.errors import DecodeError, cut
+from fourfold.errors import DecodeError, shorten
 
 __all__ = ["Reader"]
 
@@ -67,10 +67,10 @@ class Reader:
         try:
             names = [name.decode() for name in found]
         except UnicodeDecodeError as error:
-            raise DecodeError(f"line 1: the header must be UTF-8; got {cut(error.object)}") from error
+            raise DecodeError(f"line 1: the header must be UTF-8; got {shorten(error.object)}") from error
         twice = repeated(names)
         if twice is not None:
-            raise DecodeError(f"line 1: the header has the column {cut(twice)} twice")
+            raise DecodeError(f"line 1: the header has the column {shorten(twice)} twice")
         if any("\0" in name for name in names):
             raise DecodeError("line 1: a column's name has a NUL in it, where Arrow's names end")
         self._line += _lines(first[:at])
@@ -133,7 +133,7 @@ def _blocks(file: IO[bytes], size: int) -> Iterator[bytes]:
             yield held[:end]
         elif len(held) > LONGEST:
             raise DecodeError(
-                f"a record of more than {LONGEST} bytes, or a quote that never closes, at {cut(held[:30])}"
+                f"a record of more than {LONGEST} bytes, or a quote that never closes, at {shorten(held[:30])}"
             )
         rest = held[end:]
     if rest:
@@ -179,9 +179,9 @@ def _check_quotes(block: bytes, line: int) -> None:
             where = line + _lines(block[:at])
             start = block.find(b'"', at)
             if block[at : at + 1] == b'"' and _QUOTED.match(block, at) is None:
-                raise DecodeError(f"line {where}: a quote that never closes, at {cut(block[at : at + 30])}")
+                raise DecodeError(f"line {where}: a quote that never closes, at {shorten(block[at : at + 30])}")
             raise DecodeError(
-                f"line {where}: a quote out of place, near {cut(block[max(start - 10, at) : start + 20])}"
+                f"line {where}: a quote out of place, near {shorten(block[max(start - 10, at) : start + 20])}"
             )
         at = match.end()
     raise DecodeError(f"line {line + _lines(block)}: a quote that never closes")
@@ -205,5 +205,5 @@ def _explained(block: bytes, line: int, width: int, error: Exception) -> DecodeE
         block.decode()
     except UnicodeDecodeError as bad:
         where = line + _lines(block[: bad.start])
-        return DecodeError(f"line {where}: CSV must be UTF-8; got {cut(block[bad.start : bad.start + 8])}")
-    return DecodeError(f"line {line} or later: {cut(str(error), 200)}")
+        return DecodeError(f"line {where}: CSV must be UTF-8; got {shorten(block[bad.start : bad.start + 8])}")
+    return DecodeError(f"line {line} or later: {shorten(str(error), 200)}")

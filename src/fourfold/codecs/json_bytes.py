@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from fourfold.errors import DecodeError, SinkError, cut
+from fourfold.errors import DecodeError, SinkError, shorten
 from fourfold.signature.field import FLOATS, Field
 
 __all__ = ["dump", "parse", "plain", "plain_rows"]
@@ -102,7 +102,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(out) != len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise DecodeError(f"JSON with the key {cut(twice)} twice in one object")
+        raise DecodeError(f"JSON with the key {shorten(twice)} twice in one object")
     return out
 
 
@@ -120,21 +120,21 @@ def _explained(data: bytes, error: Exception) -> DecodeError:
     try:
         data.decode()
     except UnicodeDecodeError as bad:
-        got = cut(data[bad.start : bad.start + 8])
+        got = shorten(data[bad.start : bad.start + 8])
         return DecodeError(f"JSON must be UTF-8: byte {bad.start} begins {got}, which is not ({bad.reason})")
     if isinstance(error, msgspec.ValidationError):  # a number out of range, the one thing that can be invalid here
         for token in _TOKEN.finditer(data):
             if not token[0].startswith(b'"') and _too_large(token[0]):
                 return DecodeError(
-                    f"JSON with a number that is too large, {cut(token[0].decode(), 30)} (byte {token.start()})"
+                    f"JSON with a number that is too large, {shorten(token[0].decode(), 30)} (byte {token.start()})"
                 )
     message = str(error).removeprefix("JSON is malformed: ")
     if "truncated" in message:
-        return DecodeError(f"JSON ends too early, at byte {len(data)}: it ends {cut(data[-20:])}")
+        return DecodeError(f"JSON ends too early, at byte {len(data)}: it ends {shorten(data[-20:])}")
     place = re.search(r"\(byte (\d+)\)$", message)
     # msgspec counts to the byte at fault or to the one behind it: what stands around it shows which.
     at = len(data) if place is None else int(place[1])
-    around = cut(data[max(at - 10, 0) : at + 10])
+    around = shorten(data[max(at - 10, 0) : at + 10])
     return DecodeError(f"malformed JSON: {message}, near {around}")
 
 
@@ -200,7 +200,9 @@ def plain_rows(rows: Sequence[dict[str, Any]], fields: Sequence[Field]) -> list[
                 try:
                     row[name] = convert(value)
                 except (TypeError, AttributeError, OverflowError) as error:
-                    raise SinkError(f"field {cut(name)}: expected {field.expected}, got {cut(value)}") from error
+                    raise SinkError(
+                        f"field {shorten(name)}: expected {field.expected}, got {shorten(value)}"
+                    ) from error
     return out
 
 
@@ -213,4 +215,4 @@ def dump(value: Any) -> bytes:
     try:
         return _encode(value)
     except (UnicodeEncodeError, TypeError, msgspec.MsgspecError) as error:
-        raise SinkError(f"no JSON can be written: {cut(str(error), 200)}") from error
+        raise SinkError(f"no JSON can be written: {shorten(str(error), 200)}") from error

@@ -13,7 +13,7 @@ from fourfold.codecs.files import TableWriter, named, source
 from fourfold.codecs.json_bytes import dump, parse, plain_rows
 from fourfold.codecs.json_scan import Scanner, elements
 from fourfold.codecs.table import Rows, Table, as_rows, require, rows_in_chunks
-from fourfold.errors import DecodeError, SinkError, cut
+from fourfold.errors import DecodeError, SinkError, shorten
 from fourfold.signature.field import Field
 
 __all__ = ["MEDIA_TYPES", "SUFFIXES", "Writer", "decode", "encode", "names", "read", "rows_of"]
@@ -51,10 +51,10 @@ def rows_of(value: object) -> Rows:
         DecodeError: it is no object of arrays, or they are not equally long.
     """
     if not isinstance(value, dict):
-        raise DecodeError(f"expected a JSON object of columns, got {cut(value)}")
+        raise DecodeError(f"expected a JSON object of columns, got {shorten(value)}")
     for name, column in value.items():
         if not isinstance(column, list):
-            raise DecodeError(f"column {cut(name)}: expected an array, got {cut(column)}")
+            raise DecodeError(f"column {shorten(name)}: expected an array, got {shorten(column)}")
     lengths = {name: len(column) for name, column in value.items()}
     first = next(iter(lengths), "")
     for name, length in lengths.items():
@@ -65,7 +65,7 @@ def rows_of(value: object) -> Rows:
 
 
 def _unequal(first: str, length: int, name: str, other: int) -> DecodeError:
-    return DecodeError(f"column {cut(first)} has {length} values and column {cut(name)} has {other}")
+    return DecodeError(f"column {shorten(first)} has {length} values and column {shorten(name)} has {other}")
 
 
 def encode(table: Table, fields: Sequence[Field]) -> bytes:
@@ -128,10 +128,10 @@ def _starts(file: IO[bytes]) -> list[tuple[str, int]]:
     while True:
         name = parse(scanner.value())
         if not isinstance(name, str):
-            raise DecodeError(f"expected the name of a column at byte {scanner.began}, got {cut(name)}")
+            raise DecodeError(f"expected the name of a column at byte {scanner.began}, got {shorten(name)}")
         scanner.take(b":")
         if scanner.peek() != b"[":
-            raise DecodeError(f"column {cut(name)}: expected an array at byte {scanner.offset}")
+            raise DecodeError(f"column {shorten(name)}: expected an array at byte {scanner.offset}")
         found.append((name, scanner.offset))
         for _ in scanner.array():
             pass
@@ -151,7 +151,7 @@ def _rows(path: str | os.PathLike[str], starts: dict[str, int], wanted: Sequence
             if _NOTHING in row:
                 ended = wanted[row.index(_NOTHING)]
                 other = next(name for name, value in zip(wanted, row, strict=True) if value is not _NOTHING)
-                raise DecodeError(f"column {cut(other)} has more values than column {cut(ended)}")
+                raise DecodeError(f"column {shorten(other)} has more values than column {shorten(ended)}")
             yield dict(zip(wanted, row, strict=True))
 
 
@@ -159,7 +159,7 @@ def _values(file: IO[bytes], start: int, name: str) -> Iterator[Any]:
     try:
         yield from elements(Scanner(file, start))
     except DecodeError as error:
-        raise DecodeError(f"column {cut(name)}: {error}") from error
+        raise DecodeError(f"column {shorten(name)}: {error}") from error
 
 
 class Writer(TableWriter):

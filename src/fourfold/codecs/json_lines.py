@@ -9,7 +9,7 @@ from typing import IO, Any
 from fourfold.codecs.files import TableWriter, named, source
 from fourfold.codecs.json_bytes import dump, parse, plain_rows
 from fourfold.codecs.table import Rows, Table, as_rows, rows_in_chunks
-from fourfold.errors import DecodeError, cut
+from fourfold.errors import DecodeError, shorten
 from fourfold.signature.field import Field
 
 __all__ = ["MEDIA_TYPES", "SUFFIXES", "Writer", "decode", "decode_line", "encode", "names", "read"]
@@ -29,7 +29,7 @@ def decode_line(line: bytes) -> dict[str, Any]:
     """
     value = parse(line)
     if type(value) is not dict:
-        raise DecodeError(f"expected a JSON object, got {cut(value)}")
+        raise DecodeError(f"expected a JSON object, got {shorten(value)}")
     return value
 
 

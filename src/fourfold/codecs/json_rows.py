@@ -10,7 +10,7 @@ from fourfold.codecs.files import TableWriter, named, source
 from fourfold.codecs.json_bytes import dump, parse, plain_rows
 from fourfold.codecs.json_scan import Scanner, elements
 from fourfold.codecs.table import Rows, Table, as_rows, rows_in_chunks
-from fourfold.errors import DecodeError, cut
+from fourfold.errors import DecodeError, shorten
 from fourfold.signature.field import Field
 
 __all__ = ["MEDIA_TYPES", "SUFFIXES", "Writer", "decode", "decode_flagged", "encode", "names", "read"]
@@ -44,7 +44,7 @@ def decode_flagged(data: bytes, fields: Sequence[Field] | None = None) -> tuple[
         return [value], True
     if isinstance(value, list):
         return value, False
-    raise DecodeError(f"expected a JSON array of objects, or one object; got {cut(value)}")
+    raise DecodeError(f"expected a JSON array of objects, or one object; got {shorten(value)}")
 
 
 def encode(table: Table, fields: Sequence[Field]) -> bytes:

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import IO, Any
 
 from fourfold.codecs.json_bytes import parse
-from fourfold.errors import DecodeError, cut
+from fourfold.errors import DecodeError, shorten
 
 __all__ = ["Scanner", "elements"]
 
@@ -138,7 +138,7 @@ class Scanner:
             return DecodeError(f"JSON ends too early, at byte {self._dropped + len(self._buffer)}: expected {expected}")
         if self.offset == 0 and got.startswith(b"\xef\xbb\xbf"):
             return DecodeError("JSON must not begin with a byte-order mark")
-        return DecodeError(f"malformed JSON: expected {expected} at byte {self.offset}, got {cut(got)}")
+        return DecodeError(f"malformed JSON: expected {expected} at byte {self.offset}, got {shorten(got)}")
 
 
 def elements(scanner: Scanner) -> Iterator[Any]:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from fourfold.codecs.files import TableWriter, named, source
 from fourfold.codecs.table import Table, as_batch, readable, rechunk, require
-from fourfold.errors import DecodeError, SinkError, cut
+from fourfold.errors import DecodeError, SinkError, shorten
 from fourfold.signature.columns import arrow_schema
 from fourfold.signature.field import Field
 
@@ -42,7 +42,7 @@ def _open(buffer: Any) -> Iterator[Any]:
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         if isinstance(error, OSError) and error.errno:
             raise
-        raise DecodeError(f"malformed or truncated Parquet: {cut(str(error), 200)}") from error
+        raise DecodeError(f"malformed or truncated Parquet: {shorten(str(error), 200)}") from error
 
 
 def decode(data: bytes, fields: Sequence[Field] | None = None) -> Any:
@@ -174,7 +174,7 @@ class Writer(TableWriter):
         try:
             self._writer.write_table(group, row_group_size=group.num_rows)
         except pa.ArrowException as error:  # a null where the field takes none
-            raise SinkError(f"{self.sink.name}: {cut(str(error), 200)}") from error
+            raise SinkError(f"{self.sink.name}: {shorten(str(error), 200)}") from error
 
     def _finish(self) -> None:
         self._write_group()

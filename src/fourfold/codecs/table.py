@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
-from fourfold.errors import DecodeError, SinkError, SourceError, cut
+from fourfold.errors import DecodeError, SinkError, SourceError, shorten
 from fourfold.signature.field import Field
 
 __all__ = ["Rows", "Table", "as_batch", "as_rows", "readable", "rechunk", "repeated", "require", "rows_in_chunks"]
@@ -46,15 +46,15 @@ def as_batch(table: Table, fields: Sequence[Field]) -> Any:
             return rows_to_columns(fields, as_rows(table, fields))
         except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
             raise SinkError(
-                f"rows that do not hold the canonical values of their fields: {cut(str(error), 200)}"
+                f"rows that do not hold the canonical values of their fields: {shorten(str(error), 200)}"
             ) from error
     arrays = []
     for field in fields:
         if field.name not in table.schema.names:
-            raise SinkError(f"the table has no column {cut(field.name)}; it has {cut(table.schema.names, 200)}")
+            raise SinkError(f"the table has no column {shorten(field.name)}; it has {shorten(table.schema.names, 200)}")
         column = table.column(field.name)
         if column.type != arrow_type(field):
-            raise SinkError(f"column {cut(field.name)}: expected {arrow_type(field)}, got {column.type}")
+            raise SinkError(f"column {shorten(field.name)}: expected {arrow_type(field)}, got {column.type}")
         if isinstance(column, pa.ChunkedArray):
             column = column.combine_chunks()
         arrays.append(column)
@@ -122,12 +122,12 @@ def require(columns: Sequence[str] | None, stored: Sequence[str], chunk_rows: in
     _positive(chunk_rows)
     twice = repeated(stored)
     if twice is not None:
-        raise DecodeError(f"{where} has the column {cut(twice)} twice")
+        raise DecodeError(f"{where} has the column {shorten(twice)} twice")
     known = frozenset(stored)
     wanted = list(stored if columns is None else columns)
     for name in wanted:
         if name not in known:
-            raise SourceError(f"{where} has no column {cut(name)}; it has {', '.join(map(cut, stored[:12]))}")
+            raise SourceError(f"{where} has no column {shorten(name)}; it has {', '.join(map(shorten, stored[:12]))}")
     return wanted
 
 

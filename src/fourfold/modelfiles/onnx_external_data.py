@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from fourfold.errors import PackError, cut
+from fourfold.errors import PackError, shorten
 from fourfold.modelfiles import MalformedModel
 from fourfold.modelfiles.onnx_protobuf import (
     DATA_LOCATION,
@@ -96,14 +96,14 @@ def _texts(message: memoryview) -> Iterator[tuple[int, memoryview]]:
 def _data(name: str, place: dict[str, str], folder: Path) -> bytes:
     """The bytes of a tensor from its file, which is only looked for in the model's own folder."""
     location = place.get("location", "")
-    where = f"the model's tensor {cut(name)} lies in the file {cut(location)}"
+    where = f"the model's tensor {shorten(name)} lies in the file {shorten(location)}"
     path = folder if "\0" in location else (folder / location).resolve()
     if path == folder or not path.is_relative_to(folder):
         raise PackError(f"{where}: expected a file in the model's own folder")
     try:
         offset, length = int(place.get("offset") or 0), int(place["length"]) if place.get("length") else None
     except ValueError:
-        raise PackError(f"{where}, at a place that is no number: {cut(place)}") from None
+        raise PackError(f"{where}, at a place that is no number: {shorten(place)}") from None
     try:
         with path.open("rb") as file:
             size = path.stat().st_size

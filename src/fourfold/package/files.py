@@ -11,7 +11,7 @@ import os
 import zipfile
 from pathlib import Path
 
-from fourfold.errors import CorruptPackage, OutputExists, SinkError, SourceError, cut
+from fourfold.errors import CorruptPackage, OutputExists, SinkError, SourceError, shorten
 from fourfold.package.manifest import MANIFEST, MAX_MANIFEST_BYTES
 from fourfold.package.package import Package
 
@@ -84,12 +84,12 @@ def _open_file(path: Path) -> Package:
         except KeyError:
             raise CorruptPackage(f"it lacks the member {name}") from None
         except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, OverflowError, RuntimeError) as error:
-            raise CorruptPackage(f"the member {name} cannot be read: {cut(str(error), 120)}") from error
+            raise CorruptPackage(f"the member {name} cannot be read: {shorten(str(error), 120)}") from error
 
     package = Package(fetch(MANIFEST, MAX_MANIFEST_BYTES), fetch)
     unlisted = sorted(set(names) - {MANIFEST, *package.names})
     if unlisted:
-        raise CorruptPackage(f"it has a member that its manifest does not list: {cut(unlisted[0])}")
+        raise CorruptPackage(f"it has a member that its manifest does not list: {shorten(unlisted[0])}")
     return package
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fourfold.errors import CorruptPackage, cut
+from fourfold.errors import CorruptPackage, shorten
 from fourfold.package.package import Package
 from fourfold.signature import RowCoercer, Signature
 from fourfold.signature.bits import Difference, relative_gap, same_bits
@@ -67,7 +67,7 @@ def decode_golden(data: bytes, signature: Signature) -> Golden:
         inputs, outputs = sides["inputs"], sides["outputs"]
         paired = len(inputs) == len(outputs)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise CorruptPackage(f"{GOLDEN_FILE}: expected inputs and outputs; {cut(str(error))}") from error
+        raise CorruptPackage(f"{GOLDEN_FILE}: expected inputs and outputs; {shorten(str(error))}") from error
     if not paired:
         raise CorruptPackage(f"{GOLDEN_FILE}: {len(inputs)} inputs do not pair with {len(outputs)} outputs")
     return Golden(_coerce(inputs, signature.inputs), _coerce(outputs, signature.outputs))

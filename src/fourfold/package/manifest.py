@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from fourfold.errors import CorruptPackage, SignatureError, cut
+from fourfold.errors import CorruptPackage, SignatureError, shorten
 from fourfold.signature import Signature
 
 __all__ = ["FORMAT", "MANIFEST", "Manifest", "canonical", "check_name", "digest_of", "file_entry"]
@@ -88,7 +88,7 @@ def check_name(name: str) -> str:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(
             f"expected a name of a-z, 0-9, '.', '_' and '-', at most 128 of them, beginning and ending with a letter "
-            f"or digit; got {cut(name)}"
+            f"or digit; got {shorten(name)}"
         )
     return name
 
@@ -137,12 +137,12 @@ def _parse(raw: bytes) -> dict[str, Any]:
         data = json.loads(raw.decode(), object_pairs_hook=_no_twins)
         same = canonical(data) == raw
     except (ValueError, RecursionError) as error:
-        raise CorruptPackage(f"the manifest is not JSON: {cut(str(error), 120)}") from error
+        raise CorruptPackage(f"the manifest is not JSON: {shorten(str(error), 120)}") from error
     if not isinstance(data, dict) or "fourfold" not in data:
         raise CorruptPackage("the manifest is not that of a Fourfold package: it has no key 'fourfold'")
     if data["fourfold"] != FORMAT or type(data["fourfold"]) is not int:
         raise CorruptPackage(
-            f"the package has format {cut(data['fourfold'])}; this version of Fourfold reads format {FORMAT}"
+            f"the package has format {shorten(data['fourfold'])}; this version of Fourfold reads format {FORMAT}"
         )
     if not same:
         raise CorruptPackage("the manifest is not in canonical form (sorted keys, no spaces): it was changed by hand")
@@ -168,19 +168,19 @@ def _problem(data: dict[str, Any]) -> str | None:
         ("'s golden", data.get("golden"), _GOLDEN_KEYS),
     ):
         if not isinstance(part, dict) or set(part) != keys:
-            return f"{where}: expected the keys {', '.join(sorted(keys))}; got {cut(part, 200)}"
+            return f"{where}: expected the keys {', '.join(sorted(keys))}; got {shorten(part, 200)}"
     for name, kind in _KINDS.items():
         part, _, key = name.rpartition(".")
         value = (data[part] if part else data)[key]
         if type(value) is not kind:
-            return f"'s {name}: expected a {kind.__name__}; got {cut(value)}"
+            return f"'s {name}: expected a {kind.__name__}; got {shorten(value)}"
     problem = _engines_problem(data["engines"])
     if problem:
         return problem
     for name in ("provenance", "libraries"):
         texts = data[name] if name == "provenance" else data["runtime"][name]
         if not all(isinstance(text, str) for text in texts.values()):
-            return f"'s {name}: expected a string for each key; got {cut(texts, 120)}"
+            return f"'s {name}: expected a string for each key; got {shorten(texts, 120)}"
     try:
         check_name(data["name"])
     except ValueError as error:
@@ -190,12 +190,12 @@ def _problem(data: dict[str, Any]) -> str | None:
         return problem
     block = data["exactness"]["block"]
     if block is not None and (not isinstance(block, int) or isinstance(block, bool) or not 1 <= block <= 65_536):
-        return f"'s block: expected null or an integer from 1 to 65536; got {cut(block)}"
+        return f"'s block: expected null or an integer from 1 to 65536; got {shorten(block)}"
     if data["runtime"]["requires"] not in ("", "code", "pickle"):
-        return f"'s runtime.requires: expected '', 'code' or 'pickle'; got {cut(data['runtime']['requires'])}"
+        return f"'s runtime.requires: expected '', 'code' or 'pickle'; got {shorten(data['runtime']['requires'])}"
     tolerance = data["golden"]["tolerance"]
     if not isinstance(tolerance, (int, float)) or isinstance(tolerance, bool) or not 0 <= tolerance < 1:
-        return f"'s golden.tolerance: expected a number from 0 to 1; got {cut(tolerance)}"
+        return f"'s golden.tolerance: expected a number from 0 to 1; got {shorten(tolerance)}"
     return _files_problem(data["files"], data["golden"]["file"])
 
 
@@ -205,12 +205,15 @@ def _expected_key(exactness: object) -> set[str]:
 
 def _expected_problem(expected: object) -> str | None:
     if not isinstance(expected, dict) or set(expected) != _EXPECTED_KEYS:
-        return f"'s exactness.expected: expected the keys {', '.join(sorted(_EXPECTED_KEYS))}; got {cut(expected, 120)}"
+        return (
+            f"'s exactness.expected: expected the keys {', '.join(sorted(_EXPECTED_KEYS))}; got "
+            f"{shorten(expected, 120)}"
+        )
     if type(expected["rows"]) is not int or expected["rows"] < 0:
-        return f"'s exactness.expected: expected a number of rows; got {cut(expected['rows'])}"
+        return f"'s exactness.expected: expected a number of rows; got {shorten(expected['rows'])}"
     for key in ("rtol", "largest_gap"):
         if type(expected[key]) not in (int, float) or not 0 <= expected[key] < 1:
-            return f"'s exactness.expected: expected a {key} from 0 to 1; got {cut(expected[key])}"
+            return f"'s exactness.expected: expected a {key} from 0 to 1; got {shorten(expected[key])}"
     return None
 
 
@@ -218,10 +221,10 @@ def _engines_problem(engines: list[Any]) -> str | None:
     for entry in engines:
         fits = isinstance(entry, dict) and _ENGINE_NEEDS <= set(entry) <= set(_ENGINE_KINDS)
         if not fits or not all(isinstance(value, _ENGINE_KINDS[key]) for key, value in entry.items()):
-            return f"'s engines: expected for each its name, verdict and what was found; got {cut(entry, 200)}"
+            return f"'s engines: expected for each its name, verdict and what was found; got {shorten(entry, 200)}"
         figures = entry.get("figures", dict.fromkeys(_FIGURES, 0))
         if set(figures) != _FIGURES or not all(type(value) in (int, float) for value in figures.values()):
-            return f"'s engines: expected the figures {', '.join(sorted(_FIGURES))}; got {cut(figures, 200)}"
+            return f"'s engines: expected the figures {', '.join(sorted(_FIGURES))}; got {shorten(figures, 200)}"
     return None
 
 
@@ -231,14 +234,14 @@ def _files_problem(files: object, golden: object) -> str | None:
     for name, entry in files.items():
         # Names become paths and object keys: nothing that could leave the package's folder, on any system.
         if name == MANIFEST or len(name) > 255 or not all(_SEGMENT.fullmatch(part) for part in name.split("/")):
-            return f" lists a file with a name that is not allowed: {cut(name)}"
+            return f" lists a file with a name that is not allowed: {shorten(name)}"
         size = entry.get("size") if isinstance(entry, dict) else None
         if not isinstance(size, int) or isinstance(size, bool) or size < 0 or set(entry) != {"size", "sha256"}:
-            return f"'s entry of the file {cut(name)} needs a size and a sha256; got {cut(entry)}"
+            return f"'s entry of the file {shorten(name)} needs a size and a sha256; got {shorten(entry)}"
         if not isinstance(entry["sha256"], str) or not _SHA256.fullmatch(entry["sha256"]):
-            return f"'s entry of the file {cut(name)} has a sha256 that is none: {cut(entry['sha256'])}"
+            return f"'s entry of the file {shorten(name)} has a sha256 that is none: {shorten(entry['sha256'])}"
     if len({name.lower() for name in files}) != len(files):
         return " lists two files whose names differ only in case"
     if golden not in files:
-        return f"'s golden file {cut(golden)} is not one of its files"
+        return f"'s golden file {shorten(golden)} is not one of its files"
     return None

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fourfold.errors import CorruptPackage, cut
+from fourfold.errors import CorruptPackage, shorten
 from fourfold.package.manifest import Manifest, canonical, file_entry
 from fourfold.signature import Signature
 
@@ -81,7 +81,9 @@ class Package:
         """
         entry = self._manifest.files.get(name)
         if entry is None:
-            raise CorruptPackage(f"the package {self.name} lists no file {cut(name)}; it has {', '.join(self.names)}")
+            raise CorruptPackage(
+                f"the package {self.name} lists no file {shorten(name)}; it has {', '.join(self.names)}"
+            )
         data = self._fetch(name)
         if len(data) != entry["size"]:
             raise CorruptPackage(f"the file {name}: expected {entry['size']} bytes, got {len(data)}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from fourfold import __version__, runtimes, tables
-from fourfold.errors import InputError, PackError, cut
+from fourfold.errors import InputError, PackError, shorten
 from fourfold.function import Function, without_numeric_warnings
 from fourfold.package import FORMAT, Package, check_name
 from fourfold.package.golden import GOLDEN_FILE, Golden, encode_golden
@@ -254,7 +254,7 @@ def _prepare(
 ) -> Prepared:
     """The model, made ready for a package by its runtime."""
     if runtime is not None and runtime not in runtimes.TAKERS:
-        raise PackError(f"expected a runtime of {', '.join(runtimes.TAKERS)}; got {cut(runtime)}")
+        raise PackError(f"expected a runtime of {', '.join(runtimes.TAKERS)}; got {shorten(runtime)}")
     module = runtimes.claim(model) if runtime is None else runtimes.runtime(runtime)
     try:
         return module.prepare(model, rows, inputs=None if inputs is None else fields(inputs), **options)

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from fourfold.codecs import json_bytes, json_columns, json_rows
-from fourfold.errors import DecodeError, InputError, MissingLibrary, cut
+from fourfold.errors import DecodeError, InputError, MissingLibrary, shorten
 from fourfold.predictor import Answer, Predictor
 from fourfold.protocols.failures import Refused, Reply, failure
 from fourfold.protocols.media_types import ARROW, CSV, JSON, JSON_LINES, MEDIA_TYPES, PARQUET, choose, parse
@@ -142,7 +142,8 @@ class Exchange:
             raise Refused(
                 406,
                 "accept",
-                f"expected to reply in one of {', '.join(MEDIA_TYPES)}; the client takes {cut(headers.get('accept'))}",
+                f"expected to reply in one of {', '.join(MEDIA_TYPES)}; the client takes "
+                f"{shorten(headers.get('accept'))}",
             )
         if reply != JSON:
             _codec(reply)  # a library that the reply will need is missed before the work is done
@@ -169,14 +170,14 @@ class Exchange:
         if isinstance(value, list):
             return value, _ROWS
         if not isinstance(value, dict):
-            raise DecodeError(f"expected an array of objects, or one object; got {cut(value)}")
+            raise DecodeError(f"expected an array of objects, or one object; got {shorten(value)}")
         only = next(iter(value)) if len(value) == 1 else None
         if only not in self._wrappers:
             return [value], _ROW
         if only == "columns":
             return json_columns.rows_of(value["columns"]), _COLUMNS
         if not isinstance(value["rows"], list):
-            raise DecodeError(f"rows: expected an array of objects; got {cut(value['rows'])}")
+            raise DecodeError(f"rows: expected an array of objects; got {shorten(value['rows'])}")
         return value["rows"], _WRAPPED_ROWS
 
     def encode(self, call: Call, answer: Answer) -> Reply:
@@ -214,14 +215,16 @@ def _media_type(headers: Mapping[str, str]) -> str:
     said = headers.get("content-type", "")
     parsed = parse(said)
     if parsed is None or parsed[0] not in MEDIA_TYPES:
-        got = cut(said) if said else "none"
+        got = shorten(said) if said else "none"
         raise Refused(415, "media_type", f"expected a content-type of {', '.join(MEDIA_TYPES)}; got {got}")
     charset = parsed[1].get("charset", "utf-8").lower()
     if charset not in ("utf-8", "utf8", "us-ascii"):
-        raise Refused(415, "media_type", f"expected text in UTF-8; got the charset {cut(charset)}")
+        raise Refused(415, "media_type", f"expected text in UTF-8; got the charset {shorten(charset)}")
     encoding = headers.get("content-encoding", "identity").lower()
     if encoding not in ("", "identity"):
-        raise Refused(415, "media_type", f"expected a body that is not compressed; got the encoding {cut(encoding)}")
+        raise Refused(
+            415, "media_type", f"expected a body that is not compressed; got the encoding {shorten(encoding)}"
+        )
     return parsed[0]
 
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from fourfold.errors import RepositoryError, cut
+from fourfold.errors import RepositoryError, shorten
 from fourfold.repository.bucket import SCHEMES, BucketStore
 from fourfold.repository.folder import FolderStore
 from fourfold.repository.store import Store
@@ -49,7 +49,7 @@ def open_store(location: str | os.PathLike[str]) -> Store:
     """
     text = os.fspath(location)
     if not text or "\0" in text:
-        raise RepositoryError(f"expected {_KINDS}; got {cut(text)}")
+        raise RepositoryError(f"expected {_KINDS}; got {shorten(text)}")
     scheme = _SCHEME.match(text)
     if scheme is None or not isinstance(location, str):
         return _folder(text)
@@ -66,13 +66,13 @@ def _folder(path: str) -> FolderStore:
         # Absolute now: a repository does not move when the process changes its folder.
         return FolderStore(Path(path).expanduser().absolute())
     except RuntimeError as error:
-        raise RepositoryError(f"cannot find the folder {cut(path, 200)}: {error}") from None
+        raise RepositoryError(f"cannot find the folder {shorten(path, 200)}: {error}") from None
 
 
 def _file_path(url: str) -> str:
     parts = urlsplit(url)
     if parts.netloc not in {"", "localhost"} or not parts.path or parts.query or parts.fragment:
-        raise RepositoryError(f"expected file:///path/to/a/folder, got {cut(url, 200)}")
+        raise RepositoryError(f"expected file:///path/to/a/folder, got {shorten(url, 200)}")
     return unquote(parts.path)
 
 
@@ -87,5 +87,5 @@ def _bucket(kind: str, url: str) -> BucketStore:
     prefix = parts.path.strip("/")
     segments = prefix.split("/") if prefix else []
     if not _HOST.fullmatch(parts.netloc) or not all(_SEGMENT.fullmatch(each) for each in segments):
-        raise RepositoryError(f"expected {kind}://name or {kind}://name/prefix, got {cut(url, 200)}")
+        raise RepositoryError(f"expected {kind}://name or {kind}://name/prefix, got {shorten(url, 200)}")
     return BucketStore(kind, parts.netloc, prefix)

@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from fourfold.errors import RepositoryError, cut
+from fourfold.errors import RepositoryError, shorten
 from fourfold.package import canonical, check_name
 from fourfold.repository.reference import check_alias, check_digest
 
@@ -60,15 +60,17 @@ class Version:
         keys = {"digest", "version"} | ({"token"} if alias else set())
         if set(record) != keys:
             raise RepositoryError(
-                f"{where} is damaged: expected the keys {', '.join(sorted(keys))}; got {cut(record, 120)}"
+                f"{where} is damaged: expected the keys {', '.join(sorted(keys))}; got {shorten(record, 120)}"
             )
         if alias and (not isinstance(record["token"], str) or not _TOKEN.fullmatch(record["token"])):
             raise RepositoryError(
-                f"{where} is damaged: expected a token, 32 hexadecimal digits; got {cut(record['token'])}"
+                f"{where} is damaged: expected a token, 32 hexadecimal digits; got {shorten(record['token'])}"
             )
         version = record["version"]
         if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-            raise RepositoryError(f"{where} is damaged: expected a version, an integer from 1 on, got {cut(version)}")
+            raise RepositoryError(
+                f"{where} is damaged: expected a version, an integer from 1 on, got {shorten(version)}"
+            )
         try:
             return cls(version, check_digest(record["digest"]))
         except RepositoryError as error:
@@ -113,9 +115,11 @@ def _object(data: bytes, where: str) -> dict[str, Any]:
     try:
         record = json.loads(data.decode(), object_pairs_hook=_no_twins)
     except (ValueError, RecursionError) as error:
-        raise RepositoryError(f"{where} is damaged: expected JSON, got {cut(data)} ({cut(str(error), 80)})") from None
+        raise RepositoryError(
+            f"{where} is damaged: expected JSON, got {shorten(data)} ({shorten(str(error), 80)})"
+        ) from None
     if not isinstance(record, dict):
-        raise RepositoryError(f"{where} is damaged: expected an object, got {cut(record)}")
+        raise RepositoryError(f"{where} is damaged: expected an object, got {shorten(record)}")
     return record
 
 

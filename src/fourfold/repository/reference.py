@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from fourfold.errors import RepositoryError, cut
+from fourfold.errors import RepositoryError, shorten
 from fourfold.package import check_name
 
 __all__ = ["Reference", "check_alias", "check_digest", "is_digest"]
@@ -34,7 +34,7 @@ def check_alias(alias: object) -> str:
     if not isinstance(alias, str) or not _ALIAS.fullmatch(alias):
         raise RepositoryError(
             "expected an alias of a-z, 0-9, '.', '_' and '-', at most 64 of them, beginning with a letter and ending "
-            f"with a letter or digit; got {cut(alias)}"
+            f"with a letter or digit; got {shorten(alias)}"
         )
     if alias in _RESERVED:
         raise RepositoryError(f"{alias!r} cannot be an alias: the newest version of a model is its bare name")
@@ -55,7 +55,7 @@ def check_digest(digest: object) -> str:
         RepositoryError: it is none.
     """
     if not isinstance(digest, str) or not is_digest(digest):
-        raise RepositoryError(f"expected a digest, 'sha256:' and 64 digits of 0-9 and a-f; got {cut(digest, 80)}")
+        raise RepositoryError(f"expected a digest, 'sha256:' and 64 digits of 0-9 and a-f; got {shorten(digest, 80)}")
     return digest
 
 
@@ -85,15 +85,15 @@ class Reference:
             RepositoryError: it is none of the four.
         """
         if not isinstance(text, str):
-            raise RepositoryError(f"expected a reference such as 'eta:3', got {cut(text)}")
+            raise RepositoryError(f"expected a reference such as 'eta:3', got {shorten(text)}")
         head, at, tail = text.partition("@")
         name, colon, number = head.partition(":")
         try:
             check_name(name)
         except ValueError as error:
-            raise RepositoryError(f"cannot read the reference {cut(text, 100)}: {error}") from None
+            raise RepositoryError(f"cannot read the reference {shorten(text, 100)}: {error}") from None
         if colon and at:
-            raise RepositoryError(f"the reference {cut(text, 100)} names both a version and an alias or digest")
+            raise RepositoryError(f"the reference {shorten(text, 100)} names both a version and an alias or digest")
         if colon:
             return cls(name, version=_version(text, name, number))
         if not at:
@@ -103,7 +103,7 @@ class Reference:
         try:
             return cls(name, alias=check_alias(tail))
         except RepositoryError as error:
-            raise RepositoryError(f"cannot read the reference {cut(text, 100)}: {error}") from None
+            raise RepositoryError(f"cannot read the reference {shorten(text, 100)}: {error}") from None
 
     def __str__(self) -> str:
         if self.version is not None:
@@ -116,7 +116,8 @@ def _version(text: str, name: str, number: str) -> int:
         return int(number)
     hint = f"; for the alias, write '{name}@{number}'" if _ALIAS.fullmatch(number) else ""
     raise RepositoryError(
-        f"cannot read the reference {cut(text, 100)}: expected a version, an integer from 1 on, got {cut(number)}{hint}"
+        f"cannot read the reference {shorten(text, 100)}: expected a version, an integer from 1 on, got "
+        f"{shorten(number)}{hint}"
     )
 
 
@@ -124,5 +125,5 @@ def _digest(text: str, digest: str) -> str:
     if _BEGINNING.fullmatch(digest):
         return digest
     raise RepositoryError(
-        f"cannot read the reference {cut(text, 100)}: expected 'sha256:' and {SHORTEST} to 64 digits of 0-9 and a-f"
+        f"cannot read the reference {shorten(text, 100)}: expected 'sha256:' and {SHORTEST} to 64 digits of 0-9 and a-f"
     )

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from fourfold.errors import CorruptPackage, FourfoldError, MissingLibrary, PackError, cut
+from fourfold.errors import CorruptPackage, FourfoldError, MissingLibrary, PackError, shorten
 from fourfold.runtimes import detection
 from fourfold.runtimes.engine import Engine, Prepared, Runtime
 from fourfold.signature.field import Signature
@@ -46,7 +46,7 @@ def runtime(name: str) -> Runtime:
         MissingLibrary: a library that it drives is not installed.
     """
     if name not in NAMES:
-        raise CorruptPackage(f"expected a runtime of {', '.join(NAMES)}; got {cut(name)}")
+        raise CorruptPackage(f"expected a runtime of {', '.join(NAMES)}; got {shorten(name)}")
     try:
         module: Any = import_module(f"fourfold.runtimes.{_FOLDERS.get(name, name)}")
     except ModuleNotFoundError as error:

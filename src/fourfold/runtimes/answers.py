@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from fourfold.errors import EngineError, PackError, cut
+from fourfold.errors import EngineError, PackError, shorten
 from fourfold.signature.columns import arrow_schema
 from fourfold.signature.field import CATEGORY_DTYPES, TENSOR_DTYPES, Field
 
@@ -53,11 +53,11 @@ def describe(name: str, answer: Array, rows: int, labels: tuple[str, ...] | None
         PackError: it has another number of rows, or a dtype that no field holds.
     """
     if answer.ndim == 0 or len(answer) != rows:
-        raise PackError(f"output {cut(name)}: expected one answer a row, {rows} in all; got shape {answer.shape}")
+        raise PackError(f"output {shorten(name)}: expected one answer a row, {rows} in all; got shape {answer.shape}")
     dtype = _dtype(name, answer)
     shape = tuple(int(size) for size in answer.shape[1:])
     if shape and dtype not in TENSOR_DTYPES:
-        raise PackError(f"output {cut(name)}: a tensor holds numbers; got {answer.dtype} of shape {answer.shape}")
+        raise PackError(f"output {shorten(name)}: a tensor holds numbers; got {answer.dtype} of shape {answer.shape}")
     fits = labels is not None and shape == (len(labels),)
     return Field(name, dtype, shape=shape, labels=labels if fits else None)
 
@@ -72,7 +72,8 @@ def _dtype(name: str, answer: Array) -> str:
     elif answer.dtype.name in TENSOR_DTYPES:
         return str(answer.dtype.name)
     raise PackError(
-        f"output {cut(name)}: expected numbers, booleans or strings of one kind; got {answer.dtype}: {cut(answer[:3])}"
+        f"output {shorten(name)}: expected numbers, booleans or strings of one kind; got {answer.dtype}: "
+        f"{shorten(answer[:3])}"
     )
 
 

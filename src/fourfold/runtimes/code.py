@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from types import FunctionType, ModuleType
 from typing import Any, ClassVar
 
-from fourfold.errors import CorruptPackage, PackageError, PackError, cut
+from fourfold.errors import CorruptPackage, PackageError, PackError, shorten
 
 __all__ = ["PREFIX", "Code", "collect", "module_of"]
 
@@ -120,7 +120,9 @@ def _python_files(root: Path) -> list[Path]:
         return [root]
     if root.is_dir() and (root / "__init__.py").is_file():
         return sorted(path for path in root.rglob("*.py") if path.is_file())
-    raise PackError(f"expected a Python file or the folder of a package (with an __init__.py); got {cut(str(root))}")
+    raise PackError(
+        f"expected a Python file or the folder of a package (with an __init__.py); got {shorten(str(root))}"
+    )
 
 
 class Code:
@@ -153,7 +155,7 @@ class Code:
             CorruptPackage: there is no such module, or nothing of that name in it.
         """
         if module not in self._files:
-            raise CorruptPackage(f"the package carries no module {cut(module)}")
+            raise CorruptPackage(f"the package carries no module {shorten(module)}")
         try:
             found: Any = self._load(module)
         except ModuleNotFoundError as error:
@@ -163,7 +165,7 @@ class Code:
         for part in qualname.split("."):
             found = getattr(found, part, None)
         if found is None:
-            raise CorruptPackage(f"the package's module {module} has no {cut(qualname)}")
+            raise CorruptPackage(f"the package's module {module} has no {shorten(qualname)}")
         return found
 
     def unpickle(self, data: bytes) -> Any:

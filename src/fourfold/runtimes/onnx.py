@@ -12,7 +12,7 @@ import onnxruntime
 import pyarrow as pa
 
 from fourfold import tables
-from fourfold.errors import CorruptPackage, EngineError, FourfoldError, InputError, PackError, cut
+from fourfold.errors import CorruptPackage, EngineError, FourfoldError, InputError, PackError, shorten
 from fourfold.modelfiles import MalformedModel
 from fourfold.modelfiles.onnx_external_data import whole
 from fourfold.modelfiles.onnx_protobuf import external_tensors
@@ -204,7 +204,8 @@ def _session(data: bytes) -> Any:
         raise CorruptPackage(f"not an ONNX model: {error}") from error
     if outside:
         raise CorruptPackage(
-            f"the ONNX model keeps tensors in other files ({cut(outside[0])}): save it in one, onnx.save_model(model, "
+            f"the ONNX model keeps tensors in other files ({shorten(outside[0])}): save it in one, "
+            "onnx.save_model(model, "
             "path, save_as_external_data=False)"
         )
     options = onnxruntime.SessionOptions()
@@ -226,9 +227,9 @@ def _shape(port: Any) -> tuple[int, ...]:
     first, *rest = port.shape or [0]
     if isinstance(first, int):
         shape = port.shape or "a shape that the file does not say"
-        raise PackError(f"input {cut(port.name)}: expected a first dimension for any number of rows; got {shape}")
+        raise PackError(f"input {shorten(port.name)}: expected a first dimension for any number of rows; got {shape}")
     if any(not isinstance(size, int) or size < 1 for size in rest):
-        raise PackError(f"input {cut(port.name)}: every dimension but the first must be fixed; got {port.shape}")
+        raise PackError(f"input {shorten(port.name)}: every dimension but the first must be fixed; got {port.shape}")
     return tuple(rest)
 
 
@@ -240,20 +241,20 @@ def _inputs(session: Any, sample: Any) -> tuple[list[_Port], tuple[Field, ...]]:
     for each in graph:
         dtype = _DTYPES.get(each.type)
         if dtype is None:
-            raise PackError(f"input {cut(each.name)}: no field holds {each.type}")
+            raise PackError(f"input {shorten(each.name)}: no field holds {each.type}")
         shape = _shape(each)
         matrix = len(graph) == 1 and len(shape) == 1 and names is not None and each.name not in names
         columns = tuple(str(name) for name in names or ()) if matrix else (each.name,)
         if matrix and len(columns) != shape[0]:
             raise PackError(
-                f"input {cut(each.name)}: expected a sample of {shape[0]} columns, or one named {each.name}; got "
-                f"{len(columns)}: {cut(list(columns), 200)}"
+                f"input {shorten(each.name)}: expected a sample of {shape[0]} columns, or one named {each.name}; got "
+                f"{len(columns)}: {shorten(list(columns), 200)}"
             )
         ports.append(_Port(each.name, dtype, shape, columns, matrix))
         tensor = () if matrix or shape == (1,) else shape
         if tensor and dtype == "string":
             raise PackError(
-                f"input {cut(each.name)}: a tensor holds numbers; give a frame with a column for each string"
+                f"input {shorten(each.name)}: a tensor holds numbers; give a frame with a column for each string"
             )
         fields += [Field(name, dtype, shape=tensor) for name in columns]
     missing = _missing(sample, [field.name for field in fields if field.dtype in FLOATS and not field.shape])
@@ -266,7 +267,7 @@ def _checked(inputs: Sequence[Field], found: Sequence[Field]) -> tuple[Field, ..
         same = (given.name, given.dtype, given.shape) == (field.name, field.dtype, field.shape)
         if not same or (given.nullable and given.dtype not in FLOATS):
             raise PackError(
-                f"input {cut(field.name)}: the model takes {field.expected}; got {given.name}: {given.expected}"
+                f"input {shorten(field.name)}: the model takes {field.expected}; got {given.name}: {given.expected}"
             )
     if len(inputs) != len(found):
         raise PackError(f"expected inputs named {', '.join(field.name for field in found)}; got {len(inputs)}")
@@ -289,10 +290,10 @@ def _output_names(session: Any, outputs: Sequence[str] | None) -> list[str]:
     names = list(known) if outputs is None else list(outputs)
     for name in names:
         if name not in known:
-            raise PackError(f"the model has no output {cut(name)}; it has {', '.join(known)}")
+            raise PackError(f"the model has no output {shorten(name)}; it has {', '.join(known)}")
         if not known[name].type.startswith("tensor("):
             raise PackError(
-                f"output {cut(name)}: expected a tensor; got {known[name].type}. Convert the model with "
+                f"output {shorten(name)}: expected a tensor; got {known[name].type}. Convert the model with "
                 "options={'zipmap': False}, or leave this output out: outputs=[…]"
             )
     return names

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fourfold.errors import PackError, cut
+from fourfold.errors import PackError, shorten
 from fourfold.runtimes import runtime
 from fourfold.runtimes.sklearn.estimator_file import open_pickle, open_skops
 
@@ -74,7 +74,7 @@ def columns_of(model: Any) -> tuple[str, ...]:
 def _function(path: str) -> Any:
     module, colon, name = path.partition(":")
     if not (module and colon and name):
-        raise PackError(f"expected a function as module:name; got {cut(path)}")
+        raise PackError(f"expected a function as module:name; got {shorten(path)}")
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:

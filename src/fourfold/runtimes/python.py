@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from fourfold import tables
-from fourfold.errors import EngineError, FourfoldError, PackError, SignatureError, TrustError, cut
+from fourfold.errors import EngineError, FourfoldError, PackError, SignatureError, TrustError, shorten
 from fourfold.runtimes.answers import Array, array, describe, record_batch
 from fourfold.runtimes.code import Code, collect, module_of
 from fourfold.runtimes.detection import python as claims
@@ -96,7 +96,8 @@ def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Sign
     """
     if not trust:
         raise TrustError(
-            f"the package runs Python code of its maker ({cut(settings['module'])}, {cut(settings['name'])}). A host "
+            f"the package runs Python code of its maker ({shorten(settings['module'])}, "
+            f"{shorten(settings['name'])}). A host "
             "that knows where the package comes from allows it: trust=True, or --trust on the command line"
         )
     code = Code({name: read(name) for name in settings["code"]})
@@ -245,5 +246,5 @@ def _compare(expected: Any, engine: _Engine, seen: Sample, fields: tuple[Field, 
     if apart is not None:
         raise PackError(
             f"the function answers otherwise once it is loaded: row {apart.row}, {apart.field}: expected "
-            f"{cut(apart.expected)}, got {cut(apart.got)}. A package is a function: same rows, same answer"
+            f"{shorten(apart.expected)}, got {shorten(apart.got)}. A package is a function: same rows, same answer"
         )

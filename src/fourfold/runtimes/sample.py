@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from fourfold import tables
-from fourfold.errors import InputError, PackError, cut
+from fourfold.errors import InputError, PackError, shorten
 from fourfold.signature.columns import rows_to_columns
 from fourfold.signature.field import Field
 
@@ -100,12 +100,13 @@ def select(data: Any, columns: Sequence[str]) -> Any:
     names = names_of(data)
     if kind not in ("pandas", "polars", "arrow") or names is None:
         raise PackError(
-            f"the model was trained on a frame with the columns {cut(list(columns), 200)}: give a sample with them; "
+            f"the model was trained on a frame with the columns {shorten(list(columns), 200)}: give a sample "
+            "with them; "
             f"got {_described(data)}"
         )
     missing = [name for name in columns if name not in names]
     if missing:
-        raise PackError(f"the sample lacks columns that the model was trained with: {', '.join(map(cut, missing))}")
+        raise PackError(f"the sample lacks columns that the model was trained with: {', '.join(map(shorten, missing))}")
     if names == list(columns):
         return data
     return data[list(columns)] if kind == "pandas" else data.select(list(columns))

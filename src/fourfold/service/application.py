@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fourfold.errors import cut
+from fourfold.errors import shorten
 from fourfold.predictor import Answer, Predictor
 from fourfold.protocols import JSON, Call, Exchange, Refused, Reply, failure, internal, joined, openapi
 from fourfold.service.job import Job
@@ -263,12 +263,12 @@ def _response(reply: Reply) -> Response:
 async def _http_failure(request: Request, error: Exception) -> Response:
     """What the routing refuses, in the form of every failure."""
     assert isinstance(error, HTTPException)
-    path = cut(request.url.path)
+    path = shorten(request.url.path)
     if error.status_code == 404:
         refused = Refused(404, "not_found", f"there is nothing at {path}; GET / lists what there is")
     elif error.status_code == 405:
         allow = (error.headers or {}).get("Allow", "")
-        refused = Refused(405, "method", f"{path} takes {allow}; got {cut(request.method)}", {"allow": allow})
+        refused = Refused(405, "method", f"{path} takes {allow}; got {shorten(request.method)}", {"allow": allow})
     else:
         refused = Refused(error.status_code, "http", error.detail)
     return _response(failure(refused))

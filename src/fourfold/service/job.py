@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from fourfold.errors import ServiceError, cut
+from fourfold.errors import ServiceError, shorten
 from fourfold.protocols import MAX_BODY_BYTES
 
 __all__ = ["Job"]
@@ -48,6 +48,6 @@ class Job:
             if least is None:
                 continue
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ServiceError(f"expected {each.name} to be an integer of at least {least}; got {cut(value)}")
+                raise ServiceError(f"expected {each.name} to be an integer of at least {least}; got {shorten(value)}")
         if self.port > 65_535:
             raise ServiceError(f"expected port to be at most 65535; got {self.port}")

@@ -21,7 +21,7 @@ from starlette.applications import Starlette
 from uvicorn.supervisors.multiprocess import SIGNALS, Multiprocess
 
 from fourfold import errors
-from fourfold.errors import FourfoldError, ServiceError, cut
+from fourfold.errors import FourfoldError, ServiceError, shorten
 from fourfold.predictor import Predictor
 from fourfold.service.application import Service, Source
 from fourfold.service.job import Job
@@ -143,7 +143,7 @@ def _check_for_workers(source: Source, workers: int) -> None:
         pickle.dumps(source)
     except Exception as error:  # whatever a foreign object's pickling raises
         raise ServiceError(
-            f"workers are processes, and {cut(source)} cannot be sent to one ({error}): {advice}"
+            f"workers are processes, and {shorten(source)} cannot be sent to one ({error}): {advice}"
         ) from error
 
 

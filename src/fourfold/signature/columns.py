@@ -14,7 +14,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fourfold.errors import DecodeError, RowError, cut
+from fourfold.errors import DecodeError, RowError, shorten
 from fourfold.signature.field import FLOATS, INTEGERS, Field
 from fourfold.signature.rows import EXACT, Coerce, Mismatch, coercer, is_missing, unknown_field
 
@@ -110,7 +110,7 @@ class ColumnCoercer:
         names = table.schema.names
         if len(set(names)) != len(names):
             twice = next(name for name in names if names.count(name) > 1)
-            raise DecodeError(f"the table has the column {cut(twice)} twice")
+            raise DecodeError(f"the table has the column {shorten(twice)} twice")
         errors: list[tuple[int, int, RowError]] = []
         arrays = []
         for order, column in enumerate(self._columns):
@@ -399,7 +399,7 @@ def _python(array: Any, field: Field) -> Iterable[Any]:
     if primitive or pa.types.is_decimal(leaf) or _is_text(leaf) or _is_bytes(leaf):
         values: list[Any] = array.to_pylist()
         return values
-    foreign = Mismatch("type", field.expected, f"a value of the Arrow type {cut(str(kind))}")
+    foreign = Mismatch("type", field.expected, f"a value of the Arrow type {shorten(str(kind))}")
     return [foreign if valid else None for valid in array.is_valid().to_pylist()]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from fourfold.errors import SignatureError, cut
+from fourfold.errors import SignatureError, shorten
 
 INTEGERS: dict[str, tuple[int, int]] = {
     "int8": (-(2**7), 2**7 - 1),
@@ -67,7 +67,7 @@ class Field:
     def __post_init__(self) -> None:
         problem = self._problem()
         if problem:
-            raise SignatureError(f"field {cut(self.name)}: {problem}")
+            raise SignatureError(f"field {shorten(self.name)}: {problem}")
 
     def _problem(self) -> str | None:
         if not isinstance(self.name, str) or not self.name:
@@ -75,23 +75,24 @@ class Field:
         if "\0" in self.name or not _is_utf8(self.name):
             return "its name must be text that UTF-8 can hold, without a NUL: Arrow's names end at one"
         if self.dtype not in DTYPES:
-            return f"expected a dtype of {', '.join(DTYPES)}; got {cut(self.dtype)}"
+            return f"expected a dtype of {', '.join(DTYPES)}; got {shorten(self.dtype)}"
         if self.shape and self.dtype not in TENSOR_DTYPES:
             return f"a tensor holds {', '.join(TENSOR_DTYPES)}; got {self.dtype}"
         if any(not isinstance(size, int) or isinstance(size, bool) or size < 1 for size in self.shape):
-            return f"every dimension of its shape must be an integer of at least 1; got {cut(self.shape)}"
+            return f"every dimension of its shape must be an integer of at least 1; got {shorten(self.shape)}"
         if len(self.shape) > MAX_DIMENSIONS or math.prod(self.shape) > MAX_ELEMENTS:
             return (
-                f"a tensor has at most {MAX_DIMENSIONS} dimensions and {MAX_ELEMENTS} elements; got {cut(self.shape)}"
+                f"a tensor has at most {MAX_DIMENSIONS} dimensions and {MAX_ELEMENTS} elements; got "
+                f"{shorten(self.shape)}"
             )
         if self.zone is not None and self.dtype != "timestamp":
             return "only a timestamp has a zone"
         if self.zone is not None and not _is_zone(self.zone):
-            return f"expected an IANA time zone, such as 'UTC' or 'Europe/Berlin'; got {cut(self.zone)}"
+            return f"expected an IANA time zone, such as 'UTC' or 'Europe/Berlin'; got {shorten(self.zone)}"
         if self.labels is not None and (len(self.shape) != 1 or len(self.labels) != self.shape[0]):
             return f"{len(self.labels)} labels do not fit the shape {self.shape}"
         if self.labels is not None and not all(isinstance(each, str) for each in self.labels):
-            return f"every label must be a string; got {cut(self.labels)}"
+            return f"every label must be a string; got {shorten(self.labels)}"
         return self._category_problem()
 
     def _category_problem(self) -> str | None:
@@ -148,17 +149,17 @@ class Field:
             SignatureError: a key is unknown or missing, or a value has another type.
         """
         if not isinstance(data, Mapping):
-            raise SignatureError(f"a field must be an object; got {cut(data)}")
+            raise SignatureError(f"a field must be an object; got {shorten(data)}")
         unknown = [key for key in data if key not in _FIELD_KEYS]
         if unknown:
-            raise SignatureError(f"a field has no key {cut(unknown[0])}; expected {', '.join(_FIELD_KEYS)}")
+            raise SignatureError(f"a field has no key {shorten(unknown[0])}; expected {', '.join(_FIELD_KEYS)}")
         kinds = {"name": str, "dtype": str, "nullable": bool, "open": bool, "zone": str, "description": str}
         kinds |= dict.fromkeys(("shape", "categories", "labels"), list)
         for key, kind in kinds.items():
             if key in data and not isinstance(data[key], kind):
-                raise SignatureError(f"a field's {key} must be a {kind.__name__}; got {cut(data[key])}")
+                raise SignatureError(f"a field's {key} must be a {kind.__name__}; got {shorten(data[key])}")
         if "name" not in data or "dtype" not in data:
-            raise SignatureError(f"a field needs a name and a dtype; got {cut(dict(data))}")
+            raise SignatureError(f"a field needs a name and a dtype; got {shorten(dict(data))}")
         listed = {key: tuple(data[key]) for key in ("shape", "categories", "labels") if key in data}
         return cls(**{**data, **listed})
 
@@ -209,9 +210,9 @@ class Signature:
             names = [each.name for each in fields]
             twice = [name for name, count in Counter(names).items() if count > 1]
             if twice:
-                raise SignatureError(f"the {side} name {cut(min(twice))} twice")
+                raise SignatureError(f"the {side} name {shorten(min(twice))} twice")
         if self.extra not in ("forbid", "ignore"):
-            raise SignatureError(f"expected extra to be 'forbid' or 'ignore'; got {cut(self.extra)}")
+            raise SignatureError(f"expected extra to be 'forbid' or 'ignore'; got {shorten(self.extra)}")
         object.__setattr__(self, "_inputs_by_name", {each.name: each for each in self.inputs})
 
     def input(self, name: str) -> Field:
@@ -224,7 +225,7 @@ class Signature:
             return self._inputs_by_name[name]
         except KeyError:
             names = ", ".join(each.name for each in self.inputs)
-            raise SignatureError(f"no input field {cut(name)}; the signature has {names}") from None
+            raise SignatureError(f"no input field {shorten(name)}; the signature has {names}") from None
 
     def to_json(self) -> dict[str, Any]:
         """The signature as JSON values."""
@@ -242,7 +243,7 @@ class Signature:
             SignatureError: a key is unknown or missing, or a field contradicts itself.
         """
         if not isinstance(data, Mapping) or set(data) != {"inputs", "outputs", "extra"}:
-            raise SignatureError(f"a signature has the keys inputs, outputs and extra; got {cut(data)}")
+            raise SignatureError(f"a signature has the keys inputs, outputs and extra; got {shorten(data)}")
         sides = (data["inputs"], data["outputs"])
         if not all(isinstance(side, list) for side in sides):
             raise SignatureError("a signature's inputs and outputs must be lists of fields")

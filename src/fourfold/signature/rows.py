@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any, Literal
 
-from fourfold.errors import RowError, cut
+from fourfold.errors import RowError, shorten
 from fourfold.signature.field import FLOATS, INTEGERS, Field
 
 __all__ = ["Coerce", "Mismatch", "RowCoercer", "coercer", "is_missing", "plain", "unknown_field"]
@@ -117,7 +117,7 @@ class RowCoercer:
             The canonical row and no errors, or `None` and its errors.
         """
         if not isinstance(row, Mapping):
-            return None, [RowError(index, None, "type", "an object with a key for each field", cut(row))]
+            return None, [RowError(index, None, "type", "an object with a key for each field", shorten(row))]
         errors: list[RowError] = []
         out: dict[str, Any] = {}
         for name, field, coerce in self._steps:
@@ -139,7 +139,7 @@ class RowCoercer:
 
     def _unknown(self, row: Mapping[str, object], index: int) -> list[RowError]:
         return [
-            unknown_field(index, key if isinstance(key, str) else cut(key), self.fields)
+            unknown_field(index, key if isinstance(key, str) else shorten(key), self.fields)
             for key in row
             if key not in self._names
         ]
@@ -189,7 +189,7 @@ def _bool(field: Field) -> Coerce:
         value = plain(value)
         if value is True or value is False:
             return bool(value)
-        raise Mismatch("type", expected, cut(value))
+        raise Mismatch("type", expected, shorten(value))
 
     return coerce
 
@@ -203,19 +203,19 @@ def _integer(field: Field) -> Coerce:
             value = _integral(plain(value))
         if low <= value <= high:
             return int(value)
-        raise Mismatch("range", expected, cut(value))
+        raise Mismatch("range", expected, shorten(value))
 
     def _integral(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
-            raise Mismatch("type", expected, cut(value))
+            raise Mismatch("type", expected, shorten(value))
         if isinstance(value, int):
             return int(value)
         if (isinstance(value, Decimal) and value.is_snan()) or value != value:  # a signalling NaN cannot be compared
             raise Mismatch("range", expected, "NaN, which is no integer (missing is null: None or pandas.NA)")
         if value in (float("inf"), float("-inf")) or not low <= value <= high:  # NaN, infinite, beyond
-            raise Mismatch("range", expected, cut(value))
+            raise Mismatch("range", expected, shorten(value))
         if value != int(value) or (isinstance(value, float) and abs(value) > EXACT):
-            raise Mismatch("precision", expected, cut(value))
+            raise Mismatch("precision", expected, shorten(value))
         return int(value)
 
     return coerce
@@ -237,22 +237,22 @@ def _float(field: Field) -> Coerce:
             return float(value)
         if isinstance(value, int) and not isinstance(value, bool):
             if abs(value) > EXACT:
-                raise Mismatch("precision", expected, cut(value))
+                raise Mismatch("precision", expected, shorten(value))
             return float(value)
         if isinstance(value, str) and value in NON_FINITE:
             return NON_FINITE[value]
         if isinstance(value, Decimal) and not value.is_snan():
             number = float(value)
             if number in (float("inf"), float("-inf")) and value.is_finite():
-                raise Mismatch("range", expected, cut(value))
+                raise Mismatch("range", expected, shorten(value))
             return number
-        raise Mismatch("type", expected, cut(value))
+        raise Mismatch("type", expected, shorten(value))
 
     def _round(value: float) -> float:
         try:
             rounded: float = struct.unpack("<f", struct.pack("<f", value))[0]
         except OverflowError:
-            raise Mismatch("range", expected, cut(value)) from None
+            raise Mismatch("range", expected, shorten(value)) from None
         return rounded
 
     return coerce
@@ -265,13 +265,13 @@ def _string(field: Field) -> Coerce:
         if type(value) is not str:
             value = plain(value)
             if not isinstance(value, str):
-                raise Mismatch("type", expected, cut(value))
+                raise Mismatch("type", expected, shorten(value))
         if not value.isascii():
             try:
                 value.encode()
             except UnicodeEncodeError:
                 # A lone surrogate: JSON can spell it, but no UTF-8 door can carry it.
-                raise Mismatch("format", "text that UTF-8 can hold", cut(value)) from None
+                raise Mismatch("format", "text that UTF-8 can hold", shorten(value)) from None
         return str(value)
 
     return coerce
@@ -284,7 +284,7 @@ def _closed(field: Field, scalar: Coerce) -> Coerce:
     def coerce(value: Any) -> Any:
         value = scalar(value)
         if value not in known:
-            raise Mismatch("category", expected, cut(value))
+            raise Mismatch("category", expected, shorten(value))
         return value
 
     return coerce
@@ -299,32 +299,32 @@ def _timestamp(field: Field) -> Coerce:
         if isinstance(value, str):
             value = _parse(value)
         if not isinstance(value, datetime):
-            raise Mismatch("type", expected, cut(value))
+            raise Mismatch("type", expected, shorten(value))
         if getattr(value, "nanosecond", 0):  # a pandas.Timestamp holds three digits that a datetime cannot
-            raise Mismatch("precision", f"{expected}, in whole microseconds", cut(value))
+            raise Mismatch("precision", f"{expected}, in whole microseconds", shorten(value))
         if (value.utcoffset() is None) != (zone is None):
-            raise Mismatch("format", expected, cut(value))
+            raise Mismatch("format", expected, shorten(value))
         try:
             # Through UTC, since a value that is in the zone already would stay as it is, be it in an hour that the
             # zone's clocks skip, or on a first or last day that is beyond the years elsewhere.
             value = value if zone is None else value.astimezone(UTC).astimezone(zone)
         except OverflowError:
-            raise Mismatch("range", expected, cut(value)) from None
+            raise Mismatch("range", expected, shorten(value)) from None
         # Built anew, so that a subclass of datetime does not travel on with its own repr and arithmetic.
         return datetime.combine(value.date(), value.timetz())
 
     def _parse(text: str) -> datetime:
         match = _TIMESTAMP.fullmatch(text)
         if match is None:
-            raise Mismatch("format", expected, cut(text))
+            raise Mismatch("format", expected, shorten(text))
         day, clock, fraction, offset = match.groups()
         if fraction and fraction[6:].strip("0"):
-            raise Mismatch("precision", f"{expected}, in whole microseconds", cut(text))
+            raise Mismatch("precision", f"{expected}, in whole microseconds", shorten(text))
         clock = clock if len(clock) == 8 else clock + ":00"
         try:
             return datetime.fromisoformat(f"{day}T{clock}.{(fraction or '')[:6]:0<6}{offset or ''}")
         except ValueError:  # the 30th of February, an hour of 25, an offset of a day or more
-            raise Mismatch("format", expected, cut(text)) from None
+            raise Mismatch("format", expected, shorten(text)) from None
 
     return coerce
 
@@ -344,13 +344,13 @@ def _date(field: Field) -> Coerce:
         value = plain(value)
         if isinstance(value, str):
             if not _DATE.fullmatch(value):
-                raise Mismatch("format", expected, cut(value))
+                raise Mismatch("format", expected, shorten(value))
             try:
                 return date.fromisoformat(value)
             except ValueError:
-                raise Mismatch("format", expected, cut(value)) from None
+                raise Mismatch("format", expected, shorten(value)) from None
         if isinstance(value, datetime) or not isinstance(value, date):
-            raise Mismatch("type", expected, cut(value))
+            raise Mismatch("type", expected, shorten(value))
         return value
 
     return coerce
@@ -365,9 +365,9 @@ def _binary(field: Field) -> Coerce:
             try:
                 return base64.b64decode(value, validate=True)
             except (binascii.Error, ValueError):
-                raise Mismatch("format", f"{expected}, in base64 where it comes as text", cut(value)) from None
+                raise Mismatch("format", f"{expected}, in base64 where it comes as text", shorten(value)) from None
         if not isinstance(value, (bytes, bytearray, memoryview)):
-            raise Mismatch("type", expected, cut(value))
+            raise Mismatch("type", expected, shorten(value))
         return bytes(value)
 
     return coerce
@@ -380,7 +380,7 @@ def _tensor(field: Field, scalar: Coerce) -> Coerce:
     def coerce(value: Any) -> list[Any]:
         value = plain(value)
         if not isinstance(value, (list, tuple)):
-            raise Mismatch("type", expected, cut(value))
+            raise Mismatch("type", expected, shorten(value))
         return _level(value, 0)
 
     def _level(values: Sequence[Any], depth: int) -> list[Any]:
@@ -392,7 +392,7 @@ def _tensor(field: Field, scalar: Coerce) -> Coerce:
         for element in values:
             inner = plain(element)
             if not isinstance(inner, (list, tuple)):
-                raise Mismatch("shape", expected, f"{cut(element)} in dimension {depth}")
+                raise Mismatch("shape", expected, f"{shorten(element)} in dimension {depth}")
             out.append(_level(inner, depth + 1))
         return out
 
@@ -400,7 +400,7 @@ def _tensor(field: Field, scalar: Coerce) -> Coerce:
         if is_missing(element):
             raise Mismatch("missing", f"{expected} without missing elements", "null")
         if isinstance(element, (list, tuple)):
-            raise Mismatch("shape", expected, f"{cut(element)} where one number was due")
+            raise Mismatch("shape", expected, f"{shorten(element)} where one number was due")
         try:
             return scalar(element)
         except Mismatch as problem:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from fourfold.errors import SinkError, cut
+from fourfold.errors import SinkError, shorten
 
 __all__ = ["LEAST", "RECENT", "Bound", "Tally"]
 
@@ -50,7 +50,7 @@ class Bound:
         number = isinstance(most, int) and not isinstance(most, bool) and most >= 0
         if most is not None and not share and not number:
             raise SinkError(
-                f"expected max_dead to be a number of events or a share between 0.0 and 1.0; got {cut(most)}"
+                f"expected max_dead to be a number of events or a share between 0.0 and 1.0; got {shorten(most)}"
             )
         self._most = most
         self.tally = Tally()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from fourfold.errors import SignatureError, cut
+from fourfold.errors import SignatureError, shorten
 from fourfold.signature import Signature
 
 __all__ = ["Keeper"]
@@ -33,14 +33,14 @@ class Keeper:
 
     def __init__(self, names: Sequence[str], signature: Signature) -> None:
         if isinstance(names, str):
-            raise SignatureError(f"expected keep to be a list of names; got the text {cut(names)}")
+            raise SignatureError(f"expected keep to be a list of names; got the text {shorten(names)}")
         self.names = tuple(names)
         outputs = {field.name for field in signature.outputs}
         for name in self.names:
             if name in outputs:
-                raise SignatureError(f"the field {cut(name)} cannot be kept: an output of the model has that name")
+                raise SignatureError(f"the field {shorten(name)} cannot be kept: an output of the model has that name")
             if self.names.count(name) > 1:
-                raise SignatureError(f"the field {cut(name)} is to be kept twice")
+                raise SignatureError(f"the field {shorten(name)} is to be kept twice")
         inputs = {field.name for field in signature.inputs}
         self.extra = tuple(name for name in self.names if name not in inputs)
         self._encoded = [msgspec.json.encode(name) + b":" for name in self.names]

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from fourfold.errors import InputError, MissingLibrary, RowError, SignatureError, cut
+from fourfold.errors import InputError, MissingLibrary, RowError, SignatureError, shorten
 from fourfold.signature.field import Field
 
 __all__ = [
@@ -120,7 +120,7 @@ def builder(form: Mapping[str, Any], fields: Sequence[Field]) -> Callable[[Any],
     """
     kind = form.get("container")
     if kind not in KINDS:
-        raise SignatureError(f"expected the form of one of {', '.join(KINDS)}; got {cut(kind)}")
+        raise SignatureError(f"expected the form of one of {', '.join(KINDS)}; got {shorten(kind)}")
     out: Callable[[Any], Any] = _room(kind, f"a model trained on {kind}").builder(form, tuple(fields))
     return out
 

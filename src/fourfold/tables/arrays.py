@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from fourfold.errors import SignatureError, cut
+from fourfold.errors import SignatureError, shorten
 from fourfold.signature.columns import columns_to_rows
 from fourfold.signature.field import FLOATS, INTEGERS, Field
 from fourfold.tables.arrow import caster
@@ -68,7 +68,7 @@ def numpy_caster(field: Field, dtype: np.dtype[Any]) -> Callable[[Any], np.ndarr
     """
     target = arrow_dtype(dtype)
     if target is None:
-        raise SignatureError(f"field {cut(field.name)}: no array of dtype {dtype} can be built")
+        raise SignatureError(f"field {shorten(field.name)}: no array of dtype {dtype} can be built")
     cast = caster(field, target, nullable=dtype.kind in "fM")
     if dtype.isnative:
         return lambda array: cast(array).to_numpy(zero_copy_only=False)
@@ -108,7 +108,7 @@ def object_builder(
         trained = f"{of} objects" + (f" of shape {list(shape)} and dtype {form['element']}" if shape else "")
         zones = f" in the zone {zone}" if zone else ""
         raise SignatureError(
-            f"field {cut(field.name)}: it is {field.expected}; the model was trained with {trained}{zones}"
+            f"field {shorten(field.name)}: it is {field.expected}; the model was trained with {trained}{zones}"
         )
     null = nulls[form.get("null", "None")]
     if of in ("str", "bytes"):

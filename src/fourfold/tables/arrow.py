@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fourfold.errors import EngineError, InputError, RowError, SignatureError, cut
+from fourfold.errors import EngineError, InputError, RowError, SignatureError, shorten
 from fourfold.signature.columns import ColumnCoercer, arrow_type
 from fourfold.signature.field import FLOATS, INTEGERS, Field
 from fourfold.tables.types import dtype_of, type_from_json, type_to_json
@@ -35,7 +35,7 @@ def infer(data: Any) -> tuple[Field, ...]:
     """A field for every column; nullable where it holds a null."""
     table = _checked(data)
     return tuple(
-        field_of(f"column {cut(name)}", name, column, str(column.type))
+        field_of(f"column {shorten(name)}", name, column, str(column.type))
         for name, column in zip(table.schema.names, table.columns, strict=True)
     )
 
@@ -45,7 +45,7 @@ def form(data: Any) -> dict[str, Any]:
     table = _checked(data)
     columns = []
     for each in table.schema:
-        column = {"name": each.name, "type": type_to_json(f"column {cut(each.name)}", each.type)}
+        column = {"name": each.name, "type": type_to_json(f"column {shorten(each.name)}", each.type)}
         columns.append(column if each.nullable else {**column, "nullable": False})
     return {"container": "arrow", "batch": isinstance(table, pa.RecordBatch), "columns": columns}
 
@@ -141,10 +141,10 @@ def caster(field: Field, target: Any, *, nullable: bool) -> Callable[[Any], Any]
     Raises:
         SignatureError: the field can hold values that the column cannot.
     """
-    dtype, shape, zone = dtype_of(f"field {cut(field.name)}", target, str(target))
+    dtype, shape, zone = dtype_of(f"field {shorten(field.name)}", target, str(target))
     problem = _misfit(field, dtype, shape, zone, nullable=nullable)
     if problem:
-        raise SignatureError(f"field {cut(field.name)}: {problem}")
+        raise SignatureError(f"field {shorten(field.name)}: {problem}")
     if target == arrow_type(field):
         return _same
     if isinstance(target, pa.FixedShapeTensorType):
@@ -165,7 +165,7 @@ def places(fields: Sequence[Field], names: Sequence[str]) -> list[int]:
         lost = [name for name in one if name not in others]
         if lost:
             sides = f"the model was trained with {len(names)} columns, the signature has {len(fields)} inputs"
-            raise SignatureError(f"{cut(lost[0])}: there is {what}; {sides}")
+            raise SignatureError(f"{shorten(lost[0])}: there is {what}; {sides}")
     return [by_name[name] for name in names]
 
 
@@ -197,8 +197,8 @@ def _cast(array: Any, target: Any, field: Field) -> Any:
         return array.cast(target)
     except pa.ArrowInvalid as error:
         at_fault = next((value for value in array if not _casts(value, target)), None)
-        what = f"the values do not fit ({error})" if at_fault is None else f"{cut(str(at_fault))} does not fit"
-        raise EngineError(f"field {cut(field.name)}: {what} {target}, which the model was trained with") from error
+        what = f"the values do not fit ({error})" if at_fault is None else f"{shorten(str(at_fault))} does not fit"
+        raise EngineError(f"field {shorten(field.name)}: {what} {target}, which the model was trained with") from error
 
 
 def _casts(value: Any, target: Any) -> bool:
@@ -249,7 +249,7 @@ def _checked(data: Any) -> Any:
     names = table.schema.names
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise SignatureError(f"the table has the column {cut(twice)} twice; rename one of them")
+        raise SignatureError(f"the table has the column {shorten(twice)} twice; rename one of them")
     if not names or not table.num_rows:
         raise SignatureError(
             f"the table has {table.num_rows} rows and {len(names)} columns; infer a signature from the rows that the "

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fourfold.errors import SignatureError, cut
+from fourfold.errors import SignatureError, shorten
 from fourfold.signature.columns import arrow_type
 from fourfold.signature.field import INTEGERS, Field
 from fourfold.tables.arrays import numpy_caster, object_builder, study_to_json
@@ -45,11 +45,11 @@ def labels_to_json(columns: pd.Index[Any]) -> dict[str, Any]:
     labels = columns.tolist()
     for label in [*labels, *([] if columns.name is None else [columns.name])]:
         if not isinstance(label, (str, int)) or isinstance(label, bool):
-            raise SignatureError(f"the column label {cut(label)} is a {type(label).__name__}; make it a string")
+            raise SignatureError(f"the column label {shorten(label)} is a {type(label).__name__}; make it a string")
     names = [str(label) for label in labels]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
-        raise SignatureError(f"the frame has the column {cut(twice[0])} twice; rename one of them")
+        raise SignatureError(f"the frame has the column {shorten(twice[0])} twice; rename one of them")
     out: dict[str, Any] = {} if columns.name is None else {"name": columns.name}
     if isinstance(columns, pd.RangeIndex):
         return {**out, "range": [columns.start, columns.stop, columns.step]}
@@ -185,13 +185,13 @@ def _categorical(column: Mapping[str, Any], field: Field) -> Callable[[Any], Any
         strange = [value for value in field.categories if value not in listed]
         if strange:
             raise SignatureError(
-                f"field {cut(field.name)}: the model was trained without the category {cut(strange[0])}"
+                f"field {shorten(field.name)}: the model was trained without the category {shorten(strange[0])}"
             )
     text = isinstance(listed[0], str)
     if (field.dtype == "string") is not text or field.shape or field.dtype in ("bool", "float32", "float64"):
         kind = "strings" if text else "integers"
         raise SignatureError(
-            f"field {cut(field.name)}: it is {field.expected}; the model was trained with categories of {kind}"
+            f"field {shorten(field.name)}: it is {field.expected}; the model was trained with categories of {kind}"
         )
     dtype = pd.CategoricalDtype(pd.Index(listed, dtype=_dtype(column["of"])), ordered=column["ordered"])
     # In the field's own type, as the values come; a category that no such value can be is left out.

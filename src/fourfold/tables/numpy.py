@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from fourfold.errors import InputError, RowError, SignatureError, cut
+from fourfold.errors import InputError, RowError, SignatureError, shorten
 from fourfold.signature.field import Field
 from fourfold.tables.arrays import (
     arrow_dtype,
@@ -179,7 +179,8 @@ def _column(column: Array, field: Field) -> Any:
 def _text(field: Field) -> Callable[[Any], Array]:
     if field.dtype != "string" or field.nullable:
         raise SignatureError(
-            f"field {cut(field.name)}: it is {field.expected}; the model was trained with text that is never missing"
+            f"field {shorten(field.name)}: it is {field.expected}; the model was trained with text that is "
+            "never missing"
         )
     return lambda array: array.to_numpy(zero_copy_only=False)
 

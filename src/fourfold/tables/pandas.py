@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from fourfold.errors import RowError, SignatureError, SourceError, cut
+from fourfold.errors import RowError, SignatureError, SourceError, shorten
 from fourfold.signature.field import FLOATS, INTEGERS, Field
 from fourfold.tables.arrays import arrow_dtype, from_numpy, objects, tensors
 from fourfold.tables.arrow import field_of, one_array
@@ -51,11 +51,11 @@ def from_file(path: Path) -> pd.DataFrame:
     """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        raise SourceError(f"{path}: expected a file that ends with {', '.join(_READERS)}; got {cut(path.suffix)}")
+        raise SourceError(f"{path}: expected a file that ends with {', '.join(_READERS)}; got {shorten(path.suffix)}")
     try:
         return reader(path)
     except (OSError, ValueError) as error:  # pyarrow's and pandas's own errors are ValueErrors
-        raise SourceError(f"cannot read {path}: {cut(str(error), 200)}") from error
+        raise SourceError(f"cannot read {path}: {shorten(str(error), 200)}") from error
 
 
 def infer(data: pd.DataFrame) -> tuple[Field, ...]:
@@ -69,7 +69,7 @@ def form(data: pd.DataFrame) -> dict[str, Any]:
     _check(data)
     columns = []
     for label, (_, series) in zip(data.columns.tolist(), data.items(), strict=True):
-        where = f"column {cut(label)}"
+        where = f"column {shorten(label)}"
         _refuse(where, series.dtype)
         columns.append({"label": label, **column_to_json(where, series)})
     out: dict[str, Any] = {"container": "pandas", "labels": labels_to_json(data.columns), "columns": columns}
@@ -123,7 +123,7 @@ def _check(data: pd.DataFrame) -> None:
 
 
 def _infer(name: str, series: pd.Series[Any]) -> Field:
-    where = f"column {cut(name)}"
+    where = f"column {shorten(name)}"
     _refuse(where, series.dtype)
     if isinstance(series.dtype, pd.CategoricalDtype):
         return _infer_categories(where, name, series)

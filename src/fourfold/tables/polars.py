@@ -9,7 +9,7 @@ from typing import Any, Literal
 import polars as pl
 import pyarrow as pa
 
-from fourfold.errors import RowError, SignatureError, cut
+from fourfold.errors import RowError, SignatureError, shorten
 from fourfold.signature.field import Field
 from fourfold.tables.arrow import caster, field_of, places
 from fourfold.tables.columns import coerce
@@ -112,11 +112,11 @@ def _check(data: pl.DataFrame) -> None:
         if isinstance(dtype, pl.Categorical) and dtype != pl.Categorical():
             advice = "its categories have a name of their own; cast it to Categorical, Enum or String"
         if advice:
-            raise SignatureError(f"column {cut(name)}: no field holds {dtype}; {advice}")
+            raise SignatureError(f"column {shorten(name)}: no field holds {dtype}; {advice}")
 
 
 def _infer(series: pl.Series) -> Field:
-    field = field_of(f"column {cut(series.name)}", series.name, series.to_arrow(), str(series.dtype))
+    field = field_of(f"column {shorten(series.name)}", series.name, series.to_arrow(), str(series.dtype))
     if isinstance(series.dtype, pl.Enum):
         return replace(field, categories=tuple(series.dtype.categories))
     return field
@@ -129,7 +129,7 @@ def _column_to_json(series: pl.Series) -> dict[str, Any]:
     if isinstance(dtype, pl.Categorical):
         return {"name": series.name, "type": "string", "categorical": True}
     kind = series.to_arrow().type
-    return {"name": series.name, "type": type_to_json(f"column {cut(series.name)}", kind)}
+    return {"name": series.name, "type": type_to_json(f"column {shorten(series.name)}", kind)}
 
 
 def _check_categories(field: Field, enum: Sequence[str] | None) -> None:
@@ -137,7 +137,9 @@ def _check_categories(field: Field, enum: Sequence[str] | None) -> None:
         return
     strange = [value for value in field.categories if value not in enum]
     if strange:
-        raise SignatureError(f"field {cut(field.name)}: the model was trained without the category {cut(strange[0])}")
+        raise SignatureError(
+            f"field {shorten(field.name)}: the model was trained without the category {shorten(strange[0])}"
+        )
 
 
 def _column(series: pl.Series) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from fourfold.errors import RowError, SignatureError, cut
+from fourfold.errors import RowError, SignatureError, shorten
 from fourfold.signature.field import Field
 from fourfold.signature.rows import RowCoercer
 from fourfold.tables.values import study
@@ -18,7 +18,7 @@ def infer(data: Sequence[Mapping[str, Any]]) -> tuple[Field, ...]:
     _check(data)
     names = dict.fromkeys(key for row in data for key in row)
     return tuple(
-        study(f"key {cut(name)}", [row.get(name) for row in data], foreign=False).field(name) for name in names
+        study(f"key {shorten(name)}", [row.get(name) for row in data], foreign=False).field(name) for name in names
     )
 
 
@@ -71,9 +71,9 @@ def _check(data: Sequence[Any]) -> None:
         raise SignatureError("the table has no rows; infer a signature from the rows that the model is trained with")
     for row, value in enumerate(data):
         if not isinstance(value, Mapping):
-            raise SignatureError(f"row {row}: expected a dict; got {cut(value)}")
+            raise SignatureError(f"row {row}: expected a dict; got {shorten(value)}")
         for key in value:
             if not isinstance(key, str):
-                raise SignatureError(f"row {row}: expected keys that are strings; got {cut(key)}")
+                raise SignatureError(f"row {row}: expected keys that are strings; got {shorten(key)}")
     if not any(data):
         raise SignatureError("the table has no columns: every row is empty")

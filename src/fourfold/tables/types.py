@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from fourfold.errors import SignatureError, cut
+from fourfold.errors import SignatureError, shorten
 from fourfold.signature.field import FLOATS, INTEGERS, TENSOR_DTYPES
 from fourfold.tables.values import zone_name
 
@@ -95,7 +95,7 @@ def type_from_json(data: Any) -> Any:
     try:
         return _parametric(data)
     except (KeyError, TypeError, ValueError) as error:
-        raise SignatureError(f"expected the JSON form of an Arrow type; got {cut(data)}") from error
+        raise SignatureError(f"expected the JSON form of an Arrow type; got {shorten(data)}") from error
 
 
 def _parametric(data: Mapping[str, Any]) -> Any:

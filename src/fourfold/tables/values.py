@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from fourfold.errors import SignatureError, cut
+from fourfold.errors import SignatureError, shorten
 from fourfold.signature.field import INTEGERS, TENSOR_DTYPES, Field
 
 __all__ = ["Study", "missing_form", "study", "zone_name"]
@@ -110,7 +110,8 @@ def zone_name(where: str, zone: Any) -> str | None:
     name = getattr(zone, "key", None) or getattr(zone, "zone", None)  # zoneinfo's attribute, and pytz's
     if not isinstance(name, str):
         raise SignatureError(
-            f"{where}: the time zone {cut(zone)} has no IANA name; convert to UTC, or to a zone such as 'Europe/Berlin'"
+            f"{where}: the time zone {shorten(zone)} has no IANA name; convert to UTC, or to a zone such as "
+            "'Europe/Berlin'"
         )
     return name
 
@@ -123,7 +124,7 @@ def _one_type(where: str, present: Sequence[tuple[int, Any]], *, mix: bool) -> s
         if of is None:
             raise SignatureError(
                 f"{where}: no field holds a {type(value).__module__}.{type(value).__qualname__} (row {row}: "
-                f"{cut(value)}); make it a number, string, date, timestamp, bytes or a tensor of numbers"
+                f"{shorten(value)}); make it a number, string, date, timestamp, bytes or a tensor of numbers"
             )
         seen.setdefault(of, row)
     if mix and set(seen) == {"int", "float"}:
@@ -164,7 +165,7 @@ def _dtype(where: str, of: str, present: Sequence[tuple[int, Any]]) -> tuple[str
         for row, value in present:
             if not isinstance(value, float) and abs(value) > _EXACT and isinstance(value, int):
                 raise SignatureError(
-                    f"{where}: the integer {cut(value)} (row {row}) stands among floats, and no float64 holds it"
+                    f"{where}: the integer {shorten(value)} (row {row}) stands among floats, and no float64 holds it"
                 )
     return {"bool": "bool", "float": "float64", "str": "string", "bytes": "binary", "date": "date"}[of], (), None
 
@@ -177,7 +178,7 @@ def _integers(where: str, values: Iterable[Any]) -> str:
             return dtype
     worst = least if least < INTEGERS["int64"][0] else most
     raise SignatureError(
-        f"{where}: the integer {cut(worst)} needs more than 64 bits; make the column strings or floats"
+        f"{where}: the integer {shorten(worst)} needs more than 64 bits; make the column strings or floats"
     )
 
 
@@ -226,13 +227,13 @@ def _nested(value: Any, container: type) -> tuple[str, tuple[int, ...]]:
     if not isinstance(value, (list, tuple)):
         of = _python_type(value)
         if of not in ("bool", "int", "float"):
-            raise ValueError(f"it holds {cut(value)}; a tensor holds numbers or booleans")
+            raise ValueError(f"it holds {shorten(value)}; a tensor holds numbers or booleans")
         return of, ()
     if type(value) is not container:
         raise ValueError(f"a {type(value).__name__} within a {container.__name__}")
     inner = {_nested(element, container) for element in value}
     if len(inner) != 1:
-        raise ValueError("it has no elements" if not inner else f"its elements are not alike: {cut(value)}")
+        raise ValueError("it has no elements" if not inner else f"its elements are not alike: {shorten(value)}")
     kind, shape = inner.pop()
     return kind, (len(value), *shape)
 

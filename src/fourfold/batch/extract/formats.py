@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fourfold.codecs import FORMATS, arrow, csv, csv_cells, json_lines, parquet
-from fourfold.errors import SinkError, SourceError, cut
+from fourfold.errors import SinkError, SourceError, shorten
 from fourfold.signature import Field
 
 __all__ = ["SOURCES", "Format", "Look", "Piece", "format_of"]
@@ -225,7 +225,7 @@ class _Kind:
     _NAMES = ((bool, "bool"), (int, "int"), (float, "float"), (str, "string"))
 
     def __init__(self, path: Path, name: str) -> None:
-        self._where = f"{path}: the kept column {cut(name)}"
+        self._where = f"{path}: the kept column {shorten(name)}"
         self._first: dict[str, int] = {}
         self._least = self._most = 0
 
@@ -234,7 +234,7 @@ class _Kind:
             return
         kind = next((name for cls, name in self._NAMES if type(value) is cls), None)
         if kind is None:
-            raise SourceError(f"{self._where} holds {cut(value)} in row {row - 1}; only single values can be kept")
+            raise SourceError(f"{self._where} holds {shorten(value)} in row {row - 1}; only single values can be kept")
         if kind == "int":
             self._least, self._most = min(self._least, value), max(self._most, value)
         if kind not in self._first:
@@ -269,7 +269,7 @@ class _Kind:
 def _types(path: Path, names: Sequence[str], schema: Any) -> dict[str, Any]:
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise SourceError(f"{path} has the column {cut(twice)} twice")
+        raise SourceError(f"{path} has the column {shorten(twice)} twice")
     return {name: schema.field(name).type for name in names}
 
 

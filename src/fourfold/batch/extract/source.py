@@ -16,7 +16,7 @@ from fourfold.batch.extract.formats import SOURCES, Look, Piece, format_of
 from fourfold.batch.extract.type_compatibility import can_hold
 from fourfold.batch.job import WORK_FOLDER
 from fourfold.batch.transform.columns import Choice
-from fourfold.errors import DecodeError, SourceError, cut
+from fourfold.errors import DecodeError, SourceError, shorten
 
 __all__ = ["Chunk", "Pin", "Source", "find_files"]
 
@@ -164,7 +164,7 @@ class Source:
             for problem in self._problems(look, somewhere)
         ]
         if not problems and somewhere and somewhere.isdisjoint(self._choice.fields):
-            names = ", ".join(map(cut, self._choice.fields))
+            names = ", ".join(map(shorten, self._choice.fields))
             problems.append(f"{self.pins[0].path}: expected a column of {names}, got {_nothing('', self._looks[0])}")
         if problems:
             more = f"\n… and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
@@ -175,7 +175,9 @@ class Source:
         if look.by_row and look.rows == 0:
             return
         for column, field in self._choice.fields.items():
-            named = f"column {cut(column)}" + ("" if column == field.name else f" (the field {cut(field.name)})")
+            named = f"column {shorten(column)}" + (
+                "" if column == field.name else f" (the field {shorten(field.name)})"
+            )
             if column not in look.types:
                 # One file of several without a column that may be missing: a column was lost, or got another name.
                 lost = column in somewhere and not look.by_row
@@ -185,7 +187,7 @@ class Source:
                 yield f"{named}: expected {field.expected}, got {look.types[column]}"
         for column in self._choice.keep:
             if column not in look.types and not (look.by_row and column in somewhere):
-                yield f"column {cut(column)}, which is to be kept: got {_nothing(column, look)}"
+                yield f"column {shorten(column)}, which is to be kept: got {_nothing(column, look)}"
 
     def _kept_schema(self) -> Any:
         kept = [pa.field(name, self._kept_type(name)) for name in self._choice.keep]
@@ -204,7 +206,7 @@ class Source:
         if set(found) == {pa.int64(), pa.float64()} and all(whole):
             return pa.float64()
         (kind, where), (other, path) = list(found.items())[:2]
-        raise SourceError(f"{path}: column {cut(name)}, which is kept: expected {kind} as in {where}, got {other}")
+        raise SourceError(f"{path}: column {shorten(name)}, which is kept: expected {kind} as in {where}, got {other}")
 
     def chunks(self, chunk_rows: int, chunk_bytes: int) -> Iterator[Chunk]:
         """All rows, file by file, in order.
@@ -288,5 +290,5 @@ def _variant(column: str, names: Any) -> str | None:
 def _nothing(column: str, look: Look) -> str:
     variant = _variant(column, look.types)
     if variant is not None:
-        return f"no such column, but {cut(variant)}: `rename` can say that it is meant"
-    return f"no such column; it has {', '.join(map(cut, list(look.types)[:12]))}"
+        return f"no such column, but {shorten(variant)}: `rename` can say that it is meant"
+    return f"no such column; it has {', '.join(map(shorten, list(look.types)[:12]))}"

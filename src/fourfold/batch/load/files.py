@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from fourfold.batch.extract.formats import format_of
 from fourfold.codecs import csv, json_lines
 from fourfold.codecs.files import TableWriter
-from fourfold.errors import SignatureError, SinkError, cut
+from fourfold.errors import SignatureError, SinkError, shorten
 from fourfold.signature import Field
 from fourfold.signature.columns import ColumnCoercer, arrow_schema, rows_to_columns
 from fourfold.tables.types import dtype_of
@@ -98,7 +98,7 @@ class Output:
         coerced, errors = self._coercer(batch)
         if errors:
             raise SinkError(
-                f"{self._target}: a value of the kept column {cut(errors[0].field)} does not go into this format: "
+                f"{self._target}: a value of the kept column {shorten(errors[0].field)} does not go into this format: "
                 f"expected {errors[0].expected}, got {errors[0].got}; write Parquet, or leave the column out"
             )
         columns: Sequence[Any] = coerced.columns
@@ -122,7 +122,7 @@ class Output:
         try:
             yield
         except (pa.ArrowException, OSError) as error:
-            raise SinkError(f"{self._target} cannot be written: {cut(str(error), 200)}") from error
+            raise SinkError(f"{self._target} cannot be written: {shorten(str(error), 200)}") from error
 
 
 class _Parquet(TableWriter):
@@ -194,7 +194,7 @@ def _text_field(target: Path, column: Any) -> Field:
     if pa.types.is_null(column.type):
         return Field(column.name, "string", nullable=True)
     try:
-        where = f"the kept column {cut(column.name)}"
+        where = f"the kept column {shorten(column.name)}"
         dtype, shape, zone = dtype_of(where, column.type, f"the type {column.type}")
         return Field(column.name, dtype, nullable=True, shape=shape, zone=zone)
     except SignatureError as error:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fourfold.batch.job import Job
-from fourfold.errors import SignatureError, cut
+from fourfold.errors import SignatureError, shorten
 from fourfold.signature import Field, Signature
 
 __all__ = ["Choice", "choose"]
@@ -74,14 +74,15 @@ def choose(signature: Signature, job: Job) -> Choice:
     for column, name in job.rename.items():
         if name not in inputs:
             raise SignatureError(
-                f"the job's rename: column {cut(column)} is to be {cut(name)}; the signature has the fields "
+                f"the job's rename: column {shorten(column)} is to be {shorten(name)}; the signature has the fields "
                 f"{', '.join(inputs)}"
             )
     outputs = [field.name for field in signature.outputs]
     for column in job.keep:
         if column in outputs:
             raise SignatureError(
-                f"the job's keep: column {cut(column)} has the name of an output; the output file can hold only one "
+                f"the job's keep: column {shorten(column)} has the name of an output; the output file can "
+                "hold only one "
                 f"column of that name, so leave it out, or give it another name in the source"
             )
     columns = {name: column for column, name in job.rename.items()}
@@ -90,8 +91,9 @@ def choose(signature: Signature, job: Job) -> Choice:
         column = columns.get(field.name, field.name)
         if field.name not in columns and column in job.rename:
             raise SignatureError(
-                f"the job's rename: column {cut(column)} is to be the field {cut(job.rename[column])}, so the field "
-                f"{cut(field.name)} needs a column of its own: rename one to it"
+                f"the job's rename: column {shorten(column)} is to be the field "
+                f"{shorten(job.rename[column])}, so the field "
+                f"{shorten(field.name)} needs a column of its own: rename one to it"
             )
         fields[column] = field
     return Choice(fields, job.keep)

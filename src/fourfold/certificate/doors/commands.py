@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
 
-from fourfold.errors import FourfoldError, ServiceError, cut
+from fourfold.errors import FourfoldError, ServiceError, shorten
 
 __all__ = ["command", "environment", "run", "running"]
 
@@ -73,7 +73,7 @@ def _ready(line: str) -> dict[str, Any]:
     try:
         ready: dict[str, Any] = json.loads(line)
     except ValueError:
-        raise ServiceError(f"expected a line of JSON when the command is ready; got {cut(line, 200)}") from None
+        raise ServiceError(f"expected a line of JSON when the command is ready; got {shorten(line, 200)}") from None
     return ready
 
 

@@ -14,7 +14,7 @@ from fourfold.certificate.batching import ALONE, ODD, SHUFFLED, Cut
 from fourfold.certificate.doors.commands import running
 from fourfold.certificate.doors.door import Door, Row, as_rows
 from fourfold.codecs import arrow, csv, json_columns, json_rows, parquet
-from fourfold.errors import FourfoldError, ServiceError, cut
+from fourfold.errors import FourfoldError, ServiceError, shorten
 from fourfold.signature import Signature
 
 __all__ = ["doors"]
@@ -100,7 +100,7 @@ class _Service:
         if status == 422:
             return [None] * len(piece)
         if status != 200:
-            raise ServiceError(f"{self._url}: {self.name} answered {status}: {cut(reply, 300)}")
+            raise ServiceError(f"{self._url}: {self.name} answered {status}: {shorten(reply, 300)}")
         return list(as_rows(self._decode(reply, self._signature), self._signature))
 
     def _post(self, body: bytes) -> tuple[int, bytes]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fourfold.codecs import json_rows
-from fourfold.errors import PackError, cut
+from fourfold.errors import PackError, shorten
 from fourfold.package import SUFFIX, Package, write_package
 from fourfold.packing.samples.edge_cases import cells
 
@@ -88,6 +88,6 @@ def measure(package: Package, size: int, rows: Sequence[Mapping[str, Any]]) -> F
         except subprocess.TimeoutExpired:
             raise PackError(f"the engine took longer than {_PATIENCE:.0f} s to load and answer some rows") from None
     if finished.returncode:
-        raise PackError(f"the engine does not start in a process of its own: {cut(finished.stderr[-2000:], 500)}")
+        raise PackError(f"the engine does not start in a process of its own: {shorten(finished.stderr[-2000:], 500)}")
     found = json.loads(finished.stdout.splitlines()[-1])
     return Figures(**found, size=size)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fourfold.errors import PackError, cut
+from fourfold.errors import PackError, shorten
 from fourfold.function import Function, part, take
 from fourfold.packing.samples.edge_cases import cells
 from fourfold.signature.bits import relative_gap, same_bits
@@ -41,7 +41,9 @@ def blocks_of(block: object) -> tuple[int | None, ...]:
     if block == "free":
         return (None,)
     if not isinstance(block, int) or isinstance(block, bool) or not 1 <= block <= 65_536:
-        raise PackError(f"expected block to be 'auto', 'free' or a number of rows from 1 to 65536; got {cut(block)}")
+        raise PackError(
+            f"expected block to be 'auto', 'free' or a number of rows from 1 to 65536; got {shorten(block)}"
+        )
     return (block,)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fourfold import runtimes
-from fourfold.errors import FourfoldError, cut
+from fourfold.errors import FourfoldError, shorten
 from fourfold.packing.engines.candidate import Candidate
 from fourfold.runtimes.engine import Prepared, versions
 from fourfold.signature import Field, Signature
@@ -53,7 +53,7 @@ def onnx(model: Any, prepared: Prepared, signature: Signature, approximations: t
         except _NoConversionError as error:
             why = why or str(error)
         except FourfoldError as error:
-            why = why or f"ONNX Runtime does not load what the converter made: {cut(str(error), 200)}"
+            why = why or f"ONNX Runtime does not load what the converter made: {shorten(str(error), 200)}"
     return Candidate(NAME, absent=why)
 
 
@@ -98,7 +98,7 @@ def _converted(model: Any, ports: list[Port], *, classifies: bool) -> bytes:
     known = ("float32", "float64", "int64", "string", "bool")
     strange = next((port for port in ports if port["dtype"] not in known), None)
     if strange is not None:
-        raise _NoConversionError(f"the converter takes no {strange['dtype']}, as {cut(strange['name'])} is")
+        raise _NoConversionError(f"the converter takes no {strange['dtype']}, as {shorten(strange['name'])} is")
     with tempfile.TemporaryDirectory(prefix="fourfold-") as name:
         folder = Path(name)
         try:
@@ -117,7 +117,7 @@ def _converted(model: Any, ports: list[Port], *, classifies: bool) -> bytes:
         made = folder / "model.onnx"
         if finished.returncode or not made.is_file():
             said = finished.stderr.strip().splitlines() or ["it said nothing"]
-            raise _NoConversionError(f"the converter failed: {cut(said[-1], 200)}")
+            raise _NoConversionError(f"the converter failed: {shorten(said[-1], 200)}")
         return made.read_bytes()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fourfold.errors import PackError, cut
+from fourfold.errors import PackError, shorten
 from fourfold.packing.engines.comparison import Proof
 
 __all__ = ["TIGHT", "Tolerance"]
@@ -45,7 +45,7 @@ class Tolerance:
         if (kind == "ulp" and 0 < bound < 2**53) or (kind == "rtol" and 0 < bound < 1):
             return cls(text, kind, bound)
         raise PackError(
-            f"expected accept to be 'tight', 'exact', 'ulp:N' or 'rtol:X' with X between 0 and 1; got {cut(text)}"
+            f"expected accept to be 'tight', 'exact', 'ulp:N' or 'rtol:X' with X between 0 and 1; got {shorten(text)}"
         )
 
     @property

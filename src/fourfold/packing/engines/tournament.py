@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fourfold.errors import PackError, cut
+from fourfold.errors import PackError, shorten
 from fourfold.function import Function
 from fourfold.packing.engines.benchmark import Figures
 from fourfold.packing.engines.candidate import Candidate
@@ -126,8 +126,8 @@ def _entry(candidate: Candidate, proof: Proof, accept: Tolerance, asked: Sequenc
     assert first is not None
     output = f" {first.field}" if first.field else ""
     why = (
-        f"{proof.differing} of {proof.rows} rows differ; for example {cut(asked[first.row], 200)}: "
-        f"expected{output} {cut(first.expected, 60)}, got {cut(first.got, 60)}"
+        f"{proof.differing} of {proof.rows} rows differ; for example {shorten(asked[first.row], 200)}: "
+        f"expected{output} {shorten(first.expected, 60)}, got {shorten(first.got, 60)}"
     )
     return Entry(candidate, "rejected", why, proof)
 
@@ -147,7 +147,7 @@ def chosen(entries: Sequence[Entry], engine: str, why_not_original: Callable[[],
         named = next((entry for entry in entries if entry.candidate.name == engine), None)
         if named is None:
             names = ", ".join(entry.candidate.name for entry in entries)
-            raise PackError(f"expected an engine of auto, original, {names}; got {cut(engine)}")
+            raise PackError(f"expected an engine of auto, original, {names}; got {shorten(engine)}")
         if not named.takes_part:
             raise PackError(f"the engine {engine} does not hold this model: {named.why}")
         found = named

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fourfold import tables
-from fourfold.errors import PackError, SignatureError, cut
+from fourfold.errors import PackError, SignatureError, shorten
 from fourfold.function import without_numeric_warnings
 from fourfold.packing.mlflow.schema import Column, Schema
 from fourfold.runtimes.sample import names_of
@@ -66,11 +66,11 @@ def agree(schema: Schema, rows: Any, columns: Sequence[str] = ()) -> Agreed:
     taken = {*columns, *(column.name for column in schema.inputs if column.name.replace(" ", "_") in columns)}
     wanted = [column for column in schema.inputs if not columns or column.name in taken]
     unused = [column.name for column in schema.inputs if column not in wanted]
-    notes = [f"the model takes no {cut(name)}, which its signature has" for name in unused]
+    notes = [f"the model takes no {shorten(name)}, which its signature has" for name in unused]
     known = [str(name) for name in names or ()]
     for column in wanted:
         if column.name not in known:
-            raise PackError(f"the rows lack the {column}; they have {cut(known, 200)}")
+            raise PackError(f"the rows lack the {column}; they have {shorten(known, 200)}")
     rows = _chosen(rows, [column.name for column in wanted])
     for column in wanted:
         rows = _agree_column(rows, column, column.name)
@@ -84,7 +84,9 @@ def _agree_matrix(column: Column, rows: Any, names: list[Any] | None) -> Agreed:
     if names is None:
         return Agreed(_agree_array(rows, column, shape), None, ())
     if len(shape) == 1 and len(names) != shape[0]:
-        raise PackError(f"expected rows of {shape[0]} columns for the {column}; got {len(names)}: {cut(names, 200)}")
+        raise PackError(
+            f"expected rows of {shape[0]} columns for the {column}; got {len(names)}: {shorten(names, 200)}"
+        )
     for name in names if len(shape) == 1 else ():  # what a column of tensors must be is for the model to say
         rows = _agree_column(rows, replace(column, name=str(name), shape=()), name)
     return Agreed(rows, None, ())
@@ -102,7 +104,7 @@ def _agree_array(array: Any, column: Column, shape: tuple[int, ...]) -> Any:
         same = (cast.astype(array.dtype) == array) | ((array != array) & (cast != cast))
     # A float32 is the number that it is nearest to, as everywhere; any other number is itself or none.
     if not same.all() and not (array.dtype.kind == "f" and column.dtype == "float32"):
-        raise PackError(f"the array has {array.dtype} {cut(array[~same][0].item())}, which is none of the {column}")
+        raise PackError(f"the array has {array.dtype} {shorten(array[~same][0].item())}, which is none of the {column}")
     return cast
 
 
@@ -110,7 +112,9 @@ def _agree_values(schema: Schema, rows: list[Any]) -> Agreed:
     """Rows of one value without a name each, such as the texts of a text model."""
     column = schema.inputs[0]
     if len(schema.inputs) != 1 or column.dtype != "string" or not all(isinstance(row, str) for row in rows):
-        raise PackError(f"expected rows with the columns of the model's signature, {column} first; got {cut(rows[:3])}")
+        raise PackError(
+            f"expected rows with the columns of the model's signature, {column} first; got {shorten(rows[:3])}"
+        )
     return Agreed(rows, None, ())
 
 
@@ -119,7 +123,7 @@ def _agree_in_order(columns: Sequence[Column], rows: Any, names: list[Any] | Non
     if names is None:
         return Agreed(rows, None, ())
     if len(names) != len(columns):
-        raise PackError(f"expected rows of {len(columns)} columns for the model's signature; got {cut(names, 200)}")
+        raise PackError(f"expected rows of {len(columns)} columns for the model's signature; got {shorten(names, 200)}")
     for column, name in zip(columns, names, strict=True):
         rows = _agree_column(rows, replace(column, name=str(name)), name)
     return Agreed(rows, None, ())
@@ -230,7 +234,7 @@ def _with_optional(rows: Any, columns: Sequence[Column]) -> tuple[tuple[Field, .
     for place, column in enumerate(columns):
         if column.required and fields[place].nullable:
             notes.append(
-                f"the rows miss values of {cut(column.name)}, which the signature calls required: it may be null"
+                f"the rows miss values of {shorten(column.name)}, which the signature calls required: it may be null"
             )
         if column.required or fields[place].nullable:
             continue
@@ -240,7 +244,8 @@ def _with_optional(rows: Any, columns: Sequence[Column]) -> tuple[tuple[Field, .
         except SignatureError:
             fields[place] = replace(fields[place], nullable=False)
             notes.append(
-                f"the signature calls {cut(column.name)} optional; a column of {fields[place].dtype}, as the rows have "
+                f"the signature calls {shorten(column.name)} optional; a column of {fields[place].dtype}, as "
+                "the rows have "
                 "it, cannot miss a value, so the package requires it"
             )
         else:

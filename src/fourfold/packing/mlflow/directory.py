@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fourfold.errors import MissingLibrary, PackError, cut
+from fourfold.errors import MissingLibrary, PackError, shorten
 
 __all__ = ["MLMODEL", "Directory", "open_directory"]
 
@@ -60,12 +60,12 @@ class Directory:
             PackError: it is not there, or the path leads out of the directory.
         """
         if not isinstance(name, str) or not name or "\0" in name:
-            got = cut(name) if isinstance(name, str) else f"a {type(name).__name__}"
+            got = shorten(name) if isinstance(name, str) else f"a {type(name).__name__}"
             raise PackError(f"{self.path / MLMODEL} names no file for {what}; got {got}")
         root, path = self.path.resolve(), (self.path / name).resolve()
         if not path.is_relative_to(root) or path == root:
             raise PackError(
-                f"{self.path / MLMODEL} names a file outside of the model's directory for {what}: {cut(name)}"
+                f"{self.path / MLMODEL} names a file outside of the model's directory for {what}: {shorten(name)}"
             )
         if not path.exists():
             raise PackError(f"the model lacks {name}, which holds {what}: the directory {self.path} is not whole")
@@ -82,7 +82,7 @@ class Directory:
         try:
             return json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise PackError(f"{self.path / str(name)} is no JSON: {cut(str(error), 120)}") from error
+            raise PackError(f"{self.path / str(name)} is no JSON: {shorten(str(error), 120)}") from error
 
     def yaml(self, name: str, what: str) -> Any:
         """What a YAML file of the model says; raises `PackError` as `file` does, and where it is no YAML."""
@@ -109,7 +109,9 @@ def open_directory(path: Path) -> Directory:
     data = _yaml(folder / MLMODEL)
     flavors = data.get("flavors") if isinstance(data, dict) else None
     if not isinstance(flavors, dict) or not flavors or not all(isinstance(each, dict) for each in flavors.values()):
-        keys = f"the keys {cut(sorted(map(str, data)), 200)}" if isinstance(data, dict) else f"a {type(data).__name__}"
+        keys = (
+            f"the keys {shorten(sorted(map(str, data)), 200)}" if isinstance(data, dict) else f"a {type(data).__name__}"
+        )
         raise PackError(f"{folder / MLMODEL} describes no model: expected flavors, a mapping of mappings; got {keys}")
     return Directory(folder, data)
 
@@ -126,7 +128,7 @@ def _yaml(path: Path) -> Any:
         return loader.get_single_data()
     # A date that is none is a ValueError, and nesting without an end a RecursionError.
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise PackError(f"{path} is no YAML: {cut(' '.join(str(error).split()), 160)}") from error
+        raise PackError(f"{path} is no YAML: {shorten(' '.join(str(error).split()), 160)}") from error
 
 
 def _without_merging(node: Any) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from fourfold.errors import MissingLibrary, PackError, cut
+from fourfold.errors import MissingLibrary, PackError, shorten
 from fourfold.packing.mlflow.directory import Directory
 from fourfold.packing.mlflow.schema import Column, Schema
 from fourfold.signature.field import FLOATS
@@ -49,7 +49,7 @@ def example_of(directory: Directory, schema: Schema | None) -> Any:
     except (IndexError, KeyError, MemoryError, OverflowError, RecursionError, TypeError, ValueError) as error:
         raise PackError(
             f"the input example {directory.path / str(name)} cannot be read ({type(error).__name__}: "
-            f"{cut(str(error), 160)}): give rows of your own (--rows)"
+            f"{shorten(str(error), 160)}): give rows of your own (--rows)"
         ) from error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fourfold.errors import PackError, TrustError, cut
+from fourfold.errors import PackError, TrustError, shorten
 from fourfold.packing.mlflow.directory import Directory
 from fourfold.packing.mlflow.pyfunc import PYFUNC, open_pyfunc
 from fourfold.packing.mlflow.schema import Schema
@@ -73,7 +73,7 @@ def _estimator(path: Any, form: str, trust: bool) -> Opened:
     if form == "skops":
         return open_model("skops", path, trust=trust)
     if form not in ("pickle", "cloudpickle"):
-        raise PackError(f"{path} has the serialization format {cut(form)}; expected pickle, cloudpickle or skops")
+        raise PackError(f"{path} has the serialization format {shorten(form)}; expected pickle, cloudpickle or skops")
     if not trust:
         raise TrustError(
             f"{path} is a pickle, which runs its maker's code when it is loaded. If you know where the model comes "

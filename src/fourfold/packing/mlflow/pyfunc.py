@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fourfold.errors import CorruptPackage, FourfoldError, PackageError, PackError, TrustError, cut
+from fourfold.errors import CorruptPackage, FourfoldError, PackageError, PackError, TrustError, shorten
 from fourfold.packing.mlflow.directory import Directory
 from fourfold.packing.mlflow.schema import Schema
 from fourfold.runtimes.code import PREFIX, Code
@@ -91,7 +91,7 @@ def open_pyfunc(directory: Directory, schema: Schema | None, *, trust: bool) -> 
 def _notes(params: Mapping[str, Any] | None) -> tuple[str, ...]:
     if not params:
         return ()
-    said = ", ".join(f"{name}={cut(value, 40)}" for name, value in params.items())
+    said = ", ".join(f"{name}={shorten(value, 40)}" for name, value in params.items())
     return (f"the parameters of the model keep the defaults of its signature ({said}): a package is given rows alone",)
 
 
@@ -142,7 +142,7 @@ def _loaded(directory: Directory, settings: Mapping[str, Any], code: Code) -> An
             raise
         except Exception as error:  # code of anybody's
             raise PackError(
-                f"the model's load_context fails: {type(error).__name__}: {cut(str(error), 200)}"
+                f"the model's load_context fails: {type(error).__name__}: {shorten(str(error), 200)}"
             ) from error
     return found
 
@@ -152,14 +152,15 @@ def _from_loader(directory: Directory, settings: Mapping[str, Any], code: Code) 
     module = str(settings.get("loader_module") or "")
     if not code.has(module):
         raise PackError(
-            f"the model is loaded by {cut(module)}, which is not in its directory: log it with that in code_paths=[…]"
+            f"the model is loaded by {shorten(module)}, which is not in its directory: log it with that in "
+            "code_paths=[…]"
         )
     data = directory.file(settings["data"], "its data") if settings.get("data") else directory.path
     load = code.get(module, "_load_pyfunc")
     try:
         return load(str(data))
     except Exception as error:  # code of anybody's
-        raise PackError(f"{module}._load_pyfunc fails: {type(error).__name__}: {cut(str(error), 200)}") from error
+        raise PackError(f"{module}._load_pyfunc fails: {type(error).__name__}: {shorten(str(error), 200)}") from error
 
 
 def _pickle(directory: Directory, settings: Mapping[str, Any]) -> bytes:
@@ -169,7 +170,7 @@ def _pickle(directory: Directory, settings: Mapping[str, Any]) -> bytes:
     packed = settings.get("python_model_compression")
     if packed:
         if packed not in _OPENERS:
-            raise PackError(f"{path} is compressed by {cut(str(packed))}; expected one of {', '.join(_OPENERS)}")
+            raise PackError(f"{path} is compressed by {shorten(str(packed))}; expected one of {', '.join(_OPENERS)}")
         try:
             data = _OPENERS[packed](data)
         except (EOFError, OSError, ValueError, lzma.LZMAError) as error:
@@ -177,7 +178,7 @@ def _pickle(directory: Directory, settings: Mapping[str, Any]) -> bytes:
     try:
         texts = {argument for _, argument, _ in pickletools.genops(data) if isinstance(argument, str)}
     except Exception as error:  # pickletools raises whatever its readers do
-        raise PackError(f"{path} is no pickle: {type(error).__name__}: {cut(str(error), 120)}") from error
+        raise PackError(f"{path} is no pickle: {type(error).__name__}: {shorten(str(error), 120)}") from error
     if any(text.split(" ")[0].startswith("cloudpickle.") for text in texts):
         raise PackError(
             f"{path} holds a class or function of a script or notebook, as the bytecode of one version of Python and "

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from fourfold.errors import PackError, cut
+from fourfold.errors import PackError, shorten
 from fourfold.packing.mlflow.directory import MLMODEL, Directory
 from fourfold.signature import Field
 from fourfold.signature.field import FLOATS, INTEGERS, TENSOR_DTYPES
@@ -56,7 +56,7 @@ class Column:
 
     def __str__(self) -> str:
         """The column as errors name it."""
-        name = f"column {cut(self.name)}" if self.name else "column without a name"
+        name = f"column {shorten(self.name)}" if self.name else "column without a name"
         return f"{name} of the model's signature ({self.said}{'' if self.required else ', optional'})"
 
 
@@ -116,7 +116,7 @@ def schema_of(directory: Directory) -> Schema | None:
         inputs, outputs = (_columns(_parsed(raw.get(key))) for key in ("inputs", "outputs"))
         params = {str(each["name"]): _default(each) for each in _parsed(raw.get("params"))}
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        raise PackError(f"{where} cannot be read: {type(error).__name__}: {cut(str(error), 120)}") from error
+        raise PackError(f"{where} cannot be read: {type(error).__name__}: {shorten(str(error), 120)}") from error
     return Schema(inputs, outputs, params)
 
 

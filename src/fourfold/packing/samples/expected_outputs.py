@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 from fourfold import tables
-from fourfold.errors import FourfoldError, InputError, PackError, cut
+from fourfold.errors import FourfoldError, InputError, PackError, shorten
 from fourfold.function import Function
 from fourfold.runtimes.sample import names_of
 from fourfold.signature import Field, Signature
@@ -79,13 +79,13 @@ class Expected:
         """The first value that differs, and where it stands."""
         if wanted[field.name] is None or answer[field.name] is None:
             one, other = wanted[field.name], answer[field.name]
-            return f"row {place}, output {field.name}: expected {cut(one)}, got {cut(other)}"
+            return f"row {place}, output {field.name}: expected {shorten(one)}, got {shorten(other)}"
         pairs = zip(_flat(wanted[field.name]), _flat(answer[field.name]), strict=True)
         scalar = Field(field.name, field.dtype, nullable=field.nullable)
         for index, (one, other) in enumerate(pairs):
             if not _gap(scalar, one, other, usual) <= self.rtol:
                 name = f"{field.name}{_place(index, field.shape)}" if field.shape else field.name
-                return f"row {place}, output {name}: expected {cut(one)}, got {cut(other)}"
+                return f"row {place}, output {name}: expected {shorten(one)}, got {shorten(other)}"
         raise AssertionError(field.name)  # the caller has found a gap in it
 
 
@@ -104,7 +104,7 @@ def expected_of(expect: Any, rows: Any, signature: Signature, rtol: float) -> Ex
         PackError: it has no output, or a column that is neither, or another number of rows, or values that do not fit.
     """
     if not isinstance(rtol, (int, float)) or isinstance(rtol, bool) or not 0 <= rtol < 1:
-        raise PackError(f"expected expect_rtol to be a number from 0 to 1; got {cut(rtol)}")
+        raise PackError(f"expected expect_rtol to be a number from 0 to 1; got {shorten(rtol)}")
     table = _table(expect, signature)
     names = [str(name) for name in names_of(table) or ()]
     known = [field.name for field in signature.outputs]
@@ -116,12 +116,12 @@ def expected_of(expect: Any, rows: Any, signature: Signature, rtol: float) -> Ex
     outputs = tuple(field for field in signature.outputs if field.name in names)
     if not outputs:
         raise PackError(
-            f"the expected outputs have the columns {cut(names, 200)}; expected one or more of {', '.join(known)}"
+            f"the expected outputs have the columns {shorten(names, 200)}; expected one or more of {', '.join(known)}"
         )
     strange = [name for name in names if name not in inputs and name not in known]
     if strange:
         raise PackError(
-            f"the expected outputs have a column {cut(strange[0])}, which is no output of the model (it has "
+            f"the expected outputs have a column {shorten(strange[0])}, which is no output of the model (it has "
             f"{', '.join(known)}): rename it or leave it out"
         )
     answers = _read(table, outputs, "the expected outputs")
@@ -141,7 +141,7 @@ def _table(expect: Any, signature: Signature) -> Any:
     if not isinstance(expect, Mapping):
         if names_of(expect) is None:
             known = ", ".join(field.name for field in signature.outputs)
-            raise PackError(f"expected a table of expected outputs, or arrays named {known}; got {cut(expect)}")
+            raise PackError(f"expected a table of expected outputs, or arrays named {known}; got {shorten(expect)}")
         return expect
     columns = {str(name): each.tolist() if hasattr(each, "tolist") else list(each) for name, each in expect.items()}
     if len({len(each) for each in columns.values()}) != 1:

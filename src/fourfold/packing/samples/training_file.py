@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from fourfold import codecs, tables
-from fourfold.errors import PackError, SourceError, cut
+from fourfold.errors import PackError, SourceError, shorten
 
 __all__ = ["CONTAINERS", "as_seen", "training_rows"]
 
@@ -83,7 +83,7 @@ def _there(path: Path, columns: Sequence[str], names: Iterable[str]) -> list[str
     names = list(names)
     missing = [name for name in columns if name not in names]
     if missing:
-        lacking = ", ".join(map(cut, missing))
+        lacking = ", ".join(map(shorten, missing))
         raise PackError(f"{path} lacks the columns {lacking} that the model takes; it has {', '.join(names)}")
     return list(columns)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fourfold.errors import CorruptPackage, MissingLibrary, PackError, TrustError, cut
+from fourfold.errors import CorruptPackage, MissingLibrary, PackError, TrustError, shorten
 from fourfold.runtimes.engine import installed
 
 __all__ = ["open_pickle", "open_skops"]
@@ -49,10 +49,10 @@ def open_pickle(path: Path, what: str = "estimator") -> tuple[Any, tuple[str, ..
         where = (
             "; what a script or notebook defines goes into a module" if "__main__" in str(error) else _written_by(path)
         )
-        raise PackError(f"the {what} in {path} cannot be loaded: {cut(str(error), 200)}{where}") from error
+        raise PackError(f"the {what} in {path} cannot be loaded: {shorten(str(error), 200)}{where}") from error
     except Exception as error:  # unpickling runs code, which may raise anything
         raise PackError(
-            f"{path} is no {what} in a joblib or pickle file: {type(error).__name__}: {cut(str(error), 200)}"
+            f"{path} is no {what} in a joblib or pickle file: {type(error).__name__}: {shorten(str(error), 200)}"
             f"{_written_by(path)}"
         ) from error
 

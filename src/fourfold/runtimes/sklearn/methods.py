@@ -10,7 +10,7 @@ from typing import Any
 import joblib
 import numpy as np
 
-from fourfold.errors import PackError, cut
+from fourfold.errors import PackError, shorten
 from fourfold.runtimes.answers import Array, array, class_names, describe, gap, label
 from fourfold.runtimes.sklearn.inspection import classes_of
 from fourfold.runtimes.threads import OneThread
@@ -124,7 +124,7 @@ def _chosen(model: Any, methods: Sequence[str] | None) -> list[str]:
         chosen = [methods] if isinstance(methods, str) else list(methods)
     wrong = [name for name in chosen if name not in has]
     if wrong or not chosen:
-        asked = f"has no {cut(wrong[0])}" if wrong else "has nothing to answer with"
+        asked = f"has no {shorten(wrong[0])}" if wrong else "has nothing to answer with"
         known = f"of {', '.join(METHODS)} it has {', '.join(has) or 'none'}"
         raise PackError(f"the {type(model).__name__} {asked}: {known}")
     if len(set(chosen)) != len(chosen):

@@ -10,7 +10,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from fourfold import tables
-from fourfold.errors import CorruptPackage, EngineError, PackError, TrustError, cut
+from fourfold.errors import CorruptPackage, EngineError, PackError, TrustError, shorten
 from fourfold.runtimes.answers import Array, record_batch
 from fourfold.runtimes.detection import sklearn as claims
 from fourfold.runtimes.engine import Prepared, versions
@@ -84,7 +84,7 @@ def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Sign
     model = restore(file, read(file))
     methods = [(each["name"], each["targets"]) for each in settings["methods"]]
     if unknown := [name for name, _ in methods if name not in METHODS]:
-        raise CorruptPackage(f"expected methods of {', '.join(METHODS)}; got {cut(unknown[0])}")
+        raise CorruptPackage(f"expected methods of {', '.join(METHODS)}; got {shorten(unknown[0])}")
     return _Engine(model, _builder(settings["form"], signature.inputs), methods, signature.outputs, one_thread())
 
 
@@ -209,7 +209,9 @@ def _text_sample(sample: Any, inputs: tuple[Field, ...] | None) -> Sample:
     texts = [str(each) if isinstance(each, np.str_) else each for each in sample]
     strange = next((each for each in texts if not isinstance(each, str)), None)
     if strange is not None or not texts:
-        raise PackError(f"the model takes one text a row: expected strings; got {cut(strange) if texts else 'none'}")
+        raise PackError(
+            f"the model takes one text a row: expected strings; got {shorten(strange) if texts else 'none'}"
+        )
     fields = (Field(name, "string"),) if inputs is None else tuple(inputs)
     if len(fields) != 1 or fields[0].dtype != "string" or fields[0].nullable:
         raise PackError("the model takes one text a row: expected one input, a string that is never missing")

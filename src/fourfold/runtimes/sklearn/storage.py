@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fourfold.errors import CorruptPackage, PackageError, PackError, cut
+from fourfold.errors import CorruptPackage, PackageError, PackError, shorten
 from fourfold.runtimes.sklearn import skops_file
 from fourfold.runtimes.sklearn.inspection import check_bounds, set_one_thread
 from fourfold.runtimes.sklearn.methods import CLOSE, Asked
@@ -73,7 +73,7 @@ def _as_skops(model: Any, rows: Any, asked: Asked, guard: OneThread) -> Stored |
         return Stored(SKOPS, data, (), asked.gap(restore(SKOPS, data), rows, guard))
     # skops walks through whatever the estimator holds, so anything can go wrong; pickle is tried next.
     except Exception as error:  # noqa: BLE001
-        return f"{type(error).__name__}: {cut(str(error), 200)}"
+        return f"{type(error).__name__}: {shorten(str(error), 200)}"
 
 
 class _Unpickler(pickle.Unpickler):

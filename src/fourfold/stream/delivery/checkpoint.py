@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from fourfold.errors import SinkError, cut
+from fourfold.errors import SinkError, shorten
 from fourfold.stream.dead_letter_limit import Tally
 from fourfold.stream.lines import Position
 from fourfold.stream.sinks.files import sync_folder
@@ -100,7 +100,8 @@ def read(path: Path) -> Progress | None:
         raise SinkError(f"cannot read the progress file {path}: {error.strerror}") from error
     except ValueError as error:
         raise SinkError(
-            f"the progress file {path} is damaged ({cut(str(error), 120)}), so nobody knows how far its output came; "
+            f"the progress file {path} is damaged ({shorten(str(error), 120)}), so nobody knows how far its "
+            "output came; "
             f"start over with replace=True (--replace)"
         ) from error
 

@@ -18,7 +18,7 @@ from threading import Event
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-from fourfold.errors import FourfoldError, SourceError, cut
+from fourfold.errors import FourfoldError, SourceError, shorten
 from fourfold.stream.lines import Batch, Position, Splitter
 
 __all__ = ["FileSource", "Limits", "PipeSource", "Source", "local_path", "open_source"]
@@ -143,11 +143,11 @@ def local_path(url: str | os.PathLike[str], error: type[FourfoldError], what: st
     if scheme[1].lower() != "file":
         raise error(
             f"this version of Fourfold streams files and the standard streams (a path, file://… or -); "
-            f"it has no {scheme[1]}:// for {what}: {cut(url)}"
+            f"it has no {scheme[1]}:// for {what}: {shorten(url)}"
         )
     parts = urlsplit(url)
     if parts.netloc not in ("", "localhost") or not parts.path:
-        raise error(f"expected {what} as file:///absolute/path; got {cut(url)}")
+        raise error(f"expected {what} as file:///absolute/path; got {shorten(url)}")
     return Path(unquote(parts.path))
 
 
