@@ -20,10 +20,9 @@ def test_the_bytes_are_compact_and_in_the_fields_order() -> None:
     )
 
 
-def test_one_object_is_one_row_and_says_so() -> None:
-    """One object alone is one row; `decode_flagged` tells it from an array of one."""
-    assert json_rows.decode_flagged(b' {"a": 1} ') == ([{"a": 1}], True)
-    assert json_rows.decode_flagged(b'[{"a": 1}]') == ([{"a": 1}], False)
+def test_one_object_is_one_row() -> None:
+    """One object alone is one row, like an array of one."""
+    assert json_rows.decode(b' {"a": 1} ') == json_rows.decode(b'[{"a": 1}]') == [{"a": 1}]
 
 
 def test_an_element_that_is_no_object_is_its_row_s_error() -> None:

@@ -13,7 +13,7 @@ from fourfold.codecs.table import Rows, Table, as_rows, rows_in_chunks
 from fourfold.errors import DecodeError, shorten
 from fourfold.signature.field import Field
 
-__all__ = ["MEDIA_TYPES", "SUFFIXES", "Writer", "decode", "decode_flagged", "encode", "names", "read"]
+__all__ = ["MEDIA_TYPES", "SUFFIXES", "Writer", "decode", "encode", "names", "read"]
 
 MEDIA_TYPES = ("application/json",)
 SUFFIXES = (".json",)
@@ -33,17 +33,12 @@ def decode(data: bytes, fields: Sequence[Field] | None = None) -> Rows:
     Raises:
         DecodeError: it is no such text; see `json_bytes.parse`.
     """
-    return decode_flagged(data, fields)[0]
-
-
-def decode_flagged(data: bytes, fields: Sequence[Field] | None = None) -> tuple[Rows, bool]:
-    """The rows of a JSON text as `decode` gives them, and whether one object alone came in, so that one may go out."""
     del fields
     value = parse(data)
     if isinstance(value, dict):
-        return [value], True
+        return [value]
     if isinstance(value, list):
-        return value, False
+        return value
     raise DecodeError(f"expected a JSON array of objects, or one object; got {shorten(value)}")
 
 

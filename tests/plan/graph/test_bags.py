@@ -13,11 +13,11 @@ from fourfold.plan.format import Function, Kind
 from fourfold.plan.graph.builder import Bag, Graph, Number, Output
 from fourfold.plan.graph.steps import MOST_BAGS, Layout
 from fourfold.plan.graph.text_reading import MOST_GRAMS, Analyzer, Reading
-from fourfold.plan.graph.unicode_tables import folding, spaces, word_characters
+from fourfold.plan.graph.unicode_tables import folding, matching, spaces
 from tests.project.tree import SOURCE
 
 TERMS = ("and", "b", "cold", "day", "night", "night and", "and day")
-WORDS = Reading(Analyzer.WORDS, (1, 2), folding(None, lower=True), TERMS, token=word_characters())
+WORDS = Reading(Analyzer.WORDS, (1, 2), folding(None, lower=True), TERMS, token=matching(r"\w"))
 #: A text, what it has of each term, and a number of its row.
 ROWS: list[tuple[str, list[float], float]] = [
     ("Night and day", [1, 0, 0, 1, 1, 1, 1], 0.5),
@@ -156,7 +156,7 @@ def spread_of(made: Graph, how: Reading, rows: list[dict[str, Any]]) -> Any:
 def test_bags_that_do_not_fit_together_come_in_shorter_blocks() -> None:
     """Rows have the same answers whether a block has room for the bags of all of them or of one only."""
     terms = tuple(f"t{number}" for number in range(6000))
-    how = Reading(Analyzer.WORDS, (1, 1), folding(None, lower=False), terms, token=word_characters())
+    how = Reading(Analyzer.WORDS, (1, 1), folding(None, lower=False), terms, token=matching(r"\w"))
     rng = np.random.default_rng(2)
     weights = rng.normal(size=(6000, 1))
     rows, expected = [], []
@@ -175,9 +175,9 @@ def test_bags_that_do_not_fit_together_come_in_shorter_blocks() -> None:
 def test_a_step_like_another_is_not_made_twice() -> None:
     """Two ways to read that are the same make one bag."""
     made = graph()
-    twin = Reading(Analyzer.WORDS, (1, 2), folding(None, lower=True), tuple(TERMS), token=word_characters())
+    twin = Reading(Analyzer.WORDS, (1, 2), folding(None, lower=True), tuple(TERMS), token=matching(r"\w"))
     assert made.bag(0, WORDS) is made.bag(0, twin)
-    other = Reading(Analyzer.WORDS, (1, 1), folding(None, lower=True), tuple(TERMS), token=word_characters())
+    other = Reading(Analyzer.WORDS, (1, 1), folding(None, lower=True), tuple(TERMS), token=matching(r"\w"))
     assert made.bag(0, WORDS) is not made.bag(0, other)
 
 

@@ -15,7 +15,7 @@ from fourfold.plan.graph.builder import Code, Graph, Number, Output
 from fourfold.plan.graph.forest import NODE, Forest
 from fourfold.plan.graph.neighbours import Neighbours
 from fourfold.plan.graph.text_reading import Analyzer, Reading
-from fourfold.plan.graph.unicode_tables import Folding, folding, spaces, word_characters
+from fourfold.plan.graph.unicode_tables import Folding, folding, matching, spaces
 
 __all__ = ["Golden", "nasty_numbers", "plans", "random_forest"]
 
@@ -434,7 +434,7 @@ def texts() -> Golden:
     return read(
         "texts",
         [
-            Reading(Analyzer.WORDS, (1, 2), lower, TERMS, token=word_characters(), missing="day"),
+            Reading(Analyzer.WORDS, (1, 2), lower, TERMS, token=matching(r"\w"), missing="day"),
             Reading(Analyzer.CHARACTERS, (1, 3), plain, columns=64, signed=True, spaces=spaces(), missing=""),
             Reading(Analyzer.WITHIN_WORDS, (2, 4), lower, columns=100, binary=True, spaces=spaces(), missing="a b"),
         ],

@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["SEVERAL", "Folding", "cased", "folding", "ignored", "matching", "spaces", "word_characters"]
+__all__ = ["SEVERAL", "Folding", "cased", "folding", "ignored", "matching", "spaces"]
 
 Words = npt.NDArray[np.uint32]
 
@@ -53,11 +53,6 @@ def matching(pattern: str) -> Words:
     everything = "".join(map(chr, range(_POINTS)))
     spans = [(found.start(), found.end() - 1) for found in re.compile(f"{pattern}+").finditer(everything)]
     return np.array(spans, dtype=np.uint32).reshape(-1, 2)
-
-
-def word_characters() -> Words:
-    """The characters of words, as regular expressions see them."""
-    return matching(r"\w")
 
 
 def spaces() -> Words:
