@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from fourfold.codecs.unique_keys import RepeatedKey, unique_keys
 from fourfold.errors import DecodeError, SinkError, shorten
 from fourfold.signature.field import FLOATS, Field
 
@@ -92,18 +93,11 @@ def _pairs(value: Any) -> tuple[int, int]:
 def _hooked(data: bytes) -> Any:
     """The value of a text that msgspec has accepted, by the standard library, whose hooks see what msgspec hides."""
     try:
-        return json.loads(data, object_pairs_hook=_once, parse_int=_integer)
+        return json.loads(data, object_pairs_hook=unique_keys, parse_int=_integer)
+    except RepeatedKey as error:
+        raise DecodeError(f"JSON with the key {shorten(error.key)} twice in one object") from None
     except (ValueError, RecursionError) as error:  # their limits of digits and of depth differ a little
         raise _explained(data, error) from error
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    out = dict(pairs)
-    if len(out) != len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise DecodeError(f"JSON with the key {shorten(twice)} twice in one object")
-    return out
 
 
 def _integer(text: str) -> int | float:

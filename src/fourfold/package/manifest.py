@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from fourfold.codecs.unique_keys import unique_keys
 from fourfold.errors import CorruptPackage, SignatureError, shorten
 from fourfold.signature import Signature
 
@@ -134,7 +135,7 @@ class Manifest:
 
 def _parse(raw: bytes) -> dict[str, Any]:
     try:
-        data = json.loads(raw.decode(), object_pairs_hook=_no_twins)
+        data = json.loads(raw.decode(), object_pairs_hook=unique_keys)
         same = canonical(data) == raw
     except (ValueError, RecursionError) as error:
         raise CorruptPackage(f"the manifest is not JSON: {shorten(str(error), 120)}") from error
@@ -150,13 +151,6 @@ def _parse(raw: bytes) -> dict[str, Any]:
     if problem:
         raise CorruptPackage(f"the manifest{problem}")
     return data
-
-
-def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    out = dict(pairs)
-    if len(out) != len(pairs):
-        raise ValueError("a key is there twice")
-    return out
 
 
 def _problem(data: dict[str, Any]) -> str | None:

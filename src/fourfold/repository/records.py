@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from fourfold.codecs.unique_keys import unique_keys
 from fourfold.errors import RepositoryError, shorten
 from fourfold.package import canonical, check_name
 from fourfold.repository.reference import check_alias, check_digest
@@ -113,7 +114,7 @@ def _object(data: bytes, where: str) -> dict[str, Any]:
     if len(data) > MAX_BYTES:
         raise RepositoryError(f"{where} is damaged: expected at most {MAX_BYTES} bytes, got {len(data)}")
     try:
-        record = json.loads(data.decode(), object_pairs_hook=_no_twins)
+        record = json.loads(data.decode(), object_pairs_hook=unique_keys)
     except (ValueError, RecursionError) as error:
         raise RepositoryError(
             f"{where} is damaged: expected JSON, got {shorten(data)} ({shorten(str(error), 80)})"
@@ -121,10 +122,3 @@ def _object(data: bytes, where: str) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise RepositoryError(f"{where} is damaged: expected an object, got {shorten(record)}")
     return record
-
-
-def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    out = dict(pairs)
-    if len(out) != len(pairs):
-        raise ValueError("a key is there twice")
-    return out
