@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from fourfold.errors import SourceError, shorten
+from fourfold.jobfile import is_count_or_share, read_job
 from fourfold.package import SUFFIX
 
 __all__ = ["WORK_FOLDER", "Job"]
 
 #: The folder beside an output that holds what a run keeps there: staged files, the quarantine, the report.
 WORK_FOLDER = "_fourfold"
-#: The rows of a chunk where nobody says otherwise, and the bytes that cut it shorter where rows are wide.
+#: The rows of a chunk where nobody says otherwise, and the bytes that shorten it shorter where rows are wide.
 CHUNK_ROWS = 65_536
 CHUNK_BYTES = 64 * 2**20
 
@@ -92,17 +91,10 @@ class Job:
                 return f"{name}: expected an integer of at least 1; got {shorten(value)}"
         if not isinstance(self.replace, bool):
             return f"replace: expected true or false; got {shorten(self.replace)}"
-        return self._limit_problem()
-
-    def _limit_problem(self) -> str | None:
-        limit = self.max_quarantined
-        expected = "a count of rows (an integer of at least 0) or a share of them (from 0.0 to 1.0)"
-        if limit is None:
-            return None
-        if not isinstance(limit, (int, float)) or isinstance(limit, bool):
-            return f"max_quarantined: expected {expected}; got {shorten(limit)}"
-        fits = 0 <= limit <= 1 if isinstance(limit, float) else limit >= 0
-        return None if fits else f"max_quarantined: expected {expected}; got {shorten(limit)}"
+        if self.max_quarantined is not None and not is_count_or_share(self.max_quarantined):
+            expected = "a count of rows (an integer of at least 0) or a share of them (from 0.0 to 1.0)"
+            return f"max_quarantined: expected {expected}; got {shorten(self.max_quarantined)}"
+        return None
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str], **given: Any) -> Job:
@@ -118,25 +110,7 @@ class Job:
             SourceError: the file cannot be read, is no TOML, has a key that a job does not know or lacks one that it
                 needs, or a value does not fit.
         """
-        path = Path(path)
-        try:
-            data = tomllib.loads(path.read_text("utf-8"))
-        except OSError as error:
-            raise SourceError(f"cannot read the job {path}: {error.strerror or error}") from error
-        except ValueError as error:  # bytes that are no UTF-8, or text that is no TOML
-            raise SourceError(f"the job {path} is not TOML: {shorten(str(error), 200)}") from error
-        known = [each.name for each in fields(cls)]
-        for key in data:
-            if key not in known:
-                raise SourceError(f"the job {path} has a key {shorten(key)}; expected {', '.join(known)}")
-        values = {key: _placed(key, value, path.parent) for key, value in data.items()} | given
-        for key in ("source", "output"):
-            if key not in values:
-                raise SourceError(f"the job {path} lacks the key {key}; it has {shorten(list(data), 200)}")
-        try:
-            return cls(**values)
-        except SourceError as error:
-            raise SourceError(f"{path}: {error}") from error
+        return read_job(path, cls, given, is_path=_is_path)
 
     def to_json(self) -> dict[str, Any]:
         """The job as JSON values, in the order of its arguments."""
@@ -144,16 +118,13 @@ class Job:
         return out | {"keep": list(self.keep), "rename": dict(self.rename)}
 
 
-def _placed(key: str, value: object, folder: Path) -> Any:
-    """A value of a job file, counted from the file's folder where it is a path."""
-    if not isinstance(value, str) or not value:  # an empty path stays one, so that it is refused
-        return value
-    is_path = (
+def _is_path(key: str, value: str) -> bool:
+    """Tell whether the value of a key of a job file is a path, not a reference to a package or a URL."""
+    return (
         key in _PATHS
         or (key == "repository" and "://" not in value)
         or (key == "package" and ("/" in value or value.endswith(SUFFIX)))
     )
-    return str(folder / value) if is_path else value
 
 
 def _flat(mapping: Mapping[Any, Any]) -> list[Any]:

@@ -29,9 +29,9 @@ def command() -> None:
 )
 @click.option(
     "--max-quarantined",
-    type=options.NUMBER_OR_SHARE,
+    type=options.COUNT_OR_SHARE,
     metavar="N|SHARE",
-    help="Fail, and publish nothing, beyond so many rows, or such a share of them between 0.0 and 1.0.",
+    help="Fail, and publish nothing, beyond so many rows, or such a share of them from 0.0 to 1.0.",
 )
 @click.option("--chunk-rows", type=int, metavar="N", help="The most rows in memory at once.")
 @click.option("--replace", is_flag=True, default=None, help="Replace an output that is there already.")

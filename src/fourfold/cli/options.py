@@ -7,13 +7,15 @@ from typing import Any
 
 import click
 
-__all__ = ["NUMBER_OR_SHARE", "as_json", "quiet", "repository", "trust"]
+from fourfold.jobfile import parse_count_or_share
+
+__all__ = ["COUNT_OR_SHARE", "as_json", "quiet", "repository", "trust"]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-class _NumberOrShare(click.ParamType[float]):
-    """A number of rows, or with a decimal point a share of them."""
+class _CountOrShare(click.ParamType[float]):
+    """Parse a count of rows or, with a decimal point, a share of them."""
 
     name = "number or share"
 
@@ -21,12 +23,12 @@ class _NumberOrShare(click.ParamType[float]):
         if isinstance(value, (int, float)):
             return value
         try:
-            return float(value) if "." in value else int(value)
+            return parse_count_or_share(value)
         except ValueError:
             self.fail(f"expected a number such as 100, or a share such as 0.01; got {value!r}", param, ctx)
 
 
-NUMBER_OR_SHARE = _NumberOrShare()
+COUNT_OR_SHARE = _CountOrShare()
 
 
 def _lasting(_: click.Context, __: click.Parameter, value: str | None) -> str | None:

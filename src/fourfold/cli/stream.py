@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 @click.option("--follow", is_flag=True, help="Go on as the file grows.")
 @click.option(
     "--max-dead",
-    type=options.NUMBER_OR_SHARE,
+    type=options.COUNT_OR_SHARE,
     metavar="N|SHARE",
-    help="Stop when more than N events are dead letters, or more than a share between 0.0 and 1.0 of the latest.",
+    help="Stop when more than N events are dead letters, or more than a share from 0.0 to 1.0 of the latest.",
 )
 @click.option("--replace", is_flag=True, help="Start over: replace the output and what was remembered of the last run.")
 @options.repository

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from fourfold.errors import SinkError, shorten
+from fourfold.jobfile import is_count_or_share
 
 __all__ = ["LEAST", "RECENT", "Bound", "Tally"]
 
@@ -35,7 +36,7 @@ class Bound:
     """How many events may die before the run stops: a bad deploy must not drain a topic into the dead letters.
 
     Args:
-        most: a number of events, counting those of the runs that this one continues; or, as a float between 0 and 1,
+        most: a number of events, counting those of the runs that this one continues; or, as a float from 0.0 to 1.0,
             their share among about the latest `RECENT` events, once there were `LEAST`; or `None` for any number.
 
     Attributes:
@@ -46,11 +47,9 @@ class Bound:
     """
 
     def __init__(self, most: float | None) -> None:
-        share = isinstance(most, float) and 0 < most < 1
-        number = isinstance(most, int) and not isinstance(most, bool) and most >= 0
-        if most is not None and not share and not number:
+        if most is not None and not is_count_or_share(most):
             raise SinkError(
-                f"expected max_dead to be a number of events or a share between 0.0 and 1.0; got {shorten(most)}"
+                f"expected max_dead to be a number of events or a share from 0.0 to 1.0; got {shorten(most)}"
             )
         self._most = most
         self.tally = Tally()

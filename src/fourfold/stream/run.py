@@ -89,7 +89,7 @@ def run(
             `<output>.dead.jsonl` beside a file, and standard error beside a pipe.
         keep: names of fields of the events whose values are copied to the answers as they are. One that is no input
             of the signature is allowed in the events by this.
-        max_dead: stop before there are more dead letters than this: a number of events, or as a float between 0 and 1
+        max_dead: stop before there are more dead letters than this: a number of events, or as a float from 0.0 to 1.0
             a share (`bound.Bound`).
         replace: start over where the output exists.
         limits: bounds of memory and of the time between commits.
