@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fourfold.plan import format as plan_format
-from fourfold.plan.format import SECTIONS, TYPES, VERSION, Function, Kind, Operation
+from fourfold.plan.format import SECTIONS, TYPES, VERSION, Kind, MathFunction, Operation
 from tests.project.tree import ROOT
 
 SOURCE = (ROOT / "src" / "fourfold" / "plan" / "evaluator" / "evaluator.c").read_text("utf-8")
@@ -35,7 +35,7 @@ def enumerated(name: str, text: str = SOURCE) -> dict[str, int]:
     ("kind", "name", "bounds"),
     [
         (Operation, "ff_operation", {"OPERATIONS"}),
-        (Function, "ff_function", {"ONES", "TWOS", "MANY"}),
+        (MathFunction, "ff_function", {"ONES", "TWOS", "MANY"}),
         (Kind, "ff_kind", {"KINDS"}),
     ],
 )
@@ -66,6 +66,6 @@ def test_every_operation_has_its_operands() -> None:
 def test_the_specification_lists_sections_and_functions() -> None:
     """What the specification says of sections and functions is what there is."""
     assert [name for name in SECTIONS if name not in PAGE] == []
-    for member in Function:
+    for member in MathFunction:
         assert re.search(rf"\b{member.value}\b", PAGE), member
     assert plan_format.MAGIC.decode() in PAGE

@@ -15,7 +15,7 @@ import fourfold
 from fourfold.errors import CorruptPackage, EngineError, GoldenMismatch, InputError
 from fourfold.package import Package, write_package
 from fourfold.package.golden import GOLDEN_FILE, Golden, encode_golden
-from fourfold.plan.format import Function, Kind
+from fourfold.plan.format import Kind, MathFunction
 from fourfold.plan.graph.builder import Graph, Output
 from fourfold.runtimes.plan import FILE, PlanEngine
 from fourfold.signature import Field, Signature
@@ -39,9 +39,9 @@ def plan_of(factor: float = 2.0) -> bytes:
     graph = Graph([("x", "float64"), ("n", "uint64"), ("word", "string")])
     x = graph.number(0)
     graph.refuse([x], Kind.INFINITE, "x is infinite")
-    twice = graph.map_const(Function.MUL, [x], factor)
-    n = graph.map_const(Function.IF_NAN, [graph.number(1)], 0.0)
-    y = graph.map_two(Function.ADD, twice, n)
+    twice = graph.map_const(MathFunction.MUL, [x], factor)
+    n = graph.map_const(MathFunction.IF_NAN, [graph.number(1)], 0.0)
+    y = graph.map_two(MathFunction.ADD, twice, n)
     code = graph.recode(graph.text(2, ["red", "green"]), [0, 1, 1, 1], 2)
     labels = Output("label", "string", code=code, labels=["hot", "cold"])
     return graph.plan([Output("y", "float64", y), Output("both", "float64", [*twice, *n], tensor=True), labels])

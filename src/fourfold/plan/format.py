@@ -22,8 +22,8 @@ __all__ = [
     "SECTIONS",
     "TYPES",
     "VERSION",
-    "Function",
     "Kind",
+    "MathFunction",
     "Metric",
     "Operation",
     "Port",
@@ -110,7 +110,7 @@ class Operation(IntEnum):
     COUPLE = 32
 
 
-class Function(IntEnum):
+class MathFunction(IntEnum):
     """A function of one number, of two (from 32) or of many (from 64)."""
 
     NEGATE = 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fourfold.plan.compile.boosted_trees import Among, Below, Grove, Test, codes_of
-from fourfold.plan.compile.columns import Coded, Column, NoPlan, Numeric, Opaque, Text, Workshop
+from fourfold.plan.compile.columns import Coded, Column, Compiler, NoPlan, Numeric, Opaque, Text
 from fourfold.plan.graph.builder import Graph, Number, Output
 from tests.plan.evaluators import evaluator
 
@@ -58,14 +58,14 @@ def walked(tree: Tree, tests: list[Test], seen: dict[Any, float]) -> int:
 def test_a_grove_is_its_trees(leaves: int) -> None:
     """Sums of random trees on numbers, categories, codes and one-hot columns are those of a walk by hand."""
     generator = np.random.default_rng(leaves)
-    workshop = Workshop(Graph([("x", "float64"), ("t", "string")]))
-    number = workshop.graph.number(0)
+    compiler = Compiler(Graph([("x", "float64"), ("t", "string")]))
+    number = compiler.graph.number(0)
     texts = [f"t{place}" for place in range(6)]
-    code = workshop.graph.text(1, texts)
+    code = compiler.graph.text(1, texts)
     table = np.array([3.0, 1.0, 1.0, np.nan, -2.0, 1.0, 0.0, np.nan])
     columns: dict[Any, Column] = {"x": Numeric(number), "table": Coded(code, table)}
     columns |= {place: Coded(code, levels=np.array([0.0, 1.0]), place=place) for place in (0, 4, 6, 7)}
-    grove = Grove(workshop, columns.__getitem__)
+    grove = Grove(compiler, columns.__getitem__)
     tests: list[Test] = [Below("x", each, nan) for each in (-1.5, 0.0, 2.0, np.inf) for nan in (False, True)]
     tests += [Among("x", frozenset({0.0, 2.0, 7.0}), True, False), Among("x", frozenset({-1.5}), False, True)]
     tests += [Below("table", 0.5, True), Below("table", 2.0, False), Among("table", frozenset({1.0, 3.0}), True, False)]
@@ -75,7 +75,7 @@ def test_a_grove_is_its_trees(leaves: int) -> None:
     values = generator.normal(size=leaves)
     for tree in trees:
         grove.tree(0, *tree)
-    found = answers(workshop.graph, grove.forest(values, [0.25]))
+    found = answers(compiler.graph, grove.forest(values, [0.25]))
     for row, (answer,) in zip(ROWS, found, strict=True):
         place = 7 if row["t"] is None else texts.index(row["t"]) if row["t"] in texts else 6
         seen: dict[Any, float] = {"x": np.nan if row["x"] is None else row["x"], "table": table[place]}
@@ -88,15 +88,15 @@ def test_a_grove_is_its_trees(leaves: int) -> None:
 
 def test_codes_that_no_test_tells_apart_are_one() -> None:
     """A thousand categories of which trees tell three apart are a code of four; a forest made twice is one step."""
-    workshop = Workshop(Graph([("t", "string")]))
-    code = workshop.graph.text(0, [f"t{place}" for place in range(1000)])
-    grove = Grove(workshop, lambda place: Coded(code, levels=np.array([0.0, 1.0]), place=place))
+    compiler = Compiler(Graph([("t", "string")]))
+    code = compiler.graph.text(0, [f"t{place}" for place in range(1000)])
+    grove = Grove(compiler, lambda place: Coded(code, levels=np.array([0.0, 1.0]), place=place))
     for place in (3, 700, 20):
         grove.tree(0, [1, -1, -1], [2, -1, -1], [grove.test(Below(place, 0.5, False)), 0, 1])
     once, again = grove.forest([1.0, 2.0], [0.0]), grove.forest([1.0, 2.0], [0.0])
     assert once == again
     assert [each.limit for each in once[0].step.uses if hasattr(each, "limit")] == [4]
-    found = evaluator(workshop.graph, [Output("out", "float64", numbers=once)]).many(
+    found = evaluator(compiler.graph, [Output("out", "float64", numbers=once)]).many(
         [{"t": each} for each in ("t3", "t700", "t20", "t999", None)]
     )
     assert found == [{"out": each} for each in (4.0, 4.0, 4.0, 3.0, 3.0)]
@@ -104,15 +104,15 @@ def test_codes_that_no_test_tells_apart_are_one() -> None:
 
 def test_no_trees_are_their_start() -> None:
     """A grove without trees is what sums begin with."""
-    workshop = Workshop(Graph([("x", "float64"), ("t", "string")]))
-    grove = Grove(workshop, lambda _: Opaque("a date"))
-    assert answers(workshop.graph, grove.forest(np.zeros((0, 2)), [0.5, -0.0]))[0] == [0.5, -0.0]
+    compiler = Compiler(Graph([("x", "float64"), ("t", "string")]))
+    grove = Grove(compiler, lambda _: Opaque("a date"))
+    assert answers(compiler.graph, grove.forest(np.zeros((0, 2)), [0.5, -0.0]))[0] == [0.5, -0.0]
 
 
 def test_trees_that_cannot_be() -> None:
     """A circle, and a column that no plan reads, have no plan."""
-    workshop = Workshop(Graph([("x", "float64"), ("t", "string")]))
-    grove = Grove(workshop, lambda _: Opaque("a date"))
+    compiler = Compiler(Graph([("x", "float64"), ("t", "string")]))
+    grove = Grove(compiler, lambda _: Opaque("a date"))
     test = grove.test(Below(0, 0.0, False))
     with pytest.raises(NoPlan, match="circle"):
         grove.tree(0, [1, 0], [1, 0], [test, test])
@@ -123,15 +123,15 @@ def test_trees_that_cannot_be() -> None:
 
 def test_categories_have_their_places() -> None:
     """A category's code is its place among those that a library knows; any other is missing."""
-    workshop = Workshop(Graph([("x", "float64"), ("t", "string")]))
+    compiler = Compiler(Graph([("x", "float64"), ("t", "string")]))
     text = Text(1, np.nan, nullable=True, categories=("t0", "t1", "?"))
-    known = codes_of(text, ["t4", "t1", "t0", 5], workshop)
-    code = workshop.graph.match(workshop.graph.number(0), [0.0, 1.0, 7.0])
-    numbers = codes_of(Coded(code, categories=(0, 1, 7), values=np.zeros(5)), [7, "1", 0], workshop)
-    found = answers(workshop.graph, workshop.numbers([known, numbers]))
+    known = codes_of(text, ["t4", "t1", "t0", 5], compiler)
+    code = compiler.graph.match(compiler.graph.number(0), [0.0, 1.0, 7.0])
+    numbers = codes_of(Coded(code, categories=(0, 1, 7), values=np.zeros(5)), [7, "1", 0], compiler)
+    found = answers(compiler.graph, compiler.numbers([known, numbers]))
     for row, (of_text, of_number) in zip(ROWS, found, strict=True):
         assert repr(of_text) == repr({"t1": 1.0, "t0": 2.0}.get(row["t"], np.nan))
         assert repr(of_number) == repr({7.0: 0.0, 0.0: 2.0}.get(row["x"], np.nan))
-    for column in (Numeric(workshop.graph.number(0)), Text(1), Opaque("a date")):
+    for column in (Numeric(compiler.graph.number(0)), Text(1), Opaque("a date")):
         with pytest.raises(NoPlan, match="categories"):
-            codes_of(column, [], workshop)
+            codes_of(column, [], compiler)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fourfold.plan.compile.columns import Coded, Column, NoPlan, Numeric, Text, Workshop
+from fourfold.plan.compile.columns import Coded, Column, Compiler, NoPlan, Numeric, Text
 from fourfold.plan.compile.tree_nodes import CATEGORIES, Nodes, forest
 from fourfold.plan.format import NODE_CODE, NODE_LEAF, NODE_OTHERS, NODE_SLOT
 from fourfold.plan.graph.builder import Code, Graph, Number, Output
@@ -31,10 +31,10 @@ class Watched(Graph):
         return super().forest(forest)
 
 
-def workshop(*names: str) -> tuple[Watched, Workshop]:
-    """A workshop with inputs of numbers."""
+def compiler(*names: str) -> tuple[Watched, Compiler]:
+    """A compiler with inputs of numbers."""
     graph = Watched([(name, "float64") for name in names])
-    return graph, Workshop(graph)
+    return graph, Compiler(graph)
 
 
 def stumps(tests: list[tuple[int, float, bool]], **options: Any) -> tuple[Nodes, np.ndarray]:
@@ -62,7 +62,7 @@ def lefts(made: list[Number], graph: Graph, rows: list[dict[str, float]]) -> lis
 
 def test_only_what_is_tested() -> None:
     """Numbers that no tree tests are no slots, and a number that stands in two columns is one."""
-    graph, shop = workshop("a", "b", "c")
+    graph, shop = compiler("a", "b", "c")
     columns = [Numeric(graph.number(place)) for place in (0, 1, 2, 1)]
     nodes, values = stumps([(1, 0.5, True), (3, 1.5, False), (1, 0.5, True)])
     made = forest(shop, columns, nodes, values, np.zeros(1))
@@ -72,7 +72,7 @@ def test_only_what_is_tested() -> None:
 
 def test_one_hot_columns() -> None:
     """Columns of one code are one slot, and each node names its code; codes that none names are one."""
-    graph, shop = workshop("a")
+    graph, shop = compiler("a")
     code = graph.match(graph.number(0), range(20))
     columns: list[Column] = [Coded(code, levels=HOT, place=place) for place in range(20)]
     columns.append(Coded(code, levels=np.array([3.0, -3.0]), place=7))
@@ -90,7 +90,7 @@ def test_one_hot_columns() -> None:
 
 def test_tables_of_codes() -> None:
     """Columns that have a number for each code share a slot; sets that are the same are one set."""
-    graph, shop = workshop("a")
+    graph, shop = compiler("a")
     code = graph.match(graph.number(0), range(6))
     up, odd = np.array([0, 1, 2, 3, 4, 5, 6, math.nan]), np.array([0, 1, 0, 1, 0, 1, math.nan, math.nan])
     columns = [Coded(code, up), Coded(code, odd), Coded(code, -up)]
@@ -108,7 +108,7 @@ def test_tables_of_codes() -> None:
 
 def test_large_tables() -> None:
     """A column with very many numbers and thresholds is tested as a number, since sets would take more."""
-    graph, shop = workshop("a")
+    graph, shop = compiler("a")
     code = graph.match(graph.number(0), range(3000))
     column = Coded(code, np.array([*np.arange(3000) / 2, math.nan, math.nan]))
     tests = [(0, float(place), place % 2 == 0) for place in range(1000)]
@@ -123,7 +123,7 @@ def test_large_tables() -> None:
 
 def test_very_many_columns() -> None:
     """A hundred thousand one-hot columns are one code, of which as much is left as is tested."""
-    graph, shop = workshop("a")
+    graph, shop = compiler("a")
     code = graph.match(graph.number(0), range(100_000))
     columns = [Coded(code, levels=HOT, place=place) for place in range(100_000)]
     nodes, values = stumps([(place, 0.5, False) for place in (99_999, 5, 77_777)])
@@ -135,7 +135,7 @@ def test_very_many_columns() -> None:
 @pytest.mark.parametrize("as_number", [False, True])
 def test_members(as_number: bool) -> None:
     """A test by members sends what is no category where the last place says, whatever it is."""
-    graph, shop = workshop("a")
+    graph, shop = compiler("a")
     value = graph.number(0)
     known = np.array([0.0, 1.0, 2.0, 255.0])
     column: Column = Numeric(value)
@@ -155,7 +155,7 @@ def test_members(as_number: bool) -> None:
 def test_any_order(seed: int) -> None:
     """Nodes may lie in any order behind the root, and some may belong to no tree."""
     source = np.random.default_rng(seed)
-    graph, shop = workshop("a", "b")
+    graph, shop = compiler("a", "b")
     columns = [Numeric(graph.number(place)) for place in range(2)]
     trees = [_shuffled(source, int(source.integers(1, 40)), spare=int(source.integers(3))) for _ in range(5)]
     left, right = (np.concatenate([tree[at] for tree in trees]) for at in range(2))
@@ -211,7 +211,7 @@ def _shuffled(source: np.random.Generator, leaves: int, *, spare: int) -> tuple[
 
 def test_no_columns() -> None:
     """Trees that are nothing but leaves need no column."""
-    graph, shop = workshop("a")
+    graph, shop = compiler("a")
     lone = np.array([-1, -1])
     nodes = Nodes(np.array([1, 1]), lone, lone, np.array([-2, -2]), np.zeros(2), np.zeros(2, dtype=np.bool_))
     made = forest(shop, [], nodes, np.array([[1.5], [2.0]]), np.array([0.25]))
@@ -232,7 +232,7 @@ def _chain(depth: int) -> Nodes:
 
 def test_depth() -> None:
     """A tree of 4096 nodes, one below the other, has a plan; a deeper one has none, nor one that goes in a circle."""
-    graph, shop = workshop("a")
+    graph, shop = compiler("a")
     columns = [Numeric(graph.number(0))]
     nodes = _chain(4096)
     made = forest(shop, columns, nodes, np.arange(4097.0)[:, None], np.zeros(1))
@@ -247,7 +247,7 @@ def test_depth() -> None:
 
 def test_text() -> None:
     """A column of text that is tested has no plan."""
-    _, shop = workshop("a")
+    _, shop = compiler("a")
     nodes, values = stumps([(0, 0.5, False)])
     with pytest.raises(NoPlan, match="text where numbers are needed"):
         forest(shop, [Text(0)], nodes, values, np.zeros(1))

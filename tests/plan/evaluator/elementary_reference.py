@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.plan.compile.columns import elementary
-from fourfold.plan.format import Function
+from fourfold.plan.format import MathFunction
 
 DIGITS = 60
 _CONTEXT = decimal.Context(prec=DIGITS, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
@@ -103,24 +103,24 @@ def _ndtri(p: Decimal, near: float) -> Decimal:
     return x
 
 
-EXACT: dict[Function, Callable[[Decimal], Decimal]] = {
-    Function.SQRT: Decimal.sqrt,
-    Function.EXP: Decimal.exp,
-    Function.EXPM1: _expm1,
-    Function.LOG: Decimal.ln,
-    Function.LOG1P: _log1p,
-    Function.LOG2: lambda x: x.ln() / Decimal(2).ln(),
-    Function.LOG10: Decimal.log10,
-    Function.TANH: _tanh,
-    Function.SIGMOID: lambda x: 1 / (1 + (-x).exp()),
-    Function.SIN: lambda x: _turned(x, 0),
-    Function.COS: lambda x: _turned(x, 1),
-    Function.CBRT: lambda x: (abs(x).ln() / 3).exp().copy_sign(x) if x else x,
-    Function.NDTR: _ndtr,
+EXACT: dict[MathFunction, Callable[[Decimal], Decimal]] = {
+    MathFunction.SQRT: Decimal.sqrt,
+    MathFunction.EXP: Decimal.exp,
+    MathFunction.EXPM1: _expm1,
+    MathFunction.LOG: Decimal.ln,
+    MathFunction.LOG1P: _log1p,
+    MathFunction.LOG2: lambda x: x.ln() / Decimal(2).ln(),
+    MathFunction.LOG10: Decimal.log10,
+    MathFunction.TANH: _tanh,
+    MathFunction.SIGMOID: lambda x: 1 / (1 + (-x).exp()),
+    MathFunction.SIN: lambda x: _turned(x, 0),
+    MathFunction.COS: lambda x: _turned(x, 1),
+    MathFunction.CBRT: lambda x: (abs(x).ln() / 3).exp().copy_sign(x) if x else x,
+    MathFunction.NDTR: _ndtr,
 }
 
 
-def exact(function: Function, x: float, y: float = 0.0, *, near: float = 0.0) -> Decimal:
+def exact(function: MathFunction, x: float, y: float = 0.0, *, near: float = 0.0) -> Decimal:
     """The value of a function of finite numbers that has one.
 
     Args:
@@ -130,9 +130,9 @@ def exact(function: Function, x: float, y: float = 0.0, *, near: float = 0.0) ->
         near: of the inverse of the normal distribution, a value near to its own.
     """
     with decimal.localcontext(_CONTEXT):
-        if function == Function.NDTRI:
+        if function == MathFunction.NDTRI:
             return _ndtri(Decimal(x), near)
-        if function == Function.POW:
+        if function == MathFunction.POW:
             size = (Decimal(y) * Decimal(abs(x)).ln()).exp()
             return -size if x < 0 and y % 2 == 1 else size
         return EXACT[function](Decimal(x))
@@ -148,7 +148,7 @@ def ulps(found: float, value: Decimal) -> float:
 
 
 def worst(
-    function: Function, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64] | float = 0.0
+    function: MathFunction, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64] | float = 0.0
 ) -> tuple[float, float]:
     """The largest error over arguments, in units of the last place, and the argument that it is at."""
     right = np.broadcast_to(np.asarray(y, dtype=np.float64), x.shape)

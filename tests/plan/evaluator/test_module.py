@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from fourfold.plan import _evaluator
-from fourfold.plan.format import TYPES, VERSION, Function, Kind
+from fourfold.plan.format import TYPES, VERSION, Kind, MathFunction
 from fourfold.plan.graph.builder import Graph, Output
 from tests.plan.evaluators import (
     ARROW,
@@ -42,14 +42,14 @@ def sum_of(inputs: Sequence[tuple[str, str]]) -> tuple[Graph, list[Output]]:
     graph = Graph(inputs)
     numbers = [graph.number(place) for place in range(len(inputs))]
     each = [Output(f"{name}_out", "float64", [value]) for (name, _), value in zip(inputs, numbers, strict=True)]
-    return graph, [*each, Output("sum", "float64", [graph.fold(Function.SUM, numbers)])]
+    return graph, [*each, Output("sum", "float64", [graph.fold(MathFunction.SUM, numbers)])]
 
 
 def simple() -> tuple[Evaluator, Graph]:
     """A plan of a number and a text."""
     graph = Graph([("x", "float64"), ("s", "string")])
     code = graph.text(1, ["a", "b"])
-    value = graph.map_two(Function.ADD, [graph.number(0)], graph.lookup(code, [10.0, 20.0, 30.0, 40.0]))
+    value = graph.map_two(MathFunction.ADD, [graph.number(0)], graph.lookup(code, [10.0, 20.0, 30.0, 40.0]))
     return evaluator(graph, [Output("y", "float64", value)]), graph
 
 
@@ -106,7 +106,7 @@ def test_a_tensor_is_a_list_though_it_has_one_element(dtype: str) -> None:
     """A number is a float, a tensor a list, also one of a single element; float32 is rounded."""
     graph = Graph([("x", "float64")])
     x = graph.number(0)
-    three = graph.map_const(Function.MUL, [x, x, x], [1.0, 2.0, 3.0])
+    three = graph.map_const(MathFunction.MUL, [x, x, x], [1.0, 2.0, 3.0])
     outputs = [
         Output("number", dtype, [x]),
         Output("one", dtype, [x], tensor=True),
@@ -440,9 +440,9 @@ def test_the_module_describes_itself() -> None:
 def test_elementary_functions_take_as_many_x_as_y() -> None:
     """The elementary functions answer for every pair of float64, and refuse what is none."""
     x = np.array([1.0, 4.0]).tobytes()
-    assert np.frombuffer(_evaluator.elementary(Function.SQRT, x, x)).tolist() == [1.0, 2.0]
+    assert np.frombuffer(_evaluator.elementary(MathFunction.SQRT, x, x)).tolist() == [1.0, 2.0]
     assert np.isnan(np.frombuffer(_evaluator.elementary(999, x, x))).all()
-    assert _evaluator.elementary(Function.SQRT, b"", b"") == b""
+    assert _evaluator.elementary(MathFunction.SQRT, b"", b"") == b""
     for wrong in (b"1234567", x[:8]):
         with pytest.raises(ValueError, match="as many"):
-            _evaluator.elementary(Function.SQRT, x, wrong)
+            _evaluator.elementary(MathFunction.SQRT, x, wrong)

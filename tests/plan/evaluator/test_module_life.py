@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from fourfold.plan._evaluator import Evaluator
-from fourfold.plan.format import Function, Kind
+from fourfold.plan.format import Kind, MathFunction
 from fourfold.plan.graph.builder import Graph, Output
 from tests.plan.evaluators import batch_of, bits, columns, evaluator, fields_of
 
@@ -27,9 +27,9 @@ def wide() -> tuple[Evaluator, Graph, list[Output]]:
     x, n = graph.number(0), graph.number(1)
     graph.refuse([x], Kind.INFINITE, "no infinity")
     code = graph.text(2, ["a", "b"])
-    values = graph.map_const(Function.MUL, [x, n, x, n, *graph.lookup(code, [0.5, 1.5, 2.5, 3.5])], 3.0)
+    values = graph.map_const(MathFunction.MUL, [x, n, x, n, *graph.lookup(code, [0.5, 1.5, 2.5, 3.5])], 3.0)
     outputs = [
-        Output("sum", "float64", [graph.fold(Function.PAIRWISE, values)]),
+        Output("sum", "float64", [graph.fold(MathFunction.PAIRWISE, values)]),
         Output("all", "float32", values, tensor=True),
         Output("label", "string", code=code, labels=["is a", "is b", "other", "missing"]),
         Output("flag", "bool", code=code, labels=[True, False, False, True]),
@@ -241,6 +241,6 @@ def test_a_plan_outlives_its_bytes() -> None:
 def test_memory_of_a_row_that_fits_no_stack() -> None:
     """A plan of more registers than the stack holds answers one row from memory of its own."""
     graph = Graph([("x", "float64")])
-    values = graph.map_const(Function.MUL, [graph.number(0)] * 5000, np.arange(5000.0))
+    values = graph.map_const(MathFunction.MUL, [graph.number(0)] * 5000, np.arange(5000.0))
     found = evaluator(graph, [Output("y", "float64", values, tensor=True)])
     assert found.one({"x": 3.0}) == {"y": (3.0 * np.arange(5000.0)).tolist()}

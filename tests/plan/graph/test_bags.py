@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fourfold.plan import _evaluator
-from fourfold.plan.format import Function, Kind
+from fourfold.plan.format import Kind, MathFunction
 from fourfold.plan.graph.builder import Bag, Graph, Number, Output
 from fourfold.plan.graph.steps import MOST_BAGS, Layout
 from fourfold.plan.graph.text_reading import MOST_GRAMS, Analyzer, Reading
@@ -74,13 +74,13 @@ def test_functions_of_entries() -> None:
     """A function is computed of what is there: alone, or with one constant, the column's, or a number of the row."""
     made = graph()
     bag = made.bag(0, WORDS)
-    same(spread(made, made.bag_map(Function.SQRT, bag)), np.sqrt(COUNTS))
-    same(spread(made, made.bag_const(Function.MUL, bag, 0.1)), COUNTS * 0.1)
+    same(spread(made, made.bag_map(MathFunction.SQRT, bag)), np.sqrt(COUNTS))
+    same(spread(made, made.bag_const(MathFunction.MUL, bag, 0.1)), COUNTS * 0.1)
     constants = np.arange(7) + 0.3
-    same(spread(made, made.bag_const(Function.DIV, bag, constants)), COUNTS / constants)
+    same(spread(made, made.bag_const(MathFunction.DIV, bag, constants)), COUNTS / constants)
     there = COUNTS != 0
-    same(spread(made, made.bag_const(Function.ADD, bag, 1.0)), np.where(there, COUNTS + 1, 0))
-    row = made.bag_row(Function.SUB, bag, made.number(1))
+    same(spread(made, made.bag_const(MathFunction.ADD, bag, 1.0)), np.where(there, COUNTS + 1, 0))
+    row = made.bag_row(MathFunction.SUB, bag, made.number(1))
     same(spread(made, row), np.where(there, COUNTS - VALUES[:, None], 0))
 
 
@@ -88,7 +88,7 @@ def test_one_bag_may_be_read_by_several_steps() -> None:
     """A step writes over a bag only where no other step reads it."""
     made = graph()
     bag = made.bag(0, WORDS)
-    twice, half = made.bag_const(Function.MUL, bag, 2.0), made.bag_const(Function.MUL, bag, 0.5)
+    twice, half = made.bag_const(MathFunction.MUL, bag, 2.0), made.bag_const(MathFunction.MUL, bag, 0.5)
     numbers = [each for one in (twice, half, bag) for each in made.bag_spread(one, range(7))]
     same(answers(made, numbers), np.hstack([COUNTS * 2, COUNTS / 2, COUNTS]))
 
@@ -101,22 +101,26 @@ def test_some_columns_are_picked() -> None:
 
 
 @pytest.mark.parametrize(
-    "function", [Function.SUM, Function.SQUARES, Function.ABSOLUTES, Function.LEAST, Function.MOST]
+    "function", [MathFunction.SUM, MathFunction.SQUARES, MathFunction.ABSOLUTES, MathFunction.LEAST, MathFunction.MOST]
 )
-def test_entries_are_folded_in_their_order(function: Function) -> None:
+def test_entries_are_folded_in_their_order(function: MathFunction) -> None:
     """A first number and the entries, in the order of the columns, give one number; of none it is the first."""
     made = graph()
-    bag = made.bag_const(Function.MUL, made.bag(0, WORDS), WEIGHTS[:, 0])
+    bag = made.bag_const(MathFunction.MUL, made.bag(0, WORDS), WEIGHTS[:, 0])
     got = answers(made, [made.bag_fold(function, bag, made.number(1))])
     expected = []
     for counts, first in zip(COUNTS * WEIGHTS[:, 0], VALUES, strict=True):
         entries = counts[counts != 0]
-        if function == Function.LEAST:
+        if function == MathFunction.LEAST:
             expected.append(min([first, *entries]))
-        elif function == Function.MOST:
+        elif function == MathFunction.MOST:
             expected.append(max([first, *entries]))
         else:
-            sizes = {Function.SUM: entries, Function.SQUARES: entries * entries, Function.ABSOLUTES: abs(entries)}
+            sizes = {
+                MathFunction.SUM: entries,
+                MathFunction.SQUARES: entries * entries,
+                MathFunction.ABSOLUTES: abs(entries),
+            }
             expected.append(sum(sizes[function].tolist(), first))
     same(got[:, 0], expected)
 
@@ -125,7 +129,7 @@ def test_weighted_sums() -> None:
     """Products are added from 0, or from first sums, on in the order of the columns; in float32 where asked for."""
     made = graph()
     bag = made.bag(0, WORDS)
-    first = made.map_const(Function.MUL, [made.number(1)] * 3, [1.0, 2.0, 3.0])
+    first = made.map_const(MathFunction.MUL, [made.number(1)] * 3, [1.0, 2.0, 3.0])
     plain, after = np.zeros((5, 3)), VALUES[:, None] * [1.0, 2.0, 3.0]
     single = plain.astype(np.float32)
     for column in range(7):
@@ -185,7 +189,7 @@ def test_more_bags_than_there_may_be_are_an_error() -> None:
     """A plan with too many bags at once is not made."""
     made = graph()
     bag = made.bag(0, WORDS)
-    numbers = [made.bag_spread(made.bag_const(Function.MUL, bag, each), [0])[0] for each in range(MOST_BAGS + 1)]
+    numbers = [made.bag_spread(made.bag_const(MathFunction.MUL, bag, each), [0])[0] for each in range(MOST_BAGS + 1)]
     with pytest.raises(ValueError, match=f"at most {MOST_BAGS} bags"):
         made.plan([Output("out", "float64", numbers=numbers, tensor=True)])
 
@@ -271,6 +275,6 @@ def test_characters_are_cut_across_white_space() -> None:
 def test_a_refusal_by_what_a_bag_holds() -> None:
     """A number that is folded of a bag may refuse a row."""
     made = graph()
-    total = made.bag_fold(Function.SUM, made.bag(0, WORDS), made.constant([0.0])[0])
+    total = made.bag_fold(MathFunction.SUM, made.bag(0, WORDS), made.constant([0.0])[0])
     made.refuse([total], Kind.ZERO, "nothing known is in it")
     assert answers(made, [total]) == {1: "nothing known is in it", 3: "nothing known is in it"}

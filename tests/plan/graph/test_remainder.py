@@ -1,7 +1,7 @@
 import numpy as np
 
 from fourfold.plan.compile.columns import elementary
-from fourfold.plan.format import Function
+from fourfold.plan.format import MathFunction
 
 EDGES = [0.0, -0.0, 1.0, -1.0, 3.0, 5e-324, -5e-324, 2.2e-308, 1e308, -1e308, np.inf, -np.inf, np.nan]
 
@@ -15,7 +15,7 @@ def test_the_remainder_is_that_of_numpy() -> None:
     others = np.concatenate([rng.permutation(sized), rng.permutation(wild), np.tile(EDGES, len(EDGES))])
     with np.errstate(all="ignore"):
         expected = np.remainder(numbers, others)
-    found = elementary(Function.MOD, numbers, others)
+    found = elementary(MathFunction.MOD, numbers, others)
     both_nan = np.isnan(expected) & np.isnan(found)
     assert (both_nan | (expected.view(np.int64) == found.view(np.int64))).all()
     assert not both_nan.all()

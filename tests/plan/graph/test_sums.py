@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fourfold.plan.format import Function, Metric
+from fourfold.plan.format import MathFunction, Metric
 from fourfold.plan.graph.builder import Graph, Number, Output
 from tests.plan.evaluators import bits, evaluator
 
@@ -79,10 +79,10 @@ def test_functions_of_many_numbers(count: int) -> None:
     graph, numbers = _made(count)
     turned = numbers[::-1]
     constants = np.linspace(-2.0, 3.0, count)
-    values = graph.map_const(Function.MUL, numbers, constants)
-    values = graph.map(Function.EXP, graph.map(Function.TANH, values))
-    values += graph.map_two(Function.ADD, numbers, turned) + graph.map_two(Function.MAX, turned, numbers)
-    values += graph.map_const(Function.IF_NAN, turned, constants) + graph.map(Function.SQRT, turned)
+    values = graph.map_const(MathFunction.MUL, numbers, constants)
+    values = graph.map(MathFunction.EXP, graph.map(MathFunction.TANH, values))
+    values += graph.map_two(MathFunction.ADD, numbers, turned) + graph.map_two(MathFunction.MAX, turned, numbers)
+    values += graph.map_const(MathFunction.IF_NAN, turned, constants) + graph.map(MathFunction.SQRT, turned)
     found = evaluator(graph, [Output("y", "float64", values, tensor=True)])
     rows = [{f"x{place}": float(value) for place, value in enumerate(row)} for row in x[:20]]
     answers: Any = found.many(rows)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fourfold.plan.format import NODE_LEAF, NODE_NAN_LEFT, Function, Kind, Metric
+from fourfold.plan.format import NODE_LEAF, NODE_NAN_LEFT, Kind, MathFunction, Metric
 from fourfold.plan.graph.builder import Code, Graph, Number, Output
 from fourfold.plan.graph.forest import NODE, Forest
 from fourfold.plan.graph.neighbours import Neighbours
@@ -213,12 +213,16 @@ def every_function() -> Golden:
     """Every elementary function of one number and of two, over nasty numbers."""
     graph = Graph([("x", "float64"), ("y", "float64")])
     x, y = graph.number(0), graph.number(1)
-    ones = [graph.map(function, [x])[0] for function in Function if function < Function.ADD]
-    twos = [graph.map_two(function, [x], [y])[0] for function in Function if Function.ADD <= function < Function.SUM]
+    ones = [graph.map(function, [x])[0] for function in MathFunction if function < MathFunction.ADD]
+    twos = [
+        graph.map_two(function, [x], [y])[0]
+        for function in MathFunction
+        if MathFunction.ADD <= function < MathFunction.SUM
+    ]
     consts = [
         graph.map_const(function, [x], [constant])[0]
-        for function in Function
-        if Function.ADD <= function < Function.SUM
+        for function in MathFunction
+        if MathFunction.ADD <= function < MathFunction.SUM
         for constant in (0.5, -0.0, -3.0)
     ]
     outputs = [
@@ -236,11 +240,11 @@ def every_fold() -> Golden:
     names = [f"n{place}" for place in range(7)]
     graph = Graph([(name, "float64") for name in names])
     few = [graph.number(place) for place in range(7)]
-    many = graph.map_const(Function.MUL, few * 50, np.linspace(0.1, 3, 350))
+    many = graph.map_const(MathFunction.MUL, few * 50, np.linspace(0.1, 3, 350))
     folds = [
         graph.fold(function, many[:count])
-        for function in Function
-        if function >= Function.SUM
+        for function in MathFunction
+        if function >= MathFunction.SUM
         for count in (1, 2, 7, 8, 9, 16, 127, 128, 129, 350)
     ]
     place = graph.argmax(few)
@@ -318,16 +322,16 @@ def linear() -> Golden:
     assert isinstance(text, Code)
     source = np.random.default_rng(0)
     hot = graph.lookup(text, np.eye(text.limit))
-    filled = graph.map_const(Function.IF_NAN, [graph.number(place) for place in range(4)], [0.5, -1.0, 0.0, 2.0])
+    filled = graph.map_const(MathFunction.IF_NAN, [graph.number(place) for place in range(4)], [0.5, -1.0, 0.0, 2.0])
     scaled = graph.map_const(
-        Function.DIV, graph.map_const(Function.SUB, filled, source.normal(size=4)), source.uniform(1, 9, 4)
+        MathFunction.DIV, graph.map_const(MathFunction.SUB, filled, source.normal(size=4)), source.uniform(1, 9, 4)
     )
     scores = graph.map_const(
-        Function.ADD, graph.dot([*scaled, *hot], source.normal(size=(4 + text.limit, 3))), source.normal(size=3)
+        MathFunction.ADD, graph.dot([*scaled, *hot], source.normal(size=(4 + text.limit, 3))), source.normal(size=3)
     )
-    most = graph.fold(Function.MOST, scores)
-    raised = graph.map(Function.EXP, graph.map_two(Function.SUB, scores, [most]))
-    odds = graph.map_two(Function.DIV, raised, [graph.fold(Function.PAIRWISE, raised)])
+    most = graph.fold(MathFunction.MOST, scores)
+    raised = graph.map(MathFunction.EXP, graph.map_two(MathFunction.SUB, scores, [most]))
+    odds = graph.map_two(MathFunction.DIV, raised, [graph.fold(MathFunction.PAIRWISE, raised)])
     label = Output("label", "string", code=graph.argmax(scores), labels=["one", "two", "three"])
     return Golden("linear", graph.plan([label, Output("odds", "float64", odds, tensor=True)]), rows)
 
@@ -390,7 +394,9 @@ def refused() -> Golden:
     ):
         graph.refuse([value], kind, why)
     return Golden(
-        "refused", graph.plan([Output("y", "float64", [graph.fold(Function.SUM, [a, b, c, d])])]), table(51, NAMES, 120)
+        "refused",
+        graph.plan([Output("y", "float64", [graph.fold(MathFunction.SUM, [a, b, c, d])])]),
+        table(51, NAMES, 120),
     )
 
 
@@ -415,15 +421,15 @@ def read(name: str, readings: Sequence[Reading]) -> Golden:
     for reading in readings:
         bag = graph.bag(0, reading)
         weights = np.linspace(-1.0, 2.0, 2 * bag.width).reshape(-1, 2)
-        damped = graph.bag_map(Function.LOG1P, graph.bag_const(Function.MUL, bag, weights[:, 0]))
-        length = graph.map(Function.SQRT, [graph.bag_fold(Function.SQUARES, damped, zero)])[0]
-        unit = graph.bag_row(Function.DIV, damped, length)
+        damped = graph.bag_map(MathFunction.LOG1P, graph.bag_const(MathFunction.MUL, bag, weights[:, 0]))
+        length = graph.map(MathFunction.SQRT, [graph.bag_fold(MathFunction.SQUARES, damped, zero)])[0]
+        unit = graph.bag_row(MathFunction.DIV, damped, length)
         kept = graph.bag_pick(unit, range(0, bag.width, 2))
         values += graph.bag_dot(unit, weights)
         values += graph.bag_dot(bag, weights, [x, length], float32=True)
         values += graph.bag_spread(kept, [0, 1])
         values += graph.bag_spread(bag, [1, 0], nan=True)
-        values += [graph.bag_fold(Function.SUM, bag, x, float32=True), graph.bag_fold(Function.MOST, kept, x)]
+        values += [graph.bag_fold(MathFunction.SUM, bag, x, float32=True), graph.bag_fold(MathFunction.MOST, kept, x)]
     rows = [{"text": text, "x": value} for text in TEXTS for value in (0.5, -0.0, math.nan, None)]
     return Golden(name, graph.plan([Output("y", "float64", values, tensor=True)]), rows)
 

@@ -15,7 +15,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from fourfold.plan.compile.columns import Matrix, NoPlan, Workshop
+from fourfold.plan.compile.columns import Compiler, Matrix, NoPlan
 from fourfold.plan.graph.builder import Code
 
 __all__ = ["Answer", "Labels", "Rule", "answer", "answers", "transform", "transforms"]
@@ -36,7 +36,7 @@ class Labels:
 
 #: What a method answers: numbers, the columns of its array; a label; or one of them for each target.
 Answer = Matrix | Labels | list["Matrix | Labels"]
-Rule = Callable[[Any, Matrix, Workshop], Any]
+Rule = Callable[[Any, Matrix, Compiler], Any]
 
 _TRANSFORMS: dict[str, Rule] = {}
 _ANSWERS: dict[tuple[str, str], Rule] = {}
@@ -95,25 +95,25 @@ def answers(method: str, *names: str) -> Callable[[Rule], Rule]:
     return register
 
 
-def transform(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def transform(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """What a fitted transformer makes of columns; raises `NoPlan`."""
     _load()
     rule = _TRANSFORMS.get(_name(model))
     if rule is None:
         raise NoPlan(f"there is no rule for {_name(model)}")
-    made: Matrix = rule(model, matrix, workshop)
+    made: Matrix = rule(model, matrix, compiler)
     return made
 
 
-def answer(model: Any, method: str, matrix: Matrix, workshop: Workshop) -> Any:
+def answer(model: Any, method: str, matrix: Matrix, compiler: Compiler) -> Any:
     """What a method of a fitted estimator answers: an `Answer`; raises `NoPlan`."""
     if method == "transform":
-        return transform(model, matrix, workshop)
+        return transform(model, matrix, compiler)
     _load()
     rule = _ANSWERS.get((_name(model), method))
     if rule is None:
         raise NoPlan(f"there is no rule for {_name(model)}.{method}")
-    return rule(model, matrix, workshop)
+    return rule(model, matrix, compiler)
 
 
 def _name(model: Any) -> str:

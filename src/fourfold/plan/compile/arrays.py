@@ -15,15 +15,15 @@ from fourfold.plan.compile.columns import (
     OBJECT,
     Coded,
     Column,
+    Compiler,
     Matrix,
     NoPlan,
     Numeric,
     Opaque,
     Text,
-    Workshop,
     elementary,
 )
-from fourfold.plan.format import Function, Kind
+from fourfold.plan.format import Kind, MathFunction
 
 __all__ = [
     "array",
@@ -45,27 +45,27 @@ __all__ = [
 _BOOL = np.dtype(bool)
 
 
-def floats(matrix: Matrix, workshop: Workshop, who: object, *, nan: bool = False) -> Matrix:
+def floats(matrix: Matrix, compiler: Compiler, who: object, *, nan: bool = False) -> Matrix:
     """The array that `check_array(dtype=FLOAT_DTYPES)` makes; infinities are refused, and NaN unless it passes."""
-    made = workshop.floats(matrix, who, nan=nan)
+    made = compiler.floats(matrix, who, nan=nan)
     return replace(retyped(made, made.dtype), sparse=matrix.sparse)
 
 
-def numbers(matrix: Matrix, workshop: Workshop, who: object, *, nan: bool = False) -> Matrix:
+def numbers(matrix: Matrix, compiler: Compiler, who: object, *, nan: bool = False) -> Matrix:
     """The array that `check_array(dtype="numeric")` makes: objects become float64, other dtypes stay."""
     dtype = FLOAT64 if matrix.dtype == OBJECT else matrix.dtype
     made = retyped(matrix, dtype)
     if dtype.kind == "f":
-        workshop.refuse(made.columns, who, nan=nan)
+        compiler.refuse(made.columns, who, nan=nan)
     return made
 
 
-def plain(matrix: Matrix, workshop: Workshop, who: object, *, nan: bool = False, infinite: bool = False) -> Matrix:
+def plain(matrix: Matrix, compiler: Compiler, who: object, *, nan: bool = False, infinite: bool = False) -> Matrix:
     """The array that `check_array(dtype=None)` makes: text stays, and among objects infinities are not looked for.
 
     Args:
         matrix: the columns.
-        workshop: the workshop.
+        compiler: the compiler.
         who: whom a refusal names.
         nan: whether NaN passes.
         infinite: whether infinities pass.
@@ -73,13 +73,13 @@ def plain(matrix: Matrix, workshop: Workshop, who: object, *, nan: bool = False,
     if matrix.dtype != OBJECT:
         made = retyped(matrix, matrix.dtype)
         if made.dtype.kind == "f":
-            workshop.refuse(made.columns, who, nan=nan, infinite=infinite)
+            compiler.refuse(made.columns, who, nan=nan, infinite=infinite)
         return made
     if not matrix.frame and all(map(is_fixed_width, matrix.columns)):
         return matrix
     made = objects(matrix)
     if not nan:
-        _refuse_missing(made.columns, workshop, who)
+        _refuse_missing(made.columns, compiler, who)
     return made
 
 
@@ -149,19 +149,19 @@ def retyped(matrix: Matrix, dtype: np.dtype[Any]) -> Matrix:
     return Matrix(tuple(made), sparse=matrix.sparse)
 
 
-def stored(matrix: Matrix, workshop: Workshop) -> Matrix:
+def stored(matrix: Matrix, compiler: Compiler) -> Matrix:
     """The columns as a sparse matrix, which stores no zeros and so forgets the sign of one."""
     if matrix.sparse:
         return matrix
-    return Matrix(_positive(retyped(matrix, matrix.dtype), workshop), sparse=True)
+    return Matrix(_positive(retyped(matrix, matrix.dtype), compiler), sparse=True)
 
 
-def dense(matrix: Matrix, workshop: Workshop) -> Matrix:
+def dense(matrix: Matrix, compiler: Compiler) -> Matrix:
     """A sparse matrix as an array, to which SciPy adds what is stored: so no zero there is negative."""
-    return Matrix(_positive(matrix, workshop)) if matrix.sparse else matrix
+    return Matrix(_positive(matrix, compiler)) if matrix.sparse else matrix
 
 
-def _positive(matrix: Matrix, workshop: Workshop) -> tuple[Column, ...]:
+def _positive(matrix: Matrix, compiler: Compiler) -> tuple[Column, ...]:
     """The columns of one dtype without negative zeros."""
     kept = list(matrix.columns)
     dtype = matrix.dtype
@@ -169,7 +169,7 @@ def _positive(matrix: Matrix, workshop: Workshop) -> tuple[Column, ...]:
         return matrix.columns
     for finite in (False, True):
         places = [place for place, each in enumerate(kept) if isinstance(each, Numeric) and each.finite == finite]
-        made = workshop.map(Function.ADD, [kept[place] for place in places], 0.0, dtype=dtype, finite=finite)
+        made = compiler.map(MathFunction.ADD, [kept[place] for place in places], 0.0, dtype=dtype, finite=finite)
         for place, column in zip(places, made, strict=True):
             kept[place] = column
     for place, column in enumerate(kept):
@@ -179,21 +179,21 @@ def _positive(matrix: Matrix, workshop: Workshop) -> tuple[Column, ...]:
 
 
 def map_two(
-    workshop: Workshop,
-    function: Function,
+    compiler: Compiler,
+    function: MathFunction,
     left: Sequence[Column],
     right: Sequence[Column],
     dtype: np.dtype[Any] = FLOAT64,
 ) -> tuple[Column, ...]:
     """`f(x, y)` of each pair of columns, rounded where `dtype` is float32."""
-    made = workshop.graph.map_two(function, workshop.numbers(left), workshop.numbers(right))
+    made = compiler.graph.map_two(function, compiler.numbers(left), compiler.numbers(right))
     if dtype == np.float32:
-        made = workshop.graph.map(Function.ROUND32, made)
+        made = compiler.graph.map(MathFunction.ROUND32, made)
     return tuple(Numeric(each, dtype) for each in made)
 
 
 def times(
-    left: Sequence[Column], right: Sequence[Column], dtype: np.dtype[Any], workshop: Workshop, *, sparse: bool
+    left: Sequence[Column], right: Sequence[Column], dtype: np.dtype[Any], compiler: Compiler, *, sparse: bool
 ) -> tuple[Column, ...]:
     """Products of pairs of columns; those that depend on one code do so too, and a sparse matrix has no `0 * x`."""
     out: list[Column] = list(left)
@@ -204,12 +204,12 @@ def times(
         else:
             places.append(place)
     one_side, other_side = [left[place] for place in places], [right[place] for place in places]
-    made = map_two(workshop, Function.MUL, one_side, other_side, dtype)
+    made = map_two(compiler, MathFunction.MUL, one_side, other_side, dtype)
     if sparse:
-        graph = workshop.graph
-        both = [workshop.map(Function.NE, side, 0.0) for side in (one_side, other_side)]
-        stays = graph.map_two(Function.MUL, workshop.numbers(both[0]), workshop.numbers(both[1]))
-        kept = graph.select(stays, workshop.numbers(made), graph.constant(np.zeros(len(made))))
+        graph = compiler.graph
+        both = [compiler.map(MathFunction.NE, side, 0.0) for side in (one_side, other_side)]
+        stays = graph.map_two(MathFunction.MUL, compiler.numbers(both[0]), compiler.numbers(both[1]))
+        kept = graph.select(stays, compiler.numbers(made), graph.constant(np.zeros(len(made))))
         made = tuple(Numeric(value, dtype) for value in kept)
     for place, column in zip(places, made, strict=True):
         out[place] = column
@@ -221,19 +221,19 @@ def _coded_times(one: Coded, other: Coded, dtype: np.dtype[Any], *, sparse: bool
         a, b, place = one.levels, other.levels, one.place
     else:
         a, b, place = one.values, other.values, None
-    levels = elementary(Function.MUL, a, b)
+    levels = elementary(MathFunction.MUL, a, b)
     if sparse:
         levels = np.where((a == 0) | (b == 0), 0.0, levels)
     if dtype == FLOAT32:
-        levels = elementary(Function.ROUND32, levels)
+        levels = elementary(MathFunction.ROUND32, levels)
     return Coded(one.code, dtype=dtype, levels=levels, place=place)
 
 
-def clipped(matrix: Matrix, low: float, high: float, workshop: Workshop) -> Matrix:
+def clipped(matrix: Matrix, low: float, high: float, compiler: Compiler) -> Matrix:
     """The columns with what is below or above a range moved to its ends, in the matrix's dtype; NaN stays."""
     dtype = matrix.dtype
-    above = workshop.map(Function.MAX, matrix.columns, float(dtype.type(low)), dtype=dtype)
-    return replace(matrix, columns=workshop.map(Function.MIN, above, float(dtype.type(high)), dtype=dtype))
+    above = compiler.map(MathFunction.MAX, matrix.columns, float(dtype.type(low)), dtype=dtype)
+    return replace(matrix, columns=compiler.map(MathFunction.MIN, above, float(dtype.type(high)), dtype=dtype))
 
 
 def _dtype(column: Column) -> np.dtype[Any]:
@@ -250,15 +250,15 @@ def _object(column: Column, present: bool) -> Column:
     return replace(column, dtype=OBJECT, categories=None) if isinstance(column, Coded) else column
 
 
-def _refuse_missing(listed: Sequence[Column], workshop: Workshop, who: object) -> None:
+def _refuse_missing(listed: Sequence[Column], compiler: Compiler, who: object) -> None:
     """Refuse rows with NaN among objects; `None` passes."""
     doubtful = [each for each in listed if isinstance(each, (Numeric, Coded)) and not each.finite]
     lost = [each for each in doubtful if not isinstance(each, Numeric) or told_apart(each) is not None]
-    workshop.refuse(lost, who, infinite=True)
+    compiler.refuse(lost, who, infinite=True)
     for column in listed:
         if isinstance(column, Text) and isinstance(column.missing, float) and (column.nullable or column.categories):
-            code, means = workshop.text(column, [])
+            code, means = compiler.text(column, [])
             gone = np.array([0.0 if isinstance(each, float) else 1.0 for each in means])
-            workshop.graph.refuse(
-                workshop.numbers([Coded(code, gone)]), Kind.ZERO, f"the {type(who).__name__} does not take NaN"
+            compiler.graph.refuse(
+                compiler.numbers([Coded(code, gone)]), Kind.ZERO, f"the {type(who).__name__} does not take NaN"
             )

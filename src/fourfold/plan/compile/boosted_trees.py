@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fourfold.plan.compile.columns import Bagged, Coded, Column, NoPlan, Numeric, Opaque, Text, Workshop
+from fourfold.plan.compile.columns import Bagged, Coded, Column, Compiler, NoPlan, Numeric, Opaque, Text
 from fourfold.plan.format import NODE_LEAF, NODE_NAN_LEFT
 from fourfold.plan.graph.builder import Bag, Code, Number
 from fourfold.plan.graph.forest import NODE, Forest
@@ -75,11 +75,11 @@ class Grove:
     """Trees that grow one by one.
 
     Args:
-        workshop: of the plan.
+        compiler: of the plan.
         view: the column that a test sees, for its `view`; asked once for each.
     """
 
-    workshop: Workshop
+    compiler: Compiler
     view: Callable[[Any], Column]
     _tests: dict[Test, int] = field(default_factory=dict)
     _trees: list[npt.NDArray[np.int64]] = field(default_factory=list)
@@ -130,9 +130,9 @@ class Grove:
         """
         begin = np.asarray(start, dtype=np.float64)
         if not self._trees:
-            return self.workshop.graph.constant(begin)
+            return self.compiler.graph.constant(begin)
         leaves = np.asarray(values, dtype=np.float64).reshape(len(values), -1)
-        slots = _Slots(self.workshop, self.view, list(self._tests))
+        slots = _Slots(self.compiler, self.view, list(self._tests))
         trees = []
         for rows in self._trees:
             nodes = np.zeros(len(rows), dtype=NODE)
@@ -140,7 +140,7 @@ class Grove:
             nodes["test"] = np.where(is_leaf, 0.0, slots.operand[test])
             nodes["flags"] = np.where(is_leaf, NODE_LEAF, slots.flags[test])
             trees.append(nodes)
-        return self.workshop.graph.forest(
+        return self.compiler.graph.forest(
             Forest(slots.slots, trees, self._targets, leaves, begin, sets=slots.sets, float32=float32)
         )
 
@@ -155,12 +155,12 @@ class _Slots:
         flags: of each test its node's.
     """
 
-    def __init__(self, workshop: Workshop, view: Callable[[Any], Column], tests: list[Test]) -> None:
+    def __init__(self, compiler: Compiler, view: Callable[[Any], Column], tests: list[Test]) -> None:
         self.slots: list[Number | Code] = []
         self.sets: list[list[int]] = []
         self.operand = np.zeros(max(1, len(tests)))
         self.flags = np.zeros(max(1, len(tests)), dtype=np.uint32)
-        self._graph = workshop.graph
+        self._graph = compiler.graph
         self._known: dict[tuple[int, ...], int] = {}
         views: dict[Any, list[int]] = {}
         for number, test in enumerate(tests):
@@ -172,7 +172,7 @@ class _Slots:
             if isinstance(column, Coded):
                 asked = [_Asked(number, test, column) for number, test in mine]
             else:
-                asked = self._number(workshop.number(column), mine)
+                asked = self._number(compiler.number(column), mine)
             for each in asked:
                 of_code.setdefault(each.column.code, []).append(each)
         for code, asked in of_code.items():
@@ -252,13 +252,13 @@ def _classes(bits: Sequence[Booleans]) -> npt.NDArray[np.int64]:
     return rank[label]
 
 
-def codes_of(column: Column, known: Sequence[Any], workshop: Workshop) -> Coded:
+def codes_of(column: Column, known: Sequence[Any], compiler: Compiler) -> Coded:
     """A column of categories as the places of its values among those that a library knows; NaN where it is none.
 
     Args:
         column: of a categorical dtype.
         known: the library's categories, in its order.
-        workshop: of the plan.
+        compiler: of the plan.
 
     Raises:
         NoPlan: the column is of no categorical dtype.
@@ -266,7 +266,7 @@ def codes_of(column: Column, known: Sequence[Any], workshop: Workshop) -> Coded:
     places = {value: place for place, value in enumerate(known)}
     if isinstance(column, Text) and column.categories is not None:
         strings = [each for each in known if isinstance(each, str) and each in set(column.categories)]
-        code, stands = workshop.text(column, strings)
+        code, stands = compiler.text(column, strings)
     elif isinstance(column, Coded) and column.categories is not None:
         code, stands = column.code, [*column.categories, *[None] * (column.code.limit - len(column.categories))]
     else:
@@ -276,13 +276,13 @@ def codes_of(column: Column, known: Sequence[Any], workshop: Workshop) -> Coded:
     return Coded(code, np.array(values, dtype=np.float64))
 
 
-def spread(columns: Sequence[Column], used: Iterable[int], workshop: Workshop, *, nan: bool = False) -> list[Column]:
+def spread(columns: Sequence[Column], used: Iterable[int], compiler: Compiler, *, nan: bool = False) -> list[Column]:
     """The columns, with numbers for those of a bag that are used; the others of a bag stay as they are.
 
     Args:
         columns: the columns, of which there may be a million.
         used: the places of those that trees test.
-        workshop: of the plan.
+        compiler: of the plan.
         nan: whether what is not there is NaN rather than 0.
 
     Raises:
@@ -298,7 +298,7 @@ def spread(columns: Sequence[Column], used: Iterable[int], workshop: Workshop, *
         wanted = sorted({column.place for _, column in own})
         if len(wanted) > _MOST_SPREAD:
             raise NoPlan(f"trees that test {len(wanted)} columns of texts, more than {_MOST_SPREAD}")
-        numbers = dict(zip(wanted, workshop.graph.bag_spread(bag, wanted, nan=nan), strict=True))
+        numbers = dict(zip(wanted, compiler.graph.bag_spread(bag, wanted, nan=nan), strict=True))
         for place, column in own:
             out[place] = Numeric(numbers[column.place], column.dtype)
     return out

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.plan import _evaluator
-from fourfold.plan.format import Function, Kind
+from fourfold.plan.format import Kind, MathFunction
 from fourfold.plan.graph.builder import Bag, Code, Graph, Number
 
 __all__ = [
@@ -30,12 +30,12 @@ __all__ = [
     "Bagged",
     "Coded",
     "Column",
+    "Compiler",
     "Matrix",
     "NoPlan",
     "Numeric",
     "Opaque",
     "Text",
-    "Workshop",
     "elementary",
     "retyped",
     "runs",
@@ -252,7 +252,7 @@ class Matrix:
         return FLOAT32 if self.dtype == FLOAT32 and not self.polars else FLOAT64
 
 
-class Workshop:
+class Compiler:
     """The graph, and what rules do to columns.
 
     Attributes:
@@ -315,7 +315,9 @@ class Workshop:
         found: dict[int, Number] = {id(each): self.graph.lookup(code, each.values)[0] for each in whole}
         if spikes:
             place = self.graph.lookup(code, np.arange(code.limit))[0]
-            here = self.graph.map_const(Function.EQ, [place] * len(spikes), [float(each.place or 0) for each in spikes])
+            here = self.graph.map_const(
+                MathFunction.EQ, [place] * len(spikes), [float(each.place or 0) for each in spikes]
+            )
             levels = np.stack([each.levels for each in spikes])
             if (levels != [0, 1]).any() or np.signbit(levels).any():
                 on, off = self.graph.constant(levels[:, 1]), self.graph.constant(levels[:, 0])
@@ -325,7 +327,7 @@ class Workshop:
 
     def map(
         self,
-        function: Function,
+        function: MathFunction,
         columns: Sequence[Column],
         constants: Any = None,
         *,
@@ -351,8 +353,8 @@ class Workshop:
             made = self.graph.map(function, values)
         else:
             made = self.graph.map_const(function, values, with_constants[places])
-        if dtype == FLOAT32 and function != Function.ROUND32:
-            made = self.graph.map(Function.ROUND32, made)
+        if dtype == FLOAT32 and function != MathFunction.ROUND32:
+            made = self.graph.map(MathFunction.ROUND32, made)
         for place, value in zip(places, made, strict=True):
             out[place] = Numeric(value, dtype, finite)
         for place, column in enumerate(columns):
@@ -381,7 +383,7 @@ class Workshop:
         return tuple(map(partial(tuple.__new__, Bagged), fields))
 
     def _map_bag(
-        self, function: Function, columns: Sequence[Column], constants: Any, dtype: np.dtype[Any], *, finite: bool
+        self, function: MathFunction, columns: Sequence[Column], constants: Any, dtype: np.dtype[Any], *, finite: bool
     ) -> Sequence[Column]:
         """What `map` makes of a run; numbers, where it makes something of nothing."""
         nothing = np.zeros(1 if constants is None else len(columns))
@@ -394,8 +396,8 @@ class Workshop:
         else:
             same = (constants == constants[0]).all()
             made = self.graph.bag_const(function, bag, constants[:1] if same else constants)
-        if dtype == FLOAT32 and function != Function.ROUND32:
-            made = self.graph.bag_map(Function.ROUND32, made)
+        if dtype == FLOAT32 and function != MathFunction.ROUND32:
+            made = self.graph.bag_map(MathFunction.ROUND32, made)
         return self.bagged(made, dtype, finite=finite)
 
     def cast(self, matrix: Matrix, dtype: np.dtype[Any]) -> Matrix:
@@ -405,7 +407,7 @@ class Workshop:
             narrow = [
                 place for place, each in enumerate(columns) if not isinstance(each, Text) and each.dtype != FLOAT32
             ]
-            rounded = self.map(Function.ROUND32, [columns[place] for place in narrow], dtype=FLOAT32)
+            rounded = self.map(MathFunction.ROUND32, [columns[place] for place in narrow], dtype=FLOAT32)
             made = dict(zip(narrow, rounded, strict=True))
             columns = tuple(made.get(place, column) for place, column in enumerate(columns))
         return Matrix(tuple([retyped(column, dtype) for column in columns]))
@@ -439,14 +441,14 @@ class Workshop:
         """A number that is of a kind where an entry of a bag is."""
         nothing = self.graph.constant([0.0])
         if kind == Kind.NOT_FINITE:  # what is not finite is NaN times 0, and so is the sum
-            entries = self.graph.bag_const(Function.MUL, bag, [0.0])
-            return Numeric(self.graph.bag_fold(Function.SUM, entries, nothing[0]))
+            entries = self.graph.bag_const(MathFunction.MUL, bag, [0.0])
+            return Numeric(self.graph.bag_fold(MathFunction.SUM, entries, nothing[0]))
         if kind == Kind.NAN:
-            entries, instead = self.graph.bag_map(Function.IS_NAN, bag), math.nan
+            entries, instead = self.graph.bag_map(MathFunction.IS_NAN, bag), math.nan
         else:
-            sizes = self.graph.bag_map(Function.ABS, bag)
-            entries, instead = self.graph.bag_const(Function.EQ, sizes, [math.inf]), math.inf
-        found = self.graph.bag_fold(Function.SUM, entries, nothing[0])
+            sizes = self.graph.bag_map(MathFunction.ABS, bag)
+            entries, instead = self.graph.bag_const(MathFunction.EQ, sizes, [math.inf]), math.inf
+        found = self.graph.bag_fold(MathFunction.SUM, entries, nothing[0])
         return Numeric(self.graph.select([found], self.graph.constant([instead]), nothing)[0])
 
     def text(self, column: Text, strings: Sequence[str]) -> tuple[Code, list[Any]]:
@@ -486,7 +488,7 @@ def retyped(column: Column, dtype: np.dtype[Any]) -> Column:
     raise NoPlan(_no_number(column))
 
 
-def elementary(function: Function, x: npt.NDArray[np.float64], y: Any = 0.0) -> npt.NDArray[np.float64]:
+def elementary(function: MathFunction, x: npt.NDArray[np.float64], y: Any = 0.0) -> npt.NDArray[np.float64]:
     """What the evaluator makes of numbers while a plan is made: `f(x)` or `f(x, y)`."""
     left = np.ascontiguousarray(x, dtype=np.float64)
     right = np.ascontiguousarray(np.broadcast_to(np.asarray(y, dtype=np.float64), left.shape))

@@ -11,7 +11,7 @@ import numpy as np
 
 from fourfold.plan.compile import Labels, answer
 from fourfold.plan.compile.arrays import dense
-from fourfold.plan.compile.columns import Matrix, NoPlan, Workshop
+from fourfold.plan.compile.columns import Compiler, Matrix, NoPlan
 from fourfold.plan.compile.inputs import ports, training_matrix
 from fourfold.plan.graph.builder import Graph, Output
 from fourfold.plan.graph.numerics import passes_single
@@ -57,22 +57,22 @@ def compile_model(
         NoPlan: no rule covers the model, or a part of it; the message says which.
     """
     graph = Graph(ports(inputs))
-    workshop = Workshop(graph)
-    matrix = training_matrix(form, inputs, workshop)
+    compiler = Compiler(graph)
+    matrix = training_matrix(form, inputs, compiler)
     answers: list[Any] = []
     for name, targets in methods:
-        found = answer(model, name, matrix, workshop)
+        found = answer(model, name, matrix, compiler)
         if targets is not None and isinstance(found, Matrix):
             found = [found.take([place]) for place in range(len(found))]
         answers.extend(found if isinstance(found, list) and targets is not None else [found])
     if len(answers) != len(outputs):
         raise NoPlan(f"the rules give {len(answers)} outputs where the model gives {len(outputs)}")
-    made = [_output(field, each, workshop) for field, each in zip(outputs, answers, strict=True)]
+    made = [_output(field, each, compiler) for field, each in zip(outputs, answers, strict=True)]
     try:
         plan = graph.plan(made)
     except TooManyBags as error:
         raise NoPlan(f"the model reads too many texts: {error}") from error
-    return Compiled(plan, tuple(workshop.approximations), _unbounded(made) if workshop.approximations else "")
+    return Compiled(plan, tuple(compiler.approximations), _unbounded(made) if compiler.approximations else "")
 
 
 def _unbounded(outputs: Sequence[Output]) -> str:
@@ -83,9 +83,9 @@ def _unbounded(outputs: Sequence[Output]) -> str:
     return ""
 
 
-def _output(field: Field, found: Matrix | Labels | list[Labels], workshop: Workshop) -> Output:
+def _output(field: Field, found: Matrix | Labels | list[Labels], compiler: Compiler) -> Output:
     if isinstance(found, list):
-        return _several(field, found, workshop)
+        return _several(field, found, compiler)
     if isinstance(found, Labels):
         classes = list(found.classes)
         if field.shape or field.dtype not in ("string", "bool", "float32", "float64", *INTEGERS):
@@ -96,16 +96,16 @@ def _output(field: Field, found: Matrix | Labels | list[Labels], workshop: Works
         return Output(field.name, field.dtype, code=found.code, labels=labels)
     if field.dtype == "string":
         raise NoPlan(f"the output {field.name} is {field.expected}, where the rules give numbers")
-    made = dense(found, workshop)
+    made = dense(found, compiler)
     if field.dtype not in ("float32", "float64"):
-        _check_whole(field, made, workshop)
-    numbers = workshop.numbers(made.columns)
+        _check_whole(field, made, compiler)
+    numbers = compiler.numbers(made.columns)
     if len(numbers) != math.prod(field.shape):
         raise NoPlan(f"the output {field.name} is {field.expected}, where the rules give {len(numbers)} numbers")
     return Output(field.name, field.dtype, numbers=numbers, tensor=bool(field.shape))
 
 
-def _several(field: Field, found: list[Labels], workshop: Workshop) -> Output:
+def _several(field: Field, found: list[Labels], compiler: Compiler) -> Output:
     """Labels of several targets in one tensor, as where each is whether a row has it."""
     if field.dtype == "string" or field.shape != (len(found),):
         raise NoPlan(f"the output {field.name} is {field.expected}, where the rules give {len(found)} labels")
@@ -117,11 +117,11 @@ def _several(field: Field, found: list[Labels], workshop: Workshop) -> Output:
         # A code stays below the number of classes, though its register may have a wider limit.
         table = np.zeros(each.code.limit)
         table[: len(values)] = values[: len(table)]
-        numbers += workshop.graph.lookup(each.code, table)
+        numbers += compiler.graph.lookup(each.code, table)
     return Output(field.name, field.dtype, numbers=numbers, tensor=True)
 
 
-def _check_whole(field: Field, made: Matrix, workshop: Workshop) -> None:
+def _check_whole(field: Field, made: Matrix, compiler: Compiler) -> None:
     """Check that the rules give what an output of integers or booleans holds.
 
     Raises:
@@ -130,7 +130,7 @@ def _check_whole(field: Field, made: Matrix, workshop: Workshop) -> None:
     found = made.dtype
     if found != np.dtype(field.dtype):
         raise NoPlan(f"the output {field.name} is {field.expected}, where the rules give numbers of {found}")
-    wide = workshop.graph.wide_integers(workshop.numbers(made.columns)) if found.itemsize == 8 else []
+    wide = compiler.graph.wide_integers(compiler.numbers(made.columns)) if found.itemsize == 8 else []
     if wide:
         raise NoPlan(
             f"the output {field.name} gives integers as they come, and float64 has not all that {wide[0]} holds"

@@ -10,9 +10,9 @@ import numpy as np
 
 from fourfold.plan.compile import Labels, answer
 from fourfold.plan.compile.arrays import array, numbers, objects, retyped, stored
-from fourfold.plan.compile.columns import FLOAT32, FLOAT64, OBJECT, Coded, Column, Matrix, NoPlan, Workshop
+from fourfold.plan.compile.columns import FLOAT32, FLOAT64, OBJECT, Coded, Column, Compiler, Matrix, NoPlan
 from fourfold.plan.compile.scores import as_matrix, single
-from fourfold.plan.format import Function
+from fourfold.plan.format import MathFunction
 from fourfold.plan.graph.builder import Code, Number
 
 __all__ = [
@@ -66,15 +66,15 @@ def arrayed(matrix: Matrix) -> Matrix:
     return retyped(made, FLOAT64 if made.dtype == OBJECT else made.dtype)
 
 
-def checked(matrix: Matrix, workshop: Workshop, who: object) -> Matrix:
+def checked(matrix: Matrix, compiler: Compiler, who: object) -> Matrix:
     """The array that `check_array` makes, which refuses what is not finite."""
-    return numbers(array(matrix), workshop, who)
+    return numbers(array(matrix), compiler, who)
 
 
-def beside(blocks: Sequence[Matrix], workshop: Workshop) -> Matrix:
+def beside(blocks: Sequence[Matrix], compiler: Compiler) -> Matrix:
     """Arrays side by side, as `numpy.hstack`, or `scipy.sparse.hstack` where one of them is sparse."""
     sparse = any(block.sparse for block in blocks)
-    made = [stored(block, workshop) if sparse else block for block in blocks]
+    made = [stored(block, compiler) if sparse else block for block in blocks]
     whole = Matrix(tuple(column for block in made for column in block.columns), sparse=sparse)
     return objects(whole) if whole.dtype == OBJECT else retyped(whole, whole.dtype)
 
@@ -87,9 +87,9 @@ def label_values(labels: Labels) -> Any:
     return np.asarray(labels.classes)[: labels.code.limit]
 
 
-def said(model: Any, method: str, matrix: Matrix, workshop: Workshop) -> Matrix:
+def said(model: Any, method: str, matrix: Matrix, compiler: Compiler) -> Matrix:
     """The numbers that a method of an estimator answers with; a label is one, where classes are numbers."""
-    found = _constant(model, method, workshop) or answer(model, method, matrix, workshop)
+    found = _constant(model, method, compiler) or answer(model, method, matrix, compiler)
     if isinstance(found, Labels):
         classes = label_values(found)
         if classes.dtype.kind not in "biuf":
@@ -100,18 +100,18 @@ def said(model: Any, method: str, matrix: Matrix, workshop: Workshop) -> Matrix:
     return found
 
 
-def _constant(model: Any, method: str, workshop: Workshop) -> Matrix | None:
+def _constant(model: Any, method: str, compiler: Compiler) -> Matrix | None:
     """What the classifier of one label answers."""
     if type(model).__name__ != _CONSTANT:
         return None
     value = np.asarray(model.y_, dtype=np.float64).reshape(-1)[0]
     values = [1.0 - value, value] if method == "predict_proba" else [value]
     dtype = FLOAT64 if method == "predict_proba" else np.asarray(model.y_).dtype
-    return as_matrix(workshop.graph.constant(values), dtype)
+    return as_matrix(compiler.graph.constant(values), dtype)
 
 
 def response(
-    model: Any, methods: Sequence[str], matrix: Matrix, workshop: Workshop, positive: Any = None
+    model: Any, methods: Sequence[str], matrix: Matrix, compiler: Compiler, positive: Any = None
 ) -> tuple[Matrix, str]:
     """What `_get_response_values` of scikit-learn gives: of two classes the score of one of them.
 
@@ -119,14 +119,14 @@ def response(
         model: the estimator.
         methods: the first that it has is asked.
         matrix: the columns.
-        workshop: of the plan.
+        compiler: of the plan.
         positive: of two classes the one that the score is of; left out, the second.
 
     Returns:
         The scores, and the method.
     """
     method = first_method(model, methods)
-    found = said(model, method, matrix, workshop)
+    found = said(model, method, matrix, compiler)
     if not is_classifier(model) or method == "predict":
         return found, method
     classes = list(model.classes_)
@@ -136,60 +136,60 @@ def response(
     if method in ("predict_proba", "predict_log_proba"):
         return found.take([place]), method
     if place == 0:
-        return replace(found, columns=workshop.map(Function.MUL, found.columns, -1.0, dtype=found.dtype)), method
+        return replace(found, columns=compiler.map(MathFunction.MUL, found.columns, -1.0, dtype=found.dtype)), method
     return found, method
 
 
-def binary_score(model: Any, matrix: Matrix, workshop: Workshop) -> Column:
+def binary_score(model: Any, matrix: Matrix, compiler: Compiler) -> Column:
     """What `_predict_binary` of scikit-learn gives: the score of the second of two classes."""
     if is_regressor(model):
-        found = said(model, "predict", matrix, workshop)
+        found = said(model, "predict", matrix, compiler)
     elif hasattr(model, "decision_function"):
-        found = said(model, "decision_function", matrix, workshop)
+        found = said(model, "decision_function", matrix, compiler)
     else:
-        found = said(model, "predict_proba", matrix, workshop).take([1])
+        found = said(model, "predict_proba", matrix, compiler).take([1])
     if len(found) != 1:
         raise NoPlan(f"a {type(model).__name__} has {len(found)} scores, where one is needed")
     return found.columns[0]
 
 
-def not_below(column: Column, threshold: float, workshop: Workshop, *, equal: bool = True) -> Code:
+def not_below(column: Column, threshold: float, compiler: Compiler, *, equal: bool = True) -> Code:
     """1 where a score is above a threshold, or at it where that counts; 0 elsewhere and of NaN."""
-    code = workshop.graph.search(workshop.number(column), [threshold], right=equal)
-    return workshop.graph.recode(code, [0, 1, 0], 2)
+    code = compiler.graph.search(compiler.number(column), [threshold], right=equal)
+    return compiler.graph.recode(code, [0, 1, 0], 2)
 
 
 # Means.
 
 
-def average(parts: Sequence[Matrix], weights: Sequence[Any] | None, workshop: Workshop) -> Matrix:
+def average(parts: Sequence[Matrix], weights: Sequence[Any] | None, compiler: Compiler) -> Matrix:
     """`numpy.average` over answers of several parts that lie one behind the other, added up in their order.
 
     Args:
         parts: of the same width.
         weights: one for each, or none.
-        workshop: of the plan.
+        compiler: of the plan.
     """
     if len({len(part) for part in parts}) > 1:
         raise NoPlan("the estimators that are averaged give answers of different widths")
-    graph = workshop.graph
+    graph = compiler.graph
     dtype = np.result_type(*(part.dtype for part in parts))
     if dtype.kind != "f":
         dtype = np.result_type(dtype, FLOAT64)
-    values = [workshop.numbers(part.columns) for part in parts]
+    values = [compiler.numbers(part.columns) for part in parts]
     total, divisor = float(len(parts)), np.float64(len(parts))
     if weights is not None:
         given = np.asanyarray(weights)
         dtype = np.result_type(dtype, given.dtype)
         divisor = given.reshape(-1, 1).sum(axis=0, dtype=dtype)[0]
         values = [
-            single(workshop, graph.map_const(Function.MUL, part, float(weight)), dtype)
+            single(compiler, graph.map_const(MathFunction.MUL, part, float(weight)), dtype)
             for part, weight in zip(values, given.astype(dtype), strict=True)
         ]
         total = float(divisor)
     if dtype not in (FLOAT32, FLOAT64):
         raise NoPlan(f"answers are averaged in {dtype}")
-    added: list[Number] = graph.map_const(Function.ADD, values[0], 0.0)
+    added: list[Number] = graph.map_const(MathFunction.ADD, values[0], 0.0)
     for part in values[1:]:
-        added = single(workshop, graph.map_two(Function.ADD, added, part), dtype)
-    return as_matrix(single(workshop, graph.map_const(Function.DIV, added, total), dtype), dtype)
+        added = single(compiler, graph.map_two(MathFunction.ADD, added, part), dtype)
+    return as_matrix(single(compiler, graph.map_const(MathFunction.DIV, added, total), dtype), dtype)

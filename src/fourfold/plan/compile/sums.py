@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fourfold.plan.compile.columns import FLOAT32, FLOAT64, Bagged, Coded, Column, Matrix, NoPlan, Workshop, runs
-from fourfold.plan.format import Function
+from fourfold.plan.compile.columns import FLOAT32, FLOAT64, Bagged, Coded, Column, Compiler, Matrix, NoPlan, runs
+from fourfold.plan.format import MathFunction
 from fourfold.plan.graph.builder import Bag, Code, Number
 
 __all__ = ["matrix_product", "moved", "ordered_sums", "pairwise_sum", "rounded", "weighted_sums"]
@@ -27,14 +27,14 @@ _LARGEST_TABLE = 1 << 22
 _APART = ("x86_64", "amd64", "i686", "i386")
 
 
-def weighted_sums(workshop: Workshop, columns: Sequence[Column], weights: Any) -> list[Number]:
+def weighted_sums(compiler: Compiler, columns: Sequence[Column], weights: Any) -> list[Number]:
     """`columns @ weights`, in an order of its own.
 
     Sums begin at zero and take first the columns that hold numbers, in their order, then those of bags, and then, for
     each code in the order of its first column, what all columns of the code add.
 
     Args:
-        workshop: of the plan.
+        compiler: of the plan.
         columns: of numbers.
         weights: shape `(columns, sums)`.
 
@@ -48,19 +48,19 @@ def weighted_sums(workshop: Workshop, columns: Sequence[Column], weights: Any) -
     places, groups = _grouped(columns, matrix.shape[1])
     total: list[Number] | None = None
     if places:
-        values = workshop.numbers([columns[place] for place in places])
-        total = workshop.graph.dot(values, matrix[places])
+        values = compiler.numbers([columns[place] for place in places])
+        total = compiler.graph.dot(values, matrix[places])
     for start, stop in runs(columns):
-        total = workshop.graph.bag_dot(workshop.bag(columns[start:stop]), matrix[start:stop], total or ())
+        total = compiler.graph.bag_dot(compiler.bag(columns[start:stop]), matrix[start:stop], total or ())
     tables = []
     for code, mine in groups.items():
         coded = [column for column in (columns[place] for place in mine) if isinstance(column, Coded)]
-        tables.append(workshop.graph.lookup(code, _table(code, coded, matrix[mine])))
-    return _added(workshop, total, tables, matrix.shape[1])
+        tables.append(compiler.graph.lookup(code, _table(code, coded, matrix[mine])))
+    return _added(compiler, total, tables, matrix.shape[1])
 
 
 def ordered_sums(
-    workshop: Workshop, columns: Sequence[Column], weights: Any, dtype: np.dtype[Any] = FLOAT64
+    compiler: Compiler, columns: Sequence[Column], weights: Any, dtype: np.dtype[Any] = FLOAT64
 ) -> list[Number]:
     """`columns @ weights` from zero on in the order of the columns, as SciPy computes it of a sparse matrix.
 
@@ -68,7 +68,7 @@ def ordered_sums(
     a sum has the same bits with it and without it.
 
     Args:
-        workshop: of the plan.
+        compiler: of the plan.
         columns: of numbers.
         weights: shape `(columns, sums)`, all finite.
         dtype: float32 where products and sums are rounded to it.
@@ -80,27 +80,27 @@ def ordered_sums(
     for code, places in _runs(columns):
         if code is None:
             if tables:
-                total, tables = _added(workshop, total, tables, width, dtype), []
-            values = workshop.numbers([columns[place] for place in places])
-            total = _continued(workshop, total, values, matrix[places], dtype)
+                total, tables = _added(compiler, total, tables, width, dtype), []
+            values = compiler.numbers([columns[place] for place in places])
+            total = _continued(compiler, total, values, matrix[places], dtype)
             continue
         if isinstance(code, Bag):
-            total, tables = _added(workshop, total, tables, width, dtype), []
-            bag = workshop.bag([columns[place] for place in places])
-            total = workshop.graph.bag_dot(bag, matrix[places], total, float32=dtype == FLOAT32)
+            total, tables = _added(compiler, total, tables, width, dtype), []
+            bag = compiler.bag([columns[place] for place in places])
+            total = compiler.graph.bag_dot(bag, matrix[places], total, float32=dtype == FLOAT32)
             continue
         coded = [column for column in (columns[place] for place in places) if isinstance(column, Coded)]
-        tables.append(workshop.graph.lookup(code, rounded(_table(code, coded, matrix[places]), dtype)))
-    return _added(workshop, total, tables, width, dtype)
+        tables.append(compiler.graph.lookup(code, rounded(_table(code, coded, matrix[places]), dtype)))
+    return _added(compiler, total, tables, width, dtype)
 
 
 def matrix_product(
-    workshop: Workshop, matrix: Matrix, weights: Any, who: object, *, sparse: bool = False
+    compiler: Compiler, matrix: Matrix, weights: Any, who: object, *, sparse: bool = False
 ) -> tuple[list[Number], np.dtype[Any]]:
     """`matrix @ weights` as NumPy computes it of an array, or SciPy where one of the two is sparse.
 
     Args:
-        workshop: of the plan.
+        compiler: of the plan.
         matrix: columns of numbers.
         weights: shape `(columns, sums)`, of the dtype that the original has them in.
         who: the estimator, which the reason for other bits names.
@@ -115,43 +115,43 @@ def matrix_product(
         raise NoPlan(f"the {_name(who)} computes in {dtype}")
     if matrix.sparse or sparse:
         if platform.machine().lower() not in _APART and len(matrix) > 1:
-            workshop.approximate(f"a compiler may join products and sums of the {_name(who)}")
-        return ordered_sums(workshop, matrix.columns, array, dtype), dtype
-    sums = weighted_sums(workshop, matrix.columns, array)
+            compiler.approximate(f"a compiler may join products and sums of the {_name(who)}")
+        return ordered_sums(compiler, matrix.columns, array, dtype), dtype
+    sums = weighted_sums(compiler, matrix.columns, array)
     if len(matrix) > 1:
-        workshop.approximate(f"a BLAS orders the sums of the {_name(who)}")
-    return (workshop.graph.map(Function.ROUND32, sums) if dtype == FLOAT32 else sums), dtype
+        compiler.approximate(f"a BLAS orders the sums of the {_name(who)}")
+    return (compiler.graph.map(MathFunction.ROUND32, sums) if dtype == FLOAT32 else sums), dtype
 
 
-def pairwise_sum(workshop: Workshop, values: Sequence[Number], dtype: np.dtype[Any]) -> Number:
+def pairwise_sum(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[Any]) -> Number:
     """The sum in the order of `numpy.sum` over an axis that lies in one piece, rounded where `dtype` is float32.
 
     Eight sums side by side up to 128 numbers, and halves beyond.
     """
-    graph, count = workshop.graph, len(values)
+    graph, count = compiler.graph, len(values)
     if dtype != FLOAT32:
-        return graph.fold(Function.PAIRWISE, values)
+        return graph.fold(MathFunction.PAIRWISE, values)
     if count > 128:
         half = count // 2 - count // 2 % 8
-        halves = [pairwise_sum(workshop, part, dtype) for part in (values[:half], values[half:])]
-        return _step(workshop)(halves[:1], halves[1:])[0]
+        halves = [pairwise_sum(compiler, part, dtype) for part in (values[:half], values[half:])]
+        return _step(compiler)(halves[:1], halves[1:])[0]
     whole = count // 8 * 8
     part = list(values[: min(8, whole)])
     for start in range(8, whole, 8):
-        part = _step(workshop)(part, list(values[start : start + 8]))
+        part = _step(compiler)(part, list(values[start : start + 8]))
     while len(part) > 1:
-        part = _step(workshop)(part[::2], part[1::2])
+        part = _step(compiler)(part[::2], part[1::2])
     for value in values[whole:]:
-        part = _step(workshop)(part, [value]) if part else [value]
+        part = _step(compiler)(part, [value]) if part else [value]
     return part[0]
 
 
 def moved(
     matrix: Matrix,
     constants: Any,
-    workshop: Workshop,
+    compiler: Compiler,
     *,
-    function: Function = Function.SUB,
+    function: MathFunction = MathFunction.SUB,
     in_place: bool = False,
 ) -> Matrix:
     """`matrix - constants`, in the dtype that NumPy gives it.
@@ -159,7 +159,7 @@ def moved(
     Args:
         matrix: columns of numbers.
         constants: one for all, or one for each column.
-        workshop: of the plan.
+        compiler: of the plan.
         function: what is done instead of subtracting.
         in_place: whether the array keeps its dtype, as in `matrix -= constants`: it is rounded after the operation.
     """
@@ -167,7 +167,7 @@ def moved(
     if dtype not in (FLOAT32, FLOAT64):
         raise NoPlan(f"a model computes in {dtype}")
     numbers = np.asarray(constants, dtype=np.result_type(dtype, constants))
-    return Matrix(workshop.map(function, matrix.columns, numbers, dtype=dtype))
+    return Matrix(compiler.map(function, matrix.columns, numbers, dtype=dtype))
 
 
 def rounded(values: Any, dtype: np.dtype[Any]) -> Floats:
@@ -255,10 +255,10 @@ def _support(column: Coded) -> set[int]:
 
 
 def _continued(
-    workshop: Workshop, total: list[Number] | None, values: list[Number], weights: Floats, dtype: np.dtype[Any]
+    compiler: Compiler, total: list[Number] | None, values: list[Number], weights: Floats, dtype: np.dtype[Any]
 ) -> list[Number]:
     """Sums that go on with weighted values."""
-    graph, width = workshop.graph, weights.shape[1]
+    graph, width = compiler.graph, weights.shape[1]
     if dtype != FLOAT32:
         if total is None:
             return graph.dot(values, weights)
@@ -266,34 +266,34 @@ def _continued(
         pairs = zip(total, weights.T, strict=True)
         return [graph.dot([first, *values], np.concatenate([[1.0], mine])[:, None])[0] for first, mine in pairs]
     for value, weight in zip(values, weights, strict=True):
-        product = graph.map(Function.ROUND32, graph.map_const(Function.MUL, [value] * width, weight))
-        total = _step(workshop)(total or graph.constant(np.zeros(width)), product)
+        product = graph.map(MathFunction.ROUND32, graph.map_const(MathFunction.MUL, [value] * width, weight))
+        total = _step(compiler)(total or graph.constant(np.zeros(width)), product)
     return total or graph.constant(np.zeros(width))
 
 
 def _added(
-    workshop: Workshop,
+    compiler: Compiler,
     total: list[Number] | None,
     tables: Sequence[list[Number]],
     width: int,
     dtype: np.dtype[Any] = FLOAT64,
 ) -> list[Number]:
     """Sums that go on with what was looked up."""
-    graph = workshop.graph
+    graph = compiler.graph
     if total is None:
         total = graph.constant(np.zeros(width))
     if dtype == FLOAT32:
         for table in tables:
-            total = _step(workshop)(total, table)
+            total = _step(compiler)(total, table)
         return total
     if width == 1 and tables:
-        return [graph.fold(Function.SUM, [*total, *(table[0] for table in tables)])]
+        return [graph.fold(MathFunction.SUM, [*total, *(table[0] for table in tables)])]
     for table in tables:
-        total = graph.map_two(Function.ADD, total, table)
+        total = graph.map_two(MathFunction.ADD, total, table)
     return total
 
 
-def _step(workshop: Workshop) -> Callable[[list[Number], list[Number]], list[Number]]:
+def _step(compiler: Compiler) -> Callable[[list[Number], list[Number]], list[Number]]:
     """A sum that is rounded to float32."""
-    graph = workshop.graph
-    return lambda left, right: graph.map(Function.ROUND32, graph.map_two(Function.ADD, left, right))
+    graph = compiler.graph
+    return lambda left, right: graph.map(MathFunction.ROUND32, graph.map_two(MathFunction.ADD, left, right))

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fourfold.plan.compile.columns import Bagged, Coded, Column, NoPlan, Workshop
+from fourfold.plan.compile.columns import Bagged, Coded, Column, Compiler, NoPlan
 from fourfold.plan.format import NODE_CODE, NODE_LEAF, NODE_NAN_LEFT, NODE_OTHERS
 from fourfold.plan.graph.builder import Code, Number
 from fourfold.plan.graph.forest import NODE, Forest
@@ -69,7 +69,7 @@ class Nodes:
 
 
 def forest(
-    workshop: Workshop,
+    compiler: Compiler,
     columns: Sequence[Column],
     nodes: Nodes,
     values: Floats,
@@ -81,7 +81,7 @@ def forest(
     """The sums of trees.
 
     Args:
-        workshop: of the plan.
+        compiler: of the plan.
         columns: what the trees test; those that none tests are left out.
         nodes: the trees.
         values: what each leaf holds, in the order of the nodes, shape `(leaves, 1)`, or `(leaves, outputs)` where each
@@ -96,7 +96,7 @@ def forest(
     places, sizes = _preorder(nodes)
     kept = np.flatnonzero(places >= 0)
     laid = np.zeros(int(sizes.sum()), dtype=NODE)
-    test, flags, slots, sets = _Tests(workshop, columns, nodes).found()
+    test, flags, slots, sets = _Tests(compiler, columns, nodes).found()
     is_leaf = nodes.left[kept] < 0
     leaves, inner = kept[is_leaf], kept[~is_leaf]
     values = values[(np.cumsum(nodes.left < 0) - 1)[leaves]] if len(leaves) < len(values) else values
@@ -106,7 +106,7 @@ def forest(
     starts = np.cumsum(sizes) - sizes
     root = np.repeat(np.cumsum(nodes.sizes) - nodes.sizes, nodes.sizes)
     laid["right"][places[inner]] = places[root[inner] + nodes.right[inner]] - places[root[inner]]
-    return workshop.graph.forest(
+    return compiler.graph.forest(
         Forest(
             slots,
             np.split(laid, starts[1:]),
@@ -149,8 +149,8 @@ def _preorder(nodes: Nodes) -> tuple[Integers, Integers]:
 class _Tests:
     """What the nodes test: slots, and of each node its operand and flags."""
 
-    def __init__(self, workshop: Workshop, columns: Sequence[Column], nodes: Nodes) -> None:
-        self._workshop = workshop
+    def __init__(self, compiler: Compiler, columns: Sequence[Column], nodes: Nodes) -> None:
+        self._workshop = compiler
         self._slots: list[Number | Code] = []
         self._slot_of: dict[Number | Code, int] = {}
         self._sets: list[Integers] = []

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fourfold.plan.format import BALLS, Function, Kind, Metric, Operation
+from fourfold.plan.format import BALLS, Kind, MathFunction, Metric, Operation
 from fourfold.plan.graph.forest import NODE, Forest, content, laid
 from fourfold.plan.graph.neighbours import Neighbours
 from fourfold.plan.graph.numerics import origins
@@ -54,7 +54,7 @@ class Graph:
         An integer beyond 2^53 may be rounded otherwise when it is rounded twice.
         """
         if value.step.operation != Operation.NUMBER:
-            return self.map(Function.ROUND32, [value])[0]
+            return self.map(MathFunction.ROUND32, [value])[0]
         index = next(place for place in range(len(self.inputs)) if self._known.get(("number", place)) is value.step)
         return self._numbers(("single", index), Operation.SINGLE, 1, (), lambda layout: [index])[0]
 
@@ -151,7 +151,7 @@ class Graph:
             lambda layout: [len(known), layout.add_numbers(known)],
         )
 
-    def map(self, function: Function, values: Sequence[Number]) -> list[Number]:
+    def map(self, function: MathFunction, values: Sequence[Number]) -> list[Number]:
         """`f(x)` of each."""
         read = tuple(values)
         return self._numbers(
@@ -162,7 +162,7 @@ class Graph:
             lambda layout: [len(read), int(function), layout.add_registers(read)],
         )
 
-    def map_const(self, function: Function, values: Sequence[Number], constants: Any) -> list[Number]:
+    def map_const(self, function: MathFunction, values: Sequence[Number], constants: Any) -> list[Number]:
         """`f(x, constant)` of each, with one constant for all or one for each."""
         read = tuple(values)
         known = np.ascontiguousarray(np.broadcast_to(_floats(constants), (len(read),)))
@@ -174,7 +174,7 @@ class Graph:
             lambda layout: [len(read), int(function), layout.add_registers(read), layout.add_numbers(known)],
         )
 
-    def map_two(self, function: Function, left: Sequence[Number], right: Sequence[Number]) -> list[Number]:
+    def map_two(self, function: MathFunction, left: Sequence[Number], right: Sequence[Number]) -> list[Number]:
         """`f(x, y)` of each pair; a single `right` goes with every `left`."""
         one = tuple(left)
         two = tuple(right) * len(one) if len(right) == 1 else tuple(right)
@@ -214,7 +214,7 @@ class Graph:
             lambda layout: [width, len(read), layout.add_registers(read), layout.add_numbers(matrix)],
         )
 
-    def fold(self, function: Function, values: Sequence[Number]) -> Number:
+    def fold(self, function: MathFunction, values: Sequence[Number]) -> Number:
         """One number of many."""
         read = tuple(values)
         return self._numbers(
@@ -370,7 +370,7 @@ class Graph:
             ("bag", index, reading.key), Operation.BAG, reading.width, (), lambda layout: [index, reading.laid(layout)]
         )
 
-    def bag_map(self, function: Function, bag: Bag) -> Bag:
+    def bag_map(self, function: MathFunction, bag: Bag) -> Bag:
         """`f(x)` of every entry; what is not there stays away."""
         return self._bag(
             ("bag_map", function, bag),
@@ -380,7 +380,7 @@ class Graph:
             lambda layout: [place(bag), int(function)],
         )
 
-    def bag_const(self, function: Function, bag: Bag, constants: Any) -> Bag:
+    def bag_const(self, function: MathFunction, bag: Bag, constants: Any) -> Bag:
         """`f(x, constant)` of every entry, with one constant for all or one for each column."""
         known = _floats(constants)
         if len(known) > 1:
@@ -393,7 +393,7 @@ class Graph:
             lambda layout: [place(bag), int(function), layout.add_numbers(known), int(len(known) > 1)],
         )
 
-    def bag_row(self, function: Function, bag: Bag, value: Number) -> Bag:
+    def bag_row(self, function: MathFunction, bag: Bag, value: Number) -> Bag:
         """`f(x, y)` of every entry with a number of its row."""
         return self._bag(
             ("bag_row", function, bag, value),
@@ -416,7 +416,7 @@ class Graph:
             lambda layout: [place(bag), layout.add_words(columns), len(kept)],
         )
 
-    def bag_fold(self, function: Function, bag: Bag, first: Number, *, float32: bool = False) -> Number:
+    def bag_fold(self, function: MathFunction, bag: Bag, first: Number, *, float32: bool = False) -> Number:
         """One number of a first one and then all entries in their order; each is rounded where `float32` says so."""
         return self._numbers(
             ("bag_fold", function, bag, first, float32),
@@ -501,7 +501,7 @@ class Graph:
         )
         if not numbers or together:
             return output
-        return replace(output, numbers=self.map_const(Function.ADD, numbers, -0.0))  # x + -0.0 is x, to the bit
+        return replace(output, numbers=self.map_const(MathFunction.ADD, numbers, -0.0))  # x + -0.0 is x, to the bit
 
     def _needed(self, outputs: Sequence[Output]) -> list[Step]:
         """The steps that an output or a refusal rests on, in the order in which they were made."""
@@ -521,7 +521,7 @@ class Graph:
     def _step(self, key: Any, make: Callable[[], Step]) -> Step:
         if key not in self._known:
             self._known[key] = made = make()
-            made.function = key[1] if isinstance(key[1], Function) else None
+            made.function = key[1] if isinstance(key[1], MathFunction) else None
             self._steps.append(made)
         return self._known[key]
 

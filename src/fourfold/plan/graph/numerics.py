@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fourfold.plan.format import Function, Operation
+from fourfold.plan.format import MathFunction, Operation
 from fourfold.plan.graph.steps import Bag, Number, Step
 
 __all__ = ["is_rounded", "origins", "passes_single"]
@@ -22,20 +22,20 @@ _SUMS = {
 
 #: Functions whose last bits a library or a processor decides.
 _ELEMENTARY = {
-    Function.EXP,
-    Function.EXPM1,
-    Function.LOG,
-    Function.LOG1P,
-    Function.LOG2,
-    Function.LOG10,
-    Function.TANH,
-    Function.SIGMOID,
-    Function.SIN,
-    Function.COS,
-    Function.NDTR,
-    Function.NDTRI,
-    Function.CBRT,
-    Function.POW,
+    MathFunction.EXP,
+    MathFunction.EXPM1,
+    MathFunction.LOG,
+    MathFunction.LOG1P,
+    MathFunction.LOG2,
+    MathFunction.LOG10,
+    MathFunction.TANH,
+    MathFunction.SIGMOID,
+    MathFunction.SIN,
+    MathFunction.COS,
+    MathFunction.NDTR,
+    MathFunction.NDTRI,
+    MathFunction.CBRT,
+    MathFunction.POW,
 }
 
 
@@ -61,7 +61,7 @@ def passes_single(values: Sequence[Number]) -> bool:
 
     Sums one by one (`Operation.FOLD`) have an order, where they are rounded to float32.
     """
-    uses = [each for step in origins(values) if step.function is Function.ROUND32 for each in step.uses]
+    uses = [each for step in origins(values) if step.function is MathFunction.ROUND32 for each in step.uses]
     return any(
         step.function in _ELEMENTARY or step.operation in _SUMS - {Operation.FOLD, Operation.BAG_FOLD}
         for step in origins([each for each in uses if isinstance(each, Number | Bag)])

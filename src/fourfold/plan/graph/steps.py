@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fourfold.plan.format import TYPES, Function, Operation, assemble
+from fourfold.plan.format import TYPES, MathFunction, Operation, assemble
 
 __all__ = ["MOST_BAGS", "Bag", "Code", "Layout", "Number", "Output", "Step", "TooManyBags", "laid_out", "place"]
 
@@ -70,7 +70,7 @@ class Step:
     operands: Callable[[Layout], list[int]]
     place: int = -1
     bag: int = 0
-    function: Function | None = None
+    function: MathFunction | None = None
     compared: int = 0
 
 

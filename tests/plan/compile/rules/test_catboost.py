@@ -11,7 +11,7 @@ import pytest
 
 from fourfold.modelfiles.catboost_cbm import read
 from fourfold.plan.compile import answer
-from fourfold.plan.compile.columns import NA, Coded, Matrix, NoPlan, Numeric, Text, Workshop
+from fourfold.plan.compile.columns import NA, Coded, Compiler, Matrix, NoPlan, Numeric, Text
 from fourfold.plan.compile.rules.cityhash import category_hash
 from fourfold.plan.graph.builder import Graph
 from tests.plan.held import assert_close, assert_exact, compiled
@@ -231,11 +231,11 @@ def test_what_has_no_plan() -> None:
     threshold.set_probability_threshold(0.3)
     with pytest.raises(NoPlan, match="another probability than one half"):
         compiled(threshold, NUMBERS)
-    workshop = Workshop(Graph([("x", "float64"), ("t", "string")]))
-    number = Numeric(workshop.graph.number(0))
+    compiler = Compiler(Graph([("x", "float64"), ("t", "string")]))
+    number = Numeric(compiler.graph.number(0))
     plain = catboost.CatBoostRegressor(**OPTIONS).fit(FRAME[["a", "n"]], TARGET)
     of_text = catboost.CatBoostRegressor(**OPTIONS, cat_features=["k"]).fit(FRAME[["k"]], GOAL)
-    code = workshop.graph.match(number.value, [1.0])
+    code = compiler.graph.match(number.value, [1.0])
     cases: list[tuple[Any, Matrix, str]] = [
         (plain, Matrix((number,)), "of 2 columns is given 1"),
         (plain, Matrix((number, number), frame=True, names=("n", "a")), "with other columns"),
@@ -246,4 +246,4 @@ def test_what_has_no_plan() -> None:
     ]
     for model, matrix, words in cases:
         with pytest.raises(NoPlan, match=words):
-            answer(model, "predict", matrix, workshop)
+            answer(model, "predict", matrix, compiler)

@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 
 from fourfold.plan.compile import transform
-from fourfold.plan.compile.columns import NoPlan, Workshop
+from fourfold.plan.compile.columns import Compiler, NoPlan
 from fourfold.plan.compile.inputs import ports, training_matrix
 from fourfold.plan.graph.builder import Graph
 from fourfold.signature import Field
@@ -73,7 +73,7 @@ def test_columns_of_codes() -> None:
 def test_the_least_squares_solver_does_not_transform() -> None:
     """What the original cannot do has no plan."""
     fields = [Field(name, "float64") for name in "abcde"]
-    workshop = Workshop(Graph(ports(fields)))
-    matrix = training_matrix({"container": "numpy", "dtype": "float64"}, fields, workshop)
+    compiler = Compiler(Graph(ports(fields)))
+    matrix = training_matrix({"container": "numpy", "dtype": "float64"}, fields, compiler)
     with pytest.raises(NoPlan, match="solver lsqr does not transform"):
-        transform(LinearDiscriminantAnalysis(solver="lsqr").fit(X, FOUR), matrix, workshop)
+        transform(LinearDiscriminantAnalysis(solver="lsqr").fit(X, FOUR), matrix, compiler)

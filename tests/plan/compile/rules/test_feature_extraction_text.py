@@ -23,7 +23,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from fourfold.plan import _evaluator
 from fourfold.plan.compile import transform
-from fourfold.plan.compile.columns import Matrix, NoPlan, Numeric, Text, Workshop
+from fourfold.plan.compile.columns import Compiler, Matrix, NoPlan, Numeric, Text
 from fourfold.plan.graph.builder import Graph, Output
 from tests.plan.held import assert_close, assert_exact, compiled
 
@@ -81,11 +81,11 @@ def texts_of(count: int, lengths: Sequence[int] = (0, 1, 2, 5, 20, 60, 200)) -> 
 
 def bags(model: Any, texts: Sequence[str], matrix: Matrix | None = None) -> np.ndarray:
     """What a vectorizer's plan makes of texts, together; each alone has the same."""
-    workshop = Workshop(Graph([("text", "string")]))
-    made = transform(model, Matrix((Text(0),)) if matrix is None else matrix, workshop)
+    compiler = Compiler(Graph([("text", "string")]))
+    made = transform(model, Matrix((Text(0),)) if matrix is None else matrix, compiler)
     assert made.sparse
-    numbers = workshop.numbers(made.columns)
-    plan = workshop.graph.plan([Output("out", "float64", numbers=numbers, tensor=True)])
+    numbers = compiler.numbers(made.columns)
+    plan = compiler.graph.plan([Output("out", "float64", numbers=numbers, tensor=True)])
     run = _evaluator.Evaluator(plan, (("text", 11, False, None, 0),))
     rows = run.many([{"text": text} for text in texts])
     assert isinstance(rows, list)
@@ -348,25 +348,25 @@ def test_what_is_code_or_another_kind_of_pattern_has_no_plan(settings: dict[str,
 
 def test_what_is_no_column_of_texts_has_no_plan() -> None:
     """Numbers, several columns, categories, an unfitted vocabulary and dicts have none."""
-    workshop = Workshop(Graph([("text", "string"), ("x", "float64")]))
-    number, text = Numeric(workshop.graph.number(1)), Text(0)
+    compiler = Compiler(Graph([("text", "string"), ("x", "float64")]))
+    number, text = Numeric(compiler.graph.number(1)), Text(0)
     model = CountVectorizer().fit(["some texts"])
     for columns in ((number,), (text, text), (Text(0, categories=("a", "b")),), (Text(0, replaced=(("a", "b"),)),)):
         with pytest.raises(NoPlan):
-            transform(model, Matrix(columns), workshop)
+            transform(model, Matrix(columns), compiler)
     for other in (CountVectorizer(), FeatureHasher(), DictVectorizer(), HashingVectorizer(n_features=1 << 28)):
         with pytest.raises(NoPlan):
-            transform(other, Matrix((text,)), workshop)
+            transform(other, Matrix((text,)), compiler)
     with pytest.raises(NoPlan, match="no counts of a vectorizer"):
-        transform(TfidfTransformer(), Matrix((number,)), workshop)
+        transform(TfidfTransformer(), Matrix((number,)), compiler)
 
 
 def test_a_text_that_an_imputer_put_there_is_read() -> None:
     """Where a value is missing, the text that an imputer puts there is read instead."""
-    workshop = Workshop(Graph([("text", "string")]))
+    compiler = Compiler(Graph([("text", "string")]))
     model = CountVectorizer().fit(["none here", "other words"])
-    made = transform(model, Matrix((Text(0, missing="none here", nullable=True),)), workshop)
-    plan = workshop.graph.plan([Output("out", "float64", numbers=workshop.numbers(made.columns), tensor=True)])
+    made = transform(model, Matrix((Text(0, missing="none here", nullable=True),)), compiler)
+    plan = compiler.graph.plan([Output("out", "float64", numbers=compiler.numbers(made.columns), tensor=True)])
     run = _evaluator.Evaluator(plan, (("text", 11, True, None, 0),))
     assert run.one({"text": None}) == run.one({"text": "here, none"}) == {"out": [1.0, 1.0, 0.0, 0.0]}
 

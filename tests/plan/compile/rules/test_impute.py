@@ -19,7 +19,7 @@ from sklearn.preprocessing import (
 from sklearn.tree import DecisionTreeRegressor
 
 from fourfold.plan.compile import transform
-from fourfold.plan.compile.columns import Matrix, NoPlan, Workshop
+from fourfold.plan.compile.columns import Compiler, Matrix, NoPlan
 from fourfold.plan.graph.builder import Graph
 from tests.plan.held import assert_close, assert_exact, compiled
 from tests.support import named
@@ -198,7 +198,7 @@ def test_what_is_not_covered_has_no_plan() -> None:
         compiled(make_pipeline(SimpleImputer(strategy="constant"), first).fit(mixed), mixed)
     sampling = IterativeImputer(sample_posterior=True, max_iter=1, tol=1.0, random_state=0)
     with pytest.raises(NoPlan, match="another answer every time"):
-        transform(sampling.fit(rows), Matrix(()), Workshop(Graph([])))
+        transform(sampling.fit(rows), Matrix(()), Compiler(Graph([])))
 
 
 def test_categories_beside_integers_have_no_plan() -> None:

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from fourfold.plan.compile import answer
-from fourfold.plan.compile.columns import NA, Matrix, NoPlan, Numeric, Workshop
+from fourfold.plan.compile.columns import NA, Compiler, Matrix, NoPlan, Numeric
 from fourfold.plan.graph.builder import Graph
 from tests.plan.held import assert_close, assert_exact, compiled
 
@@ -265,8 +265,8 @@ def test_what_has_no_plan() -> None:
     objects = NUMBERS.astype(object)
     with pytest.raises(NoPlan, match="array of objects"):
         compiled(lightgbm.LGBMRegressor(**OPTIONS).fit(objects, TARGET), objects)
-    workshop = Workshop(Graph([("x", "float64")]))
-    number = Numeric(workshop.graph.number(0))
+    compiler = Compiler(Graph([("x", "float64")]))
+    number = Numeric(compiler.graph.number(0))
     model = lightgbm.LGBMRegressor(**OPTIONS).fit(NUMBERS[:, :1], TARGET)
     cases = [
         (Matrix((number, number)), "of 1 columns is given 2"),
@@ -275,9 +275,9 @@ def test_what_has_no_plan() -> None:
     ]
     for matrix, words in cases:
         with pytest.raises(NoPlan, match=words):
-            answer(model, "predict", matrix, workshop)
+            answer(model, "predict", matrix, compiler)
     of_categories = lightgbm.LGBMRegressor(**OPTIONS).fit(FRAME[["kind"]], GOAL)
     with pytest.raises(NoPlan, match="fewer columns of categories"):
-        answer(of_categories, "predict", Matrix((number,), frame=True), workshop)
+        answer(of_categories, "predict", Matrix((number,), frame=True), compiler)
     with pytest.raises(NoPlan, match="there is no rule"):
-        answer(model, "predict_proba", Matrix((number,)), workshop)
+        answer(model, "predict_proba", Matrix((number,)), compiler)

@@ -44,7 +44,7 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from fourfold.plan.compile import transform
-from fourfold.plan.compile.columns import Matrix, NoPlan, Numeric, Workshop
+from fourfold.plan.compile.columns import Compiler, Matrix, NoPlan, Numeric
 from fourfold.plan.compile.rules.inverse_transforms import inverse
 from fourfold.plan.compile.sub_estimators import first_method, response
 from fourfold.plan.graph.builder import Graph
@@ -468,12 +468,12 @@ def test_what_is_not_covered_has_no_plan() -> None:
     hard = VotingClassifier([("a", leaf())], weights=[-1.0]).fit(X, TWO)
     with pytest.raises(NoPlan, match="below zero"):
         compiled(hard, X, ["predict"])
-    workshop = Workshop(Graph([("x", "float64")] * 4))
-    matrix = Matrix(tuple(Numeric(workshop.graph.number(place)) for place in range(4)))
+    compiler = Compiler(Graph([("x", "float64")] * 4))
+    matrix = Matrix(tuple(Numeric(compiler.graph.number(place)) for place in range(4)))
     with pytest.raises(NoPlan, match="three dimensions"):
-        transform(soft, matrix, workshop)
+        transform(soft, matrix, compiler)
     with pytest.raises(NoPlan, match="inverse of a PCA"):
-        inverse(PCA(1).fit(X), matrix, workshop)
+        inverse(PCA(1).fit(X), matrix, compiler)
     with pytest.raises(NoPlan, match="has none of"):
         first_method(height(), ["predict_proba", "decision_function"])
     with_code = TransformedTargetRegressor(height(), func=np.sqrt, inverse_func=squared)
@@ -485,10 +485,10 @@ def test_what_is_not_covered_has_no_plan() -> None:
 def test_the_score_of_a_class_that_was_asked_for() -> None:
     """Of two classes the score is that of the second, or of the one asked for."""
     tree = leaf().fit(X, TWO)
-    workshop = Workshop(Graph([("x", "float64")] * 4))
-    matrix = Matrix(tuple(Numeric(workshop.graph.number(place)) for place in range(4)))
-    second, _ = response(tree, ["predict_proba"], matrix, workshop)
-    first, method = response(tree, ["predict_proba"], matrix, workshop, "no")
+    compiler = Compiler(Graph([("x", "float64")] * 4))
+    matrix = Matrix(tuple(Numeric(compiler.graph.number(place)) for place in range(4)))
+    second, _ = response(tree, ["predict_proba"], matrix, compiler)
+    first, method = response(tree, ["predict_proba"], matrix, compiler, "no")
     assert method == "predict_proba"
     assert len(second) == len(first) == 1
     assert second.columns != first.columns

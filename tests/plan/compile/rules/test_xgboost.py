@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from fourfold.plan.compile import answer
-from fourfold.plan.compile.columns import NA, Matrix, NoPlan, Numeric, Text, Workshop
+from fourfold.plan.compile.columns import NA, Compiler, Matrix, NoPlan, Numeric, Text
 from fourfold.plan.graph.builder import Graph
 from tests.plan.held import assert_close, assert_exact, compiled, proof
 
@@ -156,7 +156,7 @@ def test_categories_that_training_did_not_know() -> None:
             xgboost.XGBRegressor(**CATEGORIES).fit(FRAME[["n"]], GOAL),
             "predict",
             Matrix((text,), frame=True, names=("n",)),
-            Workshop(Graph([("n", "string")])),
+            Compiler(Graph([("n", "string")])),
         )
 
 
@@ -281,8 +281,8 @@ def test_random_models_are_exact(seed: int) -> None:
 
 def test_what_has_no_plan() -> None:
     """Objectives without a rule, other columns, and categories whose order is not known are left to XGBoost."""
-    workshop = Workshop(Graph([("x", "float64")]))
-    number = Numeric(workshop.graph.number(0))
+    compiler = Compiler(Graph([("x", "float64")]))
+    number = Numeric(compiler.graph.number(0))
     model = xgboost.XGBRegressor(**OPTIONS).fit(NUMBERS[:, :1], TARGET)
     named = xgboost.XGBRegressor(**OPTIONS).fit(FRAME[["f"]], TARGET)
     cases = [
@@ -298,7 +298,7 @@ def test_what_has_no_plan() -> None:
     ]
     for each, matrix, words in cases:
         with pytest.raises(NoPlan, match=words):
-            answer(each, "predict", matrix, workshop)
+            answer(each, "predict", matrix, compiler)
     marked = xgboost.XGBRegressor(**CATEGORIES, missing=0.0).fit(FRAME[["kind"]], GOAL)
     with pytest.raises(NoPlan, match="missing by its place"):
         compiled(marked, FRAME[["kind"]])

@@ -19,9 +19,9 @@ from fourfold.modelfiles import MalformedModel
 from fourfold.modelfiles.catboost_cbm import Cbm, Ctr, Table, read
 from fourfold.plan.compile import Labels, answers
 from fourfold.plan.compile.boosted_trees import Among, Below, Grove, spread
-from fourfold.plan.compile.columns import FLOAT32, NA, OBJECT, Coded, Column, Matrix, NoPlan, Numeric, Text, Workshop
+from fourfold.plan.compile.columns import FLOAT32, NA, OBJECT, Coded, Column, Compiler, Matrix, NoPlan, Numeric, Text
 from fourfold.plan.compile.rules.cityhash import category_hash
-from fourfold.plan.format import Function, Kind
+from fourfold.plan.format import Kind, MathFunction
 from fourfold.plan.graph.builder import Code, Number
 from fourfold.signature.field import INTEGERS
 
@@ -37,35 +37,35 @@ _MOST_NODES = 1 << 22
 
 
 @answers("predict", *_PLAIN)
-def predict(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def predict(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """What ranks, and CatBoost's base class, answer."""
-    return _matrix(_sums(_read(model), matrix, workshop))
+    return _matrix(_sums(_read(model), matrix, compiler))
 
 
 @answers("predict", _REGRESSOR)
-def predict_number(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def predict_number(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """What a regressor answers: its sum, or what its loss makes of it."""
     found = _read(model)
-    sums = _sums(found, matrix, workshop)
+    sums = _sums(found, matrix, compiler)
     kind = model._get_default_prediction_type()  # noqa: SLF001 - what its `predict` asks
     if kind == "RawFormulaVal":
         return _matrix(sums)
-    graph = workshop.graph
+    graph = compiler.graph
     if kind == "Exponent":
-        workshop.approximate("CatBoost's own exp")
-        return _matrix(graph.map(Function.EXP, sums))
+        compiler.approximate("CatBoost's own exp")
+        return _matrix(graph.map(MathFunction.EXP, sums))
     if kind == "RMSEWithUncertainty" and len(sums) == 2:
-        workshop.approximate("CatBoost's own exp")
-        return _matrix([sums[0], *graph.map(Function.EXP, graph.map_const(Function.MUL, sums[1:], 2.0))])
+        compiler.approximate("CatBoost's own exp")
+        return _matrix([sums[0], *graph.map(MathFunction.EXP, graph.map_const(MathFunction.MUL, sums[1:], 2.0))])
     raise NoPlan(f"CatBoost predicts with {kind}, which has no rule")
 
 
 @answers("predict", _CLASSIFIER)
-def predict_label(model: Any, matrix: Matrix, workshop: Workshop) -> Labels:
+def predict_label(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
     """A classifier's label."""
-    found, graph = _read(model), workshop.graph
+    found, graph = _read(model), compiler.graph
     loss = _loss(found)
-    sums = _sums(found, matrix, workshop)
+    sums = _sums(found, matrix, compiler)
     if len(sums) == 1 and loss in _BINARY:
         if float(found.info.get("binclass_probability_threshold", "0.5")) != 0.5:
             raise NoPlan("CatBoost answers labels by another probability than one half")
@@ -76,21 +76,23 @@ def predict_label(model: Any, matrix: Matrix, workshop: Workshop) -> Labels:
 
 
 @answers("predict_proba", _CLASSIFIER)
-def predict_proba(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def predict_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """A classifier's probabilities."""
-    found, graph = _read(model), workshop.graph
+    found, graph = _read(model), compiler.graph
     loss = _loss(found)
-    sums = _sums(found, matrix, workshop)
-    workshop.approximate("CatBoost's own exp")
+    sums = _sums(found, matrix, compiler)
+    compiler.approximate("CatBoost's own exp")
     if len(sums) == 1 and loss in _BINARY:
-        sums = [*graph.map(Function.NEGATE, sums), *sums]
+        sums = [*graph.map(MathFunction.NEGATE, sums), *sums]
     elif loss == "MultiClass":
-        powers = graph.map(Function.EXP, graph.map_two(Function.SUB, sums, [graph.fold(Function.MOST, sums)]))
-        return _matrix(graph.map_two(Function.DIV, powers, [graph.fold(Function.SUM, powers)]))
+        powers = graph.map(
+            MathFunction.EXP, graph.map_two(MathFunction.SUB, sums, [graph.fold(MathFunction.MOST, sums)])
+        )
+        return _matrix(graph.map_two(MathFunction.DIV, powers, [graph.fold(MathFunction.SUM, powers)]))
     elif loss not in _SEVERAL:
         raise NoPlan(f"CatBoost's probabilities of the loss {loss} have no rule")
-    powers = graph.map(Function.EXP, graph.map(Function.NEGATE, sums))
-    return _matrix(graph.map_const(Function.RDIV, graph.map_const(Function.ADD, powers, 1.0), 1.0))
+    powers = graph.map(MathFunction.EXP, graph.map(MathFunction.NEGATE, sums))
+    return _matrix(graph.map_const(MathFunction.RDIV, graph.map_const(MathFunction.ADD, powers, 1.0), 1.0))
 
 
 def _matrix(numbers: Sequence[Number]) -> Matrix:
@@ -109,11 +111,11 @@ def _loss(found: Cbm) -> str:
     return str(stated.get("type") if isinstance(stated, dict) else stated)
 
 
-def _sums(found: Cbm, matrix: Matrix, workshop: Workshop) -> list[Number]:
+def _sums(found: Cbm, matrix: Matrix, compiler: Compiler) -> list[Number]:
     """The sums of the trees, times the scale, plus the bias."""
-    graph = workshop.graph
-    views = _Views(found, matrix, workshop)
-    grove = Grove(workshop, views.column)
+    graph = compiler.graph
+    views = _Views(found, matrix, compiler)
+    grove = Grove(compiler, views.column)
     tests = [grove.test(views.test(each)) for each in range(len(found.splits))]
     if sum(len(tree) for tree in found.trees) > _MOST_NODES or _nodes(found) > _MOST_NODES:
         raise NoPlan(f"the trees of a CatBoost model have more than {_MOST_NODES} nodes")
@@ -127,7 +129,7 @@ def _sums(found: Cbm, matrix: Matrix, workshop: Workshop) -> list[Number]:
     sums = grove.forest(found.values.reshape(-1, found.dimension), np.zeros(found.dimension))
     if found.scale == 1.0 and not found.bias.any():
         return sums
-    return graph.map_const(Function.ADD, graph.map_const(Function.MUL, sums, found.scale), found.bias)
+    return graph.map_const(MathFunction.ADD, graph.map_const(MathFunction.MUL, sums, found.scale), found.bias)
 
 
 def _nodes(found: Cbm) -> int:
@@ -184,12 +186,12 @@ class _Views:
     Attributes:
         found: the model.
         matrix: the columns.
-        workshop: of the plan.
+        compiler: of the plan.
     """
 
     found: Cbm
     matrix: Matrix
-    workshop: Workshop
+    compiler: Compiler
     _columns: list[Column] = field(default_factory=list)
     _hashes: dict[int, Numeric | Coded] = field(default_factory=dict)
 
@@ -201,10 +203,10 @@ class _Views:
             if self.matrix.names is not None and name and str(self.matrix.names[place]) != name:
                 raise NoPlan("CatBoost is given a frame with other columns than it was trained with")
         used = [each.place for each in self.found.floats if len(each.borders)]
-        self._columns = spread(self.matrix.columns, used, self.workshop)
+        self._columns = spread(self.matrix.columns, used, self.compiler)
         self._hashes = {place: self._hash(self.matrix.columns[place]) for place in self.found.cats}
-        self.workshop.graph.refuse(
-            self.workshop.numbers([column for column in self._hashes.values() if not column.finite]),
+        self.compiler.graph.refuse(
+            self.compiler.numbers([column for column in self._hashes.values() if not column.finite]),
             Kind.NAN,
             "CatBoost takes no missing category",
         )
@@ -230,14 +232,14 @@ class _Views:
             raise NoPlan("CatBoost is given pandas.NA among objects")
         if isinstance(column, Coded) and column.categories is not None:
             raise NoPlan("CatBoost is given categories where it takes numbers")
-        return self.workshop.cast(Matrix((column,)), FLOAT32).columns[0]
+        return self.compiler.cast(Matrix((column,)), FLOAT32).columns[0]
 
     def _hash(self, column: Column) -> Numeric | Coded:
         """A column of categories by their hashes; NaN where one is missing."""
-        graph = self.workshop.graph
+        graph = self.compiler.graph
         if isinstance(column, Text):
             if column.categories is not None:
-                code, stands = self.workshop.text(column, [str(each) for each in column.categories])
+                code, stands = self.compiler.text(column, [str(each) for each in column.categories])
                 return _coded(code, [each if isinstance(each, str) else None for each in stands])
             if column.replaced or isinstance(column.missing, str):
                 raise NoPlan("CatBoost is given text in which an imputer put something")
@@ -253,17 +255,17 @@ class _Views:
 
     def _ctr(self, ctr: Ctr) -> Column:
         """What a combination of categories was worth in training."""
-        graph = self.workshop.graph
-        parts = self.workshop.numbers([self._hashes[self.found.cats[cat]] for cat in ctr.cats])
+        graph = self.compiler.graph
+        parts = self.compiler.numbers([self._hashes[self.found.cats[cat]] for cat in ctr.cats])
         for split in ctr.splits:
             if split.kind == "category":
-                hashed = self.workshop.number(self._hashes[self.found.cats[split.feature]])
-                parts += graph.map_const(Function.EQ, [hashed], split.value)
+                hashed = self.compiler.number(self._hashes[self.found.cats[split.feature]])
+                parts += graph.map_const(MathFunction.EQ, [hashed], split.value)
                 continue
-            number = [self.workshop.number(self._float(split.feature))]
+            number = [self.compiler.number(self._float(split.feature))]
             if self.found.floats[split.feature].nan == "AsTrue":
-                number = graph.map_const(Function.IF_NAN, number, np.inf)
-            parts += graph.map_const(Function.GT, number, split.value)
+                number = graph.map_const(MathFunction.IF_NAN, number, np.inf)
+            parts += graph.map_const(MathFunction.GT, number, split.value)
         table = self.found.tables[ctr.key]
         order = np.argsort(table.hashes)
         worth = _worth(ctr, table)

@@ -16,14 +16,14 @@ from fourfold.plan.compile.columns import (
     NA,
     OBJECT,
     Column,
+    Compiler,
     Matrix,
     NoPlan,
     Numeric,
     Opaque,
     Text,
-    Workshop,
 )
-from fourfold.plan.format import Function, Kind
+from fourfold.plan.format import Kind, MathFunction
 
 __all__ = ["METHODS", "applied", "output_library"]
 
@@ -40,9 +40,9 @@ def output_library(model: Any) -> str | None:
     return str(chosen) if chosen in ("pandas", "polars") else None
 
 
-def applied(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def applied(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """What the next step sees of a transformer's answer: an array, or the frame that `set_output` asks for."""
-    made = transform(model, matrix, workshop)
+    made = transform(model, matrix, compiler)
     library = output_library(model)
     wraps = "transform" in getattr(model, "_sklearn_auto_wrap_output_keys", ())
     if library is None or not wraps or not hasattr(model, "get_feature_names_out"):
@@ -78,36 +78,36 @@ def _framed(matrix: Matrix, library: str) -> tuple[Column, ...]:
 
 
 @transforms("sklearn.Pipeline")
-def pipeline_transform(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def pipeline_transform(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Each step's answer to the one before."""
-    return _through([step for _, step in model.steps], matrix, workshop)
+    return _through([step for _, step in model.steps], matrix, compiler)
 
 
-def _through(steps: Sequence[Any], matrix: Matrix, workshop: Workshop) -> Matrix:
+def _through(steps: Sequence[Any], matrix: Matrix, compiler: Compiler) -> Matrix:
     for step in steps:
         if step is not None and not _is(step, "passthrough"):
-            matrix = applied(step, matrix, workshop)
+            matrix = applied(step, matrix, compiler)
     return matrix
 
 
 def _pipeline_answer(method: str) -> Any:
-    def rule(model: Any, matrix: Matrix, workshop: Workshop) -> Any:
+    def rule(model: Any, matrix: Matrix, compiler: Compiler) -> Any:
         *before, last = (step for _, step in model.steps)
-        return answer(last, method, _through(before, matrix, workshop), workshop)
+        return answer(last, method, _through(before, matrix, compiler), compiler)
 
     return rule
 
 
 def _search_answer(method: str) -> Any:
-    def rule(model: Any, matrix: Matrix, workshop: Workshop) -> Any:
-        return answer(model.best_estimator_, method, matrix, workshop)
+    def rule(model: Any, matrix: Matrix, compiler: Compiler) -> Any:
+        return answer(model.best_estimator_, method, matrix, compiler)
 
     return rule
 
 
 def _frozen_answer(method: str) -> Any:
-    def rule(model: Any, matrix: Matrix, workshop: Workshop) -> Any:
-        return answer(model.estimator, method, matrix, workshop)
+    def rule(model: Any, matrix: Matrix, compiler: Compiler) -> Any:
+        return answer(model.estimator, method, matrix, compiler)
 
     return rule
 
@@ -119,22 +119,22 @@ for _method in METHODS:
 
 
 @transforms(*_SEARCHES)
-def search_transform(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def search_transform(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """The best estimator's answer."""
-    return applied(model.best_estimator_, matrix, workshop)
+    return applied(model.best_estimator_, matrix, compiler)
 
 
 @transforms("sklearn.FrozenEstimator")
-def frozen_transform(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def frozen_transform(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """The estimator's own answer."""
-    return applied(model.estimator, matrix, workshop)
+    return applied(model.estimator, matrix, compiler)
 
 
 # Side by side.
 
 
 @transforms("sklearn.ColumnTransformer")
-def column_transformer(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def column_transformer(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Each transformer's answer to its own columns, side by side."""
     names = [name for name, _, _ in model.transformers_]
     if len(set(names)) != len(names):
@@ -146,26 +146,26 @@ def column_transformer(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix
             continue
         mine = matrix.take(_places(model, name, matrix))
         # What is passed through was made a FunctionTransformer while it was fitted.
-        made = mine if _is(transformer, "passthrough") else applied(transformer, mine, workshop)
-        blocks.append(_weighted(made, weights.get(name), workshop))
+        made = mine if _is(transformer, "passthrough") else applied(transformer, mine, compiler)
+        blocks.append(_weighted(made, weights.get(name), compiler))
     if output_library(model) != "pandas":
         for block in blocks:
-            _refuse_masked(block, workshop)
+            _refuse_masked(block, compiler)
     sparse = bool(getattr(model, "sparse_output_", False))
-    return _side_by_side(model, blocks, workshop, sparse=sparse, present=output_library(model) != "pandas")
+    return _side_by_side(model, blocks, compiler, sparse=sparse, present=output_library(model) != "pandas")
 
 
 @transforms("sklearn.FeatureUnion")
-def feature_union(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def feature_union(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Each transformer's answer to all columns, side by side."""
     weights = model.transformer_weights or {}
     blocks = []
     for name, transformer in model.transformer_list:
         if _is(transformer, "drop"):
             continue
-        made = matrix if _is(transformer, "passthrough") else applied(transformer, matrix, workshop)
-        blocks.append(_weighted(made, weights.get(name), workshop))
-    return _side_by_side(model, blocks, workshop, sparse=any(block.sparse for block in blocks))
+        made = matrix if _is(transformer, "passthrough") else applied(transformer, matrix, compiler)
+        blocks.append(_weighted(made, weights.get(name), compiler))
+    return _side_by_side(model, blocks, compiler, sparse=any(block.sparse for block in blocks))
 
 
 def _places(model: Any, name: str, matrix: Matrix) -> list[int]:
@@ -190,13 +190,13 @@ def _is_empty(columns: Any) -> bool:
     return hasattr(columns, "__len__") and len(columns) == 0
 
 
-def _refuse_masked(matrix: Matrix, workshop: Workshop) -> None:
+def _refuse_masked(matrix: Matrix, compiler: Compiler) -> None:
     """Refuse `pandas.NA` in a block that is put beside others: a ColumnTransformer lets none into its array."""
     masked = [each for each in matrix.columns if is_masked(each) and not getattr(each, "finite", False)]
-    workshop.graph.refuse(workshop.numbers(masked), Kind.NAN, "a missing value is pandas.NA, which no array holds")
+    compiler.graph.refuse(compiler.numbers(masked), Kind.NAN, "a missing value is pandas.NA, which no array holds")
 
 
-def _weighted(matrix: Matrix, weight: Any, workshop: Workshop) -> Matrix:
+def _weighted(matrix: Matrix, weight: Any, compiler: Compiler) -> Matrix:
     """The columns times a number."""
     if weight is None:
         return matrix
@@ -208,7 +208,7 @@ def _weighted(matrix: Matrix, weight: Any, workshop: Workshop) -> Matrix:
             raise NoPlan(f"a transformer's weight makes {dtype} of its columns: weights are floats here, of numbers")
         places = [place for place, column in enumerate(columns) if getattr(column, "dtype", OBJECT) == held]
         constant = float(dtype.type(weight))
-        made = workshop.map(Function.MUL, [columns[place] for place in places], constant, dtype=dtype)
+        made = compiler.map(MathFunction.MUL, [columns[place] for place in places], constant, dtype=dtype)
         for place, column in zip(places, made, strict=True):
             masked = is_masked(columns[place]) and isinstance(column, Numeric)
             out[place] = replace(column, missing=NA) if masked else column  # type: ignore[type-var]
@@ -216,7 +216,7 @@ def _weighted(matrix: Matrix, weight: Any, workshop: Workshop) -> Matrix:
 
 
 def _side_by_side(
-    model: Any, blocks: Sequence[Matrix], workshop: Workshop, *, sparse: bool, present: bool = False
+    model: Any, blocks: Sequence[Matrix], compiler: Compiler, *, sparse: bool, present: bool = False
 ) -> Matrix:
     """Blocks of columns as one array, sparse matrix or frame; `present` says that none misses a value of pandas's."""
     library = output_library(model)
@@ -227,12 +227,12 @@ def _side_by_side(
     if blocks and all(fixed):
         return Matrix(tuple(column for block in blocks for column in block.columns))
     arrays = [array(block, present=present) for block in blocks]
-    arrays = arrays if sparse else [dense(block, workshop) for block in arrays]
+    arrays = arrays if sparse else [dense(block, compiler) for block in arrays]
     if any(fixed) and not any(block.dtype == OBJECT for block, text in zip(arrays, fixed, strict=True) if not text):
         raise NoPlan("NumPy makes text of numbers beside an array of text: train on an array of objects, or on a frame")
     dtype = Matrix(tuple(column for block in arrays for column in block.columns)).dtype
     if sparse:
-        arrays = [stored(_numeric(block), workshop) for block in arrays]
+        arrays = [stored(_numeric(block), compiler) for block in arrays]
         columns = tuple(column for block in arrays for column in block.columns)
         return retyped(Matrix(columns, sparse=True), Matrix(columns).dtype)
     columns = tuple(column for block in arrays for column in block.columns)

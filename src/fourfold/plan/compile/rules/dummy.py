@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fourfold.plan.compile import Labels, answers
-from fourfold.plan.compile.columns import Matrix, NoPlan, Workshop
+from fourfold.plan.compile.columns import Compiler, Matrix, NoPlan
 from fourfold.plan.compile.scores import as_matrix
 
 __all__: list[str] = []
@@ -16,9 +16,9 @@ _CLASSIFIER, _REGRESSOR = "sklearn.DummyClassifier", "sklearn.DummyRegressor"
 
 
 @answers("predict", _REGRESSOR)
-def dummy_number(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def dummy_number(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """The same numbers for every row."""
-    return as_matrix(workshop.graph.constant(np.asarray(model.constant_, dtype=np.float64).reshape(-1)))
+    return as_matrix(compiler.graph.constant(np.asarray(model.constant_, dtype=np.float64).reshape(-1)))
 
 
 def _place(model: Any) -> int:
@@ -33,26 +33,26 @@ def _place(model: Any) -> int:
 
 
 @answers("predict", _CLASSIFIER)
-def dummy_class(model: Any, matrix: Matrix, workshop: Workshop) -> Labels:
+def dummy_class(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
     """The same class for every row."""
-    always = workshop.graph.match(workshop.graph.constant([0.0])[0], [0.0])
-    return Labels(workshop.graph.recode(always, [0, 0, 0], 1), [model.classes_[_place(model)]])
+    always = compiler.graph.match(compiler.graph.constant([0.0])[0], [0.0])
+    return Labels(compiler.graph.recode(always, [0, 0, 0], 1), [model.classes_[_place(model)]])
 
 
 @answers("predict_proba", _CLASSIFIER)
-def dummy_shares(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def dummy_shares(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """How frequent the classes were, or certainty."""
     place = _place(model)
     certain = (np.arange(len(model.classes_)) == place).astype(np.float64)
-    return as_matrix(workshop.graph.constant(model.class_prior_ if model.strategy == "prior" else certain))
+    return as_matrix(compiler.graph.constant(model.class_prior_ if model.strategy == "prior" else certain))
 
 
 @answers("predict_log_proba", _CLASSIFIER)
-def dummy_logarithms(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def dummy_logarithms(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """The logarithms of the same, as NumPy computed them here."""
     place = _place(model)
     certain = (np.arange(len(model.classes_)) == place).astype(np.float64)
     with np.errstate(divide="ignore"):
         logs = np.log(np.asarray(model.class_prior_ if model.strategy == "prior" else certain))
-    workshop.approximate("NumPy's log differs from one processor to another")
-    return as_matrix(workshop.graph.constant(logs))
+    compiler.approximate("NumPy's log differs from one processor to another")
+    return as_matrix(compiler.graph.constant(logs))

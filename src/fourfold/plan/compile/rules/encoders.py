@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from fourfold.plan.compile import transforms
 from fourfold.plan.compile.arrays import array, plain, told_apart
-from fourfold.plan.compile.columns import FLOAT64, Coded, Column, Matrix, NoPlan, Numeric, Opaque, Text, Workshop
+from fourfold.plan.compile.columns import FLOAT64, Coded, Column, Compiler, Matrix, NoPlan, Numeric, Opaque, Text
 from fourfold.plan.format import Kind
 from fourfold.plan.graph.builder import Code
 from fourfold.plan.graph.numerics import is_rounded
@@ -45,18 +45,18 @@ class _Categories:
 
 
 @transforms("sklearn.OneHotEncoder")
-def one_hot_encoder(encoder: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def one_hot_encoder(encoder: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """A column for each category."""
-    return one_hot(encoder, matrix, workshop, dtype=np.dtype(encoder.dtype))
+    return one_hot(encoder, matrix, compiler, dtype=np.dtype(encoder.dtype))
 
 
-def one_hot(encoder: Any, matrix: Matrix, workshop: Workshop, *, dtype: np.dtype[Any]) -> Matrix:
+def one_hot(encoder: Any, matrix: Matrix, compiler: Compiler, *, dtype: np.dtype[Any]) -> Matrix:
     """A column for each category, for the encoder itself or for a transformer that has one inside.
 
     Args:
         encoder: the fitted `OneHotEncoder`.
         matrix: the columns.
-        workshop: the workshop.
+        compiler: the compiler.
         dtype: of the columns that come out.
     """
     _check_dtype(encoder, dtype)
@@ -64,9 +64,9 @@ def one_hot(encoder: Any, matrix: Matrix, workshop: Workshop, *, dtype: np.dtype
         raise NoPlan(f"a OneHotEncoder handles what is unknown as {encoder.handle_unknown}")
     columns: list[Column] = []
     dropped = encoder._drop_idx_after_grouping  # noqa: SLF001 - `drop_idx_` names categories before they are grouped
-    for place, found in enumerate(_found(encoder, matrix, workshop)):
+    for place, found in enumerate(_found(encoder, matrix, compiler)):
         if encoder.handle_unknown == "error":
-            _refuse_unknown(encoder, place, found, workshop)
+            _refuse_unknown(encoder, place, found, compiler)
         _group_infrequent(encoder, place, found, None)
         if dropped is not None:
             gone = len(encoder.categories_[place]) if dropped[place] is None else int(dropped[place])
@@ -96,17 +96,17 @@ def _one_hot_columns(found: _Categories, width: int, dtype: np.dtype[Any]) -> It
 
 
 @transforms("sklearn.OrdinalEncoder")
-def ordinal_encoder(encoder: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def ordinal_encoder(encoder: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """The category's place as a number."""
     dtype = np.dtype(encoder.dtype)
     _check_dtype(encoder, dtype)
     if encoder.handle_unknown not in ("error", "use_encoded_value"):
         raise NoPlan(f"an OrdinalEncoder handles what is unknown as {encoder.handle_unknown}")
     columns: list[Column] = []
-    for place, found in enumerate(_found(encoder, matrix, workshop)):
+    for place, found in enumerate(_found(encoder, matrix, compiler)):
         missing = encoder._missing_indices.get(place)  # noqa: SLF001 - no public attribute has it
         if encoder.handle_unknown == "error":
-            _refuse_unknown(encoder, place, found, workshop)
+            _refuse_unknown(encoder, place, found, compiler)
         _group_infrequent(encoder, place, found, missing)
         values = found.places.astype(np.float64)
         if missing is not None:
@@ -118,12 +118,12 @@ def ordinal_encoder(encoder: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
 
 
 @transforms("sklearn.TargetEncoder")
-def target_encoder(encoder: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def target_encoder(encoder: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """The mean of the target among the rows of a category, one for each class where there are several."""
     classes = len(encoder.classes_) if encoder.target_type_ == "multiclass" else 1
     means = np.broadcast_to(np.asarray(encoder.target_mean_, dtype=np.float64), (classes,))
     columns: list[Column] = []
-    for place, found in enumerate(_found(encoder, matrix, workshop)):
+    for place, found in enumerate(_found(encoder, matrix, compiler)):
         for each in range(classes):
             encoding = np.asarray(encoder.encodings_[place * classes + each], dtype=np.float64)
             columns.append(Coded(found.code, np.where(found.known, encoding[found.places], means[each])))
@@ -146,20 +146,20 @@ def _held(values: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> npt.NDArray[
 # Categories.
 
 
-def _found(encoder: Any, matrix: Matrix, workshop: Workshop) -> list[_Categories]:
+def _found(encoder: Any, matrix: Matrix, compiler: Compiler) -> list[_Categories]:
     """The categories of every column; a frame of pandas is validated column by column, all else as one array."""
     if matrix.frame and not matrix.polars:
         columns = list(matrix.columns)
         floats = [each for each in columns if isinstance(each, (Numeric, Coded)) and each.dtype.kind == "f"]
-        workshop.refuse(floats, encoder, nan=True)
+        compiler.refuse(floats, encoder, nan=True)
     else:
-        columns = list(plain(array(matrix), workshop, encoder, nan=True).columns)
+        columns = list(plain(array(matrix), compiler, encoder, nan=True).columns)
     pairs = zip(columns, encoder.categories_, strict=True)
-    return [_categorized(column, list(categories), workshop) for column, categories in pairs]
+    return [_categorized(column, list(categories), compiler) for column, categories in pairs]
 
 
-def _categorized(column: Column, categories: list[Any], workshop: Workshop) -> _Categories:
-    code, means = _looked_up(column, categories, workshop)
+def _categorized(column: Column, categories: list[Any], compiler: Compiler) -> _Categories:
+    code, means = _looked_up(column, categories, compiler)
     known: dict[Any, int] = {}
     for place, category in enumerate(categories):
         known.setdefault("NaN" if _is_nan(category) else _key(category), place)
@@ -177,21 +177,21 @@ def _is_nan(value: Any) -> bool:
     return isinstance(value, (float, np.floating)) and math.isnan(value)
 
 
-def _looked_up(column: Column, categories: Sequence[Any], workshop: Workshop) -> tuple[Code, list[Any]]:
+def _looked_up(column: Column, categories: Sequence[Any], compiler: Compiler) -> tuple[Code, list[Any]]:
     """A code of a column, and what stands there for each: `...` is something that is none of the categories."""
     if isinstance(column, Opaque):
         raise NoPlan(column.why)
     if isinstance(column, Text):
-        return workshop.text(column, [str(each) for each in categories if isinstance(each, str)])
+        return compiler.text(column, [str(each) for each in categories if isinstance(each, str)])
     if isinstance(column, Coded):
         return column.code, column.values.tolist()
     numbers = sorted({float(each) for each in categories if _is_number(each) and not _is_nan(each)})
     if column.dtype != FLOAT64 and column.dtype.kind in "iuO" and any(abs(each) >= _INEXACT for each in numbers):
         raise NoPlan("an encoder has categories beyond 2^53, where numbers can no longer be told apart")
-    value = workshop.number(column)
-    if numbers and workshop.approximations and is_rounded(value):
+    value = compiler.number(column)
+    if numbers and compiler.approximations and is_rounded(value):
         raise NoPlan("an encoder looks up numbers of which a library or a processor decides the last bits")
-    code = workshop.graph.match(value, numbers)
+    code = compiler.graph.match(value, numbers)
     return code, [*numbers, ..., told_apart(column) if isinstance(column, Numeric) and not column.finite else math.nan]
 
 
@@ -213,11 +213,11 @@ def _group_infrequent(encoder: Any, place: int, found: _Categories, ignored: int
     found.places[changed] = np.take(mapping, found.places[changed])
 
 
-def _refuse_unknown(encoder: Any, place: int, found: _Categories, workshop: Workshop) -> None:
+def _refuse_unknown(encoder: Any, place: int, found: _Categories, compiler: Compiler) -> None:
     if found.known.all():
         return
     names = getattr(encoder, "feature_names_in_", None)
     where = place if names is None else names[place]
-    number = workshop.number(Coded(found.code, found.known.astype(np.float64)))
+    number = compiler.number(Coded(found.code, found.known.astype(np.float64)))
     why = f"the {type(encoder).__name__} does not know the category in the column {where}"
-    workshop.graph.refuse([number], Kind.ZERO, why)
+    compiler.graph.refuse([number], Kind.ZERO, why)

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from fourfold.plan.compile import transforms
 from fourfold.plan.compile.bags import normalized, single
-from fourfold.plan.compile.columns import FLOAT32, FLOAT64, Matrix, NoPlan, Text, Workshop, runs
-from fourfold.plan.format import Function
+from fourfold.plan.compile.columns import FLOAT32, FLOAT64, Compiler, Matrix, NoPlan, Text, runs
+from fourfold.plan.format import MathFunction
 from fourfold.plan.graph.builder import Bag
 from fourfold.plan.graph.text_reading import MOST_GRAMS, Analyzer, Reading
 from fourfold.plan.graph.unicode_tables import folding, matching, spaces
@@ -33,24 +33,24 @@ _ANALYZERS = {"word": Analyzer.WORDS, "char": Analyzer.CHARACTERS, "char_wb": An
 
 
 @transforms("sklearn.CountVectorizer")
-def count_vectorizer(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def count_vectorizer(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """How often each n-gram of the vocabulary is in a text."""
-    bag, dtype = _counted(model, matrix, workshop)
-    return Matrix(workshop.bagged(bag, dtype, finite=True), sparse=True)
+    bag, dtype = _counted(model, matrix, compiler)
+    return Matrix(compiler.bagged(bag, dtype, finite=True), sparse=True)
 
 
 @transforms("sklearn.TfidfVectorizer")
-def tfidf_vectorizer(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def tfidf_vectorizer(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """The counts, weighted by how rare an n-gram is."""
-    bag, dtype = _counted(model, matrix, workshop)
+    bag, dtype = _counted(model, matrix, compiler)
     weights = vars(model)["_tfidf"]
-    made, dtype = _weighted(weights, [bag], dtype, workshop)
+    made, dtype = _weighted(weights, [bag], dtype, compiler)
     finite = bool(np.isfinite(getattr(weights, "idf_", 1.0)).all())
-    return Matrix(workshop.bagged(made[0], dtype, finite=finite), sparse=True)
+    return Matrix(compiler.bagged(made[0], dtype, finite=finite), sparse=True)
 
 
 @transforms("sklearn.HashingVectorizer")
-def hashing_vectorizer(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def hashing_vectorizer(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Counts in the columns that n-grams are hashed to."""
     if model.n_features > _MOST_COLUMNS:
         raise NoPlan(f"a HashingVectorizer has {model.n_features} features, more than {_MOST_COLUMNS}")
@@ -59,62 +59,62 @@ def hashing_vectorizer(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix
     reading = _reading(
         model, column, columns=int(model.n_features), signed=bool(model.alternate_sign), binary=bool(model.binary)
     )
-    bag = single(workshop.graph.bag(column.index, reading), dtype, workshop)
+    bag = single(compiler.graph.bag(column.index, reading), dtype, compiler)
     if model.norm is not None:
         dtype = _float(dtype)
-        bag = normalized([bag], str(model.norm), dtype, workshop)[0]
-    return Matrix(workshop.bagged(bag, dtype, finite=True), sparse=True)
+        bag = normalized([bag], str(model.norm), dtype, compiler)[0]
+    return Matrix(compiler.bagged(bag, dtype, finite=True), sparse=True)
 
 
 @transforms("sklearn.TfidfTransformer")
-def tfidf_transformer(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def tfidf_transformer(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Counts, weighted by how rare an n-gram is."""
     blocks = runs(matrix.columns)
     if sum(stop - start for start, stop in blocks) != len(matrix):
         raise NoPlan("a TfidfTransformer weighs columns that are no counts of a vectorizer")
-    bags = [workshop.bag(matrix.columns[start:stop]) for start, stop in blocks]
-    made, dtype = _weighted(model, bags, matrix.dtype, workshop)
-    columns = [column for bag in made for column in workshop.bagged(bag, dtype, finite=False)]
+    bags = [compiler.bag(matrix.columns[start:stop]) for start, stop in blocks]
+    made, dtype = _weighted(model, bags, matrix.dtype, compiler)
+    columns = [column for bag in made for column in compiler.bagged(bag, dtype, finite=False)]
     return Matrix(tuple(columns), sparse=True)
 
 
 @transforms("sklearn.FeatureHasher", "sklearn.DictVectorizer")
-def of_dicts(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def of_dicts(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Rows that are dicts, or lists of texts, are no columns of a table."""
     raise NoPlan(f"a {type(model).__name__} takes dicts or lists, which no field of a signature holds")
 
 
-def _counted(model: Any, matrix: Matrix, workshop: Workshop) -> tuple[Bag, np.dtype[Any]]:
+def _counted(model: Any, matrix: Matrix, compiler: Compiler) -> tuple[Bag, np.dtype[Any]]:
     column = _text(matrix)
     dtype = _dtype(model)
     reading = _reading(model, column, terms=_vocabulary(model), binary=bool(model.binary))
-    return single(workshop.graph.bag(column.index, reading), dtype, workshop), dtype
+    return single(compiler.graph.bag(column.index, reading), dtype, compiler), dtype
 
 
 # Weights.
 
 
 def _weighted(
-    model: Any, bags: Sequence[Bag], dtype: np.dtype[Any], workshop: Workshop
+    model: Any, bags: Sequence[Bag], dtype: np.dtype[Any], compiler: Compiler
 ) -> tuple[list[Bag], np.dtype[Any]]:
     """What a TfidfTransformer makes of counts, of bags side by side."""
-    graph = workshop.graph
+    graph = compiler.graph
     dtype = _float(dtype)
     made = list(bags)
     if model.sublinear_tf:
-        workshop.approximate("NumPy's logarithm of a TfidfTransformer")
-        made = [single(graph.bag_map(Function.LOG, bag), dtype, workshop) for bag in made]
-        made = [single(graph.bag_const(Function.ADD, bag, 1.0), dtype, workshop) for bag in made]
+        compiler.approximate("NumPy's logarithm of a TfidfTransformer")
+        made = [single(graph.bag_map(MathFunction.LOG, bag), dtype, compiler) for bag in made]
+        made = [single(graph.bag_const(MathFunction.ADD, bag, 1.0), dtype, compiler) for bag in made]
     if hasattr(model, "idf_"):
         idf = np.asarray(model.idf_, dtype=np.float64)
         edges = np.cumsum([0, *(bag.width for bag in made)])
         if len(idf) != edges[-1]:
             raise NoPlan(f"a TfidfTransformer has {len(idf)} weights for {edges[-1]} columns")
         made = [
-            single(graph.bag_const(Function.MUL, bag, idf[start:stop]), dtype, workshop)
+            single(graph.bag_const(MathFunction.MUL, bag, idf[start:stop]), dtype, compiler)
             for bag, start, stop in zip(made, edges[:-1], edges[1:], strict=True)
         ]
-    return (made if model.norm is None else normalized(made, str(model.norm), dtype, workshop)), dtype
+    return (made if model.norm is None else normalized(made, str(model.norm), dtype, compiler)), dtype
 
 
 def _float(dtype: np.dtype[Any]) -> np.dtype[Any]:

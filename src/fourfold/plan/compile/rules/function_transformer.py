@@ -15,45 +15,45 @@ from fourfold.plan.compile.columns import (
     FLOAT64,
     OBJECT,
     Column,
+    Compiler,
     Matrix,
     NoPlan,
     Numeric,
     Opaque,
     Text,
-    Workshop,
 )
-from fourfold.plan.format import Function
+from fourfold.plan.format import MathFunction
 
 __all__: list[str] = []
 
 #: A function of the columns of one dtype.
-_Applied = Callable[[Matrix, np.dtype[Any], Workshop], tuple[Column, ...]]
+_Applied = Callable[[Matrix, np.dtype[Any], Compiler], tuple[Column, ...]]
 
 #: Functions that are defined to the last bit.
 _EXACT = {
-    np.absolute: Function.ABS,
-    np.fabs: Function.ABS,
-    np.sqrt: Function.SQRT,
-    np.floor: Function.FLOOR,
-    np.ceil: Function.CEIL,
-    np.trunc: Function.TRUNC,
-    np.rint: Function.RINT,
-    np.sign: Function.SIGN,
-    np.negative: Function.NEGATE,
-    np.isnan: Function.IS_NAN,
+    np.absolute: MathFunction.ABS,
+    np.fabs: MathFunction.ABS,
+    np.sqrt: MathFunction.SQRT,
+    np.floor: MathFunction.FLOOR,
+    np.ceil: MathFunction.CEIL,
+    np.trunc: MathFunction.TRUNC,
+    np.rint: MathFunction.RINT,
+    np.sign: MathFunction.SIGN,
+    np.negative: MathFunction.NEGATE,
+    np.isnan: MathFunction.IS_NAN,
 }
 #: Functions that NumPy leaves to a libm, or to code for each processor.
 _LIBM = {
-    np.exp: Function.EXP,
-    np.expm1: Function.EXPM1,
-    np.log: Function.LOG,
-    np.log1p: Function.LOG1P,
-    np.log2: Function.LOG2,
-    np.log10: Function.LOG10,
-    np.sin: Function.SIN,
-    np.cos: Function.COS,
-    np.tanh: Function.TANH,
-    np.cbrt: Function.CBRT,
+    np.exp: MathFunction.EXP,
+    np.expm1: MathFunction.EXPM1,
+    np.log: MathFunction.LOG,
+    np.log1p: MathFunction.LOG1P,
+    np.log2: MathFunction.LOG2,
+    np.log10: MathFunction.LOG10,
+    np.sin: MathFunction.SIN,
+    np.cos: MathFunction.COS,
+    np.tanh: MathFunction.TANH,
+    np.cbrt: MathFunction.CBRT,
 }
 #: Those that leave whole numbers as they are.
 _WHOLE = (np.floor, np.ceil, np.trunc, np.positive)
@@ -64,9 +64,9 @@ _SPARSE = (np.sin, np.tanh, np.rint, np.expm1, np.log1p, np.sqrt, np.absolute, n
 
 
 @transforms("sklearn.FunctionTransformer")
-def function_transformer(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def function_transformer(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """What a function of NumPy makes of the columns; nothing where there is no function."""
-    made = numbers(matrix, workshop, model) if model.validate else matrix
+    made = numbers(matrix, compiler, model) if model.validate else matrix
     if model.func is None:
         return made
     function, options = _unwrapped(model.func, dict(model.kw_args or {}))
@@ -85,7 +85,7 @@ def function_transformer(model: Any, matrix: Matrix, workshop: Workshop) -> Matr
     out: list[Column] = list(made.columns)
     for dtype in {column.dtype for column in made.columns if not isinstance(column, (Text, Opaque))}:
         places = [place for place, column in enumerate(made.columns) if _dtype(column) == dtype]
-        for place, column in zip(places, applied(made.take(places), dtype, workshop), strict=True):
+        for place, column in zip(places, applied(made.take(places), dtype, compiler), strict=True):
             out[place] = column
     return Matrix(tuple(out), frame=keeps, names=made.names if keeps else None, sparse=made.sparse)
 
@@ -123,7 +123,7 @@ def _applied(function: Any, options: Mapping[str, Any]) -> _Applied:
     if function is np.square:
         return _square
     if function is np.positive:
-        return lambda matrix, dtype, workshop: matrix.columns
+        return lambda matrix, dtype, compiler: matrix.columns
     if function not in _EXACT and function not in _LIBM:
         raise NoPlan(f"a FunctionTransformer calls {_name(function)} of NumPy, which no plan has")
     return _mapped(function)
@@ -162,68 +162,68 @@ def _result(function: Any, dtype: np.dtype[Any]) -> np.dtype[Any]:
 def _mapped(function: Any) -> _Applied:
     """A function of each number alone."""
 
-    def apply(matrix: Matrix, dtype: np.dtype[Any], workshop: Workshop) -> tuple[Column, ...]:
+    def apply(matrix: Matrix, dtype: np.dtype[Any], compiler: Compiler) -> tuple[Column, ...]:
         made = _result(function, dtype)
         if function in _WHOLE and made.kind in "biu":
             return matrix.columns
         if function in _LIBM:
-            workshop.approximate(f"a libm computes {_name(function)}")
-        return workshop.map({**_EXACT, **_LIBM}[function], matrix.columns, dtype=made, finite=made.kind != "f")
+            compiler.approximate(f"a libm computes {_name(function)}")
+        return compiler.map({**_EXACT, **_LIBM}[function], matrix.columns, dtype=made, finite=made.kind != "f")
 
     return apply
 
 
-def _square(matrix: Matrix, dtype: np.dtype[Any], workshop: Workshop) -> tuple[Column, ...]:
+def _square(matrix: Matrix, dtype: np.dtype[Any], compiler: Compiler) -> tuple[Column, ...]:
     made = _result(np.square, dtype)
-    return times(matrix.columns, matrix.columns, made, workshop, sparse=False)
+    return times(matrix.columns, matrix.columns, made, compiler, sparse=False)
 
 
 #: Functions of a number and a constant, and what makes the constant.
-_CONSTANTS: dict[Any, tuple[Function, Callable[[np.dtype[Any]], Any]]] = {
-    np.reciprocal: (Function.RDIV, lambda dtype: 1.0),
-    np.deg2rad: (Function.MUL, lambda dtype: dtype.type(np.pi) / dtype.type(180)),
-    np.radians: (Function.MUL, lambda dtype: dtype.type(np.pi) / dtype.type(180)),
-    np.rad2deg: (Function.MUL, lambda dtype: dtype.type(180) / dtype.type(np.pi)),
-    np.degrees: (Function.MUL, lambda dtype: dtype.type(180) / dtype.type(np.pi)),
+_CONSTANTS: dict[Any, tuple[MathFunction, Callable[[np.dtype[Any]], Any]]] = {
+    np.reciprocal: (MathFunction.RDIV, lambda dtype: 1.0),
+    np.deg2rad: (MathFunction.MUL, lambda dtype: dtype.type(np.pi) / dtype.type(180)),
+    np.radians: (MathFunction.MUL, lambda dtype: dtype.type(np.pi) / dtype.type(180)),
+    np.rad2deg: (MathFunction.MUL, lambda dtype: dtype.type(180) / dtype.type(np.pi)),
+    np.degrees: (MathFunction.MUL, lambda dtype: dtype.type(180) / dtype.type(np.pi)),
 }
 
 
 def _constant(function: Any) -> _Applied:
     operation, constant = _CONSTANTS[function]
 
-    def apply(matrix: Matrix, dtype: np.dtype[Any], workshop: Workshop) -> tuple[Column, ...]:
+    def apply(matrix: Matrix, dtype: np.dtype[Any], compiler: Compiler) -> tuple[Column, ...]:
         made = _result(function, dtype)
-        return workshop.map(operation, matrix.columns, float(constant(made)), dtype=made)
+        return compiler.map(operation, matrix.columns, float(constant(made)), dtype=made)
 
     return apply
 
 
 def _clip(low: Any = None, high: Any = None) -> _Applied:
-    def apply(matrix: Matrix, dtype: np.dtype[Any], workshop: Workshop) -> tuple[Column, ...]:
+    def apply(matrix: Matrix, dtype: np.dtype[Any], compiler: Compiler) -> tuple[Column, ...]:
         if dtype.kind != "f" and not all(bound is None or isinstance(bound, int) for bound in (low, high)):
             raise NoPlan(f"clip of {dtype} to bounds that are not whole: make the columns floats before")
         least = -np.inf if low is None else low
         most = np.inf if high is None else high
         held = dtype if dtype.kind == "f" else FLOAT64
-        made = clipped(retyped(matrix, held), least, most, workshop)
+        made = clipped(retyped(matrix, held), least, most, compiler)
         return made.columns if held == dtype else retyped(made, dtype).columns
 
     return apply
 
 
 def _nan_to_num(copy: Any = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> _Applied:
-    def apply(matrix: Matrix, dtype: np.dtype[Any], workshop: Workshop) -> tuple[Column, ...]:
+    def apply(matrix: Matrix, dtype: np.dtype[Any], compiler: Compiler) -> tuple[Column, ...]:
         if dtype.kind != "f":
             return matrix.columns
         info = np.finfo(dtype)
-        columns = workshop.map(Function.IF_NAN, matrix.columns, float(dtype.type(nan)), dtype=dtype)
+        columns = compiler.map(MathFunction.IF_NAN, matrix.columns, float(dtype.type(nan)), dtype=dtype)
         # What is infinite is beyond the largest number, and nothing else is.
-        graph = workshop.graph
+        graph = compiler.graph
         for function, infinite, bound in (
-            (Function.EQ, np.inf, info.max if posinf is None else posinf),
-            (Function.EQ, -np.inf, info.min if neginf is None else neginf),
+            (MathFunction.EQ, np.inf, info.max if posinf is None else posinf),
+            (MathFunction.EQ, -np.inf, info.min if neginf is None else neginf),
         ):
-            values = workshop.numbers(columns)
+            values = compiler.numbers(columns)
             instead = graph.constant(np.full(len(values), float(dtype.type(bound))))
             chosen = graph.select(graph.map_const(function, values, infinite), instead, values)
             columns = tuple(Numeric(value, dtype) for value in chosen)
@@ -233,15 +233,15 @@ def _nan_to_num(copy: Any = True, nan: Any = 0.0, posinf: Any = None, neginf: An
 
 
 def _round(decimals: Any = 0) -> _Applied:
-    def apply(matrix: Matrix, dtype: np.dtype[Any], workshop: Workshop) -> tuple[Column, ...]:
+    def apply(matrix: Matrix, dtype: np.dtype[Any], compiler: Compiler) -> tuple[Column, ...]:
         if dtype.kind != "f":
             raise NoPlan(f"round of {dtype}")
         if not decimals:
-            return workshop.map(Function.RINT, matrix.columns, dtype=dtype)
+            return compiler.map(MathFunction.RINT, matrix.columns, dtype=dtype)
         power = float(dtype.type(10.0 ** abs(int(decimals))))
-        before, after = (Function.MUL, Function.DIV) if decimals > 0 else (Function.DIV, Function.MUL)
-        columns = workshop.map(before, matrix.columns, power, dtype=dtype)
-        return workshop.map(after, workshop.map(Function.RINT, columns, dtype=dtype), power, dtype=dtype)
+        before, after = (MathFunction.MUL, MathFunction.DIV) if decimals > 0 else (MathFunction.DIV, MathFunction.MUL)
+        columns = compiler.map(before, matrix.columns, power, dtype=dtype)
+        return compiler.map(after, compiler.map(MathFunction.RINT, columns, dtype=dtype), power, dtype=dtype)
 
     return apply
 

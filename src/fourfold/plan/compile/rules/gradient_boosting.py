@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.plan.compile import Labels, answer, answers, transform
-from fourfold.plan.compile.columns import FLOAT64, Column, Matrix, NoPlan, Workshop
+from fourfold.plan.compile.columns import FLOAT64, Column, Compiler, Matrix, NoPlan
 from fourfold.plan.compile.rules.tree import at_leaves, nodes_of, single
 from fourfold.plan.compile.scores import above_zero, as_matrix, expit_pair, log_columns, sklearn_softmax
 from fourfold.plan.compile.tree_nodes import CATEGORIES, Nodes, forest
-from fourfold.plan.format import Function
+from fourfold.plan.format import MathFunction
 from fourfold.plan.graph.builder import Number
 
 __all__: list[str] = []
@@ -40,19 +40,19 @@ _GM = "the geometric mean of SciPy's"
 # With exact splits.
 
 
-def _raw(model: Any, matrix: Matrix, workshop: Workshop) -> list[Number]:
+def _raw(model: Any, matrix: Matrix, compiler: Compiler) -> list[Number]:
     """What `_raw_predict` says: of two classes and in regression one number."""
-    seen = single(matrix, workshop, model, nan=False)
+    seen = single(matrix, compiler, model, nan=False)
     stages, width = model.estimators_.shape
     trees = [tree.tree_ for tree in model.estimators_.ravel()]
     values = np.concatenate([float(model.learning_rate) * at_leaves(tree)[:, 0, :1] for tree in trees])
-    start, first = _start(model, seen, width, workshop)
+    start, first = _start(model, seen, width, compiler)
     nodes = nodes_of(trees, sparse=matrix.sparse)
     targets = list(range(width)) * stages
-    return forest(workshop, seen.columns, nodes, values, start, targets=targets, first=first)
+    return forest(compiler, seen.columns, nodes, values, start, targets=targets, first=first)
 
 
-def _start(model: Any, seen: Matrix, width: int, workshop: Workshop) -> tuple[npt.NDArray[np.float64], list[Number]]:
+def _start(model: Any, seen: Matrix, width: int, compiler: Compiler) -> tuple[npt.NDArray[np.float64], list[Number]]:
     """What the sums begin with: numbers, or numbers of the row."""
     init = model.init_
     if isinstance(init, str) or getattr(init, "strategy", None) in _CONSTANT.get(type(init).__name__, ()):
@@ -61,90 +61,90 @@ def _start(model: Any, seen: Matrix, width: int, workshop: Workshop) -> tuple[np
         return np.asarray(model._raw_predict_init(row), dtype=np.float64)[0], []  # noqa: SLF001
     start = np.zeros(width)
     if not hasattr(model, "classes_"):
-        return start, workshop.numbers(answer(init, "predict", seen, workshop).columns)
-    shares = answer(init, "predict_proba", seen, workshop)
+        return start, compiler.numbers(answer(init, "predict", seen, compiler).columns)
+    shares = answer(init, "predict_proba", seen, compiler)
     if not isinstance(shares, Matrix):
         raise NoPlan(f"the init estimator of {type(model).__name__} has several targets")
     columns = shares.columns if width > 1 else shares.columns[1:2]
-    columns = workshop.map(Function.MAX, columns, _EPSILON)
-    numbers = workshop.numbers(workshop.map(Function.MIN, columns, 1.0 - _EPSILON))
-    return start, _linked(numbers, workshop, half=model.loss == "exponential")
+    columns = compiler.map(MathFunction.MAX, columns, _EPSILON)
+    numbers = compiler.numbers(compiler.map(MathFunction.MIN, columns, 1.0 - _EPSILON))
+    return start, _linked(numbers, compiler, half=model.loss == "exponential")
 
 
-def _linked(shares: list[Number], workshop: Workshop, *, half: bool) -> list[Number]:
+def _linked(shares: list[Number], compiler: Compiler, *, half: bool) -> list[Number]:
     """The raw values of probabilities: `scipy.special.logit`, or how far logarithms are from their mean."""
-    graph = workshop.graph
+    graph = compiler.graph
     if len(shares) > 1:
-        workshop.approximate(_GM)
-        total = graph.fold(Function.PAIRWISE, graph.map(Function.LOG, shares))
-        mean = graph.map(Function.EXP, graph.map_const(Function.DIV, [total], float(len(shares))))
-        return graph.map(Function.LOG, graph.map_two(Function.DIV, shares, mean))
-    workshop.approximate("logit of SciPy's")
-    odds = graph.map_two(Function.DIV, shares, graph.map_const(Function.RSUB, shares, 1.0))
-    far = graph.map(Function.LOG, odds)
-    twice = graph.map_const(Function.MUL, graph.map_const(Function.SUB, shares, 0.5), 2.0)
-    opposite = graph.map(Function.LOG1P, graph.map(Function.NEGATE, twice))
-    near = graph.map_two(Function.SUB, graph.map(Function.LOG1P, twice), opposite)
-    above, below = graph.map_const(Function.GE, shares, 0.3), graph.map_const(Function.LE, shares, 0.65)
-    found = graph.select(graph.map_two(Function.MUL, above, below), near, far)
-    return graph.map_const(Function.MUL, found, 0.5) if half else found
+        compiler.approximate(_GM)
+        total = graph.fold(MathFunction.PAIRWISE, graph.map(MathFunction.LOG, shares))
+        mean = graph.map(MathFunction.EXP, graph.map_const(MathFunction.DIV, [total], float(len(shares))))
+        return graph.map(MathFunction.LOG, graph.map_two(MathFunction.DIV, shares, mean))
+    compiler.approximate("logit of SciPy's")
+    odds = graph.map_two(MathFunction.DIV, shares, graph.map_const(MathFunction.RSUB, shares, 1.0))
+    far = graph.map(MathFunction.LOG, odds)
+    twice = graph.map_const(MathFunction.MUL, graph.map_const(MathFunction.SUB, shares, 0.5), 2.0)
+    opposite = graph.map(MathFunction.LOG1P, graph.map(MathFunction.NEGATE, twice))
+    near = graph.map_two(MathFunction.SUB, graph.map(MathFunction.LOG1P, twice), opposite)
+    above, below = graph.map_const(MathFunction.GE, shares, 0.3), graph.map_const(MathFunction.LE, shares, 0.65)
+    found = graph.select(graph.map_two(MathFunction.MUL, above, below), near, far)
+    return graph.map_const(MathFunction.MUL, found, 0.5) if half else found
 
 
 @answers("predict", _REGRESSOR)
-def predict(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def predict(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """The sum of the trees."""
-    return as_matrix(_raw(model, matrix, workshop))
+    return as_matrix(_raw(model, matrix, compiler))
 
 
 @answers("decision_function", _CLASSIFIER)
-def decision_function(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def decision_function(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """The sums of the trees."""
-    return as_matrix(_raw(model, matrix, workshop))
+    return as_matrix(_raw(model, matrix, compiler))
 
 
 @answers("predict", _CLASSIFIER)
-def predict_class(model: Any, matrix: Matrix, workshop: Workshop) -> Labels:
+def predict_class(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
     """The class of the largest sum; of two classes the second one from a sum of zero on."""
-    return _label(_raw(model, matrix, workshop), model, workshop, zero=True)
+    return _label(_raw(model, matrix, compiler), model, compiler, zero=True)
 
 
 @answers("predict_proba", _CLASSIFIER)
-def predict_proba(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def predict_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """The classes' probabilities."""
-    raw = _raw(model, matrix, workshop)
+    raw = _raw(model, matrix, compiler)
     if len(raw) > 1:
-        return as_matrix(sklearn_softmax(raw, workshop, contiguous=True))
+        return as_matrix(sklearn_softmax(raw, compiler, contiguous=True))
     if model.loss == "exponential":
-        raw = workshop.graph.map_const(Function.MUL, raw, 2.0)
-    return as_matrix(expit_pair(raw[0], workshop))
+        raw = compiler.graph.map_const(MathFunction.MUL, raw, 2.0)
+    return as_matrix(expit_pair(raw[0], compiler))
 
 
 @answers("predict_log_proba", _CLASSIFIER)
-def predict_log_proba(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def predict_log_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """The logarithms of the classes' probabilities."""
-    return log_columns(predict_proba(model, matrix, workshop), workshop)
+    return log_columns(predict_proba(model, matrix, compiler), compiler)
 
 
-def _label(raw: Sequence[Number], model: Any, workshop: Workshop, *, zero: bool) -> Labels:
+def _label(raw: Sequence[Number], model: Any, compiler: Compiler, *, zero: bool) -> Labels:
     if len(raw) > 1:
-        return Labels(workshop.graph.argmax(raw), model.classes_)
+        return Labels(compiler.graph.argmax(raw), model.classes_)
     if len(model.classes_) == 1:
         raise NoPlan(f"the {type(model).__name__} has seen one class alone")
-    return Labels(above_zero(workshop, raw[0], or_zero=zero), model.classes_)
+    return Labels(above_zero(compiler, raw[0], or_zero=zero), model.classes_)
 
 
 # With histograms.
 
 
-def _hist_raw(model: Any, matrix: Matrix, workshop: Workshop) -> list[Number]:
+def _hist_raw(model: Any, matrix: Matrix, compiler: Compiler) -> list[Number]:
     """What `_raw_predict` says: of two classes and in regression one number."""
     private = vars(model)
-    columns = _encoded(model, private["_preprocessor"], matrix, workshop)
+    columns = _encoded(model, private["_preprocessor"], matrix, compiler)
     predictors = [tree for trees in private["_predictors"] for tree in trees]
     width = int(model.n_trees_per_iteration_)
     start = np.asarray(private["_baseline_prediction"], dtype=np.float64).reshape(-1)
     if not predictors:
-        return workshop.graph.constant(start)
+        return compiler.graph.constant(start)
     every = np.concatenate([tree.nodes for tree in predictors])
     sizes = np.array([len(tree.nodes) for tree in predictors], dtype=np.int64)
     leaf = every["is_leaf"] != 0
@@ -160,17 +160,17 @@ def _hist_raw(model: Any, matrix: Matrix, workshop: Workshop) -> list[Number]:
         sets,
     )
     targets = list(range(width)) * len(private["_predictors"])
-    return forest(workshop, columns, nodes, every["value"][leaf, None], start, targets=targets)
+    return forest(compiler, columns, nodes, every["value"][leaf, None], start, targets=targets)
 
 
-def _encoded(model: Any, preprocessor: Any, matrix: Matrix, workshop: Workshop) -> tuple[Column, ...]:
+def _encoded(model: Any, preprocessor: Any, matrix: Matrix, compiler: Compiler) -> tuple[Column, ...]:
     """The columns as the trees see them: the categorical ones first, by the places of their categories."""
     if preprocessor is None:
-        return workshop.cast(matrix, FLOAT64).columns
+        return compiler.cast(matrix, FLOAT64).columns
     categorical = np.asarray(model.is_categorical_, dtype=np.bool_)
     encoder = preprocessor.named_transformers_["encoder"]
-    places = transform(encoder, matrix.take(np.flatnonzero(categorical)), workshop)
-    numbers = workshop.cast(matrix.take(np.flatnonzero(~categorical)), FLOAT64)
+    places = transform(encoder, matrix.take(np.flatnonzero(categorical)), compiler)
+    numbers = compiler.cast(matrix.take(np.flatnonzero(~categorical)), FLOAT64)
     return (*places.columns, *numbers.columns)
 
 
@@ -205,29 +205,29 @@ def _bits(bitsets: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
 
 
 @answers("predict", _HIST_REGRESSOR)
-def hist_predict(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def hist_predict(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """The sum of the trees; of a Poisson and a gamma loss the exponential of it."""
-    raw = _hist_raw(model, matrix, workshop)
+    raw = _hist_raw(model, matrix, compiler)
     if model.loss not in ("poisson", "gamma"):
         return as_matrix(raw)
-    workshop.approximate("exp of NumPy's")
-    return as_matrix(workshop.graph.map(Function.EXP, raw))
+    compiler.approximate("exp of NumPy's")
+    return as_matrix(compiler.graph.map(MathFunction.EXP, raw))
 
 
 @answers("decision_function", _HIST_CLASSIFIER)
-def hist_decision_function(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def hist_decision_function(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """The sums of the trees."""
-    return as_matrix(_hist_raw(model, matrix, workshop))
+    return as_matrix(_hist_raw(model, matrix, compiler))
 
 
 @answers("predict", _HIST_CLASSIFIER)
-def hist_predict_class(model: Any, matrix: Matrix, workshop: Workshop) -> Labels:
+def hist_predict_class(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
     """The class of the largest sum; of two classes the second one above a sum of zero."""
-    return _label(_hist_raw(model, matrix, workshop), model, workshop, zero=False)
+    return _label(_hist_raw(model, matrix, compiler), model, compiler, zero=False)
 
 
 @answers("predict_proba", _HIST_CLASSIFIER)
-def hist_predict_proba(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def hist_predict_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """The classes' probabilities."""
-    raw = _hist_raw(model, matrix, workshop)
-    return as_matrix(sklearn_softmax(raw, workshop, contiguous=False) if len(raw) > 1 else expit_pair(raw[0], workshop))
+    raw = _hist_raw(model, matrix, compiler)
+    return as_matrix(sklearn_softmax(raw, compiler, contiguous=False) if len(raw) > 1 else expit_pair(raw[0], compiler))

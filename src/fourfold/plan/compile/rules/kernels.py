@@ -9,10 +9,10 @@ import numpy as np
 
 from fourfold.plan.compile import answers, transforms
 from fourfold.plan.compile.arrays import numbers
-from fourfold.plan.compile.columns import FLOAT32, FLOAT64, Matrix, NoPlan, Workshop
+from fourfold.plan.compile.columns import FLOAT32, FLOAT64, Compiler, Matrix, NoPlan
 from fourfold.plan.compile.scores import as_matrix, exponentials, plus, single
 from fourfold.plan.compile.sums import matrix_product, moved, rounded
-from fourfold.plan.format import Function, Kind, Metric
+from fourfold.plan.format import Kind, MathFunction, Metric
 from fourfold.plan.graph.builder import Number
 
 __all__ = ["Values", "hyperbolic", "limited", "pairwise_kernel", "raised"]
@@ -24,7 +24,7 @@ _LARGEST = 1 << 26
 
 
 def pairwise_kernel(
-    name: Any, matrix: Matrix, points: Any, options: Mapping[str, Any], who: object, workshop: Workshop
+    name: Any, matrix: Matrix, points: Any, options: Mapping[str, Any], who: object, compiler: Compiler
 ) -> Values:
     """What `sklearn.metrics.pairwise.pairwise_kernels` makes of a row and each of some points.
 
@@ -34,7 +34,7 @@ def pairwise_kernel(
         points: shape `(points, columns)`.
         options: `gamma`, `degree` and `coef0`, where they are given.
         who: the estimator.
-        workshop: of the plan.
+        compiler: of the plan.
 
     Raises:
         NoPlan: no plan can hold the kernel or the points.
@@ -46,11 +46,11 @@ def pairwise_kernel(
         raise NoPlan(f"the {type(who).__name__} compares rows of a sparse matrix")
     limited(points, who)
     dtype = FLOAT32 if matrix.dtype == points.dtype == FLOAT32 else FLOAT64
-    made = workshop.cast(matrix, dtype)
+    made = compiler.cast(matrix, dtype)
     gamma = options.get("gamma")
     known = {"gamma": 1.0 / len(made) if gamma is None else gamma, "degree": 3, "coef0": 1}
     known |= {key: value for key, value in options.items() if value is not None}
-    return rule(made, np.asarray(points, dtype=dtype), known, who, workshop)
+    return rule(made, np.asarray(points, dtype=dtype), known, who, compiler)
 
 
 def limited(points: Any, who: object) -> None:
@@ -59,85 +59,85 @@ def limited(points: Any, who: object) -> None:
         raise NoPlan(f"the {type(who).__name__} keeps {points.shape[0]} rows of {points.shape[1]} columns")
 
 
-def hyperbolic(workshop: Workshop, values: list[Number], dtype: np.dtype[Any]) -> list[Number]:
+def hyperbolic(compiler: Compiler, values: list[Number], dtype: np.dtype[Any]) -> list[Number]:
     """The hyperbolic tangent."""
-    workshop.approximate("a tanh differs from one processor to another")
-    return single(workshop, workshop.graph.map(Function.TANH, values), dtype)
+    compiler.approximate("a tanh differs from one processor to another")
+    return single(compiler, compiler.graph.map(MathFunction.TANH, values), dtype)
 
 
-def raised(workshop: Workshop, values: list[Number], power: float, dtype: np.dtype[Any]) -> list[Number]:
+def raised(compiler: Compiler, values: list[Number], power: float, dtype: np.dtype[Any]) -> list[Number]:
     """`numpy.power`; a square is a product."""
     if power == 1:
         return values
     if power == 2:
-        return single(workshop, workshop.graph.map_two(Function.MUL, values, values), dtype)
-    workshop.approximate("a libm computes powers")
-    return single(workshop, workshop.graph.map_const(Function.POW, values, float(power)), dtype)
+        return single(compiler, compiler.graph.map_two(MathFunction.MUL, values, values), dtype)
+    compiler.approximate("a libm computes powers")
+    return single(compiler, compiler.graph.map_const(MathFunction.POW, values, float(power)), dtype)
 
 
-def _times(workshop: Workshop, values: list[Number], factor: float, dtype: np.dtype[Any]) -> list[Number]:
-    return single(workshop, workshop.graph.map_const(Function.MUL, values, float(rounded(factor, dtype))), dtype)
+def _times(compiler: Compiler, values: list[Number], factor: float, dtype: np.dtype[Any]) -> list[Number]:
+    return single(compiler, compiler.graph.map_const(MathFunction.MUL, values, float(rounded(factor, dtype))), dtype)
 
 
-def _linear(matrix: Matrix, points: Any, _: Mapping[str, Any], who: object, workshop: Workshop) -> Values:
-    return matrix_product(workshop, matrix, points.T, who)
+def _linear(matrix: Matrix, points: Any, _: Mapping[str, Any], who: object, compiler: Compiler) -> Values:
+    return matrix_product(compiler, matrix, points.T, who)
 
 
-def _bent(matrix: Matrix, points: Any, options: Mapping[str, Any], who: object, workshop: Workshop) -> Values:
+def _bent(matrix: Matrix, points: Any, options: Mapping[str, Any], who: object, compiler: Compiler) -> Values:
     """`gamma * x @ y + coef0`."""
-    values, dtype = matrix_product(workshop, matrix, points.T, who)
-    values = _times(workshop, values, options["gamma"], dtype)
-    return plus(workshop, values, dtype, float(options["coef0"]))
+    values, dtype = matrix_product(compiler, matrix, points.T, who)
+    values = _times(compiler, values, options["gamma"], dtype)
+    return plus(compiler, values, dtype, float(options["coef0"]))
 
 
-def _polynomial(matrix: Matrix, points: Any, options: Mapping[str, Any], who: object, workshop: Workshop) -> Values:
-    values, dtype = _bent(matrix, points, options, who, workshop)
-    return raised(workshop, values, options["degree"], dtype), dtype
+def _polynomial(matrix: Matrix, points: Any, options: Mapping[str, Any], who: object, compiler: Compiler) -> Values:
+    values, dtype = _bent(matrix, points, options, who, compiler)
+    return raised(compiler, values, options["degree"], dtype), dtype
 
 
-def _sigmoid(matrix: Matrix, points: Any, options: Mapping[str, Any], who: object, workshop: Workshop) -> Values:
-    values, dtype = _bent(matrix, points, options, who, workshop)
-    return hyperbolic(workshop, values, dtype), dtype
+def _sigmoid(matrix: Matrix, points: Any, options: Mapping[str, Any], who: object, compiler: Compiler) -> Values:
+    values, dtype = _bent(matrix, points, options, who, compiler)
+    return hyperbolic(compiler, values, dtype), dtype
 
 
-def _radial(matrix: Matrix, points: Any, options: Mapping[str, Any], _: object, workshop: Workshop) -> Values:
+def _radial(matrix: Matrix, points: Any, options: Mapping[str, Any], _: object, compiler: Compiler) -> Values:
     """`exp(-gamma * distance²)`."""
-    workshop.approximate("a BLAS computes distances")
+    compiler.approximate("a BLAS computes distances")
     dtype = matrix.dtype
-    squares = workshop.graph.distances(
-        workshop.numbers(matrix.columns), np.asarray(points, dtype=np.float64), Metric.PRODUCTS
+    squares = compiler.graph.distances(
+        compiler.numbers(matrix.columns), np.asarray(points, dtype=np.float64), Metric.PRODUCTS
     )
-    values = _times(workshop, single(workshop, squares, dtype), -options["gamma"], dtype)
-    return exponentials(workshop, values, dtype), dtype
+    values = _times(compiler, single(compiler, squares, dtype), -options["gamma"], dtype)
+    return exponentials(compiler, values, dtype), dtype
 
 
-def _laplacian(matrix: Matrix, points: Any, options: Mapping[str, Any], _: object, workshop: Workshop) -> Values:
+def _laplacian(matrix: Matrix, points: Any, options: Mapping[str, Any], _: object, compiler: Compiler) -> Values:
     """`exp(-gamma * distance)` with sums of magnitudes, in float64."""
-    gaps = workshop.graph.distances(
-        workshop.numbers(matrix.columns), np.asarray(points, dtype=np.float64), Metric.MANHATTAN
+    gaps = compiler.graph.distances(
+        compiler.numbers(matrix.columns), np.asarray(points, dtype=np.float64), Metric.MANHATTAN
     )
-    values = _times(workshop, gaps, -options["gamma"], FLOAT64)
-    return exponentials(workshop, values, FLOAT64), FLOAT64
+    values = _times(compiler, gaps, -options["gamma"], FLOAT64)
+    return exponentials(compiler, values, FLOAT64), FLOAT64
 
 
-def _cosine(matrix: Matrix, points: Any, _: Mapping[str, Any], who: object, workshop: Workshop) -> Values:
+def _cosine(matrix: Matrix, points: Any, _: Mapping[str, Any], who: object, compiler: Compiler) -> Values:
     """Products of rows of length one; a row that is next to nothing keeps its length."""
-    graph, dtype = workshop.graph, matrix.dtype
-    workshop.approximate("the processor orders the sums of a norm")
+    graph, dtype = compiler.graph, matrix.dtype
+    compiler.approximate("the processor orders the sums of a norm")
     tiny = 10 * float(np.finfo(dtype).eps)
     norms = np.sqrt(np.einsum("ij,ij->i", points, points))
     theirs = points / np.where(norms < tiny, 1, norms)[:, None]
-    values = workshop.numbers(matrix.columns)
-    squares = single(workshop, graph.map_two(Function.MUL, values, values), dtype)
+    values = compiler.numbers(matrix.columns)
+    squares = single(compiler, graph.map_two(MathFunction.MUL, values, values), dtype)
     norm = single(
-        workshop, graph.map(Function.SQRT, single(workshop, [graph.fold(Function.SUM, squares)], dtype)), dtype
+        compiler, graph.map(MathFunction.SQRT, single(compiler, [graph.fold(MathFunction.SUM, squares)], dtype)), dtype
     )
-    norm = graph.select(graph.map_const(Function.LT, norm, tiny), graph.constant([1.0]), norm)
-    ours = as_matrix(single(workshop, graph.map_two(Function.DIV, values, norm), dtype), dtype)
-    return matrix_product(workshop, ours, theirs.T, who)
+    norm = graph.select(graph.map_const(MathFunction.LT, norm, tiny), graph.constant([1.0]), norm)
+    ours = as_matrix(single(compiler, graph.map_two(MathFunction.DIV, values, norm), dtype), dtype)
+    return matrix_product(compiler, ours, theirs.T, who)
 
 
-_PAIRWISE: dict[str, Callable[[Matrix, Any, Mapping[str, Any], object, Workshop], Values]] = {
+_PAIRWISE: dict[str, Callable[[Matrix, Any, Mapping[str, Any], object, Compiler], Values]] = {
     "linear": _linear,
     "poly": _polynomial,
     "polynomial": _polynomial,
@@ -149,42 +149,42 @@ _PAIRWISE: dict[str, Callable[[Matrix, Any, Mapping[str, Any], object, Workshop]
 
 
 @answers("predict", "sklearn.KernelRidge")
-def kernel_ridge(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def kernel_ridge(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """The kernel times the dual coefficients."""
     options = {"gamma": model.gamma, "degree": model.degree, "coef0": model.coef0}
-    made = numbers(matrix, workshop, model)
-    values, dtype = pairwise_kernel(model.kernel, made, model.X_fit_, options, model, workshop)
+    made = numbers(matrix, compiler, model)
+    values, dtype = pairwise_kernel(model.kernel, made, model.X_fit_, options, model, compiler)
     weights = np.asarray(model.dual_coef_)
     weights = weights.reshape(-1, 1) if weights.ndim == 1 else weights
-    return as_matrix(*matrix_product(workshop, as_matrix(values, dtype), weights, model))
+    return as_matrix(*matrix_product(compiler, as_matrix(values, dtype), weights, model))
 
 
 @transforms("sklearn.KernelPCA")
-def kernel_components(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def kernel_components(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """The centred kernel times the scaled eigenvectors."""
-    graph = workshop.graph
+    graph = compiler.graph
     options = {"gamma": model.gamma_, "degree": model.degree, "coef0": model.coef0}
-    made = numbers(matrix, workshop, model)
-    values, dtype = pairwise_kernel(model.kernel, made, model.X_fit_, options, model, workshop)
+    made = numbers(matrix, compiler, model)
+    values, dtype = pairwise_kernel(model.kernel, made, model.X_fit_, options, model, compiler)
     graph.refuse(values, Kind.NOT_FINITE, "the kernel of the KernelPCA is no finite number")
     centre = model._centerer  # noqa: SLF001 - no other place has it
-    mean = single(workshop, [graph.fold(Function.PAIRWISE, values)], dtype)
-    mean = single(workshop, graph.map_const(Function.DIV, mean, float(len(centre.K_fit_rows_))), dtype)
-    made = moved(as_matrix(values, dtype), centre.K_fit_rows_, workshop, in_place=True)
-    apart = single(workshop, graph.map_two(Function.SUB, workshop.numbers(made.columns), mean), dtype)
-    made = moved(as_matrix(apart, dtype), centre.K_fit_all_, workshop, function=Function.ADD, in_place=True)
+    mean = single(compiler, [graph.fold(MathFunction.PAIRWISE, values)], dtype)
+    mean = single(compiler, graph.map_const(MathFunction.DIV, mean, float(len(centre.K_fit_rows_))), dtype)
+    made = moved(as_matrix(values, dtype), centre.K_fit_rows_, compiler, in_place=True)
+    apart = single(compiler, graph.map_two(MathFunction.SUB, compiler.numbers(made.columns), mean), dtype)
+    made = moved(as_matrix(apart, dtype), centre.K_fit_all_, compiler, function=MathFunction.ADD, in_place=True)
     kept = np.flatnonzero(model.eigenvalues_)
     scaled = np.zeros_like(model.eigenvectors_)
     scaled[:, kept] = model.eigenvectors_[:, kept] / np.sqrt(model.eigenvalues_[kept])
-    return as_matrix(*matrix_product(workshop, made, scaled, model))
+    return as_matrix(*matrix_product(compiler, made, scaled, model))
 
 
 @transforms("sklearn.Nystroem")
-def nystroem(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def nystroem(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """The kernel of some rows, times the normalization."""
     if model.kernel_params:
         raise NoPlan("a Nystroem has parameters of its kernel in a dictionary")
     options = {"gamma": model.gamma, "degree": model.degree, "coef0": model.coef0}
-    made = numbers(matrix, workshop, model)
-    values, dtype = pairwise_kernel(model.kernel, made, model.components_, options, model, workshop)
-    return as_matrix(*matrix_product(workshop, as_matrix(values, dtype), model.normalization_.T, model))
+    made = numbers(matrix, compiler, model)
+    values, dtype = pairwise_kernel(model.kernel, made, model.components_, options, model, compiler)
+    return as_matrix(*matrix_product(compiler, as_matrix(values, dtype), model.normalization_.T, model))

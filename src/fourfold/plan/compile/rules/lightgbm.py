@@ -24,13 +24,13 @@ from fourfold.plan.compile.columns import (
     OBJECT,
     Coded,
     Column,
+    Compiler,
     Matrix,
     NoPlan,
     Numeric,
     Text,
-    Workshop,
 )
-from fourfold.plan.format import Function
+from fourfold.plan.format import MathFunction
 from fourfold.plan.graph.builder import Number
 
 __all__: list[str] = []
@@ -54,37 +54,37 @@ _SHORTCUTS = ("pred_early_stop", "predict_raw_score", "predict_leaf_index", "pre
 
 
 @answers("predict", "lightgbm.Booster", *_REGRESSORS)
-def predict(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def predict(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """What a booster, a regressor or a ranker answers."""
-    return _matrix(_converted(_Model.of(model), matrix, workshop, model))
+    return _matrix(_converted(_Model.of(model), matrix, compiler, model))
 
 
 @answers("predict_proba", _CLASSIFIER)
-def predict_proba(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def predict_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """A classifier's probabilities: two of its one, or all."""
-    found = _converted(_Model.of(model), matrix, workshop, model)
+    found = _converted(_Model.of(model), matrix, compiler, model)
     if callable(model.objective_):
         return _matrix(found)
     if (len(found) > 1) != (len(model.classes_) > 2):
         raise NoPlan(f"a LightGBM classifier of {len(model.classes_)} classes has {len(found)} outputs")
     if len(found) > 1:
         return _matrix(found)
-    return _matrix([*workshop.graph.map_const(Function.RSUB, found, 1.0), *found])
+    return _matrix([*compiler.graph.map_const(MathFunction.RSUB, found, 1.0), *found])
 
 
 @answers("predict", _CLASSIFIER)
-def predict_label(model: Any, matrix: Matrix, workshop: Workshop) -> Labels | Matrix:
+def predict_label(model: Any, matrix: Matrix, compiler: Compiler) -> Labels | Matrix:
     """A classifier's label: the class of the largest probability."""
-    probability: Matrix = predict_proba(model, matrix, workshop)
+    probability: Matrix = predict_proba(model, matrix, compiler)
     if callable(model.objective_):
         return probability
-    return Labels(workshop.graph.argmax(workshop.numbers(probability.columns)), model.classes_)
+    return Labels(compiler.graph.argmax(compiler.numbers(probability.columns)), model.classes_)
 
 
 @answers("decision_function", _CLASSIFIER)
-def decision_function(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def decision_function(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """A classifier's sums."""
-    return _matrix(_sums(_Model.of(model), matrix, workshop, model))
+    return _matrix(_sums(_Model.of(model), matrix, compiler, model))
 
 
 def _matrix(numbers: Sequence[Number]) -> Matrix:
@@ -150,47 +150,47 @@ class _Model:
         return self.header.get("objective", "custom").split(" ")
 
 
-def _converted(model: _Model, matrix: Matrix, workshop: Workshop, who: Any) -> list[Number]:
+def _converted(model: _Model, matrix: Matrix, compiler: Compiler, who: Any) -> list[Number]:
     """The answer: the sums after the objective's function."""
-    graph = workshop.graph
+    graph = compiler.graph
     name, *parameters = model.objective
-    sums = _sums(model, matrix, workshop, who)
+    sums = _sums(model, matrix, compiler, who)
     if "average_output" in model.header:
-        sums = graph.map_const(Function.DIV, sums, float(len(model.trees) // model.outputs or 1))
+        sums = graph.map_const(MathFunction.DIV, sums, float(len(model.trees) // model.outputs or 1))
     if name in _PLAIN:
         if "sqrt" not in parameters:
             return sums
-        signed = graph.map_two(Function.MUL, graph.map(Function.SIGN, sums), sums)
-        return graph.map_two(Function.MUL, signed, sums)
-    workshop.approximate(f"a C library's exp, in LightGBM's objective {name}")
+        signed = graph.map_two(MathFunction.MUL, graph.map(MathFunction.SIGN, sums), sums)
+        return graph.map_two(MathFunction.MUL, signed, sums)
+    compiler.approximate(f"a C library's exp, in LightGBM's objective {name}")
     if name in _EXPONENTS:
-        return graph.map(Function.EXP, sums)
+        return graph.map(MathFunction.EXP, sums)
     if name in _SIGMOIDS:
         stated = re.findall(r"sigmoid:(\S+)", " ".join(parameters)) or ["1"]
-        powers = graph.map(Function.EXP, graph.map_const(Function.MUL, sums, -float(stated[0])))
-        return graph.map_const(Function.RDIV, graph.map_const(Function.ADD, powers, 1.0), 1.0)
+        powers = graph.map(MathFunction.EXP, graph.map_const(MathFunction.MUL, sums, -float(stated[0])))
+        return graph.map_const(MathFunction.RDIV, graph.map_const(MathFunction.ADD, powers, 1.0), 1.0)
     if name == "cross_entropy_lambda":
-        return graph.map(Function.LOG1P, graph.map(Function.EXP, sums))
+        return graph.map(MathFunction.LOG1P, graph.map(MathFunction.EXP, sums))
     if name == "multiclass":
-        return _softmax(sums, workshop)
+        return _softmax(sums, compiler)
     raise NoPlan(f"LightGBM's objective {name} has no rule")
 
 
-def _softmax(sums: list[Number], workshop: Workshop) -> list[Number]:
-    graph = workshop.graph
-    powers = graph.map(Function.EXP, graph.map_two(Function.SUB, sums, [graph.fold(Function.MOST, sums)]))
-    return graph.map_two(Function.DIV, powers, [graph.fold(Function.SUM, powers)])
+def _softmax(sums: list[Number], compiler: Compiler) -> list[Number]:
+    graph = compiler.graph
+    powers = graph.map(MathFunction.EXP, graph.map_two(MathFunction.SUB, sums, [graph.fold(MathFunction.MOST, sums)]))
+    return graph.map_two(MathFunction.DIV, powers, [graph.fold(MathFunction.SUM, powers)])
 
 
-def _sums(model: _Model, matrix: Matrix, workshop: Workshop, who: Any) -> list[Number]:
+def _sums(model: _Model, matrix: Matrix, compiler: Compiler, who: Any) -> list[Number]:
     """The sums of the trees, from 0 on."""
     if len(matrix) != model.width:
         raise NoPlan(f"a LightGBM model of {model.width} columns is given {len(matrix)}")
-    columns = spread(_columns(model, matrix, workshop, who), model.used, workshop)
-    views = _Views(columns, workshop, snaps=not matrix.polars)
+    columns = spread(_columns(model, matrix, compiler, who), model.used, compiler)
+    views = _Views(columns, compiler, snaps=not matrix.polars)
     if any(tree.get("is_linear") == "1" for tree in model.trees):
-        return _linear(model, views, workshop)
-    grove = Grove(workshop, views.column)
+        return _linear(model, views, compiler)
+    grove = Grove(compiler, views.column)
     values: list[float] = []
     for number, tree in enumerate(model.trees):
         _plant(grove, tree, views, number % model.outputs, len(values))
@@ -203,13 +203,13 @@ class _Views:
 
     Args:
         columns: the columns as LightGBM reads them.
-        workshop: of the plan.
+        compiler: of the plan.
         snaps: whether what is next to zero is zero on the way in, as in every container but those of Arrow.
     """
 
-    def __init__(self, columns: list[Column], workshop: Workshop, *, snaps: bool) -> None:
+    def __init__(self, columns: list[Column], compiler: Compiler, *, snaps: bool) -> None:
         self._columns = columns
-        self._workshop = workshop
+        self._workshop = compiler
         self._snaps = snaps
 
     def threshold(self, stated: float) -> float:
@@ -227,7 +227,7 @@ class _Views:
             return Coded(column.code, np.where(np.abs(column.values) <= _ZERO, 0.0, column.values))
         graph = self._workshop.graph
         value = [self._workshop.number(column)]
-        small = graph.map_const(Function.LE, graph.map(Function.ABS, value), _ZERO)
+        small = graph.map_const(MathFunction.LE, graph.map(MathFunction.ABS, value), _ZERO)
         return Numeric(graph.select(small, graph.constant([0.0]), value)[0])
 
     def column(self, view: tuple[int, int]) -> Column:
@@ -237,32 +237,32 @@ class _Views:
         if missing == _MISSING_NAN:
             return column
         if missing == _MISSING_NONE:
-            return self._workshop.map(Function.IF_NAN, [column], 0.0)[0]
+            return self._workshop.map(MathFunction.IF_NAN, [column], 0.0)[0]
         if missing == _MISSING_ZERO:
             if isinstance(column, Coded):
                 return Coded(column.code, np.where(np.abs(column.values) <= _ZERO, np.nan, column.values))
             graph = self._workshop.graph
             value = [self._workshop.number(column)]
-            small = graph.map_const(Function.LE, graph.map(Function.ABS, value), _ZERO)
+            small = graph.map_const(MathFunction.LE, graph.map(MathFunction.ABS, value), _ZERO)
             return Numeric(graph.select(small, graph.constant([np.nan]), value)[0])
-        return self._workshop.map(Function.TRUNC, [column])[0]
+        return self._workshop.map(MathFunction.TRUNC, [column])[0]
 
 
-def _columns(model: _Model, matrix: Matrix, workshop: Workshop, who: Any) -> list[Column]:
+def _columns(model: _Model, matrix: Matrix, compiler: Compiler, who: Any) -> list[Column]:
     """The columns as LightGBM reads a container: categories as their places, integers of an array as float32."""
     if not matrix.frame:
         if any(isinstance(column, Numeric) and column.missing is NA for column in matrix.columns):
             raise NoPlan("LightGBM is given an array with pandas.NA")
         if matrix.dtype == OBJECT and type(who).__name__ != "Booster":
             raise NoPlan("LightGBM's estimators make float64 of an array of objects, and their boosters float32")
-        return list(workshop.cast(matrix, FLOAT64 if matrix.dtype == FLOAT64 else FLOAT32).columns)
+        return list(compiler.cast(matrix, FLOAT64 if matrix.dtype == FLOAT64 else FLOAT32).columns)
     known = list(model.categories)
     out: list[Column] = []
     for column in matrix.columns:
         if isinstance(column, (Text, Coded)) and column.categories is not None:
             if not known:
                 raise NoPlan("LightGBM is given more columns of categories than it was trained with")
-            out.append(codes_of(column, known.pop(0), workshop))
+            out.append(codes_of(column, known.pop(0), compiler))
         elif isinstance(column, (Numeric, Coded)) and column.dtype != OBJECT:
             out.append(column)
         else:
@@ -313,20 +313,20 @@ def _members(tree: dict[str, str]) -> list[frozenset[float]]:
     ]
 
 
-def _linear(model: _Model, views: _Views, workshop: Workshop) -> list[Number]:
+def _linear(model: _Model, views: _Views, compiler: Compiler) -> list[Number]:
     """The sums of trees that have a linear function in each leaf, or the leaf's value where one of its terms is NaN."""
-    graph = workshop.graph
+    graph = compiler.graph
     sums = graph.constant(np.zeros(model.outputs))
     for number, tree in enumerate(model.trees):
-        one = _linear_tree(tree, views, workshop)
+        one = _linear_tree(tree, views, compiler)
         place = number % model.outputs
-        sums[place] = graph.map_two(Function.ADD, [sums[place]], [one])[0]
+        sums[place] = graph.map_two(MathFunction.ADD, [sums[place]], [one])[0]
     return sums
 
 
-def _linear_tree(tree: dict[str, str], views: _Views, workshop: Workshop) -> Number:
-    graph = workshop.graph
-    grove = Grove(workshop, views.column)
+def _linear_tree(tree: dict[str, str], views: _Views, compiler: Compiler) -> Number:
+    graph = compiler.graph
+    grove = Grove(compiler, views.column)
     _plant(grove, tree, views, 0, 0)
     value = _floats(tree["leaf_value"])
     if tree.get("is_linear") != "1":
@@ -338,12 +338,12 @@ def _linear_tree(tree: dict[str, str], views: _Views, workshop: Workshop) -> Num
     plain, total, *factors = grove.forest(stated, np.full(stated.shape[1], -0.0))
     if not features:
         return total
-    xs = [workshop.number(views.raw(feature)) for feature in features]
-    products = graph.map_two(Function.MUL, factors, xs)
+    xs = [compiler.number(views.raw(feature)) for feature in features]
+    products = graph.map_two(MathFunction.MUL, factors, xs)
     for factor, product in zip(factors, products, strict=True):
-        total = graph.select([factor], graph.map_two(Function.ADD, [total], [product]), [total])[0]
-    missing = graph.select(factors, graph.map(Function.IS_NAN, xs), graph.constant(np.zeros(len(features))))
-    return graph.select([graph.fold(Function.MOST, missing)], [plain], [total])[0]
+        total = graph.select([factor], graph.map_two(MathFunction.ADD, [total], [product]), [total])[0]
+    missing = graph.select(factors, graph.map(MathFunction.IS_NAN, xs), graph.constant(np.zeros(len(features))))
+    return graph.select([graph.fold(MathFunction.MOST, missing)], [plain], [total])[0]
 
 
 def _terms(tree: dict[str, str]) -> list[dict[int, float]]:

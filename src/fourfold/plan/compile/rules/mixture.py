@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from fourfold.plan.compile import Labels, answers
 from fourfold.plan.compile.arrays import numbers
-from fourfold.plan.compile.columns import Matrix, NoPlan, Workshop
+from fourfold.plan.compile.columns import Compiler, Matrix, NoPlan
 from fourfold.plan.compile.scores import as_matrix, exponentials, log_sum, plus, single
 from fourfold.plan.compile.sums import matrix_product
-from fourfold.plan.format import Function
+from fourfold.plan.format import MathFunction
 from fourfold.plan.graph.builder import Number
 
 __all__: list[str] = []
@@ -27,107 +27,107 @@ _LARGE = 12.0
 
 
 @answers("predict", *_NAMES)
-def component(model: Any, matrix: Matrix, workshop: Workshop) -> Labels:
+def component(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
     """The component that most likely gave the row."""
-    values, _ = _weighted(model, matrix, workshop)
-    return Labels(workshop.graph.argmax(values), range(len(values)))
+    values, _ = _weighted(model, matrix, compiler)
+    return Labels(compiler.graph.argmax(values), range(len(values)))
 
 
 @answers("score_samples", *_NAMES)
-def densities(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def densities(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """The logarithm of the mixture's density."""
-    values, dtype = _weighted(model, matrix, workshop)
-    return as_matrix([log_sum(workshop, values, dtype)], dtype)
+    values, dtype = _weighted(model, matrix, compiler)
+    return as_matrix([log_sum(compiler, values, dtype)], dtype)
 
 
 @answers("predict_proba", *_NAMES)
-def proba(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Each component's share of the density."""
-    values, dtype = _weighted(model, matrix, workshop)
-    total = [log_sum(workshop, values, dtype)]
-    logs = single(workshop, workshop.graph.map_two(Function.SUB, values, total), dtype)
-    return as_matrix(exponentials(workshop, logs, dtype), dtype)
+    values, dtype = _weighted(model, matrix, compiler)
+    total = [log_sum(compiler, values, dtype)]
+    logs = single(compiler, compiler.graph.map_two(MathFunction.SUB, values, total), dtype)
+    return as_matrix(exponentials(compiler, logs, dtype), dtype)
 
 
-def _weighted(model: Any, matrix: Matrix, workshop: Workshop) -> Values:
+def _weighted(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
     """The logarithm of each component's density times its weight."""
-    made = numbers(matrix, workshop, model)
-    values, dtype = _distances(model, made, workshop)
+    made = numbers(matrix, compiler, model)
+    values, dtype = _distances(model, made, compiler)
     features = len(made)
-    values, dtype = plus(workshop, values, dtype, features * math.log(2 * math.pi))
-    values = single(workshop, workshop.graph.map_const(Function.MUL, values, -0.5), dtype)
-    values, dtype = plus(workshop, values, dtype, _determinants(model, features))
+    values, dtype = plus(compiler, values, dtype, features * math.log(2 * math.pi))
+    values = single(compiler, compiler.graph.map_const(MathFunction.MUL, values, -0.5), dtype)
+    values, dtype = plus(compiler, values, dtype, _determinants(model, features))
     if type(model).__name__ == "GaussianMixture":
-        return plus(workshop, values, dtype, np.log(model.weights_))
+        return plus(compiler, values, dtype, np.log(model.weights_))
     freedom = model.degrees_of_freedom_
-    values, dtype = plus(workshop, values, dtype, 0.5 * features * np.log(freedom), Function.SUB)
+    values, dtype = plus(compiler, values, dtype, 0.5 * features * np.log(freedom), MathFunction.SUB)
     scatter = _digamma(0.5 * (freedom - np.arange(0, features)[:, np.newaxis])).sum(axis=0)
     spread = 0.5 * (features * np.log(2.0) + scatter - features / model.mean_precision_)
-    values, dtype = plus(workshop, values, dtype, spread)
-    return plus(workshop, values, dtype, _log_weights(model))
+    values, dtype = plus(compiler, values, dtype, spread)
+    return plus(compiler, values, dtype, _log_weights(model))
 
 
-def _distances(model: Any, matrix: Matrix, workshop: Workshop) -> Values:
+def _distances(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
     """For each component the square of the row's distance from its mean, in its deviations."""
     kind, chol = model.covariance_type, model.precisions_cholesky_
     if kind in ("full", "tied"):
-        return _turned(model, matrix, [chol] * len(model.means_) if kind == "tied" else chol, workshop)
+        return _turned(model, matrix, [chol] * len(model.means_) if kind == "tied" else chol, compiler)
     if kind == "diag":
-        return _diagonal(model, matrix, workshop)
+        return _diagonal(model, matrix, compiler)
     if kind == "spherical":
-        return _spherical(model, matrix, workshop)
+        return _spherical(model, matrix, compiler)
     raise NoPlan(f"a {type(model).__name__} has covariances of the type {kind}")
 
 
-def _turned(model: Any, matrix: Matrix, factors: Any, workshop: Workshop) -> Values:
+def _turned(model: Any, matrix: Matrix, factors: Any, compiler: Compiler) -> Values:
     """Sums of squares of `X @ factor - mean @ factor`, written into an array of the rows' dtype."""
-    graph = workshop.graph
+    graph = compiler.graph
     out: list[Number] = []
     for mean, factor in zip(model.means_, factors, strict=True):
-        turned, dtype = matrix_product(workshop, matrix, factor, model)
-        apart, dtype = plus(workshop, turned, dtype, mean @ factor, Function.SUB)
-        squares = single(workshop, graph.map_two(Function.MUL, apart, apart), dtype)
-        out += single(workshop, [graph.fold(Function.PAIRWISE, squares)], dtype)
+        turned, dtype = matrix_product(compiler, matrix, factor, model)
+        apart, dtype = plus(compiler, turned, dtype, mean @ factor, MathFunction.SUB)
+        squares = single(compiler, graph.map_two(MathFunction.MUL, apart, apart), dtype)
+        out += single(compiler, [graph.fold(MathFunction.PAIRWISE, squares)], dtype)
     if matrix.dtype.kind == "f":
-        return single(workshop, out, matrix.dtype), matrix.dtype
+        return single(compiler, out, matrix.dtype), matrix.dtype
     if matrix.dtype != np.int64:
         raise NoPlan(f"a {type(model).__name__} writes distances into an array of {matrix.dtype}")
-    workshop.approximate("a processor makes integers of distances")
-    whole = graph.map(Function.TRUNC, out)
-    small = graph.map_const(Function.LT, out, _LONG)
+    compiler.approximate("a processor makes integers of distances")
+    whole = graph.map(MathFunction.TRUNC, out)
+    small = graph.map_const(MathFunction.LT, out, _LONG)
     return graph.select(small, whole, graph.constant(np.full(len(out), -_LONG))), np.dtype(np.float64)
 
 
-def _diagonal(model: Any, matrix: Matrix, workshop: Workshop) -> Values:
+def _diagonal(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
     """`sum(mean² precision) - 2 X @ (mean precision) + X² @ precision`."""
-    graph, means = workshop.graph, model.means_
+    graph, means = compiler.graph, model.means_
     precisions = model.precisions_cholesky_**2
-    products, dtype = matrix_product(workshop, matrix, (means * precisions).T, model)
-    twice = graph.map_const(Function.MUL, products, 2.0)
-    values, dtype = plus(workshop, twice, dtype, np.sum(means**2 * precisions, axis=1), Function.RSUB)
-    squared = as_matrix(_squared(matrix, workshop), matrix.dtype)
-    others, _ = matrix_product(workshop, squared, precisions.T, model)
-    return single(workshop, graph.map_two(Function.ADD, values, others), dtype), dtype
+    products, dtype = matrix_product(compiler, matrix, (means * precisions).T, model)
+    twice = graph.map_const(MathFunction.MUL, products, 2.0)
+    values, dtype = plus(compiler, twice, dtype, np.sum(means**2 * precisions, axis=1), MathFunction.RSUB)
+    squared = as_matrix(_squared(matrix, compiler), matrix.dtype)
+    others, _ = matrix_product(compiler, squared, precisions.T, model)
+    return single(compiler, graph.map_two(MathFunction.ADD, values, others), dtype), dtype
 
 
-def _squared(matrix: Matrix, workshop: Workshop) -> list[Number]:
+def _squared(matrix: Matrix, compiler: Compiler) -> list[Number]:
     if matrix.dtype.kind != "f":
         raise NoPlan("a mixture squares integers, which may be too large for their dtype")
-    values = workshop.numbers(matrix.columns)
-    return single(workshop, workshop.graph.map_two(Function.MUL, values, values), matrix.dtype)
+    values = compiler.numbers(matrix.columns)
+    return single(compiler, compiler.graph.map_two(MathFunction.MUL, values, values), matrix.dtype)
 
 
-def _spherical(model: Any, matrix: Matrix, workshop: Workshop) -> Values:
+def _spherical(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
     """`sum(mean²) precision - 2 X @ mean precision + sum(X²) precision`."""
-    graph, means = workshop.graph, model.means_
+    graph, means = compiler.graph, model.means_
     precisions = model.precisions_cholesky_**2
-    products, dtype = matrix_product(workshop, matrix, means.T, model)
-    weighted = single(workshop, graph.map_const(Function.MUL, products, precisions), dtype)
-    twice = graph.map_const(Function.MUL, weighted, 2.0)
-    values, dtype = plus(workshop, twice, dtype, np.sum(means**2, axis=1) * precisions, Function.RSUB)
-    norm = single(workshop, [graph.fold(Function.SUM, _squared(matrix, workshop))], matrix.dtype)
-    outer = single(workshop, graph.map_const(Function.MUL, norm * len(values), precisions), dtype)
-    return single(workshop, graph.map_two(Function.ADD, values, outer), dtype), dtype
+    products, dtype = matrix_product(compiler, matrix, means.T, model)
+    weighted = single(compiler, graph.map_const(MathFunction.MUL, products, precisions), dtype)
+    twice = graph.map_const(MathFunction.MUL, weighted, 2.0)
+    values, dtype = plus(compiler, twice, dtype, np.sum(means**2, axis=1) * precisions, MathFunction.RSUB)
+    norm = single(compiler, [graph.fold(MathFunction.SUM, _squared(matrix, compiler))], matrix.dtype)
+    outer = single(compiler, graph.map_const(MathFunction.MUL, norm * len(values), precisions), dtype)
+    return single(compiler, graph.map_two(MathFunction.ADD, values, outer), dtype), dtype
 
 
 def _determinants(model: Any, features: int) -> Any:

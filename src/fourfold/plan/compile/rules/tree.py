@@ -19,18 +19,18 @@ from fourfold.plan.compile.columns import (
     NA,
     Coded,
     Column,
+    Compiler,
     Matrix,
     NoPlan,
     Numeric,
     Opaque,
     Text,
-    Workshop,
     elementary,
     retyped,
 )
 from fourfold.plan.compile.scores import as_matrix, log_columns
 from fourfold.plan.compile.tree_nodes import Nodes, forest
-from fourfold.plan.format import Function
+from fourfold.plan.format import MathFunction
 from fourfold.plan.graph.builder import Number
 
 __all__ = ["CLASSIFIERS", "REGRESSORS", "at_leaves", "nodes_of", "single", "takes_nan"]
@@ -44,12 +44,12 @@ _CLASSIFIERS = (*CLASSIFIERS, "sklearn.RandomForestClassifier", "sklearn.ExtraTr
 _REGRESSORS = (*REGRESSORS, "sklearn.RandomForestRegressor", "sklearn.ExtraTreesRegressor")
 
 
-def single(matrix: Matrix, workshop: Workshop, who: object, *, nan: bool, infinite: bool = False) -> Matrix:
+def single(matrix: Matrix, compiler: Compiler, who: object, *, nan: bool, infinite: bool = False) -> Matrix:
     """The float32 array that trees make of what they get; it refuses what they refuse.
 
     Args:
         matrix: the columns.
-        workshop: of the plan.
+        compiler: of the plan.
         who: the estimator, which a refusal names.
         nan: whether NaN passes.
         infinite: whether infinities pass, and numbers that are too large for a float32.
@@ -65,7 +65,7 @@ def single(matrix: Matrix, workshop: Workshop, who: object, *, nan: bool, infini
         dtype = FLOAT64 if isinstance(column, (Text, Opaque)) else column.dtype
         if isinstance(column, Coded):
             if id(column.levels) not in levels:
-                rounded = elementary(Function.ROUND32, column.levels)
+                rounded = elementary(MathFunction.ROUND32, column.levels)
                 levels[id(column.levels)] = rounded, bool(np.isfinite(rounded).all())
             rounded, finite = levels[id(column.levels)]
             columns[place] = Coded(column.code, dtype=FLOAT32, levels=rounded, place=column.place)
@@ -74,7 +74,7 @@ def single(matrix: Matrix, workshop: Workshop, who: object, *, nan: bool, infini
             continue
         doubtful.append(place)
         if place in once and isinstance(column, Numeric):
-            columns[place] = Numeric(workshop.graph.single(column.value), FLOAT32, dtype.kind in "iu")
+            columns[place] = Numeric(compiler.graph.single(column.value), FLOAT32, dtype.kind in "iu")
         elif dtype.kind not in "biu" and dtype != FLOAT32:
             wide.append(place)
         elif dtype.kind in "iu" and dtype.itemsize > 2:
@@ -82,12 +82,12 @@ def single(matrix: Matrix, workshop: Workshop, who: object, *, nan: bool, infini
         else:
             columns[place] = retyped(column, FLOAT32)
     for places, finite in ((whole, True), (wide, False)):
-        mapped = workshop.map(Function.ROUND32, [columns[place] for place in places], dtype=FLOAT32, finite=finite)
+        mapped = compiler.map(MathFunction.ROUND32, [columns[place] for place in places], dtype=FLOAT32, finite=finite)
         for place, column in zip(places, mapped, strict=True):
             columns[place] = column
     seen = Matrix(tuple(columns), sparse=matrix.sparse)
     nan = nan and (infinite or not matrix.sparse)
-    workshop.refuse([columns[place] for place in doubtful], who, nan=nan, infinite=infinite)
+    compiler.refuse([columns[place] for place in doubtful], who, nan=nan, infinite=infinite)
     return seen
 
 
@@ -147,82 +147,82 @@ def nodes_of(trees: Sequence[Any], *, sparse: bool = False, features: Sequence[A
     )
 
 
-def _sums(model: Any, matrix: Matrix, workshop: Workshop, outputs: Sequence[tuple[int, int]]) -> list[Number]:
+def _sums(model: Any, matrix: Matrix, compiler: Compiler, outputs: Sequence[tuple[int, int]]) -> list[Number]:
     """What the leaves hold, of a forest the mean of its trees.
 
     Args:
         model: a tree or a forest.
         matrix: the columns.
-        workshop: of the plan.
+        compiler: of the plan.
         outputs: the target and the place among a target's values of each number.
     """
     alone = hasattr(model, "tree_")
     trees = [model.tree_] if alone else [each.tree_ for each in model.estimators_]
     nan = takes_nan(model if alone else model.estimators_[0])
-    seen = single(matrix, workshop, model, nan=nan)
+    seen = single(matrix, compiler, model, nan=nan)
     targets, places = np.array(outputs, dtype=np.int64).T
     values = np.concatenate([at_leaves(tree)[:, targets, places] for tree in trees])
     # The sum of a tree alone begins with the one zero that changes nothing, not even the sign of another zero.
     start = np.full(len(outputs), -0.0 if alone else 0.0)
-    found = forest(workshop, seen.columns, nodes_of(trees, sparse=matrix.sparse), values, start)
-    return found if alone else workshop.graph.map_const(Function.DIV, found, float(len(trees)))
+    found = forest(compiler, seen.columns, nodes_of(trees, sparse=matrix.sparse), values, start)
+    return found if alone else compiler.graph.map_const(MathFunction.DIV, found, float(len(trees)))
 
 
 @answers("predict", *_REGRESSORS)
-def predict(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def predict(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """The value of each target."""
-    return as_matrix(_sums(model, matrix, workshop, [(target, 0) for target in range(model.n_outputs_)]))
+    return as_matrix(_sums(model, matrix, compiler, [(target, 0) for target in range(model.n_outputs_)]))
 
 
-def _probabilities(model: Any, matrix: Matrix, workshop: Workshop) -> list[list[Number]]:
+def _probabilities(model: Any, matrix: Matrix, compiler: Compiler) -> list[list[Number]]:
     """The classes' shares, for each target."""
     counts = [int(count) for count in np.atleast_1d(model.n_classes_)]
     outputs = [(target, place) for target, count in enumerate(counts) for place in range(count)]
-    found = _sums(model, matrix, workshop, outputs)
+    found = _sums(model, matrix, compiler, outputs)
     edges = np.cumsum([0, *counts]).tolist()
     return [found[start : start + count] for start, count in zip(edges, counts, strict=False)]
 
 
 @answers("predict_proba", *_CLASSIFIERS)
-def predict_proba(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix | list[Matrix]:
+def predict_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix | list[Matrix]:
     """The classes' shares, for each target."""
-    found = [as_matrix(each) for each in _probabilities(model, matrix, workshop)]
+    found = [as_matrix(each) for each in _probabilities(model, matrix, compiler)]
     return found[0] if model.n_outputs_ == 1 else found
 
 
 @answers("predict_log_proba", *_CLASSIFIERS)
-def predict_log_proba(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix | list[Matrix]:
+def predict_log_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix | list[Matrix]:
     """The logarithms of the classes' shares, for each target."""
-    found = [log_columns(as_matrix(each), workshop) for each in _probabilities(model, matrix, workshop)]
+    found = [log_columns(as_matrix(each), compiler) for each in _probabilities(model, matrix, compiler)]
     return found[0] if model.n_outputs_ == 1 else found
 
 
 @answers("predict", *_CLASSIFIERS)
-def predict_class(model: Any, matrix: Matrix, workshop: Workshop) -> Labels | list[Labels]:
+def predict_class(model: Any, matrix: Matrix, compiler: Compiler) -> Labels | list[Labels]:
     """The class of the largest share, for each target."""
     classes = [model.classes_] if model.n_outputs_ == 1 else model.classes_
-    shares = _probabilities(model, matrix, workshop)
-    found = [Labels(workshop.graph.argmax(each), known) for each, known in zip(shares, classes, strict=True)]
+    shares = _probabilities(model, matrix, compiler)
+    found = [Labels(compiler.graph.argmax(each), known) for each, known in zip(shares, classes, strict=True)]
     return found[0] if model.n_outputs_ == 1 else found
 
 
 @transforms("sklearn.RandomTreesEmbedding")
-def random_trees_embedding(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def random_trees_embedding(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """A column for each leaf of each tree: 1 where the row arrives, 0 elsewhere."""
     trees = [each.tree_ for each in model.estimators_]
-    seen = single(matrix, workshop, model, nan=takes_nan(model.estimators_[0]))
+    seen = single(matrix, compiler, model, nan=takes_nan(model.estimators_[0]))
     leaves = [np.flatnonzero(tree.children_left < 0) for tree in trees]
     for tree, (known, own) in enumerate(zip(model.one_hot_encoder_.categories_, leaves, strict=True)):
         if len(known) != len(own) or (known != own).any():
             raise NoPlan(f"tree {tree} of the RandomTreesEmbedding has leaves that its encoder does not know")
     nodes = nodes_of(trees, sparse=matrix.sparse)
     values = np.concatenate([np.arange(len(own), dtype=np.float64) for own in leaves])[:, None]
-    places = forest(workshop, seen.columns, nodes, values, np.zeros(len(trees)), targets=range(len(trees)))
+    places = forest(compiler, seen.columns, nodes, values, np.zeros(len(trees)), targets=range(len(trees)))
     columns: list[Column] = []
     levels = np.array([0.0, 1.0])
     for value, own in zip(places, leaves, strict=True):
         count = len(own)
-        code = workshop.graph.match(value, np.arange(count))
-        code = workshop.graph.recode(code, [*range(count), 0, 0], count)
+        code = compiler.graph.match(value, np.arange(count))
+        code = compiler.graph.recode(code, [*range(count), 0, 0], count)
         columns += [Coded(code, levels=levels, place=place) for place in range(count)]
     return Matrix(tuple(columns), sparse=bool(model.sparse_output))

@@ -24,13 +24,13 @@ from fourfold.plan.compile.columns import (
     Bagged,
     Coded,
     Column,
+    Compiler,
     Matrix,
     NoPlan,
     Numeric,
     Text,
-    Workshop,
 )
-from fourfold.plan.format import Function
+from fourfold.plan.format import MathFunction
 from fourfold.plan.graph.builder import Number
 
 __all__: list[str] = []
@@ -61,38 +61,38 @@ _LEAF: dict[str, Any] = {
 
 
 @answers("predict", "xgboost.Booster", *_REGRESSORS)
-def predict(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def predict(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """What a booster, a regressor or a ranker answers."""
     asked = _Model.of(model)
-    return _matrix(_converted(asked, _margins(asked, matrix, workshop, model), workshop))
+    return _matrix(_converted(asked, _margins(asked, matrix, compiler, model), compiler))
 
 
 @answers("predict", *_CLASSIFIERS)
-def predict_label(model: Any, matrix: Matrix, workshop: Workshop) -> Labels | Matrix:
+def predict_label(model: Any, matrix: Matrix, compiler: Compiler) -> Labels | Matrix:
     """A classifier's label; of many labels a row, which of them it has."""
-    graph, asked, classes = workshop.graph, _Model.of(model), int(model.n_classes_)
-    margins = _margins(asked, matrix, workshop, model)
-    found = _converted(asked, margins, workshop)
+    graph, asked, classes = compiler.graph, _Model.of(model), int(model.n_classes_)
+    margins = _margins(asked, matrix, compiler, model)
+    found = _converted(asked, margins, compiler)
     if len(found) > 1 and classes != 2:
         return Labels(graph.argmax(found), range(len(found)))
     if len(found) > 1:
-        return Matrix(tuple(Numeric(each) for each in graph.map_const(Function.GT, found, 0.5)))
+        return Matrix(tuple(Numeric(each) for each in graph.map_const(MathFunction.GT, found, 0.5)))
     if model.objective == "multi:softmax":
         return Labels(graph.argmax(margins), range(len(margins)))
     return Labels(graph.argmax([*graph.constant([0.5]), *found]), range(2))
 
 
 @answers("predict_proba", *_CLASSIFIERS)
-def predict_proba(model: Any, matrix: Matrix, workshop: Workshop) -> Matrix:
+def predict_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """A classifier's probabilities: of its classes, or of each of many labels."""
-    graph, asked, classes = workshop.graph, _Model.of(model), int(model.n_classes_)
-    margins = _margins(asked, matrix, workshop, model)
+    graph, asked, classes = compiler.graph, _Model.of(model), int(model.n_classes_)
+    margins = _margins(asked, matrix, compiler, model)
     if model.objective == "multi:softmax":
-        workshop.approximate("SciPy's exp of float32, in XGBoost's probabilities")
-        return _matrix(_softmax(margins, workshop))
-    found = _converted(asked, margins, workshop)
+        compiler.approximate("SciPy's exp of float32, in XGBoost's probabilities")
+        return _matrix(_softmax(margins, compiler))
+    found = _converted(asked, margins, compiler)
     if len(found) == 1:
-        return _matrix([*_rounded(graph.map_const(Function.RSUB, found, 1.0), workshop), *found])
+        return _matrix([*_rounded(graph.map_const(MathFunction.RSUB, found, 1.0), compiler), *found])
     if len(found) != classes and classes != 2:
         raise NoPlan(f"an XGBoost classifier of {classes} classes has {len(found)} outputs")
     return _matrix(found)
@@ -230,27 +230,27 @@ def _told(column: Text | Coded, known: list[Any]) -> list[Any]:
 # Sums.
 
 
-def _margins(model: _Model, matrix: Matrix, workshop: Workshop, who: Any) -> list[Number]:
+def _margins(model: _Model, matrix: Matrix, compiler: Compiler, who: Any) -> list[Number]:
     """The sums, before the objective's function."""
     if len(matrix) != model.width:
         raise NoPlan(f"an XGBoost model of {model.width} columns is given {len(matrix)}")
-    columns = _columns(model, matrix, workshop)
+    columns = _columns(model, matrix, compiler)
     if not model.in_place and not np.isinf(model.missing):
         shown = [column for column in columns if not isinstance(column, Bagged)]
-        workshop.refuse(shown, "matrix of XGBoost", nan=True)
+        compiler.refuse(shown, "matrix of XGBoost", nan=True)
     if model.booster["name"] == "gblinear":
-        return _linear(model, columns, workshop)
-    return _forest(model, columns, workshop)
+        return _linear(model, columns, compiler)
+    return _forest(model, columns, compiler)
 
 
-def _columns(model: _Model, matrix: Matrix, workshop: Workshop) -> list[Column]:
+def _columns(model: _Model, matrix: Matrix, compiler: Compiler) -> list[Column]:
     """The columns as XGBoost reads a container: float32, and NaN for what is missing."""
     known = model.categories
     names = model.learner.get("feature_names") or None
     if matrix.frame and names is not None and list(map(str, matrix.names or ())) != names:
         raise NoPlan("XGBoost is given a frame with other columns than it was trained with, or in another order")
     # Of a sparse matrix what is not there is missing.
-    columns = spread(matrix.columns, model.used, workshop, nan=matrix.sparse)
+    columns = spread(matrix.columns, model.used, compiler, nan=matrix.sparse)
     kept = [place for place, column in enumerate(columns) if not isinstance(column, Bagged)]
     made: list[Column] = []
     for place in kept:
@@ -258,7 +258,7 @@ def _columns(model: _Model, matrix: Matrix, workshop: Workshop) -> list[Column]:
         if matrix.frame and isinstance(column, (Text, Coded)) and column.categories is not None:
             if not np.isnan(model.missing):
                 raise NoPlan("XGBoost is given categories, of which one is missing by its place")
-            made.append(codes_of(column, _told(column, known[place] if known else []), workshop))
+            made.append(codes_of(column, _told(column, known[place] if known else []), compiler))
             continue
         if matrix.frame and known and known[place]:
             raise NoPlan("XGBoost is given numbers where it was trained with categories")
@@ -269,25 +269,25 @@ def _columns(model: _Model, matrix: Matrix, workshop: Workshop) -> list[Column]:
         made.append(column)
     if matrix.sparse:  # before the cast: a number that float32 takes for 0 is there
         dense = [index for index, place in enumerate(kept) if not isinstance(matrix.columns[place], Bagged)]
-        zeros = _without([made[index] for index in dense], 0.0, workshop)
+        zeros = _without([made[index] for index in dense], 0.0, compiler)
         for index, column in zip(dense, zeros, strict=True):
             made[index] = column
-    made = list(workshop.cast(Matrix(tuple(made)), FLOAT32).columns)
+    made = list(compiler.cast(Matrix(tuple(made)), FLOAT32).columns)
     if not np.isnan(model.missing):
-        made = _without(made, model.missing, workshop)
+        made = _without(made, model.missing, compiler)
     for place, column in zip(kept, made, strict=True):
         columns[place] = column
     return columns
 
 
-def _without(columns: Sequence[Column], missing: float, workshop: Workshop) -> list[Column]:
+def _without(columns: Sequence[Column], missing: float, compiler: Compiler) -> list[Column]:
     """The columns with NaN for a number that says that a value is missing."""
-    graph = workshop.graph
+    graph = compiler.graph
     out = list(columns)
     plain = {place: column for place, column in enumerate(columns) if isinstance(column, Numeric)}
-    values = workshop.numbers(list(plain.values()))
+    values = compiler.numbers(list(plain.values()))
     if values:
-        is_missing = graph.map_const(Function.EQ, values, missing)
+        is_missing = graph.map_const(MathFunction.EQ, values, missing)
         made = graph.select(is_missing, graph.constant([np.nan] * len(values)), values)
         for (place, numeric), value in zip(plain.items(), made, strict=True):
             out[place] = Numeric(value, numeric.dtype)
@@ -298,27 +298,27 @@ def _without(columns: Sequence[Column], missing: float, workshop: Workshop) -> l
     return out
 
 
-def _linear(model: _Model, columns: Sequence[Column], workshop: Workshop) -> list[Number]:
+def _linear(model: _Model, columns: Sequence[Column], compiler: Compiler) -> list[Number]:
     """The sums of a linear booster: bias and base score, then every column that is not missing."""
-    graph = workshop.graph
+    graph = compiler.graph
     weights = np.array(model.booster["model"]["weights"], dtype=np.float32).reshape(len(columns) + 1, -1)
     outputs = weights.shape[1]
     # It takes the first output's base score for all of them.
     sums = graph.constant((weights[-1] + model.base[0]).astype(np.float64))
     if not columns:
         return sums
-    values = workshop.numbers(columns)
-    gone = graph.map(Function.IS_NAN, values)
+    values = compiler.numbers(columns)
+    gone = graph.map(MathFunction.IS_NAN, values)
     for output in range(outputs):
-        terms = _rounded(graph.map_const(Function.MUL, values, weights[:-1, output].astype(np.float64)), workshop)
+        terms = _rounded(graph.map_const(MathFunction.MUL, values, weights[:-1, output].astype(np.float64)), compiler)
         # A number plus -0.0 is the number.
         terms = graph.select(gone, graph.constant([-0.0] * len(terms)), terms)
         for term in terms:
-            sums[output] = _rounded(graph.map_two(Function.ADD, [sums[output]], [term]), workshop)[0]
+            sums[output] = _rounded(graph.map_two(MathFunction.ADD, [sums[output]], [term]), compiler)[0]
     return sums
 
 
-def _forest(model: _Model, columns: Sequence[Column], workshop: Workshop) -> list[Number]:
+def _forest(model: _Model, columns: Sequence[Column], compiler: Compiler) -> list[Number]:
     """The sums of trees."""
     found = model.trees
     trees = found["trees"]
@@ -328,9 +328,9 @@ def _forest(model: _Model, columns: Sequence[Column], workshop: Workshop) -> lis
     def view(key: tuple[int, bool]) -> Column:
         place, by_category = key
         column = columns[place]
-        return workshop.map(Function.FLOOR, [column], dtype=FLOAT32)[0] if by_category else column
+        return compiler.map(MathFunction.FLOOR, [column], dtype=FLOAT32)[0] if by_category else column
 
-    grove = Grove(workshop, view)
+    grove = Grove(compiler, view)
     values: list[npt.NDArray[np.float32]] = []
     first = 0
     for number, tree in enumerate(trees):
@@ -400,38 +400,38 @@ def _members(tree: dict[str, Any]) -> dict[int, frozenset[float]]:
 # Objectives.
 
 
-def _rounded(numbers: Sequence[Number], workshop: Workshop) -> list[Number]:
-    return workshop.graph.map(Function.ROUND32, numbers)
+def _rounded(numbers: Sequence[Number], compiler: Compiler) -> list[Number]:
+    return compiler.graph.map(MathFunction.ROUND32, numbers)
 
 
-def _converted(model: _Model, margins: list[Number], workshop: Workshop) -> list[Number]:
+def _converted(model: _Model, margins: list[Number], compiler: Compiler) -> list[Number]:
     """The answer: the sums after the objective's function."""
-    graph = workshop.graph
+    graph = compiler.graph
     name = str(model.learner["objective"]["name"])
     if name in _PLAIN:
         return margins
     if name == "binary:hinge":
-        return graph.map_const(Function.GT, margins, 0.0)
+        return graph.map_const(MathFunction.GT, margins, 0.0)
     if name == "multi:softmax":
         return graph.lookup(graph.argmax(margins), np.arange(len(margins), dtype=np.float64))
-    workshop.approximate(f"a C library's exp of float32, in XGBoost's objective {name}")
+    compiler.approximate(f"a C library's exp of float32, in XGBoost's objective {name}")
     if name in _EXPONENTS:
-        return _rounded(graph.map(Function.EXP, margins), workshop)
+        return _rounded(graph.map(MathFunction.EXP, margins), compiler)
     if name in _SIGMOIDS:
-        capped = graph.map_const(Function.MIN, graph.map(Function.NEGATE, margins), _MOST)
-        powers = _rounded(graph.map(Function.EXP, capped), workshop)
+        capped = graph.map_const(MathFunction.MIN, graph.map(MathFunction.NEGATE, margins), _MOST)
+        powers = _rounded(graph.map(MathFunction.EXP, capped), compiler)
         return _rounded(
-            graph.map_const(Function.RDIV, _rounded(graph.map_const(Function.ADD, powers, 1.0), workshop), 1.0),
-            workshop,
+            graph.map_const(MathFunction.RDIV, _rounded(graph.map_const(MathFunction.ADD, powers, 1.0), compiler), 1.0),
+            compiler,
         )
     if name == "multi:softprob":
-        return _softmax(margins, workshop)
+        return _softmax(margins, compiler)
     raise NoPlan(f"XGBoost's objective {name} has no rule")
 
 
-def _softmax(margins: list[Number], workshop: Workshop) -> list[Number]:
-    graph = workshop.graph
-    shifted = _rounded(graph.map_two(Function.SUB, margins, [graph.fold(Function.MOST, margins)]), workshop)
-    powers = _rounded(graph.map(Function.EXP, shifted), workshop)
-    total = _rounded([graph.fold(Function.SUM, powers)], workshop)
-    return _rounded(graph.map_two(Function.DIV, powers, total), workshop)
+def _softmax(margins: list[Number], compiler: Compiler) -> list[Number]:
+    graph = compiler.graph
+    shifted = _rounded(graph.map_two(MathFunction.SUB, margins, [graph.fold(MathFunction.MOST, margins)]), compiler)
+    powers = _rounded(graph.map(MathFunction.EXP, shifted), compiler)
+    total = _rounded([graph.fold(MathFunction.SUM, powers)], compiler)
+    return _rounded(graph.map_two(MathFunction.DIV, powers, total), compiler)
