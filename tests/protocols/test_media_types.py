@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fourfold.protocols.media_types import ARROW, CSV, JSON, MEDIA_TYPES, choose, parse
+from fourfold.codecs.formats import ARROW, CSV, JSON
+from fourfold.protocols.media_types import MEDIA_TYPES, choose, parse
 
 
 @pytest.mark.parametrize(

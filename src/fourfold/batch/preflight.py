@@ -87,7 +87,7 @@ def _run_key(predictor: Predictor, job: Job, source: Source) -> str:
 
 
 def _is_own_quarantine(job: Job, quarantine: Path, target: Path, run_key: str) -> bool:
-    suffixes = FORMATS["json-lines"][2]
+    suffixes = FORMATS["json-lines"].suffixes
     if not quarantine.name.lower().endswith(suffixes):
         raise SinkError(f"the quarantine {quarantine} holds JSON lines: expected a name that ends in {suffixes[0]}")
     if os.path.realpath(quarantine) == os.path.realpath(target):

@@ -1,6 +1,5 @@
 """Bytes to tables and back: one module a format, the same verbs in each.
 
-    MEDIA_TYPES, SUFFIXES                               what the format is called over HTTP and on disk
     decode(data, fields) -> Table                       all of it at once
     encode(table, fields) -> bytes
     names(path) -> the columns of a file                None where only the rows themselves say it
@@ -19,6 +18,7 @@ from importlib import import_module
 from typing import IO, Protocol, cast
 
 from fourfold.codecs.files import TableWriter
+from fourfold.codecs.formats import FORMATS
 from fourfold.codecs.table import Rows, Table
 from fourfold.errors import DecodeError, MissingLibrary, SourceError, shorten
 from fourfold.signature.field import Field
@@ -35,8 +35,6 @@ class MakeWriter(Protocol):
 class Codec(Protocol):
     """What every module of a format holds."""
 
-    MEDIA_TYPES: tuple[str, ...]
-    SUFFIXES: tuple[str, ...]
     Writer: MakeWriter
 
     def decode(self, data: bytes, fields: Sequence[Field] | None = None) -> Table:
@@ -58,25 +56,6 @@ class Codec(Protocol):
         """A file's tables of `chunk_rows` rows, in order; raises `SourceError` and `DecodeError`."""
 
 
-#: Each format's name, its module, and what the module cannot say before it is imported: media types and suffixes.
-FORMATS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
-    "json": ("json_rows", ("application/json",), (".json",)),
-    "json-columns": ("json_columns", (), (".columns.json",)),
-    "json-lines": (
-        "json_lines",
-        ("application/x-ndjson", "application/jsonl", "application/jsonlines", "application/x-jsonlines"),
-        (".jsonl", ".ndjson"),
-    ),
-    "csv": ("csv", ("text/csv",), (".csv",)),
-    "arrow": (
-        "arrow",
-        ("application/vnd.apache.arrow.stream", "application/vnd.apache.arrow.file"),
-        (".arrow", ".arrows", ".feather", ".ipc"),
-    ),
-    "parquet": ("parquet", ("application/vnd.apache.parquet",), (".parquet",)),
-}
-
-
 def by_name(name: str) -> Codec:
     """The codec of a format by its name in `FORMATS`.
 
@@ -87,7 +66,7 @@ def by_name(name: str) -> Codec:
     if name not in FORMATS:
         raise DecodeError(f"no format {shorten(name)}; expected one of {', '.join(FORMATS)}")
     try:
-        module = import_module(f"fourfold.codecs.{FORMATS[name][0]}")
+        module = import_module(f"fourfold.codecs.{FORMATS[name].module}")
     except ModuleNotFoundError as error:
         if error.name != "pyarrow":
             raise
@@ -107,10 +86,10 @@ def by_media_type(media_type: str) -> Codec:
         key, _, value = parameter.partition("=")
         if key.strip() == "charset" and value.strip().strip('"') not in ("utf-8", "utf8", "us-ascii"):
             raise DecodeError(f"expected the charset utf-8, got {shorten(value.strip())}")
-    for name, (_, media_types, _) in FORMATS.items():
-        if essence in media_types:
+    for name, form in FORMATS.items():
+        if essence in form.media_types:
             return by_name(name)
-    known = ", ".join(each for _, media_types, _ in FORMATS.values() for each in media_types)
+    known = ", ".join(media_type for form in FORMATS.values() for media_type in form.media_types)
     raise DecodeError(f"no format has the media type {shorten(essence)}; expected one of {known}")
 
 
@@ -122,9 +101,9 @@ def by_suffix(path: str | os.PathLike[str]) -> Codec:
         MissingLibrary: the codec needs pyarrow, which is not installed.
     """
     ending = os.fspath(path).lower()
-    pairs = ((suffix, name) for name, (_, _, suffixes) in FORMATS.items() for suffix in suffixes)
+    pairs = ((suffix, name) for name, form in FORMATS.items() for suffix in form.suffixes)
     found = [(suffix, name) for suffix, name in pairs if ending.endswith(suffix)]
     if not found:
-        known = ", ".join(suffix for _, _, suffixes in FORMATS.values() for suffix in suffixes)
+        known = ", ".join(suffix for form in FORMATS.values() for suffix in form.suffixes)
         raise SourceError(f"{path}: its name does not say its format; expected it to end in one of {known}")
     return by_name(max(found, key=lambda pair: len(pair[0]))[1])  # .columns.json before .json

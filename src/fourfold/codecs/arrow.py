@@ -17,10 +17,8 @@ from fourfold.errors import DecodeError, shorten
 from fourfold.signature.columns import arrow_schema
 from fourfold.signature.field import Field
 
-__all__ = ["MEDIA_TYPES", "SUFFIXES", "Writer", "decode", "encode", "names", "read"]
+__all__ = ["Writer", "decode", "encode", "names", "read"]
 
-MEDIA_TYPES = ("application/vnd.apache.arrow.stream", "application/vnd.apache.arrow.file")
-SUFFIXES = (".arrow", ".arrows", ".feather", ".ipc")
 
 #: So many rows of a record batch may take no memory.
 FREE_ROWS = 1 << 20

@@ -17,10 +17,7 @@ from fourfold.codecs.table import Table, as_rows, rechunk, require
 from fourfold.errors import SinkError, shorten
 from fourfold.signature.field import FLOATS, Field
 
-__all__ = ["MEDIA_TYPES", "SUFFIXES", "Writer", "decode", "encode", "names", "read"]
-
-MEDIA_TYPES = ("text/csv",)
-SUFFIXES = (".csv",)
+__all__ = ["Writer", "decode", "encode", "names", "read"]
 
 
 def decode(data: bytes, fields: Sequence[Field] | None = None) -> Table:

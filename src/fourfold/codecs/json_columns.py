@@ -16,11 +16,8 @@ from fourfold.codecs.table import Rows, Table, as_rows, require, rows_in_chunks
 from fourfold.errors import DecodeError, SinkError, shorten
 from fourfold.signature.field import Field
 
-__all__ = ["MEDIA_TYPES", "SUFFIXES", "Writer", "decode", "encode", "names", "read", "rows_of"]
+__all__ = ["Writer", "decode", "encode", "names", "read", "rows_of"]
 
-#: None of its own: over HTTP it is `application/json`, and the body says that it holds columns.
-MEDIA_TYPES: tuple[str, ...] = ()
-SUFFIXES = (".columns.json",)
 #: How much of a column a writer holds before it goes to a temporary file.
 SPOOL = 1 << 20
 

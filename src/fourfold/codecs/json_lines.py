@@ -12,10 +12,7 @@ from fourfold.codecs.table import Rows, Table, as_rows, rows_in_chunks
 from fourfold.errors import DecodeError, shorten
 from fourfold.signature.field import Field
 
-__all__ = ["MEDIA_TYPES", "SUFFIXES", "Writer", "decode", "decode_line", "encode", "names", "read"]
-
-MEDIA_TYPES = ("application/x-ndjson", "application/jsonl", "application/jsonlines", "application/x-jsonlines")
-SUFFIXES = (".jsonl", ".ndjson")
+__all__ = ["Writer", "decode", "decode_line", "encode", "names", "read"]
 
 
 def decode_line(line: bytes) -> dict[str, Any]:

@@ -13,10 +13,7 @@ from fourfold.codecs.table import Rows, Table, as_rows, rows_in_chunks
 from fourfold.errors import DecodeError, shorten
 from fourfold.signature.field import Field
 
-__all__ = ["MEDIA_TYPES", "SUFFIXES", "Writer", "decode", "encode", "names", "read"]
-
-MEDIA_TYPES = ("application/json",)
-SUFFIXES = (".json",)
+__all__ = ["Writer", "decode", "encode", "names", "read"]
 
 
 def decode(data: bytes, fields: Sequence[Field] | None = None) -> Rows:

@@ -3,8 +3,9 @@
 They only differ in how the bytes come and go, so no two of them can read a request in two ways (docs/service.md).
 """
 
+from fourfold.codecs.formats import ARROW, CSV, JSON, JSON_LINES, PARQUET
 from fourfold.protocols.failures import Refused, Reply, failure, internal
-from fourfold.protocols.media_types import ARROW, CSV, JSON, JSON_LINES, MEDIA_TYPES, PARQUET
+from fourfold.protocols.media_types import MEDIA_TYPES
 from fourfold.protocols.predict import MAX_BODY_BYTES, Call, Exchange, joined
 
 __all__ = [

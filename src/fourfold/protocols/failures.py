@@ -7,8 +7,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from fourfold.codecs.formats import JSON
 from fourfold.errors import DecodeError, EngineError, FourfoldError, InputError, MissingLibrary, RowError
-from fourfold.protocols.media_types import JSON
 
 __all__ = ["SHOWN", "Refused", "Reply", "failure", "internal"]
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["ARROW", "CSV", "JSON", "JSON_LINES", "MEDIA_TYPES", "PARQUET", "choose", "parse"]
+from fourfold.codecs.formats import FORMATS
 
-JSON = "application/json"
-JSON_LINES = "application/x-ndjson"
-CSV = "text/csv"
-ARROW = "application/vnd.apache.arrow.stream"
-PARQUET = "application/vnd.apache.parquet"
-#: Every media type that requests and replies can have.
-MEDIA_TYPES = (JSON, JSON_LINES, CSV, ARROW, PARQUET)
+__all__ = ["CODECS", "MEDIA_TYPES", "choose", "parse"]
+
+#: The codec's module for every media type that requests and replies can have.
+CODECS = {form.media_types[0]: form.module for form in FORMATS.values() if form.media_types}
+MEDIA_TYPES = tuple(CODECS)
 
 # Text up to a comma or a semicolon that no quotes enclose. A quote that never closes encloses the rest: were it passed
 # over, every quote after it would be tried to the end again, and a long header would keep the server busy for seconds.

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fourfold.codecs import json_rows
+from fourfold.codecs.formats import ARROW, CSV, JSON, JSON_LINES, PARQUET
 from fourfold.package.golden import golden_of
 from fourfold.predictor import Predictor
 from fourfold.protocols.failures import SHOWN
-from fourfold.protocols.media_types import ARROW, CSV, JSON, JSON_LINES, PARQUET
 from fourfold.signature.field import FLOATS, INTEGERS, Field
 
 __all__ = ["document", "field_schema", "operation", "page"]

@@ -10,10 +10,11 @@ from types import ModuleType
 from typing import Any
 
 from fourfold.codecs import json_bytes, json_columns, json_rows
+from fourfold.codecs.formats import CSV, JSON
 from fourfold.errors import DecodeError, InputError, MissingLibrary, shorten
 from fourfold.predictor import Answer, Predictor
 from fourfold.protocols.failures import Refused, Reply, failure
-from fourfold.protocols.media_types import ARROW, CSV, JSON, JSON_LINES, MEDIA_TYPES, PARQUET, choose, parse
+from fourfold.protocols.media_types import CODECS, MEDIA_TYPES, choose, parse
 
 __all__ = ["MAX_BODY_BYTES", "Call", "Exchange", "joined"]
 
@@ -29,9 +30,7 @@ _ROWS = "rows"
 _WRAPPED_ROWS = "wrapped rows"
 _COLUMNS = "columns"
 
-# The codec of every media type but JSON, which has several forms.
-_CODECS = {CSV: "csv", JSON_LINES: "json_lines", ARROW: "arrow", PARQUET: "parquet"}
-_CONTENT_TYPES = {each: each for each in MEDIA_TYPES} | {CSV: "text/csv; charset=utf-8"}
+_CONTENT_TYPES = {media_type: media_type for media_type in MEDIA_TYPES} | {CSV: "text/csv; charset=utf-8"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +234,7 @@ def _codec(media_type: str) -> ModuleType:
         MissingLibrary: the library that it needs is not installed.
     """
     try:
-        return import_module(f"fourfold.codecs.{_CODECS[media_type]}")
+        return import_module(f"fourfold.codecs.{CODECS[media_type]}")
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "pyarrow":
             raise

@@ -301,8 +301,8 @@ def format_of(path: Path, role: str = "source") -> str:
         SinkError: no format has the suffix of what is to be written.
     """
     for name in SOURCES:
-        if path.name.lower().endswith(FORMATS[name][2]):
+        if path.name.lower().endswith(FORMATS[name].suffixes):
             return name
-    known = ", ".join(suffix for name in SOURCES for suffix in FORMATS[name][2])
+    known = ", ".join(suffix for name in SOURCES for suffix in FORMATS[name].suffixes)
     refused = SourceError if role == "source" else SinkError
     raise refused(f"the {role} {path}: its name does not say its format; expected it to end in one of {known}")

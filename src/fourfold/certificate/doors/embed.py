@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fourfold.certificate.batching import ALONE, ODD, SHUFFLED, WHOLE, Cut
 from fourfold.certificate.doors.door import Door, Row, as_rows
 from fourfold.codecs import json_rows
+from fourfold.codecs.formats import JSON
 
 if TYPE_CHECKING:
     from fourfold.predictor import Predictor
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["doors"]
 
 Answer = Callable[[list[Row]], Sequence[Row]]
-_JSON = "application/json"
 
 
 class _InProcess:
@@ -113,7 +113,7 @@ def _flask(predictor: Predictor) -> Answer:
 
     def answer(rows: list[Row]) -> Sequence[Row]:
         body = json_rows.encode(list(rows), predictor.signature.inputs)
-        reply = client.post("/predict", data=body, content_type=_JSON)
+        reply = client.post("/predict", data=body, content_type=JSON)
         return as_rows(json_rows.decode(reply.data, predictor.signature.outputs), predictor.signature)
 
     return answer
@@ -159,7 +159,7 @@ async def _asgi(app: Any, path: str, body: bytes) -> bytes:
         "raw_path": path.encode(),
         "root_path": "",
         "query_string": b"",
-        "headers": [(b"host", b"certify"), (b"content-type", _JSON.encode()), (b"content-length", b"%d" % len(body))],
+        "headers": [(b"host", b"certify"), (b"content-type", JSON.encode()), (b"content-length", b"%d" % len(body))],
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 80),
         "state": {},

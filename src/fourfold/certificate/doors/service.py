@@ -14,6 +14,7 @@ from fourfold.certificate.batching import ALONE, ODD, SHUFFLED, Cut
 from fourfold.certificate.doors.commands import running
 from fourfold.certificate.doors.door import Door, Row, as_rows
 from fourfold.codecs import arrow, csv, json_columns, json_rows, parquet
+from fourfold.codecs.formats import ARROW, CSV, JSON, PARQUET
 from fourfold.errors import FourfoldError, ServiceError, shorten
 from fourfold.signature import Signature
 
@@ -40,18 +41,12 @@ def _at(url: str, signature: Signature) -> list[Door]:
     digest = _digest(url)
     one = "POST /predict, one JSON object"
     forms: list[tuple[str, str, Encode, Decode, Sequence[Cut]]] = [
-        (one, "application/json", _encode_one, _decode_one, (ALONE,)),
-        ("POST /predict, JSON rows", "application/json", _encode(json_rows), _decode(json_rows), (ODD, SHUFFLED)),
-        ("POST /predict, JSON columns", "application/json", _encode_columns, _decode_columns, (ODD,)),
-        ("POST /predict, CSV", "text/csv", _encode(csv), _decode(csv), (ODD,)),
-        (
-            "POST /predict, Arrow",
-            "application/vnd.apache.arrow.stream",
-            _encode(arrow),
-            _decode(arrow),
-            (ODD, SHUFFLED),
-        ),
-        ("POST /predict, Parquet", "application/vnd.apache.parquet", _encode(parquet), _decode(parquet), (ODD,)),
+        (one, JSON, _encode_one, _decode_one, (ALONE,)),
+        ("POST /predict, JSON rows", JSON, _encode(json_rows), _decode(json_rows), (ODD, SHUFFLED)),
+        ("POST /predict, JSON columns", JSON, _encode_columns, _decode_columns, (ODD,)),
+        ("POST /predict, CSV", CSV, _encode(csv), _decode(csv), (ODD,)),
+        ("POST /predict, Arrow", ARROW, _encode(arrow), _decode(arrow), (ODD, SHUFFLED)),
+        ("POST /predict, Parquet", PARQUET, _encode(parquet), _decode(parquet), (ODD,)),
     ]
     if any(field.name == "columns" for field in signature.inputs):
         # Then an object with this one key is a row with that field, and the service has no such form.
