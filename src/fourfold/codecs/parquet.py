@@ -17,10 +17,8 @@ from fourfold.errors import DecodeError, SinkError, shorten
 from fourfold.signature.columns import arrow_schema
 from fourfold.signature.field import Field
 
-__all__ = ["MEDIA_TYPES", "SUFFIXES", "Writer", "decode", "encode", "names", "read"]
+__all__ = ["RowGroupWriter", "Writer", "decode", "encode", "names", "read"]
 
-MEDIA_TYPES = ("application/vnd.apache.parquet",)
-SUFFIXES = (".parquet",)
 #: A row group is written when so many rows, or bytes of Arrow memory, have come together.
 GROUP_ROWS = 1 << 17
 GROUP_BYTES = 1 << 26
@@ -139,29 +137,33 @@ def _batches(file: Any, wanted: list[str], chunk_rows: int) -> Iterator[Any]:
         yield kept
 
 
-class Writer(TableWriter):
-    """Writes tables as Parquet: zstd, checksums, and row groups of about 131,072 rows or 64 MiB, whatever is less.
+class RowGroupWriter(TableWriter):
+    """Write record batches as Parquet: zstd, page checksums, row groups of about 131,072 rows or 64 MiB.
 
     Args:
-        target: a path, which is replaced if it is there, or an open binary file.
-        fields: the fields, in the order in which they are written.
+        target: a path, which is replaced if it exists, or an open binary file.
+        schema: the Arrow schema of every batch.
 
     Raises:
         SinkError: the path cannot be opened.
+        pyarrow.ArrowException: Parquet has no type for one of the schema's.
     """
 
-    def __init__(self, target: str | os.PathLike[str] | IO[bytes], fields: Sequence[Field]) -> None:
+    def __init__(self, target: str | os.PathLike[str] | IO[bytes], schema: Any) -> None:
         super().__init__(target)
-        self._fields = tuple(fields)
+        self._schema = schema
         self._held: list[Any] = []
-        self._schema = arrow_schema(self._fields)
-        self._writer = pq.ParquetWriter(
-            self.sink, self._schema, compression="zstd", compression_level=1, write_page_checksum=True
-        )
+        try:
+            self._writer = pq.ParquetWriter(
+                self.sink, schema, compression="zstd", compression_level=1, write_page_checksum=True
+            )
+        except BaseException:
+            self.sink.discard()
+            raise
 
-    def write(self, table: Table) -> None:
-        """Write a canonical table's rows; they may wait for more to fill a row group."""
-        self._held.append(as_batch(table, self._fields))
+    def write(self, table: Any) -> None:
+        """Write a record batch; it may wait for more rows to fill a row group."""
+        self._held.append(table)
         rows = sum(batch.num_rows for batch in self._held)
         if rows >= GROUP_ROWS or sum(batch.nbytes for batch in self._held) >= GROUP_BYTES:
             self._write_group()
@@ -169,12 +171,8 @@ class Writer(TableWriter):
     def _write_group(self) -> None:
         group = pa.Table.from_batches(self._held, schema=self._schema)
         self._held = []
-        if not group.num_rows:
-            return
-        try:
+        if group.num_rows:
             self._writer.write_table(group, row_group_size=group.num_rows)
-        except pa.ArrowException as error:  # a null where the field takes none
-            raise SinkError(f"{self.sink.name}: {shorten(str(error), 200)}") from error
 
     def _finish(self) -> None:
         self._write_group()
@@ -183,5 +181,31 @@ class Writer(TableWriter):
     def abort(self) -> None:
         """Close the file without the format's end, and without raising; the caller removes it."""
         super().abort()
-        # It writes its footer whenever it is let go of: now, into a sink that takes nothing any more.
+        # ParquetWriter writes its footer when it is freed. Close it now: the sink discards everything from here on.
         self._writer.close()
+
+
+class Writer(RowGroupWriter):
+    """Write canonical tables as Parquet.
+
+    Args:
+        target: a path, which is replaced if it exists, or an open binary file.
+        fields: the fields, in the order in which they are written.
+
+    Raises:
+        SinkError: the path cannot be opened.
+    """
+
+    def __init__(self, target: str | os.PathLike[str] | IO[bytes], fields: Sequence[Field]) -> None:
+        super().__init__(target, arrow_schema(fields))
+        self._fields = tuple(fields)
+
+    def write(self, table: Table) -> None:
+        """Write a canonical table's rows; they may wait for more to fill a row group."""
+        super().write(as_batch(table, self._fields))
+
+    def _write_group(self) -> None:
+        try:
+            super()._write_group()
+        except pa.ArrowException as error:  # a null where the field takes none
+            raise SinkError(f"{self.sink.name}: {shorten(str(error), 200)}") from error

@@ -12,21 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fourfold.batch.extract.formats import format_of
 from fourfold.codecs import csv, json_lines
 from fourfold.codecs.files import TableWriter
+from fourfold.codecs.parquet import RowGroupWriter
 from fourfold.errors import SignatureError, SinkError, shorten
 from fourfold.signature import Field
 from fourfold.signature.columns import ColumnCoercer, arrow_schema, rows_to_columns
 from fourfold.tables.types import dtype_of
 
 __all__ = ["Output"]
-
-#: A row group is written when so many rows, or bytes in memory, have come together.
-GROUP_ROWS = 1 << 17
-GROUP_BYTES = 1 << 26
 
 _TEXTS = {"csv": csv.Writer, "json-lines": json_lines.Writer}
 
@@ -66,9 +62,10 @@ class Output:
             else:
                 columns = [*(_stored(column, form) for column in kept), *arrow_schema(outputs)]
                 self._schema = pa.schema(columns, metadata=dict(metadata))
-                stream = target.suffix.lower() == ".arrows"
-                parquet = form == "parquet"
-                self._writer = _Parquet(path, self._schema) if parquet else _Arrow(path, self._schema, stream=stream)
+                if form == "parquet":
+                    self._writer = RowGroupWriter(path, self._schema)
+                else:
+                    self._writer = _Arrow(path, self._schema, stream=target.suffix.lower() == ".arrows")
 
     def write(self, kept: Sequence[Any], answers: Any) -> None:
         """Write some rows.
@@ -123,43 +120,6 @@ class Output:
             yield
         except (pa.ArrowException, OSError) as error:
             raise SinkError(f"{self._target} cannot be written: {shorten(str(error), 200)}") from error
-
-
-class _Parquet(TableWriter):
-    """Parquet with a checksum on every page; small chunks share a row group."""
-
-    def __init__(self, path: Path, schema: Any) -> None:
-        super().__init__(path)
-        self._held: list[Any] = []
-        self._schema = schema
-        try:
-            self._writer = pq.ParquetWriter(
-                self.sink, schema, compression="zstd", compression_level=1, write_page_checksum=True
-            )
-        except BaseException:
-            self.sink.discard()
-            raise
-
-    def write(self, table: Any) -> None:
-        self._held.append(table)
-        rows = sum(batch.num_rows for batch in self._held)
-        if rows >= GROUP_ROWS or sum(batch.nbytes for batch in self._held) >= GROUP_BYTES:
-            self._write_group()
-
-    def _write_group(self) -> None:
-        group = pa.Table.from_batches(self._held, schema=self._schema)
-        self._held = []
-        if group.num_rows:
-            self._writer.write_table(group, row_group_size=group.num_rows)
-
-    def _finish(self) -> None:
-        self._write_group()
-        self._writer.close()
-
-    def abort(self) -> None:
-        super().abort()
-        # It writes its footer whenever it is let go of: now, into a sink that takes nothing any more.
-        self._writer.close()
 
 
 class _Arrow(TableWriter):
