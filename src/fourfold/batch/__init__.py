@@ -2,6 +2,6 @@
 
 from fourfold.batch.job import Job
 from fourfold.batch.report import Report
-from fourfold.batch.run import Progress, run
+from fourfold.batch.run import OnProgress, run
 
-__all__ = ["Job", "Progress", "Report", "run"]
+__all__ = ["Job", "OnProgress", "Report", "run"]

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from fourfold.batch.preflight import Plan
     from fourfold.predictor import Predictor
 
-__all__ = ["Progress", "run"]
+__all__ = ["OnProgress", "run"]
 
 #: Called after each chunk with the rows that are done, and with all rows where their number is known beforehand.
-Progress = Callable[[int, int | None], object]
+OnProgress = Callable[[int, int | None], object]
 
 
-def run(predictor: Predictor, job: Job, on_progress: Progress | None = None) -> Report:
+def run(predictor: Predictor, job: Job, on_progress: OnProgress | None = None) -> Report:
     """Answer every row of a job's source and write the answers: all of them, or nothing.
 
     Args:
@@ -91,7 +91,7 @@ class _Attempt:
         self._quarantine = Quarantine(aside.path("quarantine"), plan.run_key)
         self._rows_in = self._rows_out = self._chunks = 0
 
-    def answer(self, on_progress: Progress) -> None:
+    def answer(self, on_progress: OnProgress) -> None:
         """Answer all rows into the staged files."""
         from fourfold.batch.load.files import Output
 

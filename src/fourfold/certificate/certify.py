@@ -30,7 +30,7 @@ __all__ = ["ARCHITECTURES", "certify", "open_doors"]
 #: The architectures, in the order in which a certificate lists them.
 ARCHITECTURES = ("service", "stream", "batch", "embed")
 
-Progress = Callable[[str, int, int | None], None]
+OnProgress = Callable[[str, int, int | None], None]
 
 
 def certify(
@@ -40,7 +40,7 @@ def certify(
     architectures: Sequence[str] = ARCHITECTURES,
     service_url: str | None = None,
     trust: bool = False,
-    on_progress: Progress = lambda *_: None,
+    on_progress: OnProgress = lambda *_: None,
     source: Sequence[str] | None = None,
     doors: Iterable[Door] | None = None,
 ) -> Certificate:
@@ -134,7 +134,7 @@ class _Certifier:
     """Holds doors against the answers that they should give."""
 
     def __init__(
-        self, predictor: Predictor, inputs: list[dict[str, Any]], expected: list[Row], progress: Progress
+        self, predictor: Predictor, inputs: list[dict[str, Any]], expected: list[Row], progress: OnProgress
     ) -> None:
         self._predictor = predictor
         self._inputs = inputs

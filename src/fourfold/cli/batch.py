@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fourfold.cli import options
-from fourfold.cli.output import print_json, progress
+from fourfold.cli.output import print_json, progress_bars
 
 if TYPE_CHECKING:
     from fourfold.batch import Job, Report
@@ -66,7 +66,7 @@ def run_(
     settings |= {"rename": pairs} if pairs else {}
     package, repository, job = _job(what, repository, settings, Job)
     predictor = load(package, repository=repository, trust=trust)
-    with progress(quiet=quiet or as_json) as report:
+    with progress_bars(quiet=quiet or as_json) as report:
         done = run(predictor, job, lambda rows, total: report("rows", rows, total))
     if as_json:
         print_json(done.to_json())

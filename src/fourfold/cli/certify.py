@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fourfold.cli import options
-from fourfold.cli.output import console, literal, print_json, progress, table
+from fourfold.cli.output import console, literal, print_json, progress_bars, table
 
 if TYPE_CHECKING:
     from fourfold.certificate import Certificate
@@ -64,7 +64,7 @@ def command(
 
     found, version = find(package, repository=repository)
     predictor = ready(found, version=version, trust=trust)
-    with progress(quiet=quiet or as_json) as report:
+    with progress_bars(quiet=quiet or as_json) as report:
         certificate = certify(
             predictor,
             read_rows(rows, predictor.signature.inputs, limit),

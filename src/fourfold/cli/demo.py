@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from fourfold.cli import options
-from fourfold.cli.output import console, progress
+from fourfold.cli.output import console, progress_bars
 
 
 @click.command("demo")
@@ -39,7 +39,7 @@ def command(directory: Path, rows: int, *, quiet: bool) -> None:
     from fourfold.demo import run
 
     start = time.perf_counter()
-    with progress(quiet=quiet) as report:
+    with progress_bars(quiet=quiet) as report:
         demo = run(directory, rows=rows, on_progress=report)
     show(demo.certificate)
     out = console()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from fourfold.errors import FourfoldError
 
-__all__ = ["console", "fail", "literal", "print_json", "progress", "table", "visible"]
+__all__ = ["console", "fail", "literal", "print_json", "progress_bars", "table", "visible"]
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -73,7 +73,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
 
 @contextmanager
-def progress(*, quiet: bool = False) -> Iterator[Callable[[str, int, int | None], None]]:
+def progress_bars(*, quiet: bool = False) -> Iterator[Callable[[str, int, int | None], None]]:
     """Progress bars on standard error, one a stage.
 
     Gives a function of the stage's name, how much of it is done, and how much there is (`None` where nobody knows).

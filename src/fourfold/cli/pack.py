@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fourfold.cli import options as shared
-from fourfold.cli.output import print_json, progress, visible
+from fourfold.cli.output import print_json, progress_bars, visible
 
 if TYPE_CHECKING:
     from fourfold.package import Package
@@ -181,7 +181,7 @@ def command(
     options |= {"methods": tuple(given["methods"].split(","))} if given["methods"] else {}
     options["expect"] = None if given["expect"] is None else _expected(given["expect"])
     stage = "packing, with the proof of engines"
-    with progress(quiet=quiet or as_json) as report:
+    with progress_bars(quiet=quiet or as_json) as report:
         report(stage, 0, 1)
         packed = _pack_mlflow if kind == "mlflow" else _pack
         package, notes = packed(kind, path, rows, given, {"name": name, **options})

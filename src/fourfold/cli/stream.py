@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fourfold.cli import options
-from fourfold.cli.output import progress
+from fourfold.cli.output import progress_bars
 from fourfold.errors import SourceError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def command(
 
     predictor = load(package, repository=repository, trust=trust)
     stop = threading.Event()
-    with _stopped_by_signals(stop), progress(quiet=quiet or as_json) as report:
+    with _stopped_by_signals(stop), progress_bars(quiet=quiet or as_json) as report:
         done = run(
             predictor,
             open_source(source, follow=follow),

@@ -24,7 +24,7 @@ __all__ = ["ALIAS", "NAME", "Demo", "run"]
 NAME = "eta"
 ALIAS = "production"
 
-Progress = Callable[[str, int, int | None], None]
+OnProgress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Demo:
     certificate: Certificate
 
 
-def run(folder: Path, *, rows: int = 10_000, on_progress: Progress = lambda *_: None) -> Demo:
+def run(folder: Path, *, rows: int = 10_000, on_progress: OnProgress = lambda *_: None) -> Demo:
     """Train, pack, push, promote, and certify all four architectures on flights that the model never saw.
 
     Args:

@@ -9,16 +9,16 @@ import pytest
 from fourfold.errors import SinkError
 from fourfold.stream.dead_letter_limit import Tally
 from fourfold.stream.delivery import checkpoint
-from fourfold.stream.delivery.checkpoint import Progress
+from fourfold.stream.delivery.checkpoint import Checkpoint
 
-SOME = Progress("sha256:0", ("id",), "/in", "sha256:1", 10, 2, 30, "out.dead.jsonl", 4, Tally(2, 1, 2.5, 0.5))
+SOME = Checkpoint("sha256:0", ("id",), "/in", "sha256:1", 10, 2, 30, "out.dead.jsonl", 4, Tally(2, 1, 2.5, 0.5))
 
 
 def test_what_is_stored_is_read(tmp_path: Path) -> None:
     """The progress that was stored last is the one that is read."""
     path = tmp_path / "out.offsets"
     assert checkpoint.read(path) is None
-    for each in (SOME, Progress("", (), "", "", 0, 0, 0, "", 0, Tally())):
+    for each in (SOME, Checkpoint("", (), "", "", 0, 0, 0, "", 0, Tally())):
         checkpoint.store(path, each)
         assert checkpoint.read(path) == each
     assert [found.name for found in tmp_path.iterdir()] == ["out.offsets"]

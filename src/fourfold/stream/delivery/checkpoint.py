@@ -14,7 +14,7 @@ from fourfold.stream.dead_letter_limit import Tally
 from fourfold.stream.lines import Position
 from fourfold.stream.sinks.files import sync_folder
 
-__all__ = ["FORMAT", "SUFFIX", "Progress", "path_of", "read", "store"]
+__all__ = ["FORMAT", "SUFFIX", "Checkpoint", "path_of", "read", "store"]
 
 FORMAT = 1
 #: What the progress file's name adds to that of its output.
@@ -22,7 +22,7 @@ SUFFIX = ".offsets"
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class Checkpoint:
     """A state in which input, output and dead letters agree.
 
     Attributes:
@@ -55,12 +55,12 @@ class Progress:
         return Position(self.offset, self.line)
 
     def to_json(self) -> dict[str, Any]:
-        """The progress as JSON values."""
+        """Return the checkpoint as JSON values."""
         return {"fourfold_stream": FORMAT, **asdict(self), "keep": list(self.keep)}
 
     @classmethod
-    def from_json(cls, data: Any) -> Progress:
-        """The progress that `to_json` wrote.
+    def from_json(cls, data: Any) -> Checkpoint:
+        """Return the checkpoint that `to_json` wrote.
 
         Raises:
             ValueError: it is something else.
@@ -86,14 +86,14 @@ def path_of(output: Path) -> Path:
     return output.with_name(output.name + SUFFIX)
 
 
-def read(path: Path) -> Progress | None:
+def read(path: Path) -> Checkpoint | None:
     """The progress stored there, or `None` where there is none.
 
     Raises:
         SinkError: it cannot be read, or holds something else.
     """
     try:
-        return Progress.from_json(json.loads(path.read_bytes()))
+        return Checkpoint.from_json(json.loads(path.read_bytes()))
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -106,13 +106,13 @@ def read(path: Path) -> Progress | None:
         ) from error
 
 
-def store(path: Path, progress: Progress) -> None:
+def store(path: Path, checkpoint: Checkpoint) -> None:
     """Replace the progress in one step that survives a power cut: it is the old one or the new one, never between.
 
     Raises:
         SinkError: it cannot be written; the old one is still there.
     """
-    data = json.dumps(progress.to_json(), indent=1).encode() + b"\n"
+    data = json.dumps(checkpoint.to_json(), indent=1).encode() + b"\n"
     # One name and not a random one: the output's lock keeps others away, and a crash leaves at most this one behind.
     temporary = path.with_name(path.name + ".new")
     try:

@@ -11,7 +11,7 @@ from fourfold.errors import OutputExists, SinkError, SourceError
 from fourfold.stream.dead_letter_limit import Tally
 from fourfold.stream.dead_letters import Letters
 from fourfold.stream.delivery import checkpoint
-from fourfold.stream.delivery.checkpoint import Progress
+from fourfold.stream.delivery.checkpoint import Checkpoint
 from fourfold.stream.delivery.protocol import START_OVER, CommitClock, Contents, Start, check_empty, close_all
 from fourfold.stream.lines import Position
 from fourfold.stream.sinks.files import FileSink, OutputFile, Sink
@@ -70,7 +70,7 @@ class ExactlyOnce:
             if not self._replace:
                 check_empty(self._path, self._output.length, self._letters)
             # Before anything is cut or written: from here on, another run knows what to do with these files.
-            recorded = self._progress(Position(), Tally(), output_bytes=0, letters_bytes=0)
+            recorded = self._checkpoint(Position(), Tally(), output_bytes=0, letters_bytes=0)
             checkpoint.store(self._offsets, recorded)
         else:
             self._check(recorded)
@@ -108,7 +108,7 @@ class ExactlyOnce:
         self._letters.sync()
         checkpoint.store(
             self._offsets,
-            self._progress(
+            self._checkpoint(
                 self._after, self._tally, output_bytes=self._output.length, letters_bytes=self._letters.length
             ),
         )
@@ -123,9 +123,9 @@ class ExactlyOnce:
         """Close the files."""
         close_all(self._source.close, self._letters.close, self._output.close if self._output else None)
 
-    def _progress(self, position: Position, tally: Tally, *, output_bytes: int, letters_bytes: int) -> Progress:
+    def _checkpoint(self, position: Position, tally: Tally, *, output_bytes: int, letters_bytes: int) -> Checkpoint:
         is_file = self._letters.path is not None
-        return Progress(
+        return Checkpoint(
             package=self._contents.package,
             keep=self._contents.keep,
             input=str(self._source.path.absolute()),
@@ -143,7 +143,7 @@ class ExactlyOnce:
             return ""
         return os.path.relpath(self._letters.path.resolve(), self._path.resolve().parent)
 
-    def _check(self, recorded: Progress) -> None:
+    def _check(self, recorded: Checkpoint) -> None:
         """Refuse to go on where the run that is recorded was another one."""
         if recorded.package != self._contents.package:
             raise OutputExists(
