@@ -13,7 +13,7 @@ from werkzeug.serving import make_server
 from fourfold import embed
 from fourfold.codecs import arrow
 from fourfold.predictor import Predictor
-from fourfold.protocols import ARROW, Exchange
+from fourfold.protocols import ARROW, PredictProtocol
 from tests.support import GOLDEN, SIGNATURE, make_predictor
 
 
@@ -46,12 +46,12 @@ def host() -> flask.Flask:
 
 
 def test_one_line_adds_predict(predictor: Predictor) -> None:
-    """The mounted route answers as the exchange does, headers and all, and the app's own routes are as they were."""
+    """The mounted route answers as `PredictProtocol` does, headers too, and the app's own routes are as they were."""
     app = host()
     embed.mount(app, predictor)
     client = app.test_client()
     reply = client.post("/predict", json=list(GOLDEN))
-    expected = Exchange(predictor)(json.dumps(GOLDEN).encode(), {"content-type": "application/json"})
+    expected = PredictProtocol(predictor)(json.dumps(GOLDEN).encode(), {"content-type": "application/json"})
     assert (reply.status_code, reply.data) == (200, expected.body)
     assert expected.headers.items() <= {name.lower(): value for name, value in reply.headers}.items()
     assert client.get("/hello").text == "hello"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fourfold.codecs.formats import ARROW, CSV, JSON
-from fourfold.protocols.media_types import MEDIA_TYPES, choose, parse
+from fourfold.protocols.media_types import MEDIA_TYPES, choose_media_type, parse_media_type
 
 
 @pytest.mark.parametrize(
@@ -20,13 +20,13 @@ from fourfold.protocols.media_types import MEDIA_TYPES, choose, parse
 )
 def test_parse_reads_media_types(text: str, expected: tuple[str, dict[str, str]]) -> None:
     """A media type comes out in lower case with its parameters."""
-    assert parse(text) == expected
+    assert parse_media_type(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "json", "application/", "/json", "application json", ";", "a/b/c"])
 def test_parse_refuses_what_is_none(text: str) -> None:
     """A text that is no media type gives none."""
-    assert parse(text) is None
+    assert parse_media_type(text) is None
 
 
 @pytest.mark.parametrize(
@@ -52,23 +52,23 @@ def test_parse_refuses_what_is_none(text: str) -> None:
 )
 def test_choose_takes_what_the_client_likes_best(accept: str | None, expected: str) -> None:
     """Quality decides, then how specific a range is, then the order in which the server offers."""
-    assert choose(accept, (CSV, JSON, ARROW)) == expected
+    assert choose_media_type(accept, (CSV, JSON, ARROW)) == expected
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/json;q=0", "*/*;q=0", "nonsense", "image/*;q=1", ";;,"])
 def test_choose_takes_nothing_that_the_client_refuses(accept: str) -> None:
     """Where no media type that is offered is taken, there is none."""
-    assert choose(accept, (CSV, JSON, ARROW)) is None
+    assert choose_media_type(accept, (CSV, JSON, ARROW)) is None
 
 
 @pytest.mark.parametrize("text", ['"' + '\\"' * 200_000, '"a\\' * 200_000, '"' * 200_001, "," * 200_000])
 def test_a_long_header_takes_no_longer_than_its_length_says(text: str) -> None:
     """Quotes that never close are read once: read again from each of them, these headers would take hours."""
-    assert parse(f"a/b;{text}") is not None
-    assert choose(f"application/json, {text}", MEDIA_TYPES) == JSON
+    assert parse_media_type(f"a/b;{text}") is not None
+    assert choose_media_type(f"application/json, {text}", MEDIA_TYPES) == JSON
 
 
 @given(st.text(max_size=60))
 def test_choose_survives_any_header(accept: str) -> None:
     """Whatever a client sends gives one of the media types, or none."""
-    assert choose(accept, MEDIA_TYPES) in {None, *MEDIA_TYPES}
+    assert choose_media_type(accept, MEDIA_TYPES) in {None, *MEDIA_TYPES}

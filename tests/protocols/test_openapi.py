@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from fourfold.predictor import Predictor
-from fourfold.protocols import JSON, Exchange
+from fourfold.protocols import JSON, PredictProtocol
 from fourfold.protocols.openapi import document, field_schema, operation, page
 from fourfold.signature import Field, Signature
 from tests.support import make_predictor
@@ -79,19 +79,19 @@ def schema_of(predictor: Predictor, part: str) -> Draft202012Validator:
 def test_examples_are_what_they_illustrate(predictor: Predictor) -> None:
     """Every example fits its own schema, and the service takes it."""
     found: Any = operation(predictor)
-    exchange = Exchange(predictor)
+    protocol = PredictProtocol(predictor)
     for part, content in (("request", found["requestBody"]), ("reply", found["responses"]["200"])):
         for example in content["content"][JSON]["examples"].values():
             assert list(schema_of(predictor, part).iter_errors(example["value"])) == []
             if part == "request":
-                assert exchange(json.dumps(example["value"]).encode(), {"content-type": JSON}).status == 200
+                assert protocol(json.dumps(example["value"]).encode(), {"content-type": JSON}).status == 200
 
 
 def test_replies_fit_their_schema(predictor: Predictor) -> None:
     """What the service answers, in every form of JSON, is what the document says."""
-    exchange = Exchange(predictor)
+    protocol = PredictProtocol(predictor)
     for body in (ROW, [ROW, EMPTY], {"rows": [EMPTY]}, {"columns": {key: [value] for key, value in ROW.items()}}):
-        reply = exchange(json.dumps(body).encode(), {"content-type": JSON})
+        reply = protocol(json.dumps(body).encode(), {"content-type": JSON})
         assert reply.status == 200
         assert list(schema_of(predictor, "reply").iter_errors(json.loads(reply.body))) == []
 
@@ -100,7 +100,7 @@ def test_failures_fit_their_schema(predictor: Predictor) -> None:
     """What a failure looks like is in the document, too."""
     found: Any = operation(predictor)
     for body, status in ((b"{", "400"), (b'{"z": 1}', "422")):
-        reply = Exchange(predictor)(body, {"content-type": JSON})
+        reply = PredictProtocol(predictor)(body, {"content-type": JSON})
         assert str(reply.status) == status
         schema = found["responses"][status]["content"][JSON]["schema"]
         assert list(Draft202012Validator(schema).iter_errors(json.loads(reply.body))) == []
@@ -126,7 +126,7 @@ def test_failures_fit_their_schema(predictor: Predictor) -> None:
 def test_what_the_service_refuses_the_schema_refuses(predictor: Predictor, field: str, value: object) -> None:
     """A client that checks against the schema finds what the service would."""
     row = {**ROW, field: value}
-    assert Exchange(predictor)(json.dumps(row).encode(), {"content-type": JSON}).status == 422
+    assert PredictProtocol(predictor)(json.dumps(row).encode(), {"content-type": JSON}).status == 422
     assert list(Draft202012Validator(field_schema(SIGNATURE.input(field))).iter_errors(value))
 
 

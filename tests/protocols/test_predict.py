@@ -17,7 +17,18 @@ from hypothesis import strategies as st
 from fourfold.codecs import arrow, csv, json_lines, parquet
 from fourfold.errors import EngineError
 from fourfold.predictor import Answer, Predictor
-from fourfold.protocols import ARROW, CSV, JSON, JSON_LINES, MEDIA_TYPES, PARQUET, Exchange, Refused, Reply, joined
+from fourfold.protocols import (
+    ARROW,
+    CSV,
+    JSON,
+    JSON_LINES,
+    MEDIA_TYPES,
+    PARQUET,
+    PredictProtocol,
+    Refused,
+    Reply,
+    join_headers,
+)
 from fourfold.signature import Field, Signature
 from tests.project.tree import ROOT
 from tests.support import GOLDEN, SIGNATURE, make_predictor
@@ -28,14 +39,14 @@ OUTPUTS: list[dict[str, Any]] = [{"y": 4.0, "word": "a"}, {"y": "NaN", "word": "
 
 
 @pytest.fixture(scope="module")
-def exchange() -> Exchange:
-    return Exchange(make_predictor(version=3))
+def protocol() -> PredictProtocol:
+    return PredictProtocol(make_predictor(version=3))
 
 
-def ask(exchange: Exchange, body: Any, content_type: str | None = JSON, **headers: str) -> Reply:
+def ask(protocol: PredictProtocol, body: Any, content_type: str | None = JSON, **headers: str) -> Reply:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     said = {} if content_type is None else {"content-type": content_type}
-    return exchange(raw, {**said, **{name.replace("_", "-"): value for name, value in headers.items()}})
+    return protocol(raw, {**said, **{name.replace("_", "-"): value for name, value in headers.items()}})
 
 
 def error(reply: Reply) -> dict[str, Any]:
@@ -60,54 +71,54 @@ def error(reply: Reply) -> dict[str, Any]:
         ({"columns": {}}, {"columns": {"y": [], "word": []}}),
     ],
 )
-def test_json_replies_in_the_form_of_the_request(exchange: Exchange, body: Any, expected: Any) -> None:
+def test_json_replies_in_the_form_of_the_request(protocol: PredictProtocol, body: Any, expected: Any) -> None:
     """One row gets one object, rows get rows, and what was wrapped comes back wrapped."""
-    reply = ask(exchange, body)
+    reply = ask(protocol, body)
     assert (reply.status, json.loads(reply.body)) == (200, expected)
     assert reply.headers["content-type"] == JSON
 
 
 @pytest.mark.parametrize("media_type", CODECS)
-def test_every_media_type_replies_in_kind(exchange: Exchange, media_type: str) -> None:
+def test_every_media_type_replies_in_kind(protocol: PredictProtocol, media_type: str) -> None:
     """Rows that come in a media type go out in it, with NaN, nulls and text as they were."""
     codec = CODECS[media_type]
-    reply = ask(exchange, codec.encode(ROWS, SIGNATURE.inputs), media_type)
+    reply = ask(protocol, codec.encode(ROWS, SIGNATURE.inputs), media_type)
     assert reply.status == 200
     assert reply.headers["content-type"].partition(";")[0] == media_type
-    again = ask(exchange, codec.encode(ROWS, SIGNATURE.inputs), media_type, accept=JSON)
+    again = ask(protocol, codec.encode(ROWS, SIGNATURE.inputs), media_type, accept=JSON)
     assert json.loads(again.body) == OUTPUTS
     assert reply.body == codec.encode([{**row, "y": float(row["y"])} for row in OUTPUTS], SIGNATURE.outputs)
 
 
 @pytest.mark.parametrize("media_type", CODECS)
-def test_accept_chooses_the_reply(exchange: Exchange, media_type: str) -> None:
+def test_accept_chooses_the_reply(protocol: PredictProtocol, media_type: str) -> None:
     """A client that sends JSON gets the media type that it asks for, even for one row."""
-    reply = ask(exchange, {"x": 1}, accept=f"text/html, {media_type};q=0.5")
+    reply = ask(protocol, {"x": 1}, accept=f"text/html, {media_type};q=0.5")
     assert reply.headers["content-type"].partition(";")[0] == media_type
     assert reply.body == CODECS[media_type].encode([{"y": 2.0, "word": None}], SIGNATURE.outputs)
 
 
-def test_replies_name_model_and_digest(exchange: Exchange) -> None:
+def test_replies_name_model_and_digest(protocol: PredictProtocol) -> None:
     """Every reply, a failure too, says which model and which package answered."""
-    for reply in (ask(exchange, {"x": 1}), ask(exchange, b"{")):
+    for reply in (ask(protocol, {"x": 1}), ask(protocol, b"{")):
         assert reply.headers["x-fourfold-model"] == "tiny:3"
-        assert reply.headers["x-fourfold-digest"] == exchange.predictor.digest
-    assert ask(Exchange(make_predictor()), {"x": 1}).headers["x-fourfold-model"] == "tiny"
+        assert reply.headers["x-fourfold-digest"] == protocol.predictor.digest
+    assert ask(PredictProtocol(make_predictor()), {"x": 1}).headers["x-fourfold-model"] == "tiny"
 
 
 def test_an_input_field_is_never_a_wrapper() -> None:
     """Where the signature has a field `rows`, an object with that key alone is one row."""
     signature = Signature((Field("rows", "float64", shape=(2,)),), (Field("y", "float64"),))
-    exchange = Exchange(
+    protocol = PredictProtocol(
         make_predictor(lambda row: {"y": sum(row["rows"])}, signature=signature, golden=[{"rows": [1, 2]}])
     )
-    assert json.loads(ask(exchange, {"rows": [1, 2]}).body) == {"y": 3.0}
-    assert json.loads(ask(exchange, {"columns": {"rows": [[1, 2]]}}).body) == {"columns": {"y": [3.0]}}
+    assert json.loads(ask(protocol, {"rows": [1, 2]}).body) == {"y": 3.0}
+    assert json.loads(ask(protocol, {"columns": {"rows": [[1, 2]]}}).body) == {"columns": {"y": [3.0]}}
 
 
-def test_a_wrapper_has_one_key(exchange: Exchange) -> None:
+def test_a_wrapper_has_one_key(protocol: PredictProtocol) -> None:
     """An object with more keys than `rows` is a row, so its keys that are no fields are errors."""
-    found = error(ask(exchange, {"rows": [], "x": 1}))
+    found = error(ask(protocol, {"rows": [], "x": 1}))
     assert [(row["field"], row["code"]) for row in found["rows"]] == [("rows", "unknown")]
 
 
@@ -130,9 +141,9 @@ def test_a_wrapper_has_one_key(exchange: Exchange) -> None:
         (b'{"x": 1}\n{', JSON_LINES),
     ],
 )
-def test_broken_bodies_are_400(exchange: Exchange, body: bytes, content_type: str) -> None:
+def test_broken_bodies_are_400(protocol: PredictProtocol, body: bytes, content_type: str) -> None:
     """Bytes that are not what their media type says are refused, with the reason."""
-    reply = ask(exchange, body, content_type)
+    reply = ask(protocol, body, content_type)
     assert (reply.status, error(reply)["code"]) == (400, "decode")
 
 
@@ -140,58 +151,58 @@ def test_broken_bodies_are_400(exchange: Exchange, body: bytes, content_type: st
     "content_type",
     [None, "", "application/xml", "application/x-www-form-urlencoded", "json", "application/json; charset=latin-1"],
 )
-def test_media_types_that_are_not_spoken_are_415(exchange: Exchange, content_type: str | None) -> None:
+def test_media_types_that_are_not_spoken_are_415(protocol: PredictProtocol, content_type: str | None) -> None:
     """Another media type, none, or another charset is refused, and the message lists what is spoken."""
-    reply = ask(exchange, {"x": 1}, content_type)
+    reply = ask(protocol, {"x": 1}, content_type)
     assert (reply.status, error(reply)["code"]) == (415, "media_type")
 
 
-def test_compressed_bodies_are_415(exchange: Exchange) -> None:
+def test_compressed_bodies_are_415(protocol: PredictProtocol) -> None:
     """A compressed body is named as such, and not as broken JSON."""
-    reply = ask(exchange, b"\x1f\x8b", content_encoding="gzip")
+    reply = ask(protocol, b"\x1f\x8b", content_encoding="gzip")
     assert reply.status == 415
     assert "gzip" in error(reply)["message"]
 
 
-def test_clients_that_take_nothing_get_406(exchange: Exchange) -> None:
+def test_clients_that_take_nothing_get_406(protocol: PredictProtocol) -> None:
     """Where the client takes no media type that there is, the list of those comes back, in JSON."""
-    reply = ask(exchange, {"x": 1}, accept="text/html, application/json;q=0")
+    reply = ask(protocol, {"x": 1}, accept="text/html, application/json;q=0")
     assert reply.status == 406
     assert all(each in error(reply)["message"] for each in MEDIA_TYPES)
 
 
 @pytest.mark.parametrize("media_type", [JSON, *CODECS])
-def test_rows_at_fault_are_422_in_every_media_type(exchange: Exchange, media_type: str) -> None:
+def test_rows_at_fault_are_422_in_every_media_type(protocol: PredictProtocol, media_type: str) -> None:
     """A value that does not fit is named with its row and field; nothing is answered, for no row."""
     fields = (Field("x", "string"), Field("word", "string"))
     rows = [{"x": "1", "word": "a"}, {"x": "two", "word": "b"}]
     body = json.dumps([{"x": 1}, {"x": "two"}]).encode() if media_type == JSON else b""
-    reply = ask(exchange, body or CODECS[media_type].encode(rows, fields), media_type)
+    reply = ask(protocol, body or CODECS[media_type].encode(rows, fields), media_type)
     found = error(reply)
     assert (reply.status, found["code"]) == (422, "rows")
     assert {"row": 1, "field": "x", "code": "type"}.items() <= found["rows"][-1].items()
     assert found["count"] == len(found["rows"])
 
 
-def test_every_row_error_is_counted_and_some_are_shown(exchange: Exchange) -> None:
+def test_every_row_error_is_counted_and_some_are_shown(protocol: PredictProtocol) -> None:
     """A reply lists the first hundred errors and says how many there are."""
-    found = error(ask(exchange, [{"x": "a"}] * 250))
+    found = error(ask(protocol, [{"x": "a"}] * 250))
     assert (found["count"], len(found["rows"])) == (250, 100)
     assert found["message"].startswith("250 rows do not fit the signature; row 0, field 'x'")
 
 
-def test_replies_never_repeat_a_whole_input(exchange: Exchange) -> None:
+def test_replies_never_repeat_a_whole_input(protocol: PredictProtocol) -> None:
     """However long a value or a key is, its error is short; half a surrogate pair in a key breaks nothing."""
-    reply = ask(exchange, b'{"x": "' + b"a" * 100_000 + b'", "' + b"k" * 100_000 + b'\\ud800": 1}')
+    reply = ask(protocol, b'{"x": "' + b"a" * 100_000 + b'", "' + b"k" * 100_000 + b'\\ud800": 1}')
     assert reply.status in (400, 422)
     assert len(reply.body) < 2_000
 
 
 def test_too_long_bodies_are_413() -> None:
     """A body beyond the limit is refused; one of exactly the limit is not."""
-    exchange = Exchange(make_predictor(), max_body_bytes=8)
-    assert ask(exchange, b'{"x":10}').status == 200
-    reply = ask(exchange, b'{"x":100}')
+    protocol = PredictProtocol(make_predictor(), max_body_bytes=8)
+    assert ask(protocol, b'{"x":10}').status == 200
+    reply = ask(protocol, b'{"x":100}')
     assert (reply.status, error(reply)["code"]) == (413, "too_large")
 
 
@@ -214,14 +225,14 @@ def test_a_short_body_with_very_many_values_is_413(signature: Signature, table: 
     predictor = make_predictor()
     if signature is _WIDE:
         predictor = make_predictor(lambda _: {"y": 1.0}, signature=signature, golden=[{"x": None}])
-    exchange = Exchange(predictor)
+    protocol = PredictProtocol(predictor)
     if isinstance(table, list):
-        reply = ask(exchange, b"[" + b",".join([b"{}"] * len(table)) + b"]")
+        reply = ask(protocol, b"[" + b",".join([b"{}"] * len(table)) + b"]")
     else:
         sink = io.BytesIO()
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table, max_chunksize=2**19)
-        reply = ask(exchange, sink.getvalue(), ARROW)
+        reply = ask(protocol, sink.getvalue(), ARROW)
     assert (reply.status, error(reply)["code"]) == (413, "too_large")
 
 
@@ -233,8 +244,8 @@ def failing(row: dict[str, Any]) -> dict[str, Any]:
 
 def test_rows_that_the_engine_refuses_are_500() -> None:
     """A row that fits the signature, and that the engine fails on, is the server's fault, and named."""
-    exchange = Exchange(make_predictor(failing))
-    reply = ask(exchange, [{"x": 1}, {"x": 13}])
+    protocol = PredictProtocol(make_predictor(failing))
+    reply = ask(protocol, [{"x": 1}, {"x": 13}])
     found = error(reply)
     assert (reply.status, found["code"]) == (500, "engine")
     assert [(row["row"], row["code"]) for row in found["rows"]] == [(1, "engine")]
@@ -244,7 +255,7 @@ def test_rows_that_the_engine_refuses_are_500() -> None:
 
 def test_rows_at_fault_come_before_an_engine_at_fault() -> None:
     """Where a request has both, the client is told of what it can change."""
-    reply = ask(Exchange(make_predictor(failing)), [{"x": 13}, {"x": "a"}])
+    reply = ask(PredictProtocol(make_predictor(failing)), [{"x": 13}, {"x": "a"}])
     assert reply.status == 422
     assert [row["code"] for row in error(reply)["rows"]] == ["engine", "type"]
 
@@ -258,11 +269,11 @@ class Broken(Predictor):
         raise self.raised
 
 
-def broken(raised: Exception) -> Exchange:
+def broken(raised: Exception) -> PredictProtocol:
     sound = make_predictor()
     predictor = Broken(sound.package, sound._function._engine)
     predictor.raised = raised
-    return Exchange(predictor)
+    return PredictProtocol(predictor)
 
 
 def test_an_engine_error_is_told() -> None:
@@ -283,8 +294,8 @@ def test_a_bug_is_logged_and_not_told(caplog: pytest.LogCaptureFixture) -> None:
 @given(st.binary(max_size=40), st.sampled_from([JSON, CSV, JSON_LINES, ARROW, PARQUET]))
 def test_no_body_is_a_bug(body: bytes, media_type: str) -> None:
     """Whatever bytes come, the reply is an answer or says what is wrong with them."""
-    exchange = Exchange(PREDICTOR)
-    assert ask(exchange, body, media_type).status in (200, 400, 422)
+    protocol = PredictProtocol(PREDICTOR)
+    assert ask(protocol, body, media_type).status in (200, 400, 422)
 
 
 PREDICTOR = make_predictor()
@@ -292,7 +303,7 @@ PREDICTOR = make_predictor()
 
 def test_headers_that_came_twice_are_joined() -> None:
     """Two lines of one header mean what one line with a comma does."""
-    assert joined([(b"accept", b"text/csv;q=0.1"), (b"host", b"h"), (b"accept", b"application/json")]) == {
+    assert join_headers([(b"accept", b"text/csv;q=0.1"), (b"host", b"h"), (b"accept", b"application/json")]) == {
         "accept": "text/csv;q=0.1, application/json",
         "host": "h",
     }
@@ -300,7 +311,7 @@ def test_headers_that_came_twice_are_joined() -> None:
 
 def test_reading_ends_at_the_limit() -> None:
     """A body that is too long is given up at the first chunk beyond the limit; where its length is said, before it."""
-    exchange = Exchange(make_predictor(), max_body_bytes=10)
+    protocol = PredictProtocol(make_predictor(), max_body_bytes=10)
     taken: list[bytes] = []
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -309,14 +320,14 @@ def test_reading_ends_at_the_limit() -> None:
             yield taken[-1]
 
     with pytest.raises(Refused):
-        asyncio.run(exchange.read(chunks(), {}))
+        asyncio.run(protocol.read(chunks(), {}))
     assert len(taken) == 2
     with pytest.raises(Refused):
-        asyncio.run(exchange.read(chunks(), {"content-length": "11"}))
+        asyncio.run(protocol.read(chunks(), {"content-length": "11"}))
     assert len(taken) == 2
 
 
-def test_reading_joins_chunks(exchange: Exchange) -> None:
+def test_reading_joins_chunks(protocol: PredictProtocol) -> None:
     """A body that comes in pieces is whole in the end."""
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -324,15 +335,15 @@ def test_reading_joins_chunks(exchange: Exchange) -> None:
         yield b":1}"
         yield b""
 
-    assert asyncio.run(exchange.read(chunks(), {"content-length": "7"})) == b'{"x":1}'
+    assert asyncio.run(protocol.read(chunks(), {"content-length": "7"})) == b'{"x":1}'
 
 
-def test_golden_rows_answer_in_every_form(exchange: Exchange) -> None:
+def test_golden_rows_answer_in_every_form(protocol: PredictProtocol) -> None:
     """The golden rows give the same values as one row each, as rows, and as columns."""
     rows = [dict(row) for row in GOLDEN]
-    many = json.loads(ask(exchange, rows).body)
-    assert [json.loads(ask(exchange, row).body) for row in rows] == many
-    columns = json.loads(ask(exchange, {"columns": {key: [row[key] for row in rows] for key in rows[0]}}).body)
+    many = json.loads(ask(protocol, rows).body)
+    assert [json.loads(ask(protocol, row).body) for row in rows] == many
+    columns = json.loads(ask(protocol, {"columns": {key: [row[key] for row in rows] for key in rows[0]}}).body)
     by_name = columns["columns"]
     assert [{name: by_name[name][row] for name in by_name} for row in range(len(rows))] == many
 
@@ -342,12 +353,12 @@ def test_json_needs_no_arrow() -> None:
     program = """
 import sys
 sys.modules["pyarrow"] = None
-from fourfold.protocols import ARROW, CSV, JSON, Exchange
+from fourfold.protocols import ARROW, CSV, JSON, PredictProtocol
 from tests.support import make_predictor
-exchange = Exchange(make_predictor())
-print(exchange(b'{"x": 1}', {"content-type": JSON}).status)
-print(exchange(b"x\\n1\\n", {"content-type": CSV}).status)
-print(exchange(b'{"x": 1}', {"content-type": JSON, "accept": ARROW}).body.decode())
+protocol = PredictProtocol(make_predictor())
+print(protocol(b'{"x": 1}', {"content-type": JSON}).status)
+print(protocol(b"x\\n1\\n", {"content-type": CSV}).status)
+print(protocol(b'{"x": 1}', {"content-type": JSON, "accept": ARROW}).body.decode())
 """
     run = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=ROOT)
     json_status, csv_status, body = run.stdout.splitlines()

@@ -7,7 +7,7 @@ import re
 import flask
 
 from fourfold.predictor import Predictor
-from fourfold.protocols import Exchange, Refused, Reply
+from fourfold.protocols import PredictProtocol, Refused, Reply
 
 __all__ = ["blueprint"]
 
@@ -16,10 +16,10 @@ _PIECE = 64 * 1024
 
 def blueprint(predictor: Predictor, path: str, max_body_bytes: int) -> flask.Blueprint:
     """A blueprint with `POST path`; as `fourfold.embed.flask_blueprint`."""
-    exchange = Exchange(predictor, max_body_bytes=max_body_bytes)
+    protocol = PredictProtocol(predictor, max_body_bytes=max_body_bytes)
 
     def predict() -> flask.Response:
-        reply = _reply(exchange, flask.request)
+        reply = _reply(protocol, flask.request)
         return flask.Response(reply.body, reply.status, dict(reply.headers))
 
     # An app knows its blueprints by name: one model at two paths, or two models, are two of them.
@@ -28,21 +28,21 @@ def blueprint(predictor: Predictor, path: str, max_body_bytes: int) -> flask.Blu
     return made
 
 
-def _reply(exchange: Exchange, request: flask.Request) -> Reply:
+def _reply(protocol: PredictProtocol, request: flask.Request) -> Reply:
     try:
-        body = _read(exchange, request)
+        body = _read(protocol, request)
     except Refused as error:
-        return exchange.failure(error)
-    return exchange(body, {name.lower(): value for name, value in request.headers})
+        return protocol.error_reply(error)
+    return protocol(body, {name.lower(): value for name, value in request.headers})
 
 
-def _read(exchange: Exchange, request: flask.Request) -> bytes:
+def _read(protocol: PredictProtocol, request: flask.Request) -> bytes:
     """The body, in pieces, so that one that is too long is not read to its end."""
-    exchange.check_length(request.content_length or 0)
+    protocol.check_length(request.content_length or 0)
     pieces: list[bytes] = []
     length = 0
     while piece := request.stream.read(_PIECE):
         length += len(piece)
-        exchange.check_length(length)
+        protocol.check_length(length)
         pieces.append(piece)
     return b"".join(pieces)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fourfold.predictor import Predictor
-from fourfold.protocols import Exchange, Refused, joined
+from fourfold.protocols import PredictProtocol, Refused, join_headers
 
 __all__ = ["endpoint", "route"]
 
@@ -22,18 +22,18 @@ def route(predictor: Predictor, path: str, max_body_bytes: int) -> Route:
 
 def endpoint(predictor: Predictor, max_body_bytes: int) -> Callable[[Request], Awaitable[Response]]:
     """The function behind the route. It predicts in a thread, so that the app's other routes answer meanwhile."""
-    exchange = Exchange(predictor, max_body_bytes=max_body_bytes)
+    protocol = PredictProtocol(predictor, max_body_bytes=max_body_bytes)
 
     async def predict(request: Request) -> Response:
-        headers = joined(request.scope["headers"])
+        headers = join_headers(request.scope["headers"])
         try:
-            body = await exchange.read(request.stream(), headers)
+            body = await protocol.read(request.stream(), headers)
         except Refused as error:
-            reply = exchange.failure(error)
+            reply = protocol.error_reply(error)
         except ClientDisconnect:
             return Response(status_code=499)  # nobody reads it, and it is no error of the app's
         else:
-            reply = await run_in_threadpool(exchange, body, headers)
+            reply = await run_in_threadpool(protocol, body, headers)
         return Response(reply.body, reply.status, reply.headers)
 
     return predict

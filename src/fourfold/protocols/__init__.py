@@ -4,9 +4,9 @@ They only differ in how the bytes come and go, so no two of them can read a requ
 """
 
 from fourfold.codecs.formats import ARROW, CSV, JSON, JSON_LINES, PARQUET
-from fourfold.protocols.failures import Refused, Reply, failure, internal
 from fourfold.protocols.media_types import MEDIA_TYPES
-from fourfold.protocols.predict import MAX_BODY_BYTES, Call, Exchange, joined
+from fourfold.protocols.predict import MAX_BODY_BYTES, Call, PredictProtocol, join_headers
+from fourfold.protocols.replies import Refused, Reply, error_reply, internal_error_reply
 
 __all__ = [
     "ARROW",
@@ -17,10 +17,10 @@ __all__ = [
     "MEDIA_TYPES",
     "PARQUET",
     "Call",
-    "Exchange",
+    "PredictProtocol",
     "Refused",
     "Reply",
-    "failure",
-    "internal",
-    "joined",
+    "error_reply",
+    "internal_error_reply",
+    "join_headers",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from fourfold.codecs.formats import FORMATS
 
-__all__ = ["CODECS", "MEDIA_TYPES", "choose", "parse"]
+__all__ = ["CODECS", "MEDIA_TYPES", "choose_media_type", "parse_media_type"]
 
 #: The codec's module for every media type that requests and replies can have.
 CODECS = {form.media_types[0]: form.module for form in FORMATS.values() if form.media_types}
@@ -21,7 +21,7 @@ _TYPE = re.compile(r"[\w!#$&^.+*-]+/[\w!#$&^.+*-]+", re.ASCII)
 _QUALITY = re.compile(r"0(?:\.\d{0,3})?|1(?:\.0{0,3})?", re.ASCII)
 
 
-def parse(text: str) -> tuple[str, dict[str, str]] | None:
+def parse_media_type(text: str) -> tuple[str, dict[str, str]] | None:
     """A media type in lower case, and its parameters; `None` where the text is none."""
     first, *rest = (piece.strip() for piece in _PARAMETER.findall(text) or [""])
     if not _TYPE.fullmatch(first):
@@ -33,7 +33,7 @@ def parse(text: str) -> tuple[str, dict[str, str]] | None:
     return first.lower(), parameters
 
 
-def choose(accept: str | None, offered: Sequence[str]) -> str | None:
+def choose_media_type(accept: str | None, offered: Sequence[str]) -> str | None:
     """The media type that a client likes best.
 
     Args:
@@ -55,7 +55,7 @@ def _ranges(accept: str) -> dict[str, float]:
     """The quality of every range; one that cannot be read counts as not there, and so do parameters other than `q`."""
     ranges: dict[str, float] = {}
     for element in _ELEMENT.findall(accept):
-        parsed = parse(element)
+        parsed = parse_media_type(element)
         if parsed is None:
             continue
         quality = parsed[1].get("q", "1")

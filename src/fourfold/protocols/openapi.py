@@ -10,7 +10,7 @@ from fourfold.codecs import json_rows
 from fourfold.codecs.formats import ARROW, CSV, JSON, JSON_LINES, PARQUET
 from fourfold.package.golden import golden_of
 from fourfold.predictor import Predictor
-from fourfold.protocols.failures import SHOWN
+from fourfold.protocols.replies import SHOWN
 from fourfold.signature.field import FLOATS, INTEGERS, Field
 
 __all__ = ["document", "field_schema", "operation", "page"]

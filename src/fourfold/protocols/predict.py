@@ -1,4 +1,4 @@
-"""The exchange of a predictor: decode, predict, encode, in three steps that a server can put its own work between."""
+"""The protocol of a predictor: decode, predict, encode, in three steps that a server can put its own work between."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from fourfold.codecs import json_bytes, json_columns, json_rows
 from fourfold.codecs.formats import CSV, JSON
 from fourfold.errors import DecodeError, InputError, MissingLibrary, shorten
 from fourfold.predictor import Answer, Predictor
-from fourfold.protocols.failures import Refused, Reply, failure
-from fourfold.protocols.media_types import CODECS, MEDIA_TYPES, choose, parse
+from fourfold.protocols.media_types import CODECS, MEDIA_TYPES, choose_media_type, parse_media_type
+from fourfold.protocols.replies import Refused, Reply, error_reply
 
-__all__ = ["MAX_BODY_BYTES", "Call", "Exchange", "joined"]
+__all__ = ["MAX_BODY_BYTES", "Call", "PredictProtocol", "join_headers"]
 
 #: The longest body that is taken where nobody says otherwise.
 MAX_BODY_BYTES = 32 * 2**20
@@ -48,7 +48,7 @@ class Call:
     form: str
 
 
-class Exchange:
+class PredictProtocol:
     """Requests to replies, for one predictor. Safe to call from any number of threads.
 
     Args:
@@ -85,12 +85,12 @@ class Exchange:
             self.check_length(len(body))
             call = self.decode(body, headers)
             return self.encode(call, self.predictor.answer(call.table))
-        except Exception as error:  # noqa: BLE001  # every failure has one form; `failure` logs what is no Fourfold error
-            return self.failure(error)
+        except Exception as error:  # noqa: BLE001  # every failure has one form; `error_reply` logs what is no Fourfold error
+            return self.error_reply(error)
 
-    def failure(self, error: Exception) -> Reply:
+    def error_reply(self, error: Exception) -> Reply:
         """The reply that tells of an error, in the form of every failure."""
-        return failure(error, self.headers)
+        return error_reply(error, self.headers)
 
     def check_length(self, length: int) -> None:
         """Refuse a body of that many bytes where it is too long.
@@ -127,7 +127,7 @@ class Exchange:
 
         Args:
             body: the request's body.
-            headers: the request's headers, as for a call of the exchange: `content-type`, `content-encoding` and
+            headers: the request's headers, as for a call of the protocol: `content-type`, `content-encoding` and
                 `accept` count.
 
         Raises:
@@ -136,7 +136,7 @@ class Exchange:
             InputError: it is no table.
         """
         came = _media_type(headers)
-        reply = choose(headers.get("accept"), (came, *(each for each in MEDIA_TYPES if each != came)))
+        reply = choose_media_type(headers.get("accept"), (came, *(each for each in MEDIA_TYPES if each != came)))
         if reply is None:
             raise Refused(
                 406,
@@ -182,7 +182,7 @@ class Exchange:
     def encode(self, call: Call, answer: Answer) -> Reply:
         """The reply to a request: its outputs, or every row error there is."""
         if answer.errors:
-            return self.failure(InputError(answer.errors))
+            return self.error_reply(InputError(answer.errors))
         if call.media_type != JSON:
             body = _codec(call.media_type).encode(answer.outputs, self._outputs)
         elif call.form == _COLUMNS:
@@ -196,7 +196,7 @@ class Exchange:
         return Reply(200, body, {**self.headers, "content-type": _CONTENT_TYPES[call.media_type]})
 
 
-def joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+def join_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """The headers of an ASGI request as one mapping; those that came more than once are joined with commas."""
     out: dict[str, str] = {}
     for raw, value in headers:
@@ -212,7 +212,7 @@ def _media_type(headers: Mapping[str, str]) -> str:
         Refused: it is not one that is spoken, or the body is compressed.
     """
     said = headers.get("content-type", "")
-    parsed = parse(said)
+    parsed = parse_media_type(said)
     if parsed is None or parsed[0] not in MEDIA_TYPES:
         got = shorten(said) if said else "none"
         raise Refused(415, "media_type", f"expected a content-type of {', '.join(MEDIA_TYPES)}; got {got}")

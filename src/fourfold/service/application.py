@@ -19,7 +19,17 @@ from starlette.routing import Route
 
 from fourfold.errors import shorten
 from fourfold.predictor import Answer, Predictor
-from fourfold.protocols import JSON, Call, Exchange, Refused, Reply, failure, internal, joined, openapi
+from fourfold.protocols import (
+    JSON,
+    Call,
+    PredictProtocol,
+    Refused,
+    Reply,
+    error_reply,
+    internal_error_reply,
+    join_headers,
+    openapi,
+)
 from fourfold.service.job import Job
 from fourfold.service.micro_batch import MicroBatcher
 
@@ -60,7 +70,7 @@ def app(predictor: Predictor, job: Job | None = None) -> Starlette:
 class _Loaded:
     """What there is once the package is loaded."""
 
-    exchange: Exchange
+    protocol: PredictProtocol
     batcher: MicroBatcher
     home: bytes
     document: bytes
@@ -130,8 +140,8 @@ class Service:
     def _load(self, predictor: Predictor) -> _Loaded:
         job = self._job
         batcher = MicroBatcher(predictor.answer, max_rows=job.micro_batch_rows, max_queued_rows=job.queue_rows)
-        exchange = Exchange(predictor, max_body_bytes=job.max_body_bytes)
-        return _Loaded(exchange, batcher, _home_page(predictor), _json(_document(predictor)))
+        protocol = PredictProtocol(predictor, max_body_bytes=job.max_body_bytes)
+        return _Loaded(protocol, batcher, _home_page(predictor), _json(_document(predictor)))
 
     def _started(self, loaded: _Loaded) -> None:
         self._loaded = loaded
@@ -146,27 +156,27 @@ class Service:
         headers: dict[str, str] = {}
         try:
             loaded = self._here()
-            headers = loaded.exchange.headers
+            headers = loaded.protocol.headers
             return _response(await self._reply(loaded, request))
         except asyncio.CancelledError:
             # The drain's time is up. The client still hears of it, in the form that it knows.
-            return _response(failure(Refused(503, "stopping", "the service is stopping"), headers))
+            return _response(error_reply(Refused(503, "stopping", "the service is stopping"), headers))
         except ClientDisconnect:
             return Response(status_code=499)  # nobody reads it
-        except Exception as error:  # noqa: BLE001  # every failure has one form; `failure` logs what is no Fourfold error
-            return _response(failure(error, headers))
+        except Exception as error:  # noqa: BLE001  # every failure has one form; `error_reply` logs what is no Fourfold error
+            return _response(error_reply(error, headers))
 
     async def _reply(self, loaded: _Loaded, request: Request) -> Reply:
-        exchange = loaded.exchange
-        headers = joined(request.scope["headers"])
-        body = await exchange.read(request.stream(), headers)
+        protocol = loaded.protocol
+        headers = join_headers(request.scope["headers"])
+        body = await protocol.read(request.stream(), headers)
         if len(body) <= SMALL:
-            call = exchange.decode(body, headers)
+            call = protocol.decode(body, headers)
             answer = await self._answer(loaded, call, request)
-            return exchange.encode(call, answer)
-        call = await asyncio.to_thread(exchange.decode, body, headers)
+            return protocol.encode(call, answer)
+        call = await asyncio.to_thread(protocol.decode, body, headers)
         answer = await self._answer(loaded, call, request)
-        return await asyncio.to_thread(exchange.encode, call, answer)
+        return await asyncio.to_thread(protocol.encode, call, answer)
 
     @staticmethod
     async def _answer(loaded: _Loaded, call: Call, request: Request) -> Answer:
@@ -199,14 +209,14 @@ class Service:
         return self._page(lambda loaded: loaded.document)
 
     async def _package(self, _: Request) -> Response:
-        return self._page(lambda loaded: loaded.exchange.predictor.package.manifest_bytes)
+        return self._page(lambda loaded: loaded.protocol.predictor.package.manifest_bytes)
 
     def _page(self, body: Callable[[_Loaded], bytes]) -> Response:
         try:
             loaded = self._here()
         except Refused as error:
-            return _response(failure(error))
-        return Response(body(loaded), headers=loaded.exchange.headers, media_type=JSON)
+            return _response(error_reply(error))
+        return Response(body(loaded), headers=loaded.protocol.headers, media_type=JSON)
 
 
 async def _drop_when_gone(request: Request, future: asyncio.Future[Answer]) -> None:
@@ -271,9 +281,9 @@ async def _http_failure(request: Request, error: Exception) -> Response:
         refused = Refused(405, "method", f"{path} takes {allow}; got {shorten(request.method)}", {"allow": allow})
     else:
         refused = Refused(error.status_code, "http", error.detail)
-    return _response(failure(refused))
+    return _response(error_reply(refused))
 
 
 async def _unforeseen(_: Request, __: Exception) -> Response:
     """A bug, in the form of every failure; the server logs its traceback, which Starlette raises on to it."""
-    return _response(internal())
+    return _response(internal_error_reply())

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from fourfold.codecs.formats import JSON
 from fourfold.errors import DecodeError, EngineError, FourfoldError, InputError, MissingLibrary, RowError
 
-__all__ = ["SHOWN", "Refused", "Reply", "failure", "internal"]
+__all__ = ["SHOWN", "Refused", "Reply", "error_reply", "internal_error_reply"]
 
 #: A reply lists this many row errors, and says how many there are.
 SHOWN = 100
@@ -61,7 +61,7 @@ class _Failure:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def failure(error: Exception, headers: Mapping[str, str] | None = None) -> Reply:
+def error_reply(error: Exception, headers: Mapping[str, str] | None = None) -> Reply:
     """The reply that tells of an error; one that is not Fourfold's own is logged, and not told.
 
     The body is `{"error": {"code", "message", "rows", "count"}}`: `rows` lists the first row errors, `count` says how
@@ -74,7 +74,7 @@ def failure(error: Exception, headers: Mapping[str, str] | None = None) -> Reply
     return _reply(_failure(error), headers or {})
 
 
-def internal(headers: Mapping[str, str] | None = None) -> Reply:
+def internal_error_reply(headers: Mapping[str, str] | None = None) -> Reply:
     """The reply to a request that met a bug, which the log tells of and the reply does not."""
     return _reply(_Failure(500, "internal", "this request met a bug here; the log tells more"), headers or {})
 
@@ -101,16 +101,16 @@ def _rows_failure(errors: Sequence[RowError]) -> _Failure:
     if all(error.code == "engine" for error in errors):
         return _Failure(500, "engine", f"the engine failed on {many}, the first: {errors[0].got}", errors)
     problem = "does" if rows == 1 else "do"
-    return _Failure(422, "rows", f"{many} {problem} not fit the signature; {cut_text(str(errors[0]))}", errors)
+    return _Failure(422, "rows", f"{many} {problem} not fit the signature; {truncate(str(errors[0]))}", errors)
 
 
-def cut_text(text: str, limit: int = 500) -> str:
+def truncate(text: str, limit: int = 500) -> str:
     """A text as a reply shows it: never more than `limit` characters of it."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def _reply(failed: _Failure, headers: Mapping[str, str]) -> Reply:
-    shown = [replace(error, field=error.field and cut_text(error.field, _NAME)) for error in failed.rows[:SHOWN]]
+    shown = [replace(error, field=error.field and truncate(error.field, _NAME)) for error in failed.rows[:SHOWN]]
     error = {
         "code": failed.code,
         "message": failed.message,
