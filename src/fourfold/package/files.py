@@ -11,6 +11,7 @@ import os
 import zipfile
 from pathlib import Path
 
+from fourfold.durable.files import create_file, sync_folder, temporary_path, write_file
 from fourfold.errors import CorruptPackage, OutputExists, SinkError, SourceError, shorten
 from fourfold.package.manifest import MANIFEST, MAX_MANIFEST_BYTES
 from fourfold.package.package import Package
@@ -125,29 +126,10 @@ def _write_file(package: Package, path: Path, *, replace: bool) -> Path:
             f"{path} exists and holds something else; remove it, or say that it may be replaced (replace=True, "
             f"--replace)"
         )
-    import tempfile  # only whoever writes needs it, and its import takes as long as reading a package
-
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes files for their owner alone; a package is written as any other file is.
-        temporary.chmod(0o666 & ~_umask())
-        if replace:
-            temporary.replace(path)
-        else:
-            os.link(temporary, path)
-            temporary.unlink()
+        write_file(path, data, temporary_path(path), replace=replace)
     except FileExistsError:
-        temporary.unlink()
         raise OutputExists(f"{path} came into being while the package was written; nothing was replaced") from None
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
     return path
 
 
@@ -165,38 +147,18 @@ def _archive(package: Package) -> bytes:
 def _write_folder(package: Package, path: Path) -> Path:
     if path.exists():
         raise OutputExists(f"{path} exists; a package in a folder is only written where nothing is")
-    import shutil
-    import tempfile
+    import shutil  # only this function needs it
 
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    temporary = temporary_path(path)
+    temporary.mkdir()
     try:
         for name in (*package.names, MANIFEST):
             target = temporary / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("wb") as file:
-                file.write(package.manifest_bytes if name == MANIFEST else package.read(name))
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.chmod(0o777 & ~_umask())
+            create_file(target, package.manifest_bytes if name == MANIFEST else package.read(name))
         temporary.rename(path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return path
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _sync_folder(path: Path) -> None:
-    """Make a new name in a folder survive a power cut, where the system can open folders."""
-    if os.name == "posix":
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

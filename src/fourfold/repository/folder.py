@@ -8,14 +8,13 @@ reads, and a lock that the system has already taken from it.
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from fourfold.durable.files import locked, make_folder, sync_folder, temporary_file, write_file
 from fourfold.errors import Conflict, NotFound, RepositoryError
 from fourfold.repository.store import Tag
 
@@ -57,13 +56,12 @@ class FolderStore:
         """Write a key that is not there yet; raises `Conflict` where it is."""
         path = self.root / key
         try:
-            _make(path.parent)
-            with self._written(data) as temporary:
-                try:
-                    os.link(temporary, path)
-                except FileExistsError:
-                    raise Conflict(f"{key} is there already, in {self.url}") from None
-            _sync(path.parent)
+            make_folder(path.parent)
+            temporary = self._temporary()
+            try:
+                write_file(path, data, temporary, replace=False)
+            except FileExistsError:
+                raise Conflict(f"{key} is there already, in {self.url}") from None
         except OSError as error:
             raise self._refused("write", key, error) from None
 
@@ -71,12 +69,13 @@ class FolderStore:
         """Write a key that still has the content that `tag` names; raises `Conflict` where it has not."""
         path = self.root / key
         try:
-            with self._written(data) as temporary, self._locked():
+            temporary = self._temporary()
+            with temporary_file(temporary, data), locked(self.root / _LOCK):
                 current = self.get(key)
                 if current is None or current[1] != tag:
                     raise Conflict(f"{key} is not what it was when it was read, in {self.url}")
                 temporary.replace(path)
-                _sync(path.parent)
+                sync_folder(path.parent)
         except OSError as error:
             raise self._refused("write", key, error) from None
 
@@ -93,31 +92,11 @@ class FolderStore:
             if not isinstance(error, FileNotFoundError):
                 raise self._refused("list", prefix, error)
 
-    @contextmanager
-    def _written(self, data: bytes) -> Iterator[Path]:
-        """A temporary file that holds the data on disk, and is gone afterwards unless it was renamed."""
+    def _temporary(self) -> Path:
+        """Return the free name of a file to write before it gets its own name."""
         folder = self.root / _WRITING
-        _make(folder)
-        temporary = folder / f"{os.getpid()}-{secrets.token_hex(8)}"
-        try:
-            # Not mkstemp: its files are their owner's alone, and a repository may be shared. The umask decides.
-            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            yield temporary
-        finally:
-            temporary.unlink(missing_ok=True)
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        handle = os.open(self.root / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            # A lock of the open file, not of the process: threads exclude each other too.
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
+        make_folder(folder)
+        return folder / f"{os.getpid()}-{secrets.token_hex(8)}"
 
     def _refused(self, verb: str, key: str, error: OSError) -> RepositoryError:
         if error.errno in _NO_LINKS and error.filename2 is not None:
@@ -130,20 +109,3 @@ class FolderStore:
 
 def _tag(data: bytes) -> Tag:
     return Tag(hashlib.sha256(data).hexdigest())
-
-
-def _make(folder: Path) -> None:
-    """Make a folder and those above it, so that their names survive a power cut."""
-    if folder.is_dir():
-        return
-    _make(folder.parent)
-    folder.mkdir(exist_ok=True)
-    _sync(folder.parent)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

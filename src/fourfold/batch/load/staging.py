@@ -8,7 +8,6 @@ in it.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import time
@@ -19,6 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from fourfold.batch.job import WORK_FOLDER
+from fourfold.durable.files import sync_file, sync_folder, take_lock, unlock_and_remove
 from fourfold.errors import OutputExists, SinkError
 
 __all__ = ["Staging", "refuse_existing"]
@@ -94,7 +94,7 @@ class Staging:
         for _ in range(_TRIES):
             self.side.mkdir(parents=True, exist_ok=True)
             try:
-                lock = _lock(self._lock_path)
+                lock = take_lock(self._lock_path)
             except FileNotFoundError:
                 continue
             if lock is not None:
@@ -104,7 +104,7 @@ class Staging:
 
     def _let_go(self) -> None:
         if self._lock is not None:
-            _give_back(self._lock, self._lock_path)
+            unlock_and_remove(self._lock, self._lock_path)
             self._lock = None
             _remove_empty(self.side)
 
@@ -135,12 +135,12 @@ class Staging:
             SinkError: the system refuses.
         """
         with _sink(target):
-            _sync(staged)
+            sync_file(staged)
             if replace:
                 staged.replace(target)
             else:
                 _link(staged, target)
-            _sync(target.parent)
+            sync_folder(target.parent)
 
     def is_published(self, staged: Path, target: Path) -> bool:
         """Whether a staged file has been linked to its place."""
@@ -155,7 +155,7 @@ class Staging:
         with _sink(target):
             target.unlink(missing_ok=True)
             if target.parent.exists():
-                _sync(target.parent)
+                sync_folder(target.parent)
 
 
 def _link(staged: Path, target: Path) -> None:
@@ -179,43 +179,15 @@ def _sink(path: Path) -> Iterator[None]:
         raise SinkError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def _lock(path: Path) -> int | None:
-    """A descriptor that holds the lock file's lock, or `None` where another process holds it."""
-    while True:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            held = os.fstat(lock)
-            there = path.stat()
-        except BlockingIOError:
-            os.close(lock)
-            return None
-        except FileNotFoundError:
-            os.close(lock)
-            continue
-        except BaseException:
-            os.close(lock)
-            raise
-        if (held.st_dev, held.st_ino) == (there.st_dev, there.st_ino):
-            return lock
-        # Its last holder removed the file after it was opened here: that lock excludes nobody any more.
-        os.close(lock)
-
-
-def _give_back(lock: int, path: Path) -> None:
-    path.unlink(missing_ok=True)  # while it is still held: whoever waits for it finds out in `_lock`
-    os.close(lock)
-
-
 def _sweep(side: Path, but: str) -> None:
     """Remove what runs have left behind that are dead: those whose lock is free."""
     left = {path.name.removesuffix(_STAGING).removesuffix(_LOCK) for path in side.iterdir() if _transient(path)}
     for name in sorted(left - {but}):
         path = side / (name + _LOCK)
-        lock = _lock(path)
+        lock = take_lock(path)
         if lock is not None:
             _remove(side / (name + _STAGING))
-            _give_back(lock, path)
+            unlock_and_remove(lock, path)
 
 
 def _transient(path: Path) -> bool:
@@ -233,12 +205,3 @@ def _remove_empty(folder: Path) -> None:
     except OSError:
         # It holds a report, a quarantine or another run's files, or another run has just removed it: it may stay.
         return
-
-
-def _sync(path: Path) -> None:
-    """Bring a file's bytes, or a folder's names, onto the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from fourfold.durable.files import write_file
 from fourfold.errors import SinkError, shorten
 from fourfold.stream.dead_letter_limit import Tally
 from fourfold.stream.lines import Position
-from fourfold.stream.sinks.files import sync_folder
 
 __all__ = ["FORMAT", "SUFFIX", "Checkpoint", "path_of", "read", "store"]
 
@@ -116,13 +114,7 @@ def store(path: Path, checkpoint: Checkpoint) -> None:
     # One name and not a random one: the output's lock keeps others away, and a crash leaves at most this one behind.
     temporary = path.with_name(path.name + ".new")
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
+        temporary.unlink(missing_ok=True)
+        write_file(path, data, temporary, replace=True)
     except OSError as error:
-        with suppress(OSError):  # one error is enough; the next run writes over what is left
-            temporary.unlink()
         raise SinkError(f"cannot write the progress file {path}: {error.strerror}") from error

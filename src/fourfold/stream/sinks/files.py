@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import select
 import stat
 from pathlib import Path
 
+from fourfold.durable.files import lock_handle, sync_folder, sync_handle
 from fourfold.errors import SinkError
 from fourfold.stream.sources.files import local_path
 
-__all__ = ["FileSink", "OutputFile", "OutputPipe", "PipeSink", "ReaderGone", "Sink", "open_sink", "sync_folder"]
+__all__ = ["FileSink", "OutputFile", "OutputPipe", "PipeSink", "ReaderGone", "Sink", "open_sink"]
 
 
 class ReaderGone(Exception):
@@ -104,7 +104,7 @@ class OutputFile:
         except OSError as error:
             raise SinkError(f"cannot write {path}: {error.strerror}") from error
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_handle(self._fd)
         except BlockingIOError as error:
             os.close(self._fd)
             raise SinkError(
@@ -154,7 +154,7 @@ class OutputFile:
         """
         try:
             if not self._synced:
-                os.fsync(self._fd)
+                sync_handle(self._fd)
                 self._synced = True
             if self._is_new:
                 sync_folder(self.path.parent)
@@ -221,12 +221,3 @@ class OutputPipe:
         """Close it where `open` opened it."""
         if self._is_ours:
             os.close(self._fd)
-
-
-def sync_folder(path: Path) -> None:
-    """Make the names in a folder survive a power cut."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
