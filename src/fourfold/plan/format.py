@@ -1,6 +1,6 @@
-"""The format of a plan: the numbers that stand for types, operations and functions (docs/spec/plan.md).
+"""Define the format of a plan: the numbers of its types, operations and functions (docs/spec/plan.md).
 
-They are those of evaluator.c; a test holds the two together.
+They are the numbers of evaluator.c; a test compares the two.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ __all__ = [
     "Operation",
     "Port",
     "assemble",
-    "described",
+    "read_ports",
 ]
 
 MAGIC = b"FOURPLAN"
 VERSION = 1
 
-#: A field's dtype, and its number.
+#: The number of each dtype.
 TYPES = {
     "bool": 0,
     "int8": 1,
@@ -50,7 +50,7 @@ TYPES = {
     "string": 11,
 }
 
-#: The sections in their order, and the bytes of an item of each.
+#: The sections in their order, and the size of an item of each, in bytes.
 SECTIONS = {
     "inputs": 24,
     "outputs": 24,
@@ -69,12 +69,12 @@ NODE_LEAF = 0x20000000
 NODE_CODE = 0x40000000
 NODE_OTHERS = 0xC0000000
 NODE_SET = 0x80000000
-#: In a forest's slots: a code register.
+#: Marks a slot of a forest that is a code register.
 CODE = 0x80000000
 
 
 class Operation(IntEnum):
-    """What a step does; its operands stand in evaluator.c, section 3."""
+    """Number the operations of steps; evaluator.c, section 3, lists the operands of each."""
 
     NUMBER = 1
     TEXT = 2
@@ -111,7 +111,7 @@ class Operation(IntEnum):
 
 
 class MathFunction(IntEnum):
-    """A function of one number, of two (from 32) or of many (from 64)."""
+    """Number the functions of one number (below 32), of two (from 32) or of many (from 64)."""
 
     NEGATE = 0
     ABS = 1
@@ -162,12 +162,12 @@ class MathFunction(IntEnum):
     PRODUCT = 70
 
 
-#: Beside the metric of neighbours: the nodes are balls.
+#: Added to the metric of a nearest-neighbour search whose tree has balls as nodes.
 BALLS = 8
 
 
 class Metric(IntEnum):
-    """Distances, none of which has its root drawn; `PRODUCTS` is `SQUARED` as `x² - 2xy + y²`."""
+    """Number the distances, all without their final root; `PRODUCTS` is `SQUARED` computed as `x² - 2xy + y²`."""
 
     SQUARED = 0
     MANHATTAN = 1
@@ -177,7 +177,7 @@ class Metric(IntEnum):
 
 
 class Kind(IntEnum):
-    """The numbers that a row is refused for."""
+    """Number the kinds of numbers for which a row is refused."""
 
     NOT_FINITE = 0
     NAN = 1
@@ -186,13 +186,13 @@ class Kind(IntEnum):
 
 
 def assemble(registers: int, codes: int, sections: Sequence[bytes]) -> bytes:
-    """The bytes of a plan.
+    """Return the bytes of a plan.
 
     Args:
-        registers: how many number registers its steps write.
-        codes: how many code registers.
-        sections: the bytes of each of `SECTIONS`, in their order. The limits follow the words without a gap, so their
-            offset need not be a multiple of 8.
+        registers: the number of number registers that its steps write.
+        codes: the number of code registers.
+        sections: the bytes of each of `SECTIONS`, in their order. All begin at a multiple of 8, except the limits,
+            which follow the words without a gap.
     """
     header = 24 + 16 * len(SECTIONS)
     body = b""
@@ -210,14 +210,14 @@ def assemble(registers: int, codes: int, sections: Sequence[bytes]) -> bytes:
 
 
 class Port(NamedTuple):
-    """What a plan says of an input or an output.
+    """Describe an input or an output of a plan.
 
     Attributes:
-        name: of the field.
-        dtype: of the field.
-        width: of an output, how many numbers a row has; 0 of a label.
-        tensor: whether they are a tensor, though there may be one only.
-        labels: of a label, all that it can be.
+        name: the field's name.
+        dtype: the field's dtype.
+        width: the numbers that a row of an output has; 0 for an input and for a label.
+        tensor: whether the numbers form a tensor (which may have one element).
+        labels: every value that a label can have.
     """
 
     name: str
@@ -227,21 +227,21 @@ class Port(NamedTuple):
     labels: tuple[Any, ...] = ()
 
 
-def described(plan: bytes) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
-    """The inputs and outputs of a plan.
+def read_ports(plan: bytes) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+    """Return the inputs and the outputs of a plan.
 
-    Only what is read here is checked; the evaluator checks the whole when it opens the plan.
+    Checks only what it reads; the evaluator checks the whole plan when it opens it.
 
     Raises:
-        ValueError: these bytes are no plan.
+        ValueError: the bytes are not a plan of this version.
     """
     try:
         if plan[:8] != MAGIC or struct.unpack_from("<I", plan, 8) != (VERSION,):
             raise ValueError(f"these bytes are no plan of version {VERSION}")
         table = dict(zip(SECTIONS, struct.iter_unpack("<QQ", plan[24 : 24 + 16 * len(SECTIONS)]), strict=True))
         reader = _Reader(plan, table)
-        inputs = tuple(reader.port("inputs", place) for place in range(table["inputs"][1]))
-        outputs = tuple(reader.port("outputs", place) for place in range(table["outputs"][1]))
+        inputs = tuple(reader.port("inputs", index) for index in range(table["inputs"][1]))
+        outputs = tuple(reader.port("outputs", index) for index in range(table["outputs"][1]))
     except (IndexError, KeyError, OverflowError, struct.error) as error:
         raise ValueError(f"the plan's inputs and outputs lie outside of it: {error}") from error
     return inputs, outputs
@@ -252,18 +252,18 @@ _INTEGER = {1: "<b", 2: "<h", 3: "<i", 4: "<q", 5: "<B", 6: "<H", 7: "<I", 8: "<
 
 
 class _Reader:
-    """Reads items of sections."""
+    """Read items of a plan's sections, within their bounds."""
 
     def __init__(self, plan: bytes, table: dict[str, tuple[int, ...]]) -> None:
         self._plan = plan
         self._table = table
 
-    def _at(self, section: str, form: str, place: int) -> tuple[Any, ...]:
+    def _at(self, section: str, form: str, index: int) -> tuple[Any, ...]:
         offset, count = self._table[section]
         size = struct.calcsize(form)
-        if place * size + size > count * SECTIONS[section]:
-            raise IndexError(f"item {place} of the {section}")
-        return struct.unpack_from(form, self._plan, offset + place * size)
+        if index * size + size > count * SECTIONS[section]:
+            raise IndexError(f"item {index} of the {section}")
+        return struct.unpack_from(form, self._plan, offset + index * size)
 
     def string(self, index: int) -> str:
         start, stop = self._at("strings", "<I", index)[0], self._at("strings", "<I", index + 1)[0]
@@ -272,8 +272,8 @@ class _Reader:
             raise IndexError(f"the text {index}")
         return self._plan[offset + start : offset + stop].decode()
 
-    def port(self, section: str, place: int) -> Port:
-        kind, name, _, width, first, count = self._at(section, "<6I", place)
+    def port(self, section: str, index: int) -> Port:
+        kind, name, _, width, first, count = self._at(section, "<6I", index)
         dtype = _DTYPES[kind]
         if section == "inputs":
             return Port(self.string(name), dtype)

@@ -7,7 +7,7 @@ from typing import Any, Literal, NoReturn
 
 from fourfold.errors import CorruptPackage, EngineError
 from fourfold.plan._evaluator import Evaluator
-from fourfold.plan.format import TYPES, Port, described
+from fourfold.plan.format import TYPES, Port, read_ports
 from fourfold.runtimes.engine import Prepared
 from fourfold.signature.field import Field, Signature
 
@@ -48,7 +48,7 @@ class PlanEngine:
 
     def __init__(self, plan: bytes, signature: Signature) -> None:
         try:
-            inputs, outputs = described(plan)
+            inputs, outputs = read_ports(plan)
             fields = _fields(signature.inputs, inputs)
             self._evaluator = Evaluator(plan, fields, signature.extra == "ignore")
         except ValueError as error:

@@ -11,8 +11,8 @@ import pytest
 from fourfold.plan import _evaluator
 from fourfold.plan.format import Kind, MathFunction
 from fourfold.plan.graph.builder import Bag, Graph, Number, Output
-from fourfold.plan.graph.steps import MOST_BAGS, Layout
-from fourfold.plan.graph.text_reading import MOST_GRAMS, Analyzer, Reading
+from fourfold.plan.graph.steps import MAX_BAGS, Layout
+from fourfold.plan.graph.text_reading import MAX_NGRAM_LENGTH, Analyzer, Reading
 from fourfold.plan.graph.unicode_tables import folding, matching, spaces
 from tests.project.tree import SOURCE
 
@@ -189,8 +189,8 @@ def test_more_bags_than_there_may_be_are_an_error() -> None:
     """A plan with too many bags at once is not made."""
     made = graph()
     bag = made.bag(0, WORDS)
-    numbers = [made.bag_spread(made.bag_const(MathFunction.MUL, bag, each), [0])[0] for each in range(MOST_BAGS + 1)]
-    with pytest.raises(ValueError, match=f"at most {MOST_BAGS} bags"):
+    numbers = [made.bag_spread(made.bag_const(MathFunction.MUL, bag, each), [0])[0] for each in range(MAX_BAGS + 1)]
+    with pytest.raises(ValueError, match=f"at most {MAX_BAGS} bags"):
         made.plan([Output("out", "float64", numbers=numbers, tensor=True)])
 
 
@@ -198,7 +198,7 @@ def test_settings_are_those_of_the_evaluator() -> None:
     """The limits, the analyzers and the number of settings are the ones in evaluator.c and evaluator.h."""
     folder = SOURCE / "plan" / "evaluator"
     source = (folder / "evaluator.c").read_text() + (folder / "evaluator.h").read_text()
-    for name, value in (("FF_MOST_BAGS", MOST_BAGS), ("FF_MOST_GRAMS", MOST_GRAMS)):
+    for name, value in (("FF_MOST_BAGS", MAX_BAGS), ("FF_MOST_GRAMS", MAX_NGRAM_LENGTH)):
         assert re.search(rf"#define {name} (\d+)u", source)[1] == str(value)  # type: ignore[index]
     analyzers = re.search(r"enum ff_analyzer \{ (.*) \};", source)
     assert analyzers
@@ -217,7 +217,7 @@ def test_settings_are_those_of_the_evaluator() -> None:
         def add_strings(self, values: Any) -> int:
             return 0
 
-    WORDS.laid(Seen())
+    WORDS.add_to(Seen())
     assert declared.index("FF_T_SETTINGS") == len(laid[-1])
 
 
@@ -257,7 +257,7 @@ def test_settings_that_cannot_be_are_refused(case: str) -> None:
         def add_strings(self, values: Any) -> int:
             return 0
 
-    WORDS.laid(Seen())
+    WORDS.add_to(Seen())
     start = plan.index(laid[-1][:24])
     broken = bytearray(plan)
     broken[start + 4 * place : start + 4 * place + 4] = value.to_bytes(4, "little")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fourfold.plan.format import Port, described
+from fourfold.plan.format import Port, read_ports
 from tests.plan.evaluators import batch_of
 
 SIZES = {"bool": 1, "string": 4, "float32": 4, "float64": 8} | {
@@ -23,7 +23,7 @@ def padded(part: bytes) -> bytes:
 
 def rows_bytes(plan: bytes, rows: Sequence[dict[str, Any]]) -> bytes:
     """Rows as a program without Arrow reads them."""
-    inputs, _ = described(plan)
+    inputs, _ = read_ports(plan)
     batch = batch_of([(port.name, port.dtype) for port in inputs], rows)
     parts = [b"FOURROWS" + struct.pack("<Q", len(rows))]
     bits = (len(rows) + 7) // 8
@@ -40,7 +40,7 @@ def rows_bytes(plan: bytes, rows: Sequence[dict[str, Any]]) -> bytes:
 
 def read_results(plan: bytes, results: bytes) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Who was refused, and each output's values as bytes: an array of a row of bytes for each row."""
-    _, outputs = described(plan)
+    _, outputs = read_ports(plan)
     count = struct.unpack("<Q", results[8:16])[0]
     assert results[:8] == b"FOURDONE"
     at = 16

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fourfold.plan._evaluator import Evaluator
-from fourfold.plan.format import described
+from fourfold.plan.format import read_ports
 from tests.plan.evaluators import fields_of
 from tests.plan.places.building import ASKED, PLACES, Place, compiled, results_of
 from tests.plan.places.plans import Golden, plans
@@ -71,7 +71,7 @@ def test_every_place_gives_the_same_bits(place: Place, laid: list[Laid], tmp_pat
 def test_python_gives_the_same_bits(laid: list[Laid]) -> None:
     """The extension in this process answers every row, one by one and all at once, with the bits of a C program."""
     for each in laid:
-        inputs, outputs = described(each.golden.plan)
+        inputs, outputs = read_ports(each.golden.plan)
         found = Evaluator(each.golden.plan, fields_of([(port.name, port.dtype) for port in inputs]))
         refused, values = read_results(each.golden.plan, each.expected)
         answers = [found.one(row) for row in each.golden.rows]
@@ -91,7 +91,7 @@ def test_plans_have_what_can_differ(laid: list[Laid]) -> None:
     for each in laid:
         refused, values = read_results(each.golden.plan, each.expected)
         seen |= {"refused"} if refused.any() else set()
-        for port in described(each.golden.plan)[1]:
+        for port in read_ports(each.golden.plan)[1]:
             if port.dtype != "float64":
                 continue
             numbers = values[port.name][refused == 0].reshape(-1).view("<f8")

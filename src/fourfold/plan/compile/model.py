@@ -14,7 +14,7 @@ from fourfold.plan.compile.arrays import dense
 from fourfold.plan.compile.columns import Compiler, Matrix, NoPlan
 from fourfold.plan.compile.inputs import ports, training_matrix
 from fourfold.plan.graph.builder import Graph, Output
-from fourfold.plan.graph.numerics import passes_single
+from fourfold.plan.graph.numerics import rests_on_rounded_float32
 from fourfold.plan.graph.steps import TooManyBags
 from fourfold.signature.field import INTEGERS, Field
 
@@ -78,7 +78,7 @@ def compile_model(
 def _unbounded(outputs: Sequence[Output]) -> str:
     """What leaves no bound: one bit of a float32, which may be another in any row, is many of a float64."""
     for each in outputs:
-        if each.dtype == "float64" and passes_single(each.numbers):
+        if each.dtype == "float64" and rests_on_rounded_float32(each.numbers):
             return f"the output {each.name} is float64, and rests on float32 ones whose last bits a library decides"
     return ""
 

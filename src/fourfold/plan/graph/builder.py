@@ -1,7 +1,7 @@
-"""A plan while it is made: steps that use each other's values, laid out and numbered at the end.
+"""Build the graph of a plan: steps that use each other's values.
 
-Steps that nothing needs are left out, and one that is there already is not made again, so a compiler's rule may ask for
-what it likes.
+A step that exists already is not built again, and steps that no output needs are left out of the plan, so rules may ask
+for a value as often as they like.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.plan.format import BALLS, Kind, MathFunction, Metric, Operation
-from fourfold.plan.graph.forest import NODE, Forest, content, laid
+from fourfold.plan.graph.forest import NODE, Forest, forest_key, forest_operands
 from fourfold.plan.graph.neighbours import Neighbours
 from fourfold.plan.graph.numerics import origins
-from fourfold.plan.graph.steps import Bag, Code, Layout, Number, Output, Step, laid_out, place
+from fourfold.plan.graph.steps import Bag, Code, Layout, Number, Output, Step, plan_bytes, register_of
 from fourfold.plan.graph.text_reading import Reading
 
 __all__ = ["NODE", "Bag", "Code", "Forest", "Graph", "Number", "Output"]
@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class Graph:
-    """Makes a plan.
+    """Build a plan step by step; equal steps are built once.
 
     Args:
         inputs: the name and dtype of each input.
@@ -45,30 +45,31 @@ class Graph:
     # Values of an input.
 
     def number(self, index: int) -> Number:
-        """An input of numbers; NaN where it is missing."""
+        """Return an input of numbers; NaN where it is missing."""
         return self._numbers(("number", index), Operation.NUMBER, 1, (), lambda layout: [index])[0]
 
     def single(self, value: Number) -> Number:
-        """A number rounded to float32; an input at once, without being a float64 in between.
+        """Return a number rounded to float32.
 
-        An integer beyond 2^53 may be rounded otherwise when it is rounded twice.
+        An input is rounded once, from its own dtype: an integer beyond 2^53 that became a float64 first would be
+        rounded twice, and could differ.
         """
         if value.step.operation != Operation.NUMBER:
             return self.map(MathFunction.ROUND32, [value])[0]
-        index = next(place for place in range(len(self.inputs)) if self._known.get(("number", place)) is value.step)
+        index = next(index for index in range(len(self.inputs)) if self._known.get(("number", index)) is value.step)
         return self._numbers(("single", index), Operation.SINGLE, 1, (), lambda layout: [index])[0]
 
     def wide_integers(self, numbers: Sequence[Number]) -> list[str]:
-        """The inputs of 64-bit integers that numbers are made of, but for those that are only looked up."""
-        met = origins(numbers)
+        """Return the names of the 64-bit integer inputs that numbers are computed from, not only looked up by."""
+        steps = origins(numbers)
         return sorted(
             name
-            for place, (name, dtype) in enumerate(self.inputs)
-            if dtype in ("int64", "uint64") and self._known.get(("number", place)) in met
+            for index, (name, dtype) in enumerate(self.inputs)
+            if dtype in ("int64", "uint64") and self._known.get(("number", index)) in steps
         )
 
     def text(self, index: int, strings: Sequence[str]) -> Code:
-        """The place of a text among `strings`; `len(strings)` for any other, and one more for a missing one."""
+        """Return the index of a text in `strings`; `len(strings)` for another text, `len(strings) + 1` for none."""
         listed = tuple(strings)
         return self._code(
             ("text", index, listed),
@@ -81,41 +82,41 @@ class Graph:
     # Codes.
 
     def match(self, value: Number, numbers: Any) -> Code:
-        """The place of a number among ascending ones; `len(numbers)` for any other, and one more for NaN."""
-        known = _floats(numbers)
+        """Return the index of a number in ascending `numbers`; `len(numbers)` for another, one more for NaN."""
+        ascending = _floats(numbers)
         return self._code(
-            ("match", value, known.tobytes()),
+            ("match", value, ascending.tobytes()),
             Operation.MATCH,
-            len(known) + 2,
+            len(ascending) + 2,
             (value,),
-            lambda layout: [place(value), layout.add_numbers(known), len(known)],
+            lambda layout: [register_of(value), layout.add_numbers(ascending), len(ascending)],
         )
 
     def search(self, value: Number, thresholds: Any, *, right: bool = False) -> Code:
-        """As `numpy.searchsorted(thresholds, value)`; `len(thresholds) + 1` for NaN."""
-        known = _floats(thresholds)
+        """Return `numpy.searchsorted(thresholds, value)`; `len(thresholds) + 1` for NaN."""
+        ascending = _floats(thresholds)
         return self._code(
-            ("search", value, known.tobytes(), right),
+            ("search", value, ascending.tobytes(), right),
             Operation.SEARCH,
-            len(known) + 2,
+            len(ascending) + 2,
             (value,),
-            lambda layout: [place(value), layout.add_numbers(known), len(known), int(right)],
+            lambda layout: [register_of(value), layout.add_numbers(ascending), len(ascending), int(right)],
         )
 
     def recode(self, code: Code, codes: Sequence[int], limit: int) -> Code:
-        """Another code for each code."""
-        listed = tuple(int(each) for each in codes)
-        _same(len(listed), code.limit)
+        """Return `codes[code]`, a code below `limit`; `codes` has an entry for each value of `code`."""
+        table = tuple(int(entry) for entry in codes)
+        _check_equal(len(table), code.limit)
         return self._code(
-            ("recode", code, listed, limit),
+            ("recode", code, table, limit),
             Operation.RECODE,
             limit,
             (code,),
-            lambda layout: [place(code), layout.add_words(listed)],
+            lambda layout: [register_of(code), layout.add_words(table)],
         )
 
     def argmax(self, values: Sequence[Number]) -> Code:
-        """The first place of the largest number, or of the first NaN."""
+        """Return the index of the first largest number, or of the first NaN, as `numpy.argmax`."""
         read = tuple(values)
         return self._code(
             ("argmax", read),
@@ -128,31 +129,31 @@ class Graph:
     # Numbers.
 
     def lookup(self, code: Code, table: Any) -> list[Number]:
-        """Numbers for each code; `table` has shape `(code.limit, width)` or `(code.limit,)`."""
+        """Return the numbers `table[code]`; `table` has shape `(code.limit, width)` or `(code.limit,)`."""
         numbers = np.asarray(table, dtype=np.float64).reshape(len(table), -1)
-        _same(len(numbers), code.limit)
+        _check_equal(len(numbers), code.limit)
         width = numbers.shape[1]
         return self._numbers(
             ("lookup", code, numbers.tobytes()),
             Operation.LOOKUP,
             width,
             (code,),
-            lambda layout: [place(code), width, layout.add_numbers(numbers)],
+            lambda layout: [register_of(code), width, layout.add_numbers(numbers)],
         )
 
     def constant(self, values: Any) -> list[Number]:
-        """The same numbers for every row."""
-        known = _floats(values)
+        """Return numbers that are the same in every row."""
+        constants = _floats(values)
         return self._numbers(
-            ("constant", known.tobytes()),
+            ("constant", constants.tobytes()),
             Operation.CONSTANT,
-            len(known),
+            len(constants),
             (),
-            lambda layout: [len(known), layout.add_numbers(known)],
+            lambda layout: [len(constants), layout.add_numbers(constants)],
         )
 
     def map(self, function: MathFunction, values: Sequence[Number]) -> list[Number]:
-        """`f(x)` of each."""
+        """Return `f(x)` of each value."""
         read = tuple(values)
         return self._numbers(
             ("map", function, read),
@@ -163,48 +164,53 @@ class Graph:
         )
 
     def map_const(self, function: MathFunction, values: Sequence[Number], constants: Any) -> list[Number]:
-        """`f(x, constant)` of each, with one constant for all or one for each."""
+        """Return `f(x, constant)` of each value, with one constant for all values or one for each."""
         read = tuple(values)
-        known = np.ascontiguousarray(np.broadcast_to(_floats(constants), (len(read),)))
+        numbers = np.ascontiguousarray(np.broadcast_to(_floats(constants), (len(read),)))
         return self._numbers(
-            ("map_const", function, read, known.tobytes()),
+            ("map_const", function, read, numbers.tobytes()),
             Operation.MAP_CONST,
             len(read),
             read,
-            lambda layout: [len(read), int(function), layout.add_registers(read), layout.add_numbers(known)],
+            lambda layout: [len(read), int(function), layout.add_registers(read), layout.add_numbers(numbers)],
         )
 
     def map_two(self, function: MathFunction, left: Sequence[Number], right: Sequence[Number]) -> list[Number]:
-        """`f(x, y)` of each pair; a single `right` goes with every `left`."""
-        one = tuple(left)
-        two = tuple(right) * len(one) if len(right) == 1 else tuple(right)
-        _same(len(one), len(two))
+        """Return `f(x, y)` of each pair; a single `right` is paired with every `left`."""
+        xs = tuple(left)
+        ys = tuple(right) * len(xs) if len(right) == 1 else tuple(right)
+        _check_equal(len(xs), len(ys))
         return self._numbers(
-            ("map_two", function, one, two),
+            ("map_two", function, xs, ys),
             Operation.MAP_TWO,
-            len(one),
-            one + two,
-            lambda layout: [len(one), int(function), layout.add_registers(one), layout.add_registers(two)],
+            len(xs),
+            xs + ys,
+            lambda layout: [len(xs), int(function), layout.add_registers(xs), layout.add_registers(ys)],
         )
 
     def select(self, where: Sequence[Number], yes: Sequence[Number], no: Sequence[Number]) -> list[Number]:
-        """`yes` where the condition is not 0, else `no`."""
-        three = tuple(where), tuple(yes), tuple(no)
-        _same(len(three[0]), len(three[1]))
-        _same(len(three[0]), len(three[2]))
+        """Return `yes` where the condition is not 0, else `no`."""
+        conditions, values, others = tuple(where), tuple(yes), tuple(no)
+        _check_equal(len(conditions), len(values))
+        _check_equal(len(conditions), len(others))
         return self._numbers(
-            ("select", *three),
+            ("select", conditions, values, others),
             Operation.SELECT,
-            len(three[0]),
-            sum(three, ()),
-            lambda layout: [len(three[0]), *(layout.add_registers(each) for each in three)],
+            len(conditions),
+            conditions + values + others,
+            lambda layout: [
+                len(conditions),
+                layout.add_registers(conditions),
+                layout.add_registers(values),
+                layout.add_registers(others),
+            ],
         )
 
     def dot(self, values: Sequence[Number], weights: Any) -> list[Number]:
-        """Sums of weighted values, from 0 on in the order of the values; `weights` has shape `(values, outputs)`."""
+        """Return weighted sums, added from 0 in the order of the values; `weights` has shape `(values, outputs)`."""
         read = tuple(values)
         matrix = np.ascontiguousarray(weights, dtype=np.float64)
-        _same(len(matrix), len(read))
+        _check_equal(len(matrix), len(read))
         width = matrix.shape[1]
         return self._numbers(
             ("dot", read, matrix.tobytes()),
@@ -215,7 +221,7 @@ class Graph:
         )
 
     def fold(self, function: MathFunction, values: Sequence[Number]) -> Number:
-        """One number of many."""
+        """Return one number computed from many, such as their sum or the least of them."""
         read = tuple(values)
         return self._numbers(
             ("fold", function, read),
@@ -226,32 +232,32 @@ class Graph:
         )[0]
 
     def interpolate(self, value: Number, xs: Any, ys: Any) -> Number:
-        """As `numpy.interp(value, xs, ys)`."""
+        """Return `numpy.interp(value, xs, ys)`."""
         knots, heights = _floats(xs), _floats(ys)
-        _same(len(knots), len(heights))
+        _check_equal(len(knots), len(heights))
         return self._numbers(
             ("interpolate", value, knots.tobytes(), heights.tobytes()),
             Operation.INTERPOLATE,
             1,
             (value,),
-            lambda layout: [place(value), layout.add_numbers(knots), layout.add_numbers(heights), len(knots)],
+            lambda layout: [register_of(value), layout.add_numbers(knots), layout.add_numbers(heights), len(knots)],
         )[0]
 
     def distances(self, values: Sequence[Number], points: Any, metric: Metric, power: float = 2.0) -> list[Number]:
-        """How far the values are from each of some points.
+        """Return the distances of the values from each point, without their final root.
 
         Args:
             values: the query.
             points: shape `(rows, values)`.
-            metric: of which no root is drawn.
-            power: of `Metric.MINKOWSKI`.
+            metric: the distance.
+            power: the exponent of `Metric.MINKOWSKI`.
         """
         read = tuple(values)
-        where = _floats(points)
+        coordinates = _floats(points)
         rows = np.asarray(points).shape[0]
-        _same(len(where), rows * len(read))
+        _check_equal(len(coordinates), rows * len(read))
         return self._numbers(
-            ("distances", read, where.tobytes(), metric, power),
+            ("distances", read, coordinates.tobytes(), metric, power),
             Operation.DISTANCES,
             rows,
             read,
@@ -261,38 +267,38 @@ class Graph:
                 layout.add_registers(read),
                 int(metric),
                 layout.add_numbers([power]),
-                layout.add_numbers(where),
+                layout.add_numbers(coordinates),
             ],
         )
 
     def couple(self, pairs: Sequence[Number]) -> list[Number]:
-        """Probabilities of classes that fit best those of pairs.
+        """Return the class probabilities that fit pairwise probabilities best (libsvm's pairwise coupling).
 
         Args:
-            pairs: of each pair the probability of its first class, in the order (0, 1), (0, 2), …, (1, 2) and so on.
+            pairs: the probability of each pair's first class, in the order (0, 1), (0, 2), …, (1, 2) and so on.
         """
         read = tuple(pairs)
         classes = (1 + math.isqrt(1 + 8 * len(read))) // 2
-        _same(len(read), classes * (classes - 1) // 2)
+        _check_equal(len(read), classes * (classes - 1) // 2)
         return self._numbers(
             ("couple", read), Operation.COUPLE, classes, read, lambda layout: [classes, layout.add_registers(read)]
         )
 
     def nearest(self, values: Sequence[Number], near: Neighbours) -> tuple[list[Number], list[list[Number]]]:
-        """The distances of the nearest points, ascending, and for each target that of each of them."""
+        """Return the `k` smallest distances, ascending, and for each target its value at each of these points."""
         read = tuple(values)
         (rows, width), k = near.targets.shape, near.k
         points, targets = _floats(near.points), _floats(near.targets)
         nodes = np.array([[0, rows, 1]]) if near.nodes is None else near.nodes
         nodes = np.ascontiguousarray(nodes, dtype="<u4")
-        bounds = np.concatenate([_floats([] if each is None else each) for each in (near.bounds, near.radii)])
+        bounds = np.concatenate([_floats([] if array is None else array) for array in (near.bounds, near.radii)])
         metric = int(near.metric) | (0 if near.radii is None else BALLS)
-        _same(points.size, rows * len(read))
-        made = self._numbers(
+        _check_equal(points.size, rows * len(read))
+        numbers = self._numbers(
             (
                 "nearest",
                 read,
-                *(each.tobytes() for each in (points, targets, nodes, bounds)),
+                *(array.tobytes() for array in (points, targets, nodes, bounds)),
                 k,
                 metric,
                 near.power,
@@ -316,14 +322,14 @@ class Graph:
                 layout.add_numbers(bounds),
             ],
         )
-        return made[:k], [made[start : start + k] for start in range(k, len(made), k)]
+        return numbers[:k], [numbers[start : start + k] for start in range(k, len(numbers), k)]
 
     def hashed(self, index: int) -> Number:
-        """The hash that CatBoost has of an input of text, or of an integer's digits; NaN where it is missing."""
+        """Return CatBoost's hash of a text input, or of an integer's decimal digits; NaN where it is missing."""
         return self._numbers(("hashed", index), Operation.HASH, 1, (), lambda layout: [index])[0]
 
     def joined(self, values: Sequence[Number], hashes: npt.NDArray[np.uint64]) -> Code:
-        """The place of the hash that CatBoost makes of whole numbers among ascending ones; any other: their count."""
+        """Return the index, in ascending `hashes`, of CatBoost's hash of whole numbers; `len(hashes)` for another."""
         read, known = tuple(values), np.asarray(hashes, dtype="<u8")
         return self._code(
             ("joined", read, known.tobytes()),
@@ -334,78 +340,84 @@ class Graph:
         )
 
     def median(self, values: Sequence[Number], weights: Any) -> Number:
-        """Of ascending values the first one up to which the weights make half of their sum."""
-        read, known = tuple(values), _floats(weights)
-        _same(len(read), len(known))
+        """Return the weighted median: the least value up to which the weights reach half of their sum."""
+        read, value_weights = tuple(values), _floats(weights)
+        _check_equal(len(read), len(value_weights))
         return self._numbers(
-            ("median", read, known.tobytes()),
+            ("median", read, value_weights.tobytes()),
             Operation.MEDIAN,
             1,
             read,
-            lambda layout: [len(read), layout.add_registers(read), layout.add_numbers(known)],
+            lambda layout: [len(read), layout.add_registers(read), layout.add_numbers(value_weights)],
         )[0]
 
     def forest(self, forest: Forest) -> list[Number]:
-        """The sums of trees, one for each of the forest's outputs."""
+        """Return the sums of trees' leaves, one for each of the forest's outputs."""
         slots, first = tuple(forest.slots), tuple(forest.first)
         if first:
-            _same(len(first), len(forest.start))
-        limits = [each.limit if isinstance(each, Code) else 0 for each in slots]
-        made = self._numbers(
-            content(forest),
+            _check_equal(len(first), len(forest.start))
+        limits = [slot.limit if isinstance(slot, Code) else 0 for slot in slots]
+        sums = self._numbers(
+            forest_key(forest),
             Operation.FOREST,
             len(forest.start),
             slots + first,
-            lambda layout: laid(forest, layout, [*map(place, slots)], limits, [*map(place, first)]),
+            lambda layout: forest_operands(
+                forest, layout, [*map(register_of, slots)], limits, [*map(register_of, first)]
+            ),
         )
-        for each in made[:1]:
-            each.step.compared = len(slots)
-        return made
+        if sums:
+            sums[0].step.compared = len(slots)
+        return sums
 
     # Bags.
 
     def bag(self, index: int, reading: Reading) -> Bag:
-        """What an input of text has of each n-gram."""
+        """Return the counts of n-grams in a text input, as a sparse row."""
         return self._bag(
-            ("bag", index, reading.key), Operation.BAG, reading.width, (), lambda layout: [index, reading.laid(layout)]
+            ("bag", index, reading.key),
+            Operation.BAG,
+            reading.width,
+            (),
+            lambda layout: [index, reading.add_to(layout)],
         )
 
     def bag_map(self, function: MathFunction, bag: Bag) -> Bag:
-        """`f(x)` of every entry; what is not there stays away."""
+        """Return `f(x)` of every entry; absent entries stay absent."""
         return self._bag(
             ("bag_map", function, bag),
             Operation.BAG_MAP,
             bag.width,
             (bag,),
-            lambda layout: [place(bag), int(function)],
+            lambda layout: [register_of(bag), int(function)],
         )
 
     def bag_const(self, function: MathFunction, bag: Bag, constants: Any) -> Bag:
-        """`f(x, constant)` of every entry, with one constant for all or one for each column."""
-        known = _floats(constants)
-        if len(known) > 1:
-            _same(len(known), bag.width)
+        """Return `f(x, constant)` of every entry, with one constant for all or one for each column."""
+        numbers = _floats(constants)
+        if len(numbers) > 1:
+            _check_equal(len(numbers), bag.width)
         return self._bag(
-            ("bag_const", function, bag, known.tobytes()),
+            ("bag_const", function, bag, numbers.tobytes()),
             Operation.BAG_CONST,
             bag.width,
             (bag,),
-            lambda layout: [place(bag), int(function), layout.add_numbers(known), int(len(known) > 1)],
+            lambda layout: [register_of(bag), int(function), layout.add_numbers(numbers), int(len(numbers) > 1)],
         )
 
     def bag_row(self, function: MathFunction, bag: Bag, value: Number) -> Bag:
-        """`f(x, y)` of every entry with a number of its row."""
+        """Return `f(x, y)` of every entry `x` and a number `y` of its row."""
         return self._bag(
             ("bag_row", function, bag, value),
             Operation.BAG_ROW,
             bag.width,
             (bag, value),
-            lambda layout: [place(bag), int(function), place(value)],
+            lambda layout: [register_of(bag), int(function), register_of(value)],
         )
 
-    def bag_pick(self, bag: Bag, places: Sequence[int]) -> Bag:
-        """Some of the columns, in their order."""
-        kept = np.asarray(places, dtype=np.int64)
+    def bag_pick(self, bag: Bag, indexes: Sequence[int]) -> Bag:
+        """Return some of the columns, in the order of the bag."""
+        kept = np.asarray(indexes, dtype=np.int64)
         columns = np.full(bag.width, 0xFFFFFFFF, dtype=np.uint32)
         columns[kept] = np.arange(len(kept))
         return self._bag(
@@ -413,33 +425,33 @@ class Graph:
             Operation.BAG_PICK,
             len(kept),
             (bag,),
-            lambda layout: [place(bag), layout.add_words(columns), len(kept)],
+            lambda layout: [register_of(bag), layout.add_words(columns), len(kept)],
         )
 
     def bag_fold(self, function: MathFunction, bag: Bag, first: Number, *, float32: bool = False) -> Number:
-        """One number of a first one and then all entries in their order; each is rounded where `float32` says so."""
+        """Return `first` folded with all entries in their order; `float32` rounds after each entry."""
         return self._numbers(
             ("bag_fold", function, bag, first, float32),
             Operation.BAG_FOLD,
             1,
             (bag, first),
-            lambda layout: [place(bag), int(function), int(float32), place(first)],
+            lambda layout: [register_of(bag), int(function), int(float32), register_of(first)],
         )[0]
 
     def bag_dot(self, bag: Bag, weights: Any, first: Sequence[Number] = (), *, float32: bool = False) -> list[Number]:
-        """Sums of weighted entries in their order, from 0 or the first sums on.
+        """Return weighted sums of the entries, added in their order.
 
         Args:
             bag: the entries.
             weights: shape `(columns, outputs)`.
-            first: the first sums, one for each output, or none.
+            first: what the sums start from, one number for each output; 0 where it is empty.
             float32: whether products and sums are rounded to float32.
         """
         matrix = np.ascontiguousarray(weights, dtype=np.float64)
-        _same(len(matrix), bag.width)
+        _check_equal(len(matrix), bag.width)
         width, sums = matrix.shape[1], tuple(first)
         if sums:
-            _same(len(sums), width)
+            _check_equal(len(sums), width)
         return self._numbers(
             ("bag_dot", bag, matrix.tobytes(), sums, float32),
             Operation.BAG_DOT,
@@ -447,16 +459,16 @@ class Graph:
             (bag, *sums),
             lambda layout: [
                 width,
-                place(bag),
+                register_of(bag),
                 layout.add_registers(sums) if sums else 0xFFFFFFFF,
                 layout.add_numbers(matrix),
                 int(float32),
             ],
         )
 
-    def bag_spread(self, bag: Bag, places: Sequence[int], *, nan: bool = False) -> list[Number]:
-        """The numbers of some columns: 0, or NaN, where nothing is there."""
-        kept = np.asarray(places, dtype=np.int64)
+    def bag_spread(self, bag: Bag, indexes: Sequence[int], *, nan: bool = False) -> list[Number]:
+        """Return the numbers of some columns; an absent entry is 0, or NaN where `nan` says so."""
+        kept = np.asarray(indexes, dtype=np.int64)
         columns = np.full(bag.width, 0xFFFFFFFF, dtype=np.uint32)
         columns[kept] = np.arange(len(kept))
         return self._numbers(
@@ -464,13 +476,13 @@ class Graph:
             Operation.BAG_SPREAD,
             len(kept),
             (bag,),
-            lambda layout: [len(kept), place(bag), layout.add_words(columns), int(nan)],
+            lambda layout: [len(kept), register_of(bag), layout.add_words(columns), int(nan)],
         )
 
     # Refusals.
 
     def refuse(self, values: Sequence[Number], kind: Kind, why: str) -> None:
-        """A row in which one of these is such a number has no answer."""
+        """Refuse, with the message `why`, every row in which one of the values is a number of this kind."""
         read = tuple(values)
         if not read or ("refuse", kind, read) in self._known:
             return
@@ -488,12 +500,12 @@ class Graph:
     # The end.
 
     def plan(self, outputs: Sequence[Output]) -> bytes:
-        """The plan's bytes."""
+        """Return the plan's bytes."""
         outputs = [self._side_by_side(output) for output in outputs]
-        return laid_out(self.inputs, self._needed(outputs), outputs)
+        return plan_bytes(self.inputs, self._needed(outputs), outputs)
 
     def _side_by_side(self, output: Output) -> Output:
-        """The output with its numbers in registers that follow each other, moved where they do not."""
+        """Return the output with its numbers in adjacent registers, copied there where they are not."""
         numbers = output.numbers
         steps = {id(value.step) for value in numbers}
         together = len(steps) == 1 and [value.index for value in numbers] == list(
@@ -504,8 +516,8 @@ class Graph:
         return replace(output, numbers=self.map_const(MathFunction.ADD, numbers, -0.0))  # x + -0.0 is x, to the bit
 
     def _needed(self, outputs: Sequence[Output]) -> list[Step]:
-        """The steps that an output or a refusal rests on, in the order in which they were made."""
-        found: set[int] = set()
+        """Return the steps that an output or a refusal depends on, in the order in which they were built."""
+        reached: set[int] = set()
         stack: list[Step] = list(self._refusals)
         for output in outputs:
             stack.extend(value.step for value in output.numbers)
@@ -513,16 +525,16 @@ class Graph:
                 stack.append(output.code.step)
         while stack:
             step = stack.pop()
-            if id(step) not in found:
-                found.add(id(step))
+            if id(step) not in reached:
+                reached.add(id(step))
                 stack.extend(value.step for value in step.uses)
-        return [step for step in self._steps if id(step) in found]
+        return [step for step in self._steps if id(step) in reached]
 
     def _step(self, key: Any, make: Callable[[], Step]) -> Step:
         if key not in self._known:
-            self._known[key] = made = make()
-            made.function = key[1] if isinstance(key[1], MathFunction) else None
-            self._steps.append(made)
+            self._known[key] = step = make()
+            step.function = key[1] if isinstance(key[1], MathFunction) else None
+            self._steps.append(step)
         return self._known[key]
 
     def _numbers(
@@ -567,6 +579,6 @@ def _floats(values: Any) -> Floats:
     return np.ascontiguousarray(values, dtype=np.float64).reshape(-1)
 
 
-def _same(one: int, other: int) -> None:
-    if one != other:
-        raise ValueError(f"expected {other} values; got {one}")
+def _check_equal(got: int, expected: int) -> None:
+    if got != expected:
+        raise ValueError(f"expected {expected} values; got {got}")

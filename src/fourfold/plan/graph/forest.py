@@ -1,4 +1,4 @@
-"""Forests while a plan is made: trees that add up, and how they are laid out."""
+"""Lay out forests: trees whose leaves are added up."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import numpy.typing as npt
 from fourfold.plan.format import CODE, NODE_CODE, NODE_LEAF, NODE_NAN_LEFT, NODE_SET, NODE_SLOT
 from fourfold.plan.graph.steps import Code, Layout, Number
 
-__all__ = ["NODE", "Forest", "content", "laid"]
+__all__ = ["NODE", "Forest", "forest_key", "forest_operands"]
 
-#: A node of a tree as it is while a plan is made. `test` is of a number slot its threshold; of a code slot the index of
-#: a set, or the code itself where the flags say `NODE_CODE` (left where it is this one) or `NODE_OTHERS` (where not).
+#: A node of a tree in the graph. `test` is the threshold of a number slot. Of a code slot it is the index of a set; or
+#: a code, where the flags say `NODE_CODE` (rows of this code go left) or `NODE_OTHERS` (rows of all other codes do).
 NODE = np.dtype([("test", "<f8"), ("right", "<u4"), ("flags", "<u4")])
 
 _FLOAT32, _FROM = 1, 2
@@ -24,18 +24,18 @@ _FLOAT32, _FROM = 1, 2
 
 @dataclass(frozen=True)
 class Forest:
-    """Trees that add up.
+    """Hold trees whose leaves are added up.
 
     Attributes:
-        slots: what nodes test: a number, or a code.
-        trees: the nodes of each, of dtype `NODE`, in preorder; `right` of an inner node counts from the tree's root, of
-            a leaf it is the leaf's value.
+        slots: the values that nodes test, numbers or codes.
+        trees: the nodes of each tree, of dtype `NODE`, in preorder; `right` of an inner node counts from the tree's
+            root, of a leaf it is the row of `values`.
         targets: the output that each tree adds to, where a leaf holds one number.
-        values: what leaves hold, shape `(leaves, 1)` or `(leaves, outputs)`.
-        start: what sums begin with, shape `(outputs,)`.
-        sets: the codes that go left, for nodes on a code that do not name one.
+        values: the leaves' numbers, shape `(leaves, 1)` or `(leaves, outputs)`.
+        start: the constants that the sums start from, shape `(outputs,)`.
+        sets: the sets of codes that go left, for nodes that test a code against a set.
         float32: whether sums are rounded to float32 after every tree.
-        first: numbers of the row that sums begin with instead, one for each output, or none.
+        first: numbers of the row that the sums start from instead, one for each output, or none.
     """
 
     slots: Sequence[Number | Code]
@@ -48,8 +48,8 @@ class Forest:
     first: Sequence[Number] = ()
 
 
-def content(forest: Forest) -> tuple[Any, ...]:
-    """What tells a forest from others: two methods of a classifier make the same one twice."""
+def forest_key(forest: Forest) -> tuple[Any, ...]:
+    """Return a key of a forest's content: two methods of a classifier build the same forest, which is stored once."""
     digest = hashlib.sha256()
     for array in (
         np.array([forest.values.shape[1], len(forest.trees), len(forest.sets), forest.float32], dtype="<i8"),
@@ -64,23 +64,23 @@ def content(forest: Forest) -> tuple[Any, ...]:
     return ("forest", tuple(forest.slots), tuple(forest.first), digest.digest())
 
 
-def laid(
-    forest: Forest, layout: Layout, places: Sequence[int], limits: Sequence[int], first: Sequence[int]
+def forest_operands(
+    forest: Forest, layout: Layout, registers: Sequence[int], limits: Sequence[int], first: Sequence[int]
 ) -> list[int]:
-    """The operands of a forest, laid out.
+    """Add a forest's arrays to a layout and return its operands.
 
     Args:
         forest: the forest.
-        layout: where its arrays go.
-        places: of each slot its register or code.
-        limits: of each slot that is a code its limit, 0 of a number.
-        first: the registers that sums begin with, or none.
+        layout: gets its arrays.
+        registers: the number register or code register of each slot.
+        limits: the limit of each slot that is a code; 0 for a number.
+        first: the registers that the sums start from, or none.
     """
     nodes, width = _nodes(forest, layout, np.array([*limits, 0], dtype=np.int64)), forest.values.shape[1]
     sizes = np.array([len(tree) for tree in forest.trees], dtype=np.int64)
     trees = np.stack([layout.add_nodes(nodes) + np.cumsum(sizes) - sizes, sizes, forest.targets], axis=1)
-    slots = [place | (CODE if limit else 0) for place, limit in zip(places, limits, strict=True)]
-    # A leaf holds its number itself; only several numbers are kept beside the trees.
+    slots = [register | (CODE if limit else 0) for register, limit in zip(registers, limits, strict=True)]
+    # A leaf's node holds its number if it has one; several numbers are stored beside the trees.
     values = forest.values if width > 1 else forest.values[:0]
     return [
         len(forest.start),
@@ -97,7 +97,7 @@ def laid(
 
 
 def _nodes(forest: Forest, layout: Layout, limits: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-    """The nodes of all trees as the evaluator reads them."""
+    """Return the nodes of all trees in the evaluator's form."""
     nodes = np.concatenate(list(forest.trees))
     flags, tests = nodes["flags"], nodes["test"]
     is_leaf = (flags & NODE_LEAF) != 0
@@ -113,19 +113,19 @@ def _nodes(forest: Forest, layout: Layout, limits: npt.NDArray[np.int64]) -> npt
     # A code is never NaN.
     nodes["flags"][limit > 0] &= ~np.uint32(NODE_NAN_LEFT)
     nodes["flags"][by_set] |= NODE_SET
-    held = nodes["right"][is_leaf]
-    bits[is_leaf] = forest.values[held, 0].view("<u8") if forest.values.shape[1] == 1 else held
+    leaves = nodes["right"][is_leaf]
+    bits[is_leaf] = forest.values[leaves, 0].view("<u8") if forest.values.shape[1] == 1 else leaves
     nodes["test"] = bits.view("<f8")
-    # To the right of a leaf is the leaf: who walks there stays.
+    # A leaf is its own right child, so a walk of more steps than the leaf's depth stays there.
     sizes = np.array([len(tree) for tree in forest.trees], dtype=np.int64)
-    own = np.arange(len(nodes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    nodes["right"][is_leaf] = own[is_leaf]
+    indexes = np.arange(len(nodes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    nodes["right"][is_leaf] = indexes[is_leaf]
     return nodes
 
 
 def _bits(codes: Sequence[int] | npt.NDArray[np.int64], limit: int) -> npt.NDArray[np.uint32]:
-    """A set of codes as bits, the least significant first; codes that no slot has are left out."""
-    member = np.zeros((limit + 31) // 32 * 32, dtype=np.uint8)
-    listed = np.asarray(codes, dtype=np.int64)
-    member[listed[listed < limit]] = 1
-    return np.packbits(member, bitorder="little").view("<u4")
+    """Return a set of codes as words of bits, the least significant first, without codes from `limit` on."""
+    is_member = np.zeros((limit + 31) // 32 * 32, dtype=np.uint8)
+    members = np.asarray(codes, dtype=np.int64)
+    is_member[members[members < limit]] = 1
+    return np.packbits(is_member, bitorder="little").view("<u4")

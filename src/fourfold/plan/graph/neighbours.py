@@ -1,4 +1,4 @@
-"""Points that a plan looks for near its rows."""
+"""Describe the points that a nearest-neighbour search looks through."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Points that are looked for near a query.
+    """Hold the points of a nearest-neighbour search.
 
     Attributes:
         points: shape `(rows, values)`.
-        targets: what is known of each, shape `(rows, targets)`.
-        k: how many are looked for.
+        targets: the values to return of each point, shape `(rows, targets)`.
+        k: how many points a search returns.
         metric: the distance.
-        power: of `Metric.MINKOWSKI`.
-        nodes: a tree of them, for each node where its points begin and end, and 1 of a leaf; the children of node `i`
-            are `2 * i + 1` and `2 * i + 2`. Left out, all points are looked at.
-        bounds: the least and the largest values of each node's points, shape `(2, nodes, values)`; of balls their
-            middles, shape `(nodes, values)`.
-        radii: of balls, shape `(nodes,)`.
-        farthest: a point that is not nearer than this is not found.
+        power: the exponent of `Metric.MINKOWSKI`.
+        nodes: a tree over the points, shape `(nodes, 3)`: the first point of a node, the one behind its last, and 1 for
+            a leaf. The children of node `i` are `2 * i + 1` and `2 * i + 2`. Without a tree all points are compared.
+        bounds: the least and the largest values of each node's points, shape `(2, nodes, values)`; for balls their
+            centres, shape `(nodes, values)`.
+        radii: the radii of balls, shape `(nodes,)`; `None` for a tree of boxes.
+        farthest: only points nearer than this are returned.
     """
 
     points: Floats

@@ -1,4 +1,4 @@
-"""What values of a plan are made of."""
+"""Find the steps that a value is computed from, and whether a library or a processor decides its last bits."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from fourfold.plan.format import MathFunction, Operation
 from fourfold.plan.graph.steps import Bag, Number, Step
 
-__all__ = ["is_rounded", "origins", "passes_single"]
+__all__ = ["is_rounded", "origins", "rests_on_rounded_float32"]
 
-#: Steps whose last bits the order of their operations decides.
+#: Operations whose last bits depend on the order of their additions.
 _SUMS = {
     Operation.DOT,
     Operation.FOLD,
@@ -20,7 +20,7 @@ _SUMS = {
     Operation.BAG_FOLD,
 }
 
-#: Functions whose last bits a library or a processor decides.
+#: Functions whose last bits depend on the library or the processor that computes them.
 _ELEMENTARY = {
     MathFunction.EXP,
     MathFunction.EXPM1,
@@ -40,29 +40,29 @@ _ELEMENTARY = {
 
 
 def origins(values: Sequence[Number | Bag]) -> set[Step]:
-    """The steps that values are computed by, but for those whose values are only looked up or compared."""
-    met: set[Step] = set()
-    due = [each.step for each in values]
-    while due:
-        step = due.pop()
-        if step not in met:
-            met.add(step)
-            due += [each.step for each in step.uses[step.compared :] if isinstance(each, Number | Bag)]
-    return met
+    """Return the steps that values are computed from, without those whose values are only looked up or compared."""
+    reached: set[Step] = set()
+    stack = [value.step for value in values]
+    while stack:
+        step = stack.pop()
+        if step not in reached:
+            reached.add(step)
+            stack += [value.step for value in step.uses[step.compared :] if isinstance(value, Number | Bag)]
+    return reached
 
 
 def is_rounded(value: Number) -> bool:
-    """Whether a number is made of sums or elementary functions, whose last bits a library may have otherwise."""
+    """Return whether a number is computed by sums or elementary functions, so that a library's last bits may differ."""
     return any(step.operation in _SUMS or step.function in _ELEMENTARY for step in origins([value]))
 
 
-def passes_single(values: Sequence[Number]) -> bool:
-    """Whether values are made of float32 ones whose last bits a library or a processor decides.
+def rests_on_rounded_float32(values: Sequence[Number]) -> bool:
+    """Return whether values are computed from float32 numbers whose last bits a library or a processor decides.
 
-    Sums one by one (`Operation.FOLD`) have an order, where they are rounded to float32.
+    Sums of one number after the other (`Operation.FOLD`, `Operation.BAG_FOLD`) have a defined order, and do not count.
     """
-    uses = [each for step in origins(values) if step.function is MathFunction.ROUND32 for each in step.uses]
+    rounded = [value for step in origins(values) if step.function is MathFunction.ROUND32 for value in step.uses]
     return any(
         step.function in _ELEMENTARY or step.operation in _SUMS - {Operation.FOLD, Operation.BAG_FOLD}
-        for step in origins([each for each in uses if isinstance(each, Number | Bag)])
+        for step in origins([value for value in rounded if isinstance(value, Number | Bag)])
     )

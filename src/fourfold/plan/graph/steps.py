@@ -1,4 +1,4 @@
-"""Values and steps of a plan while it is made, and how they are numbered and laid out at its end."""
+"""Define the values and steps of a plan's graph, and lay them out as a plan's bytes."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import numpy.typing as npt
 
 from fourfold.plan.format import TYPES, MathFunction, Operation, assemble
 
-__all__ = ["MOST_BAGS", "Bag", "Code", "Layout", "Number", "Output", "Step", "TooManyBags", "laid_out", "place"]
+__all__ = ["MAX_BAGS", "Bag", "Code", "Layout", "Number", "Output", "Step", "TooManyBags", "plan_bytes", "register_of"]
 
-#: How many bags a plan may have at once.
-MOST_BAGS = 64
+#: The most bags that a plan has at once, as in evaluator.h.
+MAX_BAGS = 64
 
 Floats = npt.NDArray[np.float64]
 
 
 class TooManyBags(ValueError):
-    """A model that reads more texts at once than a plan has room for."""
+    """Say that a model reads more texts at once than a plan has room for."""
 
 
 @dataclass(frozen=True, eq=False)
 class Number:
-    """A float64 of every row."""
+    """Stand for a float64 of every row."""
 
     step: Step
     index: int
@@ -33,7 +33,7 @@ class Number:
 
 @dataclass(frozen=True, eq=False)
 class Code:
-    """A small integer of every row, from 0 up to, and without, `limit`."""
+    """Stand for an integer of every row, from 0 to `limit` - 1."""
 
     step: Step
     limit: int
@@ -41,7 +41,7 @@ class Code:
 
 @dataclass(frozen=True, eq=False)
 class Bag:
-    """What every row has in some of very many columns: a row of a sparse matrix, `width` columns wide."""
+    """Stand for a row of a sparse matrix, `width` columns wide."""
 
     step: Step
     width: int
@@ -49,26 +49,28 @@ class Bag:
 
 @dataclass(eq=False)
 class Step:
-    """A step that is not numbered yet.
+    """Compute numbers, a code or a bag from other steps' values.
 
     Attributes:
-        operation: what it does.
-        width: how many numbers it gives.
-        limit: of the code that it gives instead, or 0.
+        operation: the operation.
+        width: how many numbers it computes, or 0.
+        limit: the limit of the code that it computes instead, or 0.
         uses: the values that it reads.
-        operands: its operands after the destination, given the layout.
-        place: its first register, its code or its bag, when it has one.
-        bag: the columns of the bag that it gives instead, or 0.
-        function: what it does to each of its values, if it is one function.
-        compared: how many of the first values that it reads it only compares.
+        operands: returns its operands after the destination, given the layout.
+        register: the first of its number registers, its code register or its bag, once it is numbered; -1 before.
+        bag: the columns of the bag that it computes instead, or 0.
+        function: the function that it applies to its values, where it applies one.
+        compared: how many values, from the first that it reads, are only compared and never computed with.
     """
 
     operation: Operation
     width: int
     limit: int
-    uses: tuple[Number | Code | Bag, ...] = field(repr=False)  # they use others: each would be shown on every way to it
+    uses: tuple[Number | Code | Bag, ...] = field(
+        repr=False
+    )  # a shared step would be printed once for every path to it
     operands: Callable[[Layout], list[int]]
-    place: int = -1
+    register: int = -1
     bag: int = 0
     function: MathFunction | None = None
     compared: int = 0
@@ -76,15 +78,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Output:
-    """An output of the plan: numbers, or a label by its code.
+    """Describe an output of the plan: numbers, or a label by its code.
 
     Attributes:
         name: the field's name.
-        dtype: the field's.
-        numbers: the values, one, or as many as the tensor has elements; none of a label.
-        tensor: whether they are a tensor, though there may be only one.
-        code: a label's place among `labels`.
-        labels: the labels, in plain Python values.
+        dtype: the field's dtype.
+        numbers: one value, or one for each element of the tensor; none for a label.
+        tensor: whether the numbers form a tensor (which may have one element).
+        code: the index of the label in `labels`.
+        labels: the labels, as plain Python values.
     """
 
     name: str
@@ -97,81 +99,84 @@ class Output:
 
 @dataclass
 class Layout:
-    """The arrays of a plan, growing."""
+    """Collect the arrays of a plan; equal arrays are stored once, except nodes."""
 
     words: list[npt.NDArray[np.uint32]] = field(default_factory=list)
     numbers: list[Floats] = field(default_factory=list)
     nodes: list[npt.NDArray[Any]] = field(default_factory=list)
     strings: list[bytes] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=lambda: {"words": 0, "numbers": 0, "nodes": 0})
-    known: dict[tuple[str, bytes], int] = field(default_factory=dict)
+    offsets: dict[tuple[str, bytes], int] = field(default_factory=dict)
 
     def _add(self, name: str, store: list[Any], values: npt.NDArray[Any]) -> int:
         key = (name, values.tobytes())
-        if key not in self.known:
-            self.known[key] = self.counts[name]
+        if key not in self.offsets:
+            self.offsets[key] = self.counts[name]
             self.counts[name] += len(values)
             store.append(values)
-        return self.known[key]
+        return self.offsets[key]
 
     def add_words(self, values: Sequence[int] | npt.NDArray[Any]) -> int:
-        """The place of words."""
+        """Add 32-bit words and return the index of the first."""
         return self._add("words", self.words, np.asarray(values, dtype="<u4"))
 
     def add_numbers(self, values: Any) -> int:
-        """The place of numbers."""
+        """Add float64 numbers and return the index of the first."""
         return self._add("numbers", self.numbers, np.ascontiguousarray(values, dtype="<f8").reshape(-1))
 
     def add_nodes(self, values: npt.NDArray[Any]) -> int:
-        """The place of nodes, which are laid out once more each time."""
+        """Add nodes, even if equal ones exist, and return the index of the first."""
         self.nodes.append(values)
         self.counts["nodes"] += len(values)
         return self.counts["nodes"] - len(values)
 
     def add_registers(self, values: Sequence[Number]) -> int:
-        """The place of a list of registers."""
-        return self.add_words([place(value) for value in values])
+        """Add the registers of numbers as words and return the index of the first."""
+        return self.add_words([register_of(value) for value in values])
 
     def add_strings(self, values: Sequence[str]) -> int:
-        """The index of the first of some strings, one behind the other."""
+        """Add strings, one behind the other, and return the index of the first."""
         encoded = [value.encode() for value in values]
         key = ("strings", b"\xff".join([b"%d" % len(encoded), *encoded]))
-        if key not in self.known:
-            self.known[key] = len(self.strings)
+        if key not in self.offsets:
+            self.offsets[key] = len(self.strings)
             self.strings.extend(encoded)
-        return self.known[key]
+        return self.offsets[key]
 
 
-def place(value: Number | Code | Bag) -> int:
-    """The register of a value that is laid out."""
-    return value.step.place + (value.index if isinstance(value, Number) else 0)
+def register_of(value: Number | Code | Bag) -> int:
+    """Return the register of a value whose step is numbered."""
+    return value.step.register + (value.index if isinstance(value, Number) else 0)
 
 
-def laid_out(inputs: Sequence[tuple[str, str]], needed: Sequence[Step], outputs: Sequence[Output]) -> bytes:
-    """The bytes of a plan.
+def plan_bytes(inputs: Sequence[tuple[str, str]], needed: Sequence[Step], outputs: Sequence[Output]) -> bytes:
+    """Number the registers of steps and return the plan's bytes.
 
     Args:
-        inputs: the name and dtype of each.
-        needed: the steps, in the order in which they are computed; they get their places.
-        outputs: the outputs, the numbers of each side by side.
+        inputs: the name and dtype of each input.
+        needed: the steps, in the order in which they are computed.
+        outputs: the outputs; the numbers of each come from adjacent registers.
+
+    Raises:
+        TooManyBags: more bags are in use at once than a plan has room for.
     """
     layout = Layout()
     registers = codes = 0
     steps: list[int] = []
     limits: list[int] = []
-    bags = _place_bags(needed)
-    if bags > MOST_BAGS:
-        raise TooManyBags(f"a plan has at most {MOST_BAGS} bags at once; got {bags}")
+    bags = _number_bags(needed)
+    if bags > MAX_BAGS:
+        raise TooManyBags(f"a plan has at most {MAX_BAGS} bags at once; got {bags}")
     for step in needed:
         if step.limit:
-            step.place, codes = codes, codes + 1
+            step.register, codes = codes, codes + 1
             limits.append(step.limit)
         elif step.width:
-            step.place, registers = registers, registers + step.width
-        destination = [step.place] if step.limit or step.width or step.bag else []
+            step.register, registers = registers, registers + step.width
+        destination = [step.register] if step.limit or step.width or step.bag else []
         steps += [int(step.operation), *destination, *step.operands(layout)]
     ports = [_port(TYPES[dtype], layout.add_strings([name])) for name, dtype in inputs]
-    results = [_output(layout, each) for each in outputs]
+    results = [_output(layout, output) for output in outputs]
     offsets = np.cumsum([0, *map(len, layout.strings)])
     return assemble(
         registers,
@@ -180,9 +185,9 @@ def laid_out(inputs: Sequence[tuple[str, str]], needed: Sequence[Step], outputs:
             b"".join(ports),
             b"".join(results),
             np.array(steps, dtype="<u4").tobytes(),
-            b"".join(each.tobytes() for each in layout.words),
-            b"".join(each.tobytes() for each in layout.numbers),
-            b"".join(each.tobytes() for each in layout.nodes),
+            b"".join(array.tobytes() for array in layout.words),
+            b"".join(array.tobytes() for array in layout.numbers),
+            b"".join(array.tobytes() for array in layout.nodes),
             np.array(limits, dtype="<u4").tobytes(),
             offsets.astype("<u4").tobytes(),
             b"".join(layout.strings),
@@ -190,10 +195,10 @@ def laid_out(inputs: Sequence[tuple[str, str]], needed: Sequence[Step], outputs:
     )
 
 
-def _place_bags(steps: Sequence[Step]) -> int:
-    """Number the bags of steps; returns how many there are.
+def _number_bags(steps: Sequence[Step]) -> int:
+    """Number the bags of steps, and return how many there are.
 
-    A step that is the last one to read a bag puts its own in the place of it, where they are of one width.
+    The last step that reads a bag may overwrite it with its own, where both have the same width.
     """
     last: dict[Step, Step] = {}
     for step in steps:
@@ -204,9 +209,9 @@ def _place_bags(steps: Sequence[Step]) -> int:
             continue
         source = next((value.step for value in step.uses if isinstance(value, Bag)), None)
         if source is not None and last[source] is step and step.operation != Operation.BAG_PICK:
-            step.place = source.place
+            step.register = source.register
         else:
-            step.place, bags = bags, bags + 1
+            step.register, bags = bags, bags + 1
     return bags
 
 
@@ -217,12 +222,12 @@ def _port(kind: int, name: int, first: int = 0, width: int = 0, labels: int = 0,
 def _output(layout: Layout, output: Output) -> bytes:
     kind, name = TYPES[output.dtype], layout.add_strings([output.name])
     if output.code is None:
-        return _port(kind, name, place(output.numbers[0]), len(output.numbers), int(output.tensor))
+        return _port(kind, name, register_of(output.numbers[0]), len(output.numbers), int(output.tensor))
     if output.dtype == "string":
-        labels = layout.add_strings([str(each) for each in output.labels])
+        labels = layout.add_strings([str(label) for label in output.labels])
     elif output.dtype in ("float32", "float64"):
         labels = layout.add_numbers(output.labels)
     else:
-        wide = [int(each) & 0xFFFFFFFFFFFFFFFF for each in output.labels]
-        labels = layout.add_words([word for each in wide for word in (each & 0xFFFFFFFF, each >> 32)])
-    return _port(kind, name, place(output.code), 0, labels, len(output.labels))
+        wide = [int(label) & 0xFFFFFFFFFFFFFFFF for label in output.labels]
+        labels = layout.add_words([word for value in wide for word in (value & 0xFFFFFFFF, value >> 32)])
+    return _port(kind, name, register_of(output.code), 0, labels, len(output.labels))

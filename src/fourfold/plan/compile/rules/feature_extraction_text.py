@@ -18,7 +18,7 @@ from fourfold.plan.compile.bags import normalized, single
 from fourfold.plan.compile.columns import FLOAT32, FLOAT64, Compiler, Matrix, NoPlan, Text, runs
 from fourfold.plan.format import MathFunction
 from fourfold.plan.graph.builder import Bag
-from fourfold.plan.graph.text_reading import MOST_GRAMS, Analyzer, Reading
+from fourfold.plan.graph.text_reading import MAX_NGRAM_LENGTH, Analyzer, Reading
 from fourfold.plan.graph.unicode_tables import folding, matching, spaces
 
 __all__: list[str] = []
@@ -180,8 +180,8 @@ def _reading(
         raise NoPlan(f"a {name} has an analyzer, preprocessor or strip_accents of its own, which are Python code")
     analyzer = _ANALYZERS[model.analyzer]
     grams = (int(model.ngram_range[0]), int(model.ngram_range[1]))
-    if not 1 <= grams[0] <= grams[1] <= MOST_GRAMS:
-        raise NoPlan(f"a {name} has n-grams of {grams[0]} to {grams[1]}: plans know 1 to {MOST_GRAMS}")
+    if not 1 <= grams[0] <= grams[1] <= MAX_NGRAM_LENGTH:
+        raise NoPlan(f"a {name} has n-grams of {grams[0]} to {grams[1]}: plans know 1 to {MAX_NGRAM_LENGTH}")
     accents = model.strip_accents or None
     missing = column.missing if isinstance(column.missing, str) else None
     token = _token(model) if analyzer == Analyzer.WORDS else _Token()
