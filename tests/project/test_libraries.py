@@ -44,7 +44,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     # MLflow's models
     "yaml": ("packing.mlflow.directory",),
     # buckets
-    "obstore": ("repository",),
+    "obstore": ("buckets", "repository.bucket"),
     # the web
     "fastapi": ("embed", EMBED_DOOR),
     "flask": ("embed", EMBED_DOOR),

@@ -7,8 +7,9 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from fourfold.buckets import SCHEMES
 from fourfold.errors import RepositoryError, shorten
-from fourfold.repository.bucket import SCHEMES, BucketStore
+from fourfold.repository.bucket import BucketStore
 from fourfold.repository.folder import FolderStore
 from fourfold.repository.store import Store
 

@@ -1,0 +1,117 @@
+"""Make clients of buckets with obstore: from a URL and the settings in the environment."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from fourfold.errors import MissingLibrary
+
+__all__ = ["SCHEMES", "is_forked_after_use", "open_client", "safe_cause"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """Name the environment variables that a kind of bucket needs from us; obstore reads all others itself.
+
+    Attributes:
+        endpoints: the variables that may hold an endpoint's URL, the first one that is set counts.
+        allow_http: the variable that allows plain HTTP.
+    """
+
+    endpoints: tuple[str, ...] = ()
+    allow_http: str = ""
+
+
+#: The kinds of buckets, by the scheme of their URLs; `memory` is a bucket in this process, for tests and examples.
+SCHEMES = {
+    "s3": Scheme(("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"), "AWS_ALLOW_HTTP"),
+    "gs": Scheme(allow_http="GOOGLE_ALLOW_HTTP"),
+    "az": Scheme(("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"), "AZURE_ALLOW_HTTP"),
+    "memory": Scheme(),
+}
+
+# A bucket that cannot be reached should say so in seconds; a large object on a slow line may take minutes.
+CONNECT_TIMEOUT = timedelta(seconds=5)
+REQUEST_TIMEOUT = timedelta(minutes=10)
+MAX_RETRIES = 4
+RETRY_TIMEOUT = timedelta(seconds=60)
+#: Characters of an error's cause.
+MAX_CAUSE = 300
+
+_ERROR_CODE = re.compile(r"<Code>(\w{1,60})</Code>", re.ASCII)
+_SECRET_VARIABLE = re.compile(r"SECRET|TOKEN|KEY|SAS|PASSWORD|CREDENTIAL", re.ASCII)
+
+_memory_clients: dict[str, Any] = {}
+_memory_lock = threading.Lock()
+_first_process: int | None = None
+
+
+def open_client(scheme: str, url: str, *, purpose: str) -> Any:
+    """Return an obstore client whose keys lie under a URL; nothing is asked of the network yet.
+
+    Args:
+        scheme: the URL's scheme, one of `SCHEMES`.
+        url: the bucket and a prefix, without credentials. Clients of one `memory` URL share their objects.
+        purpose: what needs obstore, for the error where it is not installed.
+
+    Raises:
+        MissingLibrary: obstore is not installed.
+        ValueError: the environment's settings contradict each other or lack something; the message holds no secret.
+    """
+    try:
+        from obstore import exceptions, store
+    except ImportError:
+        raise MissingLibrary("obstore", extra="cloud", purpose=purpose) from None
+    if scheme == "memory":
+        with _memory_lock:
+            return _memory_clients.setdefault(url, store.MemoryStore())
+    retries: Any = {"max_retries": MAX_RETRIES, "retry_timeout": RETRY_TIMEOUT}
+    options: Any = {
+        "connect_timeout": CONNECT_TIMEOUT,
+        "timeout": REQUEST_TIMEOUT,
+        "allow_http": _allows_http(SCHEMES[scheme]),
+    }
+    try:
+        return store.from_url(url, client_options=options, retry_config=retries)
+    except (exceptions.BaseError, OSError, NotImplementedError, ValueError) as error:
+        raise ValueError(safe_cause(str(error))) from None
+
+
+def _allows_http(scheme: Scheme) -> bool:
+    """Return whether the environment asks for plain HTTP: by its variable, or by an endpoint that begins so."""
+    if os.environ.get(scheme.allow_http, "").strip().lower() in {"1", "true", "yes", "on"}:
+        return True
+    endpoint = next((os.environ[name] for name in scheme.endpoints if os.environ.get(name)), "")
+    return endpoint.lower().startswith("http://")
+
+
+def is_forked_after_use() -> bool:
+    """Return whether a parent process used buckets before it forked this one; call it before every operation.
+
+    obstore's threads do not live on in a forked child, so an operation there would wait for ever.
+    """
+    global _first_process  # noqa: PLW0603 - the threads are one set a process
+    if _first_process is None:
+        _first_process = os.getpid()
+    return _first_process != os.getpid()
+
+
+def safe_cause(report: str) -> str:
+    """Return the cause that an error of obstore names: one line without the request's query and without secrets.
+
+    Args:
+        report: the error's text, which can hold the whole request and the whole answer.
+    """
+    code = _ERROR_CODE.search(report)
+    line = report.split("<?xml", 1)[0].split("\n", 1)[0]
+    line = re.sub(r"//[^/\s@]+@", "//***@", re.sub(r"\?\S+", "?…", line)).strip(" :")
+    for name, value in os.environ.items():
+        if name.startswith(("AWS_", "AZURE_", "GOOGLE_")) and _SECRET_VARIABLE.search(name) and len(value) >= 8:
+            line = line.replace(value, "***")
+    line = line if len(line) <= MAX_CAUSE else line[: MAX_CAUSE - 1] + "…"
+    return f"{line}: {code[1]}" if code and code[1] not in line else line
