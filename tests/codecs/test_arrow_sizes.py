@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fourfold.codecs import arrow
-from fourfold.codecs.arrow_sizes import unfolded
+from fourfold.codecs.arrow_sizes import unfolded_size
 from fourfold.errors import DecodeError
 from fourfold.signature.columns import rows_to_columns
 from tests.codecs.tables import tables
@@ -34,9 +34,9 @@ def test_the_claims_are_what_unfolds(start: Any, compression: str) -> None:
     """The claims of all batches, and of the dictionaries, add up to what is held once they are read."""
     numbers = pa.RecordBatch.from_pydict({"n": pa.array(range(10_000), pa.int64()), "x": pa.array([0.0] * 10_000)})
     words = pa.RecordBatch.from_pydict({"s": pa.array(["word" * 500] * 3).dictionary_encode()})
-    assert unfolded(_written(start, [numbers, numbers], compression)) == 4 * 80_000
-    assert 2000 <= unfolded(_written(start, [words], compression)) < 2200
-    assert unfolded(_written(start, [numbers, numbers], None)) == 0
+    assert unfolded_size(_written(start, [numbers, numbers], compression)) == 4 * 80_000
+    assert 2000 <= unfolded_size(_written(start, [words], compression)) < 2200
+    assert unfolded_size(_written(start, [numbers, numbers], None)) == 0
 
 
 @FORMS
@@ -46,7 +46,7 @@ def test_whatever_arrow_writes_is_measured(start: Any, made: Any, compression: s
     """Every table of every dtype, compressed or not, is measured and then decoded."""
     fields, rows = made
     data = _written(start, [rows_to_columns(fields, rows)], compression)
-    assert unfolded(data) >= 0
+    assert unfolded_size(data) >= 0
     assert arrow.decode(data).num_rows == len(rows)
 
 

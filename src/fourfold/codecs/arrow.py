@@ -10,7 +10,7 @@ from typing import IO, Any, Literal
 
 import pyarrow as pa
 
-from fourfold.codecs.arrow_sizes import unfolded
+from fourfold.codecs.arrow_sizes import unfolded_size
 from fourfold.codecs.files import TableWriter, named, source
 from fourfold.codecs.table import Table, as_batch, readable, rechunk, require
 from fourfold.errors import DecodeError, shorten
@@ -54,7 +54,7 @@ def decode(data: bytes, fields: Sequence[Field] | None = None) -> Any:
 
 def _bound(data: bytes) -> None:
     try:
-        size = unfolded(data) if data.startswith((_FILE, _STREAM)) else 0
+        size = unfolded_size(data) if data.startswith((_FILE, _STREAM)) else 0
     except (pa.ArrowException, OSError, ValueError, OverflowError, struct.error) as error:
         raise DecodeError(f"malformed or truncated Arrow data: {shorten(str(error), 200)}") from error
     if size > DECODED_BYTES:

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fourfold.modelfiles import MalformedModel
+from fourfold.modelfiles import MalformedModel, require
+from fourfold.modelfiles.flatbuffers import FlatTable
 
 __all__ = ["Cbm", "Ctr", "FloatFeature", "Split", "Table", "check", "read"]
 
@@ -171,117 +172,43 @@ def read(data: bytes) -> Cbm:
         raise MalformedModel(f"{type(error).__name__}: {error}") from error
 
 
-class _Flat:
-    """A table of a flat buffer."""
-
-    def __init__(self, data: bytes, at: int) -> None:
-        self._data = data
-        self._at = at
-        fields = at - self._number("<i", at)
-        size, self._size = self._number("<H", fields), self._number("<H", fields + 2)
-        _must(size >= 4 and size % 2 == 0 and self._size >= 4, "a table without fields")
-        _must(fields >= 0 and fields + size <= len(data) and at + self._size <= len(data), "a table that is cut off")
-        self._offsets = struct.unpack_from(f"<{(size - 4) // 2}H", data, fields + 4)
-
-    @classmethod
-    def root(cls, data: bytes) -> _Flat:
-        """The first table of a buffer."""
-        return cls(data, struct.unpack_from("<I", data, 0)[0])
-
-    def _number(self, form: str, at: int) -> Any:
-        _must(0 <= at <= len(self._data) - struct.calcsize(form), "an offset to the outside")
-        return struct.unpack_from(form, self._data, at)[0]
-
-    def _field(self, place: int, size: int) -> int:
-        """Where a field is, 0 where it is left out."""
-        offset = self._offsets[place] if place < len(self._offsets) else 0
-        _must(not offset or 4 <= offset <= self._size - size, "a field outside of its table")
-        return self._at + offset if offset else 0
-
-    def scalar(self, place: int, form: str, default: Any) -> Any:
-        """A number, or what it is where it is left out."""
-        at = self._field(place, struct.calcsize(form))
-        return self._number(form, at) if at else default
-
-    def _target(self, at: int) -> int:
-        target: int = at + self._number("<I", at)
-        _must(target > at, "an offset to itself")
-        return target
-
-    def table(self, place: int) -> _Flat:
-        """A table that must be there."""
-        at = self._field(place, 4)
-        _must(at > 0, "a part that is missing")
-        return _Flat(self._data, self._target(at))
-
-    def span(self, place: int, item: int = 1) -> tuple[int, int]:
-        """Where the items of a vector begin, and how many there are."""
-        at = self._field(place, 4)
-        if not at:
-            return 0, 0
-        start = self._target(at)
-        count: int = self._number("<I", start)
-        _must(count * item <= len(self._data) - start - 4, "a vector that is cut off")
-        return start + 4, count
-
-    def vector(self, place: int, dtype: str) -> npt.NDArray[Any]:
-        """A vector of numbers."""
-        kind = np.dtype(dtype)
-        start, count = self.span(place, kind.itemsize)
-        return np.frombuffer(self._data, kind, count, start) if count else np.zeros(0, kind)
-
-    def text(self, place: int) -> bytes:
-        """A text."""
-        start, length = self.span(place)
-        return self._data[start : start + length]
-
-    def tables(self, place: int) -> list[_Flat]:
-        """A vector of tables."""
-        start, count = self.span(place, 4)
-        return [_Flat(self._data, self._target(start + 4 * each)) for each in range(count)]
-
-    def texts(self, place: int) -> list[bytes]:
-        """A vector of texts."""
-        start, count = self.span(place, 4)
-        out = []
-        for each in range(count):
-            at = self._target(start + 4 * each)
-            length = self._number("<I", at)
-            _must(length <= len(self._data) - at - 4, "a text that is cut off")
-            out.append(self._data[at + 4 : at + 4 + length])
-        return out
+def _vector(table: FlatTable, field: int, dtype: str) -> npt.NDArray[Any]:
+    """Return a vector of numbers or structs as an array."""
+    item = np.dtype(dtype)
+    data = table.vector(field, item.itemsize)
+    return np.frombuffer(data, item) if data else np.zeros(0, item)
 
 
 def _read(data: bytes) -> Cbm:
-    _must(data[:4] == _MAGIC and len(data) >= 8, "no CatBoost model at its beginning")
+    require(data[:4] == _MAGIC and len(data) >= 8, "no CatBoost model at its beginning")
     size = struct.unpack_from("<I", data, 4)[0]
-    _must(size <= len(data) - 8, "a core that is cut off")
-    core = _Flat.root(data[8 : 8 + size])
-    _must(core.text(0) == _FORMAT, "another format")
+    require(size <= len(data) - 8, "a core that is cut off")
+    core = FlatTable.root(data[8 : 8 + size])
+    require(core.text(0) == _FORMAT, "another format")
     trees = _Trees(core.table(1))
     unread = [name for name in ("texts", "estimated", "embeddings") if trees.tables(name)]
-    _must(not unread, f"features of kinds that are not read: {', '.join(unread)}")
+    require(not unread, f"features of kinds that are not read: {', '.join(unread)}")
     parts, rest = core.texts(3), data[8 + size :]
-    _must(parts == [_PART] or not (parts or rest), "parts that are not known")
+    require(parts == [_PART] or not (parts or rest), "parts that are not known")
     entries = [(entry.text(0).decode(), entry.text(1).decode()) for entry in core.tables(2)]
     info = dict(entries)
-    _must(len(info) == len(entries), "a key twice")
+    require(len(info) == len(entries), "a key twice")
     return _model(trees, _tables(rest) if parts else {}, info)
 
 
 class _Trees:
     """The core's trees, whose fields have names."""
 
-    def __init__(self, table: _Flat) -> None:
+    def __init__(self, table: FlatTable) -> None:
         self._table = table
 
     def vector(self, name: str, dtype: str) -> npt.NDArray[Any]:
-        return self._table.vector(_TREES.index(name), dtype)
+        return _vector(self._table, _TREES.index(name), dtype)
 
     def integers(self, name: str, dtype: str = "<i4") -> npt.NDArray[np.int64]:
         return self.vector(name, dtype).astype(np.int64)
 
-    def tables(self, name: str) -> list[_Flat]:
+    def tables(self, name: str) -> list[FlatTable]:
         return self._table.tables(_TREES.index(name))
 
     def scalar(self, name: str, form: str, default: Any) -> Any:
@@ -290,12 +217,12 @@ class _Trees:
 
 def _model(trees: _Trees, tables: dict[tuple[Any, ...], Table], info: dict[str, str]) -> Cbm:
     dimension = trees.scalar("dimension", "<i", 0)
-    _must(1 <= dimension <= _MANY, "no outputs, or too many")
+    require(1 <= dimension <= _MANY, "no outputs, or too many")
     scale, one = trees.scalar("scale", "<d", 1.0), trees.scalar("bias", "<d", 0.0)
     several = trees.vector("biases", "<f8")
-    _must(len(several) in (0, dimension), "a bias for other outputs")
+    require(len(several) in (0, dimension), "a bias for other outputs")
     bias = several if len(several) else np.full(dimension, one)
-    _must(bool(np.isfinite([scale, *bias]).all()), "a bias that is no number")
+    require(bool(np.isfinite([scale, *bias]).all()), "a bias that is no number")
     names: dict[int, str] = {}
     floats = _floats(trees, names)
     cats, used = _cats(trees, names)
@@ -308,10 +235,10 @@ def _model(trees: _Trees, tables: dict[tuple[Any, ...], Table], info: dict[str, 
     return Cbm(dimension, scale, bias, splits, *forest, floats, cats, ctrs, tables, names, info)
 
 
-def _placed(feature: _Flat, first: int, order: int, names: dict[int, str]) -> int:
+def _placed(feature: FlatTable, first: int, order: int, names: dict[int, str]) -> int:
     """The column of a feature; those of a kind are numbered in their order."""
     index, place = feature.scalar(first, "<i", -1), feature.scalar(first + 1, "<i", -1)
-    _must(index == order and 0 <= place < _MANY and place not in names, "features out of order, or a column twice")
+    require(index == order and 0 <= place < _MANY and place not in names, "features out of order, or a column twice")
     names[place] = ""
     return int(place)
 
@@ -321,10 +248,10 @@ def _floats(trees: _Trees, names: dict[int, str]) -> list[FloatFeature]:
     for order, each in enumerate(trees.tables("floats")):
         place = _placed(each, 1, order, names)
         names[place] = each.text(4).decode()
-        borders = each.vector(3, "<f4")
-        _must(bool((borders[:-1] < borders[1:]).all() and not np.isnan(borders).any()), "borders out of order")
+        borders = _vector(each, 3, "<f4")
+        require(bool((borders[:-1] < borders[1:]).all() and not np.isnan(borders).any()), "borders out of order")
         kind = each.scalar(5, "<b", 0)
-        _must(0 <= kind < 3, "an unknown treatment of NaN")
+        require(0 <= kind < 3, "an unknown treatment of NaN")
         has_nans = each.scalar(0, "<B", 0)
         out.append(FloatFeature(place, borders, ("AsIs", "AsFalse", "AsTrue")[kind] if has_nans else "AsIs"))
     return out
@@ -343,20 +270,20 @@ def _cats(trees: _Trees, names: dict[int, str]) -> tuple[list[int], list[bool]]:
 def _one_hots(trees: _Trees, used: Sequence[bool]) -> list[Split]:
     out = []
     for each in trees.tables("one_hots"):
-        index, values = each.scalar(0, "<i", -1), each.vector(1, "<i4")
-        _must(0 <= index < len(used) and used[index], "a category of another feature")
+        index, values = each.scalar(0, "<i", -1), _vector(each, 1, "<i4")
+        require(0 <= index < len(used) and used[index], "a category of another feature")
         out += [Split("category", index, float(value)) for value in values]
     return out
 
 
-def _base(table: _Flat) -> tuple[Any, ...]:
+def _base(table: FlatTable) -> tuple[Any, ...]:
     """What tells one kind of statistic of a combination from others: its table's key."""
     combination, kind = table.table(0), table.scalar(1, "<b", 0)
-    _must(0 <= kind < len(_CTR_TYPES), "an unknown kind of statistic")
-    splits = combination.vector(1, "<i4,<f4"), combination.vector(2, "<i4,<i4")
+    require(0 <= kind < len(_CTR_TYPES), "an unknown kind of statistic")
+    splits = _vector(combination, 1, "<i4,<f4"), _vector(combination, 2, "<i4,<i4")
     return (
         _CTR_TYPES[kind],
-        tuple(combination.vector(0, "<i4").tolist()),
+        tuple(_vector(combination, 0, "<i4").tolist()),
         tuple(splits[0].tolist()),
         tuple(splits[1].tolist()),
         # Of which target it is, where there are several with classes of their own.
@@ -376,21 +303,21 @@ def _ctrs(
         Split("float", index, float(border)) for index, each in enumerate(floats) for border in each.borders
     }
     for feature in trees.tables("ctrs"):
-        each, borders = feature.table(0), feature.vector(1, "<f4")
+        each, borders = feature.table(0), _vector(feature, 1, "<f4")
         key = _base(each.table(0))
         kind, cats, above, same, _ = key
-        _must(key in tables, "a statistic without its table")
-        _must(
+        require(key in tables, "a statistic without its table")
+        require(
             len(cats) > 0 and all(0 <= cat < len(used) and used[cat] for cat in cats), "a statistic of another category"
         )
-        _must(bool((borders[:-1] < borders[1:]).all() and not np.isnan(borders).any()), "borders out of order")
+        require(bool((borders[:-1] < borders[1:]).all() and not np.isnan(borders).any()), "borders out of order")
         splits = [Split("float", index, border) for index, border in above]
         splits += [Split("category", index, float(value)) for index, value in same]
-        _must(set(splits) <= known, "a statistic of a split that is none of the model's")
+        require(set(splits) <= known, "a statistic of a split that is none of the model's")
         target = each.scalar(1, "<i", 0)
         if kind in ("Borders", "Buckets"):
             classes = tables[key].counts.shape[1]
-            _must(0 <= target < classes - (kind == "Borders"), "a statistic of another class")
+            require(0 <= target < classes - (kind == "Borders"), "a statistic of another class")
         prior = each.scalar(2, "<f", 0.0), each.scalar(3, "<f", 1.0)
         shift, scale = each.scalar(4, "<f", 0.0), each.scalar(5, "<f", 1.0)
         out.append(Ctr(key, kind, cats, tuple(splits), target, prior, shift, scale, borders))
@@ -404,36 +331,36 @@ def _tables(data: bytes) -> dict[tuple[Any, ...], Table]:
     out: dict[tuple[Any, ...], Table] = {}
     for _ in range(count):
         size = struct.unpack_from("<I", data, at)[0]
-        _must(size <= len(data) - at - 4, "a table of statistics that is cut off")
-        root = _Flat.root(data[at + 4 : at + 4 + size])
+        require(size <= len(data) - at - 4, "a table of statistics that is cut off")
+        root = FlatTable.root(data[at + 4 : at + 4 + size])
         key = _base(root.table(0))
-        _must(key not in out, "a table of statistics twice")
+        require(key not in out, "a table of statistics twice")
         out[key] = _table(root, key[0])
         at += 4 + size
-    _must(at == len(data), "bytes after its end")
+    require(at == len(data), "bytes after its end")
     return out
 
 
-def _table(root: _Flat, kind: str) -> Table:
-    buckets = root.vector(1, "<u1")
-    _must(len(buckets) % 12 == 0, "a table of hashes that is cut off")
+def _table(root: FlatTable, kind: str) -> Table:
+    buckets = _vector(root, 1, "<u1")
+    require(len(buckets) % 12 == 0, "a table of hashes that is cut off")
     places = buckets.view(np.dtype([("hash", "<u8"), ("row", "<u4")]))
     size = len(places)
     there = places["hash"] != _NOT_THERE
     # Whoever looks for a hash stops at the first place that is free.
-    _must(size > 0 and size & (size - 1) == 0 and not there.all(), "a table of hashes without an end")
+    require(size > 0 and size & (size - 1) == 0 and not there.all(), "a table of hashes without an end")
     hashes, rows = places["hash"][there], places["row"][there].astype(np.int64)
-    _must(len(np.unique(hashes)) == len(hashes), "a hash twice")
+    require(len(np.unique(hashes)) == len(hashes), "a hash twice")
     _reached(places["hash"], size)
     denominator, classes = root.scalar(3, "<i", 0), root.scalar(4, "<i", 0)
     if kind in ("Borders", "Buckets"):
-        _must(2 <= classes <= _MANY, "statistics of no classes")
-        counts = _counts(root.vector(2, "<u1"), "<i4", classes)
+        require(2 <= classes <= _MANY, "statistics of no classes")
+        counts = _counts(_vector(root, 2, "<u1"), "<i4", classes)
     elif kind in ("Counter", "FeatureFreq"):
-        counts = _counts(root.vector(2, "<u1"), "<i4", 1)
+        counts = _counts(_vector(root, 2, "<u1"), "<i4", 1)
     else:
-        counts = _counts(root.vector(2, "<u1"), np.dtype([("sum", "<f4"), ("count", "<i4")]), 1)
-    _must(bool((rows < len(counts)).all()), "statistics that are cut off")
+        counts = _counts(_vector(root, 2, "<u1"), np.dtype([("sum", "<f4"), ("count", "<i4")]), 1)
+    require(bool((rows < len(counts)).all()), "statistics that are cut off")
     return Table(hashes, rows, counts, denominator)
 
 
@@ -444,12 +371,12 @@ def _reached(hashes: npt.NDArray[np.uint64], size: int) -> None:
     wanted = (hashes[places] & np.uint64(size - 1)).astype(np.int64)
     next_free = free[np.searchsorted(free, wanted) % len(free)]
     before = (places - wanted) % size < (next_free - wanted) % size
-    _must(bool(before.all()), "a hash that no search finds")
+    require(bool(before.all()), "a hash that no search finds")
 
 
 def _counts(blob: npt.NDArray[np.uint8], dtype: Any, width: int) -> npt.NDArray[Any]:
     kind = np.dtype(dtype)
-    _must(len(blob) % (kind.itemsize * width) == 0, "statistics that are cut off")
+    require(len(blob) % (kind.itemsize * width) == 0, "statistics that are cut off")
     counts: npt.NDArray[Any] = blob.view(kind).reshape(-1, width)
     return counts
 
@@ -461,23 +388,23 @@ def _forest(trees: _Trees, dimension: int, known: int) -> Forest:
     """Each tree's splits; steps and leaves of trees that are not symmetric; values."""
     splits, sizes, starts = (trees.integers(name) for name in ("splits", "sizes", "starts"))
     values, weights = trees.vector("values", "<f8"), trees.vector("weights", "<f8")
-    _must(len(sizes) == len(starts) and bool((sizes >= 0).all()), "another number of trees")
-    _must(bool((starts == np.cumsum(sizes) - sizes).all()) and int(sizes.sum()) == len(splits), "trees out of order")
+    require(len(sizes) == len(starts) and bool((sizes >= 0).all()), "another number of trees")
+    require(bool((starts == np.cumsum(sizes) - sizes).all()) and int(sizes.sum()) == len(splits), "trees out of order")
     inside = bool(((splits >= 0) & (splits < max(known, 1))).all())
     steps = trees.vector("steps", "<u2,<u2")
-    _must(known <= _A_BIN * _BINS, "too many splits")
+    require(known <= _A_BIN * _BINS, "too many splits")
     leaves = trees.integers("leaves", "<u4")
     of_tree = [splits[start : start + size] for start, size in zip(starts.tolist(), sizes.tolist(), strict=True)]
     nodes = np.stack([steps["f0"], steps["f1"]], axis=1).astype(np.int64)
     if len(steps):
-        _must(inside and len(leaves) == len(steps) == len(splits), "another number of nodes")
+        require(inside and len(leaves) == len(steps) == len(splits), "another number of nodes")
         _steps(nodes, leaves, starts, sizes, dimension, len(values))
-        _must(len(weights) in (0, len(values) // dimension), "weights of other leaves")
+        require(len(weights) in (0, len(values) // dimension), "weights of other leaves")
         return of_tree, nodes, leaves, values
-    _must(inside and (known > 0 or not len(splits)), "a tree with another split")
-    _must(bool((sizes <= _DEEPEST).all()) and not len(leaves), "a tree that is too deep")
+    require(inside and (known > 0 or not len(splits)), "a tree with another split")
+    require(bool((sizes <= _DEEPEST).all()) and not len(leaves), "a tree that is too deep")
     count = int((1 << sizes).sum())
-    _must(len(values) == count * dimension and len(weights) in (0, count), "trees with other leaves")
+    require(len(values) == count * dimension and len(weights) in (0, count), "trees with other leaves")
     return of_tree, nodes, leaves, values
 
 
@@ -490,15 +417,10 @@ def _steps(
     values: int,
 ) -> None:
     """Check that every step leads to a node of the same tree, and every end to a leaf."""
-    _must(bool((sizes > 0).all()), "a tree without nodes")
+    require(bool((sizes > 0).all()), "a tree without nodes")
     end = np.repeat(starts + sizes, sizes)
     here = np.arange(len(nodes))
-    _must(bool((here + nodes.max(axis=1) < end).all()), "a step out of its tree")
+    require(bool((here + nodes.max(axis=1) < end).all()), "a step out of its tree")
     ends = (nodes == 0).any(axis=1)
     held = leaves[ends]
-    _must(bool((held % dimension == 0).all() and (held + dimension <= values).all()), "a leaf that is not there")
-
-
-def _must(holds: bool, words: str) -> None:
-    if not holds:
-        raise MalformedModel(f"it has {words}")
+    require(bool((held % dimension == 0).all() and (held + dimension <= values).all()), "a leaf that is not there")

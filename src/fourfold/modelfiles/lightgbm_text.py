@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from fourfold.modelfiles import MalformedModel
+from fourfold.modelfiles import MalformedModel, require
 
 __all__ = ["check"]
 
@@ -33,27 +33,27 @@ def check(text: str) -> None:
 
 
 def _check(data: bytes) -> None:
-    _must(not re.search(rb"[\0\r\v\f]", data), "characters that no model has")
+    require(not re.search(rb"[\0\r\v\f]", data), "characters that no model has")
     start = data.find(b"\nTree=") + 1
     end = data.find(b"\nend of trees") + 1
-    _must(end > 0, "no end of its trees")
+    require(end > 0, "no end of its trees")
     start = start if 0 < start < end else end
     header = _pairs(data[:start], "the header")
     width = int(header["max_feature_idx"]) + 1
-    _must(width > 0, "no columns")
+    require(width > 0, "no columns")
     for name in ("feature_names", "feature_infos"):
-        _must(len(header[name].split(" ")) == width, f"other {name} than columns")
+        require(len(header[name].split(" ")) == width, f"other {name} than columns")
     classes = int(header["num_class"])
-    _must(classes == int(header["num_tree_per_iteration"]) > 0, "other numbers of classes and of trees")
+    require(classes == int(header["num_tree_per_iteration"]) > 0, "other numbers of classes and of trees")
     objective = header.get("objective", "")
     stated = {int(each) for each in _CLASSES.findall(objective)}
-    _must(stated <= {classes} and (bool(stated) or not objective.startswith("multi")), "other classes than it states")
+    require(stated <= {classes} and (bool(stated) or not objective.startswith("multi")), "other classes than it states")
     sizes = _integers(header["tree_sizes"])
-    _must(all(size > 0 for size in sizes) and sum(sizes) == end - start, "trees of another size than it states")
-    _must(len(sizes) % classes == 0, "trees for some classes and not for others")
+    require(all(size > 0 for size in sizes) and sum(sizes) == end - start, "trees of another size than it states")
+    require(len(sizes) % classes == 0, "trees for some classes and not for others")
     for size in sizes:
         block = data[start : start + size]
-        _must(block.startswith(b"Tree=") and block.endswith(b"\n"), "a tree that does not begin where it should")
+        require(block.startswith(b"Tree=") and block.endswith(b"\n"), "a tree that does not begin where it should")
         _tree(_pairs(block, "a tree"), width)
         start += size
 
@@ -65,9 +65,9 @@ def _pairs(block: bytes, where: str) -> dict[str, str]:
     for line in lines:
         ended = ended or (not line and where == "a tree")
         key, _, value = line.partition("=")
-        _must(not (line and (ended or key in found)), f"a line twice or too many in {where}")
-        _must(key != "" or not line, f"a line without a key in {where}")
-        _must(where != "a tree" or "=" not in value, f"a line of two values in {where}")
+        require(not (line and (ended or key in found)), f"a line twice or too many in {where}")
+        require(key != "" or not line, f"a line without a key in {where}")
+        require(where != "a tree" or "=" not in value, f"a line of two values in {where}")
         if line:
             found[key] = value
     return found
@@ -75,21 +75,21 @@ def _pairs(block: bytes, where: str) -> dict[str, str]:
 
 def _tree(tree: dict[str, str], width: int) -> None:
     leaves, categories = int(tree["num_leaves"]), int(tree["num_cat"])
-    _must(leaves > 0 and categories >= 0, "a tree without leaves")
-    _must(len(tree["leaf_value"].split()) == leaves, "a tree with other leaf_value than leaves")
+    require(leaves > 0 and categories >= 0, "a tree without leaves")
+    require(len(tree["leaf_value"].split()) == leaves, "a tree with other leaf_value than leaves")
     linear = tree.get("is_linear", "0")
-    _must(linear in ("0", "1"), "an unknown kind of tree")
+    require(linear in ("0", "1"), "an unknown kind of tree")
     if leaves > 1:
         _nodes(tree, leaves, categories, width)
         for name, length in (dict.fromkeys(_LEAVES, leaves) | dict.fromkeys(_NODES, leaves - 1)).items():
-            _must(not tree.get(name) or len(tree[name].split()) == length, f"a tree with other {name} than nodes")
+            require(not tree.get(name) or len(tree[name].split()) == length, f"a tree with other {name} than nodes")
     if linear == "1":
         counts = _integers(tree["num_features"])
         features = _integers(tree["leaf_features"])
-        _must(len(tree["leaf_const"].split()) == len(counts) == leaves, "a linear tree with other terms than leaves")
-        _must(all(count >= 0 for count in counts), "a linear tree with a negative count")
-        _must(len(features) == sum(counts) == len(tree["leaf_coeff"].split()), "a linear tree of another length")
-        _must(all(0 <= each < width for each in features), "a linear tree of another column")
+        require(len(tree["leaf_const"].split()) == len(counts) == leaves, "a linear tree with other terms than leaves")
+        require(all(count >= 0 for count in counts), "a linear tree with a negative count")
+        require(len(features) == sum(counts) == len(tree["leaf_coeff"].split()), "a linear tree of another length")
+        require(all(0 <= each < width for each in features), "a linear tree of another column")
 
 
 def _nodes(tree: dict[str, str], leaves: int, categories: int, width: int) -> None:
@@ -98,25 +98,20 @@ def _nodes(tree: dict[str, str], leaves: int, categories: int, width: int) -> No
     features, decisions, left, right = (_integers(tree[name]) for name in names)
     thresholds = [float(each) for each in tree["threshold"].split()]
     for each in (features, decisions, left, right, thresholds):
-        _must(len(each) == inner, "a tree whose arrays have other lengths than its nodes")
-    _must(all(0 <= each < width for each in features), "a tree of another column")
+        require(len(each) == inner, "a tree whose arrays have other lengths than its nodes")
+    require(all(0 <= each < width for each in features), "a tree of another column")
     nodes = [each for each in (*left, *right) if each >= 0]
     # No node is the child of two, and the root of none, so that every walk ends.
-    _must(len(set(nodes)) == len(nodes) and all(0 < each < inner for each in nodes), "a tree with another node")
-    _must(all(-leaves <= each for each in (*left, *right)), "a tree with another leaf")
+    require(len(set(nodes)) == len(nodes) and all(0 < each < inner for each in nodes), "a tree with another node")
+    require(all(-leaves <= each for each in (*left, *right)), "a tree with another leaf")
     splits = [threshold for threshold, kind in zip(thresholds, decisions, strict=True) if kind & 1]
-    _must(all(0 <= each < categories for each in splits), "a tree with another category")
+    require(all(0 <= each < categories for each in splits), "a tree with another category")
     if categories:
         bounds = _integers(tree["cat_boundaries"])
-        _must(len(bounds) == categories + 1 and bounds[0] == 0, "a tree with other categories")
-        _must(all(low <= high for low, high in pairwise(bounds)), "a tree with categories out of order")
-        _must(len(_integers(tree["cat_threshold"])) == bounds[-1], "a tree with too few categories")
+        require(len(bounds) == categories + 1 and bounds[0] == 0, "a tree with other categories")
+        require(all(low <= high for low, high in pairwise(bounds)), "a tree with categories out of order")
+        require(len(_integers(tree["cat_threshold"])) == bounds[-1], "a tree with too few categories")
 
 
 def _integers(text: str) -> list[int]:
     return [int(each) for each in text.split()]
-
-
-def _must(holds: bool, words: str) -> None:
-    if not holds:
-        raise MalformedModel(f"it has {words}")

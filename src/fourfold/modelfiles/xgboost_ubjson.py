@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fourfold.modelfiles import MalformedModel
+from fourfold.modelfiles import MalformedModel, require
 
 __all__ = ["check"]
 
@@ -47,22 +47,22 @@ class _Reader:
 
     def all(self) -> Any:
         """The one object that the bytes are."""
-        _must(self._data[:2] in (b"{L", b"{}"), "no UBJSON as XGBoost writes it")
+        require(self._data[:2] in (b"{L", b"{}"), "no UBJSON as XGBoost writes it")
         found = self._value(0)
-        _must(self._at == len(self._data), "bytes after its end")
+        require(self._at == len(self._data), "bytes after its end")
         return found
 
     def _take(self, size: int) -> bytes:
-        _must(0 <= size <= len(self._data) - self._at, "a part that is cut off")
+        require(0 <= size <= len(self._data) - self._at, "a part that is cut off")
         self._at += size
         return self._data[self._at - size : self._at]
 
     def _size(self) -> int:
-        _must(self._take(1) == b"L", "a length of another kind")
+        require(self._take(1) == b"L", "a length of another kind")
         return int(struct.unpack(">q", self._take(8))[0])
 
     def _value(self, depth: int) -> Any:
-        _must(depth < _DEPTH, "parts that are nested too deep")
+        require(depth < _DEPTH, "parts that are nested too deep")
         kind = self._take(1)
         if kind == b"{":
             return self._object(depth)
@@ -72,14 +72,14 @@ class _Reader:
             return self._take(self._size()).decode()
         if kind in _VALUES:
             return _VALUES[kind]
-        _must(kind in _TYPES, f"a value of the kind {kind!r}")
+        require(kind in _TYPES, f"a value of the kind {kind!r}")
         return self._numbers(kind, 1)[0].item()
 
     def _object(self, depth: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
         while self._data[self._at : self._at + 1] != b"}":
             key = self._take(self._size()).decode()
-            _must(key not in found, f"{key!r} twice")
+            require(key not in found, f"{key!r} twice")
             found[key] = self._value(depth + 1)
         self._at += 1
         return found
@@ -88,15 +88,15 @@ class _Reader:
         mark = self._take(1)
         if mark == b"$":
             kind = self._take(1)
-            _must(kind in _TYPES and self._take(1) == b"#", "an array of another kind")
+            require(kind in _TYPES and self._take(1) == b"#", "an array of another kind")
             return self._numbers(kind, self._size())
-        _must(mark == b"#", "an array without a length")
+        require(mark == b"#", "an array without a length")
         size = self._size()
-        _must(0 <= size <= len(self._data), "an array that is cut off")
+        require(0 <= size <= len(self._data), "an array that is cut off")
         return [self._value(depth + 1) for _ in range(size)]
 
     def _numbers(self, kind: bytes, size: int) -> NDArray[Any]:
-        _must(0 <= size <= len(self._data), "an array that is cut off")
+        require(0 <= size <= len(self._data), "an array that is cut off")
         dtype = np.dtype(_TYPES[kind])
         return np.frombuffer(self._take(size * dtype.itemsize), dtype)
 
@@ -106,19 +106,19 @@ def _learner(learner: Mapping[str, Any]) -> None:
     columns = int(sizes["num_feature"])
     classes, targets = int(sizes["num_class"]), int(sizes.get("num_target", "1"))
     groups = max(classes, targets, 1)
-    _must(columns >= 0 and 0 <= classes <= _MANY and 0 <= targets <= _MANY, "another number of columns or classes")
-    _must(sizes["base_score"].count(",") in (0, groups - 1), "a base_score for other outputs")
+    require(columns >= 0 and 0 <= classes <= _MANY and 0 <= targets <= _MANY, "another number of columns or classes")
+    require(sizes["base_score"].count(",") in (0, groups - 1), "a base_score for other outputs")
     for name in ("feature_names", "feature_types"):
-        _must(len(learner.get(name, ())) in (0, columns), f"{name} for other columns")
+        require(len(learner.get(name, ())) in (0, columns), f"{name} for other columns")
     booster = learner["gradient_booster"]
     if booster["name"] == "gblinear":
-        _must(len(_floats(booster["model"]["weights"])) == (columns + 1) * groups, "weights for other columns")
+        require(len(_floats(booster["model"]["weights"])) == (columns + 1) * groups, "weights for other columns")
         return
-    _must(booster["name"] in ("gbtree", "dart"), "an unknown kind of booster")
+    require(booster["name"] in ("gbtree", "dart"), "an unknown kind of booster")
     model = booster["gbtree"]["model"] if booster["name"] == "dart" else booster["model"]
     _forest(model, columns, groups)
     if booster["name"] == "dart":
-        _must(len(_floats(booster["weight_drop"])) == len(model["trees"]), "weights for other trees")
+        require(len(_floats(booster["weight_drop"])) == len(model["trees"]), "weights for other trees")
     if "cats" in model:
         _categories(model["cats"], columns)
 
@@ -126,43 +126,43 @@ def _learner(learner: Mapping[str, Any]) -> None:
 def _forest(model: Mapping[str, Any], columns: int, groups: int) -> None:
     trees = model["trees"]
     sizes = model["gbtree_model_param"]
-    _must(isinstance(trees, list) and int(sizes["num_trees"]) == len(trees), "another number of trees")
-    _must(1 <= int(sizes["num_parallel_tree"]) <= max(1, len(trees)), "another number of trees a round")
+    require(isinstance(trees, list) and int(sizes["num_trees"]) == len(trees), "another number of trees")
+    require(1 <= int(sizes["num_parallel_tree"]) <= max(1, len(trees)), "another number of trees a round")
     info = _integers(model["tree_info"])
-    _must(len(info) == len(trees) and _inside(info, groups), "trees for other outputs")
+    require(len(info) == len(trees) and _inside(info, groups), "trees for other outputs")
     if "iteration_indptr" in model:
         rounds = _integers(model["iteration_indptr"])
-        _must(len(rounds) > 0 and bool((np.diff(rounds) >= 0).all()), "rounds out of order")
-        _must(int(rounds[0]) == 0 and int(rounds[-1]) == len(trees), "rounds of other trees")
+        require(len(rounds) > 0 and bool((np.diff(rounds) >= 0).all()), "rounds out of order")
+        require(int(rounds[0]) == 0 and int(rounds[-1]) == len(trees), "rounds of other trees")
     for number, tree in enumerate(trees):
-        _must(tree["id"] == number, "trees out of order")
+        require(tree["id"] == number, "trees out of order")
         _tree(tree, columns, groups)
 
 
 def _tree(tree: Mapping[str, Any], columns: int, groups: int) -> None:
     sizes = tree["tree_param"]
     count, vector = int(sizes["num_nodes"]), max(1, int(sizes["size_leaf_vector"]))
-    _must(count > 0 and int(sizes["num_feature"]) <= columns, "a tree without nodes or for other columns")
-    _must(vector in (1, groups), "a tree for other outputs")
+    require(count > 0 and int(sizes["num_feature"]) <= columns, "a tree without nodes or for other columns")
+    require(vector in (1, groups), "a tree for other outputs")
     left, right, split = (_integers(tree[name]) for name in ("left_children", "right_children", "split_indices"))
     conditions, weights = _floats(tree["split_conditions"]), _floats(tree["base_weights"])
     kinds = _integers(tree["split_type"])
     for each in (left, right, split, conditions, kinds, _integers(tree["default_left"]), _integers(tree["parents"])):
-        _must(len(each) == count, "a tree whose arrays have other lengths than its nodes")
+        require(len(each) == count, "a tree whose arrays have other lengths than its nodes")
     for name in ("loss_changes", "sum_hessian"):
-        _must(vector > 1 or name in tree, f"a tree without {name}")
-        _must(len(_floats(tree.get(name, conditions))) == count, f"a tree with other {name} than nodes")
-    _must(len(weights) == count * vector, "a tree with other weights than nodes")
+        require(vector > 1 or name in tree, f"a tree without {name}")
+        require(len(_floats(tree.get(name, conditions))) == count, f"a tree with other {name} than nodes")
+    require(len(weights) == count * vector, "a tree with other weights than nodes")
     inner = left != -1
     children = np.concatenate([left[inner], right[inner]])
     # No node is the child of two, and the root of none, so that every walk ends.
-    _must(_inside(children, count) and bool((children > 0).all()), "a tree with another node")
-    _must(len(np.unique(children)) == len(children), "a tree with a node of two parents")
-    _must(_inside(split[inner], columns), "a tree of another column")
-    _must(_inside(kinds, 2), "a tree with splits of another kind")
+    require(_inside(children, count) and bool((children > 0).all()), "a tree with another node")
+    require(len(np.unique(children)) == len(children), "a tree with a node of two parents")
+    require(_inside(split[inner], columns), "a tree of another column")
+    require(_inside(kinds, 2), "a tree with splits of another kind")
     if vector > 1:
         leaves = len(_floats(tree["leaf_weights"])) if "leaf_weights" in tree else count * vector
-        _must(leaves % vector == 0 and _inside(right[~inner] + 1, leaves // vector + 1), "a tree with another leaf")
+        require(leaves % vector == 0 and _inside(right[~inner] + 1, leaves // vector + 1), "a tree with another leaf")
     _splits(tree, count, kinds[inner])
 
 
@@ -170,12 +170,12 @@ def _splits(tree: Mapping[str, Any], count: int, kinds: NDArray[Any]) -> None:
     """Check a tree's splits by category."""
     names = ("categories", "categories_nodes", "categories_segments", "categories_sizes")
     values, nodes, starts, lengths = (_integers(tree[name]) for name in names)
-    _must(len(nodes) == len(starts) == len(lengths), "a tree with other categories than splits")
-    _must(_inside(nodes, count) and bool((np.diff(nodes) > 0).all()), "a tree with categories of another node")
-    _must(_inside(starts, len(values) + 1) and _inside(lengths, len(values) + 1), "a tree with too few categories")
-    _must(bool((starts + lengths <= len(values)).all()), "a tree with too few categories")
-    _must(_inside(values, 2**24), "a tree with another category")
-    _must(int((kinds == 1).sum()) <= len(nodes), "a tree with a split without categories")
+    require(len(nodes) == len(starts) == len(lengths), "a tree with other categories than splits")
+    require(_inside(nodes, count) and bool((np.diff(nodes) > 0).all()), "a tree with categories of another node")
+    require(_inside(starts, len(values) + 1) and _inside(lengths, len(values) + 1), "a tree with too few categories")
+    require(bool((starts + lengths <= len(values)).all()), "a tree with too few categories")
+    require(_inside(values, 2**24), "a tree with another category")
+    require(int((kinds == 1).sum()) <= len(nodes), "a tree with a split without categories")
 
 
 def _categories(known: Mapping[str, Any], columns: int) -> None:
@@ -183,39 +183,34 @@ def _categories(known: Mapping[str, Any], columns: int) -> None:
     columns_known = known["enc"]
     bounds, order = _integers(known["feature_segments"]), _integers(known["sorted_idx"])
     if not len(columns_known):
-        _must(not len(order) and not bounds.any(), "categories of no column")
+        require(not len(order) and not bounds.any(), "categories of no column")
         return
-    _must(len(columns_known) == columns == len(bounds) - 1 and int(bounds[0]) == 0, "categories of other columns")
-    _must(bool((np.diff(bounds) >= 0).all()) and int(bounds[-1]) == len(order), "categories out of order")
+    require(len(columns_known) == columns == len(bounds) - 1 and int(bounds[0]) == 0, "categories of other columns")
+    require(bool((np.diff(bounds) >= 0).all()) and int(bounds[-1]) == len(order), "categories out of order")
     for number, each in enumerate(columns_known):
         low, high = int(bounds[number]), int(bounds[number + 1])
-        _must(_inside(order[low:high], high - low), "a category that is not there")
+        require(_inside(order[low:high], high - low), "a category that is not there")
         size = len(each["values"])
         if "offsets" in each:
             offsets = _integers(each["offsets"])
             if len(offsets):
-                _must(int(offsets[0]) == 0 and bool((np.diff(offsets) >= 0).all()), "names out of order")
-                _must(int(offsets[-1]) == size, "names that are cut off")
+                require(int(offsets[0]) == 0 and bool((np.diff(offsets) >= 0).all()), "names out of order")
+                require(int(offsets[-1]) == size, "names that are cut off")
             size = max(0, len(offsets) - 1)
-        _must(size == high - low, "other categories than it states")
+        require(size == high - low, "other categories than it states")
 
 
 def _integers(values: Any) -> NDArray[np.int64]:
     found = np.asarray(values if len(values) else np.zeros(0, np.int64))
-    _must(found.ndim == 1 and found.dtype.kind in "iu", "an array that should be of integers")
+    require(found.ndim == 1 and found.dtype.kind in "iu", "an array that should be of integers")
     return found.astype(np.int64)
 
 
 def _floats(values: Any) -> NDArray[Any]:
     found = np.asarray(values if len(values) else np.zeros(0))
-    _must(found.ndim == 1 and found.dtype.kind == "f", "an array that should be of floats")
+    require(found.ndim == 1 and found.dtype.kind == "f", "an array that should be of floats")
     return found
 
 
 def _inside(values: NDArray[Any], end: int) -> bool:
     return bool(((values >= 0) & (values < end)).all())
-
-
-def _must(holds: bool, words: str) -> None:
-    if not holds:
-        raise MalformedModel(f"it has {words}")
