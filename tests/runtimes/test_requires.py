@@ -4,6 +4,7 @@ import pytest
 
 from fourfold.errors import CorruptPackage
 from fourfold.loading import ready
+from fourfold.runtimes import requires
 from tests.package import sample
 
 
@@ -13,3 +14,9 @@ def test_a_package_that_claims_to_need_less_is_corrupt(claimed: str) -> None:
     runtime = {"name": "python", "settings": {}, "requires": claimed, "libraries": {}}
     with pytest.raises(CorruptPackage, match="requires"):
         ready(sample.package(runtime=runtime), trust=True)
+
+
+def test_what_a_package_requires_is_known() -> None:
+    """What a host must allow follows from the runtime and its settings, not from what the package claims."""
+    assert [requires(name, {}) for name in ("python", "onnx", "sklearn")] == ["code", "", ""]
+    assert requires("sklearn", {"file": "model.pickle"}) == "pickle"
