@@ -26,7 +26,7 @@ def four_answers() -> dict[str, list[float]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "in.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-        stream.run(predictor, folder / "in.jsonl", folder / "streamed.jsonl")
+        stream.run(predictor, stream.Job(folder / "in.jsonl", folder / "streamed.jsonl"))
         batch.run(predictor, batch.Job(str(folder / "in.jsonl"), str(folder / "batched.jsonl")))
         streamed, batched = (
             [json.loads(line)["probability"][1] for line in (folder / file).read_text().splitlines()]

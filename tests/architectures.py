@@ -79,7 +79,8 @@ def _stream(load: Load, rows: Sequence[bytes]) -> Outcome:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "in.jsonl").write_bytes(b"\n".join([*rows, b""]))
-        stream.run(predictor, folder / "in.jsonl", folder / "out.jsonl", dead_letters=folder / "dead.jsonl")
+        job = stream.Job(folder / "in.jsonl", folder / "out.jsonl", dead_letters=folder / "dead.jsonl")
+        stream.run(predictor, job)
         answered = json_lines.decode((folder / "out.jsonl").read_bytes(), predictor.signature.outputs)
         dead = _lines(folder / "dead.jsonl")
     letters = {letter["line"] - 1: _codes(letter["errors"]) for letter in dead}

@@ -9,7 +9,7 @@ from fourfold import jobfile
 from fourfold.batch import Job as BatchJob
 from fourfold.cli.options import COUNT_OR_SHARE
 from fourfold.errors import SinkError, SourceError
-from fourfold.stream.dead_letter_limit import Bound
+from fourfold.stream import Job as StreamJob
 
 
 @dataclass
@@ -27,7 +27,7 @@ def test_a_count_or_a_share_is_accepted_everywhere(value: float) -> None:
     """The command line, a stream and a batch run take the same limits, a share of 0.0 and of 1.0 among them."""
     assert jobfile.is_count_or_share(value)
     assert COUNT_OR_SHARE.convert(repr(value), None, None) == value
-    assert str(Bound(value)) == f"max_dead={value}"
+    assert StreamJob("a.jsonl", "b.jsonl", max_dead=value).max_dead == value
     assert BatchJob("a.csv", "b.csv", max_quarantined=value).max_quarantined == value
 
 
@@ -36,7 +36,7 @@ def test_other_limits_are_refused_everywhere(value: float) -> None:
     """What is neither a count nor a share is an error of the room that is given it."""
     assert not jobfile.is_count_or_share(value)
     with pytest.raises(SinkError, match="max_dead"):
-        Bound(value)
+        StreamJob("a.jsonl", "b.jsonl", max_dead=value)
     with pytest.raises(SourceError, match="max_quarantined"):
         BatchJob("a.csv", "b.csv", max_quarantined=value)
 

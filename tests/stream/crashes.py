@@ -28,7 +28,7 @@ KILLS = 100
 
 def run(source: Path, folder: Path, limits: stream.Limits) -> None:
     """One run, in this process."""
-    stream.run(predictor(), source, folder / "out.jsonl", keep=("id",), limits=limits)
+    stream.run(predictor(), stream.Job(source, folder / "out.jsonl", keep=("id",), limits=limits))
 
 
 def in_child(work: Callable[[], None]) -> int:

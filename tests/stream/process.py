@@ -1,4 +1,4 @@
-"""A stream as a process of its own: `python -m tests.stream.process ARGUMENTS`, which are `stream.run`'s as JSON.
+"""A stream as a process of its own: `python -m tests.stream.process ARGUMENTS`, which are `stream.Job`'s as JSON.
 
 It ends like the command line will: 0 with a report in JSON on standard error's last line, or the error's exit status.
 """
@@ -29,7 +29,8 @@ def main() -> int:
     source = stream.open_source(arguments.pop("source"), follow=arguments.pop("follow", False))
     limits = stream.Limits(**arguments.pop("limits", {}))
     try:
-        report = stream.run(predictor(), source, arguments.pop("sink"), limits=limits, stop=stop, **arguments)
+        job = stream.Job(source, **arguments, limits=limits)
+        report = stream.run(predictor(), job, stop=stop)
     except FourfoldError as error:
         print(error, file=sys.stderr)
         return error.exit_status

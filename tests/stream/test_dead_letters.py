@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from fourfold.errors import RowError, SinkError
 from fourfold.stream.dead_letters import DeadLetter, Letters, encode
 from fourfold.stream.lines import HEAD, Line, Oversized
-from fourfold.stream.sinks.files import FileSink, PipeSink
+from fourfold.stream.sinks.files import FileSink
+from fourfold.stream.sinks.pipes import PipeSink
 
 ERROR = RowError(7, "x", "type", "float64", "'one'")
 LETTER = DeadLetter(3, "validate", [ERROR])

@@ -15,8 +15,8 @@ import pytest
 
 from fourfold import stream
 from fourfold.errors import EngineError, SignatureError, SinkError, SourceError
-from fourfold.stream import Limits, Report
-from fourfold.stream.sources.files import PipeSource
+from fourfold.stream import Job, Limits, Report
+from fourfold.stream.sources.pipes import PipeSource
 from tests.project.tree import ROOT
 from tests.stream.model import events, lines, predictor
 
@@ -68,7 +68,7 @@ def test_burst_is_one_call() -> None:
     os.write(writing, b'{"x":1}\n' * 1000)
     os.close(writing)
     model = predictor(lambda rows: calls.append(len(rows)))
-    stream.run(model, PipeSource(reading, "pipe"), "/dev/null", limits=Limits(events=600))
+    stream.run(model, Job(PipeSource(reading, "pipe"), "/dev/null", limits=Limits(events=600)))
     assert calls == [600, 400]
     os.close(reading)
 
@@ -153,7 +153,7 @@ def test_followed_file_is_answered_as_it_grows(tmp_path: Path) -> None:
                 file.write(more + (b',"n":3}\n' if more == b'{"x":1' else b""))
 
     source = stream.open_source(path, follow=True, poll=0.01)
-    report = stream.run(predictor(), source, tmp_path / "out.jsonl", keep=("id",), stop=stop, on_progress=grow)
+    report = stream.run(predictor(), Job(source, tmp_path / "out.jsonl", keep=("id",)), stop=stop, on_progress=grow)
     assert (report.ended, report.events, report.dead) == ("stopped", 13, 1)
     assert lines(tmp_path / "out.jsonl")[-1] == {"y": 5.0, "word": None}
 
@@ -163,10 +163,10 @@ def test_number_of_dead_letters_is_bounded(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_bytes(b'{"x":1}\nno\n{"x":2}\nno\n{"x":3}\n')
     for _ in range(2):
         with pytest.raises(SourceError, match=r"2 of 4 events.*max_dead=1.*offset 19, line 4.*decode"):
-            stream.run(predictor(), tmp_path / "in.jsonl", tmp_path / "out.jsonl", max_dead=1)
+            stream.run(predictor(), Job(tmp_path / "in.jsonl", tmp_path / "out.jsonl", max_dead=1))
         assert [answer["y"] for answer in lines(tmp_path / "out.jsonl")] == [2.0, 4.0]
         assert len(lines(tmp_path / "out.jsonl.dead.jsonl")) == 1
-    assert stream.run(predictor(), tmp_path / "in.jsonl", tmp_path / "out.jsonl", max_dead=2).events == 2
+    assert stream.run(predictor(), Job(tmp_path / "in.jsonl", tmp_path / "out.jsonl", max_dead=2)).events == 2
     assert len(lines(tmp_path / "out.jsonl")) == 3
 
 
@@ -175,7 +175,9 @@ def test_share_of_dead_letters_is_bounded(size: int, tmp_path: Path) -> None:
     """A bad deploy stops after some hundreds of events, at the same one however they were grouped."""
     (tmp_path / "in.jsonl").write_bytes(b'{"x":1}\n' * 300 + b'{"x":"1"}\n' * 1000)
     with pytest.raises(SourceError, match=r"301 of 601 events.*max_dead=0\.5"):
-        stream.run(predictor(), tmp_path / "in.jsonl", tmp_path / "out.jsonl", max_dead=0.5, limits=Limits(events=size))
+        stream.run(
+            predictor(), Job(tmp_path / "in.jsonl", tmp_path / "out.jsonl", max_dead=0.5, limits=Limits(events=size))
+        )
     assert len(lines(tmp_path / "out.jsonl.dead.jsonl")) == 300
 
 
@@ -187,21 +189,21 @@ def test_broken_engine_is_not_the_events_fault(tmp_path: Path) -> None:
         raise OSError("the model's file has gone")
 
     with pytest.raises(EngineError, match="has gone"):
-        stream.run(predictor(called=broken), tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+        stream.run(predictor(called=broken), Job(tmp_path / "in.jsonl", tmp_path / "out.jsonl"))
     assert not (tmp_path / "out.jsonl.dead.jsonl").exists()
 
 
 def test_any_number_of_refused_events_are_dead_and_the_run_goes_on(tmp_path: Path) -> None:
     """However many events in a row the engine refuses, the one after them is answered."""
     (tmp_path / "in.jsonl").write_bytes(b'{"x":13}\n' * 200 + b'{"x":1}\n')
-    report = stream.run(predictor(), tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    report = stream.run(predictor(), Job(tmp_path / "in.jsonl", tmp_path / "out.jsonl"))
     assert (report.answered, report.dead) == (1, 200)
 
 
 def test_long_line_is_dead(tmp_path: Path) -> None:
     """A line that is too long is a dead letter with its head, and its neighbours are answered."""
     (tmp_path / "in.jsonl").write_bytes(b'{"x":1}\n{"x":1,"word":"' + b"w" * 100_000 + b'"}\n{"x":2}')
-    report = stream.run(predictor(), tmp_path / "in.jsonl", tmp_path / "out.jsonl", limits=Limits(line=50_000))
+    report = stream.run(predictor(), Job(tmp_path / "in.jsonl", tmp_path / "out.jsonl", limits=Limits(line=50_000)))
     assert (report.answered, report.dead) == (2, 1)
     (letter,) = lines(tmp_path / "out.jsonl.dead.jsonl")
     assert (letter["event_bytes"], letter["event"][:16], letter["line"]) == (100_017, '{"x":1,"word":"w', 2)
@@ -212,14 +214,14 @@ def test_collision_is_an_error_at_the_start(tmp_path: Path) -> None:
     """A kept field with an output's name is refused before anything is written."""
     (tmp_path / "in.jsonl").write_bytes(events(1))
     with pytest.raises(SignatureError, match="'word' cannot be kept"):
-        stream.run(predictor(), tmp_path / "in.jsonl", tmp_path / "out.jsonl", keep=("word",))
+        stream.run(predictor(), Job(tmp_path / "in.jsonl", tmp_path / "out.jsonl", keep=("word",)))
     assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
 
 
 def test_empty_source(tmp_path: Path) -> None:
     """A source without events gives an empty output, and the next run goes on from there."""
     (tmp_path / "in.jsonl").write_bytes(b"\n \n")
-    report = stream.run(predictor(), tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    report = stream.run(predictor(), Job(tmp_path / "in.jsonl", tmp_path / "out.jsonl"))
     assert (report.events, report.ended, (tmp_path / "out.jsonl").read_bytes()) == (0, "end", b"")
     assert not (tmp_path / "out.jsonl.dead.jsonl").exists()
 
@@ -230,7 +232,9 @@ def test_progress_is_told(tmp_path: Path) -> None:
     told: list[Report] = []
     source = tmp_path / "in.jsonl"
     last = stream.run(
-        predictor(), source, tmp_path / "out.jsonl", keep=("id",), limits=Limits(events=40), on_progress=told.append
+        predictor(),
+        Job(source, tmp_path / "out.jsonl", keep=("id",), limits=Limits(events=40)),
+        on_progress=told.append,
     )
     assert [(report.events, report.ended) for report in told] == [(40, "running"), (80, "running"), (100, "running")]
     assert told[-1].offset == told[-1].size == source.stat().st_size

@@ -78,19 +78,22 @@ def command(
     tail -f clicks.jsonl | fourfold stream clicks@production
     """
     from fourfold.loading import load
-    from fourfold.stream import open_source, run
+    from fourfold.stream import Job, open_source, run
 
     predictor = load(package, repository=repository, trust=trust)
+    job = Job(
+        source=open_source(source, follow=follow),
+        sink=sink,
+        dead_letters=dead_letters,
+        keep=keep,
+        max_dead=max_dead,
+        replace=replace,
+    )
     stop = threading.Event()
     with _stopped_by_signals(stop), progress_bars(quiet=quiet or as_json) as report:
         done = run(
             predictor,
-            open_source(source, follow=follow),
-            sink,
-            dead_letters=dead_letters,
-            keep=keep,
-            max_dead=max_dead,
-            replace=replace,
+            job,
             stop=stop,
             on_progress=lambda now: report("bytes read", now.offset, now.size) if now.size else None,
         )

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from fourfold.errors import SinkError, shorten
-from fourfold.jobfile import is_count_or_share
-
 __all__ = ["LEAST", "RECENT", "Bound", "Tally"]
 
 #: The latest events, about, in which a share of dead ones is counted.
@@ -41,16 +38,9 @@ class Bound:
 
     Attributes:
         tally: what became of the events so far.
-
-    Raises:
-        SinkError: `most` is neither.
     """
 
     def __init__(self, most: float | None) -> None:
-        if most is not None and not is_count_or_share(most):
-            raise SinkError(
-                f"expected max_dead to be a number of events or a share from 0.0 to 1.0; got {shorten(most)}"
-            )
         self._most = most
         self.tally = Tally()
 

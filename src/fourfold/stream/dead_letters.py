@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from fourfold.errors import RowError, SinkError
 from fourfold.stream.lines import Line, Oversized
-from fourfold.stream.sinks.files import FileSink, OutputFile, OutputPipe, ReaderGone, Sink
+from fourfold.stream.sinks.files import FileSink, OutputFile
+from fourfold.stream.sinks.protocol import Output, ReaderGone, Sink
 
 __all__ = ["SUFFIX", "DeadLetter", "Letters", "encode"]
 
@@ -93,7 +94,7 @@ class Letters:
         self._sink = sink
         self.path = sink.path if isinstance(sink, FileSink) else None
         self.length = 0
-        self._output: OutputFile | OutputPipe | None = None
+        self._output: Output | None = None
 
     @property
     def is_there(self) -> bool:
@@ -105,7 +106,7 @@ class Letters:
         if self.is_there:
             self._open()
 
-    def _open(self) -> OutputFile | OutputPipe:
+    def _open(self) -> Output:
         self._output = self._sink.open()
         self.length = self._output.length
         return self._output

@@ -32,8 +32,6 @@ class Keeper:
     """
 
     def __init__(self, names: Sequence[str], signature: Signature) -> None:
-        if isinstance(names, str):
-            raise SignatureError(f"expected keep to be a list of names; got the text {shorten(names)}")
         self.names = tuple(names)
         outputs = {field.name for field in signature.outputs}
         for name in self.names:

@@ -7,9 +7,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
 from heapq import merge
-from typing import Any, Literal
 
 from fourfold.errors import FourfoldError, SinkError, SourceError
 from fourfold.predictor import Predictor
@@ -17,87 +15,44 @@ from fourfold.stream.dead_letter_limit import Bound
 from fourfold.stream.dead_letters import DeadLetter, encode
 from fourfold.stream.delivery import default_dead_letters, delivery
 from fourfold.stream.delivery.protocol import Contents, Delivery
+from fourfold.stream.job import Job
+from fourfold.stream.limits import Limits
 from fourfold.stream.lines import Batch, Position
 from fourfold.stream.passthrough import Keeper
 from fourfold.stream.predict import Scored, Scorer
-from fourfold.stream.sinks.files import PipeSink, ReaderGone, Sink, open_sink
-from fourfold.stream.sources.files import Limits, Source, open_source
+from fourfold.stream.report import Ended, Report
+from fourfold.stream.sinks import open_sink
+from fourfold.stream.sinks.pipes import PipeSink
+from fourfold.stream.sinks.protocol import ReaderGone, Sink
+from fourfold.stream.sources import open_source
+from fourfold.stream.sources.protocol import Source
 
-__all__ = ["Report", "run"]
+__all__ = ["OnProgress", "run"]
 
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a run did, so far or in all.
-
-    Attributes:
-        events: the events that were answered or became dead letters.
-        answered: those that were answered.
-        dead: the dead letters.
-        seconds: how long it took.
-        ended: why it ended: at the `end` of the source, `stopped`, or because the `reader` of the answers had gone;
-            `running` in the reports on the way.
-        offset: how far the source was read, in bytes, with the runs that this one continues.
-        size: the source's length in bytes, where it has one.
-        continued: whether it went on where an earlier run had ended.
-    """
-
-    events: int
-    answered: int
-    dead: int
-    seconds: float
-    ended: Literal["running", "end", "stopped", "reader"]
-    offset: int
-    size: int | None
-    continued: bool
-
-    def __str__(self) -> str:
-        if self.continued and not self.events and self.ended == "end":
-            return f"nothing new: an earlier run answered everything up to offset {self.offset:,}"
-        text = f"{self.events:,} events, {self.answered:,} answered, {self.dead:,} dead, in {self.seconds:.2f} s"
-        return text + {"stopped": "; stopped", "reader": "; the reader of the answers has gone"}.get(self.ended, "")
-
-    def to_json(self) -> dict[str, Any]:
-        """The report as JSON values."""
-        return asdict(self)
+#: Called after each delivery with the report so far.
+OnProgress = Callable[[Report], object]
 
 
 def run(
     predictor: Predictor,
-    source: str | os.PathLike[str] | Source,
-    sink: str | os.PathLike[str] | Sink,
+    job: Job,
     *,
-    dead_letters: str | os.PathLike[str] | Sink | None = None,
-    keep: Sequence[str] = (),
-    max_dead: float | None = None,
-    replace: bool = False,
-    limits: Limits | None = None,
     stop: threading.Event | None = None,
-    on_progress: Callable[[Report], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Report:
     """Answer every event of a source, as it comes, until the source ends or the run is stopped.
 
     From file to file every event is answered exactly once, whatever kills the process, as long as it is started again
-    with the same arguments. With a pipe at one end there is no such promise (docs/stream.md says what there is).
+    with the same job. With a pipe at one end there is no such promise (docs/stream.md says what there is).
 
     Args:
-        predictor: the predictor, ready.
-        source: where the events come from, or its name for `open_source`: one JSON object a line.
-        sink: where the answers go, or its name for `open_sink`: for each event that is answered one JSON object a
-            line, in the order of the events, with the fields kept and then the signature's outputs.
-        dead_letters: where the events go that get no answer, or its name for `open_sink`; otherwise
-            `<output>.dead.jsonl` beside a file, and standard error beside a pipe.
-        keep: names of fields of the events whose values are copied to the answers as they are. One that is no input
-            of the signature is allowed in the events by this.
-        max_dead: stop before there are more dead letters than this: a number of events, or as a float from 0.0 to 1.0
-            a share (`bound.Bound`).
-        replace: start over where the output exists.
-        limits: bounds of memory and of the time between commits.
+        predictor: the package, loaded.
+        job: where events come from, where answers and dead letters go, and the limits.
         stop: set it, from a signal handler or another thread, to end the run after the events in hand.
-        on_progress: called after every delivery with a report on the way.
+        on_progress: called after every delivery.
 
     Returns:
-        What was done in this run.
+        The report of this run.
 
     Raises:
         SignatureError: a name to keep is an output's, or stands there twice.
@@ -107,23 +62,24 @@ def run(
         OutputExists: the output is there, and was not made by this package from this input.
         EngineError: the engine fails on every event, so it is not the events that are at fault.
     """
-    source = open_source(source) if isinstance(source, (str, os.PathLike)) else source
-    sink = open_sink(sink) if isinstance(sink, (str, os.PathLike)) else sink
-    if dead_letters is None:
-        dead_letters = default_dead_letters(sink)
-    elif isinstance(dead_letters, (str, os.PathLike)):
-        dead_letters = open_sink(dead_letters)
-    limits = limits or Limits()
-    keeper = Keeper(keep, predictor.signature)
-    bound = Bound(max_dead)
-    ends = delivery(source, sink, dead_letters, Contents(predictor.digest, keeper.names), limits, replace=replace)
+    source = open_source(job.source) if isinstance(job.source, (str, os.PathLike)) else job.source
+    sink = _opened_sink(job.sink)
+    dead_letters = default_dead_letters(sink) if job.dead_letters is None else _opened_sink(job.dead_letters)
+    keeper = Keeper(job.keep, predictor.signature)
+    contents = Contents(predictor.digest, keeper.names)
+    ends = delivery(source, sink, dead_letters, contents, job.limits, replace=job.replace)
     one_pipe = isinstance(sink, PipeSink) and isinstance(dead_letters, PipeSink) and sink.pipe == dead_letters.pipe
     writer = _Writer(predictor.name, predictor.digest, one_pipe=one_pipe)
-    processor = _Processor(source, Scorer(predictor, keeper, limits.line), bound, writer, ends, limits)
+    scorer = Scorer(predictor, keeper, job.limits.line)
+    processor = _Processor(source, scorer, Bound(job.max_dead), writer, ends, job.limits)
     try:
         return processor.run(stop or threading.Event(), on_progress)
     finally:
         ends.close()
+
+
+def _opened_sink(sink: str | os.PathLike[str] | Sink) -> Sink:
+    return open_sink(sink) if isinstance(sink, (str, os.PathLike)) else sink
 
 
 class _Writer:
@@ -165,7 +121,7 @@ class _Processor:
         self._limits = limits
         self._position = Position()
 
-    def run(self, stop: threading.Event, on_progress: Callable[[Report], None] | None) -> Report:
+    def run(self, stop: threading.Event, on_progress: OnProgress | None) -> Report:
         """As `run`, on ends that nobody has opened yet."""
         began = time.monotonic()
         start = self._ends.start()
@@ -173,7 +129,7 @@ class _Processor:
         self._position = start.position
         before = start.tally
 
-        def report(ended: Literal["running", "end", "stopped", "reader"]) -> Report:
+        def report(ended: Ended) -> Report:
             tally = self._bound.tally
             events, dead = tally.events - before.events, tally.dead - before.dead
             return Report(

@@ -10,8 +10,13 @@ from fourfold.stream.delivery import default_dead_letters, delivery
 from fourfold.stream.delivery.best_effort import BestEffort
 from fourfold.stream.delivery.exactly_once import ExactlyOnce
 from fourfold.stream.delivery.protocol import Contents
-from fourfold.stream.sinks.files import FileSink, PipeSink, Sink
-from fourfold.stream.sources.files import FileSource, Limits, PipeSource, Source
+from fourfold.stream.limits import Limits
+from fourfold.stream.sinks.files import FileSink
+from fourfold.stream.sinks.pipes import PipeSink
+from fourfold.stream.sinks.protocol import Sink
+from fourfold.stream.sources.files import FileSource
+from fourfold.stream.sources.pipes import PipeSource
+from fourfold.stream.sources.protocol import Source
 
 FILE, PIPE = FileSource(Path("in")), PipeSource(0, "standard input")
 TO_FILE, TO_PIPE = FileSink(Path("out")), PipeSink(1, "standard output")

@@ -11,16 +11,17 @@ import pytest
 
 from fourfold import stream
 from fourfold.errors import FourfoldError, OutputExists, SinkError, SourceError
-from fourfold.stream import Limits, Report
+from fourfold.stream import Job, Limits, OnProgress, Report
 from tests.project.tree import ROOT
 from tests.stream.model import events, lines, predictor
 
 OUTPUTS = ("out.jsonl", "out.jsonl.dead.jsonl")
 
 
-def answered(folder: Path, **changes: Any) -> Report:
+def answered(folder: Path, *, on_progress: OnProgress | None = None, **changes: Any) -> Report:
     """Run from `in.jsonl` to `out.jsonl`."""
-    return stream.run(predictor(), folder / "in.jsonl", folder / "out.jsonl", **{"keep": ("id",), **changes})
+    job = Job(folder / "in.jsonl", folder / "out.jsonl", **{"keep": ("id",), **changes})
+    return stream.run(predictor(), job, on_progress=on_progress)
 
 
 def contents(folder: Path) -> list[bytes]:
@@ -203,7 +204,7 @@ def test_another_run_is_refused(
     undisturbed(tmp_path, 20)
     model = predictor() if changes else predictor(name="another")
     with pytest.raises(OutputExists, match=message):
-        stream.run(model, "in.jsonl", "out.jsonl", **{"keep": ("id",), **changes})
+        stream.run(model, Job("in.jsonl", "out.jsonl", **{"keep": ("id",), **changes}))
 
 
 def test_letters_may_be_taken_away(tmp_path: Path) -> None:

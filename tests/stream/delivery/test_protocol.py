@@ -7,9 +7,9 @@ import pytest
 from fourfold.errors import OutputExists
 from fourfold.stream.dead_letters import Letters
 from fourfold.stream.delivery.protocol import CommitClock, check_empty, close_all
+from fourfold.stream.limits import Limits
 from fourfold.stream.lines import Position
 from fourfold.stream.sinks.files import FileSink
-from fourfold.stream.sources.files import Limits
 
 
 def test_commit_is_due_by_bytes() -> None:

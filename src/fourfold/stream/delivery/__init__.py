@@ -10,8 +10,12 @@ from fourfold.stream.delivery import checkpoint
 from fourfold.stream.delivery.best_effort import BestEffort
 from fourfold.stream.delivery.exactly_once import ExactlyOnce
 from fourfold.stream.delivery.protocol import Contents, Delivery
-from fourfold.stream.sinks.files import FileSink, PipeSink, Sink
-from fourfold.stream.sources.files import FileSource, Limits, Source
+from fourfold.stream.limits import Limits
+from fourfold.stream.sinks.files import FileSink
+from fourfold.stream.sinks.pipes import PipeSink
+from fourfold.stream.sinks.protocol import Sink
+from fourfold.stream.sources.files import FileSource
+from fourfold.stream.sources.protocol import Source
 
 __all__ = ["default_dead_letters", "delivery"]
 

@@ -7,9 +7,11 @@ from fourfold.stream.dead_letter_limit import Tally
 from fourfold.stream.dead_letters import Letters
 from fourfold.stream.delivery import checkpoint
 from fourfold.stream.delivery.protocol import START_OVER, CommitClock, Start, check_empty, close_all
+from fourfold.stream.limits import Limits
 from fourfold.stream.lines import Position
-from fourfold.stream.sinks.files import FileSink, OutputFile, OutputPipe, Sink
-from fourfold.stream.sources.files import Limits, Source
+from fourfold.stream.sinks.files import FileSink, OutputFile
+from fourfold.stream.sinks.protocol import Output, Sink
+from fourfold.stream.sources.protocol import Source
 
 __all__ = ["BestEffort"]
 
@@ -23,7 +25,7 @@ class BestEffort:
         self._limits = limits
         self._replace = replace
         self._letters = Letters(dead_letters)
-        self._output: OutputFile | OutputPipe | None = None
+        self._output: Output | None = None
         self._clock = CommitClock(limits)
 
     def start(self) -> Start:

@@ -13,9 +13,11 @@ from fourfold.stream.dead_letters import Letters
 from fourfold.stream.delivery import checkpoint
 from fourfold.stream.delivery.checkpoint import Checkpoint
 from fourfold.stream.delivery.protocol import START_OVER, CommitClock, Contents, Start, check_empty, close_all
+from fourfold.stream.limits import Limits
 from fourfold.stream.lines import Position
-from fourfold.stream.sinks.files import FileSink, OutputFile, Sink
-from fourfold.stream.sources.files import FileSource, Limits
+from fourfold.stream.sinks.files import FileSink, OutputFile
+from fourfold.stream.sinks.protocol import Sink
+from fourfold.stream.sources.files import FileSource
 
 __all__ = ["ExactlyOnce"]
 

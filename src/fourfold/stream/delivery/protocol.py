@@ -16,8 +16,8 @@ from typing import Protocol
 from fourfold.errors import OutputExists
 from fourfold.stream.dead_letter_limit import Tally
 from fourfold.stream.dead_letters import Letters
+from fourfold.stream.limits import Limits
 from fourfold.stream.lines import Position
-from fourfold.stream.sources.files import Limits
 
 __all__ = ["START_OVER", "CommitClock", "Contents", "Delivery", "Start", "check_empty", "close_all"]
 

@@ -1,1 +1,35 @@
-"""Where a stream's answers and dead letters go."""
+"""Open the sink of a stream by its name: a file, standard output or another pipe."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from fourfold.errors import SinkError
+from fourfold.stream.sinks.files import FileSink
+from fourfold.stream.sinks.pipes import PipeSink
+from fourfold.stream.urls import local_path
+
+__all__ = ["open_sink"]
+
+
+def open_sink(url: str | os.PathLike[str]) -> FileSink | PipeSink:
+    """A sink by its name.
+
+    Args:
+        url: a path, a `file://` URL, or `-` for standard output. A path can also name a pipe or a device.
+
+    Raises:
+        SinkError: it cannot be a sink (its folder is missing), or this version has none of that scheme.
+    """
+    path = local_path(url, SinkError, "a sink")
+    if path is None:
+        return PipeSink(1, "standard output")
+    if not path.parent.is_dir():
+        raise SinkError(f"cannot write {path}: there is no folder {path.parent}")
+    if not path.exists():
+        return FileSink(path)
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise SinkError(f"cannot write {path}: expected a file, got a folder")
+    return FileSink(path) if stat.S_ISREG(mode) else PipeSink(path, str(path))

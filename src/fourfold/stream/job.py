@@ -1,0 +1,72 @@
+"""Describe one run of a stream: its ends, the fields that pass through, and its limits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from fourfold.errors import FourfoldError, SignatureError, SinkError, SourceError, shorten
+from fourfold.jobfile import is_count_or_share
+from fourfold.stream.limits import Limits
+from fourfold.stream.sinks.protocol import Sink
+from fourfold.stream.sources.protocol import Source
+
+__all__ = ["Job"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Describe one run of a stream.
+
+    Args:
+        source: where the events come from, or its name for `open_source`: one JSON object a line.
+        sink: where the answers go, or its name for `open_sink`: for each event that is answered one JSON object a
+            line, in the order of the events, with the fields kept and then the signature's outputs.
+        dead_letters: where the events go that get no answer, or its name for `open_sink`; otherwise
+            `<output>.dead.jsonl` beside a file, and standard error beside a pipe.
+        keep: names of fields of the events whose values are copied to the answers as they are. A field that is no
+            input of the signature is allowed in the events by this.
+        max_dead: stop before there are more dead letters than this: a number of events (`int`), or a share of them
+            (`float`, 0.0 to 1.0), as `dead_letter_limit.DeadLetterLimit` counts it.
+        replace: start over where the output exists.
+        limits: the limits of memory and of the time between commits.
+
+    Raises:
+        SourceError: `source` or `limits` is of another type.
+        SinkError: `sink`, `dead_letters` or `replace` is of another type, or `max_dead` is no count and no share.
+        SignatureError: `keep` is no list of names.
+    """
+
+    source: str | os.PathLike[str] | Source
+    sink: str | os.PathLike[str] | Sink
+    dead_letters: str | os.PathLike[str] | Sink | None = None
+    keep: Sequence[str] = ()
+    max_dead: int | float | None = None
+    replace: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        _check_end(self.source, "source", SourceError)
+        _check_end(self.sink, "sink", SinkError)
+        if self.dead_letters is not None:
+            _check_end(self.dead_letters, "dead_letters", SinkError)
+        if isinstance(self.keep, str):
+            raise SignatureError(f"expected keep to be a list of names; got the text {shorten(self.keep)}")
+        if not isinstance(self.keep, (list, tuple)) or not all(isinstance(name, str) for name in self.keep):
+            raise SignatureError(f"expected keep to be a list of names; got {shorten(self.keep)}")
+        if self.max_dead is not None and not is_count_or_share(self.max_dead):
+            raise SinkError(
+                f"expected max_dead to be a number of events or a share from 0.0 to 1.0; got {shorten(self.max_dead)}"
+            )
+        if not isinstance(self.replace, bool):
+            raise SinkError(f"expected replace to be true or false; got {shorten(self.replace)}")
+        if not isinstance(self.limits, Limits):
+            raise SourceError(f"expected limits to be Limits; got {shorten(self.limits)}")
+        object.__setattr__(self, "keep", tuple(self.keep))  # a job cannot change while it runs
+
+
+def _check_end(value: object, name: str, error: type[FourfoldError]) -> None:
+    """Refuse what is neither a name nor something that can be opened."""
+    if not isinstance(value, (str, os.PathLike)) and not callable(getattr(value, "open", None)):
+        raise error(f"expected {name} to be a path, a file:// URL, - or a ready {name}; got {shorten(value)}")

@@ -1,0 +1,47 @@
+"""Report what a run of a stream did."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+__all__ = ["Ended", "Report"]
+
+#: Why a run ended; `running` in the reports on the way.
+Ended = Literal["running", "end", "stopped", "reader"]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run did, so far or in all.
+
+    Attributes:
+        events: the events that were answered or became dead letters.
+        answered: those that were answered.
+        dead: the dead letters.
+        seconds: how long it took.
+        ended: why it ended: at the `end` of the source, `stopped`, or because the `reader` of the answers had gone;
+            `running` in the reports on the way.
+        offset: how far the source was read, in bytes, with the runs that this one continues.
+        size: the source's length in bytes, where it has one.
+        continued: whether it went on where an earlier run had ended.
+    """
+
+    events: int
+    answered: int
+    dead: int
+    seconds: float
+    ended: Ended
+    offset: int
+    size: int | None
+    continued: bool
+
+    def __str__(self) -> str:
+        if self.continued and not self.events and self.ended == "end":
+            return f"nothing new: an earlier run answered everything up to offset {self.offset:,}"
+        text = f"{self.events:,} events, {self.answered:,} answered, {self.dead:,} dead, in {self.seconds:.2f} s"
+        return text + {"stopped": "; stopped", "reader": "; the reader of the answers has gone"}.get(self.ended, "")
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON values."""
+        return asdict(self)
