@@ -64,7 +64,7 @@ def test_a_grove_is_its_trees(leaves: int) -> None:
     code = compiler.graph.text(1, texts)
     table = np.array([3.0, 1.0, 1.0, np.nan, -2.0, 1.0, 0.0, np.nan])
     columns: dict[Any, Column] = {"x": Numeric(number), "table": Coded(code, table)}
-    columns |= {place: Coded(code, levels=np.array([0.0, 1.0]), place=place) for place in (0, 4, 6, 7)}
+    columns |= {place: Coded(code, levels=np.array([0.0, 1.0]), hot_code=place) for place in (0, 4, 6, 7)}
     grove = Grove(compiler, columns.__getitem__)
     tests: list[Test] = [Below("x", each, nan) for each in (-1.5, 0.0, 2.0, np.inf) for nan in (False, True)]
     tests += [Among("x", frozenset({0.0, 2.0, 7.0}), True, False), Among("x", frozenset({-1.5}), False, True)]
@@ -90,7 +90,7 @@ def test_codes_that_no_test_tells_apart_are_one() -> None:
     """A thousand categories of which trees tell three apart are a code of four; a forest made twice is one step."""
     compiler = Compiler(Graph([("t", "string")]))
     code = compiler.graph.text(0, [f"t{place}" for place in range(1000)])
-    grove = Grove(compiler, lambda place: Coded(code, levels=np.array([0.0, 1.0]), place=place))
+    grove = Grove(compiler, lambda place: Coded(code, levels=np.array([0.0, 1.0]), hot_code=place))
     for place in (3, 700, 20):
         grove.tree(0, [1, -1, -1], [2, -1, -1], [grove.test(Below(place, 0.5, False)), 0, 1])
     once, again = grove.forest([1.0, 2.0], [0.0]), grove.forest([1.0, 2.0], [0.0])

@@ -26,7 +26,7 @@ def answers(compiler: Compiler, numbers: list[Number], rows: list[dict[str, Any]
 
 def spikes(code: Any, levels: tuple[float, float]) -> list[Coded]:
     """A column for each code, which has the second level there and the first elsewhere."""
-    return [Coded(code, levels=np.array(levels), place=place) for place in range(code.limit)]
+    return [Coded(code, levels=np.array(levels), hot_code=place) for place in range(code.limit)]
 
 
 @pytest.mark.parametrize("count", [3, 1200])
@@ -49,13 +49,13 @@ def test_a_function_of_a_one_hot_column_stays_two_numbers() -> None:
     """A scaled one-hot column is still one, and its dtype may change without its numbers."""
     compiler = Compiler(Graph([("text", "string")]))
     code = compiler.graph.text(0, ["a", "b"])
-    column = Coded(code, levels=np.array([0.0, 1.0]), place=1)
+    column = Coded(code, levels=np.array([0.0, 1.0]), hot_code=1)
     (scaled,) = compiler.map(MathFunction.SUB, [column], [0.1], dtype=FLOAT32)
     assert isinstance(scaled, Coded)
-    assert scaled.place == 1
+    assert scaled.hot_code == 1
     assert scaled.values.tolist() == [float(np.float32(each)) for each in (-0.1, 0.9, -0.1, -0.1)]
     assert replace(scaled, dtype=FLOAT64).levels is scaled.levels
-    assert Coded(code, np.zeros(4), place=1).place is None
+    assert Coded(code, np.zeros(4), hot_code=1).hot_code is None
 
 
 def test_a_text_that_an_imputer_replaced_reads_as_the_other_one() -> None:

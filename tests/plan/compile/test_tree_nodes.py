@@ -74,8 +74,8 @@ def test_one_hot_columns() -> None:
     """Columns of one code are one slot, and each node names its code; codes that none names are one."""
     graph, shop = compiler("a")
     code = graph.match(graph.number(0), range(20))
-    columns: list[Column] = [Coded(code, levels=HOT, place=place) for place in range(20)]
-    columns.append(Coded(code, levels=np.array([3.0, -3.0]), place=7))
+    columns: list[Column] = [Coded(code, levels=HOT, hot_code=place) for place in range(20)]
+    columns.append(Coded(code, levels=np.array([3.0, -3.0]), hot_code=7))
     tests = [(3, 0.5, False), (20, 0.0, False), (3, 1.0, False), (11, -1.0, True), (20, -3.0, False)]
     nodes, values = stumps(tests)
     made = forest(shop, columns, nodes, values, np.zeros(1))
@@ -125,7 +125,7 @@ def test_very_many_columns() -> None:
     """A hundred thousand one-hot columns are one code, of which as much is left as is tested."""
     graph, shop = compiler("a")
     code = graph.match(graph.number(0), range(100_000))
-    columns = [Coded(code, levels=HOT, place=place) for place in range(100_000)]
+    columns = [Coded(code, levels=HOT, hot_code=place) for place in range(100_000)]
     nodes, values = stumps([(place, 0.5, False) for place in (99_999, 5, 77_777)])
     made = forest(shop, columns, nodes, values, np.zeros(1))
     assert [each.limit for each in graph.forests[0].slots if isinstance(each, Code)] == [4]

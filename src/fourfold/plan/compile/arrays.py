@@ -217,16 +217,16 @@ def times(
 
 
 def _coded_times(one: Coded, other: Coded, dtype: np.dtype[Any], *, sparse: bool) -> Coded:
-    if one.place == other.place:  # both are tables, or differ at the same code
-        a, b, place = one.levels, other.levels, one.place
+    if one.hot_code == other.hot_code:  # both are tables, or differ at the same code
+        a, b, hot_code = one.levels, other.levels, one.hot_code
     else:
-        a, b, place = one.values, other.values, None
+        a, b, hot_code = one.values, other.values, None
     levels = elementary(MathFunction.MUL, a, b)
     if sparse:
         levels = np.where((a == 0) | (b == 0), 0.0, levels)
     if dtype == FLOAT32:
         levels = elementary(MathFunction.ROUND32, levels)
-    return Coded(one.code, dtype=dtype, levels=levels, place=place)
+    return Coded(one.code, dtype=dtype, levels=levels, hot_code=hot_code)
 
 
 def clipped(matrix: Matrix, low: float, high: float, compiler: Compiler) -> Matrix:

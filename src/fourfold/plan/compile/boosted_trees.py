@@ -197,7 +197,7 @@ class _Slots:
 
     def _codes(self, code: Code, asked: list[_Asked]) -> None:
         """Tests on a code: on another one, with as many codes as the tests tell apart."""
-        spikes = {each.column.place for each in asked}
+        spikes = {each.column.hot_code for each in asked}
         # Codes without a column of their own are alike where each column stands for one code.
         other = next((each for each in range(code.limit) if each not in spikes), 0)
         own = {each for each in spikes if each is not None}
@@ -232,10 +232,10 @@ class _Asked(NamedTuple):
     def left(self, codes: npt.NDArray[np.int64]) -> Booleans:
         """Which of the codes go left."""
         column = self.column
-        if column.place is None:
+        if column.hot_code is None:
             return self.test.left(column.values)[codes]
         sides: Booleans = self.test.left(column.levels)
-        found: Booleans = sides[(codes == column.place).astype(np.int64)]
+        found: Booleans = sides[(codes == column.hot_code).astype(np.int64)]
         return found
 
 
@@ -295,10 +295,10 @@ def spread(columns: Sequence[Column], used: Iterable[int], compiler: Compiler, *
         if isinstance(column, Bagged):
             of_bag.setdefault(column.bag, []).append((place, column))
     for bag, own in of_bag.items():
-        wanted = sorted({column.place for _, column in own})
+        wanted = sorted({column.column for _, column in own})
         if len(wanted) > _MOST_SPREAD:
             raise NoPlan(f"trees that test {len(wanted)} columns of texts, more than {_MOST_SPREAD}")
         numbers = dict(zip(wanted, compiler.graph.bag_spread(bag, wanted, nan=nan), strict=True))
         for place, column in own:
-            out[place] = Numeric(numbers[column.place], column.dtype)
+            out[place] = Numeric(numbers[column.column], column.dtype)
     return out

@@ -194,7 +194,7 @@ def _grouped(columns: Sequence[Column], width: int) -> tuple[list[int], dict[Cod
     for place, column in enumerate(columns):
         if isinstance(column, Coded):
             groups.setdefault(column.code, []).append(place)
-            if column.place is not None:
+            if column.hot_code is not None:
                 spikes.add(column.code)
     kept = {code: mine for code, mine in groups.items() if code in spikes or code.limit * width <= _LARGEST_TABLE}
     tabled = {place for mine in kept.values() for place in mine}
@@ -208,7 +208,7 @@ def _table(code: Code, columns: Sequence[Coded], weights: Floats) -> Floats:
     spikes: list[int] = []
     with np.errstate(over="ignore", invalid="ignore"):
         for place, column in enumerate(columns):
-            if column.place is not None and column.finite:
+            if column.hot_code is not None and column.finite:
                 spikes.append(place)
             else:
                 table += np.multiply.outer(column.values, weights[place])
@@ -219,7 +219,7 @@ def _table(code: Code, columns: Sequence[Coded], weights: Floats) -> Floats:
                 elsewhere = weights[spikes] * levels[:, :1]
                 table += elsewhere.sum(axis=0)
                 here -= elsewhere
-            np.add.at(table, [columns[place].place or 0 for place in spikes], here)
+            np.add.at(table, [columns[place].hot_code or 0 for place in spikes], here)
     return table
 
 
@@ -249,8 +249,8 @@ def _runs(columns: Sequence[Column]) -> Iterable[tuple[Code | Bag | None, list[i
 
 def _support(column: Coded) -> set[int]:
     """The codes for which a column is not zero."""
-    if column.place is not None and not column.levels[0]:
-        return {column.place} if column.levels[1] else set()
+    if column.hot_code is not None and not column.levels[0]:
+        return {column.hot_code} if column.levels[1] else set()
     return set(np.flatnonzero(column.values).tolist())
 
 

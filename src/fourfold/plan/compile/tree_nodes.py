@@ -212,9 +212,9 @@ class _Tests:
         for bag, listed in bags.items():
             if len(listed) > _MOST_SPREAD:
                 raise NoPlan(f"the trees test {len(listed)} columns of texts: more than {_MOST_SPREAD}")
-            wanted = sorted({_place(columns[feature]) for feature in listed})
+            wanted = sorted({_index(columns[feature]) for feature in listed})
             spread = dict(zip(wanted, self._workshop.graph.bag_spread(bag, wanted), strict=True))
-            values.update((feature, spread[_place(columns[feature])]) for feature in listed)
+            values.update((feature, spread[_index(columns[feature])]) for feature in listed)
         others = [feature for feature in features if feature not in values]
         values.update(zip(others, self._workshop.numbers([columns[each] for each in others]), strict=True))
         for feature in features:
@@ -222,16 +222,16 @@ class _Tests:
 
     def _by_code(self, code: Code, listed: Sequence[_Asked]) -> None:
         """Tests on a code: on another one, with as few codes as the tests tell apart."""
-        spikes = [each for each in listed if each.column.place is not None]
-        tables = [each for each in listed if each.column.place is None]
+        spikes = [each for each in listed if each.column.hot_code is not None]
+        tables = [each for each in listed if each.column.hot_code is None]
         bits = np.concatenate([each.left for each in tables] or [np.zeros((0, code.limit), dtype=np.bool_)])
-        label, first = _classes(code.limit, [_place(each.column) for each in spikes], bits)
+        label, first = _classes(code.limit, [_index(each.column) for each in spikes], bits)
         if 2 * len(first) <= code.limit:
             slot = self._slot(self._workshop.graph.recode(code, label.tolist(), len(first)))
         else:
             slot, label, first = self._slot(code), np.arange(code.limit), np.arange(code.limit)
         for each in spikes:
-            here = int(label[_place(each.column)])
+            here = int(label[_index(each.column)])
             # Columns: whether all other codes go left, and whether this one does.
             operand = np.array([[_NO_CODE, here], [here, _NO_CODE]], dtype=np.float64)
             flag = np.array([[NODE_CODE, NODE_CODE], [NODE_OTHERS, NODE_OTHERS]], dtype=np.uint32)
@@ -282,7 +282,7 @@ class _Asked:
         first, test = _distinct(key)
         levels = column.levels
         words = len(first) * ((len(levels) + 31) // 32)
-        is_large = column.place is None and words > _MOST_WORDS
+        is_large = column.hot_code is None and words > _MOST_WORDS
         if is_large and (key[:, 2] < 0).all():
             return cls(column, places, test, np.zeros((0, len(levels)), dtype=np.bool_), is_large=True)
         one = places[first]
@@ -295,8 +295,11 @@ class _Asked:
         return cls(column, places, test, left, is_large=False)
 
 
-def _place(column: Column) -> int:
-    return int(column.place or 0) if isinstance(column, (Coded, Bagged)) else 0
+def _index(column: Column) -> int:
+    """Return the code of a one-hot column, or the index of a column in its bag."""
+    if isinstance(column, Bagged):
+        return column.column
+    return column.hot_code or 0 if isinstance(column, Coded) else 0
 
 
 def _classes(limit: int, alone: Sequence[int], bits: Booleans) -> tuple[Integers, Integers]:

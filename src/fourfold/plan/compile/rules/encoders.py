@@ -92,7 +92,7 @@ def _one_hot_columns(found: _Categories, width: int, dtype: np.dtype[Any]) -> It
             yield Coded(found.code, values, dtype)
         else:
             code = int(mine[0]) if len(mine) else 0
-            yield Coded(found.code, dtype=dtype, levels=one if len(mine) else nothing, place=code)
+            yield Coded(found.code, dtype=dtype, levels=one if len(mine) else nothing, hot_code=code)
 
 
 @transforms("sklearn.OrdinalEncoder")

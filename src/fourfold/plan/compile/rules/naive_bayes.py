@@ -65,7 +65,7 @@ def _squared(made: tuple[Column, ...], dtype: np.dtype[Any], compiler: Compiler)
     for place, column in enumerate(made):
         if isinstance(column, Coded):
             levels = rounded(elementary(MathFunction.MUL, column.levels, column.levels), dtype)
-            out[place] = Coded(column.code, levels=levels, place=column.place, dtype=dtype)
+            out[place] = Coded(column.code, levels=levels, hot_code=column.hot_code, dtype=dtype)
     return tuple(out)
 
 

@@ -68,7 +68,7 @@ def single(matrix: Matrix, compiler: Compiler, who: object, *, nan: bool, infini
                 rounded = elementary(MathFunction.ROUND32, column.levels)
                 levels[id(column.levels)] = rounded, bool(np.isfinite(rounded).all())
             rounded, finite = levels[id(column.levels)]
-            columns[place] = Coded(column.code, dtype=FLOAT32, levels=rounded, place=column.place)
+            columns[place] = Coded(column.code, dtype=FLOAT32, levels=rounded, hot_code=column.hot_code)
             if not finite:
                 doubtful.append(place)
             continue
@@ -224,5 +224,5 @@ def random_trees_embedding(model: Any, matrix: Matrix, compiler: Compiler) -> Ma
         count = len(own)
         code = compiler.graph.match(value, np.arange(count))
         code = compiler.graph.recode(code, [*range(count), 0, 0], count)
-        columns += [Coded(code, levels=levels, place=place) for place in range(count)]
+        columns += [Coded(code, levels=levels, hot_code=place) for place in range(count)]
     return Matrix(tuple(columns), sparse=bool(model.sparse_output))

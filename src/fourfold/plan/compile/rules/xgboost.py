@@ -294,7 +294,7 @@ def _without(columns: Sequence[Column], missing: float, compiler: Compiler) -> l
     for place, column in enumerate(columns):
         if isinstance(column, Coded):
             levels = np.where(column.levels == missing, np.nan, column.levels)
-            out[place] = Coded(column.code, dtype=column.dtype, levels=levels, place=column.place)
+            out[place] = Coded(column.code, dtype=column.dtype, levels=levels, hot_code=column.hot_code)
     return out
 
 
