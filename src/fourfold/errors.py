@@ -1,25 +1,25 @@
-"""Every error that Fourfold raises, and the one record of a row that does not fit.
+"""Define every error that Fourfold raises, and the record of one value that does not fit its field.
 
     FourfoldError
-    ├── SignatureError       a signature that cannot be: a bad declaration, a table that none can be inferred from
-    ├── InputError           rows that do not fit the signature; `.errors` names row, field, expected and got
-    ├── DecodeError          bytes that are not what their media type says (truncated JSON, a broken Arrow stream)
-    ├── PackError            a model that cannot be packed as asked
-    ├── PackageError         a package that cannot be used
-    │   ├── CorruptPackage   truncated, tampered with, or not a package
-    │   ├── TrustError       it needs code or pickle, and this host has not allowed that
-    │   └── GoldenMismatch   its golden rows no longer give their answers here
+    ├── SignatureError       a signature is invalid, or cannot be inferred from a table
+    ├── InputError           rows do not fit the signature; `.errors` lists row, field, expected and got
+    ├── DecodeError          bytes do not match their media type (truncated JSON, a broken Arrow stream)
+    ├── PackError            a model cannot be packed as requested
+    ├── PackageError         a package cannot be used
+    │   ├── CorruptPackage   it is truncated or modified, or is no package
+    │   ├── TrustError       it needs code or pickle, which this host has not allowed
+    │   └── GoldenMismatch   its golden rows no longer give the recorded answers
     ├── EngineError          the engine failed on rows that fit the signature
-    ├── MissingLibrary       a library that this needs is not installed; `.extra` names the extra that brings it
-    ├── RepositoryError      a repository that cannot be reached or cannot be trusted with writes
-    │   ├── NotFound         no such model, version, alias or digest
-    │   └── Conflict         somebody else was first; nothing was changed
-    ├── SourceError          what should be read cannot be
-    ├── SinkError            what should be written cannot be
-    │   └── OutputExists     it is there already, and nobody said that it may be replaced
-    └── ServiceError         the service cannot start or stay up (a port in use)
+    ├── MissingLibrary       a library is not installed; `.extra` names the extra that installs it
+    ├── RepositoryError      a repository cannot be reached, is damaged, or does not honour conditional writes
+    │   ├── NotFound         it has no such model, version, alias or digest
+    │   └── Conflict         another writer was first; nothing was changed
+    ├── SourceError          an input cannot be read
+    ├── SinkError            an output cannot be written
+    │   └── OutputExists     it exists, and it may not be replaced
+    └── ServiceError         the service cannot start or keep running (a port in use)
 
-Each class carries the exit status that the command line ends with (docs/cli.md lists them).
+Each class has the exit status of the command line (docs/cli.md lists them).
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ __all__ = [
 
 
 def shorten(value: object, limit: int = 60) -> str:
-    """Return `repr(value)` for an error message, never more than `limit` characters of it."""
-    # Shorten a huge string or list before `repr` walks it: the error must stay cheap however large the input was.
+    """Return `repr(value)` for an error message, at most `limit` characters; of a long container only the length."""
+    # Check lengths before calling `repr`: an error must stay cheap however large the input is.
     if isinstance(value, (str, bytes)) and len(value) > limit:
         value = value[:limit]
         return repr(value)[: limit - 1] + "…"
@@ -69,14 +69,14 @@ def shorten(value: object, limit: int = 60) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RowError:
-    """One value that does not fit its field.
+    """Describe one value that does not fit its field.
 
     Attributes:
-        row: the row's index in the table that came in, from 0.
-        field: the field's name, or `None` where the whole row is at fault.
+        row: the row's index in the input table, from 0.
+        field: the field's name, or `None` where the error concerns the whole row.
         code: `missing`, `type`, `range`, `precision`, `category`, `format`, `shape`, `unknown` or `engine`.
-        expected: what the field takes, in words.
-        got: what came, cut short.
+        expected: the values that the field accepts, in words.
+        got: the value, as `shorten` shows it.
     """
 
     row: int
@@ -90,79 +90,85 @@ class RowError:
         return f"{where}: expected {self.expected}, got {self.got}"
 
     def to_json(self) -> dict[str, Any]:
-        """The error as JSON values, in the order of its attributes."""
+        """Return the attributes as JSON values, in their order."""
         return {"row": self.row, "field": self.field, "code": self.code, "expected": self.expected, "got": self.got}
 
 
 class FourfoldError(Exception):
-    """The root of the tree: catch it to catch everything that Fourfold raises on purpose."""
+    """Serve as the base class of every error that Fourfold raises on purpose: catch it to catch them all."""
 
     exit_status: ClassVar[int] = 1
 
 
 class SignatureError(FourfoldError):
-    """A signature that cannot be."""
+    """Report that a signature is invalid, or cannot be inferred."""
 
     exit_status = 3
 
 
 class InputError(FourfoldError):
-    """Rows that do not fit the signature.
+    """Report the values that do not fit the signature.
 
     Attributes:
-        errors: every error found, by row and then in the order of the fields.
+        errors: all errors, ordered by row, then by field in the signature's order.
     """
 
     exit_status = 3
 
-    SHOWN: ClassVar[int] = 5
+    #: The most errors that the message lists; `errors` holds all of them.
+    MAX_SHOWN: ClassVar[int] = 5
 
     def __init__(self, errors: Iterable[RowError]) -> None:
         self.errors: tuple[RowError, ...] = tuple(errors)
-        lines = [str(error) for error in self.errors[: self.SHOWN]]
-        if len(self.errors) > self.SHOWN:
-            lines.append(f"… and {len(self.errors) - self.SHOWN} more")
+        lines = [str(error) for error in self.errors[: self.MAX_SHOWN]]
+        if len(self.errors) > self.MAX_SHOWN:
+            lines.append(f"… and {len(self.errors) - self.MAX_SHOWN} more")
         super().__init__("\n".join(lines))
 
 
 class DecodeError(FourfoldError):
-    """Bytes that are not what their media type says."""
+    """Report bytes that do not match their media type."""
 
     exit_status = 3
 
 
 class PackError(FourfoldError):
-    """A model that cannot be packed as asked."""
+    """Report that a model cannot be packed as requested."""
 
     exit_status = 4
 
 
 class PackageError(FourfoldError):
-    """A package that cannot be used."""
+    """Report that a package cannot be used."""
 
     exit_status = 4
 
 
 class CorruptPackage(PackageError):
-    """Truncated, tampered with, or not a package."""
+    """Report that a package is truncated or modified, or that it is no package."""
 
 
 class TrustError(PackageError):
-    """The package needs code or pickle, and this host has not allowed that."""
+    """Report that a package needs code or pickle, which this host has not allowed."""
 
 
 class GoldenMismatch(PackageError):
-    """The golden rows no longer give their answers here."""
+    """Report that the golden rows no longer give the answers that the package recorded."""
 
 
 class EngineError(FourfoldError):
-    """The engine failed on rows that fit the signature."""
+    """Report that the engine failed on rows that fit the signature."""
 
     exit_status = 4
 
 
 class MissingLibrary(FourfoldError):
-    """A library that this needs is not installed."""
+    """Report that a library is not installed.
+
+    Attributes:
+        library: the library's name.
+        extra: the extra of Fourfold that installs it.
+    """
 
     exit_status = 7
 
@@ -173,36 +179,36 @@ class MissingLibrary(FourfoldError):
 
 
 class RepositoryError(FourfoldError):
-    """A repository that cannot be reached or cannot be trusted with writes."""
+    """Report that a repository cannot be reached, is damaged, or does not honour conditional writes."""
 
     exit_status = 5
 
 
 class NotFound(RepositoryError):
-    """No such model, version, alias or digest."""
+    """Report that the repository has no such model, version, alias or digest."""
 
 
 class Conflict(RepositoryError):
-    """Somebody else was first; nothing was changed."""
+    """Report that another writer was first; nothing was changed."""
 
 
 class SourceError(FourfoldError):
-    """What should be read cannot be."""
+    """Report that an input cannot be read."""
 
     exit_status = 6
 
 
 class SinkError(FourfoldError):
-    """What should be written cannot be."""
+    """Report that an output cannot be written."""
 
     exit_status = 6
 
 
 class OutputExists(SinkError):
-    """The output is there already, and nobody said that it may be replaced."""
+    """Report that the output exists, and that it may not be replaced."""
 
 
 class ServiceError(FourfoldError):
-    """The service cannot start or stay up."""
+    """Report that the service cannot start or keep running."""
 
     exit_status = 6
