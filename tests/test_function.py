@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fourfold.errors import EngineError
-from fourfold.function import CHUNK, Function
+from fourfold.function import MAX_CALL_ROWS, Function
 from fourfold.signature import Field, Signature
 from fourfold.signature.columns import columns_to_rows, rows_to_columns
 
@@ -68,9 +68,9 @@ def test_every_row_gets_its_answer_whatever_the_block(
 def test_a_call_that_is_free_is_still_bounded() -> None:
     """However large the table, an engine never sees more rows at once than bound the memory of a call."""
     engine = _Columns()
-    table = pa.RecordBatch.from_pydict({"x": pa.array(range(CHUNK + 1), pa.int64())})
-    assert Function(SIGNATURE, engine, None)(table).num_rows == CHUNK + 1
-    assert engine.sizes == [CHUNK, 1]
+    table = pa.RecordBatch.from_pydict({"x": pa.array(range(MAX_CALL_ROWS + 1), pa.int64())})
+    assert Function(SIGNATURE, engine, None)(table).num_rows == MAX_CALL_ROWS + 1
+    assert engine.sizes == [MAX_CALL_ROWS, 1]
 
 
 class _Answers:

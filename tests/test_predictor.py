@@ -13,7 +13,7 @@ import pytest
 
 from fourfold.errors import EngineError, GoldenMismatch, InputError
 from fourfold.package import Package
-from fourfold.predictor import HOPELESS, Predictor
+from fourfold.predictor import FAILURES_BEFORE_CHECK, Predictor
 from tests.support import RowEngine, double, make_package, make_predictor
 
 
@@ -87,9 +87,9 @@ def test_any_number_of_bad_rows_are_rows() -> None:
     """However many rows the engine refuses, they are at fault as long as it answers its golden rows."""
     predictor = make_predictor(_refuses)
     bad = {"x": 1.0, "word": "refused"}
-    answer = predictor.answer([bad] * (HOPELESS + 10) + [{"x": 1.0}])
-    assert list(answer.kept) == [HOPELESS + 10]
-    assert len(answer.errors) == HOPELESS + 10
+    answer = predictor.answer([bad] * (FAILURES_BEFORE_CHECK + 10) + [{"x": 1.0}])
+    assert list(answer.kept) == [FAILURES_BEFORE_CHECK + 10]
+    assert len(answer.errors) == FAILURES_BEFORE_CHECK + 10
     with pytest.raises(EngineError, match="refused"):
         predictor.predict([bad])
 
@@ -105,7 +105,7 @@ def test_an_engine_that_broke_is_no_fault_of_the_rows() -> None:
     predictor = make_predictor(called=breaks)
     broken.append(True)
     with pytest.raises(EngineError, match="has gone"):
-        predictor.answer([{"x": 1.0}] * (HOPELESS + 1))
+        predictor.answer([{"x": 1.0}] * (FAILURES_BEFORE_CHECK + 1))
 
 
 def test_no_rows_give_no_rows() -> None:

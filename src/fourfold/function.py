@@ -1,8 +1,8 @@
-"""The function of a package: canonical tables to canonical tables, whatever the engine wants underneath.
+"""Compute the function of a package: canonical tables in, canonical tables out, whatever form the engine takes.
 
-Its block is part of it. An engine whose answer for a row depends on how many rows come along (BLAS picks another
-kernel for another shape) is only ever called with blocks of one fixed size, the last one padded; `pack` finds out which
-engines need that. Everything that decides about bits is in this file and in the engine.
+With some engines the answer for a row depends on the number of rows in the call (BLAS picks another kernel for another
+shape). Such an engine is only called with blocks of one fixed size, the last one padded; `pack` measures which engines
+need that. Only this file and the engine decide about the bits of an answer.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from fourfold.signature import RowCoercer, Signature
 if TYPE_CHECKING:
     from fourfold.runtimes.engine import Engine
 
-__all__ = ["Function", "join", "part", "take", "without_numeric_warnings"]
+__all__ = ["Function", "concatenate", "slice_rows", "take_rows", "without_numeric_warnings"]
 
-#: The most rows that an engine sees at once where its answers do not depend on it: bounds the memory of a call.
-CHUNK = 65_536
+#: Rows of an engine call where the answers do not depend on their number; bounds the memory of a call.
+MAX_CALL_ROWS = 65_536
 
 
 class Function:
-    """An engine behind a signature, called in blocks. Safe to call from any number of threads.
+    """Call an engine in blocks and check its answers against the signature; safe to call from many threads.
 
     Args:
-        signature: what goes in and what comes out.
-        engine: the engine, loaded.
-        block: the rows of every engine call, or `None` where the answers do not depend on them.
+        signature: the inputs and outputs.
+        engine: the loaded engine.
+        block: the rows of every engine call, or `None` where the answers do not depend on their number.
     """
 
     def __init__(self, signature: Signature, engine: Engine, block: int | None) -> None:
@@ -41,43 +41,43 @@ class Function:
         self._outputs = RowCoercer(signature.outputs)
 
     def __call__(self, table: Any) -> Any:
-        """Canonical inputs to canonical outputs, in the form that came in: a list of rows or a `RecordBatch`.
+        """Return the canonical outputs of canonical inputs, in the same form: a list of rows or a `RecordBatch`.
 
         Raises:
-            EngineError: the engine failed, or what it answers is not what the signature says.
+            EngineError: the engine failed, or its answer does not fit the signature.
         """
-        rows_came = isinstance(table, list)
+        is_rows = isinstance(table, list)
         if not len(table):
             return self.empty(table)
         if self._engine.takes == "either":
-            return join(list(self._calls(table)), None)
+            return concatenate(list(self._calls(table)), None)
         if self._engine.takes == "rows":
-            rows = table if rows_came else _to_rows(table, self.signature.inputs)
-            outputs = join([self._checked_rows(piece) for piece in self._calls(rows)], [])
-            return outputs if rows_came else _to_columns(outputs, self.signature.outputs)
-        batch = _to_columns(table, self.signature.inputs) if rows_came else table
-        outputs = join([self._checked_columns(piece) for piece in self._calls(batch)], None)
-        return _to_rows(outputs, self.signature.outputs) if rows_came else outputs
+            rows = table if is_rows else _to_rows(table, self.signature.inputs)
+            outputs = concatenate([self._checked_rows(piece) for piece in self._calls(rows)], [])
+            return outputs if is_rows else _to_columns(outputs, self.signature.outputs)
+        batch = _to_columns(table, self.signature.inputs) if is_rows else table
+        outputs = concatenate([self._checked_columns(piece) for piece in self._calls(batch)], None)
+        return _to_rows(outputs, self.signature.outputs) if is_rows else outputs
 
     def empty(self, like: Any) -> Any:
-        """Outputs of no rows, in the form of `like`."""
+        """Return the outputs of no rows, in the form of `like`: a list of rows or a `RecordBatch`."""
         return [] if isinstance(like, list) else _to_columns([], self.signature.outputs)
 
     def _calls(self, table: Any) -> Iterator[Any]:
-        """The engine's raw answer for every block of the table, without the rows that padded it."""
-        step = self.block or CHUNK
+        """Yield the engine's unchecked answer for each block of the table, without the answers for its padding."""
+        step = self.block or MAX_CALL_ROWS
         for start in range(0, len(table), step):
-            piece = part(table, start, start + step)
-            missing = step - len(piece) if self.block else 0
+            rows = slice_rows(table, start, start + step)
+            padding = step - len(rows) if self.block else 0
             try:
-                answer = self._engine.predict(_pad(piece, missing))
+                answer = self._engine.predict(_pad(rows, padding))
             except FourfoldError:
                 raise
             except Exception as error:  # an engine, or a user's own function, may raise anything
                 raise EngineError(f"the engine failed: {type(error).__name__}: {shorten(str(error), 300)}") from error
-            if len(answer) != len(piece) + missing:
-                raise EngineError(f"the engine answered {len(answer)} rows for {len(piece) + missing}")
-            yield part(answer, 0, len(piece))
+            if len(answer) != len(rows) + padding:
+                raise EngineError(f"the engine answered {len(answer)} rows for {len(rows) + padding}")
+            yield slice_rows(answer, 0, len(rows))
 
     def _checked_rows(self, rows: Any) -> Any:
         coerced, errors = self._outputs(rows)
@@ -99,28 +99,28 @@ class Function:
 
 
 def without_numeric_warnings() -> AbstractContextManager[object]:
-    """While this lasts NumPy says nothing of overflows and the like: rows chosen to hurt are meant to cause them."""
-    numpy = sys.modules.get("numpy")  # an engine that does not use it needs no silence
-    silence: AbstractContextManager[object] = nullcontext() if numpy is None else numpy.errstate(all="ignore")
-    return silence
+    """Return a context that silences NumPy's numeric warnings: edge cases overflow on purpose."""
+    numpy = sys.modules.get("numpy")  # not imported here: an engine without NumPy causes no such warning
+    context: AbstractContextManager[object] = nullcontext() if numpy is None else numpy.errstate(all="ignore")
+    return context
 
 
-def part(table: Any, start: int, stop: int) -> Any:
-    """The rows from `start` to `stop` of a list of rows or a `RecordBatch`, without a copy of the batch."""
+def slice_rows(table: Any, start: int, stop: int) -> Any:
+    """Return the rows from `start` to `stop` of a list of rows or a `RecordBatch`; a batch is not copied."""
     return table[start:stop] if isinstance(table, list) else table.slice(start, stop - start)
 
 
-def take(table: Any, rows: Sequence[int]) -> Any:
-    """The named rows of a list of rows or a `RecordBatch`, in the order of `rows`."""
+def take_rows(table: Any, indices: Sequence[int]) -> Any:
+    """Return the rows with these indices, in their order, of a list of rows or a `RecordBatch`."""
     if isinstance(table, list):
-        return [table[row] for row in rows]
+        return [table[index] for index in indices]
     import pyarrow as pa
 
-    return table.take(pa.array(rows, type=pa.int64()))
+    return table.take(pa.array(indices, type=pa.int64()))
 
 
-def join(pieces: list[Any], empty: Any) -> Any:
-    """Lists of rows, or `RecordBatch`es, one after the other; `empty` where there are none."""
+def concatenate(pieces: list[Any], empty: Any) -> Any:
+    """Return lists of rows, or `RecordBatch`es, as one; `empty` where there are none."""
     if not pieces:
         return empty
     if len(pieces) == 1:
@@ -132,9 +132,9 @@ def join(pieces: list[Any], empty: Any) -> Any:
     return pa.concat_batches(pieces)
 
 
-def _pad(table: Any, missing: int) -> Any:
-    """The table with its first row repeated at its end: a real row, so the engine cannot fail on the padding alone."""
-    return take(table, [*range(len(table)), *[0] * missing]) if missing else table
+def _pad(table: Any, padding: int) -> Any:
+    """Repeat the table's first row at its end, `padding` times: the engine cannot fail on the padding alone."""
+    return take_rows(table, [*range(len(table)), *[0] * padding]) if padding else table
 
 
 def _to_columns(rows: Any, fields: Any) -> Any:

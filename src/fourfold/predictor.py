@@ -1,7 +1,7 @@
-"""The predictor: a loaded package, and the one place of validate → predict → validate.
+"""Predict with a loaded package: validate the rows, call the engine, validate its answers.
 
-Every architecture gets a ready `Predictor` and does nothing but move tables to it and back. Validation, the block of
-rows that an engine call holds, and the checks of what the engine answers live here: no architecture has its own.
+Every architecture receives a ready `Predictor` and only moves tables to it and back. This is the one place that
+validates rows, calls the engine and checks its answers, so no architecture can differ from another.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from fourfold.errors import EngineError, GoldenMismatch, InputError, RowError, shorten
-from fourfold.function import Function, join, part, take, without_numeric_warnings
+from fourfold.function import Function, concatenate, slice_rows, take_rows, without_numeric_warnings
 from fourfold.package.golden import Golden, Replay, compare, golden_of
-from fourfold.runtimes.engine import Engine, installed
+from fourfold.runtimes.engine import DirectEngine, Engine, installed
 from fourfold.signature import RowCoercer, Signature
 
 if TYPE_CHECKING:
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Predictor", "changed_libraries"]
 
-#: So many rows may fail one by one, with none that works, before the engine is asked whether it is broken.
-HOPELESS = 64
+#: After so many rows that fail alone, with none that succeeds, check that the engine still answers golden rows.
+FAILURES_BEFORE_CHECK = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a table in which some rows may be at fault.
+    """Hold the answers to the valid rows of a table, and the errors of the others.
 
     Attributes:
-        outputs: the outputs of the rows that fit, in their order: a list of dicts where rows came in, a
-            `pyarrow.RecordBatch` of the signature's outputs where an Arrow table came in.
-        kept: for each output, the index of its row in the table that came in.
-        errors: every error found, by row.
+        outputs: the answers, in the order of their rows: a list of dicts for a list of rows, a `pyarrow.RecordBatch` of
+            the signature's outputs for an Arrow table.
+        kept: for each answer, the index of its row in the input table.
+        errors: all errors, ordered by row.
     """
 
     outputs: Any
@@ -42,48 +42,53 @@ class Answer:
     errors: Sequence[RowError]
 
 
-def _never(data: Any) -> None:
-    """What an engine that answers canonical tables only says of all others."""
+def _no_fast_path(data: Any) -> None:
+    """Return None: this engine has no fast path."""
 
 
 class Predictor:
-    """A loaded package. Safe to call from any number of threads.
+    """Answer rows with a loaded package; safe to use from many threads.
 
     Args:
         package: the package.
-        engine: its engine, loaded.
-        version: the version that the package has in the repository it came from, for people.
+        engine: its loaded engine.
+        version: its version in the repository that it came from; only shown to people.
+
+    Attributes:
+        engine: the engine; to explain answers, not to compute them.
+        replay: the result of replaying the golden rows.
 
     Raises:
-        GoldenMismatch: the package's golden rows do not give their answers here.
+        GoldenMismatch: the golden rows do not give the answers that the package recorded.
     """
 
     def __init__(self, package: Package, engine: Engine, *, version: int | None = None) -> None:
         self.package = package
         self.version = version
-        #: The engine, for whoever explains its answers; answers come from this predictor.
         self.engine = engine
         self._function = Function(package.signature, engine, package.block)
         self._rows = RowCoercer(package.signature.inputs, package.signature.extra)
-        # Rows that need no coercion are answered at once by an engine that can tell: the same answer, in a tenth of
-        # the time. What it leaves goes the long way, which explains what is wrong.
-        self._one: Callable[[Any], dict[str, Any] | None] = getattr(engine, "one", _never)
-        self._many: Callable[[list[Any]], list[dict[str, Any]] | None] = getattr(engine, "many", _never)
+        # The fast path: an engine that recognises rows that need no coercion gives the same answer in a tenth of the
+        # time. It returns None for all others; the slow path then coerces them or explains their errors.
+        self._one: Callable[[Any], dict[str, Any] | None] = _no_fast_path
+        self._many: Callable[[list[Any]], list[dict[str, Any]] | None] = _no_fast_path
+        if isinstance(engine, DirectEngine):
+            self._one, self._many = engine.one, engine.many
         self.replay = self._replay()
 
     @property
     def name(self) -> str:
-        """The model's name."""
+        """Return the model's name."""
         return self.package.name
 
     @property
     def digest(self) -> str:
-        """The package's digest."""
+        """Return the package's digest."""
         return self.package.digest
 
     @property
     def signature(self) -> Signature:
-        """What goes in and what comes out."""
+        """Return the package's inputs and outputs."""
         return self.package.signature
 
     def __repr__(self) -> str:
@@ -98,16 +103,16 @@ class Predictor:
                 list of dicts.
 
         Returns:
-            The outputs in the kind that came in, a row for a row; a pandas frame keeps its index.
+            The outputs in the same kind of container, one row for each row; a pandas frame keeps its index.
 
         Raises:
-            InputError: a row does not fit the signature; it names every row, field, expected and got.
+            InputError: a row does not fit the signature; the error lists row, field, expected and got.
             EngineError: the engine failed.
         """
         if type(data) is list:
-            plain = self._many(data)
-            if plain is not None:
-                return plain
+            outputs = self._many(data)
+            if outputs is not None:
+                return outputs
         from fourfold import tables
 
         table, errors = tables.read(data, self.signature.inputs, self.signature.extra)
@@ -122,86 +127,98 @@ class Predictor:
             InputError: the row does not fit the signature.
             EngineError: the engine failed.
         """
-        plain = self._one(row)
-        if plain is not None:
-            return plain
+        output = self._one(row)
+        if output is not None:
+            return output
         coerced, errors = self._rows.row(row)
         if coerced is None:
             raise InputError(errors)
-        out: dict[str, Any] = self._function([coerced])[0]
-        return out
+        answer: dict[str, Any] = self._function([coerced])[0]
+        return answer
 
     def answers(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any] | None]:
-        """The answer to each row, `None` to one that does not fit or has none; raises as `answer` does."""
-        out: list[Mapping[str, Any] | None] = [None] * len(rows)
-        found = self.answer(list(rows))
-        for place, row in zip(found.kept, found.outputs, strict=True):
-            out[place] = row
-        return out
+        """Return the answer to each row, `None` for a row with an error; raise as `answer` does."""
+        answers: list[Mapping[str, Any] | None] = [None] * len(rows)
+        answer = self.answer(list(rows))
+        for index, output in zip(answer.kept, answer.outputs, strict=True):
+            answers[index] = output
+        return answers
 
     def answer(self, table: Any) -> Answer:
-        """Predict for the rows that fit, and say what is wrong with the others.
+        """Predict for the rows that fit the signature, and return the errors of the others.
 
         Args:
             table: a list of dicts, or a `pyarrow.RecordBatch` or `Table`.
 
         Raises:
-            EngineError: the engine fails on one row after the other, its golden rows among them.
+            EngineError: the engine is broken: it fails on every row, the golden rows included.
         """
         if isinstance(table, list):
-            plain = self._many(table)
-            if plain is not None:
-                return Answer(plain, range(len(plain)), [])
+            outputs = self._many(table)
+            if outputs is not None:
+                return Answer(outputs, range(len(outputs)), [])
             coerced, errors = self._rows(table)
             kept: Sequence[int] = [index for index, row in enumerate(coerced) if row is not None]
-            good: Any = [row for row in coerced if row is not None]
+            valid: Any = [row for row in coerced if row is not None]
         else:
-            good, kept, errors = self._good_columns(table)
+            valid, kept, errors = self._valid_columns(table)
         try:
-            return Answer(self._function(good), kept, errors)
+            return Answer(self._function(valid), kept, errors)
         except EngineError:
-            return self._one_bad_apple(good, kept, errors)
+            return self._answer_around_failures(valid, kept, errors)
 
-    def _good_columns(self, table: Any) -> tuple[Any, Sequence[int], list[RowError]]:
+    def _valid_columns(self, table: Any) -> tuple[Any, Sequence[int], list[RowError]]:
+        """Return the coerced rows that fit the signature, their indices in `table`, and the errors of the others."""
         batch, errors = self._columns(table)
         if not errors:
             return batch, range(batch.num_rows), errors
-        bad = {error.row for error in errors}
-        kept = [index for index in range(batch.num_rows) if index not in bad]
-        return take(batch, kept), kept, errors
+        invalid = {error.row for error in errors}
+        kept = [index for index in range(batch.num_rows) if index not in invalid]
+        return take_rows(batch, kept), kept, errors
 
     @cached_property
     def _columns(self) -> Any:
-        from fourfold.signature.columns import ColumnCoercer  # pyarrow: whoever brings an Arrow table has it
+        from fourfold.signature.columns import (
+            ColumnCoercer,
+        )  # pyarrow, which is installed where an Arrow table comes in
 
         return ColumnCoercer(self.signature.inputs, self.signature.extra)
 
-    def _one_bad_apple(self, good: Any, kept: Sequence[int], errors: Sequence[RowError]) -> Answer:
-        """The answer where the engine refuses some rows: found by halving, so their neighbours are answered."""
+    def _answer_around_failures(self, valid: Any, kept: Sequence[int], errors: Sequence[RowError]) -> Answer:
+        """Answer valid rows of which the engine refuses some: halve the table until only these are left out.
+
+        Args:
+            valid: the coerced rows.
+            kept: for each, its index in the input table.
+            errors: the errors of the other rows.
+
+        Raises:
+            EngineError: the engine is broken.
+        """
         pieces: list[Any] = []
         answered: list[int] = []
         refused: list[RowError] = []
-        stack = [(0, len(good))]
+        stack = [(0, len(valid))]
         while stack:
             start, stop = stack.pop()
             try:
-                pieces.append(self._function(part(good, start, stop)))
+                pieces.append(self._function(slice_rows(valid, start, stop)))
                 answered.extend(kept[start:stop])
             except EngineError as error:
                 if stop - start > 1:
                     middle = (start + stop) // 2
-                    stack += [(middle, stop), (start, middle)]  # the first half is taken off first
+                    stack += [(middle, stop), (start, middle)]  # the first half is popped first
                     continue
                 refused.append(
                     RowError(kept[start], None, "engine", "an answer from the engine", shorten(str(error), 200))
                 )
-                if len(refused) == HOPELESS and not answered and not self._answers_golden_rows():
+                if len(refused) == FAILURES_BEFORE_CHECK and not answered and not self._answers_golden_rows():
                     raise
-        both = sorted([*errors, *refused], key=lambda error: error.row)
-        return Answer(join(pieces, self._function.empty(good)), answered, both)
+        all_errors = sorted([*errors, *refused], key=lambda error: error.row)
+        return Answer(concatenate(pieces, self._function.empty(valid)), answered, all_errors)
 
     def _answers_golden_rows(self) -> bool:
-        """Whether the engine still answers what it answered at the start: then it is the rows that are at fault."""
+        """Return whether the engine still answers a golden row: if so, the rows that it refuses are at fault."""
         try:
             self._function(golden_of(self.package).inputs[:1])
         except EngineError:
@@ -209,7 +226,11 @@ class Predictor:
         return True
 
     def _replay(self) -> Replay:
-        """Replay the golden rows: all at once, and the first one alone."""
+        """Replay the golden rows: all of them in one call, and the first one alone.
+
+        Raises:
+            GoldenMismatch: an answer differs by more than the package's tolerance, or the engine fails.
+        """
         golden: Golden = golden_of(self.package)
         names = [field.name for field in self.signature.outputs]
         try:
@@ -220,12 +241,12 @@ class Predictor:
             raise GoldenMismatch(
                 f"the package {self.name} cannot answer its golden rows here: {error}{self._changed_libraries()}"
             ) from error
-        found = compare(golden, outputs, names)
+        together = compare(golden, outputs, names)
         single = compare(Golden(golden.inputs[:1], golden.outputs[:1]), alone, names)
-        worst = max(found, single, key=lambda replay: replay.largest_gap)
+        worst = max(together, single, key=lambda replay: replay.largest_gap)
         if worst.first is not None and worst.largest_gap > self.package.manifest["golden"]["tolerance"]:
             raise GoldenMismatch(self._mismatch(worst))
-        return Replay(found.rows, found.exact and single.exact, worst.largest_gap, worst.first)
+        return Replay(together.rows, together.exact and single.exact, worst.largest_gap, worst.first)
 
     def _mismatch(self, replay: Replay) -> str:
         assert replay.first is not None
@@ -242,10 +263,10 @@ class Predictor:
 
 
 def changed_libraries(package: Package) -> str:
-    """The libraries of which another version is here than the package was made with, in words; empty where none is."""
+    """Return a sentence on the libraries whose version differs from that at packing; empty where all are the same."""
     changed = []
     for library, packed in package.manifest["runtime"]["libraries"].items():
-        here = installed(library) or "not installed"
-        if here != packed:
-            changed.append(f"{library} {packed}, here {here}")
+        version = installed(library) or "not installed"
+        if version != packed:
+            changed.append(f"{library} {packed}, here {version}")
     return f"the package was made with {', '.join(changed)}" if changed else ""

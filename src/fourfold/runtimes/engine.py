@@ -6,11 +6,11 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from fourfold.signature.field import Field, Signature
 
-__all__ = ["Engine", "Prepared", "Runtime", "installed", "versions"]
+__all__ = ["DirectEngine", "Engine", "Prepared", "Runtime", "installed", "versions"]
 
 # Modules whose project has another name.
 _PROJECTS = {"sklearn": "scikit-learn"}
@@ -23,8 +23,7 @@ class Engine(Protocol):
 
     Attributes:
         takes: `rows`, a list of dicts, or `columns`, a `pyarrow.RecordBatch`; what comes out is of the same form. An
-            engine that takes `either` gives by its making what the signature says, and has `one` and `many` besides,
-            which answer rows as a caller has them and give `None` where these must be coerced first.
+            engine that takes `either` gives by its making what the signature says, and is a `DirectEngine`.
     """
 
     @property
@@ -44,6 +43,20 @@ class Engine(Protocol):
         Raises:
             EngineError: the model failed, or answered with another shape or dtype than it was packed with.
         """
+        ...
+
+
+@runtime_checkable
+class DirectEngine(Engine, Protocol):
+    """Describe an engine that also answers rows as callers have them, where these need no coercion."""
+
+    @property
+    def one(self) -> Callable[[Any], dict[str, Any] | None]:
+        """Return a function that answers one row; its answer is None where the row must be coerced first."""
+        ...
+
+    def many(self, rows: list[Any]) -> list[dict[str, Any]] | None:
+        """Return the answers to rows, or None where one of them must be coerced first."""
         ...
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fourfold.errors import EngineError
-from fourfold.function import Function, part
+from fourfold.function import Function, slice_rows
 from fourfold.signature import Field, Signature
 from fourfold.signature.bits import Difference, same_bits
 
@@ -65,7 +65,7 @@ def answers_of(function: Function, rows: Sequence[Row]) -> Answers:
         if start == stop:
             continue
         try:
-            out[start:stop] = function(part(list(rows), start, stop))
+            out[start:stop] = function(slice_rows(list(rows), start, stop))
         except EngineError:
             if stop - start > 1:
                 middle = (start + stop) // 2

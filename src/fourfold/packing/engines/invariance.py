@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fourfold.errors import PackError, shorten
-from fourfold.function import Function, part, take
+from fourfold.function import Function, slice_rows, take_rows
 from fourfold.packing.samples.edge_cases import cells
 from fourfold.signature.bits import relative_gap, same_bits
 
@@ -130,21 +130,21 @@ def _variations(function: Function, table: Any) -> Iterator[tuple[str, Sequence[
     everything = range(length)
     step = max(1, length // _ALONE)
     alone = everything[::step]
-    yield "alone", alone, [row for index in alone for row in _rows(function, part(table, index, index + 1))]
+    yield "alone", alone, [row for index in alone for row in _rows(function, slice_rows(table, index, index + 1))]
     yield "slices", everything, _sliced(function, table, _SLICES)
     for seed in (1, 2):
         order = list(everything)
         random.Random(seed).shuffle(order)
-        yield f"shuffled, seed {seed}", order, _rows(function, take(table, order))
-        yield f"shuffled slices, seed {seed}", order, _sliced(function, take(table, order), _SLICES[seed:])
+        yield f"shuffled, seed {seed}", order, _rows(function, take_rows(table, order))
+        yield f"shuffled slices, seed {seed}", order, _sliced(function, take_rows(table, order), _SLICES[seed:])
     large = max(length, min(_LARGE, _LARGE_CELLS // cells(function.signature)))
     many = [index % length for index in range(large)]
-    yield f"{large} rows", many, _rows(function, take(table, many))
+    yield f"{large} rows", many, _rows(function, take_rows(table, many))
     # A fixed block is met at every offset; where calls are free, a slice of 32 stands in for it.
     width = function.block or _OFFSETS
     for offset in range(1, width):
         order = [(index - offset) % length for index in range(min(length, 2 * width))]
-        yield f"offset {offset}", order, _sliced(function, take(table, order), (width,))
+        yield f"offset {offset}", order, _sliced(function, take_rows(table, order), (width,))
 
 
 def _sliced(function: Function, table: Any, sizes: Sequence[int]) -> list[dict[str, Any]]:
@@ -152,7 +152,7 @@ def _sliced(function: Function, table: Any, sizes: Sequence[int]) -> list[dict[s
     start = turn = 0
     while start < len(table):
         size = sizes[turn % len(sizes)]
-        out += _rows(function, part(table, start, start + size))
+        out += _rows(function, slice_rows(table, start, start + size))
         start, turn = start + size, turn + 1
     return out
 
