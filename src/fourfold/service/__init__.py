@@ -1,4 +1,4 @@
-"""The microservice: a predictor behind HTTP, with micro-batches (docs/service.md)."""
+"""Serve a predictor over HTTP, with micro-batches (docs/service.md)."""
 
 from fourfold.errors import MissingLibrary
 

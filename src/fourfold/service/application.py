@@ -1,4 +1,4 @@
-"""The service as an ASGI application: routes, the micro-batcher behind `/predict`, and the start that loads."""
+"""Build the ASGI application of the service: its routes, and the loading of the package at the start."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from fourfold.protocols import (
 from fourfold.service.job import Job
 from fourfold.service.micro_batch import MicroBatcher
 
-__all__ = ["Service", "Source", "app"]
+__all__ = ["PredictorOrLoader", "Service", "app"]
 
-#: What a service is started with: a predictor, or what makes one, called in a thread while the port is open already.
-Source = Predictor | Callable[[], Predictor]
+#: A predictor, or a function that loads one; the function runs in a thread, while the port is already open.
+PredictorOrLoader = Predictor | Callable[[], Predictor]
 
-#: Bodies up to this many bytes are decoded and encoded on the event loop: a hop to a thread costs more than they do.
-SMALL = 64 * 1024
+#: The largest body that is decoded and encoded on the event loop: to move less work to a thread would cost more.
+MAX_INLINE_BODY_BYTES = 64 * 1024
 
 _ROUTES = {
     "POST /predict": "predict for one row or many",
@@ -54,11 +54,11 @@ _log = logging.getLogger(__name__)
 
 
 def app(predictor: Predictor, job: Job | None = None) -> Starlette:
-    """The service of a predictor as an ASGI application, for any ASGI server.
+    """Return the service of a predictor as an ASGI application, for any ASGI server.
 
     Args:
         predictor: a loaded package.
-        job: the settings; those about the address and the workers are the server's, and not used here.
+        job: the settings; address and workers are the server's business and are ignored here.
 
     Returns:
         The application: `POST /predict`, `/health/live`, `/health/ready`, `/openapi.json`, `/package` and `/`.
@@ -68,7 +68,12 @@ def app(predictor: Predictor, job: Job | None = None) -> Starlette:
 
 @dataclass(frozen=True)
 class _Loaded:
-    """What there is once the package is loaded."""
+    """Hold what the routes need once the package is loaded.
+
+    Attributes:
+        home: the body of `/`.
+        document: the body of `/openapi.json`.
+    """
 
     protocol: PredictProtocol
     batcher: MicroBatcher
@@ -77,28 +82,32 @@ class _Loaded:
 
 
 class Service:
-    """The state behind the routes.
+    """Hold the state behind the routes, and load the package at the start.
 
     Args:
-        source: the predictor, or what makes it.
+        predictor: a predictor, or a function that loads one.
         job: the settings.
         ready: called on the event loop once requests are answered.
-        failed: called on the event loop with what `source` raised.
+        failed: called on the event loop with the error of the loading.
     """
 
     def __init__(
         self,
-        source: Source,
+        predictor: PredictorOrLoader,
         job: Job,
         *,
         ready: Callable[[], None] = lambda: None,
         failed: Callable[[BaseException], None] = lambda _: None,
     ) -> None:
-        self._source = source
         self._job = job
         self._ready = ready
         self._failed = failed
-        self._loaded: _Loaded | None = self._load(source) if isinstance(source, Predictor) else None
+        self._loaded: _Loaded | None = None
+        self._loader: Callable[[], Predictor] | None = None
+        if isinstance(predictor, Predictor):
+            self._loaded = self._prepare(predictor)
+        else:
+            self._loader = predictor
         self.application = Starlette(
             routes=[
                 Route("/predict", self._predict, methods=["POST"]),
@@ -108,46 +117,46 @@ class Service:
                 Route("/openapi.json", self._document),
                 Route("/package", self._package),
             ],
-            exception_handlers={HTTPException: _http_failure, Exception: _unforeseen},
+            exception_handlers={HTTPException: _reply_http_error, Exception: _reply_bug},
             lifespan=self._lifespan,
         )
-        # A redirect names the host that this process believes to be; behind a proxy that is the wrong one.
+        # A redirect would name this process's own host, which is wrong behind a proxy.
         self.application.router.redirect_slashes = False
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        if self._loaded is None:
-            # A daemon: a stop while a large package loads need not wait for it.
-            threading.Thread(
-                target=self._start, args=(asyncio.get_running_loop(),), name="fourfold-load", daemon=True
-            ).start()
-        else:
+        if self._loaded is not None:
             self._ready()
+        else:
+            assert self._loader is not None
+            # A daemon thread, so that a stop does not wait for a large package to load.
+            threading.Thread(
+                target=self._load, args=(self._loader, asyncio.get_running_loop()), name="fourfold-load", daemon=True
+            ).start()
         yield
         if self._loaded is not None:
             self._loaded.batcher.close()
 
-    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Load, in a thread of its own, so that the loop says meanwhile that the process lives."""
-        assert not isinstance(self._source, Predictor)
+    def _load(self, loader: Callable[[], Predictor], loop: asyncio.AbstractEventLoop) -> None:
+        """Load the package outside the event loop, which answers `/health/live` meanwhile."""
         try:
-            loaded = self._load(self._source())
-        except BaseException as error:  # noqa: BLE001  # whatever it is, it ends the service: `failed` raises it
-            _tell(loop, self._failed, error)
+            loaded = self._prepare(loader())
+        except BaseException as error:  # noqa: BLE001  # any error ends the service: `failed` raises it
+            _call_on_loop(loop, self._failed, error)
         else:
-            _tell(loop, self._started, loaded)
+            _call_on_loop(loop, self._finish_loading, loaded)
 
-    def _load(self, predictor: Predictor) -> _Loaded:
+    def _prepare(self, predictor: Predictor) -> _Loaded:
         job = self._job
         batcher = MicroBatcher(predictor.answer, max_rows=job.micro_batch_rows, max_queued_rows=job.queue_rows)
         protocol = PredictProtocol(predictor, max_body_bytes=job.max_body_bytes)
-        return _Loaded(protocol, batcher, _home_page(predictor), _json(_document(predictor)))
+        return _Loaded(protocol, batcher, _encode_home_page(predictor), _encode_json(_document(predictor)))
 
-    def _started(self, loaded: _Loaded) -> None:
+    def _finish_loading(self, loaded: _Loaded) -> None:
         self._loaded = loaded
         self._ready()
 
-    def _here(self) -> _Loaded:
+    def _require_loaded(self) -> _Loaded:
         if self._loaded is None:
             raise Refused(503, "loading", "the package is still being loaded", {"retry-after": "1"})
         return self._loaded
@@ -155,14 +164,14 @@ class Service:
     async def _predict(self, request: Request) -> Response:
         headers: dict[str, str] = {}
         try:
-            loaded = self._here()
+            loaded = self._require_loaded()
             headers = loaded.protocol.headers
             return _response(await self._reply(loaded, request))
         except asyncio.CancelledError:
-            # The drain's time is up. The client still hears of it, in the form that it knows.
+            # The time to drain is over. Tell the client in the form of every failure.
             return _response(error_reply(Refused(503, "stopping", "the service is stopping"), headers))
         except ClientDisconnect:
-            return Response(status_code=499)  # nobody reads it
+            return Response(status_code=499)  # never sent: the client has gone
         except Exception as error:  # noqa: BLE001  # every failure has one form; `error_reply` logs what is no Fourfold error
             return _response(error_reply(error, headers))
 
@@ -170,7 +179,7 @@ class Service:
         protocol = loaded.protocol
         headers = join_headers(request.scope["headers"])
         body = await protocol.read(request.stream(), headers)
-        if len(body) <= SMALL:
+        if len(body) <= MAX_INLINE_BODY_BYTES:
             call = protocol.decode(body, headers)
             answer = await self._answer(loaded, call, request)
             return protocol.encode(call, answer)
@@ -180,11 +189,11 @@ class Service:
 
     @staticmethod
     async def _answer(loaded: _Loaded, call: Call, request: Request) -> Answer:
-        queued = loaded.batcher.busy
+        must_wait = loaded.batcher.busy
         future = loaded.batcher.submit(call.table)
-        if not queued:
+        if not must_wait:
             return await future
-        watcher = asyncio.ensure_future(_drop_when_gone(request, future))
+        watcher = asyncio.ensure_future(_cancel_on_disconnect(request, future))
         try:
             return await future
         except asyncio.CancelledError:
@@ -213,28 +222,29 @@ class Service:
 
     def _page(self, body: Callable[[_Loaded], bytes]) -> Response:
         try:
-            loaded = self._here()
+            loaded = self._require_loaded()
         except Refused as error:
             return _response(error_reply(error))
         return Response(body(loaded), headers=loaded.protocol.headers, media_type=JSON)
 
 
-async def _drop_when_gone(request: Request, future: asyncio.Future[Answer]) -> None:
-    """Take a request out of the queue when its client hangs up."""
+async def _cancel_on_disconnect(request: Request, future: asyncio.Future[Answer]) -> None:
+    """Cancel a waiting request when its client disconnects."""
     while (await request.receive())["type"] != "http.disconnect":
         continue
     future.cancel()
 
 
-def _tell(loop: asyncio.AbstractEventLoop, what: Callable[[Any], None], value: Any) -> None:
+def _call_on_loop(loop: asyncio.AbstractEventLoop, callback: Callable[[Any], None], value: Any) -> None:
+    """Call a function on the event loop, from another thread; do nothing if the loop has ended."""
     try:
-        loop.call_soon_threadsafe(what, value)
+        loop.call_soon_threadsafe(callback, value)
     except RuntimeError:
         _log.debug("loading ended after the service had stopped")
 
 
-def _home_page(predictor: Predictor) -> bytes:
-    return _json(
+def _encode_home_page(predictor: Predictor) -> bytes:
+    return _encode_json(
         {
             "name": predictor.name,
             "version": predictor.version,
@@ -262,7 +272,7 @@ def _document(predictor: Predictor) -> dict[str, Any]:
     )
 
 
-def _json(value: Any) -> bytes:
+def _encode_json(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
@@ -270,8 +280,8 @@ def _response(reply: Reply) -> Response:
     return Response(reply.body, reply.status, reply.headers)
 
 
-async def _http_failure(request: Request, error: Exception) -> Response:
-    """What the routing refuses, in the form of every failure."""
+async def _reply_http_error(request: Request, error: Exception) -> Response:
+    """Answer an unknown path or method in the form of every failure."""
     assert isinstance(error, HTTPException)
     path = shorten(request.url.path)
     if error.status_code == 404:
@@ -284,6 +294,6 @@ async def _http_failure(request: Request, error: Exception) -> Response:
     return _response(error_reply(refused))
 
 
-async def _unforeseen(_: Request, __: Exception) -> Response:
-    """A bug, in the form of every failure; the server logs its traceback, which Starlette raises on to it."""
+async def _reply_bug(_: Request, __: Exception) -> Response:
+    """Answer a bug in the form of every failure; Starlette raises it again, and the server logs the traceback."""
     return _response(internal_error_reply())

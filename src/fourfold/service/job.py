@@ -1,35 +1,35 @@
-"""The job of the service: its settings."""
+"""Describe how the service runs: address, workers and limits."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from fourfold.errors import ServiceError, shorten
 from fourfold.protocols import MAX_BODY_BYTES
 
 __all__ = ["Job"]
 
-_LEAST = {"port": 0, "queue_rows": 1, "drain_seconds": 0, "workers": 1, "max_body_bytes": 1, "micro_batch_rows": 1}
+_MINIMUMS = {"port": 0, "workers": 1, "max_body_bytes": 1, "micro_batch_rows": 1, "queue_rows": 1, "drain_seconds": 0}
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The service's settings.
+    """Hold the settings of the service.
 
     Args:
-        host: the address to listen on; `0.0.0.0` or `::` for every one of this machine.
+        host: the address to listen on; `0.0.0.0` or `::` for every address of this machine.
         port: the port to listen on; 0 takes a free one.
         workers: processes that share the port; each loads the package itself.
         max_body_bytes: the longest request body, in bytes; a longer one is refused before it has been read.
-        micro_batch_rows: the most rows that waiting requests are merged to for one call of the engine. One request may
+        micro_batch_rows: the most rows to which waiting requests are merged for one call of the engine. One request may
             bring more.
-        queue_rows: the most rows that may wait, per worker, while the engine is busy; requests beyond get a 503. One
+        queue_rows: the most rows that may wait, per worker, while the engine is busy; further requests get a 503. One
             request may bring more where nothing else waits.
-        drain_seconds: how long requests that are being answered may take to finish after SIGTERM.
+        drain_seconds: how long accepted requests may take to finish after SIGTERM, in seconds.
         access_log: whether every request is logged, as a line on stdout.
 
     Raises:
-        ServiceError: a setting that cannot be.
+        ServiceError: a setting is of another type or out of its range.
     """
 
     host: str = "127.0.0.1"
@@ -42,12 +42,9 @@ class Job:
     access_log: bool = False
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            value = getattr(self, each.name)
-            least = _LEAST.get(each.name)
-            if least is None:
-                continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ServiceError(f"expected {each.name} to be an integer of at least {least}; got {shorten(value)}")
+        for name, minimum in _MINIMUMS.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
+                raise ServiceError(f"expected {name} to be an integer of at least {minimum}; got {shorten(value)}")
         if self.port > 65_535:
             raise ServiceError(f"expected port to be at most 65535; got {self.port}")

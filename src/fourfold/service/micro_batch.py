@@ -1,8 +1,8 @@
-"""Micro-batches: requests that arrive while the engine is busy share its next call.
+"""Group requests that arrive while the engine is busy into its next call.
 
-The rule is: never wait. What has arrived is taken; while the engine is busy, what arrives queues and becomes the next
-micro-batch. What a request gets does not depend on its neighbours: where a merged call finds the engine at fault, every
-request it concerns is answered again, alone.
+The rule is: never wait. An idle engine takes whatever has arrived; requests that arrive while it is busy form the next
+micro-batch. The answer to a request does not depend on its neighbours: where a merged call fails, every request that
+the failure may concern is answered again, alone.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from fourfold.protocols import Refused
 
 __all__ = ["MicroBatcher", "answer_together"]
 
-#: What came of one request: its answer, or what was raised.
+#: The result of one request: its answer, or the error that was raised.
 Outcome = Answer | Exception
 
 
 @dataclass(slots=True)
-class _Job:
-    """A table that waits for its answer."""
+class _QueuedTable:
+    """Hold a table that waits for its answer."""
 
     table: Any
     rows: int
@@ -35,34 +35,37 @@ class _Job:
 
 
 class MicroBatcher:
-    """Answers tables one micro-batch after the other, in one thread of its own, in the order in which they came.
+    """Answer tables one micro-batch after the other, in their order of arrival.
 
-    Lists of rows are merged with the lists that wait right behind them; an Arrow table is answered alone. It belongs to
-    the event loop that calls it; only the engine's work leaves that loop.
+    Lists of rows are merged with the lists right behind them in the queue; an Arrow table is answered alone. One event
+    loop calls the methods; only the engine runs outside it, in one thread.
 
     Args:
         answer: the predictor's `answer`.
-        max_rows: the most rows that lists are merged to.
+        max_rows: the most rows of a merged list.
         max_queued_rows: the most rows that may wait.
+
+    Attributes:
+        busy: whether the engine is at work.
     """
 
     def __init__(self, answer: Callable[[Any], Answer], *, max_rows: int, max_queued_rows: int) -> None:
         self._answer = answer
         self._max_rows = max_rows
         self._max_queued_rows = max_queued_rows
-        self._waiting: deque[_Job] = deque()
+        self._waiting: deque[_QueuedTable] = deque()
         self._queued_rows = 0
         self._scheduled = False
-        self._worker: _Worker | None = None
+        self._engine: _EngineThread | None = None
         self.busy = False
 
     def submit(self, table: Any) -> asyncio.Future[Answer]:
-        """Queue a table, a list of rows or an Arrow table; cancel the future to drop it while it waits.
+        """Queue a list of rows or an Arrow table; cancel the future to drop it while it waits.
 
         Raises:
-            Refused: so many rows wait already that this one must come back later.
+            Refused: too many rows wait already; the client may try again later.
         """
-        # A table without rows takes a place as well: the queue is bounded, whatever comes.
+        # A table without rows counts as one row: the queue must be bounded for these too.
         rows = max(1, len(table))
         if self._queued_rows and self._queued_rows + rows > self._max_queued_rows:
             raise Refused(
@@ -74,144 +77,142 @@ class MicroBatcher:
             )
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
-        self._waiting.append(_Job(table, rows, future))
+        self._waiting.append(_QueuedTable(table, rows, future))
         self._queued_rows += rows
         self._schedule(loop)
         return future
 
     def close(self) -> None:
-        """End the thread, after the call that it is in; what waits is dropped."""
-        for job in self._waiting:
-            job.future.cancel()
+        """Drop the tables that wait, and end the thread after its current call."""
+        for queued in self._waiting:
+            queued.future.cancel()
         self._waiting.clear()
         self._queued_rows = 0
-        if self._worker is not None:
-            self._worker.close()
-            self._worker = None
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self.busy and not self._scheduled:
-            # Not at once: the requests that arrived in this turn of the loop are on their way here, too.
+            # Not at once: other requests that arrived in this turn of the loop are about to be queued too.
             self._scheduled = True
-            loop.call_soon(self._next)
+            loop.call_soon(self._start_next)
 
-    def _next(self) -> None:
+    def _start_next(self) -> None:
         self._scheduled = False
-        jobs = self._take()
-        if jobs:
+        micro_batch = self._take()
+        if micro_batch:
             self.busy = True
-            self._run(jobs)
+            self._run(micro_batch)
 
-    def _take(self) -> list[_Job]:
-        """The jobs of the next micro-batch; those whose clients are gone are dropped."""
-        jobs: list[_Job] = []
+    def _take(self) -> list[_QueuedTable]:
+        """Take the next micro-batch out of the queue, and drop the tables whose clients have gone."""
+        micro_batch: list[_QueuedTable] = []
         rows = 0
         while self._waiting:
-            job = self._waiting[0]
-            if not job.future.cancelled():
-                if jobs and not (_merges(jobs[0]) and _merges(job) and rows + job.rows <= self._max_rows):
-                    break
-                jobs.append(job)
-                rows += job.rows
+            queued = self._waiting[0]
+            if not queued.future.cancelled():
+                if micro_batch:
+                    can_merge = isinstance(micro_batch[0].table, list) and isinstance(queued.table, list)
+                    if not can_merge or rows + queued.rows > self._max_rows:
+                        break
+                micro_batch.append(queued)
+                rows += queued.rows
             self._waiting.popleft()
-            self._queued_rows -= job.rows
-        return jobs
+            self._queued_rows -= queued.rows
+        return micro_batch
 
-    def _run(self, jobs: list[_Job]) -> None:
-        # An engine that answers within a fraction of a millisecond would be called here, on the loop, one day.
+    def _run(self, micro_batch: list[_QueuedTable]) -> None:
+        # In the thread even where an engine answers faster than the switch of threads costs.
         loop = asyncio.get_running_loop()
-        if self._worker is None:
-            self._worker = _Worker()
-        tables = [job.table for job in jobs]
-        self._worker.do(
+        if self._engine is None:
+            self._engine = _EngineThread()
+        tables = [queued.table for queued in micro_batch]
+        self._engine.submit(
             lambda: answer_together(self._answer, tables),
-            lambda outcomes: loop.call_soon_threadsafe(self._done, jobs, outcomes),
+            lambda outcomes: loop.call_soon_threadsafe(self._finish, micro_batch, outcomes),
         )
 
-    def _done(self, jobs: list[_Job], outcomes: list[Outcome]) -> None:
+    def _finish(self, micro_batch: list[_QueuedTable], outcomes: list[Outcome]) -> None:
         self.busy = False
-        for job, outcome in zip(jobs, outcomes, strict=True):
-            if job.future.done():  # cancelled while the engine worked on it
+        for queued, outcome in zip(micro_batch, outcomes, strict=True):
+            if queued.future.done():  # cancelled while the engine was at work
                 continue
             if isinstance(outcome, Answer):
-                job.future.set_result(outcome)
+                queued.future.set_result(outcome)
             else:
-                job.future.set_exception(outcome)
-        self._next()
-
-
-def _merges(job: _Job) -> bool:
-    return isinstance(job.table, list)
+                queued.future.set_exception(outcome)
+        self._start_next()
 
 
 def answer_together(answer: Callable[[Any], Answer], tables: Sequence[Any]) -> list[Outcome]:
-    """What each table gets, from one call of `answer` where they can share it.
+    """Return the outcome of each table, from one call of `answer` if possible.
 
     Args:
         answer: the predictor's `answer`.
         tables: one table of any kind, or several lists of rows.
 
     Returns:
-        For each table what it would get alone: its answer, or what `answer` raised.
+        For each table the outcome that it would have alone: its answer, or the error that `answer` raised.
     """
     if len(tables) == 1:
-        return [_alone(answer, tables[0])]
+        return [_answer_alone(answer, tables[0])]
     try:
-        whole = answer([row for table in tables for row in table])
-    except Exception:  # noqa: BLE001  # whoever is at fault gets it again, below; the others get their answers
-        return [_alone(answer, table) for table in tables]
+        merged = answer([row for table in tables for row in table])
+    except Exception:  # noqa: BLE001  # alone, the tables at fault raise it again, and the others get their answers
+        return [_answer_alone(answer, table) for table in tables]
     outcomes: list[Outcome] = []
-    start = kept = found = 0
+    start_row = start_kept = start_error = 0
     for table in tables:
-        stop = start + len(table)
-        next_kept = bisect_left(whole.kept, stop, kept)
-        next_found = bisect_left(whole.errors, stop, found, key=lambda error: error.row)
-        errors = whole.errors[found:next_found]
+        stop_row = start_row + len(table)
+        stop_kept = bisect_left(merged.kept, stop_row, start_kept)
+        stop_error = bisect_left(merged.errors, stop_row, start_error, key=lambda error: error.row)
+        errors = merged.errors[start_error:stop_error]
         if any(error.code == "engine" for error in errors):
-            outcomes.append(_alone(answer, table))
+            outcomes.append(_answer_alone(answer, table))
         else:
             outcomes.append(
                 Answer(
-                    whole.outputs[kept:next_kept],
-                    [row - start for row in whole.kept[kept:next_kept]],
-                    [replace(error, row=error.row - start) for error in errors],
+                    merged.outputs[start_kept:stop_kept],
+                    [row - start_row for row in merged.kept[start_kept:stop_kept]],
+                    [replace(error, row=error.row - start_row) for error in errors],
                 )
             )
-        start, kept, found = stop, next_kept, next_found
+        start_row, start_kept, start_error = stop_row, stop_kept, stop_error
     return outcomes
 
 
-def _alone(answer: Callable[[Any], Answer], table: Any) -> Outcome:
+def _answer_alone(answer: Callable[[Any], Answer], table: Any) -> Outcome:
     try:
         return answer(table)
-    except Exception as error:  # noqa: BLE001  # it is raised where the request waits
+    except Exception as error:  # noqa: BLE001  # raised where the request waits
         return error
 
 
-class _Worker:
-    """One thread that does one thing after the other.
+class _EngineThread:
+    """Run one task after the other in a thread.
 
-    Not a `ThreadPoolExecutor`: the interpreter waits for the threads of one when it ends, and an engine that never
-    returns would keep the process from ever ending.
+    Not a `ThreadPoolExecutor`: at its end, the interpreter waits for the threads of one, so an engine that never
+    returns would keep the process alive.
     """
 
     def __init__(self) -> None:
         self._tasks: queue.SimpleQueue[tuple[Callable[[], Any], Callable[[Any], Any]] | None] = queue.SimpleQueue()
         threading.Thread(target=self._work, name="fourfold-engine", daemon=True).start()
 
-    def do(self, work: Callable[[], Any], done: Callable[[Any], Any]) -> None:
-        """Do `work` in the thread, then call `done` there with what came of it."""
-        self._tasks.put((work, done))
+    def submit(self, task: Callable[[], Any], done: Callable[[Any], Any]) -> None:
+        """Call `task` in the thread, and then `done` with its result, there as well."""
+        self._tasks.put((task, done))
 
     def close(self) -> None:
-        """End the thread when it has done what it has to do."""
+        """End the thread after the tasks that were submitted."""
         self._tasks.put(None)
 
     def _work(self) -> None:
-        while (task := self._tasks.get()) is not None:
-            work, done = task
-            result = work()
+        while (item := self._tasks.get()) is not None:
+            task, done = item
+            result = task()
             try:
                 done(result)
             except RuntimeError:
-                return  # the event loop is closed: nobody waits for an answer any more
+                return  # the event loop is closed: no request waits any more

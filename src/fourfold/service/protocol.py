@@ -1,4 +1,4 @@
-"""HTTP as uvicorn speaks it, with a bound for what a client can send besides a body."""
+"""Limit the bytes that a client can send outside a body, on top of uvicorn's HTTP protocol."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 __all__ = ["MAX_HEAD_BYTES", "BoundedProtocol"]
 
-#: The most bytes that may come without an end of a request's head, or a byte of a body, among them.
+#: The most bytes of a head or of trailers: bytes that bring neither the end of a head nor a part of a body.
 MAX_HEAD_BYTES = 64 * 1024
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection. The parser below it keeps a head, however long, in memory, and so it does with trailers."""
+    """Serve one connection, with a limit for heads and trailers: the parser keeps them in memory, however long."""
 
-    _idle = 0
+    _bytes_outside_bodies = 0
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come; a client whose head or trailers do not end is told so, and hung up on."""
-        self._idle += len(data)
+        """Parse the bytes that arrived; refuse a head or trailers over the limit, and close the connection."""
+        self._bytes_outside_bodies += len(data)
         super().data_received(data)
-        if self._idle <= MAX_HEAD_BYTES or self.transport.is_closing():
+        if self._bytes_outside_bodies <= MAX_HEAD_BYTES or self.transport.is_closing():
             return
         if self.cycle is None or self.cycle.response_complete:
             self.send_400_response(f"expected a head of at most {MAX_HEAD_BYTES} bytes")
@@ -27,16 +27,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def on_message_begin(self) -> None:
-        """A head begins."""
-        self._idle = 0
+        """Count anew: a head begins."""
+        self._bytes_outside_bodies = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """A head has ended."""
-        self._idle = 0
+        """Count anew: a head has ended."""
+        self._bytes_outside_bodies = 0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """A piece of a body."""
-        self._idle = 0
+        """Count anew: a part of a body arrived."""
+        self._bytes_outside_bodies = 0
         super().on_body(body)

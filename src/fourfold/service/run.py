@@ -1,4 +1,4 @@
-"""The service as a process: the port, the loading behind it, the workers, and a stop that finishes what was begun."""
+"""Run the service as a process: open the port, load the package, start workers, and drain requests on a stop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.queues import SimpleQueue
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import uvicorn
 from starlette.applications import Starlette
@@ -23,27 +23,35 @@ from uvicorn.supervisors.multiprocess import SIGNALS, Multiprocess
 from fourfold import errors
 from fourfold.errors import FourfoldError, ServiceError, shorten
 from fourfold.predictor import Predictor
-from fourfold.service.application import Service, Source
+from fourfold.service.application import PredictorOrLoader, Service
 from fourfold.service.job import Job
 from fourfold.service.protocol import BoundedProtocol
 
 __all__ = ["running", "serve"]
 
-#: How long an idle connection is kept, in seconds: longer than load balancers do (60 is usual), so that none of them
-#: sends a request into a connection that is just being closed.
-KEEP_ALIVE = 75
-#: How long a worker may be deaf, in seconds (an engine that loads, say, and keeps the interpreter to itself), before it
-#: is replaced.
-DEAF = 60
-#: The status with which a worker tells uvicorn's supervisor that another try would fail as well.
-HOPELESS = 3
+#: How long an idle connection stays open: longer than load balancers keep theirs (60 s is usual), so that none of them
+#: sends a request on a connection that is being closed.
+KEEP_ALIVE_S = 75
+#: How long a worker may leave uvicorn's health check unanswered before it is replaced. An engine that loads may keep
+#: the interpreter's lock for long.
+WORKER_HEALTH_TIMEOUT_S = 60
+#: The exit status of a worker that cannot start; uvicorn's supervisor then stops instead of starting it again.
+WORKER_STARTUP_FAILED_STATUS = 3
+#: How many connections may wait to be accepted.
+MAX_PENDING_CONNECTIONS = 2048
 
-#: Connections that may wait to be accepted.
-BACKLOG = 2048
 
-# What a worker tells the process that started it: the class and the text of an error.
-_Report = tuple[str, str]
-_READY: _Report = ("", "")
+class _WorkerMessage(NamedTuple):
+    """Tell the process that started a worker how its start went.
+
+    Attributes:
+        error_class: the name of the error's class; `None` where the worker is ready.
+        text: the error's message.
+    """
+
+    error_class: str | None = None
+    text: str = ""
+
 
 _ACCESS_LOG: dict[str, Any] = {
     "version": 1,
@@ -61,70 +69,70 @@ _ACCESS_LOG: dict[str, Any] = {
 
 
 def serve(
-    source: Source,
+    predictor: PredictorOrLoader,
     job: Job | None = None,
     *,
     opened: Callable[[str], None] = lambda _: None,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, and then finish the requests that have been taken.
+    """Serve until SIGTERM or SIGINT, then finish the requests that were accepted.
 
-    The port opens at once; `/health/live` answers from then on, everything else once the package is loaded.
+    The port opens at once, and `/health/live` answers from then on; the other routes answer once the package is loaded.
 
     Args:
-        source: a predictor; or what loads one, such as `functools.partial(fourfold.load, "eta:3")`. More than one
-            worker needs the latter, and needs it to be picklable; give it a digest or a version rather than an alias,
-            which may move between the start of two workers.
+        predictor: a predictor, or a function that loads one, such as `functools.partial(fourfold.load, "eta:3")`. More
+            than one worker needs a function that can be pickled. Let it load a digest or a version, not an alias, which
+            may move between the starts of two workers.
         job: the settings.
         opened: called with the service's URL once the port is open.
         ready: called once every worker answers requests.
 
     Raises:
-        ServiceError: the port cannot be opened, or a worker could not start; nothing has been loaded in the first case.
-        FourfoldError: whatever the loading raised.
+        ServiceError: the port cannot be opened (nothing was loaded then), or a worker could not start.
+        FourfoldError: the package cannot be loaded.
     """
     job = job or Job()
     if job.workers > 1:
-        _check_for_workers(source, job.workers)
+        _check_workers_can_start(predictor, job.workers)
     with _listen(job) as listener:
-        serve_so = _serve_here if job.workers == 1 else _serve_with_workers
-        serve_so(source, job, listener, lambda: opened(_url(job, listener)), ready)
+        serve_on = _serve_in_process if job.workers == 1 else _serve_with_workers
+        serve_on(predictor, job, listener, lambda: opened(_url(job, listener)), ready)
 
 
 @contextmanager
-def running(source: Source, job: Job | None = None) -> Iterator[str]:
-    """The service in a thread of this process, for as long as the block runs; for tests, notebooks and `certify`.
+def running(predictor: PredictorOrLoader, job: Job | None = None) -> Iterator[str]:
+    """Run the service in a thread of this process for the block; for tests, notebooks and `certify`.
 
     Args:
-        source: as for `serve`.
-        job: the settings; a free port and one worker, if none are given.
+        predictor: a predictor, or a function that loads one.
+        job: the settings; by default a free port.
 
     Yields:
         The service's URL, once it answers requests.
 
     Raises:
-        ServiceError: the port cannot be opened, or more than one worker is asked for.
-        FourfoldError: whatever the loading raised.
+        ServiceError: the port cannot be opened, or the job has more than one worker.
+        FourfoldError: the package cannot be loaded.
     """
     job = job or Job(port=0)
     if job.workers > 1:
         raise ServiceError(f"the service in a thread has one worker; got {job.workers}")
     listener = _listen(job)
-    settled = threading.Event()
-    server, failures = _server(source, job, settled.set)
+    started_or_failed = threading.Event()
+    server, failures = _create_server(predictor, job, started_or_failed.set)
 
     def run() -> None:
         try:
             server.run(sockets=[listener])
-        except BaseException as error:  # noqa: BLE001  # it is raised below, where the service was asked for
+        except BaseException as error:  # noqa: BLE001  # raised below, in the caller's thread
             failures.append(error)
         finally:
-            settled.set()
+            started_or_failed.set()
 
     thread = threading.Thread(target=run, name="fourfold-service", daemon=True)
     thread.start()
     try:
-        settled.wait()
+        started_or_failed.wait()
         if failures:
             raise failures[0]
         yield _url(job, listener)
@@ -133,22 +141,27 @@ def running(source: Source, job: Job | None = None) -> Iterator[str]:
         thread.join()
 
 
-def _check_for_workers(source: Source, workers: int) -> None:
+def _check_workers_can_start(predictor: PredictorOrLoader, workers: int) -> None:
+    """Refuse several workers in a thread, or without a function that can be sent to them.
+
+    Raises:
+        ServiceError: the workers could not start.
+    """
     if threading.current_thread() is not threading.main_thread():
         raise ServiceError(f"{workers} workers need the main thread, which takes the signals; use one worker")
     advice = "give serve() what loads the package, such as functools.partial(fourfold.load, 'eta:3')"
-    if isinstance(source, Predictor):
+    if isinstance(predictor, Predictor):
         raise ServiceError(f"{workers} workers load the package themselves, so a predictor is of no use: {advice}")
     try:
-        pickle.dumps(source)
-    except Exception as error:  # whatever a foreign object's pickling raises
+        pickle.dumps(predictor)
+    except Exception as error:  # the pickling of a foreign object may raise anything
         raise ServiceError(
-            f"workers are processes, and {shorten(source)} cannot be sent to one ({error}): {advice}"
+            f"workers are processes, and {shorten(predictor)} cannot be sent to one ({error}): {advice}"
         ) from error
 
 
 def _listen(job: Job) -> socket.socket:
-    """The listening socket: opened before anything is loaded, so that a port in use is found out at once."""
+    """Open the port, before anything is loaded, so that a port in use is an error at once."""
     where = f"{job.host}:{job.port}"
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -161,7 +174,7 @@ def _listen(job: Job) -> socket.socket:
         if os.name == "posix":  # elsewhere the option would let two services share a port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        listener.listen(BACKLOG)
+        listener.listen(MAX_PENDING_CONNECTIONS)
     except OSError as error:
         listener.close()
         advice = {
@@ -179,7 +192,7 @@ def _url(job: Job, listener: socket.socket) -> str:
     return f"http://{host}:{listener.getsockname()[1]}"
 
 
-def _uvicorn(app: Any, job: Job, *, factory: bool = False) -> uvicorn.Config:
+def _uvicorn_config(app: Any, job: Job, *, factory: bool = False) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         factory=factory,
@@ -191,133 +204,138 @@ def _uvicorn(app: Any, job: Job, *, factory: bool = False) -> uvicorn.Config:
         access_log=job.access_log,
         proxy_headers=False,
         server_header=False,
-        timeout_keep_alive=KEEP_ALIVE,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=job.drain_seconds,
-        timeout_worker_healthcheck=DEAF,
+        timeout_worker_healthcheck=WORKER_HEALTH_TIMEOUT_S,
     )
 
 
-def _server(source: Source, job: Job, ready: Callable[[], None]) -> tuple[uvicorn.Server, list[BaseException]]:
-    """A server, and the list that holds what ended it, if something did."""
+def _create_server(
+    predictor: PredictorOrLoader, job: Job, ready: Callable[[], None]
+) -> tuple[uvicorn.Server, list[BaseException]]:
+    """Return a server, and a list to which it adds the error that ends it, if one does."""
     failures: list[BaseException] = []
 
     def failed(error: BaseException) -> None:
         failures.append(error)
         server.should_exit = True
 
-    service = Service(source, job, ready=ready, failed=failed)
-    server = uvicorn.Server(_uvicorn(service.application, job))
+    service = Service(predictor, job, ready=ready, failed=failed)
+    server = uvicorn.Server(_uvicorn_config(service.application, job))
     return server, failures
 
 
-def _serve_here(
-    source: Source,
+def _serve_in_process(
+    predictor: PredictorOrLoader,
     job: Job,
     listener: socket.socket,
     opened: Callable[[], None],
     ready: Callable[[], None],
 ) -> None:
-    server, failures = _server(source, job, ready)
+    server, failures = _create_server(predictor, job, ready)
 
     def stop(_: int, __: FrameType | None) -> None:
         server.should_exit = True
 
-    # uvicorn's own handlers end the process by the signal once it has drained; ours, which it restores before, do not.
-    with _handlers(stop, signal.SIGINT, signal.SIGTERM):
-        opened()  # not before: whoever is told may send a signal at once
+    # While it serves, uvicorn handles the signals itself. After the drain it restores these handlers and raises the
+    # signal again, which must not end the process.
+    with _handle_signals(stop, signal.SIGINT, signal.SIGTERM):
+        opened()  # only now: the caller may send a signal as soon as it is told
         server.run(sockets=[listener])
     if failures:
         raise failures[0]
 
 
 @contextmanager
-def _handlers(handler: Callable[[int, FrameType | None], None] | None, *signals: int) -> Iterator[None]:
-    """Handle signals for as long as the block runs (`None`: as they are), and as before afterwards."""
+def _handle_signals(handler: Callable[[int, FrameType | None], None] | None, *signals: int) -> Iterator[None]:
+    """Handle signals during the block, and restore their handlers after it; `None` only restores them."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # Python lets no other thread touch them
+        yield  # Python lets only the main thread set handlers
         return
-    before = {each: signal.getsignal(each) for each in signals}
+    previous_handlers = {number: signal.getsignal(number) for number in signals}
     try:
-        for each in signals if handler else ():
-            signal.signal(each, handler)
+        for number in signals if handler else ():
+            signal.signal(number, handler)
         yield
     finally:
-        for each, previous in before.items():
-            signal.signal(each, previous)
+        for number, previous in previous_handlers.items():
+            signal.signal(number, previous)
 
 
 def _serve_with_workers(
-    source: Source,
+    predictor: PredictorOrLoader,
     job: Job,
     listener: socket.socket,
     opened: Callable[[], None],
     ready: Callable[[], None],
 ) -> None:
-    reports: SimpleQueue[_Report | None] = multiprocessing.get_context("spawn").SimpleQueue()
+    messages: SimpleQueue[_WorkerMessage | None] = multiprocessing.get_context("spawn").SimpleQueue()
     failures: list[FourfoldError] = []
 
-    def follow() -> None:
+    def receive() -> None:
         starting = job.workers
-        while (report := reports.get()) is not None:
-            if report != _READY:
-                failures.append(_revived(*report))
+        while (message := messages.get()) is not None:
+            if message.error_class is not None:
+                failures.append(_rebuild_error(message.error_class, message.text))
                 continue
             starting -= 1
-            if starting == 0:  # once: workers that replace others report as well
+            if starting == 0:  # exactly once: workers that replace dead ones report later
                 ready()
 
-    follower = threading.Thread(target=follow, name="fourfold-workers", daemon=True)
-    follower.start()
-    with _handlers(None, *SIGNALS):
-        app = functools.partial(_worker, source, job, reports)
+    receiver = threading.Thread(target=receive, name="fourfold-workers", daemon=True)
+    receiver.start()
+    with _handle_signals(None, *SIGNALS):
+        app = functools.partial(_create_worker_app, predictor, job, messages)
         try:
-            supervisor = _Supervisor(_uvicorn(app, job, factory=True), sockets=[listener])
+            supervisor = _Supervisor(_uvicorn_config(app, job, factory=True), sockets=[listener])
             opened()
             supervisor.run()
         finally:
-            reports.put(None)
-            follower.join()
+            messages.put(None)
+            receiver.join()
     if failures:
         raise failures[0]
 
 
 class _Supervisor(Multiprocess):
-    """uvicorn's supervisor, which keeps the port open while its workers drain: clients would wait for nobody."""
+    """Close the port before the workers drain: uvicorn's supervisor keeps it open, and new clients would hang."""
 
     def terminate_all(self) -> None:
         """Stop listening, then tell every worker to finish."""
-        for each in self.sockets:
-            each.close()
+        for listener in self.sockets:
+            listener.close()
         super().terminate_all()
 
 
-def _worker(source: Source, job: Job, reports: SimpleQueue[_Report | None]) -> Starlette:
-    """The application of one worker, made in the worker."""
+def _create_worker_app(
+    predictor: PredictorOrLoader, job: Job, messages: SimpleQueue[_WorkerMessage | None]
+) -> Starlette:
+    """Create the application of one worker, in the worker's process."""
 
     def failed(error: BaseException) -> None:
-        kind = type(error).__name__
+        error_class = type(error).__name__
         if isinstance(error, FourfoldError):
-            reports.put((kind, str(error)))
+            messages.put(_WorkerMessage(error_class, str(error)))
         else:
-            reports.put(("ServiceError", f"the package cannot be loaded: {kind}: {error}"))
-        # Nothing has been answered yet, and any other end would make the supervisor start the worker anew.
-        os._exit(HOPELESS)
+            messages.put(_WorkerMessage("ServiceError", f"the package cannot be loaded: {error_class}: {error}"))
+        # Exit at once: no request was accepted yet, and the supervisor would restart a worker of any other status.
+        os._exit(WORKER_STARTUP_FAILED_STATUS)
 
     threading.Thread(target=_end_with_parent, name="fourfold-parent", daemon=True).start()
-    return Service(source, job, ready=lambda: reports.put(_READY), failed=failed).application
+    return Service(predictor, job, ready=lambda: messages.put(_WorkerMessage()), failed=failed).application
 
 
 def _end_with_parent() -> None:
-    """Stop when the process that started this one is gone: killed, it cannot stop its workers any more."""
+    """Stop this worker when its parent has ended: a parent that was killed could not stop it."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _revived(kind: str, text: str) -> FourfoldError:
-    """The error that a worker reported. Its class is kept, for the exit status; its attributes are not."""
-    known: type[FourfoldError] = getattr(errors, kind, ServiceError)
-    error = known.__new__(known)
-    BaseException.__init__(error, text)  # the constructors of the tree build a text; this one is built already
+def _rebuild_error(class_name: str, text: str) -> FourfoldError:
+    """Return a worker's error with its class, which gives the exit status, and its message, but without attributes."""
+    error_class: type[FourfoldError] = getattr(errors, class_name, ServiceError)
+    error = error_class.__new__(error_class)
+    BaseException.__init__(error, text)  # not the class's own `__init__`, which builds a message
     return error
