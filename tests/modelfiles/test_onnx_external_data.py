@@ -15,7 +15,7 @@ from onnx import ModelProto, TensorProto
 from fourfold import runtimes
 from fourfold.errors import PackError
 from fourfold.modelfiles import MalformedModel
-from fourfold.modelfiles.onnx_external_data import whole
+from fourfold.modelfiles.onnx_external_data import embed_tensors
 from tests.runtimes.test_onnx import MATRIX, TIMES, external
 from tests.runtimes.trip import prepared, signature_of
 
@@ -68,7 +68,7 @@ def test_tensors_anywhere_come_in(where: str, tmp_path: Path) -> None:
     values = np.arange(6, dtype="<f4").reshape(3, 2)
     (tmp_path / "w.bin").write_bytes(values.tobytes())
     model = external(where).replace(b"/etc/passwd", b"./////w.bin")
-    made = ModelProto.FromString(whole(model, tmp_path))
+    made = ModelProto.FromString(embed_tensors(model, tmp_path))
     node = made.graph.node[0]
     tensors = (
         [node.attribute[0].t] if where == "constant" else [each.g.node[0].attribute[0].t for each in node.attribute]
@@ -87,9 +87,9 @@ def test_offsets_and_lengths_are_followed(tmp_path: Path) -> None:
     (tmp_path / "w.bin").write_bytes(bytes(range(40)))
     base = external("initializer")
     for offset, length, expected in (("8", "24", bytes(range(8, 32))), ("16", "", bytes(range(16, 40)))):
-        made = ModelProto.FromString(whole(outside(base, offset=offset, length=length), tmp_path))
+        made = ModelProto.FromString(embed_tensors(outside(base, offset=offset, length=length), tmp_path))
         assert made.graph.initializer[0].raw_data == expected
-    assert whole(TIMES.SerializeToString(), tmp_path) == TIMES.SerializeToString()
+    assert embed_tensors(TIMES.SerializeToString(), tmp_path) == TIMES.SerializeToString()
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_files_that_are_none_of_the_models(
     (folder / "link").symlink_to(tmp_path / "secret")
     (folder / "w.bin").write_bytes(bytes(40))
     with pytest.raises(PackError, match=message) as caught:
-        whole(outside(external("initializer"), location, offset, length), folder)
+        embed_tensors(outside(external("initializer"), location, offset, length), folder)
     assert "'w'" in str(caught.value)
 
 
@@ -128,4 +128,4 @@ def test_any_bytes_end(data: bytes, cut: int) -> None:
     """Whatever the bytes are, reading them ends, with a model or with one of two errors."""
     for each in (data + b"location", external("initializer")[:cut] + data + b"location"):
         with suppress(MalformedModel, PackError):
-            assert isinstance(whole(each, Path("/nonexistent")), bytes)
+            assert isinstance(embed_tensors(each, Path("/nonexistent")), bytes)

@@ -1,9 +1,9 @@
-"""CatBoost's binary format (`.cbm`), read and checked: its JSON has fewer digits than a float64.
+"""Read and check CatBoost's binary format (`.cbm`), whose numbers are exact: its JSON has fewer digits than a float64.
 
-A file is the bytes `CBM1`, the size of its core, the core, and tables of what categories were worth in training. The
-core and each table are flat buffers: tables whose fields have their offsets in a table of their own, before or after
-it. CatBoost follows what they say. So everything that it follows is checked here: lengths, indices, steps from node to
-node, and that every search in a table of hashes ends.
+A file is the bytes `CBM1`, the size of its core, the core, and tables of target statistics ("CTR"), which say what
+categories are worth. The core and each table are FlatBuffers; their schemas are in CatBoost's sources, in
+`catboost/libs/model/flatbuffers`. CatBoost follows them without checking. So everything that it follows is checked
+here: lengths, indices, steps from node to node, and that every search in a hash table ends.
 """
 
 from __future__ import annotations
@@ -22,42 +22,43 @@ from fourfold.modelfiles.flatbuffers import FlatTable
 __all__ = ["Cbm", "Ctr", "FloatFeature", "Split", "Table", "check", "read"]
 
 _MAGIC = b"CBM1"
-_FORMAT = b"FlabuffersModel_v1"  # so it is spelled
-_PART = b"static_provider_v1"
-_MANY = 2**24
-#: The deepest tree that CatBoost grows with all leaves at one depth.
-_DEEPEST = 16
-#: How many splits of a feature share a bin, and how many bins there can be.
-_A_BIN, _BINS = 254, 0xFFFF
+_FORMAT = b"FlabuffersModel_v1"  # CatBoost's spelling
+_CTR_PART = b"static_provider_v1"
+#: The most outputs, columns, or classes.
+_MAX_COUNT = 2**24
+#: The depth of the deepest tree that CatBoost grows with all leaves at one depth.
+_MAX_SYMMETRIC_DEPTH = 16
+_SPLITS_PER_BIN, _MAX_BINS = 254, 0xFFFF
 _CTR_TYPES = ("Borders", "Buckets", "BinarizedTargetMeanValue", "FloatTargetMeanValue", "Counter", "FeatureFreq")
-_NOT_THERE = 0xFFFFFFFFFFFFFFFF
-#: Of the core's trees, the fields by their place.
-_TREES = (
+#: The hash of a bucket that is free.
+_FREE = 0xFFFFFFFFFFFFFFFF
+#: The fields of the table `TModelTrees`, in the order of their numbers.
+_TREE_FIELDS = (
     *("dimension", "splits", "sizes", "starts", "cats", "floats", "one_hots", "ctrs", "values", "weights", "steps"),
     *("leaves", "texts", "estimated", "scale", "bias", "biases", "repacked", "embeddings"),
 )
 
 
 class FloatFeature(NamedTuple):
-    """A column of numbers.
+    """Represent a column of numbers.
 
     Attributes:
-        place: the column.
-        borders: what splits it, ascending, as float32.
-        nan: what NaN is to a split: `AsIs`, `AsFalse` or `AsTrue`; the first is false, too.
+        column: its index.
+        borders: the values that split it, ascending.
+        nan: the answer of a split to NaN: `AsIs`, `AsFalse` or `AsTrue`; the first is false, too.
     """
 
-    place: int
+    column: int
     borders: npt.NDArray[np.float32]
     nan: str
 
 
 class Split(NamedTuple):
-    """A test: is a number above a border, is a category this one?
+    """Represent a test: is a number above a border, or is a category this one?
 
     Attributes:
         kind: `float`, `category` or `ctr`.
-        feature: the float feature, the categorical feature or the ctr.
+        feature: the index of the float feature, the categorical feature or the target statistic.
         value: the border, or the category's hash.
     """
 
@@ -67,18 +68,18 @@ class Split(NamedTuple):
 
 
 class Ctr(NamedTuple):
-    """A number that stands for a combination of categories and splits: what it was worth in training.
+    """Represent a target statistic: the number that stands for a combination of categories and splits.
 
     Attributes:
-        key: of its table.
-        kind: the kind of statistic.
-        cats: the categorical features.
-        splits: the splits of float features and of categories that are part of it.
-        target: the border of the target that it counts from.
-        prior: the numerator and denominator that are added.
-        shift: added to the share.
+        key: the key of its table.
+        kind: the kind of statistic, one of `_CTR_TYPES`.
+        cats: the indices of the categorical features.
+        splits: the splits of float features and of categories that belong to the combination.
+        target: the first class of the target that counts.
+        prior: what is added to the numerator and to the denominator of the share.
+        shift: what is added to the share.
         scale: the factor after that.
-        borders: what splits it.
+        borders: the values that split the statistic, ascending.
     """
 
     key: tuple[Any, ...]
@@ -94,13 +95,14 @@ class Ctr(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """What each combination of categories was worth.
+    """Hold the statistics of each combination of categories.
 
     Attributes:
-        hashes: of the combinations, shape `(rows,)`.
-        rows: of each its row of counts.
-        counts: shape `(rows, classes)`; or `(rows, 2)` of the kinds of means, whose sum and count these are.
-        denominator: of the kinds that count.
+        hashes: the hashes of the combinations, shape `(rows,)`.
+        rows: for each hash its row of `counts`.
+        counts: the counts, shape `(rows, classes)`, of one class for the kinds that count rows; for the kinds of means,
+            structs of a sum and a count, shape `(rows, 1)`.
+        denominator: the denominator of the kinds that count rows.
     """
 
     hashes: npt.NDArray[np.uint64]
@@ -111,24 +113,24 @@ class Table:
 
 @dataclass(frozen=True)
 class Cbm:
-    """A model.
+    """Hold a model.
 
     Attributes:
-        dimension: how many numbers it gives.
-        scale: what sums are multiplied with at the end.
-        bias: what is added then, shape `(dimension,)`.
-        splits: all tests.
-        trees: of each tree the places of its splits.
-        steps: of trees that are not symmetric, for each node of all trees how far on its left and right children are,
-            0 where it is a leaf itself; otherwise none.
-        leaves: of such trees, each node's place among the values.
-        values: of the leaves, in the order of the trees.
+        dimension: the number of outputs.
+        scale: the factor of the sums of leaves.
+        bias: what is added after that, shape `(dimension,)`.
+        splits: the tests of all trees.
+        trees: for each tree the indices of its splits.
+        steps: for each node of all trees the distances to its left and right children, 0 where that child is the node's
+            own leaf, shape `(nodes, 2)`; empty where trees are symmetric.
+        leaves: for each node of such trees the index of its leaf's first value.
+        values: the values of the leaves, in the order of the trees, `dimension` of them a leaf.
         floats: the float features.
         cats: the column of each categorical feature.
-        ctrs: the statistics of categories.
-        tables: their tables.
-        names: of all columns.
-        info: what else is known of the model, as texts.
+        ctrs: the target statistics.
+        tables: the tables of the target statistics, by their keys.
+        names: the name of each column, by its index.
+        info: the model's metadata, such as its parameters in JSON.
     """
 
     dimension: int
@@ -150,19 +152,19 @@ class Cbm:
 def check(data: bytes) -> None:
     """Check that a model in CatBoost's binary format holds together.
 
-    Models of texts and embeddings are refused: their parts have formats of their own, which nobody has checked.
+    Models of texts and embeddings are refused: their parts have formats of their own, which nothing here checks.
 
     Raises:
-        MalformedModel: it does not, or was not written by CatBoost.
+        MalformedModel: the file contradicts itself, or was not written by CatBoost.
     """
     read(data)
 
 
 def read(data: bytes) -> Cbm:
-    """Read a model, and check that it holds together.
+    """Return the model in a file, checked as by `check`.
 
     Raises:
-        MalformedModel: it does not, or was not written by CatBoost.
+        MalformedModel: the file contradicts itself, or was not written by CatBoost.
     """
     try:
         return _read(data)
@@ -188,96 +190,106 @@ def _read(data: bytes) -> Cbm:
     trees = _Trees(core.table(1))
     unread = [name for name in ("texts", "estimated", "embeddings") if trees.tables(name)]
     require(not unread, f"features of kinds that are not read: {', '.join(unread)}")
-    parts, rest = core.texts(3), data[8 + size :]
-    require(parts == [_PART] or not (parts or rest), "parts that are not known")
+    parts, ctr_data = core.texts(3), data[8 + size :]
+    require(parts == [_CTR_PART] or not (parts or ctr_data), "parts that are not known")
     entries = [(entry.text(0).decode(), entry.text(1).decode()) for entry in core.tables(2)]
     info = dict(entries)
     require(len(info) == len(entries), "a key twice")
-    return _model(trees, _tables(rest) if parts else {}, info)
+    return _model(trees, _tables(ctr_data) if parts else {}, info)
 
 
 class _Trees:
-    """The core's trees, whose fields have names."""
+    """Read the table of trees in the core, whose fields have names here."""
 
     def __init__(self, table: FlatTable) -> None:
         self._table = table
 
     def vector(self, name: str, dtype: str) -> npt.NDArray[Any]:
-        return _vector(self._table, _TREES.index(name), dtype)
+        return _vector(self._table, _TREE_FIELDS.index(name), dtype)
 
     def integers(self, name: str, dtype: str = "<i4") -> npt.NDArray[np.int64]:
         return self.vector(name, dtype).astype(np.int64)
 
     def tables(self, name: str) -> list[FlatTable]:
-        return self._table.tables(_TREES.index(name))
+        return self._table.tables(_TREE_FIELDS.index(name))
 
     def scalar(self, name: str, form: str, default: Any) -> Any:
-        return self._table.scalar(_TREES.index(name), form, default)
+        return self._table.scalar(_TREE_FIELDS.index(name), form, default)
 
 
 def _model(trees: _Trees, tables: dict[tuple[Any, ...], Table], info: dict[str, str]) -> Cbm:
     dimension = trees.scalar("dimension", "<i", 0)
-    require(1 <= dimension <= _MANY, "no outputs, or too many")
-    scale, one = trees.scalar("scale", "<d", 1.0), trees.scalar("bias", "<d", 0.0)
-    several = trees.vector("biases", "<f8")
-    require(len(several) in (0, dimension), "a bias for other outputs")
-    bias = several if len(several) else np.full(dimension, one)
+    require(1 <= dimension <= _MAX_COUNT, "no outputs, or too many")
+    scale, common_bias = trees.scalar("scale", "<d", 1.0), trees.scalar("bias", "<d", 0.0)
+    biases = trees.vector("biases", "<f8")
+    require(len(biases) in (0, dimension), "a bias for other outputs")
+    bias = biases if len(biases) else np.full(dimension, common_bias)
     require(bool(np.isfinite([scale, *bias]).all()), "a bias that is no number")
     names: dict[int, str] = {}
-    floats = _floats(trees, names)
-    cats, used = _cats(trees, names)
-    splits = [Split("float", index, float(border)) for index, each in enumerate(floats) for border in each.borders]
-    one_hots = _one_hots(trees, used)
-    splits += one_hots
-    ctrs = _ctrs(trees, floats, used, one_hots, tables)
-    splits += [Split("ctr", index, float(border)) for index, each in enumerate(ctrs) for border in each.borders]
+    floats = _float_features(trees, names)
+    cats, is_used = _categorical_features(trees, names)
+    float_splits = _border_splits("float", floats)
+    one_hots = _one_hot_splits(trees, is_used)
+    ctrs = _ctrs(trees, is_used, {*float_splits, *one_hots}, tables)
+    splits = [*float_splits, *one_hots, *_border_splits("ctr", ctrs)]
     forest = _forest(trees, dimension, len(splits))
     return Cbm(dimension, scale, bias, splits, *forest, floats, cats, ctrs, tables, names, info)
 
 
-def _placed(feature: FlatTable, first: int, order: int, names: dict[int, str]) -> int:
-    """The column of a feature; those of a kind are numbered in their order."""
-    index, place = feature.scalar(first, "<i", -1), feature.scalar(first + 1, "<i", -1)
-    require(index == order and 0 <= place < _MANY and place not in names, "features out of order, or a column twice")
-    names[place] = ""
-    return int(place)
+def _column(feature: FlatTable, first_field: int, order: int, names: dict[int, str]) -> int:
+    """Return the column of a feature, checked to be new; the features of a kind are numbered in their order."""
+    index, column = feature.scalar(first_field, "<i", -1), feature.scalar(first_field + 1, "<i", -1)
+    is_new = index == order and 0 <= column < _MAX_COUNT and column not in names
+    require(is_new, "features out of order, or a column twice")
+    return int(column)
 
 
-def _floats(trees: _Trees, names: dict[int, str]) -> list[FloatFeature]:
-    out = []
-    for order, each in enumerate(trees.tables("floats")):
-        place = _placed(each, 1, order, names)
-        names[place] = each.text(4).decode()
-        borders = _vector(each, 3, "<f4")
-        require(bool((borders[:-1] < borders[1:]).all() and not np.isnan(borders).any()), "borders out of order")
-        kind = each.scalar(5, "<b", 0)
+def _float_features(trees: _Trees, names: dict[int, str]) -> list[FloatFeature]:
+    """Return the float features, and write the names of their columns into `names`."""
+    features = []
+    for order, table in enumerate(trees.tables("floats")):
+        column = _column(table, 1, order, names)
+        names[column] = table.text(4).decode()
+        borders = _borders(table, 3)
+        kind = table.scalar(5, "<b", 0)
         require(0 <= kind < 3, "an unknown treatment of NaN")
-        has_nans = each.scalar(0, "<B", 0)
-        out.append(FloatFeature(place, borders, ("AsIs", "AsFalse", "AsTrue")[kind] if has_nans else "AsIs"))
-    return out
+        has_nans = table.scalar(0, "<B", 0)
+        features.append(FloatFeature(column, borders, ("AsIs", "AsFalse", "AsTrue")[kind] if has_nans else "AsIs"))
+    return features
 
 
-def _cats(trees: _Trees, names: dict[int, str]) -> tuple[list[int], list[bool]]:
-    places, used = [], []
-    for order, each in enumerate(trees.tables("cats")):
-        place = _placed(each, 0, order, names)
-        names[place] = each.text(2).decode()
-        places.append(place)
-        used.append(bool(each.scalar(3, "<B", 1)))
-    return places, used
+def _borders(table: FlatTable, field: int) -> npt.NDArray[np.float32]:
+    borders = _vector(table, field, "<f4")
+    require(bool((borders[:-1] < borders[1:]).all() and not np.isnan(borders).any()), "borders out of order")
+    return borders
 
 
-def _one_hots(trees: _Trees, used: Sequence[bool]) -> list[Split]:
-    out = []
-    for each in trees.tables("one_hots"):
-        index, values = each.scalar(0, "<i", -1), _vector(each, 1, "<i4")
-        require(0 <= index < len(used) and used[index], "a category of another feature")
-        out += [Split("category", index, float(value)) for value in values]
-    return out
+def _border_splits(kind: str, features: Sequence[FloatFeature | Ctr]) -> list[Split]:
+    return [Split(kind, index, float(border)) for index, feature in enumerate(features) for border in feature.borders]
 
 
-def _base(table: FlatTable) -> tuple[Any, ...]:
-    """What tells one kind of statistic of a combination from others: its table's key."""
+def _categorical_features(trees: _Trees, names: dict[int, str]) -> tuple[list[int], list[bool]]:
+    """Return the column of each categorical feature and whether the model uses it; write the names into `names`."""
+    columns, is_used = [], []
+    for order, table in enumerate(trees.tables("cats")):
+        column = _column(table, 0, order, names)
+        names[column] = table.text(2).decode()
+        columns.append(column)
+        is_used.append(bool(table.scalar(3, "<B", 1)))
+    return columns, is_used
+
+
+def _one_hot_splits(trees: _Trees, is_used: Sequence[bool]) -> list[Split]:
+    splits = []
+    for table in trees.tables("one_hots"):
+        index, values = table.scalar(0, "<i", -1), _vector(table, 1, "<i4")
+        require(0 <= index < len(is_used) and is_used[index], "a category of another feature")
+        splits += [Split("category", index, float(value)) for value in values]
+    return splits
+
+
+def _ctr_key(table: FlatTable) -> tuple[Any, ...]:
+    """Return the key of a statistic's table: the kind of statistic, its combination and its target."""
     combination, kind = table.table(0), table.scalar(1, "<b", 0)
     require(0 <= kind < len(_CTR_TYPES), "an unknown kind of statistic")
     splits = _vector(combination, 1, "<i4,<f4"), _vector(combination, 2, "<i4,<i4")
@@ -286,75 +298,76 @@ def _base(table: FlatTable) -> tuple[Any, ...]:
         tuple(_vector(combination, 0, "<i4").tolist()),
         tuple(splits[0].tolist()),
         tuple(splits[1].tolist()),
-        # Of which target it is, where there are several with classes of their own.
+        # The number of the target, where there are several with classes of their own.
         table.scalar(2, "<i", 0),
     )
 
 
 def _ctrs(
-    trees: _Trees,
-    floats: Sequence[FloatFeature],
-    used: Sequence[bool],
-    one_hots: Sequence[Split],
-    tables: dict[tuple[Any, ...], Table],
+    trees: _Trees, is_used: Sequence[bool], splits: set[Split], tables: dict[tuple[Any, ...], Table]
 ) -> list[Ctr]:
-    out = []
-    known = set(one_hots) | {
-        Split("float", index, float(border)) for index, each in enumerate(floats) for border in each.borders
-    }
+    """Return the target statistics.
+
+    Args:
+        trees: the core's trees.
+        is_used: whether the model uses each categorical feature.
+        splits: the splits that a combination may have.
+        tables: the tables of the statistics, by their keys.
+    """
+    ctrs = []
     for feature in trees.tables("ctrs"):
-        each, borders = feature.table(0), _vector(feature, 1, "<f4")
-        key = _base(each.table(0))
-        kind, cats, above, same, _ = key
+        ctr = feature.table(0)
+        key = _ctr_key(ctr.table(0))
+        kind, cats, float_splits, category_splits, _ = key
         require(key in tables, "a statistic without its table")
-        require(
-            len(cats) > 0 and all(0 <= cat < len(used) and used[cat] for cat in cats), "a statistic of another category"
-        )
-        require(bool((borders[:-1] < borders[1:]).all() and not np.isnan(borders).any()), "borders out of order")
-        splits = [Split("float", index, border) for index, border in above]
-        splits += [Split("category", index, float(value)) for index, value in same]
-        require(set(splits) <= known, "a statistic of a split that is none of the model's")
-        target = each.scalar(1, "<i", 0)
+        has_cats = len(cats) > 0 and all(0 <= cat < len(is_used) and is_used[cat] for cat in cats)
+        require(has_cats, "a statistic of another category")
+        borders = _borders(feature, 1)
+        combined = [Split("float", index, border) for index, border in float_splits]
+        combined += [Split("category", index, float(value)) for index, value in category_splits]
+        require(set(combined) <= splits, "a statistic of a split that is none of the model's")
+        target = ctr.scalar(1, "<i", 0)
         if kind in ("Borders", "Buckets"):
             classes = tables[key].counts.shape[1]
             require(0 <= target < classes - (kind == "Borders"), "a statistic of another class")
-        prior = each.scalar(2, "<f", 0.0), each.scalar(3, "<f", 1.0)
-        shift, scale = each.scalar(4, "<f", 0.0), each.scalar(5, "<f", 1.0)
-        out.append(Ctr(key, kind, cats, tuple(splits), target, prior, shift, scale, borders))
-    return out
+        prior = ctr.scalar(2, "<f", 0.0), ctr.scalar(3, "<f", 1.0)
+        shift, scale = ctr.scalar(4, "<f", 0.0), ctr.scalar(5, "<f", 1.0)
+        ctrs.append(Ctr(key, kind, cats, tuple(combined), target, prior, shift, scale, borders))
+    return ctrs
 
 
 def _tables(data: bytes) -> dict[tuple[Any, ...], Table]:
-    """The tables of statistics: how many there are, then each after its size."""
+    """Return the tables of statistics by their keys: the bytes are their number, then each table after its size."""
     count = struct.unpack_from("<I", data, 0)[0]
-    at = 4
-    out: dict[tuple[Any, ...], Table] = {}
+    position = 4
+    tables: dict[tuple[Any, ...], Table] = {}
     for _ in range(count):
-        size = struct.unpack_from("<I", data, at)[0]
-        require(size <= len(data) - at - 4, "a table of statistics that is cut off")
-        root = FlatTable.root(data[at + 4 : at + 4 + size])
-        key = _base(root.table(0))
-        require(key not in out, "a table of statistics twice")
-        out[key] = _table(root, key[0])
-        at += 4 + size
-    require(at == len(data), "bytes after its end")
-    return out
+        size = struct.unpack_from("<I", data, position)[0]
+        require(size <= len(data) - position - 4, "a table of statistics that is cut off")
+        root = FlatTable.root(data[position + 4 : position + 4 + size])
+        key = _ctr_key(root.table(0))
+        require(key not in tables, "a table of statistics twice")
+        tables[key] = _table(root, key[0])
+        position += 4 + size
+    require(position == len(data), "bytes after its end")
+    return tables
 
 
 def _table(root: FlatTable, kind: str) -> Table:
-    buckets = _vector(root, 1, "<u1")
-    require(len(buckets) % 12 == 0, "a table of hashes that is cut off")
-    places = buckets.view(np.dtype([("hash", "<u8"), ("row", "<u4")]))
-    size = len(places)
-    there = places["hash"] != _NOT_THERE
-    # Whoever looks for a hash stops at the first place that is free.
-    require(size > 0 and size & (size - 1) == 0 and not there.all(), "a table of hashes without an end")
-    hashes, rows = places["hash"][there], places["row"][there].astype(np.int64)
+    data = _vector(root, 1, "<u1")
+    require(len(data) % 12 == 0, "a table of hashes that is cut off")
+    buckets = data.view(np.dtype([("hash", "<u8"), ("row", "<u4")]))
+    size = len(buckets)
+    is_taken = buckets["hash"] != _FREE
+    # A search for a hash stops at the first free bucket, so there must be one.
+    is_searchable = size > 0 and size & (size - 1) == 0 and not is_taken.all()
+    require(is_searchable, "a table of hashes without an end")
+    hashes, rows = buckets["hash"][is_taken], buckets["row"][is_taken].astype(np.int64)
     require(len(np.unique(hashes)) == len(hashes), "a hash twice")
-    _reached(places["hash"], size)
+    _check_search(buckets["hash"], size)
     denominator, classes = root.scalar(3, "<i", 0), root.scalar(4, "<i", 0)
     if kind in ("Borders", "Buckets"):
-        require(2 <= classes <= _MANY, "statistics of no classes")
+        require(2 <= classes <= _MAX_COUNT, "statistics of no classes")
         counts = _counts(_vector(root, 2, "<u1"), "<i4", classes)
     elif kind in ("Counter", "FeatureFreq"):
         counts = _counts(_vector(root, 2, "<u1"), "<i4", 1)
@@ -364,63 +377,73 @@ def _table(root: FlatTable, kind: str) -> Table:
     return Table(hashes, rows, counts, denominator)
 
 
-def _reached(hashes: npt.NDArray[np.uint64], size: int) -> None:
-    """Check that a search finds each hash: from its own place on, no place before it is free."""
-    free = np.flatnonzero(hashes == _NOT_THERE)
-    places = np.flatnonzero(hashes != _NOT_THERE)
-    wanted = (hashes[places] & np.uint64(size - 1)).astype(np.int64)
-    next_free = free[np.searchsorted(free, wanted) % len(free)]
-    before = (places - wanted) % size < (next_free - wanted) % size
-    require(bool(before.all()), "a hash that no search finds")
+def _check_search(hashes: npt.NDArray[np.uint64], size: int) -> None:
+    """Check that a linear search finds each hash: no bucket is free between the hash's first bucket and its own."""
+    free = np.flatnonzero(hashes == _FREE)
+    taken = np.flatnonzero(hashes != _FREE)
+    first = (hashes[taken] & np.uint64(size - 1)).astype(np.int64)
+    next_free = free[np.searchsorted(free, first) % len(free)]
+    is_reached = (taken - first) % size < (next_free - first) % size
+    require(bool(is_reached.all()), "a hash that no search finds")
 
 
-def _counts(blob: npt.NDArray[np.uint8], dtype: Any, width: int) -> npt.NDArray[Any]:
-    kind = np.dtype(dtype)
-    require(len(blob) % (kind.itemsize * width) == 0, "statistics that are cut off")
-    counts: npt.NDArray[Any] = blob.view(kind).reshape(-1, width)
+def _counts(data: npt.NDArray[np.uint8], dtype: Any, width: int) -> npt.NDArray[Any]:
+    item = np.dtype(dtype)
+    require(len(data) % (item.itemsize * width) == 0, "statistics that are cut off")
+    counts: npt.NDArray[Any] = data.view(item).reshape(-1, width)
     return counts
 
 
 Forest = tuple[list[npt.NDArray[np.int64]], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]
 
 
-def _forest(trees: _Trees, dimension: int, known: int) -> Forest:
-    """Each tree's splits; steps and leaves of trees that are not symmetric; values."""
+def _forest(trees: _Trees, dimension: int, split_count: int) -> Forest:
+    """Return `trees`, `steps`, `leaves` and `values` of `Cbm`."""
     splits, sizes, starts = (trees.integers(name) for name in ("splits", "sizes", "starts"))
     values, weights = trees.vector("values", "<f8"), trees.vector("weights", "<f8")
     require(len(sizes) == len(starts) and bool((sizes >= 0).all()), "another number of trees")
     require(bool((starts == np.cumsum(sizes) - sizes).all()) and int(sizes.sum()) == len(splits), "trees out of order")
-    inside = bool(((splits >= 0) & (splits < max(known, 1))).all())
+    are_known = bool(((splits >= 0) & (splits < max(split_count, 1))).all())
     steps = trees.vector("steps", "<u2,<u2")
-    require(known <= _A_BIN * _BINS, "too many splits")
+    require(split_count <= _SPLITS_PER_BIN * _MAX_BINS, "too many splits")
     leaves = trees.integers("leaves", "<u4")
-    of_tree = [splits[start : start + size] for start, size in zip(starts.tolist(), sizes.tolist(), strict=True)]
+    tree_splits = [splits[start : start + size] for start, size in zip(starts.tolist(), sizes.tolist(), strict=True)]
     nodes = np.stack([steps["f0"], steps["f1"]], axis=1).astype(np.int64)
     if len(steps):
-        require(inside and len(leaves) == len(steps) == len(splits), "another number of nodes")
-        _steps(nodes, leaves, starts, sizes, dimension, len(values))
+        require(are_known and len(leaves) == len(steps) == len(splits), "another number of nodes")
+        _check_steps(nodes, leaves, starts, sizes, dimension, len(values))
         require(len(weights) in (0, len(values) // dimension), "weights of other leaves")
-        return of_tree, nodes, leaves, values
-    require(inside and (known > 0 or not len(splits)), "a tree with another split")
-    require(bool((sizes <= _DEEPEST).all()) and not len(leaves), "a tree that is too deep")
+        return tree_splits, nodes, leaves, values
+    require(are_known and (split_count > 0 or not len(splits)), "a tree with another split")
+    require(bool((sizes <= _MAX_SYMMETRIC_DEPTH).all()) and not len(leaves), "a tree that is too deep")
     count = int((1 << sizes).sum())
     require(len(values) == count * dimension and len(weights) in (0, count), "trees with other leaves")
-    return of_tree, nodes, leaves, values
+    return tree_splits, nodes, leaves, values
 
 
-def _steps(
+def _check_steps(
     nodes: npt.NDArray[np.int64],
     leaves: npt.NDArray[np.int64],
     starts: npt.NDArray[np.int64],
     sizes: npt.NDArray[np.int64],
     dimension: int,
-    values: int,
+    value_count: int,
 ) -> None:
-    """Check that every step leads to a node of the same tree, and every end to a leaf."""
+    """Check that every step leads to a node of the same tree, and every leaf to its values.
+
+    Args:
+        nodes: the distances from each node to its left and right children, shape `(nodes, 2)`.
+        leaves: for each node the index of its leaf's first value.
+        starts: the first node of each tree.
+        sizes: the number of nodes of each tree.
+        dimension: the number of values of a leaf.
+        value_count: the number of values of all leaves.
+    """
     require(bool((sizes > 0).all()), "a tree without nodes")
-    end = np.repeat(starts + sizes, sizes)
-    here = np.arange(len(nodes))
-    require(bool((here + nodes.max(axis=1) < end).all()), "a step out of its tree")
-    ends = (nodes == 0).any(axis=1)
-    held = leaves[ends]
-    require(bool((held % dimension == 0).all() and (held + dimension <= values).all()), "a leaf that is not there")
+    tree_end = np.repeat(starts + sizes, sizes)
+    index = np.arange(len(nodes))
+    require(bool((index + nodes.max(axis=1) < tree_end).all()), "a step out of its tree")
+    has_leaf = (nodes == 0).any(axis=1)
+    first = leaves[has_leaf]
+    are_there = (first % dimension == 0).all() and (first + dimension <= value_count).all()
+    require(bool(are_there), "a leaf that is not there")

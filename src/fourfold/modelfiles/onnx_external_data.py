@@ -1,109 +1,108 @@
-"""An ONNX model whose tensors lie in other files, made whole: PyTorch and MLflow write large models that way.
+"""Put the tensors of an ONNX model that lie in other files into the model: PyTorch and MLflow write large models so.
 
-A package's model holds all of its own data (`onnx_protobuf`), so packing puts the tensors where they belong.
-This needs the protobuf wire format, and no library.
+A package's model must hold all of its data (see `onnx_protobuf`). This needs no library.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from fourfold.errors import PackError, shorten
 from fourfold.modelfiles import MalformedModel
-from fourfold.modelfiles.onnx_protobuf import (
-    DATA_LOCATION,
-    EXTERNAL_DATA,
-    INSIDE,
-    external_tensors,
-    fields,
-)
+from fourfold.modelfiles.onnx_protobuf import DATA_LOCATION, EXTERNAL_DATA, SUBMESSAGES, external_tensors, fields
 
-__all__ = ["whole"]
+__all__ = ["embed_tensors"]
 
 _NAME, _RAW_DATA = 8, 9
-#: The most bytes of a protobuf message, and so of a model in one.
-_LIMIT = 2**31 - 1
+#: The most bytes of a protobuf message.
+_MAX_BYTES = 2**31 - 1
 
 
-def whole(model: bytes, folder: Path) -> bytes:
-    """A model with all of its tensors inside.
+def embed_tensors(model: bytes, folder: Path) -> bytes:
+    """Return a model with all of its tensors inside.
 
     Args:
         model: a serialised `ModelProto`.
-        folder: where the file of the model lies; the files of its tensors lie there or below.
+        folder: the folder of the model's file; the files of its tensors lie there or below.
 
     Returns:
-        The model itself where no tensor lies outside; otherwise the same model, serialised anew.
+        The same bytes where no tensor lies in another file; otherwise the same model, serialised anew.
 
     Raises:
-        PackError: a file is not there, lies elsewhere or is shorter than its tensors, or all of it is more than a
+        PackError: a file is missing, lies elsewhere or is shorter than its tensors, or the result is larger than a
             model in one file can be.
         MalformedModel: the bytes are no model.
     """
     if not external_tensors(model):
         return model
     try:
-        out = _rewritten("model", memoryview(model), folder.resolve())
+        out = _embed("model", memoryview(model), folder.resolve())
     except RecursionError:
         raise MalformedModel("graphs nested deeper than a model's are") from None
-    if len(out) > _LIMIT:
-        raise PackError(f"with its tensors the model has {len(out):,} bytes; one file of ONNX holds {_LIMIT:,}")
+    if len(out) > _MAX_BYTES:
+        raise PackError(f"with its tensors the model has {len(out):,} bytes; one file of ONNX holds {_MAX_BYTES:,}")
     return out
 
 
-def _rewritten(kind: str, message: memoryview, folder: Path) -> bytes:
-    """A message with the tensors inside of it made whole, the rest as it was."""
+def _embed(kind: str, message: memoryview, folder: Path) -> bytes:
+    """Return a message with the values of its tensors inside, and the rest as it was."""
     if kind == "tensor":
-        return _tensor(message, folder)
-    out: list[bytes | memoryview] = []
+        return _embed_values(message, folder)
+    parts: list[bytes | memoryview] = []
     for number, value, start, stop in fields(message):
-        inner = INSIDE[kind].get(number)
-        if inner is None or not isinstance(value, memoryview):
-            out.append(message[start:stop])
+        inner_kind = SUBMESSAGES[kind].get(number)
+        if inner_kind is None or not isinstance(value, memoryview):
+            parts.append(message[start:stop])
         else:
-            out += _field(number, _rewritten(inner, value, folder))
-    return b"".join(out)
+            parts += _bytes_field(number, _embed(inner_kind, value, folder))
+    return b"".join(parts)
 
 
-def _tensor(message: memoryview, folder: Path) -> bytes:
-    out: list[bytes | memoryview] = []
-    place: dict[str, str] = {}
+def _embed_values(message: memoryview, folder: Path) -> bytes:
+    """Return a tensor with its values inside."""
+    parts: list[bytes | memoryview] = []
+    entries: dict[str, str] = {}
     name = ""
     for number, value, start, stop in fields(message):
         if number == EXTERNAL_DATA and isinstance(value, memoryview):
-            place.update([_entry(value)])
+            entries.update([_entry(value)])
             continue
         if number == _NAME and isinstance(value, memoryview):
             name = bytes(value).decode("utf-8", "replace")
         if number != DATA_LOCATION:
-            out.append(message[start:stop])
-    if not place:
+            parts.append(message[start:stop])
+    if not entries:
         return bytes(message)
-    return b"".join([*out, *_field(_RAW_DATA, _data(name, place, folder))])
+    return b"".join([*parts, *_bytes_field(_RAW_DATA, _read_values(name, entries, folder))])
 
 
 def _entry(message: memoryview) -> tuple[str, str]:
-    """A key and its value."""
-    pair = {number: bytes(value).decode("utf-8", "replace") for number, value in _texts(message)}
-    return pair.get(1, ""), pair.get(2, "")
+    """Return the key and the value of a `StringStringEntryProto`."""
+    texts = {
+        number: bytes(value).decode("utf-8", "replace")
+        for number, value, _, _ in fields(message)
+        if isinstance(value, memoryview)
+    }
+    return texts.get(1, ""), texts.get(2, "")
 
 
-def _texts(message: memoryview) -> Iterator[tuple[int, memoryview]]:
-    return ((number, value) for number, value, _, _ in fields(message) if isinstance(value, memoryview))
+def _read_values(name: str, entries: dict[str, str], folder: Path) -> bytes:
+    """Return the bytes of a tensor from its file, which must lie in the model's folder or below.
 
-
-def _data(name: str, place: dict[str, str], folder: Path) -> bytes:
-    """The bytes of a tensor from its file, which is only looked for in the model's own folder."""
-    location = place.get("location", "")
+    Args:
+        name: the tensor's name.
+        entries: its `external_data`: the location, and the offset and length in bytes where it is a part of the file.
+        folder: the model's folder, resolved.
+    """
+    location = entries.get("location", "")
     where = f"the model's tensor {shorten(name)} lies in the file {shorten(location)}"
     path = folder if "\0" in location else (folder / location).resolve()
     if path == folder or not path.is_relative_to(folder):
         raise PackError(f"{where}: expected a file in the model's own folder")
     try:
-        offset, length = int(place.get("offset") or 0), int(place["length"]) if place.get("length") else None
+        offset, length = int(entries.get("offset") or 0), int(entries["length"]) if entries.get("length") else None
     except ValueError:
-        raise PackError(f"{where}, at a place that is no number: {shorten(place)}") from None
+        raise PackError(f"{where}, at a place that is no number: {shorten(entries)}") from None
     try:
         with path.open("rb") as file:
             size = path.stat().st_size
@@ -119,14 +118,14 @@ def _data(name: str, place: dict[str, str], folder: Path) -> bytes:
         ) from error
 
 
-def _field(number: int, data: bytes) -> tuple[bytes, bytes, bytes]:
-    """A field of bytes as protobuf writes it."""
-    return _number(number << 3 | 2), _number(len(data)), data
+def _bytes_field(number: int, data: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return the parts of a field of bytes: its tag, its length and the bytes."""
+    return _varint(number << 3 | 2), _varint(len(data)), data
 
 
-def _number(value: int) -> bytes:
-    out = bytearray()
+def _varint(value: int) -> bytes:
+    digits = bytearray()
     while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
+        digits.append(value & 0x7F | 0x80)
         value >>= 7
-    return bytes([*out, value])
+    return bytes([*digits, value])

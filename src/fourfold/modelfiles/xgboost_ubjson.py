@@ -1,7 +1,7 @@
-"""XGBoost's UBJSON, checked before XGBoost reads it: it follows what the file says without looking.
+"""Check XGBoost's UBJSON before XGBoost parses it: its parser checks no bounds.
 
-The reader takes what XGBoost writes and nothing else: no JSON, no key twice, nothing after the end. So what is checked
-is what XGBoost sees.
+The reader takes what XGBoost writes and nothing else: no JSON, no key twice, nothing after the end. So XGBoost sees the
+same model that is checked here. https://ubjson.org/ describes the format.
 """
 
 from __future__ import annotations
@@ -17,21 +17,23 @@ from fourfold.modelfiles import MalformedModel, require
 
 __all__ = ["check"]
 
-_TYPES = {b"i": ">i1", b"U": ">u1", b"I": ">i2", b"l": ">i4", b"L": ">i8", b"d": ">f4", b"D": ">f8"}
-_VALUES: dict[bytes, object] = {b"Z": None, b"T": True, b"F": False}
-_DEPTH = 30
-_MANY = 2**20
+# Markers of numbers with their dtypes, and of constants with their values.
+_NUMBERS = {b"i": ">i1", b"U": ">u1", b"I": ">i2", b"l": ">i4", b"L": ">i8", b"d": ">f4", b"D": ">f8"}
+_CONSTANTS: dict[bytes, object] = {b"Z": None, b"T": True, b"F": False}
+#: How deep values may be nested, and the most classes and targets.
+_MAX_DEPTH = 30
+_MAX_OUTPUTS = 2**20
 
 
 def check(data: bytes) -> None:
-    """Check that a model, alone or with the configuration that a pickled booster has, holds together.
+    """Check that a model holds together, alone or with the configuration that a pickled booster has.
 
     Raises:
-        MalformedModel: it does not, or was not written by XGBoost.
+        MalformedModel: the file contradicts itself, or was not written by XGBoost.
     """
     try:
-        found = _Reader(data).all()
-        _learner(found.get("Model", found)["learner"])
+        document = _Reader(data).document()
+        _check_learner(document.get("Model", document)["learner"])
     except MalformedModel:
         raise
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, struct.error) as error:
@@ -39,30 +41,30 @@ def check(data: bytes) -> None:
 
 
 class _Reader:
-    """Values one after the other from bytes."""
+    """Read one value after the other."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._at = 0
+        self._position = 0
 
-    def all(self) -> Any:
-        """The one object that the bytes are."""
+    def document(self) -> Any:
+        """Return the object that all of the bytes are."""
         require(self._data[:2] in (b"{L", b"{}"), "no UBJSON as XGBoost writes it")
-        found = self._value(0)
-        require(self._at == len(self._data), "bytes after its end")
-        return found
+        document = self._value(0)
+        require(self._position == len(self._data), "bytes after its end")
+        return document
 
     def _take(self, size: int) -> bytes:
-        require(0 <= size <= len(self._data) - self._at, "a part that is cut off")
-        self._at += size
-        return self._data[self._at - size : self._at]
+        require(0 <= size <= len(self._data) - self._position, "a part that is cut off")
+        self._position += size
+        return self._data[self._position - size : self._position]
 
     def _size(self) -> int:
         require(self._take(1) == b"L", "a length of another kind")
         return int(struct.unpack(">q", self._take(8))[0])
 
     def _value(self, depth: int) -> Any:
-        require(depth < _DEPTH, "parts that are nested too deep")
+        require(depth < _MAX_DEPTH, "parts that are nested too deep")
         kind = self._take(1)
         if kind == b"{":
             return self._object(depth)
@@ -70,43 +72,46 @@ class _Reader:
             return self._array(depth)
         if kind == b"S":
             return self._take(self._size()).decode()
-        if kind in _VALUES:
-            return _VALUES[kind]
-        require(kind in _TYPES, f"a value of the kind {kind!r}")
+        if kind in _CONSTANTS:
+            return _CONSTANTS[kind]
+        require(kind in _NUMBERS, f"a value of the kind {kind!r}")
         return self._numbers(kind, 1)[0].item()
 
     def _object(self, depth: int) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        while self._data[self._at : self._at + 1] != b"}":
+        members: dict[str, Any] = {}
+        while self._data[self._position : self._position + 1] != b"}":
             key = self._take(self._size()).decode()
-            require(key not in found, f"{key!r} twice")
-            found[key] = self._value(depth + 1)
-        self._at += 1
-        return found
+            require(key not in members, f"{key!r} twice")
+            members[key] = self._value(depth + 1)
+        self._position += 1
+        return members
 
     def _array(self, depth: int) -> Any:
-        mark = self._take(1)
-        if mark == b"$":
+        marker = self._take(1)
+        if marker == b"$":
             kind = self._take(1)
-            require(kind in _TYPES and self._take(1) == b"#", "an array of another kind")
+            require(kind in _NUMBERS and self._take(1) == b"#", "an array of another kind")
             return self._numbers(kind, self._size())
-        require(mark == b"#", "an array without a length")
+        require(marker == b"#", "an array without a length")
         size = self._size()
         require(0 <= size <= len(self._data), "an array that is cut off")
         return [self._value(depth + 1) for _ in range(size)]
 
     def _numbers(self, kind: bytes, size: int) -> NDArray[Any]:
         require(0 <= size <= len(self._data), "an array that is cut off")
-        dtype = np.dtype(_TYPES[kind])
+        dtype = np.dtype(_NUMBERS[kind])
         return np.frombuffer(self._take(size * dtype.itemsize), dtype)
 
 
-def _learner(learner: Mapping[str, Any]) -> None:
+def _check_learner(learner: Mapping[str, Any]) -> None:
     sizes = learner["learner_model_param"]
     columns = int(sizes["num_feature"])
     classes, targets = int(sizes["num_class"]), int(sizes.get("num_target", "1"))
     groups = max(classes, targets, 1)
-    require(columns >= 0 and 0 <= classes <= _MANY and 0 <= targets <= _MANY, "another number of columns or classes")
+    require(
+        columns >= 0 and 0 <= classes <= _MAX_OUTPUTS and 0 <= targets <= _MAX_OUTPUTS,
+        "another number of columns or classes",
+    )
     require(sizes["base_score"].count(",") in (0, groups - 1), "a base_score for other outputs")
     for name in ("feature_names", "feature_types"):
         require(len(learner.get(name, ())) in (0, columns), f"{name} for other columns")
@@ -116,14 +121,14 @@ def _learner(learner: Mapping[str, Any]) -> None:
         return
     require(booster["name"] in ("gbtree", "dart"), "an unknown kind of booster")
     model = booster["gbtree"]["model"] if booster["name"] == "dart" else booster["model"]
-    _forest(model, columns, groups)
+    _check_forest(model, columns, groups)
     if booster["name"] == "dart":
         require(len(_floats(booster["weight_drop"])) == len(model["trees"]), "weights for other trees")
     if "cats" in model:
-        _categories(model["cats"], columns)
+        _check_categories(model["cats"], columns)
 
 
-def _forest(model: Mapping[str, Any], columns: int, groups: int) -> None:
+def _check_forest(model: Mapping[str, Any], columns: int, groups: int) -> None:
     trees = model["trees"]
     sizes = model["gbtree_model_param"]
     require(isinstance(trees, list) and int(sizes["num_trees"]) == len(trees), "another number of trees")
@@ -134,12 +139,12 @@ def _forest(model: Mapping[str, Any], columns: int, groups: int) -> None:
         rounds = _integers(model["iteration_indptr"])
         require(len(rounds) > 0 and bool((np.diff(rounds) >= 0).all()), "rounds out of order")
         require(int(rounds[0]) == 0 and int(rounds[-1]) == len(trees), "rounds of other trees")
-    for number, tree in enumerate(trees):
-        require(tree["id"] == number, "trees out of order")
-        _tree(tree, columns, groups)
+    for index, tree in enumerate(trees):
+        require(tree["id"] == index, "trees out of order")
+        _check_tree(tree, columns, groups)
 
 
-def _tree(tree: Mapping[str, Any], columns: int, groups: int) -> None:
+def _check_tree(tree: Mapping[str, Any], columns: int, groups: int) -> None:
     sizes = tree["tree_param"]
     count, vector = int(sizes["num_nodes"]), max(1, int(sizes["size_leaf_vector"]))
     require(count > 0 and int(sizes["num_feature"]) <= columns, "a tree without nodes or for other columns")
@@ -147,27 +152,36 @@ def _tree(tree: Mapping[str, Any], columns: int, groups: int) -> None:
     left, right, split = (_integers(tree[name]) for name in ("left_children", "right_children", "split_indices"))
     conditions, weights = _floats(tree["split_conditions"]), _floats(tree["base_weights"])
     kinds = _integers(tree["split_type"])
-    for each in (left, right, split, conditions, kinds, _integers(tree["default_left"]), _integers(tree["parents"])):
-        require(len(each) == count, "a tree whose arrays have other lengths than its nodes")
+    defaults, parents = _integers(tree["default_left"]), _integers(tree["parents"])
+    for array in (left, right, split, conditions, kinds, defaults, parents):
+        require(len(array) == count, "a tree whose arrays have other lengths than its nodes")
     for name in ("loss_changes", "sum_hessian"):
         require(vector > 1 or name in tree, f"a tree without {name}")
         require(len(_floats(tree.get(name, conditions))) == count, f"a tree with other {name} than nodes")
     require(len(weights) == count * vector, "a tree with other weights than nodes")
-    inner = left != -1
-    children = np.concatenate([left[inner], right[inner]])
-    # No node is the child of two, and the root of none, so that every walk ends.
+    is_inner = left != -1
+    children = np.concatenate([left[is_inner], right[is_inner]])
+    # No node is the child of two nodes, and the root of none, so every walk from the root ends.
     require(_inside(children, count) and bool((children > 0).all()), "a tree with another node")
     require(len(np.unique(children)) == len(children), "a tree with a node of two parents")
-    require(_inside(split[inner], columns), "a tree of another column")
+    require(_inside(split[is_inner], columns), "a tree of another column")
     require(_inside(kinds, 2), "a tree with splits of another kind")
     if vector > 1:
         leaves = len(_floats(tree["leaf_weights"])) if "leaf_weights" in tree else count * vector
-        require(leaves % vector == 0 and _inside(right[~inner] + 1, leaves // vector + 1), "a tree with another leaf")
-    _splits(tree, count, kinds[inner])
+        require(
+            leaves % vector == 0 and _inside(right[~is_inner] + 1, leaves // vector + 1), "a tree with another leaf"
+        )
+    _check_category_splits(tree, count, kinds[is_inner])
 
 
-def _splits(tree: Mapping[str, Any], count: int, kinds: NDArray[Any]) -> None:
-    """Check a tree's splits by category."""
+def _check_category_splits(tree: Mapping[str, Any], count: int, kinds: NDArray[Any]) -> None:
+    """Check a tree's splits by category.
+
+    Args:
+        tree: the tree.
+        count: the number of its nodes.
+        kinds: the kind of split of each inner node; 1 is a split by category.
+    """
     names = ("categories", "categories_nodes", "categories_segments", "categories_sizes")
     values, nodes, starts, lengths = (_integers(tree[name]) for name in names)
     require(len(nodes) == len(starts) == len(lengths), "a tree with other categories than splits")
@@ -178,21 +192,21 @@ def _splits(tree: Mapping[str, Any], count: int, kinds: NDArray[Any]) -> None:
     require(int((kinds == 1).sum()) <= len(nodes), "a tree with a split without categories")
 
 
-def _categories(known: Mapping[str, Any], columns: int) -> None:
+def _check_categories(cats: Mapping[str, Any], columns: int) -> None:
     """Check the categories that the model was trained with."""
-    columns_known = known["enc"]
-    bounds, order = _integers(known["feature_segments"]), _integers(known["sorted_idx"])
-    if not len(columns_known):
+    encodings = cats["enc"]
+    bounds, order = _integers(cats["feature_segments"]), _integers(cats["sorted_idx"])
+    if not len(encodings):
         require(not len(order) and not bounds.any(), "categories of no column")
         return
-    require(len(columns_known) == columns == len(bounds) - 1 and int(bounds[0]) == 0, "categories of other columns")
+    require(len(encodings) == columns == len(bounds) - 1 and int(bounds[0]) == 0, "categories of other columns")
     require(bool((np.diff(bounds) >= 0).all()) and int(bounds[-1]) == len(order), "categories out of order")
-    for number, each in enumerate(columns_known):
-        low, high = int(bounds[number]), int(bounds[number + 1])
+    for column, encoding in enumerate(encodings):
+        low, high = int(bounds[column]), int(bounds[column + 1])
         require(_inside(order[low:high], high - low), "a category that is not there")
-        size = len(each["values"])
-        if "offsets" in each:
-            offsets = _integers(each["offsets"])
+        size = len(encoding["values"])
+        if "offsets" in encoding:  # of texts, which lie behind each other
+            offsets = _integers(encoding["offsets"])
             if len(offsets):
                 require(int(offsets[0]) == 0 and bool((np.diff(offsets) >= 0).all()), "names out of order")
                 require(int(offsets[-1]) == size, "names that are cut off")
@@ -201,16 +215,17 @@ def _categories(known: Mapping[str, Any], columns: int) -> None:
 
 
 def _integers(values: Any) -> NDArray[np.int64]:
-    found = np.asarray(values if len(values) else np.zeros(0, np.int64))
-    require(found.ndim == 1 and found.dtype.kind in "iu", "an array that should be of integers")
-    return found.astype(np.int64)
+    array = np.asarray(values if len(values) else np.zeros(0, np.int64))
+    require(array.ndim == 1 and array.dtype.kind in "iu", "an array that should be of integers")
+    return array.astype(np.int64)
 
 
 def _floats(values: Any) -> NDArray[Any]:
-    found = np.asarray(values if len(values) else np.zeros(0))
-    require(found.ndim == 1 and found.dtype.kind == "f", "an array that should be of floats")
-    return found
+    array = np.asarray(values if len(values) else np.zeros(0))
+    require(array.ndim == 1 and array.dtype.kind == "f", "an array that should be of floats")
+    return array
 
 
 def _inside(values: NDArray[Any], end: int) -> bool:
+    """Return whether all values are indices from 0 to below `end`."""
     return bool(((values >= 0) & (values < end)).all())

@@ -14,7 +14,7 @@ import pyarrow as pa
 from fourfold import tables
 from fourfold.errors import CorruptPackage, EngineError, FourfoldError, InputError, PackError, shorten
 from fourfold.modelfiles import MalformedModel
-from fourfold.modelfiles.onnx_external_data import whole
+from fourfold.modelfiles.onnx_external_data import embed_tensors
 from fourfold.modelfiles.onnx_protobuf import external_tensors
 from fourfold.runtimes.answers import Array, array, describe, record_batch
 from fourfold.runtimes.detection import onnx as claims
@@ -180,7 +180,7 @@ def open_model(path: Path) -> tuple[bytes, tuple[str, ...]]:
         PackError: there is no such file, or no model in it, or a tensor's file is not there.
     """
     try:
-        return whole(path.read_bytes(), path.parent), ()
+        return embed_tensors(path.read_bytes(), path.parent), ()
     except OSError as error:
         raise PackError(f"the model {path} cannot be read: {error.strerror or error}") from error
     except MalformedModel as error:

@@ -202,7 +202,7 @@ class _Views:
         for place, name in self.found.names.items():
             if self.matrix.names is not None and name and str(self.matrix.names[place]) != name:
                 raise NoPlan("CatBoost is given a frame with other columns than it was trained with")
-        used = [each.place for each in self.found.floats if len(each.borders)]
+        used = [each.column for each in self.found.floats if len(each.borders)]
         self._columns = spread(self.matrix.columns, used, self.compiler)
         self._hashes = {place: self._hash(self.matrix.columns[place]) for place in self.found.cats}
         self.compiler.graph.refuse(
@@ -227,7 +227,7 @@ class _Views:
         return self._float(feature) if kind == "float" else self._ctr(self.found.ctrs[feature])
 
     def _float(self, feature: int) -> Column:
-        column = self._columns[self.found.floats[feature].place]
+        column = self._columns[self.found.floats[feature].column]
         if isinstance(column, Numeric) and column.dtype == OBJECT and column.missing is NA:
             raise NoPlan("CatBoost is given pandas.NA among objects")
         if isinstance(column, Coded) and column.categories is not None:
