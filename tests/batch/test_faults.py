@@ -19,7 +19,7 @@ import pytest
 
 from fourfold.batch import Job, run
 from fourfold.errors import SinkError
-from tests.batch.made import column_predictor, left, table, write
+from tests.batch.support import column_predictor, files_below, table, write
 from tests.project.tree import ROOT
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
@@ -30,7 +30,7 @@ PROGRAM = """
 import json, resource, sys
 from fourfold.batch import Job, run
 from fourfold.errors import FourfoldError
-from tests.batch.made import column_predictor
+from tests.batch.support import column_predictor
 job, limit, mode = json.loads(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 predictor = column_predictor()
 if limit:
@@ -87,7 +87,7 @@ def complete(tmp_path: Path, job: dict[str, Any]) -> dict[str, bytes]:
 
 
 def published(tmp_path: Path) -> dict[str, bytes]:
-    names = [name for name in left(tmp_path / "out") if not name.endswith(".run.json")]
+    names = [name for name in files_below(tmp_path / "out") if not name.endswith(".run.json")]
     return {name: (tmp_path / "out" / name).read_bytes() for name in names}
 
 
@@ -99,7 +99,7 @@ def test_killed_at_any_moment(elsewhere: bool, tmp_path: Path) -> None:
     files = complete(tmp_path, job)
     chance = random.Random(7 + elsewhere)
     for _ in range(6):
-        for name in left(tmp_path / "out"):
+        for name in files_below(tmp_path / "out"):
             if Path(name).name == "day.parquet":
                 (tmp_path / "out" / name).unlink()
         process = start(job, mode="tell")
@@ -119,7 +119,7 @@ def test_killed_at_any_moment(elsewhere: bool, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("step", "whole"),
     [
-        ("fourfold.batch.extract.source.Source.check_unchanged", False),
+        ("fourfold.batch.extract.source.SourceFiles.check_unchanged", False),
         ("fourfold.batch.load.staging.Staging.publish:1", False),  # the quarantine
         ("fourfold.batch.load.staging.Staging.publish:2", False),  # the report
         ("fourfold.batch.load.staging.Staging.publish:3", True),  # the output
@@ -149,7 +149,7 @@ import json, os, signal, sys
 from pkgutil import resolve_name
 from fourfold.batch import Job, run
 import fourfold.batch.preflight
-from tests.batch.made import column_predictor
+from tests.batch.support import column_predictor
 owner, calls = resolve_name({owner!r}), []
 real = getattr(owner, {name!r})
 def then_die(*arguments, **named):
@@ -183,7 +183,7 @@ def test_interrupted_by_its_user(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert err.rstrip().endswith("KeyboardInterrupt")
-    assert left(tmp_path) == ["in.parquet"]
+    assert files_below(tmp_path) == ["in.parquet"]
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".arrow", ".jsonl"])
@@ -199,7 +199,7 @@ def test_a_full_disk(suffix: str, limit: int, tmp_path: Path) -> None:
     assert "File too large" in error
     assert output.name in error
     assert output.read_text() == "old"
-    assert left(tmp_path) == ["in.parquet", output.name]
+    assert files_below(tmp_path) == ["in.parquet", output.name]
 
 
 def test_a_full_disk_for_the_quarantine(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_a_full_disk_for_the_quarantine(tmp_path: Path) -> None:
     error = outcome(start({"source": str(source), "output": str(tmp_path / "out.parquet")}, 400_000))["error"]
     assert error.startswith("SinkError: the quarantine ")
     assert "File too large" in error
-    assert left(tmp_path) == ["in.parquet"]
+    assert files_below(tmp_path) == ["in.parquet"]
 
 
 def wide(path: Path, rows: int) -> Path:

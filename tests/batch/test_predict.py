@@ -6,11 +6,11 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fourfold.batch.extract.formats import SOURCES
-from fourfold.batch.predict import answer_pieces
+from fourfold.batch.extract.formats import SOURCE_FORMATS
+from fourfold.batch.predict import predict_chunk
 from fourfold.codecs import csv
 from fourfold.signature.bits import first_difference
-from tests.batch.made import column_predictor
+from tests.batch.support import column_predictor
 from tests.support import SIGNATURE, make_predictor
 
 CELLS = st.sampled_from(
@@ -19,12 +19,12 @@ CELLS = st.sampled_from(
 
 
 @given(st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=12))
-def test_pieces_are_one_table(cells: list[tuple[str | None, str | None]]) -> None:
-    """A chunk that is answered in pieces has the answers and the errors that its rows have one after the other."""
+def test_parts_are_one_table(cells: list[tuple[str | None, str | None]]) -> None:
+    """A chunk that is answered in parts has the answers and the errors that its rows have one after the other."""
     texts = pa.record_batch(
         {"x": pa.array([x for x, _ in cells], pa.string()), "n": pa.array([n for _, n in cells], pa.string())}
     )
-    pieces = SOURCES["csv"].typed(texts, SIGNATURE.inputs)
+    parts = SOURCE_FORMATS["csv"].parse_inputs(texts, SIGNATURE.inputs)
     rows = [
         row
         for x, n in cells
@@ -32,7 +32,7 @@ def test_pieces_are_one_table(cells: list[tuple[str | None, str | None]]) -> Non
     ]
     for predictor in (column_predictor(), make_predictor()):
         expected = predictor.answer(rows)
-        found = answer_pieces(predictor, pieces)
+        found = predict_chunk(predictor, parts)
         assert list(found.kept) == list(expected.kept)
         assert list(found.errors) == list(expected.errors)
         assert first_difference(as_rows(expected.outputs), as_rows(found.outputs), ["y", "word"]) is None
@@ -46,9 +46,9 @@ def as_rows(table: Any) -> list[dict[str, Any]]:
     return table if isinstance(table, list) else table.to_pylist()
 
 
-def test_no_row_of_a_piece_may_fit() -> None:
+def test_no_row_of_a_part_may_fit() -> None:
     """Where no cell of a column fits there are errors only, and no output."""
-    pieces = SOURCES["csv"].typed(pa.record_batch({"x": ["far", "off"]}), SIGNATURE.inputs)
-    found = answer_pieces(column_predictor(), pieces)
+    parts = SOURCE_FORMATS["csv"].parse_inputs(pa.record_batch({"x": ["far", "off"]}), SIGNATURE.inputs)
+    found = predict_chunk(column_predictor(), parts)
     assert found.outputs.num_rows == 0
     assert [error.row for error in found.errors] == [0, 1]

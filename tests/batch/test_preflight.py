@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from fourfold.batch import Job
-from fourfold.batch.preflight import plan
+from fourfold.batch.preflight import preflight
 from fourfold.batch.quarantine import Quarantine
 from fourfold.errors import OutputExists, RowError, SinkError
-from tests.batch.made import column_predictor, left, table, write
+from tests.batch.support import column_predictor, files_below, table, write
 
 
 def planned(tmp_path: Path, **arguments: Any) -> Any:
     arguments = {"source": tmp_path / "in.csv", "output": tmp_path / "out.csv"} | arguments
-    return plan(column_predictor(), Job(**arguments))
+    return preflight(column_predictor(), Job(**arguments))
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def three_rows(tmp_path: Path) -> Path:
 def test_writes_nothing(tmp_path: Path) -> None:
     """A plan looks, and makes neither file nor folder."""
     planned(tmp_path, output=tmp_path / "new" / "out.csv")
-    assert left(tmp_path) == ["in.csv"]
+    assert files_below(tmp_path) == ["in.csv"]
     assert not (tmp_path / "new").exists()
 
 
@@ -89,14 +89,14 @@ def test_a_quarantine_that_exists_is_refused_unless_it_is_this_runs(tmp_path: Pa
     path.write_text("{}\n")
     with pytest.raises(OutputExists, match=r"bad\.jsonl exists"):
         planned(tmp_path, quarantine=path)
-    assert planned(tmp_path, quarantine=path, replace=True).own_quarantine
+    assert planned(tmp_path, quarantine=path, replace=True).owns_quarantine
     path.unlink()
     first = planned(tmp_path, quarantine=path)
-    assert not first.own_quarantine
+    assert not first.owns_quarantine
     quarantine = Quarantine(path, first.run_key)
     quarantine.add("in.csv", 0, [([RowError(0, "x", "type", "", "")], {})])
     quarantine.close()
-    assert planned(tmp_path, quarantine=path).own_quarantine
+    assert planned(tmp_path, quarantine=path).owns_quarantine
 
 
 def test_the_run_key_names_the_work(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fourfold.batch.quarantine import Quarantine, belongs_to, json_value
+from fourfold.batch.quarantine import Quarantine, belongs_to_run, json_value
 from fourfold.errors import RowError, SinkError
 
 
@@ -40,8 +40,8 @@ def test_writes_a_line_for_each_row(tmp_path: Path) -> None:
     ]
     assert quarantine.rows == 3
     assert quarantine.reasons == {("x", "type"): 2, ("n", "range"): 1, (None, "type"): 1}
-    assert quarantine.first[0] == "a.csv, row 103, field 'x': expected float64, got 'far'"
-    assert quarantine.first[-1] == "b.csv, row 0: expected float64, got 'far'"
+    assert quarantine.first_errors[0] == "a.csv, row 103, field 'x': expected float64, got 'far'"
+    assert quarantine.first_errors[-1] == "b.csv, row 0: expected float64, got 'far'"
 
 
 def test_remembers_only_the_first_errors(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_remembers_only_the_first_errors(tmp_path: Path) -> None:
     quarantine = Quarantine(tmp_path / "q.jsonl", "key")
     for start in range(4):
         quarantine.add("a.csv", start * 10, [([error(row)], {}) for row in range(3)])
-    assert [line.partition(",")[2].split(",")[0] for line in quarantine.first] == [
+    assert [line.partition(",")[2].split(",")[0] for line in quarantine.first_errors] == [
         " row 0", " row 1", " row 2", " row 10", " row 11",
     ]  # fmt: skip
     quarantine.abort()
@@ -96,16 +96,16 @@ def test_half_a_surrogate_pair_is_written(tmp_path: Path) -> None:
 def test_knows_its_own_run(tmp_path: Path) -> None:
     """A quarantine belongs to the run whose key it carries; anything else belongs to nobody."""
     path = tmp_path / "q.jsonl"
-    assert not belongs_to(path, "key")
+    assert not belongs_to_run(path, "key")
     quarantine = Quarantine(path, "key")
     quarantine.add("a.csv", 0, [([error(0)], {})])
     quarantine.close()
-    assert belongs_to(path, "key")
-    assert not belongs_to(path, "another")
+    assert belongs_to_run(path, "key")
+    assert not belongs_to_run(path, "another")
     path.write_text("[]\n")
-    assert not belongs_to(path, "key")
+    assert not belongs_to_run(path, "key")
     path.write_text("no JSON\n")
-    assert not belongs_to(path, "key")
+    assert not belongs_to_run(path, "key")
 
 
 def test_says_what_cannot_be_written(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from fourfold.codecs import by_suffix
 from fourfold.errors import EngineError, OutputExists, SinkError, SourceError
 from fourfold.predictor import Predictor
 from fourfold.signature.bits import first_difference
-from tests.batch.made import ColumnEngine, column_predictor, damage, left, read, table, write
+from tests.batch.support import ColumnEngine, column_predictor, damage, files_below, read, table, write
 from tests.support import SIGNATURE, double, make_package, make_predictor
 
 SUFFIXES = [".parquet", ".csv", ".arrow", ".jsonl"]
@@ -51,7 +51,7 @@ def test_every_row_is_answered_in_order(suffix_in: str, suffix_out: str, tmp_pat
     report = go(source, output)
     assert first_difference(expected(250), rows_of(output), ["id", "y", "word"]) is None
     assert (report.rows_in, report.rows_out, report.quarantined, report.chunks) == (250, 250, 0, 3)
-    assert left(tmp_path) == [f"_fourfold/out{suffix_out}.run.json", f"in{suffix_in}", f"out{suffix_out}"]
+    assert files_below(tmp_path) == [f"_fourfold/out{suffix_out}.run.json", f"in{suffix_in}", f"out{suffix_out}"]
 
 
 @pytest.mark.parametrize("takes", ["rows", "columns"])
@@ -73,7 +73,9 @@ def test_the_same_run_gives_the_same_bytes(suffix: str, tmp_path: Path) -> None:
     found = []
     for _ in range(2):
         go(source, tmp_path / f"out{suffix}", replace=True)
-        found.append([(tmp_path / name).read_bytes() for name in left(tmp_path) if not name.endswith(".run.json")])
+        found.append(
+            [(tmp_path / name).read_bytes() for name in files_below(tmp_path) if not name.endswith(".run.json")]
+        )
     assert len(found[0]) == 3
     assert found[0] == found[1]
 
@@ -155,7 +157,7 @@ def test_a_broken_engine_fails_the_run(tmp_path: Path) -> None:
     broken.append(True)
     with pytest.raises(EngineError, match="out of order"):
         go(source, tmp_path / "out.csv", predictor)
-    assert left(tmp_path) == ["in.csv"]
+    assert files_below(tmp_path) == ["in.csv"]
 
 
 def bad_rows(tmp_path: Path, bad: int, rows: int = 400) -> Path:
@@ -190,7 +192,7 @@ def test_too_many_rows_at_fault_fail_the_run(bad: int, limit: Any, fails: bool, 
         ) as caught:
             run(column_predictor(), Job(str(source), str(tmp_path / "out.csv"), max_quarantined=limit, chunk_rows=50))
         assert str(caught.value).count("\n") == min(bad, 5)
-        assert left(tmp_path) == ["in.csv"]
+        assert files_below(tmp_path) == ["in.csv"]
     else:
         report = go(source, tmp_path / "out.csv", max_quarantined=limit)
         assert report.quarantined == bad
@@ -243,7 +245,7 @@ def test_an_output_that_exists_stays(tmp_path: Path) -> None:
     assert (tmp_path / "out.csv").read_bytes() == old
     second = go(bad_rows(tmp_path, 0), tmp_path / "out.csv", replace=True)
     assert second.quarantine is None
-    assert left(tmp_path) == ["_fourfold/out.csv.run.json", "in.csv", "out.csv"]
+    assert files_below(tmp_path) == ["_fourfold/out.csv.run.json", "in.csv", "out.csv"]
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 401
 
 
@@ -257,7 +259,7 @@ def test_an_output_that_comes_meanwhile_stays(tmp_path: Path) -> None:
     for quarantine in (None, str(tmp_path / "bad.jsonl")):
         with pytest.raises(OutputExists, match="came into being"):
             run(column_predictor(), Job(str(source), str(tmp_path / "out.csv"), quarantine=quarantine), intrude)
-        assert left(tmp_path) == ["in.csv", "out.csv"]
+        assert files_below(tmp_path) == ["in.csv", "out.csv"]
         assert (tmp_path / "out.csv").read_text() == "theirs"
         (tmp_path / "out.csv").unlink()
 
@@ -300,7 +302,7 @@ def test_damage_in_the_middle_publishes_nothing(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"a\.parquet: malformed or truncated Parquet"):
         run(column_predictor(), job, lambda rows, total: done.append(rows))
     assert done
-    assert left(tmp_path) == ["in/a.parquet", "out.parquet"]
+    assert files_below(tmp_path) == ["in/a.parquet", "out.parquet"]
     assert (tmp_path / "out.parquet").read_text() == "old"
 
 
@@ -314,7 +316,7 @@ def test_a_source_that_changes_publishes_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(SourceError, match=r"in\.csv has changed since the run began"):
         run(column_predictor(), Job(str(source), str(tmp_path / "out.csv")), touch)
-    assert left(tmp_path) == ["in.csv"]
+    assert files_below(tmp_path) == ["in.csv"]
 
 
 def test_drift_in_the_second_file_scores_nothing(tmp_path: Path) -> None:
@@ -341,7 +343,7 @@ def test_an_interruption_leaves_nothing(error: type[BaseException], tmp_path: Pa
     job = Job(str(source), str(tmp_path / "out.parquet"), quarantine=str(tmp_path / "bad.jsonl"), chunk_rows=50)
     with pytest.raises(error):
         run(column_predictor(), job, stop)
-    assert left(tmp_path) == ["in.csv"]
+    assert files_below(tmp_path) == ["in.csv"]
 
 
 def test_an_output_that_no_format_has_is_refused(tmp_path: Path) -> None:
@@ -349,7 +351,7 @@ def test_an_output_that_no_format_has_is_refused(tmp_path: Path) -> None:
     source = write(tmp_path / "in.csv", table(3))
     with pytest.raises(SinkError, match=r"the output .*out\.xlsx: its name does not say its format"):
         go(source, tmp_path / "out.xlsx")
-    assert left(tmp_path) == ["in.csv"]
+    assert files_below(tmp_path) == ["in.csv"]
 
 
 def test_renamed_and_nullable_columns(tmp_path: Path) -> None:

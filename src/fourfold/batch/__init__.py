@@ -1,4 +1,4 @@
-"""The batch process (ETML): extract → transform → predict → load, in bounded memory, published whole or not at all."""
+"""Run models as a batch process: extract, transform, predict, load; the output is complete or absent."""
 
 from fourfold.batch.job import Job
 from fourfold.batch.report import Report

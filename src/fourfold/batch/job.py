@@ -1,4 +1,4 @@
-"""A batch job: what is read, what is kept of it, where the answers go."""
+"""Define a batch job: what is read, which columns pass through, where the answers go."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from fourfold.package import SUFFIX
 
 __all__ = ["WORK_FOLDER", "Job"]
 
-#: The folder beside an output that holds what a run keeps there: staged files, the quarantine, the report.
+#: The folder beside an output for a run's other files: staged files, lock, quarantine, report.
 WORK_FOLDER = "_fourfold"
-#: The rows of a chunk where nobody says otherwise, and the bytes that shorten it shorter where rows are wide.
+#: The default limits of a chunk: wide rows make chunks of fewer rows.
 CHUNK_ROWS = 65_536
 CHUNK_BYTES = 64 * 2**20
 
@@ -26,26 +26,26 @@ _OPTIONAL = ("quarantine", "package", "repository")
 
 @dataclass(frozen=True)
 class Job:
-    """One batch run, described.
+    """Describe a batch run.
 
     Args:
-        source: the rows to score: a file, a folder of files, or a glob (`**` goes into folders); Parquet, CSV, JSON
+        source: the rows to predict: a file, a folder of files, or a glob (`**` matches folders); Parquet, CSV, JSON
             lines or Arrow, told by the suffix, all files in one format. They are read in the order of their paths.
         output: the file to write, in the format of its suffix.
-        keep: source columns that are copied next to the answers, as they are, under their own names.
-        rename: which source column holds which input field, where their names differ: `{source column: field}`.
-        quarantine: the JSON lines file for rows that do not fit; `_fourfold/<output's name>.quarantine.jsonl` beside
-            the output otherwise. It only comes into being if there are such rows.
+        keep: the source columns that pass through: they are copied to the output unchanged, under their own names.
+        rename: the input field that a source column holds, where their names differ: `{source column: field}`.
+        quarantine: the JSON lines file for rows at fault; by default `_fourfold/<output's name>.quarantine.jsonl`
+            beside the output. It is only created if there are such rows.
         max_quarantined: how many rows may be quarantined before the run fails: a count (`int`), or a share of all rows
-            (`float`, 0.0 to 1.0). Without it any number may, as long as one row at least is answered.
+            (`float`, 0.0 to 1.0). `None` allows any number, as long as at least one row is answered.
         chunk_rows: the most rows in memory at once.
         chunk_bytes: about how many bytes of decoded columns a chunk may have; wide rows make chunks of fewer rows.
-        replace: whether an output that is there already may be replaced.
-        package: the package that shall answer, a reference or a path; only for whoever loads it: `run` takes it loaded.
-        repository: where a reference is looked up.
+        replace: whether an output that exists may be replaced.
+        package: the package to load, a reference or a path; `run` ignores it and takes a loaded package.
+        repository: the repository in which the reference is looked up.
 
     Raises:
-        SourceError: a value is of another type, or out of its range.
+        SourceError: a value has the wrong type, or is out of its range.
     """
 
     source: str
@@ -68,7 +68,7 @@ class Job:
         problem = self._problem()
         if problem:
             raise SourceError(f"the job's {problem}")
-        # Frozen all through: a job can be shared, and its key cannot change while it runs.
+        # Immutable in depth: a job can be shared, and its run key cannot change while it runs.
         object.__setattr__(self, "keep", tuple(self.keep))
         object.__setattr__(self, "rename", MappingProxyType(dict(self.rename)))
 
@@ -77,11 +77,11 @@ class Job:
             value = getattr(self, name)
             if not (isinstance(value, str) and value) and not (name in _OPTIONAL and value is None):
                 return f"{name}: expected {'a path' if name in _PATHS else 'text'}; got {shorten(value)}"
-        if not isinstance(self.keep, (list, tuple)) or not all(isinstance(each, str) for each in self.keep):
+        if not isinstance(self.keep, (list, tuple)) or not all(isinstance(column, str) for column in self.keep):
             return f"keep: expected a list of column names; got {shorten(self.keep)}"
         if len(set(self.keep)) != len(self.keep):
             return f"keep: a column is named twice in {shorten(self.keep, 200)}"
-        if not isinstance(self.rename, Mapping) or not all(isinstance(each, str) for each in _flat(self.rename)):
+        if not isinstance(self.rename, Mapping) or not all(isinstance(name, str) for name in _names(self.rename)):
             return f"rename: expected source columns with the fields that they hold; got {shorten(self.rename)}"
         if len(set(self.rename.values())) != len(self.rename):
             return f"rename: two columns are to be one field in {shorten(dict(self.rename), 200)}"
@@ -98,24 +98,24 @@ class Job:
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str], **given: Any) -> Job:
-        """The job that a TOML file describes: the arguments of `Job` as its keys.
+        """Read a job from a TOML file whose keys are the arguments of `Job`.
 
-        Paths in it count from the folder that the file lies in, so a job means the same wherever it is started from.
+        Paths in it count from the folder of the file, so a job means the same from every working directory.
 
         Args:
             path: the file.
-            **given: arguments of `Job` that go before what the file says.
+            **given: arguments of `Job` that take precedence over the file.
 
         Raises:
-            SourceError: the file cannot be read, is no TOML, has a key that a job does not know or lacks one that it
-                needs, or a value does not fit.
+            SourceError: the file cannot be read, is not TOML, has an unknown key or lacks a required one, or a value
+                does not fit.
         """
         return read_job(path, cls, given, is_path=_is_path)
 
     def to_json(self) -> dict[str, Any]:
-        """The job as JSON values, in the order of its arguments."""
-        out = {each.name: getattr(self, each.name) for each in fields(self)}
-        return out | {"keep": list(self.keep), "rename": dict(self.rename)}
+        """Return the job as JSON values, in the order of its arguments."""
+        values = {argument.name: getattr(self, argument.name) for argument in fields(self)}
+        return values | {"keep": list(self.keep), "rename": dict(self.rename)}
 
 
 def _is_path(key: str, value: str) -> bool:
@@ -127,5 +127,5 @@ def _is_path(key: str, value: str) -> bool:
     )
 
 
-def _flat(mapping: Mapping[Any, Any]) -> list[Any]:
+def _names(mapping: Mapping[Any, Any]) -> list[Any]:
     return [*mapping.keys(), *mapping.values()]

@@ -1,4 +1,4 @@
-"""The plan of a run: everything that can be found wrong before the first row is scored, with nothing written yet."""
+"""Find all errors of a batch run that can be found before its first row is predicted; write nothing."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fourfold.batch.extract.formats import format_of
-from fourfold.batch.extract.source import Source, find_files
+from fourfold.batch.extract.formats import detect_format
+from fourfold.batch.extract.source import SourceFiles, find_source_files
 from fourfold.batch.job import WORK_FOLDER, Job
 from fourfold.batch.load.staging import refuse_existing
-from fourfold.batch.quarantine import belongs_to
-from fourfold.batch.transform.columns import choose
+from fourfold.batch.quarantine import belongs_to_run
+from fourfold.batch.transform.columns import map_columns
 from fourfold.codecs import FORMATS
 from fourfold.errors import SinkError
 from fourfold.package import canonical
@@ -23,97 +23,98 @@ from fourfold.package import canonical
 if TYPE_CHECKING:
     from fourfold.predictor import Predictor
 
-__all__ = ["Plan", "plan"]
+__all__ = ["Preflight", "preflight"]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A run that has passed every check that needs no row to be scored.
+class Preflight:
+    """Hold what the checks before a run have found.
 
     Attributes:
         job: the job.
-        source: its files, pinned.
-        target: the output.
-        quarantine: where rows at fault go, if there are any.
-        own_quarantine: whether a file that is there may be replaced, or removed where there are no such rows.
-        report: where the run's report goes.
+        source: its source files, with their states.
+        target: the path of the output.
+        quarantine: the path for rows at fault, if there are any.
+        owns_quarantine: whether a quarantine at that path may be replaced, or removed where no row is at fault.
+        report: the path of the run's report.
         run_key: 64 hexadecimal digits that name the work.
     """
 
     job: Job
-    source: Source
+    source: SourceFiles
     target: Path
     quarantine: Path
-    own_quarantine: bool
+    owns_quarantine: bool
     report: Path
     run_key: str
 
 
-def plan(predictor: Predictor, job: Job) -> Plan:
-    """Check a job against a package, its source and its output.
+def preflight(predictor: Predictor, job: Job) -> Preflight:
+    """Check a job against a package, its source and its output, as far as possible without predicting a row.
 
     Raises:
-        OutputExists: the output or the quarantine is there already and may not be replaced.
-        SourceError: the source cannot be read, or does not hold what the package and the job take.
-        SinkError: the output or the quarantine cannot be where the job wants it.
-        SignatureError: the job keeps or renames what the package's signature does not allow.
+        OutputExists: the output or the quarantine exists and may not be replaced.
+        SourceError: the source cannot be read, or lacks a column that the package or the job needs.
+        SinkError: the output or the quarantine cannot be written at its path.
+        SignatureError: the job keeps or renames columns that the package's signature does not allow.
     """
     target = Path(job.output)
     refuse_existing(target, replace=job.replace)
-    format_of(target, "output")
-    files = find_files(job.source)
+    detect_format(target, "output")
+    files = find_source_files(job.source)
     _refuse_own_input(job, files, target, "output")
-    side = target.parent / WORK_FOLDER
-    quarantine = side / f"{target.name}.quarantine.jsonl"
+    work_folder = target.parent / WORK_FOLDER
+    quarantine = work_folder / f"{target.name}.quarantine.jsonl"
     if job.quarantine is not None:
         quarantine = Path(job.quarantine)
         _refuse_own_input(job, files, quarantine, "quarantine")
-    source = Source(files, choose(predictor.signature, job))
+    source = SourceFiles(files, map_columns(predictor.signature, job))
     run_key = _run_key(predictor, job, source)
-    # What lies beside an output that is not there, or is to be replaced, is left over from an earlier one.
-    own = job.quarantine is None or _is_own_quarantine(job, quarantine, target, run_key)
-    return Plan(job, source, target, quarantine, own, side / f"{target.name}.run.json", run_key)
+    # A quarantine in the work folder belongs to an output that does not exist, or that may be replaced.
+    owns_quarantine = job.quarantine is None or _check_quarantine(job, quarantine, target, run_key)
+    return Preflight(job, source, target, quarantine, owns_quarantine, work_folder / f"{target.name}.run.json", run_key)
 
 
-def _run_key(predictor: Predictor, job: Job, source: Source) -> str:
+def _run_key(predictor: Predictor, job: Job, source: SourceFiles) -> str:
     work = {
         "digest": predictor.digest,
         "keep": list(job.keep),
         "output": job.output,
         "rename": dict(job.rename),
-        "sources": [[pin.path, pin.size, pin.modified_ns] for pin in source.pins],
+        "sources": [[state.path, state.size, state.modified_ns] for state in source.states],
     }
     return hashlib.sha256(canonical(work)).hexdigest()
 
 
-def _is_own_quarantine(job: Job, quarantine: Path, target: Path, run_key: str) -> bool:
+def _check_quarantine(job: Job, quarantine: Path, target: Path, run_key: str) -> bool:
+    """Check the path that the job names for its quarantine; return whether a file there may be replaced."""
     suffixes = FORMATS["json-lines"].suffixes
     if not quarantine.name.lower().endswith(suffixes):
         raise SinkError(f"the quarantine {quarantine} holds JSON lines: expected a name that ends in {suffixes[0]}")
     if os.path.realpath(quarantine) == os.path.realpath(target):
         raise SinkError(f"the quarantine and the output are one file, {target}")
-    # An attempt that died before its output appeared may have left its quarantine: that one is this run's own.
-    own = job.replace or belongs_to(quarantine, run_key)
-    refuse_existing(quarantine, replace=own)
-    return own
+    # An earlier attempt of this run that died before it published its output may have left its quarantine.
+    is_own = job.replace or belongs_to_run(quarantine, run_key)
+    refuse_existing(quarantine, replace=is_own)
+    return is_own
 
 
 def _refuse_own_input(job: Job, files: Sequence[Path], path: Path, role: str) -> None:
-    """Refuse to write what is being read, or what the next run would read as its input."""
+    """Refuse to write a file that this run, or the next run of the same job, reads as its source."""
     if path.exists() and any(path.samefile(file) for file in files):
         raise SinkError(f"the {role} {path} is a file of the source {job.source}; write to another file")
     written = Path(os.path.realpath(path.parent)) / path.name
     folder = Path(job.source)
     if folder.is_dir():
-        inside = written.parent == folder.resolve()
+        is_source = written.parent == folder.resolve()
     else:
-        inside = not folder.exists() and _matches(written.parts, Path(job.source).resolve().parts)
-    if inside:
+        is_source = not folder.exists() and _matches(written.parts, Path(job.source).resolve().parts)
+    if is_source:
         raise SinkError(f"the {role} {path} would be a file of the source {job.source} next time; write it elsewhere")
 
 
 def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Whether the parts of a path match those of a glob."""
+    """Return whether the parts of a path match the parts of a glob."""
     if not pattern:
         return not parts
     if pattern[0] == "**":

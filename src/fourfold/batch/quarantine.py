@@ -1,6 +1,6 @@
-"""Quarantine: the rows that could not be answered, as they came, with what is wrong with each.
+"""Write the quarantine: the rows that could not be answered, unchanged, and the errors of each.
 
-A file of JSON lines, because rows at fault are just those whose values have no one type:
+It is a file of JSON lines, because the values of rows at fault have no common type:
 
     {"file": "june.csv", "row": 17,
      "errors": [{"field": "distance", "code": "type", "expected": "float64", "got": "'far'"}],
@@ -20,30 +20,30 @@ from typing import IO, Any
 
 from fourfold.errors import RowError, SinkError, shorten
 
-__all__ = ["Quarantine", "belongs_to", "json_value"]
+__all__ = ["Quarantine", "belongs_to_run", "json_value"]
 
-#: The rows that a message about too many of them names.
-SHOWN = 5
+#: The errors that the message about too many quarantined rows lists.
+MAX_ERRORS_SHOWN = 5
 
 
 class Quarantine:
-    """Collects the rows at fault in a file that only comes into being with the first of them.
+    """Write rows at fault to a file, which is created with the first of them.
 
     Args:
         path: where to write.
-        run_key: the run's key, which every line carries.
+        run_key: the key of the run, which is in every line.
 
     Attributes:
-        rows: how many rows were quarantined.
-        reasons: how many errors there were of each field and code.
-        first: the first few errors, as messages name them.
+        rows: the number of quarantined rows.
+        reasons: the number of errors of each field and code.
+        first_errors: a sentence for each of the first errors.
     """
 
     def __init__(self, path: Path, run_key: str) -> None:
         self.path = path
         self.rows = 0
         self.reasons: Counter[tuple[str | None, str]] = Counter()
-        self.first: list[str] = []
+        self.first_errors: list[str] = []
         self._run_key = run_key
         self._file: IO[bytes] | None = None
 
@@ -51,42 +51,42 @@ class Quarantine:
         """Add rows of a chunk.
 
         Args:
-            file: the source file that they stand in.
-            start: the number, from 0, that the chunk's first row has in that file.
-            rows: for each row its errors, at least one, and its columns as they came.
+            file: the path of their source file.
+            start: the index of the chunk's first row in that file, from 0.
+            rows: for each row its errors, at least one, and its original columns.
 
         Raises:
-            SinkError: they cannot be written.
+            SinkError: the file cannot be written.
         """
         lines = []
         for errors, columns in rows:
             self.rows += 1
-            number = start + errors[0].row
+            row = start + errors[0].row
             self.reasons.update((error.field, error.code) for error in errors)
-            self._remember(file, number, errors)
-            lines.append(self._line(file, number, errors, columns))
+            self._add_first_errors(file, row, errors)
+            lines.append(self._line(file, row, errors, columns))
         try:
             if self._file is None:
                 self._file = self.path.open("wb")
             self._file.write(b"".join(lines))
         except OSError as error:
-            raise self._refused(error) from error
+            raise self._sink_error(error) from error
 
-    def _remember(self, file: str, number: int, errors: Sequence[RowError]) -> None:
-        for error in errors[: SHOWN - len(self.first)]:
-            where = "" if error.field is None else f", field {shorten(error.field)}"
-            self.first.append(f"{file}, row {number}{where}: expected {error.expected}, got {error.got}")
+    def _add_first_errors(self, file: str, row: int, errors: Sequence[RowError]) -> None:
+        for error in errors[: MAX_ERRORS_SHOWN - len(self.first_errors)]:
+            field = "" if error.field is None else f", field {shorten(error.field)}"
+            self.first_errors.append(f"{file}, row {row}{field}: expected {error.expected}, got {error.got}")
 
-    def _line(self, file: str, number: int, errors: Sequence[RowError], columns: Any) -> bytes:
-        found = [{key: value for key, value in error.to_json().items() if key != "row"} for error in errors]
-        line = {"file": file, "row": number, "errors": found, "columns": json_value(columns), "run": self._run_key}
+    def _line(self, file: str, row: int, errors: Sequence[RowError], columns: Any) -> bytes:
+        shown = [{key: value for key, value in error.to_json().items() if key != "row"} for error in errors]
+        line = {"file": file, "row": row, "errors": shown, "columns": json_value(columns), "run": self._run_key}
         try:
             return json.dumps(line, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-        except UnicodeEncodeError:  # half of a surrogate pair is no text, which may be just what is wrong with the row
+        except UnicodeEncodeError:  # half of a surrogate pair is no UTF-8; it may be the error itself
             return json.dumps(line, allow_nan=False).encode() + b"\n"
 
     def close(self) -> bool:
-        """Close the file, and say whether there is one.
+        """Close the file, and return whether there is one.
 
         Raises:
             SinkError: the last rows cannot be written.
@@ -96,23 +96,23 @@ class Quarantine:
         try:
             self._file.close()
         except OSError as error:
-            raise self._refused(error) from error
+            raise self._sink_error(error) from error
         return True
 
     def abort(self) -> None:
-        """Close the file, whatever becomes of it."""
+        """Close the file without raising."""
         try:
             self.close()
         except SinkError:
-            # The error that ends the run is the one to show, and the file goes away with the staging folder.
+            # The error that ended the run is the one to show. The file is removed with the staging folder.
             return
 
-    def _refused(self, error: OSError) -> SinkError:
+    def _sink_error(self, error: OSError) -> SinkError:
         return SinkError(f"the quarantine {self.path} cannot be written: {error.strerror or error}")
 
 
-def belongs_to(path: Path, run_key: str) -> bool:
-    """Whether a quarantine was written by an earlier attempt of the run that has this key."""
+def belongs_to_run(path: Path, run_key: str) -> bool:
+    """Return whether an earlier attempt of the run with this key wrote the quarantine."""
     try:
         with path.open("rb") as file:
             line = json.loads(file.readline())
@@ -122,17 +122,17 @@ def belongs_to(path: Path, run_key: str) -> bool:
 
 
 def json_value(value: Any) -> Any:
-    """A value of a source as JSON: itself where JSON has it, its text otherwise."""
+    """Return a source value as JSON has it, or as text where JSON has no such value."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
     if isinstance(value, (bytes, bytearray)):
         return base64.b64encode(value).decode()
-    if isinstance(value, date):  # and `datetime`, which is one
+    if isinstance(value, date):  # or a `datetime`, its subclass
         return value.isoformat()
     if isinstance(value, Mapping):
-        return {str(key): json_value(each) for key, each in value.items()}
+        return {str(key): json_value(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [json_value(each) for each in value]
+        return [json_value(item) for item in value]
     return str(value)

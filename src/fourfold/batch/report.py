@@ -1,4 +1,4 @@
-"""The report of a run: what a person wants to find the next morning."""
+"""Report what a run did: counts, errors, package and source files."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ __all__ = ["Report"]
 
 @dataclass(frozen=True)
 class Report:
-    """What a run did.
+    """Describe what a run did.
 
     Attributes:
-        rows_in: the rows read.
-        rows_out: the rows answered and written.
-        quarantined: the rows in the quarantine; `rows_in` is the sum of the two.
-        chunks: the chunks that the rows were read in.
-        seconds: how long the run took.
-        output: the file written.
-        quarantine: the file of the rows at fault, or `None` where there were none.
-        report: the file that holds this report.
+        rows_in: the number of rows read: `rows_out` + `quarantined`.
+        rows_out: the number of rows answered and written.
+        quarantined: the number of rows in the quarantine.
+        chunks: the number of chunks that were read.
+        seconds: the time that the run took.
+        output: the path of the output.
+        quarantine: the path of the quarantine, or `None` where no row was at fault.
+        report: the path of this report.
         model: the package's name.
         version: its version, where a repository gave it.
         digest: its digest.
-        run_key: names the work: the same for the same package, job and source files.
-        started: when the run began, in UTC, as ISO 8601.
-        absent: the input fields that no source file has a column for; they were missing in every row.
-        reasons: how many values were at fault and why, as `{"field", "code", "count"}`, the most frequent first.
-        sources: what each source file was, as `{"path", "size", "modified_ns", "inode"}`.
+        run_key: the name of the work, equal for the same package, job and source files.
+        started: the start of the run, in UTC, as ISO 8601.
+        absent: the input fields without a column in any source file; they were missing in every row.
+        reasons: the number of values at fault by field and code, as `{"field", "code", "count"}`, most frequent first.
+        sources: the state of each source file at the start, as `{"path", "size", "modified_ns", "inode"}`.
     """
 
     rows_in: int
@@ -50,9 +50,9 @@ class Report:
     sources: list[dict[str, Any]] = field(repr=False)
 
     def to_json(self) -> dict[str, Any]:
-        """The report as JSON values, in the order of its attributes."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        """Return the report as JSON values, in the order of its attributes."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def encode(self) -> bytes:
-        """The report as the JSON text that lies beside the output."""
+        """Return the report as the JSON text that is written beside the output."""
         return json.dumps(self.to_json(), indent=2, ensure_ascii=False).encode() + b"\n"

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fourfold.batch.extract.formats import SOURCES, format_of
+from fourfold.batch.extract.formats import SOURCE_FORMATS, detect_format
 from fourfold.errors import SinkError, SourceError
 from fourfold.signature import Field
-from tests.batch.made import table, write
+from tests.batch.support import table, write
 
 COLUMNS = ["id", "x", "n", "word"]
 
@@ -32,7 +32,7 @@ def lines(path: Path, *texts: str) -> Path:
 )
 def test_a_suffix_says_the_format(name: str, expected: str) -> None:
     """A file's format is that of its suffix, in upper or lower case."""
-    assert format_of(Path(name)) == expected
+    assert detect_format(Path(name)) == expected
 
 
 @pytest.mark.parametrize("name", ["a", "a.txt", "a.json", "a.csv.gz", "parquet"])
@@ -40,20 +40,20 @@ def test_no_format_is_guessed(name: str) -> None:
     """A file whose suffix says nothing is refused, with the suffixes that would."""
     message = r".*: its name does not say its format; expected it to end in one of \.parquet, \.csv"
     with pytest.raises(SourceError, match="the source" + message):
-        format_of(Path(name))
+        detect_format(Path(name))
     with pytest.raises(SinkError, match="the output" + message):
-        format_of(Path(name), "output")
+        detect_format(Path(name), "output")
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".arrow", ".jsonl"])
 def test_a_look_says_the_columns(suffix: str, tmp_path: Path) -> None:
     """A look at a file of any format gives all its columns, and the types of those that are kept."""
     path = write(tmp_path / f"a{suffix}", table(20))
-    look = SOURCES[format_of(path)].look(path, COLUMNS, ["id"])
-    assert list(look.types) == COLUMNS
-    assert look.types["id"] == (pa.string() if suffix == ".csv" else pa.int64())
-    assert look.rows == (20 if suffix in (".parquet", ".jsonl") else None)
-    assert look.row_bytes > 0
+    info = SOURCE_FORMATS[detect_format(path)].inspect(path, COLUMNS, ["id"])
+    assert list(info.types) == COLUMNS
+    assert info.types["id"] == (pa.string() if suffix == ".csv" else pa.int64())
+    assert info.rows == (20 if suffix in (".parquet", ".jsonl") else None)
+    assert info.row_bytes > 0
 
 
 def test_later_rows_may_be_wider(tmp_path: Path) -> None:
@@ -61,8 +61,8 @@ def test_later_rows_may_be_wider(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     words = pa.array([""] * 1000 + [f"{number:05}" * 2000 for number in range(1000)])
     pq.write_table(pa.table({"word": words, "other": words}), path, row_group_size=1000, use_dictionary=False)
-    assert SOURCES["parquet"].look(path, ["word"], []).row_bytes >= 10_000
-    assert SOURCES["parquet"].look(path, ["word"], []).row_bytes < 20_000
+    assert SOURCE_FORMATS["parquet"].inspect(path, ["word"], []).row_bytes >= 10_000
+    assert SOURCE_FORMATS["parquet"].inspect(path, ["word"], []).row_bytes < 20_000
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,9 @@ def test_later_rows_may_be_wider(tmp_path: Path) -> None:
 def test_json_lines_are_asked_for_the_type_of_what_is_kept(values: list[str], kind: Any, tmp_path: Path) -> None:
     """A kept key of JSON lines has the one type that holds all of its values exactly."""
     path = lines(tmp_path / "a.jsonl", *(f'{{"id": {value}}}' for value in values), "{}")
-    look = SOURCES["json-lines"].look(path, ["id"], ["id"])
-    assert look.types == {"id": kind}
-    assert look.rows == len(values) + 1
+    info = SOURCE_FORMATS["json-lines"].inspect(path, ["id"], ["id"])
+    assert info.types == {"id": kind}
+    assert info.rows == len(values) + 1
 
 
 @pytest.mark.parametrize(
@@ -99,21 +99,21 @@ def test_json_lines_keep_nothing_that_would_change(values: list[str], message: s
     """A kept key whose values no one type holds exactly is refused before a row is scored."""
     path = lines(tmp_path / "a.jsonl", *(f'{{"id": {value}}}' for value in values))
     with pytest.raises(SourceError, match=message):
-        _ = SOURCES["json-lines"].look(path, ["id"], ["id"])
+        _ = SOURCE_FORMATS["json-lines"].inspect(path, ["id"], ["id"])
 
 
 def test_cells_become_values() -> None:
     """CSV cells are read by their fields: a batch of the rows whose cells all fit, and the others as rows."""
     fields = [Field("x", "float64"), Field("n", "int64", nullable=True)]
     fitting = pa.record_batch({"x": ["1.5", "-inf"], "n": ["7", None]})
-    (whole,) = SOURCES["csv"].typed(fitting, fields)
-    assert whole.places is None
+    (whole,) = SOURCE_FORMATS["csv"].parse_inputs(fitting, fields)
+    assert whole.indices is None
     assert whole.table.to_pylist() == [{"x": 1.5, "n": 7}, {"x": float("-inf"), "n": None}]
     at_fault = pa.record_batch({"x": ["1.5", "far", "2", "3"], "n": ["7", None, "1.5.", None]})
-    good, bad = SOURCES["csv"].typed(at_fault, fields)
-    assert (good.places, bad.places) == ([0, 3], [1, 2])
+    good, bad = SOURCE_FORMATS["csv"].parse_inputs(at_fault, fields)
+    assert (good.indices, bad.indices) == ([0, 3], [1, 2])
     assert good.table.to_pylist() == [{"x": 1.5, "n": 7}, {"x": 3.0, "n": None}]
     assert bad.table == [{"x": "far", "n": None}, {"x": 2, "n": "1.5."}]
     unlike = pa.record_batch({"x": ["1234567890123456", "0.5"], "n": ["1", "2"]})
-    (each,) = SOURCES["csv"].typed(unlike, fields)
+    (each,) = SOURCE_FORMATS["csv"].parse_inputs(unlike, fields)
     assert each.table == [{"x": 1234567890123456, "n": 1}, {"x": 0.5, "n": 2}]

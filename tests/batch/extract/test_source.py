@@ -10,23 +10,23 @@ import pyarrow as pa
 import pytest
 
 from fourfold.batch import Job
-from fourfold.batch.extract.source import Source, find_files
-from fourfold.batch.transform.columns import choose
+from fourfold.batch.extract.source import SourceFiles, find_source_files
+from fourfold.batch.transform.columns import map_columns
 from fourfold.errors import SourceError
-from tests.batch.made import damage, table, write
+from tests.batch.support import damage, table, write
 from tests.support import SIGNATURE
 
 SUFFIXES = [".parquet", ".csv", ".arrow", ".jsonl"]
 TYPED = [".parquet", ".arrow"]
 
 
-def source(path: Path | str, **arguments: Any) -> Source:
+def source(path: Path | str, **arguments: Any) -> SourceFiles:
     job = Job(str(path), "out.csv", **arguments)
-    return Source(find_files(job.source), choose(SIGNATURE, job))
+    return SourceFiles(find_source_files(job.source), map_columns(SIGNATURE, job))
 
 
 def names(path: Path | str) -> list[str]:
-    return [file.name for file in find_files(str(path))]
+    return [file.name for file in find_source_files(str(path))]
 
 
 def test_files_are_found_in_order(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_what_is_no_source_is_refused(files: list[str], asked: str, message: str
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("")
     with pytest.raises(SourceError, match=message):
-        find_files(str(tmp_path / asked))
+        find_source_files(str(tmp_path / asked))
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
@@ -89,9 +89,9 @@ def test_rows_come_in_order_and_in_chunks(suffix: str, tmp_path: Path) -> None:
     places, ids, xs = [], [], []
     for chunk in taken.chunks(100, 2**30):
         places.append((Path(chunk.file).stem, chunk.start, len(chunk.table)))
-        ids += [int(value) for value in taken.passed(chunk)[0].to_pylist()]
-        (piece,) = taken.inputs(chunk)
-        xs += [row["x"] for row in (piece.table if isinstance(piece.table, list) else piece.table.to_pylist())]
+        ids += [int(value) for value in taken.passthrough(chunk)[0].to_pylist()]
+        (part,) = taken.inputs(chunk)
+        xs += [row["x"] for row in (part.table if isinstance(part.table, list) else part.table.to_pylist())]
     assert places == [("a", 0, 100), ("a", 100, 30), ("b", 0, 100), ("b", 100, 20)]
     assert ids == list(range(250))
     assert xs == whole.column("x").to_pylist()
@@ -183,8 +183,8 @@ def test_a_kept_column_without_a_value_has_the_type_of_the_others(tmp_path: Path
     write(tmp_path / "a.parquet", table(2).set_column(0, "id", pa.nulls(2)))
     write(tmp_path / "b.parquet", table(2))
     taken = source(tmp_path, keep=("id",))
-    assert taken.kept.field("id").type == pa.int64()
-    found = [taken.passed(chunk)[0].to_pylist() for chunk in taken.chunks(10, 2**20)]
+    assert taken.passthrough_schema.field("id").type == pa.int64()
+    found = [taken.passthrough(chunk)[0].to_pylist() for chunk in taken.chunks(10, 2**20)]
     assert found == [[None, None], [0, 1]]
 
 
@@ -195,7 +195,7 @@ def test_json_lines_may_differ_in_what_may_be_missing(tmp_path: Path) -> None:
     (tmp_path / "c.jsonl").write_text("")
     taken = source(tmp_path, keep=("id",))
     assert taken.absent == ("word",)
-    assert [taken.passed(chunk)[0].to_pylist() for chunk in taken.chunks(10, 2**20)] == [[1], [None]]
+    assert [taken.passthrough(chunk)[0].to_pylist() for chunk in taken.chunks(10, 2**20)] == [[1], [None]]
     (tmp_path / "b.jsonl").write_text('{"n": 2}\n')
     with pytest.raises(SourceError, match=r"b\.jsonl: column 'x': expected float64, got no such column"):
         source(tmp_path)
@@ -206,7 +206,7 @@ def test_integers_widen_where_nothing_is_lost(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"x": 1, "id": 7}\n')
     (tmp_path / "b.jsonl").write_text('{"x": 1, "id": 7.5}\n')
     taken = source(tmp_path, keep=("id",))
-    assert [taken.passed(chunk)[0].to_pylist() for chunk in taken.chunks(10, 2**20)] == [[7.0], [7.5]]
+    assert [taken.passthrough(chunk)[0].to_pylist() for chunk in taken.chunks(10, 2**20)] == [[7.0], [7.5]]
     (tmp_path / "a.jsonl").write_text('{"x": 1, "id": 9007199254740993}\n')
     with pytest.raises(SourceError, match="which is kept: expected int64"):
         source(tmp_path, keep=("id",))
@@ -315,7 +315,7 @@ def test_rows_are_shown_as_they_came(tmp_path: Path) -> None:
     write(tmp_path / "a.parquet", table(1))
     taken = source(tmp_path / "a.parquet")
     chunk = type(next(taken.chunks(1, 1)))("a", 0, pa.record_batch(rows))
-    assert taken.as_they_came(chunk, [0]) == [
+    assert taken.original_rows(chunk, [0]) == [
         {
             "x": "1970-01-01 00:00:00.000000001Z",
             "n": "1.50",
@@ -326,7 +326,7 @@ def test_rows_are_shown_as_they_came(tmp_path: Path) -> None:
             "text": "é",
         }
     ]
-    assert set(taken.as_they_came(chunk, [1])[0].values()) == {
+    assert set(taken.original_rows(chunk, [1])[0].values()) == {
         "1970-01-01 00:00:00.000000002Z",
         "1970-01-01 00:00:00",
         None,

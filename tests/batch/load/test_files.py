@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fourfold.batch.load.files import Output
+from fourfold.batch.load.files import OutputFile
 from fourfold.errors import SinkError
 from fourfold.signature import Field
-from tests.batch.made import read
+from tests.batch.support import read
 
 OUTPUTS = (Field("y", "float64"), Field("t", "float32", shape=(2,)))
 #: Columns as sources have them; those of the first group go into text too.
@@ -38,7 +38,7 @@ FOREIGN = {
 def write(target: Path, kept: dict[str, Any], values: list[float]) -> None:
     arrays = {name: array.slice(0, len(values)) for name, array in kept.items()}
     schema = pa.schema([pa.field(name, array.type, metadata={"old": "note"}) for name, array in kept.items()])
-    output = Output(target, target, schema, OUTPUTS, {"fourfold.model": "tiny"})
+    output = OutputFile(target, target, schema, OUTPUTS, {"fourfold.model": "tiny"})
     output.write(list(arrays.values()), [{"y": value, "t": [value, 0.0]} for value in values])
     output.close()
     assert output.rows == len(values)
@@ -71,7 +71,7 @@ def test_dictionaries_may_differ_from_chunk_to_chunk(tmp_path: Path) -> None:
     for suffix in (".parquet", ".arrow"):
         target = tmp_path / f"out{suffix}"
         schema = pa.schema({"c": pa.dictionary(pa.int32(), pa.string())})
-        output = Output(target, target, schema, OUTPUTS[:1], {})
+        output = OutputFile(target, target, schema, OUTPUTS[:1], {})
         for value in "ab":
             output.write([pa.array([value]).dictionary_encode()], [{"y": 0.0}])
         output.close()
@@ -98,14 +98,14 @@ def test_text_refuses_other_types(name: str, tmp_path: Path) -> None:
     target = tmp_path / "out.csv"
     message = f"the kept column '{name}': no field holds the type {FOREIGN[name].type}"
     with pytest.raises(SinkError, match=re.escape(message)):
-        Output(target, target, pa.schema({name: FOREIGN[name].type}), OUTPUTS, {})
+        OutputFile(target, target, pa.schema({name: FOREIGN[name].type}), OUTPUTS, {})
 
 
 def test_text_refuses_a_value_that_would_change(tmp_path: Path) -> None:
     """A kept timestamp finer than microseconds is refused by a text format, and not cut."""
     target = tmp_path / "out.csv"
     array = pa.array([1], pa.timestamp("ns"))
-    output = Output(target, target, pa.schema({"at": array.type}), OUTPUTS, {})
+    output = OutputFile(target, target, pa.schema({"at": array.type}), OUTPUTS, {})
     with pytest.raises(SinkError, match="a value of the kept column 'at' does not go into this format"):
         output.write([array], [{"y": 0.0, "t": [0.0, 0.0]}])
     output.abort()
@@ -115,7 +115,7 @@ def test_no_rows_have_columns(tmp_path: Path) -> None:
     """A file without rows has the columns and types that it would have with rows."""
     for suffix in (".parquet", ".arrow", ".csv", ".jsonl"):
         target = tmp_path / f"out{suffix}"
-        output = Output(target, target, pa.schema({"id": pa.int64()}), OUTPUTS, {})
+        output = OutputFile(target, target, pa.schema({"id": pa.int64()}), OUTPUTS, {})
         output.close()
     for suffix in (".parquet", ".arrow"):
         schema = read(tmp_path / f"out{suffix}").schema
@@ -128,7 +128,7 @@ def test_no_rows_have_columns(tmp_path: Path) -> None:
 def test_small_chunks_share_a_row_group(tmp_path: Path) -> None:
     """Parquet written in many small chunks has few row groups, and a checksum on its pages."""
     target = tmp_path / "out.parquet"
-    output = Output(target, target, pa.schema({"id": pa.int64()}), OUTPUTS[:1], {})
+    output = OutputFile(target, target, pa.schema({"id": pa.int64()}), OUTPUTS[:1], {})
     for start in range(0, 140_000, 10_000):
         answers = pa.record_batch({"y": pa.array(range(start, start + 10_000), pa.float64())})
         output.write([pa.array(range(start, start + 10_000), pa.int64())], answers)
@@ -142,4 +142,4 @@ def test_a_type_that_parquet_has_not_is_refused(tmp_path: Path) -> None:
     target = tmp_path / "out.parquet"
     array = pa.compute.run_end_encode(pa.array([1.0]))
     with pytest.raises(SinkError, match=r"out\.parquet cannot be written: "):
-        Output(target, target, pa.schema({"x": array.type}), OUTPUTS[:1], {})
+        OutputFile(target, target, pa.schema({"x": array.type}), OUTPUTS[:1], {})

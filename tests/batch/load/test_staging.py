@@ -9,7 +9,7 @@ import pytest
 from fourfold.batch.job import WORK_FOLDER
 from fourfold.batch.load.staging import Staging, refuse_existing
 from fourfold.errors import OutputExists, SinkError
-from tests.batch.made import left
+from tests.batch.support import files_below
 
 # Takes the lock of the file in its argument, stages half a file, says so, and waits to be killed.
 HOLDER = """
@@ -51,7 +51,7 @@ def test_publishes_whole_files(tmp_path: Path) -> None:
         assert not target.exists()
         staging.publish(staged, target, replace=False)
         assert target.read_bytes() == b"a\n1\n"
-    assert left(tmp_path) == ["new/out.csv"]
+    assert files_below(tmp_path) == ["new/out.csv"]
     assert not (tmp_path / "new" / WORK_FOLDER).exists()
 
 
@@ -62,7 +62,7 @@ def test_leaves_nothing_where_it_fails(tmp_path: Path) -> None:
     staging = Staging(target)
     with pytest.raises(KeyboardInterrupt), staging:
         _interrupted(staging)
-    assert left(tmp_path) == ["out.csv"]
+    assert files_below(tmp_path) == ["out.csv"]
     assert target.read_text() == "old"
 
 
@@ -107,28 +107,28 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
         staging.publish(staging.write("output", b"x"), tmp_path / "other.csv", replace=False)
     assert (tmp_path / WORK_FOLDER / "out.csv.staging" / "output").exists()
     end(process, kill=False)
-    assert left(tmp_path) == ["other.csv"]
+    assert files_below(tmp_path) == ["other.csv"]
 
 
 @pytest.mark.parametrize("name", ["out.csv", "other.csv"])
 def test_sweeps_what_the_dead_have_left(name: str, tmp_path: Path) -> None:
     """A run that was killed leaves its half file, and the next run beside it removes that."""
     end(holder(tmp_path / "out.csv"), kill=True)
-    assert left(tmp_path) == ["_fourfold/out.csv.lock", "_fourfold/out.csv.staging/output"]
+    assert files_below(tmp_path) == ["_fourfold/out.csv.lock", "_fourfold/out.csv.staging/output"]
     with Staging(tmp_path / name):
-        assert [each for each in left(tmp_path) if each != f"_fourfold/{name}.lock"] == []
-    assert left(tmp_path) == []
+        assert [each for each in files_below(tmp_path) if each != f"_fourfold/{name}.lock"] == []
+    assert files_below(tmp_path) == []
 
 
 def test_keeps_what_others_have_published(tmp_path: Path) -> None:
     """A sweep takes staged files and locks only: reports and quarantines of other outputs stay."""
-    side = tmp_path / WORK_FOLDER
-    side.mkdir()
-    (side / "other.csv.run.json").write_text("{}")
-    (side / "other.csv.quarantine.jsonl").write_text("")
+    work_folder = tmp_path / WORK_FOLDER
+    work_folder.mkdir()
+    (work_folder / "other.csv.run.json").write_text("{}")
+    (work_folder / "other.csv.quarantine.jsonl").write_text("")
     with Staging(tmp_path / "out.csv"):
         pass
-    assert left(tmp_path) == ["_fourfold/other.csv.quarantine.jsonl", "_fourfold/other.csv.run.json"]
+    assert files_below(tmp_path) == ["_fourfold/other.csv.quarantine.jsonl", "_fourfold/other.csv.run.json"]
 
 
 def test_the_lock_is_let_go_of_after_a_failure(tmp_path: Path) -> None:

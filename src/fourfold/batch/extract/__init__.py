@@ -1,1 +1,1 @@
-"""The first stage of a batch run: the source's files, pinned, and their rows in chunks."""
+"""Extract, the first stage of a batch run: find the source's files, and read their rows in chunks."""

@@ -1,7 +1,7 @@
-"""The formats of sources: what a file's columns are, told before its first row is read, and its rows as they came.
+"""Inspect source files before their first row is read, and read their rows, for each format.
 
-Each format is a class with the same verbs over its codec. Chunks hold what the file says: a `RecordBatch` with the
-types of the file (CSV: all text), or a list of rows where each value has a type of its own (JSON lines).
+Each format is a class with the same methods over its codec. A chunk holds what the file says: a `RecordBatch` with the
+types of the file (CSV: all text), or a list of rows where each value has its own type (JSON lines).
 """
 
 from __future__ import annotations
@@ -20,289 +20,312 @@ from fourfold.codecs import FORMATS, arrow, csv, csv_cells, json_lines, parquet
 from fourfold.errors import SinkError, SourceError, shorten
 from fourfold.signature import Field
 
-__all__ = ["SOURCES", "Format", "Look", "Piece", "format_of"]
+__all__ = ["SOURCE_FORMATS", "ChunkPart", "FileInfo", "SourceFormat", "detect_format"]
 
-#: The rows that say how wide the rows of a file are.
+#: The first rows of a file, from which the size of its rows is estimated.
 SAMPLE_ROWS = 256
 
-_ARROW_FILE = b"ARROW1"
+_ARROW_FILE_MAGIC = b"ARROW1"
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a look at a file says.
+class FileInfo:
+    """Describe a file, as far as a look at it tells.
 
     Attributes:
-        types: the columns, each with its Arrow type as it is kept, or `None` where nobody asked for one that takes a
-            look at every row.
-        rows: how many rows there are, or `None` where only reading them all would say it.
-        row_bytes: about how many bytes a row of the columns that are wanted takes in memory.
-        typed: whether the columns' types say what the fields' values are.
-        by_row: whether each row says which columns it has.
-        widens: the columns of integers that float64 holds exactly too.
+        types: the columns, each with the Arrow type in which it passes through; `None` where only reading every row
+            would tell the type, and the column does not pass through.
+        rows: the number of rows, or `None` where only reading them all would tell.
+        row_bytes: about how many bytes in memory a row of the requested columns takes.
+        has_types: whether `types` are the types of the values, so that they can be checked against the fields.
+        is_schemaless: whether each row says which columns it has.
+        float64_safe: the integer columns whose values float64 holds exactly too.
     """
 
     types: dict[str, Any]
     rows: int | None
     row_bytes: int
-    typed: bool = True
-    by_row: bool = False
-    widens: frozenset[str] = frozenset()
+    has_types: bool = True
+    is_schemaless: bool = False
+    float64_safe: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Some of a chunk's rows.
+class ChunkPart:
+    """Hold some rows of a chunk.
 
     Attributes:
-        places: the rows' numbers in the chunk, from 0; `None` where they are all of it.
+        indices: the indices of the rows in the chunk, from 0; `None` for all rows.
         table: the rows: a `RecordBatch`, or a list of rows.
     """
 
-    places: Sequence[int] | None
+    indices: Sequence[int] | None
     table: Any
 
 
-class Format(Protocol):
-    """What each format can do."""
+class SourceFormat(Protocol):
+    """Describe what each format can do."""
 
-    def look(self, path: Path, columns: Sequence[str], keep: Sequence[str]) -> Look:
-        """Look at a file of which `columns` are wanted, and `keep` of these as they are.
+    def inspect(self, path: Path, columns: Sequence[str], passthrough: Sequence[str]) -> FileInfo:
+        """Inspect a file of which `columns` will be read, those in `passthrough` without any conversion.
 
         Raises:
-            SourceError: the file cannot be read, or what is kept has no one type.
-            DecodeError: it is damaged, as far as that shows without reading it all.
+            SourceError: the file cannot be read, or the values of a pass-through column have no common type.
+            DecodeError: it is damaged, as far as that shows without reading all of it.
         """
 
-    def chunks(self, path: Path, columns: Sequence[str], rows: int) -> Iterator[Any]:
-        """The columns that are wanted, in chunks of that many rows; raises as `look` does."""
+    def read_chunks(self, path: Path, columns: Sequence[str], rows: int) -> Iterator[Any]:
+        """Yield the given columns in chunks of `rows` rows; raises as `inspect` does."""
 
-    def typed(self, inputs: Any, fields: Sequence[Field]) -> list[Piece]:
-        """A chunk's inputs, named as their fields, as values for the coercion to judge; every row is in one piece."""
+    def parse_inputs(self, inputs: Any, fields: Sequence[Field]) -> list[ChunkPart]:
+        """Return a chunk's inputs, whose columns are named as the fields, as values for the coercion to check.
+
+        Every row is in exactly one part.
+        """
 
 
-class _Columns:
-    """Formats whose files carry the types of their columns."""
+class _TypedFormat:
+    """Return inputs as they are: the file's columns have types."""
 
-    def typed(self, inputs: Any, fields: Sequence[Field]) -> list[Piece]:
+    def parse_inputs(self, inputs: Any, fields: Sequence[Field]) -> list[ChunkPart]:
         del fields
-        return [Piece(None, inputs)]
+        return [ChunkPart(None, inputs)]
 
 
-class _Parquet(_Columns):
-    def look(self, path: Path, columns: Sequence[str], keep: Sequence[str]) -> Look:
-        del keep
-        names = parquet.names(path)  # which says what is wrong with a file that is none
+class _ParquetFormat(_TypedFormat):
+    """Read Parquet."""
+
+    def inspect(self, path: Path, columns: Sequence[str], passthrough: Sequence[str]) -> FileInfo:
+        del passthrough
+        names = parquet.names(path)  # first, because its errors name the file and the reason
         metadata = pq.read_metadata(path)
-        types = _types(path, names, metadata.schema.to_arrow_schema())
-        wanted = [name for name in columns if name in types]
-        return Look(types, metadata.num_rows, max(_stored(metadata, wanted), _sampled(parquet, path, wanted)))
+        types = _column_types(path, names, metadata.schema.to_arrow_schema())
+        columns = [name for name in columns if name in types]
+        # Later row groups may be wider than the sample.
+        row_bytes = max(_largest_stored_row(metadata, columns), _sampled_row_bytes(parquet, path, columns))
+        return FileInfo(types, metadata.num_rows, row_bytes)
 
-    def chunks(self, path: Path, columns: Sequence[str], rows: int) -> Iterator[Any]:
+    def read_chunks(self, path: Path, columns: Sequence[str], rows: int) -> Iterator[Any]:
         return parquet.read(path, None, rows, columns)
 
 
-def _stored(metadata: Any, wanted: Sequence[str]) -> int:
-    """The widest rows that the footer knows of: later row groups may be wider than the sample."""
-    widest = 0
-    for place in range(metadata.num_row_groups):
-        group = metadata.row_group(place)
+def _largest_stored_row(metadata: Any, columns: Sequence[str]) -> int:
+    """Return the largest average size of a row in a row group, in uncompressed bytes as the footer states them."""
+    largest = 0
+    for group_index in range(metadata.num_row_groups):
+        group = metadata.row_group(group_index)
         stored = [group.column(index) for index in range(group.num_columns)]
-        size = sum(each.total_uncompressed_size for each in stored if each.path_in_schema.split(".")[0] in wanted)
-        widest = max(widest, size // max(group.num_rows, 1))
-    return widest
+        size = sum(
+            column.total_uncompressed_size for column in stored if column.path_in_schema.split(".")[0] in columns
+        )
+        largest = max(largest, size // max(group.num_rows, 1))
+    return largest
 
 
-class _Arrow(_Columns):
-    def look(self, path: Path, columns: Sequence[str], keep: Sequence[str]) -> Look:
-        del keep
-        types = _types(path, arrow.names(path), _arrow_schema(path))
-        return Look(types, None, _sampled(arrow, path, [name for name in columns if name in types]))
+class _ArrowFormat(_TypedFormat):
+    """Read Arrow IPC files and streams."""
 
-    def chunks(self, path: Path, columns: Sequence[str], rows: int) -> Iterator[Any]:
+    def inspect(self, path: Path, columns: Sequence[str], passthrough: Sequence[str]) -> FileInfo:
+        del passthrough
+        types = _column_types(path, arrow.names(path), _arrow_schema(path))
+        return FileInfo(types, None, _sampled_row_bytes(arrow, path, [name for name in columns if name in types]))
+
+    def read_chunks(self, path: Path, columns: Sequence[str], rows: int) -> Iterator[Any]:
         return arrow.read(path, None, rows, columns)
 
 
 def _arrow_schema(path: Path) -> Any:
     with pa.OSFile(os.fspath(path)) as file:
-        is_file = file.read(len(_ARROW_FILE)) == _ARROW_FILE
+        is_file = file.read(len(_ARROW_FILE_MAGIC)) == _ARROW_FILE_MAGIC
         file.seek(0)
         return (pa.ipc.open_file if is_file else pa.ipc.open_stream)(file).schema
 
 
-class _Csv:
-    def look(self, path: Path, columns: Sequence[str], keep: Sequence[str]) -> Look:
-        del keep
-        names = csv.names(path)
-        wanted = [name for name in columns if name in names]
-        # Twice: once as text, and once as what the text says.
-        return Look(dict.fromkeys(names, pa.string()), None, 2 * _sampled(csv, path, wanted), typed=False)
+class _CsvFormat:
+    """Read CSV: chunks of text, which `parse_inputs` turns into values."""
 
-    def chunks(self, path: Path, columns: Sequence[str], rows: int) -> Iterator[Any]:
-        # No fields: the cells stay the text that they are, for columns that are kept and for the quarantine.
+    def inspect(self, path: Path, columns: Sequence[str], passthrough: Sequence[str]) -> FileInfo:
+        del passthrough
+        names = csv.names(path)
+        columns = [name for name in columns if name in names]
+        # Twice, because memory holds the text and the values that are parsed from it.
+        row_bytes = 2 * _sampled_row_bytes(csv, path, columns)
+        return FileInfo(dict.fromkeys(names, pa.string()), None, row_bytes, has_types=False)
+
+    def read_chunks(self, path: Path, columns: Sequence[str], rows: int) -> Iterator[Any]:
+        # Without fields the cells stay text, as pass-through columns and the quarantine need them.
         return csv.read(path, (), rows, columns)
 
-    def typed(self, inputs: Any, fields: Sequence[Field]) -> list[Piece]:
-        """The values of the cells: a batch of the rows whose cells all fit their fields, and the others as rows."""
-        known = {field.name: field for field in fields}
-        batch = _batch(inputs, known)
+    def parse_inputs(self, inputs: Any, fields: Sequence[Field]) -> list[ChunkPart]:
+        """Parse cells: a `RecordBatch` of the rows in which all cells fit, and the other rows as a list of rows."""
+        fields_by_name = {field.name: field for field in fields}
+        batch = _parse_columns(inputs, fields_by_name)
         if batch is not None:
-            return [Piece(None, batch)]
-        misfits = _misfits(inputs, known)
+            return [ChunkPart(None, batch)]
+        misfits = _rows_with_misfits(inputs, fields_by_name)
         fitting = [row for row in range(inputs.num_rows) if row not in misfits]
-        batch = _batch(inputs.take(pa.array(fitting, type=pa.int64())), known)
-        if batch is None:  # cells that fit, but take a look at each (integers of 17 digits among fractions)
-            return [Piece(None, _rows(inputs, known))]
+        batch = _parse_columns(inputs.take(pa.array(fitting, type=pa.int64())), fields_by_name)
+        if batch is None:  # the cells fit, but each must be parsed alone (integers of 17 digits among fractions)
+            return [ChunkPart(None, _parse_rows(inputs, fields_by_name))]
         others = sorted(misfits)
-        return [Piece(fitting, batch), Piece(others, _rows(inputs.take(pa.array(others, type=pa.int64())), known))]
+        rows = _parse_rows(inputs.take(pa.array(others, type=pa.int64())), fields_by_name)
+        return [ChunkPart(fitting, batch), ChunkPart(others, rows)]
 
 
-def _batch(texts: Any, known: Mapping[str, Field]) -> Any | None:
-    """The values of cells as a `RecordBatch`; `None` where a column takes a look at each cell."""
+def _parse_columns(texts: Any, fields: Mapping[str, Field]) -> Any | None:
+    """Parse cells to a `RecordBatch`; `None` where a column must be parsed cell by cell."""
     names = texts.schema.names
-    columns = [csv_cells.column(known[name], texts.column(name)) for name in names]
+    columns = [csv_cells.column(fields[name], texts.column(name)) for name in names]
     if any(column is None for column in columns):
         return None
     return pa.RecordBatch.from_arrays(columns, names=names)
 
 
-def _rows(texts: Any, known: Mapping[str, Field]) -> list[dict[str, Any]]:
-    """The values of cells as rows; one that does not fit its field stays text."""
+def _parse_rows(texts: Any, fields: Mapping[str, Field]) -> list[dict[str, Any]]:
+    """Parse cells to rows; a cell that does not fit its field stays text."""
     names = texts.schema.names
-    values = [_cells(known[name], texts.column(name)) for name in names]
-    return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+    columns = [_parse_cells(fields[name], texts.column(name)) for name in names]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _cells(field: Field, texts: Any) -> list[Any]:
-    read = csv_cells.cell(field)
-    found: list[Any] = texts.to_pylist()
-    return found if read is None else [None if text is None else read(text) for text in found]
+def _parse_cells(field: Field, column: Any) -> list[Any]:
+    parse = csv_cells.cell(field)
+    texts: list[Any] = column.to_pylist()
+    return texts if parse is None else [None if text is None else parse(text) for text in texts]
 
 
-def _misfits(texts: Any, known: Mapping[str, Field]) -> set[int]:
-    """The rows with a cell that does not fit its field."""
-    found: set[int] = set()
+def _rows_with_misfits(texts: Any, fields: Mapping[str, Field]) -> set[int]:
+    """Return the indices of the rows that have a cell that does not fit its field."""
+    rows: set[int] = set()
     for name in texts.schema.names:
-        # Where the text is the value it is the coercion that reads it, and a column is never refused here.
-        if csv_cells.cell(known[name]) is not None and csv_cells.column(known[name], texts.column(name)) is None:
-            values = _cells(known[name], texts.column(name))
-            found.update(row for row, value in enumerate(values) if isinstance(value, str))
-    return found
+        # Fields that are text themselves have no parser: the coercion checks them.
+        if csv_cells.cell(fields[name]) is not None and csv_cells.column(fields[name], texts.column(name)) is None:
+            values = _parse_cells(fields[name], texts.column(name))
+            rows.update(row for row, value in enumerate(values) if isinstance(value, str))
+    return rows
 
 
-class _JsonLines:
-    def look(self, path: Path, columns: Sequence[str], keep: Sequence[str]) -> Look:
-        """Read the file once, from start to end: only its rows say what its columns are."""
+class _JsonLinesFormat:
+    """Read JSON lines."""
+
+    def inspect(self, path: Path, columns: Sequence[str], passthrough: Sequence[str]) -> FileInfo:
+        """Read the whole file once: only its rows say what its columns are."""
         types: dict[str, Any] = {}
-        kinds = {name: _Kind(path, name) for name in keep}
+        inferred = {name: _TypeInference(path, name) for name in passthrough}
         rows = 0
         row_bytes = 0
         for chunk in json_lines.read(path, None, SAMPLE_ROWS, columns):
-            row_bytes = max(row_bytes, _memory(chunk[0]))  # one row in so many: counting is slow
+            row_bytes = max(row_bytes, _row_memory(chunk[0]))  # one row a chunk, because measuring is slow
             for row in chunk:
                 rows += 1
                 if not isinstance(row, dict):
                     continue
                 for name, value in row.items():
                     types.setdefault(name)
-                    if name in kinds:
-                        kinds[name].see(value, rows)
-        types |= {name: kind.type for name, kind in kinds.items() if name in types}
-        widens = frozenset(name for name, kind in kinds.items() if kind.widens)
-        return Look(types, rows, row_bytes, typed=False, by_row=True, widens=widens)
+                    if name in inferred:
+                        inferred[name].add(value, rows)
+        types |= {name: column.arrow_type for name, column in inferred.items() if name in types}
+        float64_safe = frozenset(name for name, column in inferred.items() if column.is_float64_safe)
+        return FileInfo(types, rows, row_bytes, has_types=False, is_schemaless=True, float64_safe=float64_safe)
 
-    def chunks(self, path: Path, columns: Sequence[str], rows: int) -> Iterator[Any]:
+    def read_chunks(self, path: Path, columns: Sequence[str], rows: int) -> Iterator[Any]:
         return json_lines.read(path, None, rows, columns)
 
-    def typed(self, inputs: Any, fields: Sequence[Field]) -> list[Piece]:
+    def parse_inputs(self, inputs: Any, fields: Sequence[Field]) -> list[ChunkPart]:
         del fields
-        return [Piece(None, inputs)]
+        return [ChunkPart(None, inputs)]
 
 
-class _Kind:
-    """Finds the one Arrow type that holds all values of a key exactly."""
+class _TypeInference:
+    """Find the Arrow type that holds all values of a JSON key exactly."""
 
-    _NAMES = ((bool, "bool"), (int, "int"), (float, "float"), (str, "string"))
+    _KINDS = ((bool, "bool"), (int, "int"), (float, "float"), (str, "string"))
 
     def __init__(self, path: Path, name: str) -> None:
         self._where = f"{path}: the kept column {shorten(name)}"
-        self._first: dict[str, int] = {}
-        self._least = self._most = 0
+        self._first_rows: dict[str, int] = {}  # by kind
+        self._smallest = self._largest = 0
 
-    def see(self, value: Any, row: int) -> None:
+    def add(self, value: Any, row: int) -> None:
+        """Add the value of row number `row`, from 1."""
         if value is None:
             return
-        kind = next((name for cls, name in self._NAMES if type(value) is cls), None)
+        kind = next((kind for cls, kind in self._KINDS if type(value) is cls), None)
         if kind is None:
             raise SourceError(f"{self._where} holds {shorten(value)} in row {row - 1}; only single values can be kept")
         if kind == "int":
-            self._least, self._most = min(self._least, value), max(self._most, value)
-        if kind not in self._first:
-            self._first[kind] = row - 1
-            self._agree()
+            self._smallest, self._largest = min(self._smallest, value), max(self._largest, value)
+        if kind not in self._first_rows:
+            self._first_rows[kind] = row - 1
+            self._check_kinds()
 
-    def _agree(self) -> None:
-        if len(self._first) > 1 and set(self._first) != {"int", "float"}:
-            found = " and ".join(f"{kind} (row {row})" for kind, row in self._first.items())
-            raise SourceError(f"{self._where} must hold values of one type to be kept; it holds {found}")
-
-    @property
-    def widens(self) -> bool:
-        """Whether float64 holds all of its integers."""
-        return max(-self._least, self._most) <= 2**53
+    def _check_kinds(self) -> None:
+        if len(self._first_rows) > 1 and set(self._first_rows) != {"int", "float"}:
+            kinds = " and ".join(f"{kind} (row {row})" for kind, row in self._first_rows.items())
+            raise SourceError(f"{self._where} must hold values of one type to be kept; it holds {kinds}")
 
     @property
-    def type(self) -> Any:
-        """The type; the null type where there is no value at all."""
-        mixed = len(self._first) > 1
-        least, most = (-(2**53), 2**53) if mixed else (-(2**63), 2**63 - 1)
-        if not least <= self._least <= self._most <= most:
-            held = "a float64 column" if mixed else "an int64 column"
-            beyond = self._least if self._least < least else self._most
-            raise SourceError(f"{self._where} holds {beyond}, which {held} cannot hold exactly")
-        if mixed:
+    def is_float64_safe(self) -> bool:
+        """Return whether float64 holds all integers exactly."""
+        return max(-self._smallest, self._largest) <= 2**53
+
+    @property
+    def arrow_type(self) -> Any:
+        """Return the type; the null type where there is no value."""
+        is_mixed = len(self._first_rows) > 1
+        low, high = (-(2**53), 2**53) if is_mixed else (-(2**63), 2**63 - 1)
+        if not low <= self._smallest <= self._largest <= high:
+            column = "a float64 column" if is_mixed else "an int64 column"
+            value = self._smallest if self._smallest < low else self._largest
+            raise SourceError(f"{self._where} holds {value}, which {column} cannot hold exactly")
+        if is_mixed:
             return pa.float64()
-        kinds = {"bool": pa.bool_(), "int": pa.int64(), "float": pa.float64(), "string": pa.string()}
-        return kinds[next(iter(self._first))] if self._first else pa.null()
+        arrow_types = {"bool": pa.bool_(), "int": pa.int64(), "float": pa.float64(), "string": pa.string()}
+        return arrow_types[next(iter(self._first_rows))] if self._first_rows else pa.null()
 
 
-def _types(path: Path, names: Sequence[str], schema: Any) -> dict[str, Any]:
+def _column_types(path: Path, names: Sequence[str], schema: Any) -> dict[str, Any]:
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise SourceError(f"{path} has the column {shorten(twice)} twice")
     return {name: schema.field(name).type for name in names}
 
 
-def _sampled(codec: Any, path: Path, wanted: Sequence[str]) -> int:
-    """The bytes of a row among the first rows of a file, as Arrow holds them."""
-    sample = next(codec.read(path, (), SAMPLE_ROWS, wanted), None) if wanted else None
+def _sampled_row_bytes(codec: Any, path: Path, columns: Sequence[str]) -> int:
+    """Return the average size of the first rows of a file, in bytes of Arrow memory."""
+    sample = next(codec.read(path, (), SAMPLE_ROWS, columns), None) if columns else None
     return 0 if sample is None else sample.nbytes // sample.num_rows
 
 
-def _memory(row: Any) -> int:
+def _row_memory(row: Any) -> int:
     if not isinstance(row, dict):
         return sys.getsizeof(row)
     return sys.getsizeof(row) + sum(map(sys.getsizeof, row.values()))
 
 
 #: The formats that a source can have.
-SOURCES: dict[str, Format] = {"parquet": _Parquet(), "csv": _Csv(), "json-lines": _JsonLines(), "arrow": _Arrow()}
+SOURCE_FORMATS: dict[str, SourceFormat] = {
+    "parquet": _ParquetFormat(),
+    "csv": _CsvFormat(),
+    "json-lines": _JsonLinesFormat(),
+    "arrow": _ArrowFormat(),
+}
 
 
-def format_of(path: Path, role: str = "source") -> str:
-    """The name of a file's format, by its suffix.
+def detect_format(path: Path, role: str = "source") -> str:
+    """Return the name of a file's format, by its suffix.
 
     Args:
         path: the file.
-        role: what the file is to the job, in the words of an error.
+        role: what the file is to the job, as an error names it.
 
     Raises:
-        SourceError: no format has the suffix of that source.
-        SinkError: no format has the suffix of what is to be written.
+        SourceError: the file is a source, and no format has its suffix.
+        SinkError: the file is to be written, and no format has its suffix.
     """
-    for name in SOURCES:
+    for name in SOURCE_FORMATS:
         if path.name.lower().endswith(FORMATS[name].suffixes):
             return name
-    known = ", ".join(suffix for name in SOURCES for suffix in FORMATS[name].suffixes)
-    refused = SourceError if role == "source" else SinkError
-    raise refused(f"the {role} {path}: its name does not say its format; expected it to end in one of {known}")
+    expected = ", ".join(suffix for name in SOURCE_FORMATS for suffix in FORMATS[name].suffixes)
+    error_type = SourceError if role == "source" else SinkError
+    raise error_type(f"the {role} {path}: its name does not say its format; expected it to end in one of {expected}")

@@ -1,4 +1,4 @@
-"""Extracting: a source's files, checked before the first row is scored, and their rows in chunks of bounded memory."""
+"""Find a source's files, check them before the first row is predicted, and read their rows in chunks."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from typing import Any
 
 import pyarrow as pa
 
-from fourfold.batch.extract.formats import SOURCES, Look, Piece, format_of
+from fourfold.batch.extract.formats import SOURCE_FORMATS, ChunkPart, FileInfo, detect_format
 from fourfold.batch.extract.type_compatibility import can_hold
 from fourfold.batch.job import WORK_FOLDER
-from fourfold.batch.transform.columns import Choice
+from fourfold.batch.transform.columns import ColumnMapping
 from fourfold.errors import DecodeError, SourceError, shorten
 
-__all__ = ["Chunk", "Pin", "Source", "find_files"]
+__all__ = ["Chunk", "FileState", "SourceFiles", "find_source_files"]
 
-#: The problems that one message lists.
-SHOWN = 5
+#: The most problems that one error message lists.
+MAX_PROBLEMS_SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Pin:
-    """What a file was when the run began; another file, or the same one changed, has another pin.
+class FileState:
+    """Identify a file's content without reading it: a file that changes gets another state.
 
     Attributes:
         path: the file.
-        size: its bytes.
-        modified_ns: when it was last written to, in nanoseconds from 1970.
+        size: its size in bytes.
+        modified_ns: the time of its last change, in nanoseconds from 1970.
         inode: its number on its filesystem.
     """
 
@@ -41,32 +41,32 @@ class Pin:
     inode: int
 
     @classmethod
-    def of(cls, path: str | os.PathLike[str]) -> Pin:
-        """The pin of a file as it is now.
+    def read(cls, path: str | os.PathLike[str]) -> FileState:
+        """Return the state of a file now.
 
         Raises:
-            SourceError: it cannot be looked at, or is no regular file.
+            SourceError: its state cannot be read, or it is not a regular file.
         """
         try:
-            found = Path(path).stat()
+            status = Path(path).stat()
         except OSError as error:
             raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
-        if not stat.S_ISREG(found.st_mode):  # a pipe, say, which could be read only once
+        if not stat.S_ISREG(status.st_mode):  # a pipe, for example, can be read only once
             raise SourceError(f"{path} is no regular file; a source is read twice, and must stay as it is")
-        return cls(os.fspath(path), found.st_size, found.st_mtime_ns, found.st_ino)
+        return cls(os.fspath(path), status.st_size, status.st_mtime_ns, status.st_ino)
 
     def to_json(self) -> dict[str, Any]:
-        """The pin as JSON values."""
+        """Return the state as JSON values."""
         return {"path": self.path, "size": self.size, "modified_ns": self.modified_ns, "inode": self.inode}
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some rows of a source file, as they came.
+    """Hold some rows of a source file, unchanged.
 
     Attributes:
-        file: the file.
-        start: the number of the first row in that file, from 0.
+        file: the path of the file.
+        start: the index of the chunk's first row in that file, from 0.
         table: the rows: a `RecordBatch`, or a list of rows.
     """
 
@@ -75,200 +75,199 @@ class Chunk:
     table: Any
 
 
-def find_files(source: str) -> list[Path]:
-    """The files that a source names, in the order of their paths.
+def find_source_files(source: str) -> list[Path]:
+    """Return the files of a source, sorted by path.
 
     Args:
         source: a file, a folder or a glob.
 
     Raises:
-        SourceError: there are none, they have more than one format, or a folder holds something else.
+        SourceError: there are none, they have more than one format, or a folder contains another folder.
     """
     path = Path(source)
     if path.is_dir():
-        files = _folder(path)
+        files = _files_in(path)
     elif path.exists() or not glob.has_magic(source):
         files = [path]
     else:
-        # What runs leave beside their outputs is never an input.
-        # Not `Path.glob`: that refuses absolute patterns.
-        found = (Path(each) for each in glob.glob(source, recursive=True))  # noqa: PTH207
-        files = sorted(each for each in found if WORK_FOLDER not in each.parts and not each.is_dir())
+        # Not `Path.glob`, which refuses absolute patterns. Other runs' work folders hold no input.
+        matches = (Path(match) for match in glob.glob(source, recursive=True))  # noqa: PTH207
+        files = sorted(match for match in matches if WORK_FOLDER not in match.parts and not match.is_dir())
     if not files:
         raise SourceError(f"the source {source} holds no file")
-    by_format: dict[str, Path] = {}
+    first_by_format: dict[str, Path] = {}
     for file in files:
-        by_format.setdefault(format_of(file), file)
-    if len(by_format) > 1:
-        shown = ", ".join(f"{name} ({file})" for name, file in by_format.items())
-        raise SourceError(f"the files of a source must have one format; {source} holds {shown}")
+        first_by_format.setdefault(detect_format(file), file)
+    if len(first_by_format) > 1:
+        formats = ", ".join(f"{name} ({file})" for name, file in first_by_format.items())
+        raise SourceError(f"the files of a source must have one format; {source} holds {formats}")
     return files
 
 
-def _folder(path: Path) -> list[Path]:
-    # As the readers of data folders do: names that begin with a dot or an underscore are somebody's notes.
-    entries = sorted(each for each in path.iterdir() if each.name[0] not in "._")
+def _files_in(folder: Path) -> list[Path]:
+    # Hive's convention, which pyarrow and Spark follow: names that begin with a dot or an underscore are no data.
+    entries = sorted(entry for entry in folder.iterdir() if entry.name[0] not in "._")
     for entry in entries:
         if entry.is_dir():
             raise SourceError(
-                f"the source {path} holds the folder {entry.name}; name the files that are meant with a glob, such as "
-                f"{path / '**' / '*.parquet'}"
+                f"the source {folder} holds the folder {entry.name}; name the files that are meant with a glob, such "
+                f"as {folder / '**' / '*.parquet'}"
             )
     return entries
 
 
-class Source:
-    """Files of one format that hold what a job takes.
+class SourceFiles:
+    """Read a job's source: files of one format that have the columns that the job takes.
 
     Args:
         files: the files, in the order in which they are read.
-        choice: what is taken of them.
+        mapping: the columns that the job takes.
 
     Attributes:
-        pins: what the files were when the run began.
-        kept: the Arrow schema of the columns that pass through.
-        absent: the names of the fields whose columns are in no file; all of them may be missing.
-        rows: how many rows there are, or `None` where only reading them all would say it.
+        states: the state of each file when the run began.
+        passthrough_schema: the Arrow schema of the pass-through columns.
+        absent: the names of the input fields whose columns are in no file; all of them are nullable.
+        rows: the number of rows, or `None` where only reading them all would tell.
 
     Raises:
-        SourceError: a file cannot be read or does not hold what is taken.
+        SourceError: a file cannot be read or lacks a column that the job takes.
     """
 
-    def __init__(self, files: Sequence[Path], choice: Choice) -> None:
-        self._choice = choice
-        self._format = SOURCES[format_of(files[0])]
-        self.pins = [Pin.of(file) for file in files]
-        self._looks = [self._look(pin) for pin in self.pins]
-        self._check()
-        stored = self._stored()
-        self.absent = tuple(field.name for column, field in choice.fields.items() if column not in stored)
-        self._columns = [column for column in choice.columns if column in stored]
-        self.kept = self._kept_schema()
-        counts = [look.rows for look in self._looks]
-        self.rows = None if None in counts else sum(count or 0 for count in counts)
+    def __init__(self, files: Sequence[Path], mapping: ColumnMapping) -> None:
+        self._mapping = mapping
+        self._format = SOURCE_FORMATS[detect_format(files[0])]
+        self.states = [FileState.read(file) for file in files]
+        self._infos = [self._inspect(state) for state in self.states]
+        self._check_columns()
+        stored = self._stored_columns()
+        self.absent = tuple(field.name for column, field in mapping.fields.items() if column not in stored)
+        self._columns = [column for column in mapping.columns if column in stored]
+        self.passthrough_schema = pa.schema(
+            [pa.field(name, self._passthrough_type(name)) for name in mapping.passthrough]
+        )
+        row_counts = [info.rows for info in self._infos]
+        self.rows = None if None in row_counts else sum(count or 0 for count in row_counts)
 
-    def _look(self, pin: Pin) -> Look:
+    def _inspect(self, state: FileState) -> FileInfo:
         try:
-            return self._format.look(Path(pin.path), self._choice.columns, self._choice.keep)
+            return self._format.inspect(Path(state.path), self._mapping.columns, self._mapping.passthrough)
         except DecodeError as error:
             raise SourceError(str(error)) from error
 
-    def _stored(self) -> set[str]:
-        return {name for look in self._looks for name in look.types}
+    def _stored_columns(self) -> set[str]:
+        return {name for info in self._infos for name in info.types}
 
-    def _check(self) -> None:
-        somewhere = self._stored()
+    def _check_columns(self) -> None:
+        stored = self._stored_columns()
         problems = [
-            f"{pin.path}: {problem}"
-            for pin, look in zip(self.pins, self._looks, strict=True)
-            for problem in self._problems(look, somewhere)
+            f"{state.path}: {problem}"
+            for state, info in zip(self.states, self._infos, strict=True)
+            for problem in self._file_problems(info, stored)
         ]
-        if not problems and somewhere and somewhere.isdisjoint(self._choice.fields):
-            names = ", ".join(map(shorten, self._choice.fields))
-            problems.append(f"{self.pins[0].path}: expected a column of {names}, got {_nothing('', self._looks[0])}")
+        if not problems and stored and stored.isdisjoint(self._mapping.fields):
+            names = ", ".join(map(shorten, self._mapping.fields))
+            problems.append(f"{self.states[0].path}: expected a column of {names}, got {_columns_of(self._infos[0])}")
         if problems:
-            more = f"\n… and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-            raise SourceError("\n".join(problems[:SHOWN]) + more)
+            hidden = len(problems) - MAX_PROBLEMS_SHOWN
+            more = f"\n… and {hidden} more" if hidden > 0 else ""
+            raise SourceError("\n".join(problems[:MAX_PROBLEMS_SHOWN]) + more)
 
-    def _problems(self, look: Look, somewhere: set[str]) -> Iterator[str]:
-        """What keeps one file from being read, a sentence each."""
-        if look.by_row and look.rows == 0:
+    def _file_problems(self, info: FileInfo, stored: set[str]) -> Iterator[str]:
+        """Yield a sentence for each reason why a file cannot be read; `stored` are the columns of all files."""
+        if info.is_schemaless and info.rows == 0:
             return
-        for column, field in self._choice.fields.items():
-            named = f"column {shorten(column)}" + (
-                "" if column == field.name else f" (the field {shorten(field.name)})"
-            )
-            if column not in look.types:
-                # One file of several without a column that may be missing: a column was lost, or got another name.
-                lost = column in somewhere and not look.by_row
-                if not field.nullable or lost or _variant(column, look.types):
-                    yield f"{named}: expected {field.expected}, got {_nothing(column, look)}"
-            elif look.typed and look.rows != 0 and not can_hold(look.types[column], field):
-                yield f"{named}: expected {field.expected}, got {look.types[column]}"
-        for column in self._choice.keep:
-            if column not in look.types and not (look.by_row and column in somewhere):
-                yield f"column {shorten(column)}, which is to be kept: got {_nothing(column, look)}"
+        for column, field in self._mapping.fields.items():
+            label = f"column {shorten(column)}"
+            if column != field.name:
+                label += f" (the field {shorten(field.name)})"
+            if column not in info.types:
+                # Even a nullable field needs its column if other files have it: this file lost or renamed it.
+                is_lost = column in stored and not info.is_schemaless
+                if not field.nullable or is_lost or _in_other_case(column, info):
+                    yield f"{label}: expected {field.expected}, got {_columns_of(info, column)}"
+            elif info.has_types and info.rows != 0 and not can_hold(info.types[column], field):
+                yield f"{label}: expected {field.expected}, got {info.types[column]}"
+        for column in self._mapping.passthrough:
+            if column not in info.types and not (info.is_schemaless and column in stored):
+                yield f"column {shorten(column)}, which is to be kept: got {_columns_of(info, column)}"
 
-    def _kept_schema(self) -> Any:
-        kept = [pa.field(name, self._kept_type(name)) for name in self._choice.keep]
-        return pa.schema(kept)
-
-    def _kept_type(self, name: str) -> Any:
-        """The type that a kept column has in every file; where all of it is null in one, that of the others."""
-        found: dict[Any, str] = {}
-        for pin, look in zip(self.pins, self._looks, strict=True):
-            kind = look.types.get(name, pa.null())
+    def _passthrough_type(self, name: str) -> Any:
+        """Return the Arrow type that a pass-through column has in every file, but for files where it is all null."""
+        first_paths: dict[Any, str] = {}  # by type
+        for state, info in zip(self.states, self._infos, strict=True):
+            kind = info.types.get(name, pa.null())
             if not pa.types.is_null(kind):
-                found.setdefault(kind, pin.path)
-        if len(found) < 2:
-            return next(iter(found), pa.null())
-        whole = (name in look.widens for look in self._looks if look.types.get(name) == pa.int64())
-        if set(found) == {pa.int64(), pa.float64()} and all(whole):
+                first_paths.setdefault(kind, state.path)
+        if len(first_paths) < 2:
+            return next(iter(first_paths), pa.null())
+        int64_files = (info for info in self._infos if info.types.get(name) == pa.int64())
+        if set(first_paths) == {pa.int64(), pa.float64()} and all(name in info.float64_safe for info in int64_files):
             return pa.float64()
-        (kind, where), (other, path) = list(found.items())[:2]
-        raise SourceError(f"{path}: column {shorten(name)}, which is kept: expected {kind} as in {where}, got {other}")
+        (kind, path), (other_kind, other_path) = list(first_paths.items())[:2]
+        raise SourceError(
+            f"{other_path}: column {shorten(name)}, which is kept: expected {kind} as in {path}, got {other_kind}"
+        )
 
     def chunks(self, chunk_rows: int, chunk_bytes: int) -> Iterator[Chunk]:
-        """All rows, file by file, in order.
+        """Yield all rows in order, file by file.
 
         Args:
             chunk_rows: the most rows of a chunk.
             chunk_bytes: about the most bytes of a chunk in memory.
 
         Raises:
-            SourceError: a file cannot be read, is damaged, or is not the one that the run began with.
+            SourceError: a file cannot be read, is damaged, or has changed since the run began.
         """
-        for pin, look in zip(self.pins, self._looks, strict=True):
-            self._check_pin(pin)
-            rows = min(chunk_rows, max(1, chunk_bytes // max(look.row_bytes, 1)))
+        for state, info in zip(self.states, self._infos, strict=True):
+            self._check_state(state)
+            rows = min(chunk_rows, max(1, chunk_bytes // max(info.row_bytes, 1)))
             start = 0
             try:
-                for table in self._format.chunks(Path(pin.path), self._columns, rows):
-                    yield Chunk(pin.path, start, table)
+                for table in self._format.read_chunks(Path(state.path), self._columns, rows):
+                    yield Chunk(state.path, start, table)
                     start += len(table)
             except DecodeError as error:
-                self._check_pin(pin)  # what changed meanwhile is the better reason
+                self._check_state(state)  # a file that changed while it was read is the better reason
                 raise SourceError(str(error)) from error
 
-    def inputs(self, chunk: Chunk) -> list[Piece]:
-        """The input fields of a chunk, for the predictor."""
-        choice = self._choice
-        return self._format.typed(choice.inputs(chunk.table), list(choice.fields.values()))
+    def inputs(self, chunk: Chunk) -> list[ChunkPart]:
+        """Return the input fields of a chunk, for the predictor."""
+        return self._format.parse_inputs(self._mapping.inputs(chunk.table), list(self._mapping.fields.values()))
 
-    def passed(self, chunk: Chunk) -> list[Any]:
-        """The columns of a chunk that pass through, as Arrow arrays of the types in `kept`."""
-        return self._choice.kept(chunk.table, self.kept)
+    def passthrough(self, chunk: Chunk) -> list[Any]:
+        """Return the pass-through columns of a chunk, as Arrow arrays of the types in `passthrough_schema`."""
+        return self._mapping.passthrough_columns(chunk.table, self.passthrough_schema)
 
-    def as_they_came(self, chunk: Chunk, rows: Sequence[int]) -> list[Any]:
-        """Rows of a chunk, of the columns that were read, as plain values or their text."""
+    def original_rows(self, chunk: Chunk, rows: Sequence[int]) -> list[Any]:
+        """Return rows of a chunk, with all columns that were read, as plain values or their text."""
         if isinstance(chunk.table, list):
-            came: list[Any] = [chunk.table[row] for row in rows]
-            return came
-        taken = chunk.table.take(pa.array(rows, type=pa.int64()))
-        names = taken.schema.names
-        columns = [_readable(column) for column in taken.columns]
+            originals: list[Any] = [chunk.table[row] for row in rows]
+            return originals
+        batch = chunk.table.take(pa.array(rows, type=pa.int64()))
+        names = batch.schema.names
+        columns = [_plain_values(column) for column in batch.columns]
         return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
     def check_unchanged(self) -> None:
-        """Make sure that the files are still those that the run began with.
+        """Check that the files are those that the run began with.
 
         Raises:
-            SourceError: one has changed or gone.
+            SourceError: one has changed or is gone.
         """
-        for pin in self.pins:
-            self._check_pin(pin)
+        for state in self.states:
+            self._check_state(state)
 
-    def _check_pin(self, pin: Pin) -> None:
-        now = Pin.of(pin.path)
-        if now != pin:
+    def _check_state(self, state: FileState) -> None:
+        now = FileState.read(state.path)
+        if now != state:
             raise SourceError(
-                f"{pin.path} has changed since the run began: it was {_pinned(pin)}, and is {_pinned(now)}; nothing "
-                f"was written, so run it again on files that stay as they are"
+                f"{state.path} has changed since the run began: it was {_state_text(state)}, and is "
+                f"{_state_text(now)}; nothing was written, so run it again on files that stay as they are"
             )
 
 
-def _readable(column: Any) -> list[Any]:
-    """The values of a column as Python has them, and as text where it does not (nanoseconds, years beyond 9999)."""
+def _plain_values(column: Any) -> list[Any]:
+    """Return an Arrow column as Python values, or as text where Python has none (nanoseconds, years beyond 9999)."""
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     try:
         if pa.types.is_temporal(kind) or pa.types.is_decimal(kind):
@@ -279,16 +278,18 @@ def _readable(column: Any) -> list[Any]:
     return values
 
 
-def _pinned(pin: Pin) -> str:
-    return f"{pin.size} bytes, modified_ns {pin.modified_ns}, inode {pin.inode}"
+def _state_text(state: FileState) -> str:
+    return f"{state.size} bytes, modified_ns {state.modified_ns}, inode {state.inode}"
 
 
-def _variant(column: str, names: Any) -> str | None:
-    return next((name for name in names if name.casefold() == column.casefold()), None)
+def _in_other_case(column: str, info: FileInfo) -> str | None:
+    """Return the file's column that differs from `column` in upper and lower case only, or `None`."""
+    return next((name for name in info.types if name.casefold() == column.casefold()), None)
 
 
-def _nothing(column: str, look: Look) -> str:
-    variant = _variant(column, look.types)
+def _columns_of(info: FileInfo, missing: str = "") -> str:
+    """Describe the columns that a file has instead of the missing one."""
+    variant = _in_other_case(missing, info)
     if variant is not None:
         return f"no such column, but {shorten(variant)}: `rename` can say that it is meant"
-    return f"no such column; it has {', '.join(map(shorten, list(look.types)[:12]))}"
+    return f"no such column; it has {', '.join(map(shorten, list(info.types)[:12]))}"

@@ -1,7 +1,7 @@
-"""Which Arrow types can hold values of a field: asked of every file before its first row is read.
+"""Check which Arrow types can hold the values of a field, for every file before its first row is read.
 
-A column whose type no value of the field can have is another column, not a column with rows at fault. What may fit (a
-float column into an integer field: 3.0 does, 3.5 does not) is left to the coercion, row by row.
+A column whose type can hold no value of the field is the wrong column, so the run fails. Where some values may fit (a
+float column for an integer field: 3.0 fits, 3.5 does not), the coercion decides row by row.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["can_hold"]
 
 
 def can_hold(kind: Any, field: Field) -> bool:
-    """Whether a column of the Arrow type `kind` can hold values that the coercion takes for `field`."""
+    """Return whether a column of the Arrow type `kind` can hold values that the coercion accepts for `field`."""
     import pyarrow as pa
 
     types = pa.types
@@ -29,20 +29,21 @@ def can_hold(kind: Any, field: Field) -> bool:
         return can_hold(kind.storage_type, field)
     if field.shape:
         return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
-    return _scalar(types, kind, field)
+    return _can_hold_scalars(types, kind, field)
 
 
-def _scalar(types: Any, kind: Any, field: Field) -> bool:
-    text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+def _can_hold_scalars(types: Any, kind: Any, field: Field) -> bool:
+    is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
     if field.dtype == "bool":
         return bool(types.is_boolean(kind))
     if field.dtype in (*INTEGERS, *FLOATS):
         return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))
     if field.dtype == "string":
-        return bool(text)
+        return bool(is_text)
     if field.dtype == "date":
-        return bool(text or types.is_date(kind))
+        return bool(is_text or types.is_date(kind))
     if field.dtype == "timestamp":
-        return bool(text or (types.is_timestamp(kind) and (kind.tz is None) == (field.zone is None)))
-    sized = types.is_fixed_size_binary(kind) and not types.is_decimal(kind)
-    return bool(text or sized or types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind))
+        return bool(is_text or (types.is_timestamp(kind) and (kind.tz is None) == (field.zone is None)))
+    is_binary = types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind)
+    is_fixed_size = types.is_fixed_size_binary(kind) and not types.is_decimal(kind)
+    return bool(is_text or is_binary or is_fixed_size)

@@ -1,1 +1,1 @@
-"""The last stage of a batch run: the output, written where nobody looks and published whole."""
+"""Load, the last stage of a batch run: write the output out of sight, and publish it as a whole."""

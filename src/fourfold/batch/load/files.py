@@ -1,7 +1,7 @@
-"""The output's file: kept columns and answers, in the format of its suffix.
+"""Write the output file: pass-through columns, then the model's outputs, in the format of the file's suffix.
 
-Parquet and Arrow hold the kept columns with the types of the source. CSV and JSON lines hold what a field can hold, by
-their codecs; a kept column of another type is refused before the first row is scored.
+Parquet and Arrow keep the source's types of pass-through columns. CSV and JSON lines hold the types of fields only; a
+pass-through column of another type is refused before the first row is predicted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from fourfold.batch.extract.formats import format_of
+from fourfold.batch.extract.formats import detect_format
 from fourfold.codecs import csv, json_lines
 from fourfold.codecs.files import TableWriter
 from fourfold.codecs.parquet import RowGroupWriter
@@ -22,76 +22,76 @@ from fourfold.signature import Field
 from fourfold.signature.columns import ColumnCoercer, arrow_schema, rows_to_columns
 from fourfold.tables.types import dtype_of
 
-__all__ = ["Output"]
+__all__ = ["OutputFile"]
 
-_TEXTS = {"csv": csv.Writer, "json-lines": json_lines.Writer}
+_TEXT_WRITERS = {"csv": csv.Writer, "json-lines": json_lines.Writer}
 
 
-class Output:
-    """Writes the output: kept columns, then outputs.
+class OutputFile:
+    """Write the output of a run.
 
     Args:
-        path: where to write.
-        target: the output's path, whose suffix says the format.
-        kept: the Arrow schema of the columns that pass through.
+        path: the file to write.
+        target: the path under which it will be published; its suffix says the format, and errors name it.
+        passthrough: the Arrow schema of the pass-through columns.
         outputs: the signature's outputs.
-        metadata: what Parquet and Arrow files say of themselves.
+        metadata: the schema metadata of Parquet and Arrow files.
 
     Attributes:
-        rows: how many rows were written.
+        rows: the number of rows written.
 
     Raises:
-        SinkError: a kept column does not go into the format, or the file cannot be written.
+        SinkError: the format cannot hold a pass-through column, or the file cannot be written.
     """
 
     def __init__(
-        self, path: Path, target: Path, kept: Any, outputs: Sequence[Field], metadata: Mapping[str, str]
+        self, path: Path, target: Path, passthrough: Any, outputs: Sequence[Field], metadata: Mapping[str, str]
     ) -> None:
         self.rows = 0
         self._target = target
         self._outputs = tuple(outputs)
-        form = format_of(target, "output")
+        form = detect_format(target, "output")
         self._coercer: ColumnCoercer | None = None
         self._writer: TableWriter
-        with self._named():
-            if form in _TEXTS:
-                fields = [_text_field(target, column) for column in kept]
+        with self._as_sink_error():
+            if form in _TEXT_WRITERS:
+                fields = [_text_field(target, column) for column in passthrough]
                 self._coercer = ColumnCoercer(fields)
                 self._schema = arrow_schema([*fields, *outputs])
-                self._writer = _TEXTS[form](path, [*fields, *outputs])
+                self._writer = _TEXT_WRITERS[form](path, [*fields, *outputs])
             else:
-                columns = [*(_stored(column, form) for column in kept), *arrow_schema(outputs)]
+                columns = [*(_binary_field(column, form) for column in passthrough), *arrow_schema(outputs)]
                 self._schema = pa.schema(columns, metadata=dict(metadata))
                 if form == "parquet":
                     self._writer = RowGroupWriter(path, self._schema)
                 else:
-                    self._writer = _Arrow(path, self._schema, stream=target.suffix.lower() == ".arrows")
+                    self._writer = _ArrowWriter(path, self._schema, is_stream=target.suffix.lower() == ".arrows")
 
-    def write(self, kept: Sequence[Any], answers: Any) -> None:
+    def write(self, passthrough: Sequence[Any], answers: Any) -> None:
         """Write some rows.
 
         Args:
-            kept: their kept columns, as Arrow arrays.
-            answers: their answers: a `RecordBatch` of the outputs, or rows.
+            passthrough: their pass-through columns, as Arrow arrays.
+            answers: their outputs, as a `RecordBatch` or as rows.
 
         Raises:
-            SinkError: the file cannot be written, or a kept value does not go into its format.
+            SinkError: the file cannot be written, or its format cannot hold a pass-through value.
         """
         if isinstance(answers, list):
             answers = rows_to_columns(self._outputs, answers)
-        with self._named():
+        with self._as_sink_error():
             if self._coercer is not None:
-                kept = self._as_fields(kept, answers.num_rows)
+                columns = self._coerce(passthrough)
             else:
-                kept = [_plain(array, field.type) for array, field in zip(kept, self._schema, strict=False)]
-            self._writer.write(pa.RecordBatch.from_arrays([*kept, *answers.columns], schema=self._schema))
+                columns = [_cast(array, field.type) for array, field in zip(passthrough, self._schema, strict=False)]
+            self._writer.write(pa.RecordBatch.from_arrays([*columns, *answers.columns], schema=self._schema))
         self.rows += answers.num_rows
 
-    def _as_fields(self, kept: Sequence[Any], rows: int) -> Sequence[Any]:
+    def _coerce(self, passthrough: Sequence[Any]) -> Sequence[Any]:
         assert self._coercer is not None
-        if not kept:
+        if not passthrough:
             return []
-        batch = pa.RecordBatch.from_arrays(list(kept), names=[field.name for field in self._coercer.fields])
+        batch = pa.RecordBatch.from_arrays(list(passthrough), names=[field.name for field in self._coercer.fields])
         coerced, errors = self._coercer(batch)
         if errors:
             raise SinkError(
@@ -107,28 +107,27 @@ class Output:
         Raises:
             SinkError: it cannot be written.
         """
-        with self._named():
+        with self._as_sink_error():
             self._writer.close()
 
     def abort(self) -> None:
-        """Close the file as it is; it is of no use to a reader."""
+        """Close the file without its end; no reader can use it."""
         self._writer.abort()
 
     @contextmanager
-    def _named(self) -> Iterator[None]:
+    def _as_sink_error(self) -> Iterator[None]:
         try:
             yield
         except (pa.ArrowException, OSError) as error:
             raise SinkError(f"{self._target} cannot be written: {shorten(str(error), 200)}") from error
 
 
-class _Arrow(TableWriter):
-    """An Arrow IPC file, or a stream where the suffix says so."""
+class _ArrowWriter(TableWriter):
+    """Write an Arrow IPC file, or an IPC stream."""
 
-    def __init__(self, path: Path, schema: Any, *, stream: bool) -> None:
+    def __init__(self, path: Path, schema: Any, *, is_stream: bool) -> None:
         super().__init__(path)
-        start = pa.ipc.new_stream if stream else pa.ipc.new_file
-        self._writer = start(self.sink, schema)
+        self._writer = (pa.ipc.new_stream if is_stream else pa.ipc.new_file)(self.sink, schema)
 
     def write(self, table: Any) -> None:
         self._writer.write_batch(table)
@@ -137,20 +136,20 @@ class _Arrow(TableWriter):
         self._writer.close()
 
 
-def _stored(column: Any, form: str) -> Any:
-    """A kept column's place in a Parquet or Arrow file: its type as it is, without what its old file said of it."""
+def _binary_field(column: Any, form: str) -> Any:
+    """Return the Arrow field of a pass-through column in a Parquet or Arrow file: the source's type, no metadata."""
     kind = column.type
     if form == "arrow" and pa.types.is_dictionary(kind):
-        kind = kind.value_type  # an Arrow file holds one dictionary a column, and every chunk comes with its own
+        kind = kind.value_type  # an Arrow file holds one dictionary a column, but each chunk has its own
     return pa.field(column.name, kind)
 
 
-def _plain(array: Any, kind: Any) -> Any:
+def _cast(array: Any, kind: Any) -> Any:
     return array if array.type == kind else array.cast(kind)
 
 
 def _text_field(target: Path, column: Any) -> Field:
-    """The field that writes a kept column to CSV or JSON lines."""
+    """Return the field with which a pass-through column is written to CSV or JSON lines."""
     if pa.types.is_null(column.type):
         return Field(column.name, "string", nullable=True)
     try:

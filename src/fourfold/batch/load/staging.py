@@ -1,9 +1,8 @@
-"""Loading: an output that is there whole or not at all, whenever the process dies.
+"""Stage an output and publish it: readers see all of it or nothing, even if the process dies at any moment.
 
-Everything but the output itself lives in the folder `_fourfold` beside it: what is being written, the lock that says
-who writes it, and afterwards the run's report and quarantine. Readers that follow the convention of Hive (pyarrow,
-pandas, Spark, Trino) leave out a folder whose name begins with an underscore, and no glob such as `*.parquet` matches
-in it.
+All other files of a run are in the folder `_fourfold` beside the output: the file in progress, the lock of the run that
+writes it, and afterwards the report and the quarantine. Readers that follow Hive's convention (pyarrow, pandas, Spark,
+Trino) skip folders whose names begin with an underscore, and a glob such as `*.parquet` matches nothing in it.
 """
 
 from __future__ import annotations
@@ -23,17 +22,16 @@ from fourfold.errors import OutputExists, SinkError
 
 __all__ = ["Staging", "refuse_existing"]
 
+_LOCK_SUFFIX = ".lock"
+_STAGING_SUFFIX = ".staging"
 
-_LOCK = ".lock"
-_STAGING = ".staging"
-
-# How often, and after how many seconds, a run asks for the lock again before it believes that another run is at work.
-_TRIES = 10
-_PAUSE = 0.05
+# How often a run asks for the lock, and how long it waits in between, before it reports that another run has it.
+_LOCK_ATTEMPTS = 10
+_LOCK_RETRY_S = 0.05
 
 
 def refuse_existing(target: Path, *, replace: bool) -> None:
-    """Refuse a target that is there already, or that no file can be.
+    """Refuse a target that exists, or that is a folder.
 
     Raises:
         OutputExists: it exists and may not be replaced.
@@ -48,10 +46,10 @@ def refuse_existing(target: Path, *, replace: bool) -> None:
 
 
 class Staging:
-    """The right to publish one file, and a folder on its filesystem to write it in unseen.
+    """Lock a file for writing, and provide a folder on its filesystem to write it in, out of readers' sight.
 
-    A context manager. Entering it takes a lock that the system lets go of when the process dies, however it dies, and
-    sweeps away what dead runs have left beside the target; leaving it removes all that was not published.
+    It is a context manager. Entering takes a lock, which the system frees when the process dies in any way, and removes
+    what dead runs have left beside the target. Leaving removes all files that were not published.
 
     Args:
         target: the file to be published. Its folder is made where it is missing.
@@ -62,79 +60,79 @@ class Staging:
 
     def __init__(self, target: Path) -> None:
         self.target = target
-        self.side = target.parent / WORK_FOLDER
-        self._folder = self.side / (target.name + _STAGING)
-        self._lock_path = self.side / (target.name + _LOCK)
+        self._work_folder = target.parent / WORK_FOLDER
+        self._folder = self._work_folder / (target.name + _STAGING_SUFFIX)
+        self._lock_path = self._work_folder / (target.name + _LOCK_SUFFIX)
         self._lock: int | None = None
 
     def __enter__(self) -> Self:
         try:
-            with _sink(self.target):
+            with _as_sink_error(self.target):
                 self._lock = self._take_lock()
-                _sweep(self.side, but=self.target.name)
+                _remove_leftovers(self._work_folder, self.target.name)
                 _remove(self._folder)
                 self._folder.mkdir()
         except BaseException:
-            self._let_go()
+            self._release_lock()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with _sink(self.target):
+        with _as_sink_error(self.target):
             try:
                 _remove(self._folder)
             finally:
-                self._let_go()
+                self._release_lock()
 
     def _take_lock(self) -> int:
-        # For a moment only: another run may hold the lock because it sweeps away what is left here, or may have
-        # removed the folder, empty, between the two calls.
-        for _ in range(_TRIES):
-            self.side.mkdir(parents=True, exist_ok=True)
+        # Another run may hold the lock for a moment, while it removes leftovers, and may remove the empty folder
+        # between `mkdir` and `take_lock`.
+        for _ in range(_LOCK_ATTEMPTS):
+            self._work_folder.mkdir(parents=True, exist_ok=True)
             try:
                 lock = take_lock(self._lock_path)
             except FileNotFoundError:
                 continue
             if lock is not None:
                 return lock
-            time.sleep(_PAUSE)
+            time.sleep(_LOCK_RETRY_S)
         raise SinkError(f"another run is writing {self.target}; wait for its end, or name another output")
 
-    def _let_go(self) -> None:
+    def _release_lock(self) -> None:
         if self._lock is not None:
             unlock_and_remove(self._lock, self._lock_path)
             self._lock = None
-            _remove_empty(self.side)
+            _remove_empty(self._work_folder)
 
     def path(self, name: str) -> Path:
-        """Where to write a file of that name until it is published."""
+        """Return the path at which a file is written until it is published."""
         return self._folder / name
 
     def write(self, name: str, data: bytes) -> Path:
-        """Write a small file whole, and say where it is.
+        """Write a small file to the staging folder, and return its path.
 
         Raises:
             SinkError: it cannot be written.
         """
-        with _sink(self.target):
+        with _as_sink_error(self.target):
             self.path(name).write_bytes(data)
         return self.path(name)
 
     def publish(self, staged: Path, target: Path, *, replace: bool) -> None:
-        """Put a staged file in its place, durably: all of it at once.
+        """Give a staged file its public name, atomically and durably.
 
         Args:
-            staged: a file in the staging folder that is written to its end.
-            target: its place, on the same filesystem.
-            replace: whether a file that is there already is replaced; otherwise it is refused.
+            staged: a complete file in the staging folder.
+            target: its public path, on the same filesystem.
+            replace: whether to replace an existing file; otherwise it is an error.
 
         Raises:
-            OutputExists: something came into being there meanwhile.
+            OutputExists: a file has appeared at `target` meanwhile.
             SinkError: the system refuses.
         """
-        with _sink(target):
+        with _as_sink_error(target):
             sync_file(staged)
             if replace:
                 staged.replace(target)
@@ -143,23 +141,23 @@ class Staging:
             sync_folder(target.parent)
 
     def is_published(self, staged: Path, target: Path) -> bool:
-        """Whether a staged file has been linked to its place."""
+        """Return whether a staged file has been linked to its public path."""
         return staged.exists() and target.exists() and staged.samefile(target)
 
-    def retract(self, target: Path) -> None:
-        """Remove a file that was published before, if it is there.
+    def unpublish(self, target: Path) -> None:
+        """Remove a published file, if it exists.
 
         Raises:
             SinkError: the system refuses.
         """
-        with _sink(target):
+        with _as_sink_error(target):
             target.unlink(missing_ok=True)
             if target.parent.exists():
                 sync_folder(target.parent)
 
 
 def _link(staged: Path, target: Path) -> None:
-    # A rename would replace whatever came into being there meanwhile; a hard link never does.
+    # A rename would replace a file that appeared there meanwhile; a hard link fails.
     try:
         target.hardlink_to(staged)
     except FileExistsError:
@@ -172,26 +170,24 @@ def _link(staged: Path, target: Path) -> None:
 
 
 @contextmanager
-def _sink(path: Path) -> Iterator[None]:
+def _as_sink_error(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise SinkError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def _sweep(side: Path, but: str) -> None:
-    """Remove what runs have left behind that are dead: those whose lock is free."""
-    left = {path.name.removesuffix(_STAGING).removesuffix(_LOCK) for path in side.iterdir() if _transient(path)}
-    for name in sorted(left - {but}):
-        path = side / (name + _LOCK)
-        lock = take_lock(path)
+def _remove_leftovers(work_folder: Path, own_name: str) -> None:
+    """Remove the files that dead runs of other targets have left: those whose lock is free."""
+    suffixes = (_LOCK_SUFFIX, _STAGING_SUFFIX)
+    temporary = [path.name for path in work_folder.iterdir() if path.name.endswith(suffixes)]
+    targets = {name.removesuffix(_STAGING_SUFFIX).removesuffix(_LOCK_SUFFIX) for name in temporary}
+    for name in sorted(targets - {own_name}):
+        lock_path = work_folder / (name + _LOCK_SUFFIX)
+        lock = take_lock(lock_path)
         if lock is not None:
-            _remove(side / (name + _STAGING))
-            unlock_and_remove(lock, path)
-
-
-def _transient(path: Path) -> bool:
-    return path.name.endswith((_LOCK, _STAGING))
+            _remove(work_folder / (name + _STAGING_SUFFIX))
+            unlock_and_remove(lock, lock_path)
 
 
 def _remove(folder: Path) -> None:
@@ -203,5 +199,5 @@ def _remove_empty(folder: Path) -> None:
     try:
         folder.rmdir()
     except OSError:
-        # It holds a report, a quarantine or another run's files, or another run has just removed it: it may stay.
+        # It may stay: it holds a report, a quarantine or another run's files, or another run has just removed it.
         return

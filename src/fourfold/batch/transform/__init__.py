@@ -1,1 +1,1 @@
-"""The second stage of a batch run: from source columns to input fields."""
+"""Transform, the second stage of a batch run: turn source columns into input fields."""

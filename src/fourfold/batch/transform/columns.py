@@ -1,6 +1,6 @@
-"""Transforming: which source columns become input fields, and which pass through.
+"""Map source columns to input fields, and choose the columns that pass through.
 
-Today a transform chooses and renames columns. It works on chunks, so whatever it will learn must not look across them.
+A transform chooses and renames columns. It sees one chunk at a time, so it must not depend on other chunks.
 """
 
 from __future__ import annotations
@@ -13,61 +13,61 @@ from fourfold.batch.job import Job
 from fourfold.errors import SignatureError, shorten
 from fourfold.signature import Field, Signature
 
-__all__ = ["Choice", "choose"]
+__all__ = ["ColumnMapping", "map_columns"]
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What a job takes of its source.
+class ColumnMapping:
+    """Hold the source columns that a job takes.
 
     Attributes:
-        fields: every input field by the source column that holds it, in the order of the signature.
-        keep: the source columns that pass through.
+        fields: each input field by the source column that holds it, in the order of the signature.
+        passthrough: the source columns that pass through.
     """
 
     fields: Mapping[str, Field]
-    keep: tuple[str, ...]
+    passthrough: tuple[str, ...]
 
     @property
     def columns(self) -> list[str]:
-        """Every source column that is read, once."""
-        return list(dict.fromkeys([*self.fields, *self.keep]))
+        """Return every source column that is read, once."""
+        return list(dict.fromkeys([*self.fields, *self.passthrough]))
 
     def inputs(self, table: Any) -> Any:
-        """The input fields of a chunk under their own names: rows from rows, a `RecordBatch` from a `RecordBatch`."""
+        """Return a chunk's input fields under their own names: rows for rows, a `RecordBatch` for a `RecordBatch`."""
         if isinstance(table, list):
-            # A row that is no object stays one: the coercion says so.
+            # A row that is not an object stays as it is, so that the coercion reports it.
             return [self._input_row(row) if isinstance(row, dict) else row for row in table]
         import pyarrow as pa
 
         present = set(table.schema.names)
-        taken = {field.name: table.column(column) for column, field in self.fields.items() if column in present}
-        return pa.RecordBatch.from_arrays(list(taken.values()), names=list(taken))
+        inputs = {field.name: table.column(column) for column, field in self.fields.items() if column in present}
+        return pa.RecordBatch.from_arrays(list(inputs.values()), names=list(inputs))
 
     def _input_row(self, row: Mapping[str, Any]) -> dict[str, Any]:
         return {field.name: row[column] for column, field in self.fields.items() if column in row}
 
-    def kept(self, table: Any, schema: Any) -> list[Any]:
-        """The columns of a chunk that pass through, as a list of arrays of the types in `schema`."""
+    def passthrough_columns(self, table: Any, schema: Any) -> list[Any]:
+        """Return a chunk's pass-through columns, as Arrow arrays of the types in `schema`."""
         import pyarrow as pa
 
         if not isinstance(table, list):
-            return [_as(table.column(name), schema.field(name).type) for name in self.keep]
+            return [_cast(table.column(name), schema.field(name).type) for name in self.passthrough]
 
         rows = [row if isinstance(row, dict) else {} for row in table]
-        return [pa.array([row.get(name) for row in rows], type=schema.field(name).type) for name in self.keep]
+        return [pa.array([row.get(name) for row in rows], type=schema.field(name).type) for name in self.passthrough]
 
 
-def _as(column: Any, kind: Any) -> Any:
-    # They differ where all of a file's column is null and so has no type of its own, or in the width of an index.
+def _cast(column: Any, kind: Any) -> Any:
+    # Types differ where a column is null in all of a file and so has no type, or in the width of dictionary indices.
     return column if column.type == kind else column.cast(kind)
 
 
-def choose(signature: Signature, job: Job) -> Choice:
-    """What the job takes of a source for a package of this signature.
+def map_columns(signature: Signature, job: Job) -> ColumnMapping:
+    """Return the source columns that a job takes for a package with this signature.
 
     Raises:
-        SignatureError: `rename` names a field that there is not, or takes the column of another one away; or a kept
+        SignatureError: `rename` names an unknown field, or renames the column of another field; or a pass-through
             column has the name of an output.
     """
     inputs = [field.name for field in signature.inputs]
@@ -81,19 +81,17 @@ def choose(signature: Signature, job: Job) -> Choice:
     for column in job.keep:
         if column in outputs:
             raise SignatureError(
-                f"the job's keep: column {shorten(column)} has the name of an output; the output file can "
-                "hold only one "
-                f"column of that name, so leave it out, or give it another name in the source"
+                f"the job's keep: column {shorten(column)} has the name of an output; the output file can hold only "
+                f"one column of that name, so leave it out, or give it another name in the source"
             )
-    columns = {name: column for column, name in job.rename.items()}
+    columns_by_field = {name: column for column, name in job.rename.items()}
     fields: dict[str, Field] = {}
     for field in signature.inputs:
-        column = columns.get(field.name, field.name)
-        if field.name not in columns and column in job.rename:
+        column = columns_by_field.get(field.name, field.name)
+        if field.name not in columns_by_field and column in job.rename:
             raise SignatureError(
-                f"the job's rename: column {shorten(column)} is to be the field "
-                f"{shorten(job.rename[column])}, so the field "
-                f"{shorten(field.name)} needs a column of its own: rename one to it"
+                f"the job's rename: column {shorten(column)} is to be the field {shorten(job.rename[column])}, so the "
+                f"field {shorten(field.name)} needs a column of its own: rename one to it"
             )
         fields[column] = field
-    return Choice(fields, job.keep)
+    return ColumnMapping(fields, job.keep)

@@ -68,7 +68,7 @@ def read(path: Path) -> Any:
         return reader.read_all()
 
 
-def left(folder: Path) -> list[str]:
+def files_below(folder: Path) -> list[str]:
     """Every file below a folder, by its path from there."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
