@@ -22,7 +22,7 @@ from fourfold.runtimes.threads import OneThread, one_thread
 from fourfold.signature.bits import first_difference
 from fourfold.signature.columns import arrow_schema, columns_to_rows, rows_to_columns
 from fourfold.signature.field import Field, Signature
-from fourfold.signature.rows import plain
+from fourfold.signature.rows import to_plain
 
 __all__ = ["NAME", "claims", "load", "prepare"]
 
@@ -156,7 +156,7 @@ def _named(answer: Any) -> Any:
     if not isinstance(answer, (list, tuple)):
         raise EngineError(f"expected a table, an array or a list of answers; got a {type(answer).__name__}")
     rows = [each if isinstance(each, Mapping) else {_ALONE: each} for each in answer]
-    return [{str(name): plain(value) for name, value in row.items()} for row in rows]
+    return [{str(name): to_plain(value) for name, value in row.items()} for row in rows]
 
 
 def _canonical(answer: Any, outputs: tuple[Field, ...], rows: int) -> Any:

@@ -1,7 +1,7 @@
-"""The declared inputs and outputs of a package, and the one coercion of what comes in.
+"""Declare the inputs and outputs of a package, and coerce values to them.
 
-`field` holds the words, `rows` coerces plain Python values, and `columns`, its twin, Arrow columns. `columns` imports
-pyarrow, so it is not imported here: a package that answers rows needs no Arrow.
+`field` declares fields and signatures, `rows` coerces plain Python values, and `columns` coerces Arrow columns by the
+same rules. `columns` imports pyarrow, so it is not imported here: a package that answers rows needs no Arrow.
 """
 
 from fourfold.signature.field import DTYPES, Field, Signature, fields

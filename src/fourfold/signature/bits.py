@@ -1,4 +1,4 @@
-"""Equality bit for bit: what "the same answer" means everywhere in Fourfold."""
+"""Compare values bit for bit: this is what "the same answer" means everywhere in Fourfold."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ __all__ = ["Difference", "first_difference", "relative_gap", "same_bits"]
 
 
 def same_bits(left: Any, right: Any) -> bool:
-    """Whether two canonical values are the same, bit for bit.
+    """Return whether two canonical values are equal bit for bit.
 
-    `0.0` and `-0.0` differ. Every NaN is the same NaN: its payload is no part of a canonical value, since JSON and CSV
+    `0.0` and `-0.0` differ. All NaNs are equal: a NaN's payload is no part of a canonical value, since JSON and CSV
     cannot carry it.
     """
     if type(left) is float and type(right) is float:
@@ -21,14 +21,14 @@ def same_bits(left: Any, right: Any) -> bool:
         return left != 0.0 or math.copysign(1.0, left) == math.copysign(1.0, right)
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(same_bits, left, right))
-    # An int and a float that are equal, or True and 1, are still other values.
+    # Python calls 1 and 1.0 equal, and 1 and True: they are different values here.
     return type(left) is type(right) and bool(left == right)
 
 
 def relative_gap(left: Any, right: Any) -> float:
-    """How far two values are apart, as a share of the larger magnitude; `inf` where they cannot be compared.
+    """Return the difference of two values, relative to the larger magnitude; `inf` where they cannot be compared.
 
-    Tensors count by their worst element.
+    Of tensors of one length, return the largest gap of two elements.
     """
     if same_bits(left, right):
         return 0.0
@@ -41,7 +41,7 @@ def relative_gap(left: Any, right: Any) -> float:
 
 
 class Difference(NamedTuple):
-    """The first place where two tables part."""
+    """Hold the first difference of two tables: the row's index, the field's name and the two values."""
 
     row: int
     field: str
@@ -52,7 +52,7 @@ class Difference(NamedTuple):
 def first_difference(
     expected: Sequence[Mapping[str, Any]], got: Sequence[Mapping[str, Any]], names: Sequence[str]
 ) -> Difference | None:
-    """The first row, and in it the first of the named fields, whose bits differ; `None` where all are the same.
+    """Return the first difference, by row and then by field; `None` where all bits are the same.
 
     Args:
         expected: canonical rows.

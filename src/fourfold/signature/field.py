@@ -1,15 +1,17 @@
-"""Fields and signatures: what a package's one function takes and gives."""
+"""Define fields and signatures: the declared inputs and outputs of a package."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any, Literal
 
 from fourfold.errors import SignatureError, shorten
 
+#: The integer dtypes, each with its smallest and its largest value.
 INTEGERS: dict[str, tuple[int, int]] = {
     "int8": (-(2**7), 2**7 - 1),
     "int16": (-(2**15), 2**15 - 1),
@@ -21,14 +23,15 @@ INTEGERS: dict[str, tuple[int, int]] = {
     "uint64": (0, 2**64 - 1),
 }
 FLOATS = ("float32", "float64")
-#: Every dtype a field can have. Timestamps count microseconds, dates days.
+#: The dtypes of fields. Timestamps count microseconds, dates count days.
 DTYPES = ("bool", *INTEGERS, *FLOATS, "string", "timestamp", "date", "binary")
-#: The dtypes that a tensor's elements can have.
+#: The dtypes of a tensor's elements.
 TENSOR_DTYPES = ("bool", *INTEGERS, *FLOATS)
-#: The most dimensions and elements of a tensor. A type that is nested deeper ends the process that lets go of it, and a
-#: missing tensor takes as much memory as any other.
-MAX_DIMENSIONS, MAX_ELEMENTS = 32, 2**26
-#: The dtypes whose values can be categories.
+#: The most dimensions of a tensor. Freeing an Arrow type that is nested much deeper crashes the process.
+MAX_DIMENSIONS = 32
+#: The most elements of a tensor. Arrow stores a missing tensor in as much memory as any other.
+MAX_ELEMENTS = 2**26
+#: The dtypes of fields with categories.
 CATEGORY_DTYPES = ("string", *INTEGERS)
 
 _FIELD_KEYS = ("name", "dtype", "nullable", "shape", "categories", "open", "zone", "labels", "description")
@@ -36,22 +39,21 @@ _FIELD_KEYS = ("name", "dtype", "nullable", "shape", "categories", "open", "zone
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One column of a signature.
+    """Declare one column of a signature.
 
     Args:
         name: the column's name; not empty.
         dtype: one of `DTYPES`.
-        nullable: whether a value may be missing. NaN is a value of a float field, not a missing one.
-        shape: `()` for one value a row; otherwise the fixed shape of a tensor, every dimension at least 1.
-        categories: the values that the field knows, in the order that the model was trained with; only for
-            strings and integers.
-        open: whether a value that is not one of `categories` may come in; it is an error otherwise.
-        zone: for timestamps, an IANA time zone or `UTC`; `None` is a naive timestamp, which no offset may accompany.
-        labels: for a tensor of one dimension, a name for each element (a classifier's classes, say).
+        nullable: whether values may be missing. NaN is a value of a float field, not a missing value.
+        shape: `()` for one value in each row; otherwise the fixed shape of a tensor, every dimension at least 1.
+        categories: the known values of a string or integer field, in the order of the model's training.
+        open: whether values other than `categories` are accepted; they are errors otherwise.
+        zone: for timestamps, an IANA time zone or `UTC`; `None` for timestamps without an offset.
+        labels: for a tensor of one dimension, a name for each element, such as a classifier's classes.
         description: one line for people; `show` and the service's OpenAPI page print it.
 
     Raises:
-        SignatureError: the declaration contradicts itself.
+        SignatureError: the arguments contradict each other.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Field:
             raise SignatureError(f"field {shorten(self.name)}: {problem}")
 
     def _problem(self) -> str | None:
+        """Return what is wrong with the declaration, in words; `None` where it is valid."""
         if not isinstance(self.name, str) or not self.name:
             return "its name must be a string that is not empty"
         if "\0" in self.name or not _is_utf8(self.name):
@@ -91,7 +94,7 @@ class Field:
             return f"expected an IANA time zone, such as 'UTC' or 'Europe/Berlin'; got {shorten(self.zone)}"
         if self.labels is not None and (len(self.shape) != 1 or len(self.labels) != self.shape[0]):
             return f"{len(self.labels)} labels do not fit the shape {self.shape}"
-        if self.labels is not None and not all(isinstance(each, str) for each in self.labels):
+        if self.labels is not None and not all(isinstance(label, str) for label in self.labels):
             return f"every label must be a string; got {shorten(self.labels)}"
         return self._category_problem()
 
@@ -100,16 +103,16 @@ class Field:
             return "only a field with categories can be open" if self.open else None
         if self.dtype not in CATEGORY_DTYPES or self.shape:
             return "only a string or integer field without a shape has categories"
-        wanted = str if self.dtype == "string" else int
-        if any(not isinstance(value, wanted) or isinstance(value, bool) for value in self.categories):
-            return f"every category of a {self.dtype} field must be a {wanted.__name__}"
+        kind = str if self.dtype == "string" else int
+        if any(not isinstance(category, kind) or isinstance(category, bool) for category in self.categories):
+            return f"every category of a {self.dtype} field must be a {kind.__name__}"
         if len(set(self.categories)) != len(self.categories):
             return "a category is listed twice"
         return None
 
     @property
     def expected(self) -> str:
-        """What the field takes, in the words that its errors use."""
+        """Return the values that the field accepts, in words for error messages."""
         text = self.dtype
         if self.dtype == "timestamp":
             text = (
@@ -124,29 +127,29 @@ class Field:
         return text + (" or null" if self.nullable else "")
 
     def to_json(self) -> dict[str, Any]:
-        """The field as JSON values: its name and dtype, and what differs from the defaults."""
-        out: dict[str, Any] = {"name": self.name, "dtype": self.dtype}
+        """Return the field as JSON values: its name, its dtype, and every attribute that differs from its default."""
+        data: dict[str, Any] = {"name": self.name, "dtype": self.dtype}
         if self.nullable:
-            out["nullable"] = True
+            data["nullable"] = True
         if self.shape:
-            out["shape"] = list(self.shape)
+            data["shape"] = list(self.shape)
         if self.categories is not None:
-            out["categories"] = list(self.categories)
-            out["open"] = self.open
+            data["categories"] = list(self.categories)
+            data["open"] = self.open
         if self.zone is not None:
-            out["zone"] = self.zone
+            data["zone"] = self.zone
         if self.labels is not None:
-            out["labels"] = list(self.labels)
+            data["labels"] = list(self.labels)
         if self.description:
-            out["description"] = self.description
-        return out
+            data["description"] = self.description
+        return data
 
     @classmethod
     def from_json(cls, data: object) -> Field:
-        """The field that `to_json` wrote.
+        """Read the field that `to_json` wrote.
 
         Raises:
-            SignatureError: a key is unknown or missing, or a value has another type.
+            SignatureError: a key is unknown or missing, or a value has the wrong type.
         """
         if not isinstance(data, Mapping):
             raise SignatureError(f"a field must be an object; got {shorten(data)}")
@@ -160,87 +163,84 @@ class Field:
                 raise SignatureError(f"a field's {key} must be a {kind.__name__}; got {shorten(data[key])}")
         if "name" not in data or "dtype" not in data:
             raise SignatureError(f"a field needs a name and a dtype; got {shorten(dict(data))}")
-        listed = {key: tuple(data[key]) for key in ("shape", "categories", "labels") if key in data}
-        return cls(**{**data, **listed})
+        tuples = {key: tuple(data[key]) for key in ("shape", "categories", "labels") if key in data}
+        return cls(**{**data, **tuples})
 
 
 def _is_utf8(text: str) -> bool:
     try:
         text.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair
+    except UnicodeEncodeError:  # a lone surrogate
         return False
     return True
 
 
 def _is_zone(name: str) -> bool:
-    # zoneinfo opens files: only a signature that has zones pays for it.
-    from zoneinfo import ZoneInfo
+    from zoneinfo import ZoneInfo  # opens files: only signatures with zones need it
 
     try:
         ZoneInfo(name)
-    except (ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError, below; an absolute path is a ValueError
-        return False
-    except KeyError:
+    except (KeyError, ValueError, OSError):  # an unknown zone is a KeyError, an absolute path a ValueError
         return False
     return True
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The declared inputs and outputs of a package's function.
+    """Declare the inputs and outputs of a package.
 
     Args:
-        inputs: the fields that come in, in the order that the model was trained with.
-        outputs: the fields that go out.
+        inputs: the input fields, in the order of the model's training.
+        outputs: the output fields.
         extra: `forbid` makes a key that is no input field an error; `ignore` drops it.
 
     Raises:
-        SignatureError: a name is there twice, or a side is empty.
+        SignatureError: two inputs, or two outputs, have the same name, or there are none.
     """
 
     inputs: tuple[Field, ...]
     outputs: tuple[Field, ...]
     extra: Literal["forbid", "ignore"] = "forbid"
-    _inputs_by_name: dict[str, Field] = field(init=False, repr=False, compare=False, hash=False)
+    _inputs_by_name: dict[str, Field] = dataclass_field(init=False, repr=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:
         for side, fields in (("inputs", self.inputs), ("outputs", self.outputs)):
             if not fields:
                 raise SignatureError(f"a signature needs {side}; got none")
-            names = [each.name for each in fields]
-            twice = [name for name, count in Counter(names).items() if count > 1]
-            if twice:
-                raise SignatureError(f"the {side} name {shorten(min(twice))} twice")
+            counts = Counter(field.name for field in fields)
+            duplicates = [name for name, count in counts.items() if count > 1]
+            if duplicates:
+                raise SignatureError(f"the {side} name {shorten(min(duplicates))} twice")
         if self.extra not in ("forbid", "ignore"):
             raise SignatureError(f"expected extra to be 'forbid' or 'ignore'; got {shorten(self.extra)}")
-        object.__setattr__(self, "_inputs_by_name", {each.name: each for each in self.inputs})
+        object.__setattr__(self, "_inputs_by_name", {field.name: field for field in self.inputs})
 
     def input(self, name: str) -> Field:
-        """The input field of that name.
+        """Return the input field with that name.
 
         Raises:
-            SignatureError: there is none.
+            SignatureError: no input has that name.
         """
         try:
             return self._inputs_by_name[name]
         except KeyError:
-            names = ", ".join(each.name for each in self.inputs)
+            names = ", ".join(field.name for field in self.inputs)
             raise SignatureError(f"no input field {shorten(name)}; the signature has {names}") from None
 
     def to_json(self) -> dict[str, Any]:
-        """The signature as JSON values."""
+        """Return the signature as JSON values."""
         return {
-            "inputs": [each.to_json() for each in self.inputs],
-            "outputs": [each.to_json() for each in self.outputs],
+            "inputs": [field.to_json() for field in self.inputs],
+            "outputs": [field.to_json() for field in self.outputs],
             "extra": self.extra,
         }
 
     @classmethod
     def from_json(cls, data: object) -> Signature:
-        """The signature that `to_json` wrote.
+        """Read the signature that `to_json` wrote.
 
         Raises:
-            SignatureError: a key is unknown or missing, or a field contradicts itself.
+            SignatureError: a key is unknown or missing, or a field is invalid.
         """
         if not isinstance(data, Mapping) or set(data) != {"inputs", "outputs", "extra"}:
             raise SignatureError(f"a signature has the keys inputs, outputs and extra; got {shorten(data)}")
@@ -251,5 +251,5 @@ class Signature:
 
 
 def fields(items: Iterable[object]) -> tuple[Field, ...]:
-    """Fields from a mix of `Field`s and their JSON form, as `Field.from_json` reads it."""
+    """Return fields; items in JSON form are read by `Field.from_json`."""
     return tuple(item if isinstance(item, Field) else Field.from_json(item) for item in items)

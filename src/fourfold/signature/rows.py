@@ -1,7 +1,7 @@
-"""The coercion of rows: plain Python values to a field's canonical ones, without NumPy or Arrow.
+"""Coerce rows: plain Python values to the canonical values of their fields, without NumPy or Arrow.
 
-The rules are those of docs/spec/coercion.md; `columns` is the twin for Arrow columns, and one matrix of tests holds the
-two together. Canonical values are `bool`, `int`, `float` (already rounded for float32), `str`, `datetime` (in the
+docs/spec/coercion.md has the rules. `columns` applies the same rules to Arrow columns; one matrix of tests checks that
+both agree. Canonical values are `bool`, `int`, `float` (already rounded for float32), `str`, `datetime` (in the
 field's zone), `date`, `bytes`, nested lists for tensors, and `None` for a missing value.
 """
 
@@ -19,31 +19,32 @@ from typing import Any, Literal
 from fourfold.errors import RowError, shorten
 from fourfold.signature.field import FLOATS, INTEGERS, Field
 
-__all__ = ["Coerce", "Mismatch", "RowCoercer", "coercer", "is_missing", "plain", "unknown_field"]
+__all__ = ["Coerce", "Mismatch", "RowCoercer", "coercer", "is_missing", "to_plain", "unknown_field"]
 
-#: From 2**53 on, neighbouring integers share one float64: a value beyond it may already have been rounded.
-EXACT = 2**53
+#: The largest integer up to which float64 holds every integer; a float beyond it may have been rounded.
+MAX_EXACT_INTEGER = 2**53
 
+#: The texts that a float field accepts.
 NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
-# RFC 3339 with two liberties of ISO 8601 that its writers use: a space for the T, and an offset without its colon.
-# `datetime.fromisoformat` alone would take week dates, and drop digits beyond the sixth without a word.
+# RFC 3339, and two forms of ISO 8601 in common use: a space instead of the T, and an offset without a colon.
+# `datetime.fromisoformat` alone would accept week dates, and silently drop digits after the sixth.
 _TIMESTAMP = re.compile(
     r"(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2})?)(?:\.(\d{1,9}))?(Z|[+-]\d{2}:?\d{2})?", re.ASCII
 )
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
-#: One value of a field to its canonical form; raises `Mismatch`. It is never given a missing value.
+#: Returns the canonical form of a value that is not missing, or raises `Mismatch`.
 Coerce = Callable[[Any], Any]
 
 
 class Mismatch(ValueError):
-    """A value that does not fit its field; the caller knows which row it stands in.
+    """Report that a value does not fit its field; the caller adds the row.
 
     Attributes:
         code: as in `RowError`.
-        expected: what the field takes, in words.
-        got: what came, cut short.
+        expected: the values that the field accepts, in words.
+        got: the value, as `shorten` shows it.
     """
 
     def __init__(self, code: str, expected: str, got: str) -> None:
@@ -53,9 +54,9 @@ class Mismatch(ValueError):
         self.got = got
 
 
-def plain(value: Any) -> Any:
-    """The plain Python value of a NumPy scalar or array, or of a pandas missing value; any other value as it is."""
-    # By name, so that neither library is imported to ask.
+def to_plain(value: Any) -> Any:
+    """Convert a NumPy scalar or array, or a missing value of pandas, to plain Python; return other values unchanged."""
+    # Types are compared by name, so that neither library need be imported.
     module = type(value).__module__
     if module == "numpy":
         if type(value).__name__ == "datetime64":
@@ -67,30 +68,30 @@ def plain(value: Any) -> Any:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether the value says that nothing is there: `None`, `pandas.NA` or `NaT`; NaN is a number."""
-    return value is None or plain(value) is None
+    """Return whether a value is missing: `None`, `pandas.NA` or `NaT`. NaN is a number, not missing."""
+    return value is None or to_plain(value) is None
 
 
 def coercer(field: Field) -> Coerce:
-    """The function that coerces one value, not missing, of that field; it raises `Mismatch`."""
+    """Return the function that coerces one value of a field; the value must not be missing."""
     scalar = _scalar(field)
     if field.shape:
         return _tensor(field, scalar)
-    return scalar if field.categories is None or field.open else _closed(field, scalar)
+    return scalar if field.categories is None or field.open else _closed_categories(field, scalar)
 
 
 class RowCoercer:
-    """Coerces rows to the canonical values of `fields`.
+    """Coerce rows to the canonical values of fields.
 
     Args:
-        fields: the fields, in the order in which the coerced rows hold them.
+        fields: the fields, in the order of the coerced rows' keys.
         extra: `forbid` makes a key that is no field an error, `ignore` drops it.
     """
 
     def __init__(self, fields: Iterable[Field], extra: Literal["forbid", "ignore"] = "forbid") -> None:
         self.fields = tuple(fields)
-        self._names = frozenset(each.name for each in self.fields)
-        self._steps = [(each.name, each, coercer(each)) for each in self.fields]
+        self._names = frozenset(field.name for field in self.fields)
+        self._steps = [(field.name, field, coercer(field)) for field in self.fields]
         self._forbid = extra == "forbid"
 
     def __call__(self, rows: Sequence[Mapping[str, object]]) -> tuple[list[dict[str, Any] | None], list[RowError]]:
@@ -100,18 +101,18 @@ class RowCoercer:
             rows: the rows; an absent key is a missing value.
 
         Returns:
-            The canonical rows, `None` in the place of each that is at fault; and every error, by row.
+            The canonical rows, with `None` for each row that has an error; and all errors, ordered by row.
         """
-        out: list[dict[str, Any] | None] = []
+        coerced_rows: list[dict[str, Any] | None] = []
         errors: list[RowError] = []
         for index, row in enumerate(rows):
-            coerced, found = self.row(row, index)
-            out.append(coerced)
-            errors.extend(found)
-        return out, errors
+            coerced, row_errors = self.row(row, index)
+            coerced_rows.append(coerced)
+            errors.extend(row_errors)
+        return coerced_rows, errors
 
     def row(self, row: object, index: int = 0) -> tuple[dict[str, Any] | None, Sequence[RowError]]:
-        """Coerce one row; `index` is the row that its errors name.
+        """Coerce one row; its errors name it by `index`.
 
         Returns:
             The canonical row and no errors, or `None` and its errors.
@@ -119,22 +120,27 @@ class RowCoercer:
         if not isinstance(row, Mapping):
             return None, [RowError(index, None, "type", "an object with a key for each field", shorten(row))]
         errors: list[RowError] = []
-        out: dict[str, Any] = {}
+        coerced: dict[str, Any] = {}
         for name, field, coerce in self._steps:
             value = row.get(name)
             try:
-                out[name] = _value(field, coerce, value, present=name in row)
-            except Mismatch as problem:
-                errors.append(RowError(index, name, problem.code, problem.expected, problem.got))
+                coerced[name] = _coerce_value(field, coerce, value, is_present=name in row)
+            except Mismatch as mismatch:
+                errors.append(RowError(index, name, mismatch.code, mismatch.expected, mismatch.got))
         if self._forbid and not row.keys() <= self._names:
             errors.extend(self._unknown(row, index))
-        return (None, errors) if errors else (out, errors)
+        return (None, errors) if errors else (coerced, errors)
 
     def value(self, name: str, value: object) -> Any:
-        """Coerce one value of the field of that name; raises `Mismatch`, and `KeyError` for an unknown name."""
+        """Coerce one value of the field with that name.
+
+        Raises:
+            Mismatch: the value does not fit the field.
+            KeyError: no field has that name.
+        """
         for field_name, field, coerce in self._steps:
             if field_name == name:
-                return _value(field, coerce, value)
+                return _coerce_value(field, coerce, value)
         raise KeyError(name)
 
     def _unknown(self, row: Mapping[str, object], index: int) -> list[RowError]:
@@ -145,29 +151,29 @@ class RowCoercer:
         ]
 
 
-def _value(field: Field, coerce: Coerce, value: Any, *, present: bool = True) -> Any:
-    """A value, coerced; `None` where nothing is there and nothing need be."""
+def _coerce_value(field: Field, coerce: Coerce, value: Any, *, is_present: bool = True) -> Any:
+    """Return the coerced value; `None` where it is missing and the field is nullable."""
     if value is not None:
         try:
             return coerce(value)
         except Mismatch:
-            # Asked only now: the missing values of pandas are rare, and telling them from others costs every value.
+            # Checked only after a failure: pandas' missing values are rare, and the check would slow down every value.
             if not is_missing(value):
                 raise
     if not field.nullable:
-        raise Mismatch("missing", field.expected, "null" if present else "nothing")
+        raise Mismatch("missing", field.expected, "null" if is_present else "nothing")
     return None
 
 
 def unknown_field(row: int, name: str, fields: Sequence[Field], limit: int = 12) -> RowError:
-    """The error of a key, or a column, that is no field; it lists the first `limit` fields that there are."""
-    known = ", ".join(each.name for each in fields[:limit])
+    """Return the error for a key, or a column, that is no field; it lists the first `limit` fields."""
+    names = ", ".join(field.name for field in fields[:limit])
     more = f", … ({len(fields)} in all)" if len(fields) > limit else ""
     return RowError(
         row,
         name,
         "unknown",
-        f"one of the fields {known}{more}",
+        f"one of the fields {names}{more}",
         "a key that is no field (packed with extra='ignore', such keys are dropped)",
     )
 
@@ -186,7 +192,7 @@ def _bool(field: Field) -> Coerce:
     expected = field.expected
 
     def coerce(value: Any) -> bool:
-        value = plain(value)
+        value = to_plain(value)
         if value is True or value is False:
             return bool(value)
         raise Mismatch("type", expected, shorten(value))
@@ -200,21 +206,21 @@ def _integer(field: Field) -> Coerce:
 
     def coerce(value: Any) -> int:
         if type(value) is not int:
-            value = _integral(plain(value))
+            value = _to_integer(to_plain(value))
         if low <= value <= high:
             return int(value)
         raise Mismatch("range", expected, shorten(value))
 
-    def _integral(value: Any) -> int:
+    def _to_integer(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
             raise Mismatch("type", expected, shorten(value))
         if isinstance(value, int):
             return int(value)
-        if (isinstance(value, Decimal) and value.is_snan()) or value != value:  # a signalling NaN cannot be compared
+        if (isinstance(value, Decimal) and value.is_snan()) or value != value:  # comparing a signalling NaN raises
             raise Mismatch("range", expected, "NaN, which is no integer (missing is null: None or pandas.NA)")
-        if value in (float("inf"), float("-inf")) or not low <= value <= high:  # NaN, infinite, beyond
+        if value in (float("inf"), float("-inf")) or not low <= value <= high:
             raise Mismatch("range", expected, shorten(value))
-        if value != int(value) or (isinstance(value, float) and abs(value) > EXACT):
+        if value != int(value) or (isinstance(value, float) and abs(value) > MAX_EXACT_INTEGER):
             raise Mismatch("precision", expected, shorten(value))
         return int(value)
 
@@ -223,20 +229,20 @@ def _integer(field: Field) -> Coerce:
 
 def _float(field: Field) -> Coerce:
     expected = field.expected
-    single = field.dtype == "float32"
+    is_single = field.dtype == "float32"
 
     def coerce(value: Any) -> float:
         if type(value) is not float:
-            value = _number(plain(value))
-        if single:
-            return _round(value)
+            value = _to_float(to_plain(value))
+        if is_single:
+            return _round_to_single(value)
         return float(value)
 
-    def _number(value: Any) -> float:
+    def _to_float(value: Any) -> float:
         if isinstance(value, float):
             return float(value)
         if isinstance(value, int) and not isinstance(value, bool):
-            if abs(value) > EXACT:
+            if abs(value) > MAX_EXACT_INTEGER:
                 raise Mismatch("precision", expected, shorten(value))
             return float(value)
         if isinstance(value, str) and value in NON_FINITE:
@@ -248,7 +254,7 @@ def _float(field: Field) -> Coerce:
             return number
         raise Mismatch("type", expected, shorten(value))
 
-    def _round(value: float) -> float:
+    def _round_to_single(value: float) -> float:
         try:
             rounded: float = struct.unpack("<f", struct.pack("<f", value))[0]
         except OverflowError:
@@ -263,27 +269,27 @@ def _string(field: Field) -> Coerce:
 
     def coerce(value: Any) -> str:
         if type(value) is not str:
-            value = plain(value)
+            value = to_plain(value)
             if not isinstance(value, str):
                 raise Mismatch("type", expected, shorten(value))
         if not value.isascii():
             try:
                 value.encode()
             except UnicodeEncodeError:
-                # A lone surrogate: JSON can spell it, but no UTF-8 door can carry it.
+                # A lone surrogate: JSON can escape it, but UTF-8 cannot encode it.
                 raise Mismatch("format", "text that UTF-8 can hold", shorten(value)) from None
         return str(value)
 
     return coerce
 
 
-def _closed(field: Field, scalar: Coerce) -> Coerce:
+def _closed_categories(field: Field, scalar: Coerce) -> Coerce:
     expected = field.expected
-    known = frozenset(field.categories or ())
+    categories = frozenset(field.categories or ())
 
     def coerce(value: Any) -> Any:
         value = scalar(value)
-        if value not in known:
+        if value not in categories:
             raise Mismatch("category", expected, shorten(value))
         return value
 
@@ -295,22 +301,22 @@ def _timestamp(field: Field) -> Coerce:
     zone = _zone(field.zone)
 
     def coerce(value: Any) -> datetime:
-        value = plain(value)
+        value = to_plain(value)
         if isinstance(value, str):
             value = _parse(value)
         if not isinstance(value, datetime):
             raise Mismatch("type", expected, shorten(value))
-        if getattr(value, "nanosecond", 0):  # a pandas.Timestamp holds three digits that a datetime cannot
+        if getattr(value, "nanosecond", 0):  # a pandas.Timestamp has nanoseconds, a datetime has not
             raise Mismatch("precision", f"{expected}, in whole microseconds", shorten(value))
         if (value.utcoffset() is None) != (zone is None):
             raise Mismatch("format", expected, shorten(value))
         try:
-            # Through UTC, since a value that is in the zone already would stay as it is, be it in an hour that the
-            # zone's clocks skip, or on a first or last day that is beyond the years elsewhere.
+            # Convert through UTC: `astimezone` alone would not change a value that is in the zone already, even where
+            # the zone's clocks skip its hour, or where it is outside the years 1 to 9999 in UTC.
             value = value if zone is None else value.astimezone(UTC).astimezone(zone)
         except OverflowError:
             raise Mismatch("range", expected, shorten(value)) from None
-        # Built anew, so that a subclass of datetime does not travel on with its own repr and arithmetic.
+        # Build a plain datetime: subclasses have their own repr and arithmetic.
         return datetime.combine(value.date(), value.timetz())
 
     def _parse(text: str) -> datetime:
@@ -332,7 +338,7 @@ def _timestamp(field: Field) -> Coerce:
 def _zone(name: str | None) -> tzinfo | None:
     if name is None:
         return None
-    from zoneinfo import ZoneInfo  # it opens files: only a field with a zone pays for it
+    from zoneinfo import ZoneInfo  # opens files: only fields with zones need it
 
     return ZoneInfo(name)
 
@@ -341,7 +347,7 @@ def _date(field: Field) -> Coerce:
     expected = field.expected
 
     def coerce(value: Any) -> date:
-        value = plain(value)
+        value = to_plain(value)
         if isinstance(value, str):
             if not _DATE.fullmatch(value):
                 raise Mismatch("format", expected, shorten(value))
@@ -360,7 +366,7 @@ def _binary(field: Field) -> Coerce:
     expected = field.expected
 
     def coerce(value: Any) -> bytes:
-        value = plain(value)
+        value = to_plain(value)
         if isinstance(value, str):
             try:
                 return base64.b64decode(value, validate=True)
@@ -378,32 +384,32 @@ def _tensor(field: Field, scalar: Coerce) -> Coerce:
     shape = field.shape
 
     def coerce(value: Any) -> list[Any]:
-        value = plain(value)
+        value = to_plain(value)
         if not isinstance(value, (list, tuple)):
             raise Mismatch("type", expected, shorten(value))
-        return _level(value, 0)
+        return _coerce_level(value, 0)
 
-    def _level(values: Sequence[Any], depth: int) -> list[Any]:
+    def _coerce_level(values: Sequence[Any], depth: int) -> list[Any]:
         if len(values) != shape[depth]:
             raise Mismatch("shape", expected, f"{len(values)} elements in dimension {depth}")
         if depth + 1 == len(shape):
-            return [_element(element) for element in values]
-        out = []
+            return [_coerce_element(element) for element in values]
+        rows = []
         for element in values:
-            inner = plain(element)
-            if not isinstance(inner, (list, tuple)):
+            row = to_plain(element)
+            if not isinstance(row, (list, tuple)):
                 raise Mismatch("shape", expected, f"{shorten(element)} in dimension {depth}")
-            out.append(_level(inner, depth + 1))
-        return out
+            rows.append(_coerce_level(row, depth + 1))
+        return rows
 
-    def _element(element: Any) -> Any:
+    def _coerce_element(element: Any) -> Any:
         if is_missing(element):
             raise Mismatch("missing", f"{expected} without missing elements", "null")
         if isinstance(element, (list, tuple)):
             raise Mismatch("shape", expected, f"{shorten(element)} where one number was due")
         try:
             return scalar(element)
-        except Mismatch as problem:
-            raise Mismatch(problem.code, expected, problem.got) from None
+        except Mismatch as mismatch:
+            raise Mismatch(mismatch.code, expected, mismatch.got) from None
 
     return coerce
