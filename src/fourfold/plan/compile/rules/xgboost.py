@@ -1,7 +1,8 @@
-"""XGBoost: boosters and its own estimators, read from its JSON.
+"""Compile XGBoost's boosters and its scikit-learn estimators, read from the JSON of `Booster.save_raw`.
 
-Everything there is float32: values are rounded on the way in, tests are `<`, sums begin at the base score and take the
-trees in their order, one rounding each.
+XGBoost computes in float32. Values are rounded to float32 on the way in and tested by `value < threshold`. A sum begins
+at the base score and adds the trees in their order, rounding to float32 after each one (`src/predictor`). So margins
+have the original's bits. Objectives that need `exp` have not: XGBoost takes `expf` from the C library.
 """
 
 from __future__ import annotations
@@ -37,18 +38,18 @@ __all__: list[str] = []
 
 _REGRESSORS = tuple(f"xgboost.{name}" for name in ("XGBRegressor", "XGBRFRegressor", "XGBRanker", "XGBModel"))
 _CLASSIFIERS = ("xgboost.XGBClassifier", "xgboost.XGBRFClassifier")
-#: Objectives whose answer is the sum.
-_PLAIN = frozenset(
+#: Objectives whose prediction is the margin itself.
+_IDENTITY_OBJECTIVES = frozenset(
     (
         *("reg:squarederror", "reg:linear", "reg:squaredlogerror", "reg:pseudohubererror", "reg:absoluteerror"),
         *("reg:quantileerror", "binary:logitraw", "rank:pairwise", "rank:ndcg", "rank:map"),
     )
 )
-_SIGMOIDS = frozenset(("reg:logistic", "binary:logistic"))
-_EXPONENTS = frozenset(("count:poisson", "reg:gamma", "reg:tweedie", "survival:cox", "survival:aft"))
-#: Beyond this, XGBoost takes no exponent.
-_MOST = float(np.float32(88.7))
-#: A tree that is one leaf.
+_SIGMOID_OBJECTIVES = frozenset(("reg:logistic", "binary:logistic"))
+_EXP_OBJECTIVES = frozenset(("count:poisson", "reg:gamma", "reg:tweedie", "survival:cox", "survival:aft"))
+#: The largest exponent of XGBoost's sigmoid; larger ones are capped.
+_MAX_EXPONENT = float(np.float32(88.7))
+#: The JSON of a tree that is a single leaf of -0.0.
 _LEAF: dict[str, Any] = {
     **{name: [0.0] for name in ("base_weights", "loss_changes", "sum_hessian")},
     **{name: [0] for name in ("default_left", "split_indices", "split_type")},
@@ -62,335 +63,364 @@ _LEAF: dict[str, Any] = {
 
 @answers("predict", "xgboost.Booster", *_REGRESSORS)
 def predict(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """What a booster, a regressor or a ranker answers."""
-    asked = _Model.of(model)
-    return _matrix(_converted(asked, _margins(asked, matrix, compiler, model), compiler))
+    """Return the answer of `Booster.predict` and of the `predict` of regressors and rankers, in float32."""
+    booster = _Booster.of(model)
+    return _matrix(_converted(booster, _margins(booster, matrix, compiler), compiler))
 
 
 @answers("predict", *_CLASSIFIERS)
 def predict_label(model: Any, matrix: Matrix, compiler: Compiler) -> Labels | Matrix:
-    """A classifier's label; of many labels a row, which of them it has."""
-    graph, asked, classes = compiler.graph, _Model.of(model), int(model.n_classes_)
-    margins = _margins(asked, matrix, compiler, model)
-    found = _converted(asked, margins, compiler)
-    if len(found) > 1 and classes != 2:
-        return Labels(graph.argmax(found), range(len(found)))
-    if len(found) > 1:
-        return Matrix(tuple(Numeric(each) for each in graph.map_const(MathFunction.GT, found, 0.5)))
+    """Return `XGBClassifier.predict`: the class of the largest probability.
+
+    Of a classifier of several labels a row (multilabel) return for each label whether its probability is above 0.5.
+    """
+    graph, booster, n_classes = compiler.graph, _Booster.of(model), int(model.n_classes_)
+    margins = _margins(booster, matrix, compiler)
+    probabilities = _converted(booster, margins, compiler)
+    if len(probabilities) > 1 and n_classes != 2:
+        return Labels(graph.argmax(probabilities), range(len(probabilities)))
+    if len(probabilities) > 1:
+        return Matrix(tuple(Numeric(is_above) for is_above in graph.map_const(MathFunction.GT, probabilities, 0.5)))
     if model.objective == "multi:softmax":
         return Labels(graph.argmax(margins), range(len(margins)))
-    return Labels(graph.argmax([*graph.constant([0.5]), *found]), range(2))
+    return Labels(graph.argmax([*graph.constant([0.5]), *probabilities]), range(2))
 
 
 @answers("predict_proba", *_CLASSIFIERS)
 def predict_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """A classifier's probabilities: of its classes, or of each of many labels."""
-    graph, asked, classes = compiler.graph, _Model.of(model), int(model.n_classes_)
-    margins = _margins(asked, matrix, compiler, model)
+    """Return `XGBClassifier.predict_proba`: the probability of each class, or of each of several labels, in float32.
+
+    With the objective `multi:softmax`, `predict_proba` applies `scipy.special.softmax` to the margins. An objective of
+    two classes gives the second one's probability; the first one has 1 minus that.
+    """
+    graph, booster, n_classes = compiler.graph, _Booster.of(model), int(model.n_classes_)
+    margins = _margins(booster, matrix, compiler)
     if model.objective == "multi:softmax":
         compiler.approximate("SciPy's exp of float32, in XGBoost's probabilities")
         return _matrix(_softmax(margins, compiler))
-    found = _converted(asked, margins, compiler)
-    if len(found) == 1:
-        return _matrix([*_rounded(graph.map_const(MathFunction.RSUB, found, 1.0), compiler), *found])
-    if len(found) != classes and classes != 2:
-        raise NoPlan(f"an XGBoost classifier of {classes} classes has {len(found)} outputs")
-    return _matrix(found)
+    probabilities = _converted(booster, margins, compiler)
+    if len(probabilities) == 1:
+        return _matrix([*_rounded(graph.map_const(MathFunction.RSUB, probabilities, 1.0), compiler), *probabilities])
+    if len(probabilities) != n_classes and n_classes != 2:
+        raise NoPlan(f"an XGBoost classifier of {n_classes} classes has {len(probabilities)} outputs")
+    return _matrix(probabilities)
 
 
 def _matrix(numbers: Sequence[Number]) -> Matrix:
-    return Matrix(tuple(Numeric(each, FLOAT32) for each in numbers))
+    return Matrix(tuple(Numeric(number, FLOAT32) for number in numbers))
 
 
 @dataclass(frozen=True)
-class _Model:
-    """What a booster's JSON says.
+class _Booster:
+    """Hold what the rules need of a booster's JSON.
 
     Attributes:
-        learner: the learner.
-        base: the score that each sum begins with, as float32.
-        missing: the number that says that a value is missing, besides NaN.
-        rounds: how many rounds answer; 0: all.
-        in_place: whether it answers from the data itself, rather than from a matrix of XGBoost's.
+        learner: the JSON's `learner`.
+        base_scores: the score that the sum of each output begins with, after the objective's inverse link.
+        missing: the number that stands for a missing value, besides NaN.
+        n_rounds: how many boosting rounds are used; 0 for all.
+        in_place: whether XGBoost predicts with `inplace_predict` rather than from a `DMatrix`.
     """
 
     learner: dict[str, Any]
-    base: npt.NDArray[np.float32]
+    base_scores: npt.NDArray[np.float32]
     missing: float
-    rounds: int
+    n_rounds: int
     in_place: bool
 
     @classmethod
-    def of(cls, model: Any) -> _Model:
-        """Read a booster or an estimator, as it predicts."""
+    def of(cls, model: Any) -> _Booster:
+        """Read a booster, or the booster of an estimator with the settings of its `predict`."""
         booster = model.get_booster() if hasattr(model, "get_booster") else model
-        found = json.loads(bytes(booster.save_raw("json")))
-        learner = found["learner"]
-        kind = learner["gradient_booster"]["name"]
+        raw = json.loads(bytes(booster.save_raw("json")))
+        learner = raw["learner"]
+        name = learner["gradient_booster"]["name"]
         if booster is model:
-            return cls(learner, _base(booster, found), np.nan, 0, kind == "gbtree")
-        best = learner["attributes"].get("best_iteration")
-        rounds = 0 if best is None or kind == "gblinear" else int(best) + 1
+            return cls(learner, _base_scores(booster, raw), np.nan, 0, name == "gbtree")
+        best_iteration = learner["attributes"].get("best_iteration")
+        n_rounds = 0 if best_iteration is None or name == "gblinear" else int(best_iteration) + 1
         missing = np.nan if model.missing is None else float(np.float32(model.missing))
-        return cls(learner, _base(booster, found), missing, rounds, kind != "gblinear")
+        return cls(learner, _base_scores(booster, raw), missing, n_rounds, name != "gblinear")
 
     @property
-    def booster(self) -> dict[str, Any]:
-        """The booster: trees, or weights."""
-        found: dict[str, Any] = self.learner["gradient_booster"]
-        return found
+    def gradient_booster(self) -> dict[str, Any]:
+        """Return the JSON's `gradient_booster`: the trees, or the weights of a linear booster."""
+        gradient_booster: dict[str, Any] = self.learner["gradient_booster"]
+        return gradient_booster
 
     @property
-    def trees(self) -> dict[str, Any]:
-        """The trees' part of it."""
-        found: dict[str, Any] = self.booster.get("gbtree", self.booster)["model"]
-        return found
+    def tree_model(self) -> dict[str, Any]:
+        """Return the part of the JSON that holds the trees; `dart` has it one level deeper."""
+        model: dict[str, Any] = self.gradient_booster.get("gbtree", self.gradient_booster)["model"]
+        return model
 
     @property
-    def width(self) -> int:
-        """How many columns it takes."""
+    def n_columns(self) -> int:
+        """Return how many columns the model takes."""
         return int(self.learner["learner_model_param"]["num_feature"])
 
     @property
-    def used(self) -> set[int]:
-        """The columns that trees test; all of a linear booster."""
-        if self.booster["name"] == "gblinear":
-            return set(range(self.width))
+    def tested_columns(self) -> set[int]:
+        """Return the indices of the columns that trees test; all columns for a linear booster."""
+        if self.gradient_booster["name"] == "gblinear":
+            return set(range(self.n_columns))
         return {
             feature
-            for tree in self.trees["trees"]
+            for tree in self.tree_model["trees"]
             for feature, left in zip(tree["split_indices"], tree["left_children"], strict=True)
             if left >= 0
         }
 
     @property
     def categories(self) -> list[list[Any]]:
-        """The categories of each column of the frame that it was trained with, text as bytes; none of no frame."""
-        if self.booster["name"] == "gblinear":
+        """Return the categories of each column of the training frame, text as bytes; empty without a frame."""
+        if self.gradient_booster["name"] == "gblinear":
             return []
-        return [_categories(each) for each in self.trees.get("cats", {}).get("enc", ())]
+        return [_categories(encoding) for encoding in self.tree_model.get("cats", {}).get("enc", ())]
 
 
-def _base(booster: Any, found: dict[str, Any]) -> npt.NDArray[np.float32]:
-    """The base scores as XGBoost adds them: what the booster answers when its trees are leaves of -0.0.
+def _base_scores(booster: Any, raw: dict[str, Any]) -> npt.NDArray[np.float32]:
+    """Return the base scores as XGBoost adds them, by asking a copy of the booster whose trees are leaves of -0.0.
 
-    It keeps the scores before the objective's own function, whose inverse is one of the C library.
+    The JSON holds the scores on the scale of the answer. XGBoost applies the objective's inverse link with the C
+    library's functions, so their last bit cannot be computed here.
     """
-    learner = found["learner"]
-    sizes = learner["learner_model_param"]
-    outputs = max(int(sizes["num_class"]), int(sizes.get("num_target", "1")), 1)
-    bare = {
+    learner = raw["learner"]
+    parameters = learner["learner_model_param"]
+    n_outputs = max(int(parameters["num_class"]), int(parameters.get("num_target", "1")), 1)
+    leaf_model = {
         "cats": {"enc": [], "feature_segments": [], "sorted_idx": []},
-        "gbtree_model_param": {"num_parallel_tree": "1", "num_trees": str(outputs)},
-        "iteration_indptr": [0, outputs],
-        "tree_info": list(range(outputs)),
-        "trees": [{**_LEAF, "id": number} for number in range(outputs)],
+        "gbtree_model_param": {"num_parallel_tree": "1", "num_trees": str(n_outputs)},
+        "iteration_indptr": [0, n_outputs],
+        "tree_info": list(range(n_outputs)),
+        "trees": [{**_LEAF, "id": tree_index} for tree_index in range(n_outputs)],
     }
     stripped = {
         **learner,
         "feature_names": [],
         "feature_types": [],
-        "gradient_booster": {"name": "gbtree", "model": bare},
-        "learner_model_param": {**sizes, "num_feature": "1"},
+        "gradient_booster": {"name": "gbtree", "model": leaf_model},
+        "learner_model_param": {**parameters, "num_feature": "1"},
     }
-    text = json.dumps({**found, "learner": stripped}).encode()
-    alone = type(booster)({"nthread": 1, "device": "cpu"}, model_file=bytearray(text))
-    answer = alone.inplace_predict(np.zeros((1, 1), dtype=np.float32), predict_type="margin")
-    return np.asarray(answer, dtype=np.float32).reshape(-1)
+    text = json.dumps({**raw, "learner": stripped}).encode()
+    leaf_booster = type(booster)({"nthread": 1, "device": "cpu"}, model_file=bytearray(text))
+    margins = leaf_booster.inplace_predict(np.zeros((1, 1), dtype=np.float32), predict_type="margin")
+    return np.asarray(margins, dtype=np.float32).reshape(-1)
 
 
-def _categories(known: dict[str, Any]) -> list[Any]:
-    values = known["values"]
-    if "offsets" not in known:
+def _categories(encoding: dict[str, Any]) -> list[Any]:
+    """Return the categories of one column, from `cats.enc` of the JSON: numbers, or text as bytes."""
+    values = encoding["values"]
+    if "offsets" not in encoding:
         return list(values)
-    text = bytes(each % 256 for each in values)
-    return [text[start:stop] for start, stop in pairwise(known["offsets"])]
+    text = bytes(byte % 256 for byte in values)
+    return [text[start:stop] for start, stop in pairwise(encoding["offsets"])]
 
 
-def _told(column: Text | Coded, known: list[Any]) -> list[Any]:
-    """The categories that training knew, as those of a column that has the same ones, or some of them.
+def _trained_categories(column: Text | Coded, trained: list[Any]) -> list[Any]:
+    """Return the categories of training, for a column whose categories are the same or some of them.
 
-    XGBoost cuts the names of pandas's categories by their letters where it should by their bytes. So names that are
-    not ASCII are other ones to it, and hold only where a frame has the same categories in the same order.
+    XGBoost 3.2 splits the concatenated names of pandas categories by their lengths in characters rather than in bytes.
+    Names that are not ASCII are therefore damaged in its tables. They are safe only where the frame has the same
+    categories in the same order as in training.
+
+    Raises:
+        NoPlan: the column has a category that training did not have; XGBoost takes it for another one.
     """
-    mine = column.categories or ()
-    if all(isinstance(each, str) for each in mine):
-        whole = "".join(mine).encode()
-        ends = np.cumsum([0, *map(len, mine)]).tolist()
-        as_cut, as_meant = [whole[start:stop] for start, stop in pairwise(ends)], [each.encode() for each in mine]
-        if known in (as_cut, as_meant) and len(set(known)) == len(known):
-            return list(mine)
-        if all(isinstance(each, bytes) and each.isascii() for each in [*known, *as_meant]):
-            known = [each.decode() for each in known]
-    if not set(mine) <= set(known):
+    own = column.categories or ()
+    if all(isinstance(name, str) for name in own):
+        joined = "".join(own).encode()
+        ends = np.cumsum([0, *map(len, own)]).tolist()
+        as_split, encoded = [joined[start:stop] for start, stop in pairwise(ends)], [name.encode() for name in own]
+        if trained in (as_split, encoded) and len(set(trained)) == len(trained):
+            return list(own)
+        if all(isinstance(name, bytes) and name.isascii() for name in [*trained, *encoded]):
+            trained = [name.decode() for name in trained]
+    if not set(own) <= set(trained):
         raise NoPlan("XGBoost is given categories that it was not trained with, and takes them for others")
-    return known
+    return trained
 
 
-# Sums.
+# Margins: the sums before the objective's function.
 
 
-def _margins(model: _Model, matrix: Matrix, compiler: Compiler, who: Any) -> list[Number]:
-    """The sums, before the objective's function."""
-    if len(matrix) != model.width:
-        raise NoPlan(f"an XGBoost model of {model.width} columns is given {len(matrix)}")
-    columns = _columns(model, matrix, compiler)
-    if not model.in_place and not np.isinf(model.missing):
-        shown = [column for column in columns if not isinstance(column, Bagged)]
-        compiler.refuse(shown, "matrix of XGBoost", nan=True)
-    if model.booster["name"] == "gblinear":
-        return _linear(model, columns, compiler)
-    return _forest(model, columns, compiler)
+def _margins(booster: _Booster, matrix: Matrix, compiler: Compiler) -> list[Number]:
+    """Return the margin of each output in float32: the sum of the trees, or the linear function."""
+    if len(matrix) != booster.n_columns:
+        raise NoPlan(f"an XGBoost model of {booster.n_columns} columns is given {len(matrix)}")
+    columns = _columns(booster, matrix, compiler)
+    if not booster.in_place and not np.isinf(booster.missing):
+        plain_columns = [column for column in columns if not isinstance(column, Bagged)]
+        compiler.refuse(plain_columns, "matrix of XGBoost", nan=True)
+    if booster.gradient_booster["name"] == "gblinear":
+        return _linear(booster, columns, compiler)
+    return _forest(booster, columns, compiler)
 
 
-def _columns(model: _Model, matrix: Matrix, compiler: Compiler) -> list[Column]:
-    """The columns as XGBoost reads a container: float32, and NaN for what is missing."""
-    known = model.categories
-    names = model.learner.get("feature_names") or None
+def _columns(booster: _Booster, matrix: Matrix, compiler: Compiler) -> list[Column]:
+    """Return the columns as XGBoost reads a container: float32, with NaN for a missing value.
+
+    Categories become their codes in training. What a sparse matrix does not store is missing, and so are zeros there.
+    """
+    categories = booster.categories
+    names = booster.learner.get("feature_names") or None
     if matrix.frame and names is not None and list(map(str, matrix.names or ())) != names:
         raise NoPlan("XGBoost is given a frame with other columns than it was trained with, or in another order")
-    # Of a sparse matrix what is not there is missing.
-    columns = spread(matrix.columns, model.used, compiler, nan=matrix.sparse)
-    kept = [place for place, column in enumerate(columns) if not isinstance(column, Bagged)]
-    made: list[Column] = []
-    for place in kept:
-        column = columns[place]
+    # XGBoost takes what a sparse matrix does not store for missing.
+    columns = spread(matrix.columns, booster.tested_columns, compiler, nan=matrix.sparse)
+    indices = [index for index, column in enumerate(columns) if not isinstance(column, Bagged)]
+    read: list[Column] = []
+    for index in indices:
+        column = columns[index]
         if matrix.frame and isinstance(column, (Text, Coded)) and column.categories is not None:
-            if not np.isnan(model.missing):
+            if not np.isnan(booster.missing):
                 raise NoPlan("XGBoost is given categories, of which one is missing by its place")
-            made.append(codes_of(column, _told(column, known[place] if known else []), compiler))
+            read.append(
+                codes_of(column, _trained_categories(column, categories[index] if categories else []), compiler)
+            )
             continue
-        if matrix.frame and known and known[place]:
+        if matrix.frame and categories and categories[index]:
             raise NoPlan("XGBoost is given numbers where it was trained with categories")
         if not isinstance(column, (Numeric, Coded)) or (matrix.frame and column.dtype == OBJECT):
             raise NoPlan("XGBoost is given a column that is neither of numbers nor of categories")
         if not matrix.frame and isinstance(column, Numeric) and column.missing is NA:
             raise NoPlan("XGBoost is given an array with pandas.NA")
-        made.append(column)
-    if matrix.sparse:  # before the cast: a number that float32 takes for 0 is there
-        dense = [index for index, place in enumerate(kept) if not isinstance(matrix.columns[place], Bagged)]
-        zeros = _without([made[index] for index in dense], 0.0, compiler)
-        for index, column in zip(dense, zeros, strict=True):
-            made[index] = column
-    made = list(compiler.cast(Matrix(tuple(made)), FLOAT32).columns)
-    if not np.isnan(model.missing):
-        made = _without(made, model.missing, compiler)
-    for place, column in zip(kept, made, strict=True):
-        columns[place] = column
+        read.append(column)
+    if matrix.sparse:  # before the cast: a number that float32 rounds to 0 is not missing
+        plain = [position for position, index in enumerate(indices) if not isinstance(matrix.columns[index], Bagged)]
+        without_zeros = _missing_as_nan([read[position] for position in plain], 0.0, compiler)
+        for position, column in zip(plain, without_zeros, strict=True):
+            read[position] = column
+    read = list(compiler.cast(Matrix(tuple(read)), FLOAT32).columns)
+    if not np.isnan(booster.missing):
+        read = _missing_as_nan(read, booster.missing, compiler)
+    for index, column in zip(indices, read, strict=True):
+        columns[index] = column
     return columns
 
 
-def _without(columns: Sequence[Column], missing: float, compiler: Compiler) -> list[Column]:
-    """The columns with NaN for a number that says that a value is missing."""
+def _missing_as_nan(columns: Sequence[Column], missing: float, compiler: Compiler) -> list[Column]:
+    """Return the columns with NaN in place of a number that stands for a missing value."""
     graph = compiler.graph
-    out = list(columns)
-    plain = {place: column for place, column in enumerate(columns) if isinstance(column, Numeric)}
-    values = compiler.numbers(list(plain.values()))
+    replaced = list(columns)
+    numerics = {index: column for index, column in enumerate(columns) if isinstance(column, Numeric)}
+    values = compiler.numbers(list(numerics.values()))
     if values:
         is_missing = graph.map_const(MathFunction.EQ, values, missing)
-        made = graph.select(is_missing, graph.constant([np.nan] * len(values)), values)
-        for (place, numeric), value in zip(plain.items(), made, strict=True):
-            out[place] = Numeric(value, numeric.dtype)
-    for place, column in enumerate(columns):
+        selected = graph.select(is_missing, graph.constant([np.nan] * len(values)), values)
+        for (index, numeric), value in zip(numerics.items(), selected, strict=True):
+            replaced[index] = Numeric(value, numeric.dtype)
+    for index, column in enumerate(columns):
         if isinstance(column, Coded):
             levels = np.where(column.levels == missing, np.nan, column.levels)
-            out[place] = Coded(column.code, dtype=column.dtype, levels=levels, hot_code=column.hot_code)
-    return out
+            replaced[index] = Coded(column.code, dtype=column.dtype, levels=levels, hot_code=column.hot_code)
+    return replaced
 
 
-def _linear(model: _Model, columns: Sequence[Column], compiler: Compiler) -> list[Number]:
-    """The sums of a linear booster: bias and base score, then every column that is not missing."""
+def _linear(booster: _Booster, columns: Sequence[Column], compiler: Compiler) -> list[Number]:
+    """Return the margins of `gblinear`: bias and base score, then `value * weight` of each column.
+
+    Products and sums are float32 and rounded one by one, in the order of the columns (`src/gbm/gblinear.cc`). Missing
+    values are left out.
+    """
     graph = compiler.graph
-    weights = np.array(model.booster["model"]["weights"], dtype=np.float32).reshape(len(columns) + 1, -1)
-    outputs = weights.shape[1]
-    # It takes the first output's base score for all of them.
-    sums = graph.constant((weights[-1] + model.base[0]).astype(np.float64))
+    weights = np.array(booster.gradient_booster["model"]["weights"], dtype=np.float32).reshape(len(columns) + 1, -1)
+    n_outputs = weights.shape[1]
+    # XGBoost adds the first output's base score to every output.
+    sums = graph.constant((weights[-1] + booster.base_scores[0]).astype(np.float64))
     if not columns:
         return sums
     values = compiler.numbers(columns)
-    gone = graph.map(MathFunction.IS_NAN, values)
-    for output in range(outputs):
+    is_missing = graph.map(MathFunction.IS_NAN, values)
+    for output in range(n_outputs):
         terms = _rounded(graph.map_const(MathFunction.MUL, values, weights[:-1, output].astype(np.float64)), compiler)
-        # A number plus -0.0 is the number.
-        terms = graph.select(gone, graph.constant([-0.0] * len(terms)), terms)
+        # x + -0.0 is x, to the bit.
+        terms = graph.select(is_missing, graph.constant([-0.0] * len(terms)), terms)
         for term in terms:
             sums[output] = _rounded(graph.map_two(MathFunction.ADD, [sums[output]], [term]), compiler)[0]
     return sums
 
 
-def _forest(model: _Model, columns: Sequence[Column], compiler: Compiler) -> list[Number]:
-    """The sums of trees."""
-    found = model.trees
-    trees = found["trees"]
-    if model.rounds:
-        trees = trees[: found["iteration_indptr"][min(model.rounds, len(found["iteration_indptr"]) - 1)]]
+def _forest(booster: _Booster, columns: Sequence[Column], compiler: Compiler) -> list[Number]:
+    """Return the margins of `gbtree` and `dart`: the base scores plus the leaf of every tree, rounded after each."""
+    model = booster.tree_model
+    trees = model["trees"]
+    if booster.n_rounds:
+        trees = trees[: model["iteration_indptr"][min(booster.n_rounds, len(model["iteration_indptr"]) - 1)]]
 
     def view(key: tuple[int, bool]) -> Column:
-        place, by_category = key
-        column = columns[place]
+        index, by_category = key
+        column = columns[index]
         return compiler.map(MathFunction.FLOOR, [column], dtype=FLOAT32)[0] if by_category else column
 
     grove = Grove(compiler, view)
-    values: list[npt.NDArray[np.float32]] = []
+    leaf_values: list[npt.NDArray[np.float32]] = []
     first = 0
     for number, tree in enumerate(trees):
-        leaves = _plant(grove, tree, int(found["tree_info"][number]), first)
-        if model.booster["name"] == "dart":
-            leaves = _dropped(model, leaves, number)
-        values.append(leaves)
+        leaves = _add_tree(grove, tree, int(model["tree_info"][number]), first)
+        if booster.gradient_booster["name"] == "dart":
+            leaves = _weighted_leaves(booster, leaves, number)
+        leaf_values.append(leaves)
         first += len(leaves)
-    stacked = np.concatenate(values) if values else np.zeros((0, 1), dtype=np.float32)
-    return grove.forest(stacked, model.base, float32=True)
+    stacked = np.concatenate(leaf_values) if leaf_values else np.zeros((0, 1), dtype=np.float32)
+    return grove.forest(stacked, booster.base_scores, float32=True)
 
 
-def _dropped(model: _Model, leaves: npt.NDArray[np.float32], number: int) -> npt.NDArray[np.float32]:
-    """The leaves of a tree that was dropped now and then, times its weight.
+def _weighted_leaves(booster: _Booster, leaves: npt.NDArray[np.float32], tree_index: int) -> npt.NDArray[np.float32]:
+    """Return the leaves of a tree of `dart`, times the tree's weight, in float32.
 
-    From the data itself, XGBoost predicts with one tree after the other, takes the base score away from each answer and
-    then multiplies, so that a rounding shows.
+    Where XGBoost predicts in place, it predicts with one tree after the other, subtracts the base score from each
+    answer and then multiplies; the rounding of this detour is repeated here.
     """
     if leaves.shape[1] > 1:
         raise NoPlan("XGBoost's dart has trees of several outputs each")
-    weight = np.float32(model.booster["weight_drop"][number])
-    if model.in_place:
-        base = model.base[int(model.trees["tree_info"][number])]
+    weight = np.float32(booster.gradient_booster["weight_drop"][tree_index])
+    if booster.in_place:
+        base = booster.base_scores[int(booster.tree_model["tree_info"][tree_index])]
         leaves = (leaves + base) - base
     return leaves * weight
 
 
-def _plant(grove: Grove, tree: dict[str, Any], target: int, first: int) -> npt.NDArray[np.float32]:
-    """Add a tree, whose leaves' values begin at a row of the forest's; these values."""
+def _add_tree(grove: Grove, tree: dict[str, Any], target: int, first: int) -> npt.NDArray[np.float32]:
+    """Add a tree to the grove and return the values of its leaves, float32 of shape `(leaves, outputs)`.
+
+    Args:
+        grove: the trees so far.
+        tree: the tree's JSON.
+        target: the output that it adds to.
+        first: the row of the forest's leaf values at which this tree's begin.
+    """
     left, right = tree["left_children"], tree["right_children"]
     conditions = np.array(tree["split_conditions"], dtype=np.float32)
-    vector = int(tree["tree_param"]["size_leaf_vector"])
+    leaf_size = int(tree["tree_param"]["size_leaf_vector"])
     is_leaf = np.array(left) < 0
-    # A leaf of several outputs has its place where an inner node has its right child.
-    rows = (first + (np.array(right) if vector > 1 else np.cumsum(is_leaf) - 1)).tolist()
-    # Left is below the threshold, so not above the float32 next to it.
-    below = np.nextafter(conditions, np.float32(-np.inf)).astype(np.float64).tolist()
-    members = _members(tree)
-    what = []
+    # For a leaf of several outputs the JSON has its row in the field of the right child.
+    leaf_rows = (first + (np.array(right) if leaf_size > 1 else np.cumsum(is_leaf) - 1)).tolist()
+    # `value < threshold` is `value <= previous float32`.
+    below_or_equal = np.nextafter(conditions, np.float32(-np.inf)).astype(np.float64).tolist()
+    categories = _right_categories(tree)
+    tests_or_rows = []
     for node, feature in enumerate(tree["split_indices"]):
-        default = bool(tree["default_left"][node])
+        nan_left = bool(tree["default_left"][node])
         if is_leaf[node]:
-            what.append(rows[node])
+            tests_or_rows.append(leaf_rows[node])
         elif tree["split_type"][node]:
-            what.append(grove.test(Among((feature, True), members[node], inside=False, nan_left=default)))
+            tests_or_rows.append(grove.test(Among((feature, True), categories[node], inside=False, nan_left=nan_left)))
         elif np.isnan(conditions[node]) or np.isneginf(conditions[node]):
             raise NoPlan("a tree of XGBoost has a threshold that is no number")
         else:
-            what.append(grove.test(Below((feature, False), below[node], default)))
-    grove.tree(target, left, right, what)
-    if vector <= 1:
+            tests_or_rows.append(grove.test(Below((feature, False), below_or_equal[node], nan_left)))
+    grove.tree(target, left, right, tests_or_rows)
+    if leaf_size <= 1:
         return conditions[is_leaf].reshape(-1, 1)
-    return np.array(tree["leaf_weights"], dtype=np.float32).reshape(-1, vector)
+    return np.array(tree["leaf_weights"], dtype=np.float32).reshape(-1, leaf_size)
 
 
-def _members(tree: dict[str, Any]) -> dict[int, frozenset[float]]:
-    """The categories that go right, of each node that tests some."""
-    values = tree["categories"]
+def _right_categories(tree: dict[str, Any]) -> dict[int, frozenset[float]]:
+    """Return for each node that tests categories those that go right."""
+    categories = tree["categories"]
     return {
-        node: frozenset(map(float, values[start : start + size]))
+        node: frozenset(map(float, categories[start : start + size]))
         for node, start, size in zip(
             tree["categories_nodes"], tree["categories_segments"], tree["categories_sizes"], strict=True
         )
@@ -401,27 +431,38 @@ def _members(tree: dict[str, Any]) -> dict[int, frozenset[float]]:
 
 
 def _rounded(numbers: Sequence[Number], compiler: Compiler) -> list[Number]:
+    """Round numbers to float32."""
     return compiler.graph.map(MathFunction.ROUND32, numbers)
 
 
-def _converted(model: _Model, margins: list[Number], compiler: Compiler) -> list[Number]:
-    """The answer: the sums after the objective's function."""
+def _converted(booster: _Booster, margins: list[Number], compiler: Compiler) -> list[Number]:
+    """Return the prediction: the margins after the objective's link (`PredTransform` in `src/objective`).
+
+    Identity objectives, `binary:hinge` (1 where the margin is above 0) and the classes of `multi:softmax` are exact.
+    The sigmoid is `1 / (1 + exp(-x))` with `-x` capped at 88.7, every step in float32 (`common::Sigmoid` in
+    `src/common/math.h`); its `expf` is the C library's.
+
+    Raises:
+        NoPlan: the objective has no rule.
+    """
     graph = compiler.graph
-    name = str(model.learner["objective"]["name"])
-    if name in _PLAIN:
+    name = str(booster.learner["objective"]["name"])
+    if name in _IDENTITY_OBJECTIVES:
         return margins
     if name == "binary:hinge":
         return graph.map_const(MathFunction.GT, margins, 0.0)
     if name == "multi:softmax":
         return graph.lookup(graph.argmax(margins), np.arange(len(margins), dtype=np.float64))
     compiler.approximate(f"a C library's exp of float32, in XGBoost's objective {name}")
-    if name in _EXPONENTS:
+    if name in _EXP_OBJECTIVES:
         return _rounded(graph.map(MathFunction.EXP, margins), compiler)
-    if name in _SIGMOIDS:
-        capped = graph.map_const(MathFunction.MIN, graph.map(MathFunction.NEGATE, margins), _MOST)
-        powers = _rounded(graph.map(MathFunction.EXP, capped), compiler)
+    if name in _SIGMOID_OBJECTIVES:
+        exponents = graph.map_const(MathFunction.MIN, graph.map(MathFunction.NEGATE, margins), _MAX_EXPONENT)
+        exponentials = _rounded(graph.map(MathFunction.EXP, exponents), compiler)
         return _rounded(
-            graph.map_const(MathFunction.RDIV, _rounded(graph.map_const(MathFunction.ADD, powers, 1.0), compiler), 1.0),
+            graph.map_const(
+                MathFunction.RDIV, _rounded(graph.map_const(MathFunction.ADD, exponentials, 1.0), compiler), 1.0
+            ),
             compiler,
         )
     if name == "multi:softprob":
@@ -430,8 +471,12 @@ def _converted(model: _Model, margins: list[Number], compiler: Compiler) -> list
 
 
 def _softmax(margins: list[Number], compiler: Compiler) -> list[Number]:
+    """Return XGBoost's softmax of the margins (`common::Softmax`): `exp(x - max) / sum`.
+
+    Differences, exponentials and quotients are float32. The sum is float64 and rounded to float32 once.
+    """
     graph = compiler.graph
     shifted = _rounded(graph.map_two(MathFunction.SUB, margins, [graph.fold(MathFunction.MOST, margins)]), compiler)
-    powers = _rounded(graph.map(MathFunction.EXP, shifted), compiler)
-    total = _rounded([graph.fold(MathFunction.SUM, powers)], compiler)
-    return _rounded(graph.map_two(MathFunction.DIV, powers, total), compiler)
+    exponentials = _rounded(graph.map(MathFunction.EXP, shifted), compiler)
+    total = _rounded([graph.fold(MathFunction.SUM, exponentials)], compiler)
+    return _rounded(graph.map_two(MathFunction.DIV, exponentials, total), compiler)
