@@ -1,7 +1,9 @@
-"""CatBoost: its own estimators, read from their bytes.
+"""Compile CatBoost's models and scikit-learn estimators, read from the bytes of their `.cbm` format.
 
-Numbers are float32 and tested by `>`; categories are texts, which CatBoost knows by a hash alone. Leaves are added up
-from 0 in the order of the trees, as float64; scale and bias come last.
+Numbers are float32 and tested by `value > border`. Categories are known by a hash of their text. The sums are float64:
+they begin at 0 and add the leaves in the order of the trees; scale and bias come last
+(`catboost/libs/model/cpu/evaluator_impl.cpp`). So raw values have the original's bits. Probabilities have not: CatBoost
+has an `exp` of its own (`FastExpInplace`).
 """
 
 from __future__ import annotations
@@ -27,47 +29,60 @@ from fourfold.signature.field import INTEGERS
 
 __all__: list[str] = []
 
-_PLAIN = ("catboost.CatBoost", "catboost.CatBoostRanker")
+_RAW_MODELS = ("catboost.CatBoost", "catboost.CatBoostRanker")
 _REGRESSOR, _CLASSIFIER = "catboost.CatBoostRegressor", "catboost.CatBoostClassifier"
-#: Losses of classifiers, each of whose numbers is a probability by itself.
-_SEVERAL = frozenset(("MultiClassOneVsAll", "MultiLogloss", "MultiCrossEntropy"))
-_BINARY = frozenset(("Logloss", "CrossEntropy", "Focal"))
+#: Losses of classifiers that turn each raw value into a probability of its own by a sigmoid.
+_INDEPENDENT_LOSSES = frozenset(("MultiClassOneVsAll", "MultiLogloss", "MultiCrossEntropy"))
+_BINARY_LOSSES = frozenset(("Logloss", "CrossEntropy", "Focal"))
 #: The most nodes of all trees together.
-_MOST_NODES = 1 << 22
+_MAX_NODES = 1 << 22
 
 
-@answers("predict", *_PLAIN)
+@answers("predict", *_RAW_MODELS)
 def predict(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """What ranks, and CatBoost's base class, answer."""
-    return _matrix(_sums(_read(model), matrix, compiler))
+    """Return `CatBoost.predict` and `CatBoostRanker.predict`: the raw values (`RawFormulaVal`)."""
+    return _matrix(_raw_values(_read(model), matrix, compiler))
 
 
 @answers("predict", _REGRESSOR)
 def predict_number(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """What a regressor answers: its sum, or what its loss makes of it."""
-    found = _read(model)
-    sums = _sums(found, matrix, compiler)
-    kind = model._get_default_prediction_type()  # noqa: SLF001 - what its `predict` asks
-    if kind == "RawFormulaVal":
+    """Return `CatBoostRegressor.predict`: the raw value, or what the loss makes of it.
+
+    `Exponent` (such as of the loss Poisson) takes `exp`. `RMSEWithUncertainty` gives the mean, and the variance as
+    `exp(2 * value)`.
+
+    Raises:
+        NoPlan: the loss predicts in another way.
+    """
+    cbm = _read(model)
+    sums = _raw_values(cbm, matrix, compiler)
+    prediction_type = model._get_default_prediction_type()  # noqa: SLF001 - what its `predict` asks
+    if prediction_type == "RawFormulaVal":
         return _matrix(sums)
     graph = compiler.graph
-    if kind == "Exponent":
+    if prediction_type == "Exponent":
         compiler.approximate("CatBoost's own exp")
         return _matrix(graph.map(MathFunction.EXP, sums))
-    if kind == "RMSEWithUncertainty" and len(sums) == 2:
+    if prediction_type == "RMSEWithUncertainty" and len(sums) == 2:
         compiler.approximate("CatBoost's own exp")
         return _matrix([sums[0], *graph.map(MathFunction.EXP, graph.map_const(MathFunction.MUL, sums[1:], 2.0))])
-    raise NoPlan(f"CatBoost predicts with {kind}, which has no rule")
+    raise NoPlan(f"CatBoost predicts with {prediction_type}, which has no rule")
 
 
 @answers("predict", _CLASSIFIER)
 def predict_label(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
-    """A classifier's label."""
-    found, graph = _read(model), compiler.graph
-    loss = _loss(found)
-    sums = _sums(found, matrix, compiler)
-    if len(sums) == 1 and loss in _BINARY:
-        if float(found.info.get("binclass_probability_threshold", "0.5")) != 0.5:
+    """Return `CatBoostClassifier.predict`: the class of the largest raw value.
+
+    Of two classes it is the second one where the raw value is above 0, which is a probability above one half.
+
+    Raises:
+        NoPlan: the loss has no rule, or the model has another threshold of probability.
+    """
+    cbm, graph = _read(model), compiler.graph
+    loss = _loss(cbm)
+    sums = _raw_values(cbm, matrix, compiler)
+    if len(sums) == 1 and loss in _BINARY_LOSSES:
+        if float(cbm.info.get("binclass_probability_threshold", "0.5")) != 0.5:
             raise NoPlan("CatBoost answers labels by another probability than one half")
         return Labels(graph.argmax([*graph.constant([0.0]), *sums]), model.classes_)
     if len(sums) != len(model.classes_) or loss not in ("MultiClass", "MultiClassOneVsAll"):
@@ -77,70 +92,80 @@ def predict_label(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
 
 @answers("predict_proba", _CLASSIFIER)
 def predict_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """A classifier's probabilities."""
-    found, graph = _read(model), compiler.graph
-    loss = _loss(found)
-    sums = _sums(found, matrix, compiler)
+    """Return `CatBoostClassifier.predict_proba`.
+
+    `MultiClass` takes the softmax `exp(x - max) / sum`. All other losses take `1 / (1 + exp(-x))` of each raw value;
+    with two classes of `-x` and `x`.
+
+    Raises:
+        NoPlan: the loss has no rule.
+    """
+    cbm, graph = _read(model), compiler.graph
+    loss = _loss(cbm)
+    sums = _raw_values(cbm, matrix, compiler)
     compiler.approximate("CatBoost's own exp")
-    if len(sums) == 1 and loss in _BINARY:
+    if len(sums) == 1 and loss in _BINARY_LOSSES:
         sums = [*graph.map(MathFunction.NEGATE, sums), *sums]
     elif loss == "MultiClass":
-        powers = graph.map(
+        exponentials = graph.map(
             MathFunction.EXP, graph.map_two(MathFunction.SUB, sums, [graph.fold(MathFunction.MOST, sums)])
         )
-        return _matrix(graph.map_two(MathFunction.DIV, powers, [graph.fold(MathFunction.SUM, powers)]))
-    elif loss not in _SEVERAL:
+        return _matrix(graph.map_two(MathFunction.DIV, exponentials, [graph.fold(MathFunction.SUM, exponentials)]))
+    elif loss not in _INDEPENDENT_LOSSES:
         raise NoPlan(f"CatBoost's probabilities of the loss {loss} have no rule")
-    powers = graph.map(MathFunction.EXP, graph.map(MathFunction.NEGATE, sums))
-    return _matrix(graph.map_const(MathFunction.RDIV, graph.map_const(MathFunction.ADD, powers, 1.0), 1.0))
+    exponentials = graph.map(MathFunction.EXP, graph.map(MathFunction.NEGATE, sums))
+    return _matrix(graph.map_const(MathFunction.RDIV, graph.map_const(MathFunction.ADD, exponentials, 1.0), 1.0))
 
 
 def _matrix(numbers: Sequence[Number]) -> Matrix:
-    return Matrix(tuple(Numeric(each) for each in numbers))
+    return Matrix(tuple(Numeric(number) for number in numbers))
 
 
 def _read(model: Any) -> Cbm:
+    """Read a model's bytes; raises `NoPlan` where they are malformed."""
     try:
         return read(bytes(model._serialize_model()))  # noqa: SLF001 - the only way to its bytes without a file
     except MalformedModel as error:
         raise NoPlan(f"a CatBoost model that is not read: {error}") from error
 
 
-def _loss(found: Cbm) -> str:
-    stated: Any = json.loads(found.info.get("params", "{}")).get("loss_function", {})
-    return str(stated.get("type") if isinstance(stated, dict) else stated)
+def _loss(cbm: Cbm) -> str:
+    """Return the name of the loss that the model was trained with."""
+    loss: Any = json.loads(cbm.info.get("params", "{}")).get("loss_function", {})
+    return str(loss.get("type") if isinstance(loss, dict) else loss)
 
 
-def _sums(found: Cbm, matrix: Matrix, compiler: Compiler) -> list[Number]:
-    """The sums of the trees, times the scale, plus the bias."""
+def _raw_values(cbm: Cbm, matrix: Matrix, compiler: Compiler) -> list[Number]:
+    """Return the raw value of each output: the sum of the trees, times the scale, plus the bias."""
     graph = compiler.graph
-    views = _Views(found, matrix, compiler)
+    views = _SplitColumns(cbm, matrix, compiler)
     grove = Grove(compiler, views.column)
-    tests = [grove.test(views.test(each)) for each in range(len(found.splits))]
-    if sum(len(tree) for tree in found.trees) > _MOST_NODES or _nodes(found) > _MOST_NODES:
-        raise NoPlan(f"the trees of a CatBoost model have more than {_MOST_NODES} nodes")
-    if len(found.steps):
-        _uneven(found, grove, tests)
+    tests = [grove.test(views.test(split_index)) for split_index in range(len(cbm.splits))]
+    if sum(len(tree) for tree in cbm.trees) > _MAX_NODES or _n_nodes(cbm) > _MAX_NODES:
+        raise NoPlan(f"the trees of a CatBoost model have more than {_MAX_NODES} nodes")
+    if len(cbm.steps):
+        _add_trees_of_steps(cbm, grove, tests)
     else:
         first = 0
-        for tree in found.trees:
-            _even(grove, [tests[split] for split in tree], first)
+        for tree in cbm.trees:
+            _add_symmetric_tree(grove, [tests[split] for split in tree], first)
             first += 1 << len(tree)
-    sums = grove.forest(found.values.reshape(-1, found.dimension), np.zeros(found.dimension))
-    if found.scale == 1.0 and not found.bias.any():
+    sums = grove.forest(cbm.values.reshape(-1, cbm.dimension), np.zeros(cbm.dimension))
+    if cbm.scale == 1.0 and not cbm.bias.any():
         return sums
-    return graph.map_const(MathFunction.ADD, graph.map_const(MathFunction.MUL, sums, found.scale), found.bias)
+    return graph.map_const(MathFunction.ADD, graph.map_const(MathFunction.MUL, sums, cbm.scale), cbm.bias)
 
 
-def _nodes(found: Cbm) -> int:
-    return 0 if len(found.steps) else sum(2 << len(tree) for tree in found.trees)
+def _n_nodes(cbm: Cbm) -> int:
+    """Return the number of nodes of symmetric trees, which have `2 << depth` of them."""
+    return 0 if len(cbm.steps) else sum(2 << len(tree) for tree in cbm.trees)
 
 
 @cache
-def _shape(depth: int) -> tuple[list[int], list[int], list[int], list[int]]:
-    """A tree of that depth: left and right children, the level of each inner node, the number of each leaf.
+def _symmetric_tree(depth: int) -> tuple[list[int], list[int], list[int], list[int]]:
+    """Return a full binary tree: left and right children, the level of each inner node, the row of each leaf.
 
-    The first split is the lowest bit of a leaf's number.
+    The test of the root is the lowest bit of a leaf's row.
     """
     inner = (1 << depth) - 1
     left = [2 * node + 1 for node in range(inner)] + [-1] * (inner + 1)
@@ -150,84 +175,91 @@ def _shape(depth: int) -> tuple[list[int], list[int], list[int], list[int]]:
     return left, right, level, leaves
 
 
-def _even(grove: Grove, tests: Sequence[int], first: int) -> None:
-    """Add a tree with the same test in all nodes of a level."""
-    left, right, level, leaves = _shape(len(tests))
-    grove.tree(0, left, right, [tests[each] for each in level] + [first + leaf for leaf in leaves])
+def _add_symmetric_tree(grove: Grove, tests: Sequence[int], first: int) -> None:
+    """Add a symmetric tree, all nodes of a level of which have the same test, to the grove."""
+    left, right, level, leaves = _symmetric_tree(len(tests))
+    grove.tree(0, left, right, [tests[index] for index in level] + [first + leaf for leaf in leaves])
 
 
-def _uneven(found: Cbm, grove: Grove, tests: Sequence[int]) -> None:
-    """Add trees of any shape: a node steps to its children, or is itself the leaf on that side."""
+def _add_trees_of_steps(cbm: Cbm, grove: Grove, tests: Sequence[int]) -> None:
+    """Add trees of any shape (`grow_policy` `Depthwise` or `Lossguide`) to the grove.
+
+    A node has the distance to each of its children; where it is 0, the node's own value is the leaf on that side.
+    """
     start = 0
-    for tree in found.trees:
-        count = len(tree)
-        left, right, what = [-1] * count, [-1] * count, [0] * count
+    for tree in cbm.trees:
+        n_nodes = len(tree)
+        left, right, tests_or_rows = [-1] * n_nodes, [-1] * n_nodes, [0] * n_nodes
         for node, split in enumerate(tree.tolist()):
-            leaf = int(found.leaves[start + node]) // found.dimension
-            steps = found.steps[start + node].tolist()
+            leaf = int(cbm.leaves[start + node]) // cbm.dimension
+            steps = cbm.steps[start + node].tolist()
             if not any(steps):
-                what[node] = leaf
+                tests_or_rows[node] = leaf
                 continue
-            what[node] = tests[split]
+            tests_or_rows[node] = tests[split]
             for children, step in zip((left, right), steps, strict=True):
                 children[node] = node + step if step else len(left)
                 if not step:
                     left.append(-1)
                     right.append(-1)
-                    what.append(leaf)
-        grove.tree(0, left, right, what)
-        start += count
+                    tests_or_rows.append(leaf)
+        grove.tree(0, left, right, tests_or_rows)
+        start += n_nodes
 
 
 @dataclass
-class _Views:
-    """What the splits of a model see in the columns.
+class _SplitColumns:
+    """Prepare the columns for the splits of a model.
 
     Attributes:
-        found: the model.
+        cbm: the model.
         matrix: the columns.
         compiler: of the plan.
     """
 
-    found: Cbm
+    cbm: Cbm
     matrix: Matrix
     compiler: Compiler
     _columns: list[Column] = field(default_factory=list)
     _hashes: dict[int, Numeric | Coded] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        needed = 1 + max(self.found.names, default=-1)
+        needed = 1 + max(self.cbm.names, default=-1)
         if len(self.matrix) < needed:
             raise NoPlan(f"a CatBoost model of {needed} columns is given {len(self.matrix)}")
-        for place, name in self.found.names.items():
-            if self.matrix.names is not None and name and str(self.matrix.names[place]) != name:
+        for index, name in self.cbm.names.items():
+            if self.matrix.names is not None and name and str(self.matrix.names[index]) != name:
                 raise NoPlan("CatBoost is given a frame with other columns than it was trained with")
-        used = [each.column for each in self.found.floats if len(each.borders)]
-        self._columns = spread(self.matrix.columns, used, self.compiler)
-        self._hashes = {place: self._hash(self.matrix.columns[place]) for place in self.found.cats}
+        float_indices = [feature.column for feature in self.cbm.floats if len(feature.borders)]
+        self._columns = spread(self.matrix.columns, float_indices, self.compiler)
+        self._hashes = {index: self._hash(self.matrix.columns[index]) for index in self.cbm.cats}
         self.compiler.graph.refuse(
             self.compiler.numbers([column for column in self._hashes.values() if not column.finite]),
             Kind.NAN,
             "CatBoost takes no missing category",
         )
 
-    def test(self, number: int) -> Below | Among:
-        """The test that a split is; NaN is below every border, or above all."""
-        split = self.found.splits[number]
+    def test(self, split_index: int) -> Below | Among:
+        """Return the test of a split.
+
+        `nan_mode` decides about NaN: below every border, or above all of them (`AsTrue`).
+        """
+        split = self.cbm.splits[split_index]
         if split.kind == "category":
             return Among((split.kind, split.feature), frozenset((split.value,)), inside=False, nan_left=True)
-        above = split.kind == "float" and self.found.floats[split.feature].nan == "AsTrue"
-        return Below((split.kind, split.feature), split.value, nan_left=not above)
+        nan_above = split.kind == "float" and self.cbm.floats[split.feature].nan == "AsTrue"
+        return Below((split.kind, split.feature), split.value, nan_left=not nan_above)
 
-    def column(self, view: tuple[str, int]) -> Column:
-        """A column as the splits of one feature see it."""
-        kind, feature = view
+    def column(self, key: tuple[str, int]) -> Column:
+        """Return a column as the splits of one feature test it: a hash, a float or the value of a CTR."""
+        kind, feature = key
         if kind == "category":
-            return self._hashes[self.found.cats[feature]]
-        return self._float(feature) if kind == "float" else self._ctr(self.found.ctrs[feature])
+            return self._hashes[self.cbm.cats[feature]]
+        return self._float(feature) if kind == "float" else self._ctr(self.cbm.ctrs[feature])
 
     def _float(self, feature: int) -> Column:
-        column = self._columns[self.found.floats[feature].column]
+        """Return a column of numbers in float32."""
+        column = self._columns[self.cbm.floats[feature].column]
         if isinstance(column, Numeric) and column.dtype == OBJECT and column.missing is NA:
             raise NoPlan("CatBoost is given pandas.NA among objects")
         if isinstance(column, Coded) and column.categories is not None:
@@ -235,18 +267,24 @@ class _Views:
         return self.compiler.cast(Matrix((column,)), FLOAT32).columns[0]
 
     def _hash(self, column: Column) -> Numeric | Coded:
-        """A column of categories by their hashes; NaN where one is missing."""
+        """Return the hashes of a column of categories; NaN where one is missing.
+
+        CatBoost hashes the text of a category, and the decimal digits of an integer.
+
+        Raises:
+            NoPlan: the column is neither of text nor of integers or booleans.
+        """
         graph = self.compiler.graph
         if isinstance(column, Text):
             if column.categories is not None:
-                code, stands = self.compiler.text(column, [str(each) for each in column.categories])
-                return _coded(code, [each if isinstance(each, str) else None for each in stands])
+                code, texts = self.compiler.text(column, [str(text) for text in column.categories])
+                return _coded(code, [text if isinstance(text, str) else None for text in texts])
             if column.replaced or isinstance(column.missing, str):
                 raise NoPlan("CatBoost is given text in which an imputer put something")
             return Numeric(graph.hashed(column.index))
         if isinstance(column, Coded) and column.categories is not None:
-            rest = column.code.limit - len(column.categories)
-            return _coded(column.code, [*map(str, column.categories), *[None] * rest])
+            n_others = column.code.limit - len(column.categories)
+            return _coded(column.code, [*map(str, column.categories), *[None] * n_others])
         if isinstance(column, Numeric):
             for index, (_, dtype) in enumerate(graph.inputs):
                 if (dtype in INTEGERS or dtype == "bool") and graph.number(index) == column.value:
@@ -254,41 +292,50 @@ class _Views:
         raise NoPlan("CatBoost is given a column that is neither of text nor of integers where it takes categories")
 
     def _ctr(self, ctr: Ctr) -> Column:
-        """What a combination of categories was worth in training."""
+        """Return a CTR: the statistic of the target that training kept for a combination of categories.
+
+        The hashes of the categories and the answers of the splits (0 or 1) that make the combination are joined to one
+        hash (`CalcHash`), which is looked up in the model's table.
+        """
         graph = self.compiler.graph
-        parts = self.compiler.numbers([self._hashes[self.found.cats[cat]] for cat in ctr.cats])
+        parts = self.compiler.numbers([self._hashes[self.cbm.cats[cat]] for cat in ctr.cats])
         for split in ctr.splits:
             if split.kind == "category":
-                hashed = self.compiler.number(self._hashes[self.found.cats[split.feature]])
-                parts += graph.map_const(MathFunction.EQ, [hashed], split.value)
+                hash_of_category = self.compiler.number(self._hashes[self.cbm.cats[split.feature]])
+                parts += graph.map_const(MathFunction.EQ, [hash_of_category], split.value)
                 continue
-            number = [self.compiler.number(self._float(split.feature))]
-            if self.found.floats[split.feature].nan == "AsTrue":
-                number = graph.map_const(MathFunction.IF_NAN, number, np.inf)
-            parts += graph.map_const(MathFunction.GT, number, split.value)
-        table = self.found.tables[ctr.key]
+            value = [self.compiler.number(self._float(split.feature))]
+            if self.cbm.floats[split.feature].nan == "AsTrue":
+                value = graph.map_const(MathFunction.IF_NAN, value, np.inf)
+            parts += graph.map_const(MathFunction.GT, value, split.value)
+        table = self.cbm.tables[ctr.key]
         order = np.argsort(table.hashes)
-        worth = _worth(ctr, table)
-        return Coded(graph.joined(parts, table.hashes[order]), np.append(worth[:-1][order], worth[-1]))
+        values = _ctr_values(ctr, table)
+        return Coded(graph.joined(parts, table.hashes[order]), np.append(values[:-1][order], values[-1]))
 
 
 def _coded(code: Code, texts: Sequence[str | None]) -> Coded:
-    return Coded(code, np.array([np.nan if each is None else category_hash(each.encode()) for each in texts]))
+    """Return the hash of each code's text; NaN where there is none."""
+    return Coded(code, np.array([np.nan if text is None else category_hash(text.encode()) for text in texts]))
 
 
-def _worth(ctr: Ctr, table: Table) -> npt.NDArray[np.float64]:
-    """The number for each of a table's hashes, and for any other, in float32."""
+def _ctr_values(ctr: Ctr, table: Table) -> npt.NDArray[np.float64]:
+    """Return the value of a CTR for each hash of its table, and for any other hash, computed in float32.
+
+    It is `((good + prior) / (total + prior_denominator) + shift) * scale` (`TModelCtr::Calc`), where `good` and `total`
+    count rows of the training data: those of the target's class or above a border, or all that have the combination.
+    """
     counts = table.counts[table.rows]
     if ctr.kind in ("Borders", "Buckets"):
         total = counts.sum(axis=1, dtype=np.int32)
-        above = 1 if counts.shape[1] == 2 else ctr.target + 1
-        good = counts[:, above:].sum(axis=1, dtype=np.int32) if ctr.kind == "Borders" else counts[:, ctr.target]
+        first_class = 1 if counts.shape[1] == 2 else ctr.target + 1
+        good = counts[:, first_class:].sum(axis=1, dtype=np.int32) if ctr.kind == "Borders" else counts[:, ctr.target]
     elif ctr.kind in ("Counter", "FeatureFreq"):
         good, total = counts[:, 0], np.full(len(counts), table.denominator, dtype=np.int32)
     else:
         good, total = counts[:, 0]["sum"], counts[:, 0]["count"]
-    without = table.denominator if ctr.kind in ("Counter", "FeatureFreq") else 0
-    part = np.append(good.astype(np.float32), np.float32(0)) + np.float32(ctr.prior[0])
-    whole = np.append(total.astype(np.float32), np.float32(without)) + np.float32(ctr.prior[1])
+    other_total = table.denominator if ctr.kind in ("Counter", "FeatureFreq") else 0
+    numerators = np.append(good.astype(np.float32), np.float32(0)) + np.float32(ctr.prior[0])
+    denominators = np.append(total.astype(np.float32), np.float32(other_total)) + np.float32(ctr.prior[1])
     with np.errstate(divide="ignore", invalid="ignore"):
-        return ((part / whole + np.float32(ctr.shift)) * np.float32(ctr.scale)).astype(np.float64)
+        return ((numerators / denominators + np.float32(ctr.shift)) * np.float32(ctr.scale)).astype(np.float64)

@@ -1,7 +1,9 @@
-"""LightGBM: boosters and its own estimators, read from its text format.
+"""Compile LightGBM's boosters and its scikit-learn estimators, read from `Booster.model_to_string`.
 
-What is followed here is `Tree::Predict`, `GBDT::Predict` and the `ConvertOutput` of each objective: values are float64,
-those within 1e-35 of zero are zero, sums begin at 0 and take the trees in their order.
+The rules reproduce `Tree::Predict` (`include/LightGBM/tree.h`), `GBDT::Predict` (`src/boosting/gbdt_prediction.cpp`)
+and the `ConvertOutput` of each objective (`src/objective`). All is float64: values within 1e-35 of zero are zero, and a
+sum begins at 0 and adds the trees in their order. So sums have the original's bits. Objectives that need `exp` have
+not: LightGBM takes it from the C library.
 """
 
 from __future__ import annotations
@@ -38,67 +40,70 @@ __all__: list[str] = []
 _REGRESSORS = ("lightgbm.LGBMRegressor", "lightgbm.LGBMRanker", "lightgbm.LGBMModel")
 _CLASSIFIER = "lightgbm.LGBMClassifier"
 
-#: `kZeroThreshold`: numbers up to here are zero. A float32 there.
-_ZERO = float(np.float32(1e-35))
-#: The bits of a node's `decision_type`, and the marks of missing values in two of them.
+#: LightGBM's `kZeroThreshold`, a float32: numbers of at most this size are zero.
+_ZERO_THRESHOLD = float(np.float32(1e-35))
+#: The bits of a node's `decision_type`, and the three values of its two bits for the kind of missing values.
 _CATEGORICAL, _DEFAULT_LEFT = 1, 2
 _MISSING_NONE, _MISSING_ZERO, _MISSING_NAN = 0, 1, 2
-#: Objectives whose answer is the sum, or its square with the sum's sign where they were asked for the root.
-_PLAIN = frozenset(
+#: Objectives whose prediction is the sum, or `sign(sum) * sum ** 2` if they were trained on square roots (`reg_sqrt`).
+_IDENTITY_OBJECTIVES = frozenset(
     ("regression", "regression_l1", "huber", "fair", "quantile", "mape", "lambdarank", "rank_xendcg", "custom")
 )
-_EXPONENTS = frozenset(("poisson", "gamma", "tweedie"))
-_SIGMOIDS = frozenset(("binary", "cross_entropy", "multiclassova"))
-#: Parameters of predictions that leave trees out.
-_SHORTCUTS = ("pred_early_stop", "predict_raw_score", "predict_leaf_index", "predict_contrib")
+_EXP_OBJECTIVES = frozenset(("poisson", "gamma", "tweedie"))
+_SIGMOID_OBJECTIVES = frozenset(("binary", "cross_entropy", "multiclassova"))
+#: Parameters of a prediction that leave trees out or answer something else.
+_UNSUPPORTED_PARAMETERS = ("pred_early_stop", "predict_raw_score", "predict_leaf_index", "predict_contrib")
 
 
 @answers("predict", "lightgbm.Booster", *_REGRESSORS)
 def predict(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """What a booster, a regressor or a ranker answers."""
-    return _matrix(_converted(_Model.of(model), matrix, compiler, model))
+    """Return the answer of `Booster.predict` and of the `predict` of regressors and rankers."""
+    return _matrix(_converted(_Booster.of(model), matrix, compiler, model))
 
 
 @answers("predict_proba", _CLASSIFIER)
 def predict_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """A classifier's probabilities: two of its one, or all."""
-    found = _converted(_Model.of(model), matrix, compiler, model)
+    """Return `LGBMClassifier.predict_proba`: the probability of each class.
+
+    An objective of two classes gives the second one's probability; the first one has 1 minus that.
+    """
+    probabilities = _converted(_Booster.of(model), matrix, compiler, model)
     if callable(model.objective_):
-        return _matrix(found)
-    if (len(found) > 1) != (len(model.classes_) > 2):
-        raise NoPlan(f"a LightGBM classifier of {len(model.classes_)} classes has {len(found)} outputs")
-    if len(found) > 1:
-        return _matrix(found)
-    return _matrix([*compiler.graph.map_const(MathFunction.RSUB, found, 1.0), *found])
+        return _matrix(probabilities)
+    if (len(probabilities) > 1) != (len(model.classes_) > 2):
+        raise NoPlan(f"a LightGBM classifier of {len(model.classes_)} classes has {len(probabilities)} outputs")
+    if len(probabilities) > 1:
+        return _matrix(probabilities)
+    return _matrix([*compiler.graph.map_const(MathFunction.RSUB, probabilities, 1.0), *probabilities])
 
 
 @answers("predict", _CLASSIFIER)
 def predict_label(model: Any, matrix: Matrix, compiler: Compiler) -> Labels | Matrix:
-    """A classifier's label: the class of the largest probability."""
-    probability: Matrix = predict_proba(model, matrix, compiler)
+    """Return `LGBMClassifier.predict`: the class of the largest probability."""
+    probabilities: Matrix = predict_proba(model, matrix, compiler)
     if callable(model.objective_):
-        return probability
-    return Labels(compiler.graph.argmax(compiler.numbers(probability.columns)), model.classes_)
+        return probabilities
+    return Labels(compiler.graph.argmax(compiler.numbers(probabilities.columns)), model.classes_)
 
 
 @answers("decision_function", _CLASSIFIER)
 def decision_function(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """A classifier's sums."""
-    return _matrix(_sums(_Model.of(model), matrix, compiler, model))
+    """Return the raw scores of a classifier: the sums of the trees."""
+    return _matrix(_sums(_Booster.of(model), matrix, compiler, model))
 
 
 def _matrix(numbers: Sequence[Number]) -> Matrix:
-    return Matrix(tuple(Numeric(each, FLOAT64) for each in numbers))
+    return Matrix(tuple(Numeric(number, FLOAT64) for number in numbers))
 
 
 @dataclass(frozen=True)
-class _Model:
-    """What a booster's text says.
+class _Booster:
+    """Hold what the rules need of a booster's text.
 
     Attributes:
-        header: the lines before the trees.
-        trees: the lines of each.
-        categories: those of each categorical column of the frame that it was trained with.
+        header: the keys and values of the lines before the trees.
+        trees: the keys and values of each tree.
+        categories: the categories of each categorical column of the training frame (`pandas_categorical`).
     """
 
     header: dict[str, str]
@@ -106,69 +111,79 @@ class _Model:
     categories: list[list[Any]]
 
     @classmethod
-    def of(cls, model: Any) -> _Model:
-        """Read a booster, or that of an estimator, as it predicts: up to its best iteration."""
+    def of(cls, model: Any) -> _Booster:
+        """Read a booster, or the booster of an estimator, up to its best iteration.
+
+        Raises:
+            NoPlan: the estimator predicts with a parameter that no rule follows, or the text ends too early.
+        """
         booster = model
         if hasattr(model, "booster_"):
-            booster, params = model.booster_, model.get_params()
-            for name in _SHORTCUTS:
-                if params.get(name):
+            booster, parameters = model.booster_, model.get_params()
+            for name in _UNSUPPORTED_PARAMETERS:
+                if parameters.get(name):
                     raise NoPlan(f"the {type(model).__name__} predicts with {name}")
         header: dict[str, str] = {}
         trees: list[dict[str, str]] = []
-        into = header
+        section = header
         for line in booster.model_to_string().split("\n"):
             key, _, value = line.partition("=")
             if key == "end of trees":
                 return cls(header, trees, booster.pandas_categorical or [])
             if key == "Tree":
-                into = {}
-                trees.append(into)
+                section = {}
+                trees.append(section)
             elif line:
-                into[key] = value
+                section[key] = value
         raise NoPlan("the text of a LightGBM model has no end")
 
     @property
-    def width(self) -> int:
-        """How many columns it takes."""
+    def n_columns(self) -> int:
+        """Return how many columns the model takes."""
         return int(self.header["max_feature_idx"]) + 1
 
     @property
-    def used(self) -> set[int]:
-        """The columns that trees test, or multiply in their leaves."""
-        names = ("split_feature", "leaf_features")
-        return {int(each) for tree in self.trees for name in names for each in tree.get(name, "").split()}
+    def used_columns(self) -> set[int]:
+        """Return the indices of the columns that trees test, or multiply in linear leaves."""
+        keys = ("split_feature", "leaf_features")
+        return {int(index) for tree in self.trees for key in keys for index in tree.get(key, "").split()}
 
     @property
-    def outputs(self) -> int:
-        """How many sums it has."""
+    def n_outputs(self) -> int:
+        """Return how many sums the model has: one for each class, or one."""
         return int(self.header["num_tree_per_iteration"])
 
     @property
     def objective(self) -> list[str]:
-        """The objective and its parameters."""
+        """Return the objective's name and its parameters, such as `binary sigmoid:1`."""
         return self.header.get("objective", "custom").split(" ")
 
 
-def _converted(model: _Model, matrix: Matrix, compiler: Compiler, who: Any) -> list[Number]:
-    """The answer: the sums after the objective's function."""
+def _converted(booster: _Booster, matrix: Matrix, compiler: Compiler, who: Any) -> list[Number]:
+    """Return the prediction: the sums after the objective's `ConvertOutput`.
+
+    Random forests (`average_output`) divide the sums by the number of iterations first.
+
+    Raises:
+        NoPlan: the objective has no rule.
+    """
     graph = compiler.graph
-    name, *parameters = model.objective
-    sums = _sums(model, matrix, compiler, who)
-    if "average_output" in model.header:
-        sums = graph.map_const(MathFunction.DIV, sums, float(len(model.trees) // model.outputs or 1))
-    if name in _PLAIN:
+    name, *parameters = booster.objective
+    sums = _sums(booster, matrix, compiler, who)
+    if "average_output" in booster.header:
+        sums = graph.map_const(MathFunction.DIV, sums, float(len(booster.trees) // booster.n_outputs or 1))
+    if name in _IDENTITY_OBJECTIVES:
         if "sqrt" not in parameters:
             return sums
-        signed = graph.map_two(MathFunction.MUL, graph.map(MathFunction.SIGN, sums), sums)
-        return graph.map_two(MathFunction.MUL, signed, sums)
+        absolute = graph.map_two(MathFunction.MUL, graph.map(MathFunction.SIGN, sums), sums)
+        return graph.map_two(MathFunction.MUL, absolute, sums)
     compiler.approximate(f"a C library's exp, in LightGBM's objective {name}")
-    if name in _EXPONENTS:
+    if name in _EXP_OBJECTIVES:
         return graph.map(MathFunction.EXP, sums)
-    if name in _SIGMOIDS:
-        stated = re.findall(r"sigmoid:(\S+)", " ".join(parameters)) or ["1"]
-        powers = graph.map(MathFunction.EXP, graph.map_const(MathFunction.MUL, sums, -float(stated[0])))
-        return graph.map_const(MathFunction.RDIV, graph.map_const(MathFunction.ADD, powers, 1.0), 1.0)
+    if name in _SIGMOID_OBJECTIVES:
+        sigmoid = re.findall(r"sigmoid:(\S+)", " ".join(parameters)) or ["1"]
+        exponentials = graph.map(MathFunction.EXP, graph.map_const(MathFunction.MUL, sums, -float(sigmoid[0])))
+        return graph.map_const(MathFunction.RDIV, graph.map_const(MathFunction.ADD, exponentials, 1.0), 1.0)
     if name == "cross_entropy_lambda":
         return graph.map(MathFunction.LOG1P, graph.map(MathFunction.EXP, sums))
     if name == "multiclass":
@@ -177,34 +192,38 @@ def _converted(model: _Model, matrix: Matrix, compiler: Compiler, who: Any) -> l
 
 
 def _softmax(sums: list[Number], compiler: Compiler) -> list[Number]:
+    """Return `Common::Softmax` of the sums: `exp(x - max)` divided by its sum, added from the left."""
     graph = compiler.graph
-    powers = graph.map(MathFunction.EXP, graph.map_two(MathFunction.SUB, sums, [graph.fold(MathFunction.MOST, sums)]))
-    return graph.map_two(MathFunction.DIV, powers, [graph.fold(MathFunction.SUM, powers)])
+    exponentials = graph.map(
+        MathFunction.EXP, graph.map_two(MathFunction.SUB, sums, [graph.fold(MathFunction.MOST, sums)])
+    )
+    return graph.map_two(MathFunction.DIV, exponentials, [graph.fold(MathFunction.SUM, exponentials)])
 
 
-def _sums(model: _Model, matrix: Matrix, compiler: Compiler, who: Any) -> list[Number]:
-    """The sums of the trees, from 0 on."""
-    if len(matrix) != model.width:
-        raise NoPlan(f"a LightGBM model of {model.width} columns is given {len(matrix)}")
-    columns = spread(_columns(model, matrix, compiler, who), model.used, compiler)
+def _sums(booster: _Booster, matrix: Matrix, compiler: Compiler, who: Any) -> list[Number]:
+    """Return the sum of the trees of each output, from 0 on in their order."""
+    if len(matrix) != booster.n_columns:
+        raise NoPlan(f"a LightGBM model of {booster.n_columns} columns is given {len(matrix)}")
+    columns = spread(_columns(booster, matrix, compiler, who), booster.used_columns, compiler)
     views = _Views(columns, compiler, snaps=not matrix.polars)
-    if any(tree.get("is_linear") == "1" for tree in model.trees):
-        return _linear(model, views, compiler)
+    if any(tree.get("is_linear") == "1" for tree in booster.trees):
+        return _linear(booster, views, compiler)
     grove = Grove(compiler, views.column)
-    values: list[float] = []
-    for number, tree in enumerate(model.trees):
-        _plant(grove, tree, views, number % model.outputs, len(values))
-        values += _floats(tree["leaf_value"]).tolist()
-    return grove.forest(values, np.zeros(model.outputs))
+    leaf_values: list[float] = []
+    for tree_index, tree in enumerate(booster.trees):
+        _add_tree(grove, tree, views, tree_index % booster.n_outputs, len(leaf_values))
+        leaf_values += _floats(tree["leaf_value"]).tolist()
+    return grove.forest(leaf_values, np.zeros(booster.n_outputs))
 
 
 class _Views:
-    """What trees see in the columns.
+    """Prepare the columns for the tests of trees.
 
     Args:
         columns: the columns as LightGBM reads them.
         compiler: of the plan.
-        snaps: whether what is next to zero is zero on the way in, as in every container but those of Arrow.
+        snaps: whether LightGBM turns values within 1e-35 of zero into zero when it reads a row. It does for every
+            container but those of Arrow.
     """
 
     def __init__(self, columns: list[Column], compiler: Compiler, *, snaps: bool) -> None:
@@ -212,26 +231,31 @@ class _Views:
         self._workshop = compiler
         self._snaps = snaps
 
-    def threshold(self, stated: float) -> float:
-        """A threshold among what is next to zero, moved to where it does to all of that what it does to zero."""
-        if self._snaps and -_ZERO <= stated < 0:
-            return float(np.nextafter(-_ZERO, -np.inf))
-        return _ZERO if self._snaps and 0 <= stated < _ZERO else stated
+    def threshold(self, threshold: float) -> float:
+        """Return a threshold that sends values within 1e-35 of zero where the stated one sends zero."""
+        if self._snaps and -_ZERO_THRESHOLD <= threshold < 0:
+            return float(np.nextafter(-_ZERO_THRESHOLD, -np.inf))
+        return _ZERO_THRESHOLD if self._snaps and 0 <= threshold < _ZERO_THRESHOLD else threshold
 
     def raw(self, feature: int) -> Column:
-        """A column as float64, with zero for what is next to it."""
+        """Return a column as float64, with zero for values within 1e-35 of it."""
         column = self._columns[feature]
         if not self._snaps:
             return column
         if isinstance(column, Coded):
-            return Coded(column.code, np.where(np.abs(column.values) <= _ZERO, 0.0, column.values))
+            return Coded(column.code, np.where(np.abs(column.values) <= _ZERO_THRESHOLD, 0.0, column.values))
         graph = self._workshop.graph
-        value = [self._workshop.number(column)]
-        small = graph.map_const(MathFunction.LE, graph.map(MathFunction.ABS, value), _ZERO)
-        return Numeric(graph.select(small, graph.constant([0.0]), value)[0])
+        values = [self._workshop.number(column)]
+        is_zero = graph.map_const(MathFunction.LE, graph.map(MathFunction.ABS, values), _ZERO_THRESHOLD)
+        return Numeric(graph.select(is_zero, graph.constant([0.0]), values)[0])
 
     def column(self, view: tuple[int, int]) -> Column:
-        """A column as tests with a mark of missing values see it; -1: by categories."""
+        """Return a column as tests see it.
+
+        Args:
+            view: the column's index, and how its tests treat missing values: one of `_MISSING_NONE` (NaN is 0),
+                `_MISSING_ZERO` (0 is NaN, too) and `_MISSING_NAN`; -1 for tests of categories, which truncate.
+        """
         feature, missing = view
         column = self._columns[feature]
         if missing == _MISSING_NAN:
@@ -240,69 +264,75 @@ class _Views:
             return self._workshop.map(MathFunction.IF_NAN, [column], 0.0)[0]
         if missing == _MISSING_ZERO:
             if isinstance(column, Coded):
-                return Coded(column.code, np.where(np.abs(column.values) <= _ZERO, np.nan, column.values))
+                return Coded(column.code, np.where(np.abs(column.values) <= _ZERO_THRESHOLD, np.nan, column.values))
             graph = self._workshop.graph
-            value = [self._workshop.number(column)]
-            small = graph.map_const(MathFunction.LE, graph.map(MathFunction.ABS, value), _ZERO)
-            return Numeric(graph.select(small, graph.constant([np.nan]), value)[0])
+            values = [self._workshop.number(column)]
+            is_zero = graph.map_const(MathFunction.LE, graph.map(MathFunction.ABS, values), _ZERO_THRESHOLD)
+            return Numeric(graph.select(is_zero, graph.constant([np.nan]), values)[0])
         return self._workshop.map(MathFunction.TRUNC, [column])[0]
 
 
-def _columns(model: _Model, matrix: Matrix, compiler: Compiler, who: Any) -> list[Column]:
-    """The columns as LightGBM reads a container: categories as their places, integers of an array as float32."""
+def _columns(booster: _Booster, matrix: Matrix, compiler: Compiler, who: Any) -> list[Column]:
+    """Return the columns as LightGBM reads a container: a frame's categories as their indices in training.
+
+    An array becomes float32 unless it is float64; so do integers.
+
+    Raises:
+        NoPlan: the container has a column that LightGBM reads in a way that no plan can repeat.
+    """
     if not matrix.frame:
         if any(isinstance(column, Numeric) and column.missing is NA for column in matrix.columns):
             raise NoPlan("LightGBM is given an array with pandas.NA")
         if matrix.dtype == OBJECT and type(who).__name__ != "Booster":
             raise NoPlan("LightGBM's estimators make float64 of an array of objects, and their boosters float32")
         return list(compiler.cast(matrix, FLOAT64 if matrix.dtype == FLOAT64 else FLOAT32).columns)
-    known = list(model.categories)
-    out: list[Column] = []
+    categories = list(booster.categories)
+    read: list[Column] = []
     for column in matrix.columns:
         if isinstance(column, (Text, Coded)) and column.categories is not None:
-            if not known:
+            if not categories:
                 raise NoPlan("LightGBM is given more columns of categories than it was trained with")
-            out.append(codes_of(column, known.pop(0), compiler))
+            read.append(codes_of(column, categories.pop(0), compiler))
         elif isinstance(column, (Numeric, Coded)) and column.dtype != OBJECT:
-            out.append(column)
+            read.append(column)
         else:
             raise NoPlan("LightGBM is given a column of a frame that is neither of numbers nor of categories")
-    if known:
+    if categories:
         raise NoPlan("LightGBM is given fewer columns of categories than it was trained with")
-    return out
+    return read
 
 
-def _plant(grove: Grove, tree: dict[str, str], views: _Views, target: int, first: int) -> None:
-    """Add a tree whose leaves' values begin at a row of the forest's.
+def _add_tree(grove: Grove, tree: dict[str, str], views: _Views, target: int, first: int) -> None:
+    """Add a tree to the grove, with its leaves' values from the row `first` of the forest's on.
 
-    Its inner nodes come first, then its leaves; children below zero are leaves there.
+    Inner nodes come first, then leaves. In LightGBM's text a negative child `c` is the leaf `~c`.
     """
-    count = int(tree["num_leaves"])
-    inner = count - 1
-    leaves = list(range(first, first + count))
-    if not inner:
+    n_leaves = int(tree["num_leaves"])
+    n_inner = n_leaves - 1
+    leaves = list(range(first, first + n_leaves))
+    if not n_inner:
         grove.tree(target, [-1], [-1], leaves)
         return
     left, right = (
-        [each if each >= 0 else inner + ~each for each in _integers(tree[name]).tolist()]
+        [child if child >= 0 else n_inner + ~child for child in _integers(tree[name]).tolist()]
         for name in ("left_child", "right_child")
     )
     features, decisions = _integers(tree["split_feature"]).tolist(), _integers(tree["decision_type"]).tolist()
     thresholds = _floats(tree["threshold"]).tolist()
-    members = _members(tree)
+    category_sets = _category_sets(tree)
     tests = []
     for feature, decision, threshold in zip(features, decisions, thresholds, strict=True):
-        if decision & _CATEGORICAL and members:
-            tests.append(grove.test(Among((feature, -1), members[int(threshold)], inside=True, nan_left=False)))
+        if decision & _CATEGORICAL and category_sets:
+            tests.append(grove.test(Among((feature, -1), category_sets[int(threshold)], inside=True, nan_left=False)))
         else:
             missing = decision >> 2 & 3
-            default = missing != _MISSING_NONE and bool(decision & _DEFAULT_LEFT)
-            tests.append(grove.test(Below((feature, missing), views.threshold(threshold), default)))
-    grove.tree(target, left + [-1] * count, right + [-1] * count, tests + leaves)
+            nan_left = missing != _MISSING_NONE and bool(decision & _DEFAULT_LEFT)
+            tests.append(grove.test(Below((feature, missing), views.threshold(threshold), nan_left)))
+    grove.tree(target, left + [-1] * n_leaves, right + [-1] * n_leaves, tests + leaves)
 
 
-def _members(tree: dict[str, str]) -> list[frozenset[float]]:
-    """The categories of each of a tree's sets."""
+def _category_sets(tree: dict[str, str]) -> list[frozenset[float]]:
+    """Return the sets of categories of a tree, from the bit sets in `cat_threshold`."""
     if tree["num_cat"] == "0":
         return []
     bounds, words = _integers(tree["cat_boundaries"]).tolist(), _integers(tree["cat_threshold"])
@@ -313,52 +343,61 @@ def _members(tree: dict[str, str]) -> list[frozenset[float]]:
     ]
 
 
-def _linear(model: _Model, views: _Views, compiler: Compiler) -> list[Number]:
-    """The sums of trees that have a linear function in each leaf, or the leaf's value where one of its terms is NaN."""
+def _linear(booster: _Booster, views: _Views, compiler: Compiler) -> list[Number]:
+    """Return the sums of trees with a linear function in each leaf (`linear_tree`).
+
+    A leaf gives `leaf_const` plus `leaf_coeff * value` of each of its columns, or `leaf_value` where one of these is
+    NaN.
+    """
     graph = compiler.graph
-    sums = graph.constant(np.zeros(model.outputs))
-    for number, tree in enumerate(model.trees):
-        one = _linear_tree(tree, views, compiler)
-        place = number % model.outputs
-        sums[place] = graph.map_two(MathFunction.ADD, [sums[place]], [one])[0]
+    sums = graph.constant(np.zeros(booster.n_outputs))
+    for tree_index, tree in enumerate(booster.trees):
+        tree_sum = _linear_tree(tree, views, compiler)
+        output = tree_index % booster.n_outputs
+        sums[output] = graph.map_two(MathFunction.ADD, [sums[output]], [tree_sum])[0]
     return sums
 
 
 def _linear_tree(tree: dict[str, str], views: _Views, compiler: Compiler) -> Number:
+    """Return what one tree adds: its leaf's linear function, terms added in the order of the columns."""
     graph = compiler.graph
     grove = Grove(compiler, views.column)
-    _plant(grove, tree, views, 0, 0)
-    value = _floats(tree["leaf_value"])
+    _add_tree(grove, tree, views, 0, 0)
+    leaf_values = _floats(tree["leaf_value"])
     if tree.get("is_linear") != "1":
-        return grove.forest(value, [0.0])[0]
+        return grove.forest(leaf_values, [0.0])[0]
     terms = _terms(tree)
     features = sorted({feature for leaf in terms for feature in leaf})
     weights = np.array([[leaf.get(feature, 0.0) for feature in features] for leaf in terms]).reshape(len(terms), -1)
-    stated = np.column_stack([value, _floats(tree["leaf_const"]), weights])
-    plain, total, *factors = grove.forest(stated, np.full(stated.shape[1], -0.0))
+    leaf_table = np.column_stack([leaf_values, _floats(tree["leaf_const"]), weights])
+    leaf_value, linear, *factors = grove.forest(leaf_table, np.full(leaf_table.shape[1], -0.0))
     if not features:
-        return total
-    xs = [compiler.number(views.raw(feature)) for feature in features]
-    products = graph.map_two(MathFunction.MUL, factors, xs)
+        return linear
+    inputs = [compiler.number(views.raw(feature)) for feature in features]
+    products = graph.map_two(MathFunction.MUL, factors, inputs)
     for factor, product in zip(factors, products, strict=True):
-        total = graph.select([factor], graph.map_two(MathFunction.ADD, [total], [product]), [total])[0]
-    missing = graph.select(factors, graph.map(MathFunction.IS_NAN, xs), graph.constant(np.zeros(len(features))))
-    return graph.select([graph.fold(MathFunction.MOST, missing)], [plain], [total])[0]
+        linear = graph.select([factor], graph.map_two(MathFunction.ADD, [linear], [product]), [linear])[0]
+    is_missing = graph.select(factors, graph.map(MathFunction.IS_NAN, inputs), graph.constant(np.zeros(len(features))))
+    return graph.select([graph.fold(MathFunction.MOST, is_missing)], [leaf_value], [linear])[0]
 
 
 def _terms(tree: dict[str, str]) -> list[dict[int, float]]:
-    """The factor of each column in each leaf."""
-    counts = _integers(tree["num_features"]).tolist()
+    """Return the coefficient of each column in each leaf.
+
+    Raises:
+        NoPlan: a leaf's columns do not ascend, or a coefficient is 0; the sum would have another order.
+    """
+    sizes = _integers(tree["num_features"]).tolist()
     features, factors = _integers(tree["leaf_features"]).tolist(), _floats(tree["leaf_coeff"]).tolist()
-    out: list[dict[int, float]] = []
-    at = 0
-    for count in counts:
-        mine = features[at : at + count]
-        if mine != sorted(set(mine)) or 0.0 in factors[at : at + count]:
+    terms: list[dict[int, float]] = []
+    start = 0
+    for size in sizes:
+        columns = features[start : start + size]
+        if columns != sorted(set(columns)) or 0.0 in factors[start : start + size]:
             raise NoPlan("a linear tree of LightGBM has terms out of order, or one without a factor")
-        out.append(dict(zip(mine, factors[at : at + count], strict=True)))
-        at += count
-    return out
+        terms.append(dict(zip(columns, factors[start : start + size], strict=True)))
+        start += size
+    return terms
 
 
 def _integers(text: str) -> npt.NDArray[np.int64]:
