@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from fourfold.package import Package
-from fourfold.package.golden import GOLDEN_FILE, Golden, encode_golden
+from fourfold.package.golden import GOLDEN_FILE, GoldenRows, encode_golden
 from fourfold.predictor import Predictor
 from fourfold.signature import Field, RowCoercer, Signature
 
@@ -72,7 +72,7 @@ def make_package(
         "golden": {"file": GOLDEN_FILE, "rows": len(rows), "tolerance": 0},
         "provenance": {},
     }
-    golden_file = encode_golden(Golden(rows, [function(dict(row)) for row in rows]), signature)
+    golden_file = encode_golden(GoldenRows(rows, [function(dict(row)) for row in rows]), signature)
     return Package.build(manifest, {GOLDEN_FILE: golden_file})
 
 

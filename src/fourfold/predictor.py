@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fourfold.errors import EngineError, GoldenMismatch, InputError, RowError, shorten
 from fourfold.function import Function, concatenate, slice_rows, take_rows, without_numeric_warnings
-from fourfold.package.golden import Golden, Replay, compare, golden_of
+from fourfold.package.golden import GoldenRows, Replay, compare, read_golden
 from fourfold.runtimes.engine import DirectEngine, Engine, installed
 from fourfold.signature import RowCoercer, Signature
 
@@ -220,7 +220,7 @@ class Predictor:
     def _answers_golden_rows(self) -> bool:
         """Return whether the engine still answers a golden row: if so, the rows that it refuses are at fault."""
         try:
-            self._function(golden_of(self.package).inputs[:1])
+            self._function(read_golden(self.package).inputs[:1])
         except EngineError:
             return False
         return True
@@ -231,7 +231,7 @@ class Predictor:
         Raises:
             GoldenMismatch: an answer differs by more than the package's tolerance, or the engine fails.
         """
-        golden: Golden = golden_of(self.package)
+        golden: GoldenRows = read_golden(self.package)
         names = [field.name for field in self.signature.outputs]
         try:
             with without_numeric_warnings():
@@ -242,7 +242,7 @@ class Predictor:
                 f"the package {self.name} cannot answer its golden rows here: {error}{self._changed_libraries()}"
             ) from error
         together = compare(golden, outputs, names)
-        single = compare(Golden(golden.inputs[:1], golden.outputs[:1]), alone, names)
+        single = compare(GoldenRows(golden.inputs[:1], golden.outputs[:1]), alone, names)
         worst = max(together, single, key=lambda replay: replay.largest_gap)
         if worst.first is not None and worst.largest_gap > self.package.manifest["golden"]["tolerance"]:
             raise GoldenMismatch(self._mismatch(worst))

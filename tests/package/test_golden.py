@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fourfold.errors import CorruptPackage
 from fourfold.package import Package
-from fourfold.package.golden import Golden, compare, decode_golden, encode_golden, golden_of
+from fourfold.package.golden import GoldenRows, compare, decode_golden, encode_golden, read_golden
 from fourfold.signature import Field, Signature
 from fourfold.signature.bits import same_bits
 from tests.package.sample import FILES, manifest
@@ -48,7 +48,7 @@ def test_golden_rows_survive_their_file_bit_for_bit(inputs: list[dict[str, Any]]
     )
     row = st.fixed_dictionaries({"y": st.floats(width=32), "p": _TENSORS, "t": moments})
     outputs = data.draw(st.lists(row, min_size=len(inputs), max_size=len(inputs)))
-    back = decode_golden(encode_golden(Golden(inputs, outputs), SIGNATURE), SIGNATURE)
+    back = decode_golden(encode_golden(GoldenRows(inputs, outputs), SIGNATURE), SIGNATURE)
     for sides in ((inputs, back.inputs), (outputs, back.outputs)):
         for left, right in zip(*sides, strict=True):
             assert all(same_bits(left[name], right[name]) for name in left)
@@ -80,12 +80,12 @@ def test_a_package_carries_the_golden_rows_that_it_says(rows: int) -> None:
         manifest(golden={"file": "golden.json", "rows": rows, "tolerance": 0}), {"golden.json": data}
     )
     with pytest.raises(CorruptPackage, match="golden rows, got"):
-        golden_of(package)
+        read_golden(package)
 
 
 def test_a_replay_says_how_far_and_where() -> None:
     """The first difference is named, and the largest gap is over all rows."""
-    golden = Golden([{}, {}, {}], [{"y": 1.0}, {"y": 2.0}, {"y": 4.0}])
+    golden = GoldenRows([{}, {}, {}], [{"y": 1.0}, {"y": 2.0}, {"y": 4.0}])
     found = compare(golden, [{"y": 1.0}, {"y": 2.0000000000000004}, {"y": 5.0}], ["y"])
     assert not found.exact
     assert found.first == (1, "y", 2.0, 2.0000000000000004)

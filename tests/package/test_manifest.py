@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from fourfold.errors import CorruptPackage
-from fourfold.package import Manifest, Package, canonical, check_name
+from fourfold.package import Manifest, Package, canonical_json, check_name
 from tests.package.sample import FILES, manifest
 
 
 def _raw(**changes: Any) -> bytes:
-    return canonical({**json.loads(Package.build(manifest(), FILES).manifest_bytes), **changes})
+    return canonical_json({**json.loads(Package.build(manifest(), FILES).manifest_bytes), **changes})
 
 
 def test_the_digest_is_the_hash_of_the_canonical_manifest() -> None:

@@ -100,9 +100,9 @@ def test_a_packed_model_gives_what_the_model_gives(packed: tuple[Any, Package]) 
 
 def test_golden_rows_hurt(packed: tuple[Any, Package]) -> None:
     """Every package carries rows with missing values, unseen categories and extremes."""
-    from fourfold.package.golden import golden_of
+    from fourfold.package.golden import read_golden
 
-    inputs = golden_of(packed[1]).inputs
+    inputs = read_golden(packed[1]).inputs
     assert any(row["f3"] is None for row in inputs)
     assert any(row["word"] not in ("red", "green", "blue") for row in inputs)
     assert any(row["f0"] == 0 and np.signbit(row["f0"]) for row in inputs)

@@ -14,7 +14,7 @@ import pytest
 import fourfold
 from fourfold.errors import CorruptPackage, EngineError, GoldenMismatch, InputError
 from fourfold.package import Package, write_package
-from fourfold.package.golden import GOLDEN_FILE, Golden, encode_golden
+from fourfold.package.golden import GOLDEN_FILE, GoldenRows, encode_golden
 from fourfold.plan.format import Kind, MathFunction
 from fourfold.plan.graph.builder import Graph, Output
 from fourfold.runtimes.plan import FILE, PlanEngine
@@ -51,7 +51,7 @@ def package_of(plan: bytes | None = None, golden: bytes | None = None, signature
     """A package of a plan, whose golden rows are what `plan_of()` answers."""
     engine = PlanEngine(plan_of(), SIGNATURE)
     inputs: list[dict[str, Any]] = [ROW, {"x": -0.0, "n": None, "word": None, "seen": SEEN}]
-    golden = golden or encode_golden(Golden(inputs, engine.predict(inputs)), SIGNATURE)
+    golden = golden or encode_golden(GoldenRows(inputs, engine.predict(inputs)), SIGNATURE)
     manifest = {
         "fourfold": 1,
         "name": "tiny",

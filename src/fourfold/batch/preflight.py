@@ -18,7 +18,7 @@ from fourfold.batch.quarantine import belongs_to_run
 from fourfold.batch.transform.columns import map_columns
 from fourfold.codecs import FORMATS
 from fourfold.errors import SinkError
-from fourfold.package import canonical
+from fourfold.package import canonical_json
 
 if TYPE_CHECKING:
     from fourfold.predictor import Predictor
@@ -83,7 +83,7 @@ def _run_key(predictor: Predictor, job: Job, source: SourceFiles) -> str:
         "rename": dict(job.rename),
         "sources": [[state.path, state.size, state.modified_ns] for state in source.states],
     }
-    return hashlib.sha256(canonical(work)).hexdigest()
+    return hashlib.sha256(canonical_json(work)).hexdigest()
 
 
 def _check_quarantine(job: Job, quarantine: Path, target: Path, run_key: str) -> bool:

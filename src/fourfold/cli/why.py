@@ -91,7 +91,7 @@ def _parsed(row: str) -> Any:
 def _engines(one: Predictor, other: Predictor, row: dict[str, Any]) -> Explanation:
     from fourfold.certificate.why import Side, why
     from fourfold.errors import SignatureError
-    from fourfold.package.golden import golden_of
+    from fourfold.package.golden import read_golden
 
     given = [[field.name for field in each] for each in (one.signature.inputs, one.signature.outputs)]
     theirs = [[field.name for field in each] for each in (other.signature.inputs, other.signature.outputs)]
@@ -101,7 +101,7 @@ def _engines(one: Predictor, other: Predictor, row: dict[str, Any]) -> Explanati
     if names[0] == names[1]:
         names = [f"{name} of {each.digest[7:15]}" for name, each in zip(names, (one, other), strict=True)]
     sides = [Side(name, each.answers) for name, each in zip(names, (one, other), strict=True)]
-    explanation = why(one.signature, row, sides[0], sides[1], golden_of(one.package).inputs)
+    explanation = why(one.signature, row, sides[0], sides[1], read_golden(one.package).inputs)
     steps = "" if explanation.equal else _steps(one, other, names, row)
     if steps:
         explanation.lines.append(steps)
@@ -130,7 +130,7 @@ def _doors(predictor: Predictor, names: tuple[str, ...], row: dict[str, Any], *,
     from fourfold.certificate.certify import ARCHITECTURES, open_doors
     from fourfold.certificate.doors.door import Door
     from fourfold.certificate.why import Side, why
-    from fourfold.package.golden import golden_of
+    from fourfold.package.golden import read_golden
 
     with open_doors(predictor, ARCHITECTURES, trust=trust) as opened:
         by_name = {door.name: door for door in opened}
@@ -142,4 +142,4 @@ def _doors(predictor: Predictor, names: tuple[str, ...], row: dict[str, Any], *,
             return Side(door.name, lambda rows: door.answers([[each] for each in rows]))
 
         sides = [side(by_name[name]) for name in names]
-        return why(predictor.signature, row, sides[0], sides[1], golden_of(predictor.package).inputs)
+        return why(predictor.signature, row, sides[0], sides[1], read_golden(predictor.package).inputs)

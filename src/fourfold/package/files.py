@@ -1,7 +1,7 @@
-"""The two forms of a package on disk: a folder, and one file.
+"""Read and write packages on disk, as a folder or as one file.
 
-The one file is a zip without compression that is never extracted: its members are read by the names that the manifest
-lists, so nothing in it can choose where it is written.
+The file is an uncompressed zip that is never extracted: its members are read by the names that the manifest lists, so a
+package cannot choose where its files are written.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from fourfold.package.package import Package
 
 __all__ = ["SUFFIX", "open_package", "write_package"]
 
-#: What a package in one file is called.
+#: The ending of a package in one file.
 SUFFIX = ".fourfold"
 
-# The earliest date that a zip can hold: every package written has it, so the same package is the same file.
-_DATE = (1980, 1, 1, 0, 0, 0)
+# The earliest date that a zip can hold. All members have it, so that equal packages give equal files.
+_ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def open_package(path: str | os.PathLike[str]) -> Package:
-    """Open a package, a folder or one file.
+    """Open a package, in a folder or in one file.
 
     Raises:
-        SourceError: nothing can be read there.
-        CorruptPackage: what is there is no package, or a damaged one.
+        SourceError: the path cannot be read.
+        CorruptPackage: there is no package at the path, or a damaged one.
     """
     path = Path(path)
     try:
@@ -57,14 +57,14 @@ def _open_folder(path: Path) -> Package:
 
 
 def _read_at_most(path: Path, size: int) -> bytes:
-    """A file's bytes; of one that has more than `size` one byte too many, so that its reader refuses it."""
+    """Return a file's bytes, at most `size + 1` of them, so that the caller notices a longer file."""
     with path.open("rb") as file:
-        # Never more than is there: as much memory as is asked for would be taken before anything is read.
+        # Bounded by the file's real size: `read` allocates the whole size in advance.
         return file.read(min(size, os.fstat(file.fileno()).st_size) + 1)
 
 
 def _open_file(path: Path) -> Package:
-    # Read whole: the bytes that are verified are then the bytes that are loaded, whatever happens to the file.
+    # Read the whole file now: if it changes later, the bytes that are loaded are still those that were verified.
     data = path.read_bytes()
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
@@ -95,19 +95,19 @@ def _open_file(path: Path) -> Package:
 
 
 def write_package(package: Package, path: str | os.PathLike[str], *, replace: bool = False) -> Path:
-    """Write a package, as one file where the path ends with `.fourfold`, as a folder otherwise; whole or not at all.
+    """Write a package atomically: as one file where the path ends with `.fourfold`, as a folder otherwise.
 
     Args:
-        package: the package; every file of it is verified on the way.
-        path: where to.
-        replace: whether a file that is there already may be replaced; a folder never is.
+        package: the package; each file is verified before it is written.
+        path: the file or folder to write; missing parents are made.
+        replace: whether to replace an existing file; a folder is never replaced.
 
     Returns:
         The path.
 
     Raises:
-        OutputExists: something is there already. The same package in one file is not an error: it is left as it is.
-        SinkError: it cannot be written (disk full, no permission); nothing is left behind.
+        OutputExists: the path exists. A file that holds the same package is no error and stays as it is.
+        SinkError: the package cannot be written (disk full, no permission); nothing is left behind.
     """
     path = Path(path)
     try:
@@ -137,9 +137,9 @@ def _archive(package: Package) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in (MANIFEST, *package.names):
-            info = zipfile.ZipInfo(name, date_time=_DATE)
+            info = zipfile.ZipInfo(name, date_time=_ZIP_DATE)
             info.external_attr = 0o644 << 16
-            info.create_system = 3  # Unix, on every system: the same package is the same file
+            info.create_system = 3  # Unix, on every system: equal packages give equal files
             archive.writestr(info, package.manifest_bytes if name == MANIFEST else package.read(name))
     return buffer.getvalue()
 

@@ -1,7 +1,7 @@
-"""Golden rows: inputs with their exact outputs, which every start replays before it says that it is ready.
+"""Store golden rows, inputs with their exact outputs, and compare answers with them; every start replays them.
 
-They are stored as JSON, which Python reads without NumPy or Arrow, and which carries every float exactly: its shortest
-decimal form that reads back as the same bits.
+The file is JSON: Python reads it without NumPy or Arrow, and it keeps every float exactly, as the shortest decimal that
+reads back as the same bits.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from fourfold.package.package import Package
 from fourfold.signature import RowCoercer, Signature
 from fourfold.signature.bits import Difference, relative_gap, same_bits
 
-__all__ = ["GOLDEN_FILE", "Golden", "Replay", "compare", "decode_golden", "encode_golden", "golden_of"]
+__all__ = ["GOLDEN_FILE", "GoldenRows", "Replay", "compare", "decode_golden", "encode_golden", "read_golden"]
 
 GOLDEN_FILE = "golden.json"
 
 
 @dataclass(frozen=True)
-class Golden:
-    """Canonical input rows, and for each the canonical output row that the packing host computed."""
+class GoldenRows:
+    """Hold canonical input rows, and for each the canonical output row that was computed when it was packed."""
 
     inputs: list[dict[str, Any]]
     outputs: list[dict[str, Any]]
@@ -32,12 +32,12 @@ class Golden:
 
 @dataclass(frozen=True)
 class Replay:
-    """What a replay found.
+    """Hold the result of comparing answers with golden rows.
 
     Attributes:
-        rows: how many golden rows were replayed.
-        exact: whether every output had the same bits.
-        largest_gap: the largest relative gap between two outputs, 0.0 where exact, `inf` where they cannot be compared.
+        rows: the number of golden rows.
+        exact: whether every output has the same bits.
+        largest_gap: the largest relative gap between two outputs: 0.0 where exact, `inf` where they cannot be compared.
         first: the first difference, or `None`.
     """
 
@@ -47,30 +47,30 @@ class Replay:
     first: Difference | None
 
 
-def encode_golden(golden: Golden, signature: Signature) -> bytes:
-    """The golden file of a package."""
-    from fourfold.codecs import json_rows  # a process that answers with a plan never writes JSON
+def encode_golden(golden: GoldenRows, signature: Signature) -> bytes:
+    """Return the bytes of a package's golden file."""
+    from fourfold.codecs import json_rows  # needed to pack only: answering rows with a plan needs no codec
 
     inputs = json_rows.encode(golden.inputs, signature.inputs)
     outputs = json_rows.encode(golden.outputs, signature.outputs)
     return b'{"inputs":' + inputs + b',"outputs":' + outputs + b"}"
 
 
-def decode_golden(data: bytes, signature: Signature) -> Golden:
-    """The golden rows of a golden file.
+def decode_golden(data: bytes, signature: Signature) -> GoldenRows:
+    """Read the golden rows from the bytes of a golden file.
 
     Raises:
-        CorruptPackage: it holds something else, or rows that do not fit the signature.
+        CorruptPackage: the bytes are no golden file, or the rows do not fit the signature.
     """
     try:
-        sides = json.loads(data)
-        inputs, outputs = sides["inputs"], sides["outputs"]
-        paired = len(inputs) == len(outputs)
+        tables = json.loads(data)
+        inputs, outputs = tables["inputs"], tables["outputs"]
+        are_paired = len(inputs) == len(outputs)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CorruptPackage(f"{GOLDEN_FILE}: expected inputs and outputs; {shorten(str(error))}") from error
-    if not paired:
+    if not are_paired:
         raise CorruptPackage(f"{GOLDEN_FILE}: {len(inputs)} inputs do not pair with {len(outputs)} outputs")
-    return Golden(_coerce(inputs, signature.inputs), _coerce(outputs, signature.outputs))
+    return GoldenRows(_coerce(inputs, signature.inputs), _coerce(outputs, signature.outputs))
 
 
 def _coerce(rows: Sequence[Mapping[str, object]], fields: Any) -> list[dict[str, Any]]:
@@ -80,11 +80,11 @@ def _coerce(rows: Sequence[Mapping[str, object]], fields: Any) -> list[dict[str,
     return [row for row in coerced if row is not None]
 
 
-def golden_of(package: Package) -> Golden:
-    """The golden rows that a package carries.
+def read_golden(package: Package) -> GoldenRows:
+    """Read the golden rows of a package.
 
     Raises:
-        CorruptPackage: they are none, or not as many as the manifest says: a replay of nothing would prove nothing.
+        CorruptPackage: there are none, which would prove nothing, or not as many as the manifest says.
     """
     entry = package.manifest["golden"]
     golden = decode_golden(package.read(entry["file"]), package.signature)
@@ -93,12 +93,12 @@ def golden_of(package: Package) -> Golden:
     return golden
 
 
-def compare(golden: Golden, outputs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Replay:
-    """Hold outputs, as many as there are golden rows, against the golden ones."""
-    largest, first = 0.0, None
+def compare(golden: GoldenRows, outputs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Replay:
+    """Compare outputs, one for each golden row, with the golden outputs; `names` lists the output fields."""
+    largest_gap, first = 0.0, None
     for row, (expected, got) in enumerate(zip(golden.outputs, outputs, strict=True)):
         for name in names:
             if not same_bits(expected[name], got[name]):
-                largest = max(largest, relative_gap(expected[name], got[name]))
+                largest_gap = max(largest_gap, relative_gap(expected[name], got[name]))
                 first = first or Difference(row, name, expected[name], got[name])
-    return Replay(len(golden.outputs), first is None, largest if math.isfinite(largest) else math.inf, first)
+    return Replay(len(golden.outputs), first is None, largest_gap if math.isfinite(largest_gap) else math.inf, first)

@@ -1,4 +1,4 @@
-"""The manifest: what a package says of itself, in canonical JSON (docs/spec/package.md, format 1)."""
+"""Read and check manifests: the canonical JSON that describes a package (docs/spec/package.md, format 1)."""
 
 from __future__ import annotations
 
@@ -12,22 +12,25 @@ from fourfold.codecs.unique_keys import unique_keys
 from fourfold.errors import CorruptPackage, SignatureError, shorten
 from fourfold.signature import Signature
 
-__all__ = ["FORMAT", "MANIFEST", "Manifest", "canonical", "check_name", "digest_of", "file_entry"]
+__all__ = ["FORMAT", "MANIFEST", "Manifest", "canonical_json", "check_name", "digest_of", "file_entry"]
 
+#: The version of the package format that this version of Fourfold writes and reads.
 FORMAT = 1
+#: The manifest's name in a package.
 MANIFEST = "manifest.json"
 
-# Caps against a package made to exhaust its reader; far above what any model needs.
+# Limits against a package made to exhaust its reader; far above what any model needs.
 MAX_MANIFEST_BYTES = 64 * 2**20
 MAX_FILES = 10_000
+MAX_FILE_NAME = 255
 
 _KEYS = {"fourfold", "name", "signature", "runtime", "exactness", "engines", "golden", "provenance", "files"}
 _RUNTIME_KEYS = {"name", "settings", "requires", "libraries"}
-_EXACTNESS_KEYS = {"exact", "block", "rows", "tested", "accepted"}
-_EXPECTED_KEYS = {"rows", "rtol", "largest_gap"}  # of exactness.expected, which is there where answers were expected
+_EXACTNESS_KEYS = {"exact", "block", "rows", "tested", "accepted"}  # and `expected`, where pack was given answers
+_EXPECTED_KEYS = {"rows", "rtol", "largest_gap"}
 _GOLDEN_KEYS = {"file", "rows", "tolerance"}
-# What has one type wherever it is read; the rest is looked at value by value below.
-_KINDS = {
+# The values that are checked by their type alone.
+_TYPES = {
     "runtime.name": str,
     "runtime.settings": dict,
     "runtime.libraries": dict,
@@ -40,8 +43,9 @@ _KINDS = {
     "golden.rows": int,
     "provenance": dict,
 }
-# What an entry of the engines may have, and the first three must.
-_ENGINE_KINDS: dict[str, type | tuple[type, ...]] = {
+# The keys of an entry of `engines`, with the types of their values; the others are optional.
+_ENGINE_REQUIRED = {"engine", "verdict", "chosen"}
+_ENGINE_TYPES: dict[str, type | tuple[type, ...]] = {
     "engine": str,
     "verdict": str,
     "chosen": bool,
@@ -52,15 +56,14 @@ _ENGINE_KINDS: dict[str, type | tuple[type, ...]] = {
     "gap": (int, float, str),
     "figures": dict,
 }
-_ENGINE_NEEDS = {"engine", "verdict", "chosen"}
-_FIGURES = {"one_row", "rows_per_second", "start_up", "memory", "size"}
+_FIGURE_KEYS = {"one_row", "rows_per_second", "start_up", "memory", "size"}
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,126}[a-z0-9])?", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_SEGMENT = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]*", re.ASCII)
+_PATH_SEGMENT = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]*", re.ASCII)
 
 
-def canonical(value: object) -> bytes:
-    """JSON with sorted keys and nothing to spare, as UTF-8: one value, one sequence of bytes.
+def canonical_json(value: object) -> bytes:
+    """Return the canonical JSON of a value, in UTF-8: sorted keys, no spaces. Equal values give equal bytes.
 
     Raises:
         ValueError: the value holds NaN or an infinity.
@@ -70,21 +73,23 @@ def canonical(value: object) -> bytes:
     return text.encode()
 
 
-def digest_of(manifest_bytes: bytes) -> str:
-    """The name of the package that has this manifest: `sha256:` and 64 hexadecimal digits."""
-    return "sha256:" + hashlib.sha256(manifest_bytes).hexdigest()
+def digest_of(data: bytes) -> str:
+    """Return the digest of bytes: `sha256:` and 64 hexadecimal digits. That of a manifest names its package."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 def file_entry(data: bytes) -> dict[str, Any]:
-    """What a manifest says of a file: its size in bytes and its SHA-256."""
+    """Return a file's entry in the manifest: its size in bytes and its SHA-256."""
     return {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def check_name(name: str) -> str:
-    """The name, where a package can have it: 1 to 128 of a-z, 0-9, `.`, `_`, `-`, a letter or digit at the ends.
+    """Check the name of a package, and return it.
+
+    A name has 1 to 128 of a-z, 0-9, `.`, `_` and `-`, and begins and ends with a letter or digit.
 
     Raises:
-        ValueError: it cannot.
+        ValueError: the name is invalid.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(
@@ -95,20 +100,25 @@ def check_name(name: str) -> str:
 
 
 class Manifest:
-    """A manifest that has been checked.
+    """Hold a checked manifest.
+
+    Args:
+        raw: the manifest's bytes.
 
     Attributes:
         data: the manifest as JSON values; treat it as read-only.
-        signature: its signature.
+        digest: the digest of its bytes.
+        signature: the package's signature.
 
     Raises:
-        CorruptPackage: it is not canonical JSON, has another format, or contradicts itself.
+        CorruptPackage: the bytes are not canonical JSON, have another format, or hold invalid values.
     """
 
     def __init__(self, raw: bytes) -> None:
         if len(raw) > MAX_MANIFEST_BYTES:
             raise CorruptPackage(f"the manifest is {len(raw)} bytes long; expected at most {MAX_MANIFEST_BYTES}")
         self.data = _parse(raw)
+        _check(self.data)
         self.digest = digest_of(raw)
         try:
             self.signature = Signature.from_json(self.data["signature"])
@@ -117,26 +127,27 @@ class Manifest:
 
     @property
     def name(self) -> str:
-        """The package's name."""
+        """Return the package's name."""
         return str(self.data["name"])
 
     @property
     def files(self) -> Mapping[str, Mapping[str, Any]]:
-        """Every file of the package but the manifest: `{name: {"size": bytes, "sha256": hex}}`."""
+        """Return the package's files, without the manifest: `{name: {"size": bytes, "sha256": hex}}`."""
         files: Mapping[str, Mapping[str, Any]] = self.data["files"]
         return files
 
     @property
     def block(self) -> int | None:
-        """The rows of every engine call, or `None` where the answers do not depend on them."""
+        """Return the rows of every engine call, or `None` where the answers do not depend on their number."""
         block: int | None = self.data["exactness"]["block"]
         return block
 
 
 def _parse(raw: bytes) -> dict[str, Any]:
+    """Parse a manifest, and check its format and that it is canonical JSON."""
     try:
         data = json.loads(raw.decode(), object_pairs_hook=unique_keys)
-        same = canonical(data) == raw
+        is_canonical = canonical_json(data) == raw
     except (ValueError, RecursionError) as error:
         raise CorruptPackage(f"the manifest is not JSON: {shorten(str(error), 120)}") from error
     if not isinstance(data, dict) or "fourfold" not in data:
@@ -145,97 +156,121 @@ def _parse(raw: bytes) -> dict[str, Any]:
         raise CorruptPackage(
             f"the package has format {shorten(data['fourfold'])}; this version of Fourfold reads format {FORMAT}"
         )
-    if not same:
+    if not is_canonical:
         raise CorruptPackage("the manifest is not in canonical form (sorted keys, no spaces): it was changed by hand")
-    problem = _problem(data)
-    if problem:
-        raise CorruptPackage(f"the manifest{problem}")
     return data
 
 
-def _problem(data: dict[str, Any]) -> str | None:
-    """What is wrong with a manifest, to be read after the words "the manifest"; `None` where nothing is."""
-    for where, part, keys in (
-        ("", data, _KEYS),
-        ("'s runtime", data.get("runtime"), _RUNTIME_KEYS),
-        ("'s exactness", data.get("exactness"), _EXACTNESS_KEYS | _expected_key(data.get("exactness"))),
-        ("'s golden", data.get("golden"), _GOLDEN_KEYS),
-    ):
-        if not isinstance(part, dict) or set(part) != keys:
-            return f"{where}: expected the keys {', '.join(sorted(keys))}; got {shorten(part, 200)}"
-    for name, kind in _KINDS.items():
-        part, _, key = name.rpartition(".")
-        value = (data[part] if part else data)[key]
-        if type(value) is not kind:
-            return f"'s {name}: expected a {kind.__name__}; got {shorten(value)}"
-    problem = _engines_problem(data["engines"])
-    if problem:
-        return problem
-    for name in ("provenance", "libraries"):
-        texts = data[name] if name == "provenance" else data["runtime"][name]
-        if not all(isinstance(text, str) for text in texts.values()):
-            return f"'s {name}: expected a string for each key; got {shorten(texts, 120)}"
+def _check(data: dict[str, Any]) -> None:
+    """Check every part of a parsed manifest but its signature; raise `CorruptPackage` for the first that is invalid."""
+    _check_keys(data)
+    _check_types(data)
+    _check_engines(data["engines"])
+    _check_texts("provenance", data["provenance"])
+    _check_texts("libraries", data["runtime"]["libraries"])
     try:
         check_name(data["name"])
     except ValueError as error:
-        return f"'s name: {error}"
-    problem = _expected_problem(data["exactness"].get("expected", dict.fromkeys(_EXPECTED_KEYS, 0)))
-    if problem:
-        return problem
+        raise CorruptPackage(f"the manifest's name: {error}") from None
+    if "expected" in data["exactness"]:
+        _check_expected(data["exactness"]["expected"])
     block = data["exactness"]["block"]
     if block is not None and (not isinstance(block, int) or isinstance(block, bool) or not 1 <= block <= 65_536):
-        return f"'s block: expected null or an integer from 1 to 65536; got {shorten(block)}"
-    if data["runtime"]["requires"] not in ("", "code", "pickle"):
-        return f"'s runtime.requires: expected '', 'code' or 'pickle'; got {shorten(data['runtime']['requires'])}"
+        raise CorruptPackage(f"the manifest's block: expected null or an integer from 1 to 65536; got {shorten(block)}")
+    requires = data["runtime"]["requires"]
+    if requires not in ("", "code", "pickle"):
+        raise CorruptPackage(
+            f"the manifest's runtime.requires: expected '', 'code' or 'pickle'; got {shorten(requires)}"
+        )
     tolerance = data["golden"]["tolerance"]
     if not isinstance(tolerance, (int, float)) or isinstance(tolerance, bool) or not 0 <= tolerance < 1:
-        return f"'s golden.tolerance: expected a number from 0 to 1; got {shorten(tolerance)}"
-    return _files_problem(data["files"], data["golden"]["file"])
+        raise CorruptPackage(
+            f"the manifest's golden.tolerance: expected a number from 0 to 1; got {shorten(tolerance)}"
+        )
+    _check_files(data["files"])
+    if data["golden"]["file"] not in data["files"]:
+        raise CorruptPackage(f"the manifest's golden file {shorten(data['golden']['file'])} is not one of its files")
 
 
-def _expected_key(exactness: object) -> set[str]:
-    return {"expected"} if isinstance(exactness, dict) and "expected" in exactness else set()
+def _check_keys(data: dict[str, Any]) -> None:
+    exactness = data.get("exactness")
+    has_expected = isinstance(exactness, dict) and "expected" in exactness
+    for label, part, keys in (
+        ("", data, _KEYS),
+        ("'s runtime", data.get("runtime"), _RUNTIME_KEYS),
+        ("'s exactness", exactness, _EXACTNESS_KEYS | {"expected"} if has_expected else _EXACTNESS_KEYS),
+        ("'s golden", data.get("golden"), _GOLDEN_KEYS),
+    ):
+        if not isinstance(part, dict) or set(part) != keys:
+            raise CorruptPackage(
+                f"the manifest{label}: expected the keys {', '.join(sorted(keys))}; got {shorten(part, 200)}"
+            )
 
 
-def _expected_problem(expected: object) -> str | None:
+def _check_types(data: dict[str, Any]) -> None:
+    for path, kind in _TYPES.items():
+        part, _, key = path.rpartition(".")
+        value = (data[part] if part else data)[key]
+        if type(value) is not kind:
+            raise CorruptPackage(f"the manifest's {path}: expected a {kind.__name__}; got {shorten(value)}")
+
+
+def _check_texts(name: str, texts: dict[str, Any]) -> None:
+    if not all(isinstance(text, str) for text in texts.values()):
+        raise CorruptPackage(f"the manifest's {name}: expected a string for each key; got {shorten(texts, 120)}")
+
+
+def _check_expected(expected: object) -> None:
+    """Check `exactness.expected`: the comparison with the answers that `pack` was given."""
     if not isinstance(expected, dict) or set(expected) != _EXPECTED_KEYS:
-        return (
-            f"'s exactness.expected: expected the keys {', '.join(sorted(_EXPECTED_KEYS))}; got "
+        raise CorruptPackage(
+            f"the manifest's exactness.expected: expected the keys {', '.join(sorted(_EXPECTED_KEYS))}; got "
             f"{shorten(expected, 120)}"
         )
     if type(expected["rows"]) is not int or expected["rows"] < 0:
-        return f"'s exactness.expected: expected a number of rows; got {shorten(expected['rows'])}"
+        raise CorruptPackage(
+            f"the manifest's exactness.expected: expected a number of rows; got {shorten(expected['rows'])}"
+        )
     for key in ("rtol", "largest_gap"):
         if type(expected[key]) not in (int, float) or not 0 <= expected[key] < 1:
-            return f"'s exactness.expected: expected a {key} from 0 to 1; got {shorten(expected[key])}"
-    return None
+            raise CorruptPackage(
+                f"the manifest's exactness.expected: expected a {key} from 0 to 1; got {shorten(expected[key])}"
+            )
 
 
-def _engines_problem(engines: list[Any]) -> str | None:
+def _check_engines(engines: list[Any]) -> None:
     for entry in engines:
-        fits = isinstance(entry, dict) and _ENGINE_NEEDS <= set(entry) <= set(_ENGINE_KINDS)
-        if not fits or not all(isinstance(value, _ENGINE_KINDS[key]) for key, value in entry.items()):
-            return f"'s engines: expected for each its name, verdict and what was found; got {shorten(entry, 200)}"
-        figures = entry.get("figures", dict.fromkeys(_FIGURES, 0))
-        if set(figures) != _FIGURES or not all(type(value) in (int, float) for value in figures.values()):
-            return f"'s engines: expected the figures {', '.join(sorted(_FIGURES))}; got {shorten(figures, 200)}"
-    return None
+        has_keys = isinstance(entry, dict) and _ENGINE_REQUIRED <= set(entry) <= set(_ENGINE_TYPES)
+        if not has_keys or not all(isinstance(value, _ENGINE_TYPES[key]) for key, value in entry.items()):
+            raise CorruptPackage(
+                f"the manifest's engines: expected for each its name, verdict and what was found; got "
+                f"{shorten(entry, 200)}"
+            )
+        figures = entry.get("figures", dict.fromkeys(_FIGURE_KEYS, 0))
+        if set(figures) != _FIGURE_KEYS or not all(type(value) in (int, float) for value in figures.values()):
+            raise CorruptPackage(
+                f"the manifest's engines: expected the figures {', '.join(sorted(_FIGURE_KEYS))}; got "
+                f"{shorten(figures, 200)}"
+            )
 
 
-def _files_problem(files: object, golden: object) -> str | None:
+def _check_files(files: object) -> None:
     if not isinstance(files, dict) or len(files) > MAX_FILES:
-        return f"'s files: expected an object of at most {MAX_FILES} entries"
+        raise CorruptPackage(f"the manifest's files: expected an object of at most {MAX_FILES} entries")
     for name, entry in files.items():
-        # Names become paths and object keys: nothing that could leave the package's folder, on any system.
-        if name == MANIFEST or len(name) > 255 or not all(_SEGMENT.fullmatch(part) for part in name.split("/")):
-            return f" lists a file with a name that is not allowed: {shorten(name)}"
+        # Names become paths and object keys: none may lead out of the package's folder, on any system.
+        is_path = len(name) <= MAX_FILE_NAME and all(_PATH_SEGMENT.fullmatch(segment) for segment in name.split("/"))
+        if name == MANIFEST or not is_path:
+            raise CorruptPackage(f"the manifest lists a file with a name that is not allowed: {shorten(name)}")
         size = entry.get("size") if isinstance(entry, dict) else None
         if not isinstance(size, int) or isinstance(size, bool) or size < 0 or set(entry) != {"size", "sha256"}:
-            return f"'s entry of the file {shorten(name)} needs a size and a sha256; got {shorten(entry)}"
+            raise CorruptPackage(
+                f"the manifest's entry of the file {shorten(name)} needs a size and a sha256; got {shorten(entry)}"
+            )
         if not isinstance(entry["sha256"], str) or not _SHA256.fullmatch(entry["sha256"]):
-            return f"'s entry of the file {shorten(name)} has a sha256 that is none: {shorten(entry['sha256'])}"
+            raise CorruptPackage(
+                f"the manifest's entry of the file {shorten(name)} has a sha256 that is none: "
+                f"{shorten(entry['sha256'])}"
+            )
     if len({name.lower() for name in files}) != len(files):
-        return " lists two files whose names differ only in case"
-    if golden not in files:
-        return f"'s golden file {shorten(golden)} is not one of its files"
-    return None
+        raise CorruptPackage("the manifest lists two files whose names differ only in case")

@@ -1,4 +1,4 @@
-"""A package: a manifest and the files that it lists, read by name and verified at every read."""
+"""Read a package: its manifest, and the files that it lists, which every read verifies."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fourfold.errors import CorruptPackage, shorten
-from fourfold.package.manifest import Manifest, canonical, file_entry
+from fourfold.package.manifest import Manifest, canonical_json, file_entry
 from fourfold.signature import Signature
 
 __all__ = ["Package"]
 
 
 class Package:
-    """A manifest and the way to the files that it lists.
+    """Give access to a manifest and the files that it lists.
 
     Args:
         manifest_bytes: the manifest, in canonical JSON.
-        fetch: gives the bytes of a file of the package; what it gives is verified before anybody sees it.
+        fetch: returns the bytes of a file by its name; `read` verifies them.
 
     Raises:
-        CorruptPackage: the manifest is none.
+        CorruptPackage: the manifest is invalid.
     """
 
     def __init__(self, manifest_bytes: bytes, fetch: Callable[[str], bytes]) -> None:
@@ -31,53 +31,53 @@ class Package:
 
     @classmethod
     def build(cls, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Package:
-        """A package from a manifest that does not list its files yet, and those files."""
+        """Build a package from its files, and a manifest to which their list is added."""
         entries = {name: file_entry(data) for name, data in files.items()}
-        return cls(canonical({**manifest, "files": entries}), dict(files).__getitem__)
+        return cls(canonical_json({**manifest, "files": entries}), dict(files).__getitem__)
 
     def __repr__(self) -> str:
         return f"<Package {self.name} {self.digest[:19]}>"
 
     @property
     def digest(self) -> str:
-        """The package's name that nothing else has: `sha256:` and the 64 hexadecimal digits of its manifest."""
+        """Return the package's unique name: `sha256:` and the 64 hexadecimal digits of its manifest's hash."""
         return self._manifest.digest
 
     @property
     def name(self) -> str:
-        """The model's name."""
+        """Return the model's name."""
         return self._manifest.name
 
     @property
     def manifest(self) -> Mapping[str, Any]:
-        """The manifest as JSON values."""
+        """Return the manifest as JSON values; treat it as read-only."""
         return self._manifest.data
 
     @property
     def signature(self) -> Signature:
-        """What the package's function takes and gives."""
+        """Return the package's inputs and outputs."""
         return self._manifest.signature
 
     @property
     def block(self) -> int | None:
-        """The rows of every engine call, or `None` where the answers do not depend on them."""
+        """Return the rows of every engine call, or `None` where the answers do not depend on their number."""
         return self._manifest.block
 
     @property
     def names(self) -> list[str]:
-        """The names of the package's files, sorted, without the manifest."""
+        """Return the names of the package's files, sorted, without the manifest."""
         return sorted(self._manifest.files)
 
     @property
     def size(self) -> int:
-        """The bytes of the manifest and all files."""
+        """Return the size of the manifest and all files, in bytes."""
         return len(self.manifest_bytes) + sum(int(entry["size"]) for entry in self._manifest.files.values())
 
     def read(self, name: str) -> bytes:
-        """The verified bytes of one file.
+        """Return the bytes of one file, after verifying them.
 
         Raises:
-            CorruptPackage: the manifest lists no such file, the file is missing or cut short, or its digest is another.
+            CorruptPackage: the manifest lists no such file, the file is missing, or its size or digest is wrong.
         """
         entry = self._manifest.files.get(name)
         if entry is None:
@@ -93,10 +93,10 @@ class Package:
         return data
 
     def verify(self) -> None:
-        """Read every file once.
+        """Read every file once, and so verify it.
 
         Raises:
-            CorruptPackage: one of them is not what the manifest lists.
+            CorruptPackage: a file is missing, or its size or digest is wrong.
         """
         for name in self.names:
             self.read(name)

@@ -15,7 +15,7 @@ from fourfold import __version__, runtimes, tables
 from fourfold.errors import InputError, PackError, shorten
 from fourfold.function import Function, without_numeric_warnings
 from fourfold.package import FORMAT, Package, check_name
-from fourfold.package.golden import GOLDEN_FILE, Golden, encode_golden
+from fourfold.package.golden import GOLDEN_FILE, GoldenRows, encode_golden
 from fourfold.packing.engines.benchmark import measure as measured
 from fourfold.packing.engines.candidate import Candidate
 from fourfold.packing.engines.candidates import candidates, original
@@ -195,7 +195,7 @@ class _Packing:
         function = Function(self.signature, engine, found.block)
         inputs = [self.sample[index] for index in spread(len(self.sample), GOLDEN)]
         inputs += _accepted_rows(function, self.edge_cases)
-        golden = Golden(inputs, function(inputs))
+        golden = GoldenRows(inputs, function(inputs))
         tolerance = 0 if found.invariant and found.block is None else max(GOLDEN_TOLERANCE, self.accept.tolerance)
         manifest = {
             "fourfold": FORMAT,

@@ -8,7 +8,7 @@ from typing import Any
 
 from fourfold.codecs import json_rows
 from fourfold.codecs.formats import ARROW, CSV, JSON, JSON_LINES, PARQUET
-from fourfold.package.golden import golden_of
+from fourfold.package.golden import read_golden
 from fourfold.predictor import Predictor
 from fourfold.protocols.replies import SHOWN
 from fourfold.signature.field import FLOATS, INTEGERS, Field
@@ -220,7 +220,7 @@ def _content(
 
 
 def _examples(predictor: Predictor) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    golden = golden_of(predictor.package)
+    golden = read_golden(predictor.package)
     inputs = json_rows.encode(golden.inputs[:_EXAMPLES], predictor.signature.inputs)
     outputs = json_rows.encode(golden.outputs[:_EXAMPLES], predictor.signature.outputs)
     return json.loads(inputs), json.loads(outputs)

@@ -10,7 +10,7 @@ import secrets
 from contextlib import suppress
 
 from fourfold.errors import Conflict, RepositoryError
-from fourfold.package import canonical
+from fourfold.package import canonical_json
 from fourfold.repository.records import PROBE
 from fourfold.repository.store import Store, Tag
 
@@ -72,7 +72,7 @@ def _refused(store: Store, tag: Tag | None) -> bool:
 
 def _content() -> bytes:
     # Never the same twice: stores that name a content by its hash could not tell a stale tag otherwise.
-    return canonical({"probe": secrets.token_hex(16)})
+    return canonical_json({"probe": secrets.token_hex(16)})
 
 
 def _untrusted(store: Store, found: str) -> RepositoryError:

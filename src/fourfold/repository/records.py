@@ -16,7 +16,7 @@ from typing import Any
 
 from fourfold.codecs.unique_keys import unique_keys
 from fourfold.errors import RepositoryError, shorten
-from fourfold.package import canonical, check_name
+from fourfold.package import canonical_json, check_name
 from fourfold.repository.reference import check_alias, check_digest
 
 __all__ = ["MODELS", "PROBE", "Version", "alias_key", "blob_key", "folder_key", "parse_key", "version_key"]
@@ -48,7 +48,7 @@ class Version:
         two moves to one version from one another, where a store names a content by its hash.
         """
         record: dict[str, Any] = {"digest": self.digest, "version": self.version}
-        return canonical(record if token is None else {**record, "token": token})
+        return canonical_json(record if token is None else {**record, "token": token})
 
     @classmethod
     def decode(cls, data: bytes, where: str, *, alias: bool = False) -> Version:

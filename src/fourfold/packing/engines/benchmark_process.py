@@ -34,9 +34,9 @@ def main(path: str, rows: str, begun: float) -> dict[str, Any]:
 
     predictor = fourfold.load(Path(path), trust=True)
     start_up = time.time() - begun
-    from fourfold.package.golden import golden_of
+    from fourfold.package.golden import read_golden
 
-    few = golden_of(predictor.package).inputs[:16]
+    few = read_golden(predictor.package).inputs[:16]
     one_row = _least(lambda: _each(predictor, few)) / len(few)
     memory = _memory()  # before columns come in: an engine that needs no Arrow shall not count it
     bulk = _bulk(predictor.signature.inputs, Path(rows).read_bytes())
