@@ -1,7 +1,9 @@
-"""Trees of scikit-learn's, alone and in forests whose predictions are added up.
+"""Compile scikit-learn's trees, and forests that average the predictions of their trees.
 
-What is followed here: `Tree._apply_dense` compares a float32 with a float64 threshold; `BaseDecisionTree.predict` takes
-the values of the leaf; forests add up the trees' predictions in their order, from 0, and divide by their number.
+The rules reproduce `sklearn.tree`: `Tree._apply_dense` compares a float32 with a float64 threshold
+(`value <= threshold` goes left), and `BaseDecisionTree.predict` returns what the leaf holds. `sklearn.ensemble._forest`
+adds the predictions of the trees in their order, from 0 on, and divides by their number, in float64. All of it has the
+original's bits; only logarithms depend on NumPy.
 """
 
 from __future__ import annotations
@@ -33,19 +35,18 @@ from fourfold.plan.compile.tree_nodes import Nodes, forest
 from fourfold.plan.format import MathFunction
 from fourfold.plan.graph.builder import Number
 
-__all__ = ["CLASSIFIERS", "REGRESSORS", "at_leaves", "nodes_of", "single", "takes_nan"]
+__all__ = ["CLASSIFIERS", "REGRESSORS", "leaf_values", "nodes_of", "takes_nan", "tree_input"]
 
 Floats = npt.NDArray[np.float64]
 
-#: Single trees.
 CLASSIFIERS = ("sklearn.DecisionTreeClassifier", "sklearn.ExtraTreeClassifier")
 REGRESSORS = ("sklearn.DecisionTreeRegressor", "sklearn.ExtraTreeRegressor")
-_CLASSIFIERS = (*CLASSIFIERS, "sklearn.RandomForestClassifier", "sklearn.ExtraTreesClassifier")
-_REGRESSORS = (*REGRESSORS, "sklearn.RandomForestRegressor", "sklearn.ExtraTreesRegressor")
+_ALL_CLASSIFIERS = (*CLASSIFIERS, "sklearn.RandomForestClassifier", "sklearn.ExtraTreesClassifier")
+_ALL_REGRESSORS = (*REGRESSORS, "sklearn.RandomForestRegressor", "sklearn.ExtraTreesRegressor")
 
 
-def single(matrix: Matrix, compiler: Compiler, who: object, *, nan: bool, infinite: bool = False) -> Matrix:
-    """The float32 array that trees make of what they get; it refuses what they refuse.
+def tree_input(matrix: Matrix, compiler: Compiler, who: object, *, nan: bool, infinite: bool = False) -> Matrix:
+    """Return the float32 array that trees read (`check_array(dtype=numpy.float32)`), and refuse rows that it refuses.
 
     Args:
         matrix: the columns.
@@ -55,91 +56,96 @@ def single(matrix: Matrix, compiler: Compiler, who: object, *, nan: bool, infini
         infinite: whether infinities pass, and numbers that are too large for a float32.
     """
     columns: list[Column] = list(matrix.columns)
-    once = _rounded_once(matrix)
-    whole: list[int] = []
-    wide: list[int] = []
+    rounded_once = _long_integers_rounded_once(matrix)
+    integers: list[int] = []
+    floats: list[int] = []
     # One-hot columns share their levels, and there may be very many.
     levels: dict[int, tuple[Floats, bool]] = {}
     doubtful: list[int] = []
-    for place, column in enumerate(columns):
+    for index, column in enumerate(columns):
         dtype = FLOAT64 if isinstance(column, (Text, Opaque)) else column.dtype
         if isinstance(column, Coded):
             if id(column.levels) not in levels:
                 rounded = elementary(MathFunction.ROUND32, column.levels)
                 levels[id(column.levels)] = rounded, bool(np.isfinite(rounded).all())
             rounded, finite = levels[id(column.levels)]
-            columns[place] = Coded(column.code, dtype=FLOAT32, levels=rounded, hot_code=column.hot_code)
+            columns[index] = Coded(column.code, dtype=FLOAT32, levels=rounded, hot_code=column.hot_code)
             if not finite:
-                doubtful.append(place)
+                doubtful.append(index)
             continue
-        doubtful.append(place)
-        if place in once and isinstance(column, Numeric):
-            columns[place] = Numeric(compiler.graph.single(column.value), FLOAT32, dtype.kind in "iu")
+        doubtful.append(index)
+        if index in rounded_once and isinstance(column, Numeric):
+            columns[index] = Numeric(compiler.graph.single(column.value), FLOAT32, dtype.kind in "iu")
         elif dtype.kind not in "biu" and dtype != FLOAT32:
-            wide.append(place)
+            floats.append(index)
         elif dtype.kind in "iu" and dtype.itemsize > 2:
-            whole.append(place)  # never infinite; an integer of 16 bits is not even rounded
+            integers.append(index)  # becomes no infinity; integers of up to 16 bits need no rounding at all
         else:
-            columns[place] = retyped(column, FLOAT32)
-    for places, finite in ((whole, True), (wide, False)):
-        mapped = compiler.map(MathFunction.ROUND32, [columns[place] for place in places], dtype=FLOAT32, finite=finite)
-        for place, column in zip(places, mapped, strict=True):
-            columns[place] = column
-    seen = Matrix(tuple(columns), sparse=matrix.sparse)
+            columns[index] = retyped(column, FLOAT32)
+    for indices, finite in ((integers, True), (floats, False)):
+        mapped = compiler.map(MathFunction.ROUND32, [columns[index] for index in indices], dtype=FLOAT32, finite=finite)
+        for index, column in zip(indices, mapped, strict=True):
+            columns[index] = column
+    converted = Matrix(tuple(columns), sparse=matrix.sparse)
     nan = nan and (infinite or not matrix.sparse)
-    compiler.refuse([columns[place] for place in doubtful], who, nan=nan, infinite=infinite)
-    return seen
+    compiler.refuse([columns[index] for index in doubtful], who, nan=nan, infinite=infinite)
+    return converted
 
 
-def _rounded_once(matrix: Matrix) -> set[int]:
-    """The columns whose integers of 64 bits become float32 without being float64 in between.
+def _long_integers_rounded_once(matrix: Matrix) -> set[int]:
+    """Return the indices of the columns of 64-bit integers that become float32 without becoming float64 first.
 
-    So it is in an array that holds nothing else, and in a frame of pandas of which scikit-learn converts each column by
-    itself, since one of them is of booleans or of a dtype of pandas's own.
+    That is so in an array of such integers alone. It is also so in a pandas frame that scikit-learn converts column by
+    column, because it has a column of booleans or of a dtype of pandas' own.
     """
-    numeric = {place: each for place, each in enumerate(matrix.columns) if isinstance(each, Numeric)}
-    masked = {place for place, each in numeric.items() if each.missing is NA}
-    apart = bool(masked) or any(each.dtype.kind == "b" for each in numeric.values())
-    if not (matrix.frame and not matrix.polars and apart) and not _is_long(matrix.dtype):
+    numeric = {index: column for index, column in enumerate(matrix.columns) if isinstance(column, Numeric)}
+    masked = {index for index, column in numeric.items() if column.missing is NA}
+    by_column = bool(masked) or any(column.dtype.kind == "b" for column in numeric.values())
+    if not (matrix.frame and not matrix.polars and by_column) and not _is_long(matrix.dtype):
         return set()
-    return masked | {place for place, each in numeric.items() if _is_long(each.dtype)}
+    return masked | {index for index, column in numeric.items() if _is_long(column.dtype)}
 
 
 def _is_long(dtype: np.dtype[Any]) -> bool:
+    """Tell whether a dtype is of 64-bit integers."""
     return dtype.kind in "iu" and dtype.itemsize == np.dtype(np.int64).itemsize
 
 
 def takes_nan(model: Any) -> bool:
-    """Whether an estimator says that it takes NaN: its parameters decide, not what it was trained with."""
+    """Tell whether an estimator's tags say that it takes NaN.
+
+    Its parameters decide about this, not the data that it was trained with.
+    """
     return bool(model.__sklearn_tags__().input_tags.allow_nan)
 
 
-def at_leaves(tree: Any) -> Floats:
-    """What the leaves of a tree hold, shape `(leaves, targets, values of a target)`."""
-    held: Floats = tree.value[tree.children_left < 0]
-    return held
+def leaf_values(tree: Any) -> Floats:
+    """Return what the leaves of a tree hold, shape `(leaves, targets, values of a target)`."""
+    values: Floats = tree.value[tree.children_left < 0]
+    return values
 
 
 def nodes_of(trees: Sequence[Any], *, sparse: bool = False, features: Sequence[Any] | None = None) -> Nodes:
-    """The nodes of trees.
+    """Gather the nodes of trees in flat arrays.
 
     Args:
-        trees: each an estimator's `tree_`.
-        sparse: whether they walk through a sparse matrix, where NaN is just not below a threshold.
-        features: of each tree the columns that it was trained with; all of them otherwise.
+        trees: the `tree_` of each estimator.
+        sparse: whether the trees read a sparse matrix. `Tree._apply_sparse_csr` sends NaN right, whatever the node
+            says.
+        features: the columns of the matrix that each tree was trained with; all of them if left out.
     """
     sizes = np.array([tree.node_count for tree in trees], dtype=np.int64)
-    feature = np.concatenate([tree.feature for tree in trees]).astype(np.int64)
+    tested = np.concatenate([tree.feature for tree in trees]).astype(np.int64)
     left = np.concatenate([tree.children_left for tree in trees]).astype(np.int64)
     if features is not None:
-        listed = [np.asarray(each, dtype=np.int64) for each in features]
-        start = np.cumsum([0, *map(len, listed)])[:-1]
-        feature = np.concatenate(listed)[np.where(left < 0, 0, feature + np.repeat(start, sizes))]
+        tree_features = [np.asarray(indices, dtype=np.int64) for indices in features]
+        offsets = np.cumsum([0, *map(len, tree_features)])[:-1]
+        tested = np.concatenate(tree_features)[np.where(left < 0, 0, tested + np.repeat(offsets, sizes))]
     return Nodes(
         sizes,
         left,
         np.concatenate([tree.children_right for tree in trees]).astype(np.int64),
-        feature,
+        tested,
         np.concatenate([tree.threshold for tree in trees]).astype(np.float64),
         np.zeros(len(left), dtype=np.bool_)
         if sparse
@@ -148,81 +154,88 @@ def nodes_of(trees: Sequence[Any], *, sparse: bool = False, features: Sequence[A
 
 
 def _sums(model: Any, matrix: Matrix, compiler: Compiler, outputs: Sequence[tuple[int, int]]) -> list[Number]:
-    """What the leaves hold, of a forest the mean of its trees.
+    """Return the numbers that leaves hold, for a forest the mean over its trees.
 
     Args:
         model: a tree or a forest.
         matrix: the columns.
         compiler: of the plan.
-        outputs: the target and the place among a target's values of each number.
+        outputs: the target, and the index among a target's values, of each number.
     """
-    alone = hasattr(model, "tree_")
-    trees = [model.tree_] if alone else [each.tree_ for each in model.estimators_]
-    nan = takes_nan(model if alone else model.estimators_[0])
-    seen = single(matrix, compiler, model, nan=nan)
-    targets, places = np.array(outputs, dtype=np.int64).T
-    values = np.concatenate([at_leaves(tree)[:, targets, places] for tree in trees])
-    # The sum of a tree alone begins with the one zero that changes nothing, not even the sign of another zero.
-    start = np.full(len(outputs), -0.0 if alone else 0.0)
-    found = forest(compiler, seen.columns, nodes_of(trees, sparse=matrix.sparse), values, start)
-    return found if alone else compiler.graph.map_const(MathFunction.DIV, found, float(len(trees)))
+    is_tree = hasattr(model, "tree_")
+    trees = [model.tree_] if is_tree else [estimator.tree_ for estimator in model.estimators_]
+    nan = takes_nan(model if is_tree else model.estimators_[0])
+    inputs = tree_input(matrix, compiler, model, nan=nan)
+    targets, value_indices = np.array(outputs, dtype=np.int64).T
+    values = np.concatenate([leaf_values(tree)[:, targets, value_indices] for tree in trees])
+    # A single tree has no sum: -0.0 + x is x, whatever the sign of a zero.
+    start = np.full(len(outputs), -0.0 if is_tree else 0.0)
+    sums = forest(compiler, inputs.columns, nodes_of(trees, sparse=matrix.sparse), values, start)
+    return sums if is_tree else compiler.graph.map_const(MathFunction.DIV, sums, float(len(trees)))
 
 
-@answers("predict", *_REGRESSORS)
+@answers("predict", *_ALL_REGRESSORS)
 def predict(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The value of each target."""
+    """Return `predict` of regressors: the value of each target."""
     return as_matrix(_sums(model, matrix, compiler, [(target, 0) for target in range(model.n_outputs_)]))
 
 
 def _probabilities(model: Any, matrix: Matrix, compiler: Compiler) -> list[list[Number]]:
-    """The classes' shares, for each target."""
+    """Return the probabilities of the classes for each target."""
     counts = [int(count) for count in np.atleast_1d(model.n_classes_)]
-    outputs = [(target, place) for target, count in enumerate(counts) for place in range(count)]
-    found = _sums(model, matrix, compiler, outputs)
+    outputs = [(target, index) for target, count in enumerate(counts) for index in range(count)]
+    numbers = _sums(model, matrix, compiler, outputs)
     edges = np.cumsum([0, *counts]).tolist()
-    return [found[start : start + count] for start, count in zip(edges, counts, strict=False)]
+    return [numbers[start : start + count] for start, count in zip(edges, counts, strict=False)]
 
 
-@answers("predict_proba", *_CLASSIFIERS)
+@answers("predict_proba", *_ALL_CLASSIFIERS)
 def predict_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix | list[Matrix]:
-    """The classes' shares, for each target."""
-    found = [as_matrix(each) for each in _probabilities(model, matrix, compiler)]
-    return found[0] if model.n_outputs_ == 1 else found
+    """Return `predict_proba`: the probabilities of the classes, for each target."""
+    probabilities = [as_matrix(numbers) for numbers in _probabilities(model, matrix, compiler)]
+    return probabilities[0] if model.n_outputs_ == 1 else probabilities
 
 
-@answers("predict_log_proba", *_CLASSIFIERS)
+@answers("predict_log_proba", *_ALL_CLASSIFIERS)
 def predict_log_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix | list[Matrix]:
-    """The logarithms of the classes' shares, for each target."""
-    found = [log_columns(as_matrix(each), compiler) for each in _probabilities(model, matrix, compiler)]
-    return found[0] if model.n_outputs_ == 1 else found
+    """Return `predict_log_proba`: `numpy.log` of the probabilities, for each target."""
+    logarithms = [log_columns(as_matrix(numbers), compiler) for numbers in _probabilities(model, matrix, compiler)]
+    return logarithms[0] if model.n_outputs_ == 1 else logarithms
 
 
-@answers("predict", *_CLASSIFIERS)
+@answers("predict", *_ALL_CLASSIFIERS)
 def predict_class(model: Any, matrix: Matrix, compiler: Compiler) -> Labels | list[Labels]:
-    """The class of the largest share, for each target."""
-    classes = [model.classes_] if model.n_outputs_ == 1 else model.classes_
-    shares = _probabilities(model, matrix, compiler)
-    found = [Labels(compiler.graph.argmax(each), known) for each, known in zip(shares, classes, strict=True)]
-    return found[0] if model.n_outputs_ == 1 else found
+    """Return `predict` of classifiers: the class of the largest probability, for each target."""
+    target_classes = [model.classes_] if model.n_outputs_ == 1 else model.classes_
+    probabilities = _probabilities(model, matrix, compiler)
+    labels = [
+        Labels(compiler.graph.argmax(numbers), classes)
+        for numbers, classes in zip(probabilities, target_classes, strict=True)
+    ]
+    return labels[0] if model.n_outputs_ == 1 else labels
 
 
 @transforms("sklearn.RandomTreesEmbedding")
 def random_trees_embedding(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """A column for each leaf of each tree: 1 where the row arrives, 0 elsewhere."""
-    trees = [each.tree_ for each in model.estimators_]
-    seen = single(matrix, compiler, model, nan=takes_nan(model.estimators_[0]))
+    """Return `RandomTreesEmbedding.transform`: a column for each leaf, 1 where the row arrives and 0 elsewhere.
+
+    Raises:
+        NoPlan: the encoder does not know all leaves of a tree.
+    """
+    trees = [estimator.tree_ for estimator in model.estimators_]
+    inputs = tree_input(matrix, compiler, model, nan=takes_nan(model.estimators_[0]))
     leaves = [np.flatnonzero(tree.children_left < 0) for tree in trees]
-    for tree, (known, own) in enumerate(zip(model.one_hot_encoder_.categories_, leaves, strict=True)):
-        if len(known) != len(own) or (known != own).any():
-            raise NoPlan(f"tree {tree} of the RandomTreesEmbedding has leaves that its encoder does not know")
+    for number, (categories, tree_leaves) in enumerate(zip(model.one_hot_encoder_.categories_, leaves, strict=True)):
+        if len(categories) != len(tree_leaves) or (categories != tree_leaves).any():
+            raise NoPlan(f"tree {number} of the RandomTreesEmbedding has leaves that its encoder does not know")
     nodes = nodes_of(trees, sparse=matrix.sparse)
-    values = np.concatenate([np.arange(len(own), dtype=np.float64) for own in leaves])[:, None]
-    places = forest(compiler, seen.columns, nodes, values, np.zeros(len(trees)), targets=range(len(trees)))
+    values = np.concatenate([np.arange(len(tree_leaves), dtype=np.float64) for tree_leaves in leaves])[:, None]
+    leaf_indices = forest(compiler, inputs.columns, nodes, values, np.zeros(len(trees)), targets=range(len(trees)))
     columns: list[Column] = []
     levels = np.array([0.0, 1.0])
-    for value, own in zip(places, leaves, strict=True):
-        count = len(own)
-        code = compiler.graph.match(value, np.arange(count))
-        code = compiler.graph.recode(code, [*range(count), 0, 0], count)
-        columns += [Coded(code, levels=levels, hot_code=place) for place in range(count)]
+    for leaf_index, tree_leaves in zip(leaf_indices, leaves, strict=True):
+        n_leaves = len(tree_leaves)
+        code = compiler.graph.match(leaf_index, np.arange(n_leaves))
+        code = compiler.graph.recode(code, [*range(n_leaves), 0, 0], n_leaves)
+        columns += [Coded(code, levels=levels, hot_code=leaf) for leaf in range(n_leaves)]
     return Matrix(tuple(columns), sparse=bool(model.sparse_output))
