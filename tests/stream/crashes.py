@@ -77,15 +77,15 @@ def steps(folder: Path, source: Path) -> None:
     killed, step = True, 0
     while killed:
         step += 1
-        place = folder / f"{step}"
-        place.mkdir()
+        run_folder = folder / f"{step}"
+        run_folder.mkdir()
 
-        def work(step: int = step, place: Path = place) -> None:
+        def work(step: int = step, run_folder: Path = run_folder) -> None:
             kill_at(step)
-            run(source, place, limits)
+            run(source, run_folder, limits)
 
         killed = was_killed(in_child(work))
-        assert not was_killed(in_child(lambda place=place: run(source, place, limits)))  # type: ignore[misc]
+        assert not was_killed(in_child(lambda run_folder=run_folder: run(source, run_folder, limits)))  # type: ignore[misc]
 
 
 def moments(folder: Path, source: Path) -> None:

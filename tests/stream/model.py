@@ -24,9 +24,9 @@ def doubled(row: Row) -> Row:
 def predictor(called: Callable[[list[Row]], object] = lambda _: None, **package: Any) -> Predictor:
     """The predictor; `called` is told of every call but those of the golden rows."""
     ready = False
-    made = make_predictor(doubled, called=lambda rows: called(rows) if ready else None, **package)
+    built = make_predictor(doubled, called=lambda rows: called(rows) if ready else None, **package)
     ready = True
-    return made
+    return built
 
 
 def event(number: int) -> bytes:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fourfold.errors import RowError, SinkError
-from fourfold.stream.dead_letters import DeadLetter, Letters, encode
-from fourfold.stream.lines import HEAD, Line, Oversized
+from fourfold.stream.dead_letters import DeadLetter, DeadLetterOutput, encode_dead_letter
+from fourfold.stream.lines import HEAD_BYTES, Line, OversizedLine
 from fourfold.stream.sinks.files import FileSink
 from fourfold.stream.sinks.pipes import PipeSink
 
@@ -22,7 +22,7 @@ WHERE = {"offset": 120, "line": 4}
 
 def encoded(event: Line, letter: DeadLetter = LETTER) -> dict[str, object]:
     """A dead letter, read back."""
-    line = encode(letter, event, WHERE, "eta", "sha256:0")
+    line = encode_dead_letter(letter, event, WHERE, "eta", "sha256:0")
     assert b"\n" not in line
     read: dict[str, object] = json.loads(line)
     return read
@@ -53,10 +53,10 @@ def test_event_comes_back_exactly(event: bytes) -> None:
 
 def test_long_event_is_cut() -> None:
     """Of a line that was too long the letter has the head, without half a character, and the length."""
-    text = "é" * HEAD
-    letter = encoded(Oversized(b"x" + text.encode()[: HEAD - 1], 10**9))
-    assert (letter["event"], letter["event_bytes"]) == ("x" + "é" * ((HEAD - 1) // 2), 10**9)
-    assert encoded(Oversized(b"\xff", 5))["event_base64"] == "/w=="
+    text = "é" * HEAD_BYTES
+    letter = encoded(OversizedLine(b"x" + text.encode()[: HEAD_BYTES - 1], 10**9))
+    assert (letter["event"], letter["event_bytes"]) == ("x" + "é" * ((HEAD_BYTES - 1) // 2), 10**9)
+    assert encoded(OversizedLine(b"\xff", 5))["event_base64"] == "/w=="
 
 
 def test_lone_surrogate_is_escaped() -> None:
@@ -72,7 +72,7 @@ def test_lone_surrogate_is_escaped() -> None:
 def test_file_is_made_for_the_first_letter(tmp_path: Path) -> None:
     """Where nothing dies no file is made."""
     path = tmp_path / "dead.jsonl"
-    letters = Letters(FileSink(path))
+    letters = DeadLetterOutput(FileSink(path))
     letters.open()
     letters.write(b"")
     letters.sync()
@@ -87,7 +87,7 @@ def test_letters_are_never_passed_over() -> None:
     """A pipe for dead letters that nobody reads is an error: events must not vanish."""
     reading, writing = os.pipe()
     os.close(reading)
-    letters = Letters(PipeSink(writing, "pipe"))
+    letters = DeadLetterOutput(PipeSink(writing, "pipe"))
     with pytest.raises(SinkError, match="nobody reads"):
         letters.write(b"{}\n")
     os.close(writing)

@@ -4,16 +4,16 @@ import json
 
 from fourfold.codecs import json_lines
 from fourfold.predictor import Predictor
-from fourfold.stream.lines import Batch, Line, Oversized, Position
-from fourfold.stream.passthrough import Keeper
-from fourfold.stream.predict import Scored, Scorer
+from fourfold.stream.lines import EventBatch, Line, OversizedLine, Position
+from fourfold.stream.passthrough import PassThrough
+from fourfold.stream.predict import EventAnswers, EventPredictor
 from tests.stream.model import event, predictor
 
 
-def scored(lines: list[Line], keep: tuple[str, ...] = (), model: Predictor | None = None) -> Scored:
+def scored(lines: list[Line], keep: tuple[str, ...] = (), model: Predictor | None = None) -> EventAnswers:
     """What becomes of the lines."""
     model = model or predictor()
-    return Scorer(model, Keeper(keep, model.signature), 100)(Batch(lines, Position()))
+    return EventPredictor(model, PassThrough(keep, model.signature), 100).predict(EventBatch(lines, Position()))
 
 
 def test_every_line_has_its_fate() -> None:
@@ -26,7 +26,7 @@ def test_every_line_has_its_fate() -> None:
         b'{"x":13}',
         b" \r",
         b"[1]",
-        Oversized(b"{", 1000),
+        OversizedLine(b"{", 1000),
         b'{"x":3}\r',
     ]
     found = scored(lines)

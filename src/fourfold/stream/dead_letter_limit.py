@@ -1,26 +1,26 @@
-"""What became of the events, counted, and how many of them may be dead."""
+"""Count the events of a stream, and limit how many may become dead letters."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-__all__ = ["LEAST", "RECENT", "Bound", "Tally"]
+__all__ = ["MIN_EVENTS_FOR_SHARE", "RECENT_EVENTS", "DeadLetterLimit", "Tally"]
 
-#: The latest events, about, in which a share of dead ones is counted.
-RECENT = 1000
-#: The events before which a share says nothing.
-LEAST = 100
+#: About how many of the latest events a share of dead letters refers to.
+RECENT_EVENTS = 1000
+#: How many events must have been seen before a share is checked.
+MIN_EVENTS_FOR_SHARE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What became of the events of a run and of those that it continues.
+    """Hold the counts of a run, added to those of the runs that it continues.
 
     Attributes:
-        events: the events answered or dead.
-        dead: the dead ones.
-        recent_events: about how many of the latest events `recent_dead` was counted in (`Bound`).
-        recent_dead: the dead ones of those, those longer ago counting less.
+        events: the events that were answered or became dead letters.
+        dead: the dead letters.
+        recent_events: about how many of the latest events `recent_dead` refers to (see `DeadLetterLimit`).
+        recent_dead: the dead letters among these; older ones weigh less.
     """
 
     events: int = 0
@@ -29,41 +29,42 @@ class Tally:
     recent_dead: float = 0.0
 
 
-class Bound:
-    """How many events may die before the run stops: a bad deploy must not drain a topic into the dead letters.
+class DeadLetterLimit:
+    """Limit the dead letters of a run, so that a bad deployment does not drain a topic into them.
 
     Args:
-        most: a number of events, counting those of the runs that this one continues; or, as a float from 0.0 to 1.0,
-            their share among about the latest `RECENT` events, once there were `LEAST`; or `None` for any number.
+        max_dead: the most dead letters, those of the runs that this one continues included; or, as a float from 0.0 to
+            1.0, their largest share of about the latest `RECENT_EVENTS` events, checked from `MIN_EVENTS_FOR_SHARE`
+            events on; or `None` for no limit.
 
     Attributes:
-        tally: what became of the events so far.
+        tally: the counts so far.
     """
 
-    def __init__(self, most: float | None) -> None:
-        self._most = most
+    def __init__(self, max_dead: float | None) -> None:
+        self._max_dead = max_dead
         self.tally = Tally()
 
     def __str__(self) -> str:
-        return f"max_dead={self._most}"
+        return f"max_dead={self._max_dead}"
 
-    def good(self, count: int) -> None:
+    def count_answered(self, count: int) -> None:
         """Count events that were answered."""
         self.tally = replace(
             self.tally, events=self.tally.events + count, recent_events=self.tally.recent_events + count
         )
 
-    def dead(self) -> bool:
-        """Count a dead event, unless it is one too many: then it is not counted, and the answer is `False`."""
-        events, dead = self.tally.recent_events, self.tally.recent_dead
-        if events >= RECENT:  # what is longer ago counts less and less
-            dead *= (RECENT - 1) / events
-            events = RECENT - 1
-        counted = Tally(self.tally.events + 1, self.tally.dead + 1, events + 1, dead + 1)
-        if isinstance(self._most, float):
-            if counted.events >= LEAST and counted.recent_dead / counted.recent_events > self._most:
+    def count_dead_if_allowed(self) -> bool:
+        """Count a dead letter and return `True`; or return `False`, and do not count it, if it exceeds the limit."""
+        recent_events, recent_dead = self.tally.recent_events, self.tally.recent_dead
+        if recent_events >= RECENT_EVENTS:  # scale down, so that older events weigh less
+            recent_dead *= (RECENT_EVENTS - 1) / recent_events
+            recent_events = RECENT_EVENTS - 1
+        tally = Tally(self.tally.events + 1, self.tally.dead + 1, recent_events + 1, recent_dead + 1)
+        if isinstance(self._max_dead, float):
+            if tally.events >= MIN_EVENTS_FOR_SHARE and tally.recent_dead / tally.recent_events > self._max_dead:
                 return False
-        elif self._most is not None and counted.dead > self._most:
+        elif self._max_dead is not None and tally.dead > self._max_dead:
             return False
-        self.tally = counted
+        self.tally = tally
         return True

@@ -1,4 +1,4 @@
-"""Dead letters: events that got no answer, each with its place, its reason and its text."""
+"""Write dead letters: events that got no answer, each with its location, the reason and its text."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fourfold.errors import RowError, SinkError
-from fourfold.stream.lines import Line, Oversized
+from fourfold.stream.lines import Line, OversizedLine
 from fourfold.stream.sinks.files import FileSink, OutputFile
-from fourfold.stream.sinks.protocol import Output, ReaderGone, Sink
+from fourfold.stream.sinks.protocol import OpenSink, ReaderGone, Sink
 
-__all__ = ["SUFFIX", "DeadLetter", "Letters", "encode"]
+__all__ = ["SUFFIX", "DeadLetter", "DeadLetterOutput", "encode_dead_letter"]
 
-#: What the default file of dead letters adds to the name of its output.
+#: The default file of dead letters has the name of its output and this suffix.
 SUFFIX = ".dead.jsonl"
 
 Stage = Literal["decode", "validate", "predict"]
@@ -23,13 +23,13 @@ Stage = Literal["decode", "validate", "predict"]
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """An event without an answer.
+    """Describe an event that got no answer.
 
     Attributes:
-        index: the event's place among the lines of its batch.
-        stage: what failed: `decode` (it is no JSON object), `validate` (it does not fit the signature) or `predict`
-            (the engine refused it).
-        errors: why.
+        index: the index of the event's line in its batch.
+        stage: the stage that failed: `decode` (no JSON object), `validate` (it does not fit the signature) or
+            `predict` (the engine refused it).
+        errors: the reasons.
     """
 
     index: int
@@ -37,35 +37,36 @@ class DeadLetter:
     errors: Sequence[RowError]
 
 
-def encode(letter: DeadLetter, event: Line, where: dict[str, int], model: str, digest: str) -> bytes:
-    """The dead letter as a line of JSON, without a newline.
+def encode_dead_letter(letter: DeadLetter, event: Line, location: dict[str, int], model: str, digest: str) -> bytes:
+    """Return a dead letter as a line of JSON, without a newline.
 
     Args:
-        letter: what failed.
-        event: the event as it came.
-        where: the event's place in its source.
+        letter: the dead letter.
+        event: the event's line.
+        location: the event's location in its source.
         model: the name of the model that was asked.
-        digest: that of its package.
+        digest: the digest of its package.
     """
     record: dict[str, Any] = {
-        **where,
+        **location,
         "stage": letter.stage,
-        # The row's number among those that happened to be scored with it says nothing: the place is at the front.
+        # Without the row: it only counts the events that were predicted together. The location comes first.
         "errors": [{key: value for key, value in error.to_json().items() if key != "row"} for error in letter.errors],
-        **_text(event),
+        **_event_fields(event),
         "model": model,
         "digest": digest,
     }
     try:
         return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:  # a lone surrogate in the name of an unknown field: only an escape can carry it
+    except UnicodeEncodeError:  # a lone surrogate in the name of an unknown field: JSON can only carry it escaped
         return json.dumps(record, separators=(",", ":")).encode()
 
 
-def _text(event: Line) -> dict[str, Any]:
-    if isinstance(event, Oversized):
-        # Where a character was cut in two, its half is left out.
-        text = event.head.decode(errors="ignore") if _is_text(event.head) else None
+def _event_fields(event: Line) -> dict[str, Any]:
+    """Return the fields of a dead letter that hold the event's text, or its bytes in base64 if they are no UTF-8."""
+    if isinstance(event, OversizedLine):
+        # `errors="ignore"` drops a last character of which the head has only a part.
+        text = event.head.decode(errors="ignore") if _is_utf8_head(event.head) else None
         head = {"event": text} if text is not None else {"event_base64": base64.b64encode(event.head).decode()}
         return {**head, "event_bytes": event.size}
     try:
@@ -74,7 +75,8 @@ def _text(event: Line) -> dict[str, Any]:
         return {"event_base64": base64.b64encode(event).decode()}
 
 
-def _is_text(head: bytes) -> bool:
+def _is_utf8_head(head: bytes) -> bool:
+    """Tell whether bytes are UTF-8, apart from a last character that may be incomplete."""
     try:
         head.decode()
     except UnicodeDecodeError as error:
@@ -82,46 +84,46 @@ def _is_text(head: bytes) -> bool:
     return True
 
 
-class Letters:
-    """The dead letters' end. A file is only made for the first letter.
+class DeadLetterOutput:
+    """Append dead letters to a sink; a file is only made for the first of them.
 
     Attributes:
         path: the file, or `None` for a pipe.
-        length: the bytes in it.
+        length: its length in bytes.
     """
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self.path = sink.path if isinstance(sink, FileSink) else None
         self.length = 0
-        self._output: Output | None = None
+        self._output: OpenSink | None = None
 
     @property
-    def is_there(self) -> bool:
-        """Whether there is a file already."""
+    def exists(self) -> bool:
+        """Tell whether there is a file already."""
         return self.path is not None and self.path.exists()
 
     def open(self) -> None:
-        """Open and lock a file that is there already."""
-        if self.is_there:
+        """Open and lock the file, if there is one."""
+        if self.exists:
             self._open()
 
-    def _open(self) -> Output:
+    def _open(self) -> OpenSink:
         self._output = self._sink.open()
         self.length = self._output.length
         return self._output
 
-    def cut(self, length: int) -> None:
-        """Take back what was written beyond that length."""
+    def truncate(self, length: int) -> None:
+        """Remove everything beyond a length in bytes."""
         if isinstance(self._output, OutputFile):
-            self._output.cut(length)
+            self._output.truncate(length)
         self.length = length
 
     def write(self, data: bytes) -> None:
-        """Append letters.
+        """Append dead letters.
 
         Raises:
-            SinkError: they cannot be written, which is never passed over: an event must not vanish.
+            SinkError: they cannot be written. This ends the run: no event may vanish.
         """
         if not data:
             return
@@ -133,12 +135,12 @@ class Letters:
         self.length = output.length
 
     def sync(self) -> None:
-        """Make them survive a power cut."""
+        """Make what was written survive a power cut."""
         if self._output is not None:
             self._output.sync()
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close the file or pipe, if it is open."""
         if self._output is not None:
             self._output.close()
             self._output = None

@@ -1,4 +1,4 @@
-"""Describe one run of a stream: its ends, the fields that pass through, and its limits."""
+"""Describe a run of a stream: its source and sinks, the fields that pass through, and its limits."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ __all__ = ["Job"]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Describe one run of a stream.
+    """Describe a run of a stream.
 
     Args:
-        source: where the events come from, or its name for `open_source`: one JSON object a line.
-        sink: where the answers go, or its name for `open_sink`: for each event that is answered one JSON object a
-            line, in the order of the events, with the fields kept and then the signature's outputs.
-        dead_letters: where the events go that get no answer, or its name for `open_sink`; otherwise
+        source: the source of the events, or its name for `open_source`. An event is one JSON object a line.
+        sink: the sink of the answers, or its name for `open_sink`. An answer is one JSON object a line, in the order of
+            the events: the fields named in `keep`, then the signature's outputs.
+        dead_letters: the sink of the events that get no answer, or its name for `open_sink`; by default
             `<output>.dead.jsonl` beside a file, and standard error beside a pipe.
-        keep: names of fields of the events whose values are copied to the answers as they are. A field that is no
-            input of the signature is allowed in the events by this.
-        max_dead: stop before there are more dead letters than this: a number of events (`int`), or a share of them
-            (`float`, 0.0 to 1.0), as `dead_letter_limit.DeadLetterLimit` counts it.
-        replace: start over where the output exists.
+        keep: the names of the fields of an event that are copied to its answer, as text. They need not be inputs of the
+            signature.
+        max_dead: how many events may become dead letters before the run stops: a count (`int`), or a share (`float`,
+            0.0 to 1.0; see `DeadLetterLimit`). Without it any number may.
+        replace: whether an output that exists may be replaced; the run then starts over.
         limits: the limits of memory and of the time between commits.
 
     Raises:
@@ -67,6 +67,6 @@ class Job:
 
 
 def _check_end(value: object, name: str, error: type[FourfoldError]) -> None:
-    """Refuse what is neither a name nor something that can be opened."""
+    """Refuse a value that is neither a name nor an object with a method `open`."""
     if not isinstance(value, (str, os.PathLike)) and not callable(getattr(value, "open", None)):
         raise error(f"expected {name} to be a path, a file:// URL, - or a ready {name}; got {shorten(value)}")

@@ -1,4 +1,4 @@
-"""Bound a stream's memory and the time between its commits."""
+"""Limit the memory of a stream and the time between its commits."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ __all__ = ["Limits"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The bounds of a stream's memory and of what a crash makes it do again.
+    """Limit the memory of a stream, and how much it must repeat after a crash.
 
     Attributes:
-        events: the most events that one call of the predictor holds.
-        bytes: the most bytes that are read for one such call.
-        line: the longest line that is an event, in bytes; a longer one goes to the dead letters, cut.
-        commit_seconds: the longest time between two commits while events keep coming; when none is left, it commits.
+        events: the most events in one call of the predictor.
+        bytes: the most bytes that are read for one call.
+        line: the longest line that is an event, in bytes; a longer one becomes a dead letter with its first bytes.
+        commit_seconds: the longest time between two commits while events keep coming, in seconds; it also commits when
+            no event waits.
         commit_bytes: the most bytes of input between two commits.
+
+    Raises:
+        SourceError: `events`, `bytes` or `line` is below 1.
     """
 
     events: int = 8192

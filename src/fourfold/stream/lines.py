@@ -1,4 +1,4 @@
-"""Bytes to lines: whole lines out of whatever pieces come in, in bounded memory, with the place of each."""
+"""Split bytes into lines, in bounded memory, and keep the position of each line."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
-__all__ = ["HEAD", "Batch", "Line", "Oversized", "Position", "Splitter"]
+__all__ = ["HEAD_BYTES", "EventBatch", "Line", "LineSplitter", "OversizedLine", "Position"]
 
-#: What is kept of a line that is longer than allowed, in bytes.
-HEAD = 4096
+#: How many bytes are kept of a line that is longer than the limit.
+HEAD_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A place between two lines of a source.
+    """Name a position between two lines of a source.
 
     Attributes:
         offset: the bytes before it.
@@ -26,11 +26,11 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class Oversized:
-    """A line that was too long to hold; its length is that of the line.
+class OversizedLine:
+    """Stand for a line that was too long to hold; `len` returns the length of that line.
 
     Attributes:
-        head: its first `HEAD` bytes.
+        head: its first `HEAD_BYTES` bytes.
         size: its length in bytes, without the newline.
     """
 
@@ -41,33 +41,33 @@ class Oversized:
         return self.size
 
 
-#: One line without its newline.
-Line = bytes | Oversized
+#: A line without its newline.
+Line = bytes | OversizedLine
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Lines that follow one another.
+class EventBatch:
+    """Hold consecutive lines of a source; each line that is not blank is an event.
 
     Attributes:
         lines: the lines, without their newlines.
-        start: where the first of them begins.
-        terminated: whether the last of them has its newline; at the end of a source it may not.
+        start: the position of the first line.
+        terminated: whether the last line has a newline; the last line of a source may have none.
     """
 
     lines: list[Line]
     start: Position
     terminated: bool = True
 
-    def after(self, count: int) -> Position:
-        """The place behind the first `count` lines; the last line's newline counts only where it is there."""
+    def position_after(self, count: int) -> Position:
+        """Return the position behind the first `count` lines and their newlines, of which the last may be missing."""
         offset = self._offsets[count]
         if count == len(self.lines) and not self.terminated:
             offset -= 1
         return Position(offset, self.start.line + count)
 
-    def where(self, index: int) -> dict[str, int]:
-        """The place of the line at `index` as a dead letter names it: where it begins, and its number from 1."""
+    def location(self, index: int) -> dict[str, int]:
+        """Return the location of the line at `index` for its dead letter: its offset, and its number from 1."""
         return {"offset": self._offsets[index], "line": self.start.line + index + 1}
 
     @cached_property
@@ -75,12 +75,12 @@ class Batch:
         return list(accumulate((len(line) + 1 for line in self.lines), initial=self.start.offset))
 
 
-class Splitter:
-    """Collects bytes and gives them back as lines.
+class LineSplitter:
+    """Collect bytes, and return them as lines.
 
     Args:
-        position: where the first byte that comes in stands.
-        max_line: the longest line that is held, in bytes; of a longer one only the head is kept, however long it gets.
+        position: the position of the first byte that will be fed.
+        max_line: the longest line that is held, in bytes; only the head of a longer one is kept.
     """
 
     def __init__(self, position: Position, max_line: int) -> None:
@@ -92,11 +92,11 @@ class Splitter:
         self._open_size = 0
 
     def __len__(self) -> int:
-        """The lines that can be taken."""
+        """Return the number of lines that can be taken."""
         return len(self._ready)
 
     def feed(self, data: bytes) -> None:
-        """Add the bytes that follow those already here."""
+        """Add the bytes that follow those fed before."""
         first, *others = data.split(b"\n")
         self._extend(first)
         if not others:
@@ -104,42 +104,42 @@ class Splitter:
         self._close()
         last = others.pop()
         if others and len(max(others, key=len)) > self._max_line:
-            self._ready += [self._checked(line) for line in others]
+            self._ready += [self._shortened(line) for line in others]
         else:
             self._ready += others
         self._extend(last)
 
     def finish(self) -> None:
-        """Say that no more bytes come: a last line without a newline is a line."""
+        """End the source: the rest after the last newline is a line, too."""
         if self._open_size:
             self._close()
             self._terminated = False
 
-    def take(self, most: int) -> Batch | None:
-        """The next lines, at most so many; `None` where there is none."""
+    def take(self, max_lines: int) -> EventBatch | None:
+        """Take the next lines, at most `max_lines`; return `None` if there is none."""
         if not self._ready:
             return None
-        lines, self._ready = self._ready[:most], self._ready[most:]
-        batch = Batch(lines, self._next, self._terminated or bool(self._ready))
-        self._next = batch.after(len(lines))
+        lines, self._ready = self._ready[:max_lines], self._ready[max_lines:]
+        batch = EventBatch(lines, self._next, self._terminated or bool(self._ready))
+        self._next = batch.position_after(len(lines))
         return batch
 
-    def _extend(self, piece: bytes) -> None:
-        self._open_size += len(piece)
+    def _extend(self, data: bytes) -> None:
+        self._open_size += len(data)
         if self._open_size <= self._max_line:
-            self._open += piece
-        elif len(self._open) < HEAD:
-            self._open += piece[: HEAD - len(self._open)]
+            self._open += data
+        elif len(self._open) < HEAD_BYTES:
+            self._open += data[: HEAD_BYTES - len(self._open)]
         else:
-            del self._open[HEAD:]
+            del self._open[HEAD_BYTES:]
 
     def _close(self) -> None:
         if self._open_size <= self._max_line:
             self._ready.append(bytes(self._open))
         else:
-            self._ready.append(Oversized(bytes(self._open[:HEAD]), self._open_size))
+            self._ready.append(OversizedLine(bytes(self._open[:HEAD_BYTES]), self._open_size))
         self._open = bytearray()
         self._open_size = 0
 
-    def _checked(self, line: bytes) -> Line:
-        return line if len(line) <= self._max_line else Oversized(line[:HEAD], len(line))
+    def _shortened(self, line: bytes) -> Line:
+        return line if len(line) <= self._max_line else OversizedLine(line[:HEAD_BYTES], len(line))

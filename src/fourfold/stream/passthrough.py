@@ -1,4 +1,4 @@
-"""Fields of an event that travel on to its answer, byte for byte."""
+"""Copy fields of an event to its answer, byte for byte."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ import msgspec
 from fourfold.errors import SignatureError, shorten
 from fourfold.signature import Signature
 
-__all__ = ["Keeper"]
+__all__ = ["PassThrough"]
 
 _ABSENT = msgspec.Raw(b"")
 
 
-class Keeper:
-    """Copies fields of events in front of their answers.
+class PassThrough:
+    """Copy fields of events in front of the outputs in their answers.
 
-    The text of a value is copied, not its value: a number keeps its digits and a string its escapes.
+    The text of a value is copied, not its value: a number keeps its digits, and a string its escapes.
 
     Args:
         names: the fields' names, in the order in which they are written.
-        signature: that of the package that answers.
+        signature: the signature of the package that answers.
 
     Attributes:
         names: the fields' names.
-        extra: those that are no inputs of the signature.
+        extra: those names that are no inputs of the signature.
 
     Raises:
-        SignatureError: a name is an output's too, or is there twice.
+        SignatureError: a name is also an output's, or is listed twice.
     """
 
     def __init__(self, names: Sequence[str], signature: Signature) -> None:
@@ -41,34 +41,34 @@ class Keeper:
                 raise SignatureError(f"the field {shorten(name)} is to be kept twice")
         inputs = {field.name for field in signature.inputs}
         self.extra = tuple(name for name in self.names if name not in inputs)
-        self._encoded = [msgspec.json.encode(name) + b":" for name in self.names]
-        self._values = self._of_struct() if self._all_plain() else self._of_object()
+        self._encoded_names = [msgspec.json.encode(name) + b":" for name in self.names]
+        self._read_values = self._struct_reader() if self._all_plain() else self._object_reader()
 
-    def beginning(self, event: bytes) -> bytes:
-        """The beginning of an answer's JSON object, up to where its outputs follow; an absent field stays absent.
+    def answer_prefix(self, event: bytes) -> bytes:
+        """Return an answer's JSON object from its `{` to the last copied field's comma; absent fields stay absent.
 
         Args:
             event: one JSON object.
         """
-        parts = [name + raw + b"," for name, raw in zip(self._encoded, self._values(event), strict=True) if raw]
-        return b"{" + b"".join(parts)
+        fields = zip(self._encoded_names, self._read_values(event), strict=True)
+        return b"{" + b"".join([name + text + b"," for name, text in fields if text])
 
     def _all_plain(self) -> bool:
         return all(name.isprintable() and not {'"', "\\"} & set(name) for name in self.names)
 
-    def _of_struct(self) -> Callable[[bytes], list[bytes]]:
-        """Of each kept field the text, empty where it is absent; the parser builds no other field."""
+    def _struct_reader(self) -> Callable[[bytes], list[bytes]]:
+        """Return a function that reads the fields' texts, empty where absent, and builds no other field."""
         keys = {f"f{number}": name for number, name in enumerate(self.names)}
-        kept = msgspec.defstruct("Kept", [(key, msgspec.Raw, _ABSENT) for key in keys], rename=keys)
-        decode = msgspec.json.Decoder(kept).decode
+        struct = msgspec.defstruct("Kept", [(key, msgspec.Raw, _ABSENT) for key in keys], rename=keys)
+        decode = msgspec.json.Decoder(struct).decode
         return lambda event: [bytes(raw) for raw in msgspec.structs.astuple(decode(event))]
 
-    def _of_object(self) -> Callable[[bytes], list[bytes]]:
-        """The same where a struct cannot have the names: every field is built."""
+    def _object_reader(self) -> Callable[[bytes], list[bytes]]:
+        """Return the same function for names that a struct cannot have: it builds every field."""
         decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
-        def values(event: bytes) -> list[bytes]:
+        def read_values(event: bytes) -> list[bytes]:
             fields = decode(event)
             return [bytes(fields.get(name, _ABSENT)) for name in self.names]
 
-        return values
+        return read_values

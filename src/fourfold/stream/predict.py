@@ -1,4 +1,4 @@
-"""What becomes of a batch of lines: answers and dead letters. It reads and writes nothing."""
+"""Turn lines into answers and dead letters; read and write nothing."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from fourfold.codecs import json_lines
 from fourfold.errors import DecodeError, RowError
 from fourfold.predictor import Predictor
 from fourfold.stream.dead_letters import DeadLetter
-from fourfold.stream.lines import Batch, Line, Oversized
-from fourfold.stream.passthrough import Keeper
+from fourfold.stream.lines import EventBatch, Line, OversizedLine
+from fourfold.stream.passthrough import PassThrough
 
-__all__ = ["Scored", "Scorer"]
+__all__ = ["EventAnswers", "EventPredictor"]
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
-    """What became of a batch; a line that is in neither list was blank.
+class EventAnswers:
+    """Hold the answers and the dead letters of a batch of lines; blank lines have neither.
 
     Attributes:
-        indexes: for each answer, the index of its line in the batch; they ascend.
+        indexes: for each answer, the index of its line in the batch, ascending.
         answers: the answers as lines of JSON, without newlines.
-        dead: the dead letters, by index.
+        dead: the dead letters, ordered by the index of their line.
     """
 
     indexes: Sequence[int]
@@ -31,66 +31,67 @@ class Scored:
     dead: Sequence[DeadLetter]
 
 
-class Scorer:
-    """Answers batches.
+class EventPredictor:
+    """Predict for batches of lines.
 
     Args:
         predictor: the predictor.
-        keeper: what travels on from the events to their answers.
-        max_line: the longest line that is an event, in bytes, for the words of an error.
+        pass_through: the fields that are copied from the events to their answers.
+        max_line: the longest line that is an event, in bytes; it is only named in an error here.
     """
 
-    def __init__(self, predictor: Predictor, keeper: Keeper, max_line: int) -> None:
+    def __init__(self, predictor: Predictor, pass_through: PassThrough, max_line: int) -> None:
         self._predictor = predictor
-        self._keeper = keeper
+        self._pass_through = pass_through
         self._max_line = max_line
         self._outputs = predictor.signature.outputs
 
-    def __call__(self, batch: Batch) -> Scored:
-        """Decode every line, answer them in one call of the predictor, and encode the answers.
+    def predict(self, batch: EventBatch) -> EventAnswers:
+        """Decode the lines, answer them in one call of the predictor, and encode the answers.
 
         Raises:
-            EngineError: the engine fails on one event after the other.
+            EngineError: the engine fails on every event and on its golden rows too.
         """
-        rows, where, dead = self._decode(batch.lines)
+        rows, row_indexes, dead = self._decode(batch.lines)
         if not rows:
-            return Scored([], [], dead)
+            return EventAnswers([], [], dead)
         answer = self._predictor.answer(rows)
-        indexes = [where[row] for row in answer.kept]
+        indexes = [row_indexes[row] for row in answer.kept]
         answers = json_lines.encode(answer.outputs, self._outputs).split(b"\n")[: len(indexes)]
-        if self._keeper.names:
+        if self._pass_through.names:
             events = (batch.lines[index] for index in indexes)
-            beginnings = (self._keeper.beginning(event) for event in events if isinstance(event, bytes))
-            answers = [beginning + line[1:] for beginning, line in zip(beginnings, answers, strict=True)]
-        dead += [_refused(where[row], list(errors)) for row, errors in groupby(answer.errors, lambda error: error.row)]
-        return Scored(indexes, answers, sorted(dead, key=lambda letter: letter.index))
+            prefixes = (self._pass_through.answer_prefix(event) for event in events if isinstance(event, bytes))
+            answers = [prefix + line[1:] for prefix, line in zip(prefixes, answers, strict=True)]
+        for row, errors in groupby(answer.errors, lambda error: error.row):
+            dead.append(_refused_row(row_indexes[row], list(errors)))
+        return EventAnswers(indexes, answers, sorted(dead, key=lambda letter: letter.index))
 
     def _decode(self, lines: Sequence[Line]) -> tuple[list[dict[str, object]], list[int], list[DeadLetter]]:
-        """The rows, for each the index of its line, and what is no row."""
+        """Return the rows, the line index of each row, and the dead letters of the lines that are no rows."""
         rows: list[dict[str, object]] = []
-        where: list[int] = []
+        row_indexes: list[int] = []
         dead: list[DeadLetter] = []
         for index, line in enumerate(lines):
-            if isinstance(line, Oversized):
+            if isinstance(line, OversizedLine):
                 dead.append(
-                    _malformed(index, f"one JSON object of at most {self._max_line} bytes", f"{line.size} bytes")
+                    _undecodable(index, f"one JSON object of at most {self._max_line} bytes", f"{line.size} bytes")
                 )
             elif line and not line.isspace():
                 try:
                     rows.append(json_lines.decode_line(line))
-                    where.append(index)
+                    row_indexes.append(index)
                 except DecodeError as error:
-                    dead.append(_malformed(index, "one JSON object in UTF-8", str(error)))
-        for name in self._keeper.extra:
+                    dead.append(_undecodable(index, "one JSON object in UTF-8", str(error)))
+        for name in self._pass_through.extra:
             for row in rows:
                 row.pop(name, None)
-        return rows, where, dead
+        return rows, row_indexes, dead
 
 
-def _malformed(index: int, expected: str, got: str) -> DeadLetter:
+def _undecodable(index: int, expected: str, got: str) -> DeadLetter:
     got = got if len(got) <= 300 else got[:299] + "…"
     return DeadLetter(index, "decode", [RowError(0, None, "format", expected, got)])
 
 
-def _refused(index: int, errors: Sequence[RowError]) -> DeadLetter:
+def _refused_row(index: int, errors: Sequence[RowError]) -> DeadLetter:
     return DeadLetter(index, "predict" if errors[0].code == "engine" else "validate", errors)

@@ -13,18 +13,18 @@ Ended = Literal["running", "end", "stopped", "reader"]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run did, so far or in all.
+    """Describe what a run did, so far or in all.
 
     Attributes:
         events: the events that were answered or became dead letters.
-        answered: those that were answered.
+        answered: the events that were answered.
         dead: the dead letters.
-        seconds: how long it took.
-        ended: why it ended: at the `end` of the source, `stopped`, or because the `reader` of the answers had gone;
-            `running` in the reports on the way.
-        offset: how far the source was read, in bytes, with the runs that this one continues.
-        size: the source's length in bytes, where it has one.
-        continued: whether it went on where an earlier run had ended.
+        seconds: the run's duration.
+        ended: why the run ended: at the `end` of the source, `stopped`, or because the `reader` of the answers had
+            gone; `running` in a report on the way.
+        offset: how far the source was read, in bytes, by this run and those that it continues.
+        size: the source's length in bytes, or `None` if it has none.
+        continued: whether the run went on where an earlier one had ended.
     """
 
     events: int
@@ -43,5 +43,5 @@ class Report:
         return text + {"stopped": "; stopped", "reader": "; the reader of the answers has gone"}.get(self.ended, "")
 
     def to_json(self) -> dict[str, Any]:
-        """The report as JSON values."""
+        """Return the report as JSON values."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""The streaming process: source → predictor → sink, every event as it comes."""
+"""Run a stream: take events as they come, predict, deliver the answers, commit."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from heapq import merge
 
 from fourfold.errors import FourfoldError, SinkError, SourceError
 from fourfold.predictor import Predictor
-from fourfold.stream.dead_letter_limit import Bound
-from fourfold.stream.dead_letters import DeadLetter, encode
-from fourfold.stream.delivery import default_dead_letters, delivery
-from fourfold.stream.delivery.protocol import Contents, Delivery
+from fourfold.stream.dead_letter_limit import DeadLetterLimit
+from fourfold.stream.dead_letters import DeadLetter, encode_dead_letter
+from fourfold.stream.delivery import choose_delivery, default_dead_letters
+from fourfold.stream.delivery.protocol import Delivery, OutputContents
 from fourfold.stream.job import Job
 from fourfold.stream.limits import Limits
-from fourfold.stream.lines import Batch, Position
-from fourfold.stream.passthrough import Keeper
-from fourfold.stream.predict import Scored, Scorer
+from fourfold.stream.lines import EventBatch, Position
+from fourfold.stream.passthrough import PassThrough
+from fourfold.stream.predict import EventAnswers, EventPredictor
 from fourfold.stream.report import Ended, Report
 from fourfold.stream.sinks import open_sink
 from fourfold.stream.sinks.pipes import PipeSink
@@ -42,101 +42,121 @@ def run(
 ) -> Report:
     """Answer every event of a source, as it comes, until the source ends or the run is stopped.
 
-    From file to file every event is answered exactly once, whatever kills the process, as long as it is started again
-    with the same job. With a pipe at one end there is no such promise (docs/stream.md says what there is).
+    From file to file every event is answered exactly once, even if the process is killed, as long as it is started
+    again with the same job. With a pipe at one end there is no such promise (see docs/stream.md).
 
     Args:
         predictor: the package, loaded.
-        job: where events come from, where answers and dead letters go, and the limits.
-        stop: set it, from a signal handler or another thread, to end the run after the events in hand.
+        job: the source and the sinks, the fields that pass through, and the limits.
+        stop: set it, from a signal handler or another thread, to end the run after the events at hand.
         on_progress: called after every delivery.
 
     Returns:
         The report of this run.
 
     Raises:
-        SignatureError: a name to keep is an output's, or stands there twice.
-        SourceError: the source cannot be read, or is not the one that the output was made from; or more events died
-            than `max_dead` allows, and all before the one that was too many are delivered.
+        SignatureError: a name in `keep` is also an output's, or is listed twice.
+        SourceError: the source cannot be read, or is not the one from which the output was made; or more events failed
+            than `max_dead` allows, in which case all before the last of them are delivered.
         SinkError: an output cannot be written, or another process writes it.
-        OutputExists: the output is there, and was not made by this package from this input.
-        EngineError: the engine fails on every event, so it is not the events that are at fault.
+        OutputExists: the output exists, and was not made by this package from this input.
+        EngineError: the engine fails on every event and on its golden rows too.
     """
     source = open_source(job.source) if isinstance(job.source, (str, os.PathLike)) else job.source
-    sink = _opened_sink(job.sink)
-    dead_letters = default_dead_letters(sink) if job.dead_letters is None else _opened_sink(job.dead_letters)
-    keeper = Keeper(job.keep, predictor.signature)
-    contents = Contents(predictor.digest, keeper.names)
-    ends = delivery(source, sink, dead_letters, contents, job.limits, replace=job.replace)
-    one_pipe = isinstance(sink, PipeSink) and isinstance(dead_letters, PipeSink) and sink.pipe == dead_letters.pipe
-    writer = _Writer(predictor.name, predictor.digest, one_pipe=one_pipe)
-    scorer = Scorer(predictor, keeper, job.limits.line)
-    processor = _Processor(source, scorer, Bound(job.max_dead), writer, ends, job.limits)
+    sink = _open_if_named(job.sink)
+    dead_letters = default_dead_letters(sink) if job.dead_letters is None else _open_if_named(job.dead_letters)
+    pass_through = PassThrough(job.keep, predictor.signature)
+    contents = OutputContents(predictor.digest, pass_through.names)
+    delivery = choose_delivery(source, sink, dead_letters, contents, job.limits, replace=job.replace)
+    share_pipe = isinstance(sink, PipeSink) and isinstance(dead_letters, PipeSink) and sink.pipe == dead_letters.pipe
+    loop = _Loop(
+        source,
+        EventPredictor(predictor, pass_through, job.limits.line),
+        DeadLetterLimit(job.max_dead),
+        _Encoder(predictor.name, predictor.digest, share_pipe=share_pipe),
+        delivery,
+        job.limits,
+    )
     try:
-        return processor.run(stop or threading.Event(), on_progress)
+        return loop.run(stop or threading.Event(), on_progress)
     finally:
-        ends.close()
+        delivery.close()
 
 
-def _opened_sink(sink: str | os.PathLike[str] | Sink) -> Sink:
+def _open_if_named(sink: str | os.PathLike[str] | Sink) -> Sink:
     return open_sink(sink) if isinstance(sink, (str, os.PathLike)) else sink
 
 
-class _Writer:
-    """Turns what became of a batch into the bytes for both sinks."""
+class _Encoder:
+    """Turn the answers and dead letters of a batch into bytes.
 
-    def __init__(self, model: str, digest: str, *, one_pipe: bool) -> None:
+    Args:
+        model: the name of the model.
+        digest: the digest of its package.
+        share_pipe: whether answers and dead letters go to the same pipe.
+    """
+
+    def __init__(self, model: str, digest: str, *, share_pipe: bool) -> None:
         self._model = model
         self._digest = digest
-        self._one_pipe = one_pipe
+        self._share_pipe = share_pipe
 
-    def __call__(self, batch: Batch, scored: Scored, count: int) -> tuple[bytes, bytes]:
-        """The answers and the dead letters of the first `count` lines; together where one pipe takes both."""
-        answers = scored.answers[: bisect_left(scored.indexes, count)]
-        dead = [letter for letter in scored.dead if letter.index < count]
-        if not self._one_pipe:
-            return _joined(answers), _joined([self._letter(batch, letter) for letter in dead])
-        letters = ((letter.index, self._letter(batch, letter)) for letter in dead)
-        return _joined([line for _, line in merge(zip(scored.indexes, answers, strict=False), letters)]), b""
+    def encode(self, batch: EventBatch, results: EventAnswers, count: int) -> tuple[bytes, bytes]:
+        """Return the bytes of the answers and of the dead letters of the first `count` lines of a batch.
 
-    def _letter(self, batch: Batch, letter: DeadLetter) -> bytes:
-        return encode(letter, batch.lines[letter.index], batch.where(letter.index), self._model, self._digest)
+        Where both go to one pipe, the first holds all of them in the order of the events, and the second is empty.
+        """
+        answers = results.answers[: bisect_left(results.indexes, count)]
+        dead = [letter for letter in results.dead if letter.index < count]
+        if not self._share_pipe:
+            return _join_lines(answers), _join_lines([self._encode_dead(batch, letter) for letter in dead])
+        letters = ((letter.index, self._encode_dead(batch, letter)) for letter in dead)
+        return _join_lines([line for _, line in merge(zip(results.indexes, answers, strict=False), letters)]), b""
+
+    def _encode_dead(self, batch: EventBatch, letter: DeadLetter) -> bytes:
+        location = batch.location(letter.index)
+        return encode_dead_letter(letter, batch.lines[letter.index], location, self._model, self._digest)
 
 
-def _joined(lines: Sequence[bytes]) -> bytes:
+def _join_lines(lines: Sequence[bytes]) -> bytes:
     return b"\n".join([*lines, b""])
 
 
-class _Processor:
-    """One run."""
+class _Loop:
+    """Run one stream, from the start of its delivery to its last commit."""
 
     def __init__(
-        self, source: Source, scorer: Scorer, bound: Bound, writer: _Writer, ends: Delivery, limits: Limits
+        self,
+        source: Source,
+        event_predictor: EventPredictor,
+        dead_letter_limit: DeadLetterLimit,
+        encoder: _Encoder,
+        delivery: Delivery,
+        limits: Limits,
     ) -> None:
         self._source = source
-        self._scorer = scorer
-        self._bound = bound
-        self._writer = writer
-        self._ends = ends
+        self._event_predictor = event_predictor
+        self._dead_letter_limit = dead_letter_limit
+        self._encoder = encoder
+        self._delivery = delivery
         self._limits = limits
         self._position = Position()
 
     def run(self, stop: threading.Event, on_progress: OnProgress | None) -> Report:
-        """As `run`, on ends that nobody has opened yet."""
-        began = time.monotonic()
-        start = self._ends.start()
-        self._bound.tally = start.tally
+        """Start the delivery, and answer events until the source ends, the run is stopped, or the reader goes."""
+        started_s = time.monotonic()
+        start = self._delivery.start()
+        self._dead_letter_limit.tally = start.tally
         self._position = start.position
-        before = start.tally
 
         def report(ended: Ended) -> Report:
-            tally = self._bound.tally
-            events, dead = tally.events - before.events, tally.dead - before.dead
+            tally = self._dead_letter_limit.tally
+            events, dead = tally.events - start.tally.events, tally.dead - start.tally.dead
             return Report(
                 events=events,
                 answered=events - dead,
                 dead=dead,
-                seconds=time.monotonic() - began,
+                seconds=time.monotonic() - started_s,
                 ended=ended,
                 offset=self._position.offset,
                 size=self._source.size,
@@ -144,72 +164,74 @@ class _Processor:
             )
 
         try:
-            for batch in self._batches(stop):
+            for batch in self._take_batches(stop):
                 self._process(batch)
                 if on_progress is not None:
                     on_progress(report("running"))
-            self._ends.commit()
+            self._delivery.commit()
         except ReaderGone:
-            self._ends.commit()
+            self._delivery.commit()
             return report("reader")
         except SinkError:
             raise
         except FourfoldError:
-            self._ends.commit()  # the fault is not the sink's: what was delivered shall not be done again
+            self._delivery.commit()  # the sinks are sound: the next run need not repeat what was delivered
             raise
         return report("end" if self._source.ended else "stopped")
 
-    def _batches(self, stop: threading.Event) -> Iterator[Batch]:
-        """Poll, then drain: wait only where nothing is there, and commit before."""
+    def _take_batches(self, stop: threading.Event) -> Iterator[EventBatch]:
+        """Yield the events that are there; where there are none, commit and wait for more."""
         while not stop.is_set():
             batch = self._source.take(self._limits)
             if batch is not None:
                 yield batch
-                if self._ends.is_due:
-                    self._ends.commit()
+                if self._delivery.is_due:
+                    self._delivery.commit()
                 continue
-            self._ends.commit()
+            self._delivery.commit()
             if self._source.ended:
                 return
             self._source.wait(stop)
 
-    def _process(self, batch: Batch) -> None:
-        """Answer a batch and deliver what came of it.
+    def _process(self, batch: EventBatch) -> None:
+        """Answer a batch, and deliver its answers and dead letters.
 
         Raises:
-            SourceError: too many events are dead.
+            SourceError: there are too many dead letters.
         """
-        before = self._bound.tally
-        scored = self._scorer(batch)
-        count = self._count(batch, scored)
-        answers, letters = self._writer(batch, scored, count)
+        tally_before = self._dead_letter_limit.tally
+        results = self._event_predictor.predict(batch)
+        count = self._count_results(batch, results)
+        answers, letters = self._encoder.encode(batch, results, count)
         try:
-            self._ends.deliver(answers, letters, batch.after(count), self._bound.tally)
+            self._delivery.deliver(answers, letters, batch.position_after(count), self._dead_letter_limit.tally)
         except BaseException:
-            self._bound.tally = before  # a report counts what was delivered
+            self._dead_letter_limit.tally = tally_before  # a report counts what was delivered
             raise
-        self._position = batch.after(count)
+        self._position = batch.position_after(count)
         if count < len(batch.lines):
-            self._raise_too_many(batch, next(letter for letter in scored.dead if letter.index == count))
+            self._raise_too_many(batch, next(letter for letter in results.dead if letter.index == count))
 
-    def _count(self, batch: Batch, scored: Scored) -> int:
-        """Count what became of the lines; how many of them come before the dead letter that is one too many."""
-        done = 0
-        for letter in scored.dead:
-            answered = bisect_left(scored.indexes, letter.index)
-            self._bound.good(answered - done)
-            done = answered
-            if not self._bound.dead():
+    def _count_results(self, batch: EventBatch, results: EventAnswers) -> int:
+        """Count the answers and dead letters of a batch, and return how many lines come before the limit is exceeded.
+
+        This is the number of all lines where the limit holds.
+        """
+        answers_counted = 0
+        for letter in results.dead:
+            answers_before = bisect_left(results.indexes, letter.index)
+            self._dead_letter_limit.count_answered(answers_before - answers_counted)
+            answers_counted = answers_before
+            if not self._dead_letter_limit.count_dead_if_allowed():
                 return letter.index
-        self._bound.good(len(scored.indexes) - done)
+        self._dead_letter_limit.count_answered(len(results.indexes) - answers_counted)
         return len(batch.lines)
 
-    def _raise_too_many(self, batch: Batch, letter: DeadLetter) -> None:
-        where = batch.where(letter.index)
-        tally = self._bound.tally
-        place = ", ".join(f"{key} {value}" for key, value in where.items())
+    def _raise_too_many(self, batch: EventBatch, letter: DeadLetter) -> None:
+        tally = self._dead_letter_limit.tally
+        location = ", ".join(f"{key} {value}" for key, value in batch.location(letter.index).items())
         raise SourceError(
-            f"too many dead letters: {tally.dead + 1} of {tally.events + 1} events, which is more than {self._bound} "
-            f"allows. Stopped before the event at {place} of {self._source.name}; all before it were delivered. "
-            f"It failed to {letter.stage}: {letter.errors[0]}"
+            f"too many dead letters: {tally.dead + 1} of {tally.events + 1} events, which is more than "
+            f"{self._dead_letter_limit} allows. Stopped before the event at {location} of {self._source.name}; "
+            f"all before it were delivered. It failed to {letter.stage}: {letter.errors[0]}"
         )

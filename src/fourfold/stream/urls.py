@@ -15,10 +15,15 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
 def local_path(url: str | os.PathLike[str], error: type[FourfoldError], what: str) -> Path | None:
-    """The path that a URL names, or `None` for `-`.
+    """Return the path that a URL names, or `None` for `-`.
+
+    Args:
+        url: a path, a `file://` URL or `-`.
+        error: the class of the error to raise.
+        what: the end that the URL names, for the error's message.
 
     Raises:
-        FourfoldError: `error`, where the URL has a scheme that this version does not have.
+        FourfoldError: the URL is empty, has another scheme, or names another host; of the class `error`.
     """
     if not isinstance(url, str):
         return Path(url)

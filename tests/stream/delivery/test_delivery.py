@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from fourfold.errors import SinkError
-from fourfold.stream.delivery import default_dead_letters, delivery
+from fourfold.stream.delivery import choose_delivery, default_dead_letters
 from fourfold.stream.delivery.best_effort import BestEffort
 from fourfold.stream.delivery.exactly_once import ExactlyOnce
-from fourfold.stream.delivery.protocol import Contents
+from fourfold.stream.delivery.protocol import OutputContents
 from fourfold.stream.limits import Limits
 from fourfold.stream.sinks.files import FileSink
 from fourfold.stream.sinks.pipes import PipeSink
@@ -22,17 +22,17 @@ FILE, PIPE = FileSource(Path("in")), PipeSource(0, "standard input")
 TO_FILE, TO_PIPE = FileSink(Path("out")), PipeSink(1, "standard output")
 
 
-def made(source: Source, sink: Sink, letters: Sink | None = None) -> object:
+def chosen(source: Source, sink: Sink, letters: Sink | None = None) -> object:
     """The delivery between these ends."""
     letters = letters or default_dead_letters(sink)
-    return delivery(source, sink, letters, Contents("", ()), Limits(), replace=False)
+    return choose_delivery(source, sink, letters, OutputContents("", ()), Limits(), replace=False)
 
 
 def test_files_are_exactly_once() -> None:
     """Only between files does a run promise more than itself."""
-    assert isinstance(made(FILE, TO_FILE), ExactlyOnce)
+    assert isinstance(chosen(FILE, TO_FILE), ExactlyOnce)
     for source, sink in ((FILE, TO_PIPE), (PIPE, TO_FILE), (PIPE, TO_PIPE)):
-        assert isinstance(made(source, sink), BestEffort)
+        assert isinstance(chosen(source, sink), BestEffort)
 
 
 def test_default_dead_letters() -> None:
@@ -65,4 +65,4 @@ def test_ends_are_distinct(source: str, sink: str, letters: str, tmp_path: Path)
     os.link(tmp_path / "in", tmp_path / "hard")
     (tmp_path / "soft").symlink_to(tmp_path / "in")
     with pytest.raises(SinkError, match="are the same file"):
-        made(FileSource(tmp_path / source), FileSink(tmp_path / sink), FileSink(tmp_path / letters))
+        chosen(FileSource(tmp_path / source), FileSink(tmp_path / sink), FileSink(tmp_path / letters))

@@ -24,7 +24,7 @@ def test_file_is_cut_and_appended(tmp_path: Path) -> None:
     path.write_bytes(b"one\ntwo")
     output = OutputFile(path)
     assert output.length == 7
-    output.cut(4)
+    output.truncate(4)
     output.write(b"three\n")
     output.sync()
     output.close()

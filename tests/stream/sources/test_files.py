@@ -55,7 +55,7 @@ def test_file_is_read_in_bounded_pieces(tmp_path: Path) -> None:
     source = opened(path)
     batch = source.take(Limits(events=10**9, bytes=1))
     assert batch is not None
-    assert 0 < batch.after(len(batch.lines)).offset <= 2**20
+    assert 0 < batch.position_after(len(batch.lines)).offset <= 2**20
     source.close()
 
 
@@ -66,7 +66,7 @@ def test_file_goes_on_at_a_position(tmp_path: Path) -> None:
     source = opened(path, position=Position(5, 2))
     batch = source.take(LIMITS)
     assert batch is not None
-    assert (batch.lines, batch.where(0)) == ([b"ccc"], {"offset": 5, "line": 3})
+    assert (batch.lines, batch.location(0)) == ([b"ccc"], {"offset": 5, "line": 3})
     source.close()
 
 
@@ -77,7 +77,7 @@ def test_rest_of_a_line_has_its_number(tmp_path: Path) -> None:
     source = opened(path)
     batch = source.take(LIMITS)
     assert batch is not None
-    end = batch.after(2)
+    end = batch.position_after(2)
     assert end == Position(4, 2)
     source.close()
     with path.open("ab") as file:
@@ -85,7 +85,7 @@ def test_rest_of_a_line_has_its_number(tmp_path: Path) -> None:
     source = opened(path, position=end)
     batch = source.take(LIMITS)
     assert batch is not None
-    assert (batch.lines, batch.where(1)) == ([b"", b"ccc"], {"offset": 5, "line": 3})
+    assert (batch.lines, batch.location(1)) == ([b"", b"ccc"], {"offset": 5, "line": 3})
     source.close()
 
 

@@ -1,15 +1,15 @@
-"""The ends of a run, and the delivery that fits them."""
+"""Choose the delivery that fits a source and its sinks."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from fourfold.errors import SinkError
-from fourfold.stream import dead_letters as letters
+from fourfold.stream.dead_letters import SUFFIX
 from fourfold.stream.delivery import checkpoint
 from fourfold.stream.delivery.best_effort import BestEffort
 from fourfold.stream.delivery.exactly_once import ExactlyOnce
-from fourfold.stream.delivery.protocol import Contents, Delivery
+from fourfold.stream.delivery.protocol import Delivery, OutputContents
 from fourfold.stream.limits import Limits
 from fourfold.stream.sinks.files import FileSink
 from fourfold.stream.sinks.pipes import PipeSink
@@ -17,20 +17,20 @@ from fourfold.stream.sinks.protocol import Sink
 from fourfold.stream.sources.files import FileSource
 from fourfold.stream.sources.protocol import Source
 
-__all__ = ["default_dead_letters", "delivery"]
+__all__ = ["choose_delivery", "default_dead_letters"]
 
 
 def default_dead_letters(sink: Sink) -> Sink:
-    """Where the dead letters of an output go: `<output>.dead.jsonl` beside a file, standard error beside a pipe."""
+    """Return the default sink of dead letters: `<output>.dead.jsonl` beside a file, standard error beside a pipe."""
     if isinstance(sink, FileSink):
-        return FileSink(sink.path.with_name(sink.path.name + letters.SUFFIX))
+        return FileSink(sink.path.with_name(sink.path.name + SUFFIX))
     return PipeSink(2, "standard error")
 
 
-def delivery(
-    source: Source, sink: Sink, dead_letters: Sink, contents: Contents, limits: Limits, *, replace: bool
+def choose_delivery(
+    source: Source, sink: Sink, dead_letters: Sink, contents: OutputContents, limits: Limits, *, replace: bool
 ) -> Delivery:
-    """The delivery between these ends: exactly once from file to file, else as well as the ends allow.
+    """Return the delivery between a source and its sinks: exactly once from file to file, best effort otherwise.
 
     Raises:
         SinkError: two of them are the same file.
@@ -42,25 +42,25 @@ def delivery(
 
 
 def _check_distinct(source: Source, sink: Sink, dead_letters: Sink) -> None:
-    """Refuse ends that are one file: it would be read while it is written, or cut while it is read."""
+    """Refuse two ends that are the same file: it would be read while it is written, or truncated while it is read."""
     files: list[tuple[str, Path]] = []
     if isinstance(source, FileSource):
         files.append(("the input", source.path))
     if isinstance(sink, FileSink):
-        offsets = checkpoint.path_of(sink.path)
-        files += [("the output", sink.path), ("the progress file", offsets)]
+        files += [("the output", sink.path), ("the progress file", checkpoint.checkpoint_path(sink.path))]
     if isinstance(dead_letters, FileSink):
         files.append(("the dead letters' file", dead_letters.path))
-    seen: dict[object, str] = {}
-    for what, path in files:
-        for key in _identities(path):
-            if seen.setdefault(key, what) != what:
-                raise SinkError(f"{seen[key]} and {what} are the same file: {path}")
+    roles: dict[object, str] = {}
+    for role, path in files:
+        for identity in _identities(path):
+            if roles.setdefault(identity, role) != role:
+                raise SinkError(f"{roles[identity]} and {role} are the same file: {path}")
 
 
 def _identities(path: Path) -> list[object]:
+    """Return what two names of one file have in common: the resolved path and, for a file that exists, its inode."""
     try:
-        there = path.stat()
-    except OSError:  # it does not exist yet: then only its name can be another's
+        status = path.stat()
+    except OSError:  # it does not exist yet
         return [path.resolve()]
-    return [path.resolve(), (there.st_dev, there.st_ino)]
+    return [path.resolve(), (status.st_dev, status.st_ino)]

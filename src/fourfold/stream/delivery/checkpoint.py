@@ -1,4 +1,4 @@
-"""The progress file: how far a run from file to file came, in one atomic step with nothing before and nothing after."""
+"""Keep the checkpoint of a run from file to file in a progress file beside its output."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from fourfold.errors import SinkError, shorten
 from fourfold.stream.dead_letter_limit import Tally
 from fourfold.stream.lines import Position
 
-__all__ = ["FORMAT", "SUFFIX", "Checkpoint", "path_of", "read", "store"]
+__all__ = ["FORMAT_VERSION", "SUFFIX", "Checkpoint", "checkpoint_path", "read", "store"]
 
-FORMAT = 1
-#: What the progress file's name adds to that of its output.
+FORMAT_VERSION = 1
+#: The progress file has the name of its output and this suffix.
 SUFFIX = ".offsets"
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A state in which input, output and dead letters agree.
+    """Hold a state in which input, output and dead letters agree.
 
     Attributes:
         package: the digest of the package that answered.
-        keep: the fields of the events that stand in the output.
-        input: the input's absolute path, for people; its content is told by the fingerprint.
-        fingerprint: as `FileSource.fingerprint` for `offset`.
-        offset: the bytes of the input whose events were answered.
-        line: the lines of it.
+        keep: the fields that pass through to the output.
+        input: the input's absolute path, for people; the fingerprint identifies its content.
+        fingerprint: `FileSource.fingerprint` at `offset`.
+        offset: how many bytes of the input were answered.
+        line: how many lines of the input were answered.
         output_bytes: the length of the output.
-        dead_letters: the path of the dead letters, as seen from the output's folder; empty where they go to a pipe.
-        dead_letters_bytes: their length.
-        tally: what became of the events.
+        dead_letters: the path of the dead letters, relative to the output's folder; empty if they go to a pipe.
+        dead_letters_bytes: the length of the dead letters.
+        tally: the counts of the events.
     """
 
     package: str
@@ -49,29 +49,29 @@ class Checkpoint:
 
     @property
     def position(self) -> Position:
-        """Where the input goes on."""
+        """Return the position at which the input goes on."""
         return Position(self.offset, self.line)
 
     def to_json(self) -> dict[str, Any]:
         """Return the checkpoint as JSON values."""
-        return {"fourfold_stream": FORMAT, **asdict(self), "keep": list(self.keep)}
+        return {"fourfold_stream": FORMAT_VERSION, **asdict(self), "keep": list(self.keep)}
 
     @classmethod
     def from_json(cls, data: Any) -> Checkpoint:
         """Return the checkpoint that `to_json` wrote.
 
         Raises:
-            ValueError: it is something else.
+            ValueError: the data is no checkpoint of this format.
         """
-        if not isinstance(data, dict) or data.pop("fourfold_stream", None) != FORMAT:
-            raise ValueError(f"expected the progress of a stream, format {FORMAT}")
+        if not isinstance(data, dict) or data.pop("fourfold_stream", None) != FORMAT_VERSION:
+            raise ValueError(f"expected the progress of a stream, format {FORMAT_VERSION}")
         tally = data.get("tally")
-        if set(data) != {each.name for each in fields(cls)} or not isinstance(tally, dict):
+        if set(data) != {field.name for field in fields(cls)} or not isinstance(tally, dict):
             raise ValueError("its keys are not those of a progress file")
-        numbers = [data[name] for name in ("offset", "line", "output_bytes", "dead_letters_bytes")]
-        if not all(isinstance(each, int) and each >= 0 for each in numbers) or not isinstance(data["keep"], list):
+        lengths = [data[name] for name in ("offset", "line", "output_bytes", "dead_letters_bytes")]
+        if not all(isinstance(length, int) and length >= 0 for length in lengths) or not isinstance(data["keep"], list):
             raise ValueError("a length is not a number of bytes")
-        if not all(isinstance(each, (int, float)) for each in tally.values()):
+        if not all(isinstance(count, (int, float)) for count in tally.values()):
             raise ValueError("a count is not a number")
         try:
             return replace(cls(**data), keep=tuple(data["keep"]), tally=Tally(**tally))
@@ -79,16 +79,16 @@ class Checkpoint:
             raise ValueError(str(error)) from None
 
 
-def path_of(output: Path) -> Path:
-    """The progress file of an output."""
+def checkpoint_path(output: Path) -> Path:
+    """Return the path of an output's progress file."""
     return output.with_name(output.name + SUFFIX)
 
 
 def read(path: Path) -> Checkpoint | None:
-    """The progress stored there, or `None` where there is none.
+    """Return the checkpoint in a progress file, or `None` if there is no such file.
 
     Raises:
-        SinkError: it cannot be read, or holds something else.
+        SinkError: the file cannot be read, or holds no checkpoint.
     """
     try:
         return Checkpoint.from_json(json.loads(path.read_bytes()))
@@ -99,19 +99,18 @@ def read(path: Path) -> Checkpoint | None:
     except ValueError as error:
         raise SinkError(
             f"the progress file {path} is damaged ({shorten(str(error), 120)}), so nobody knows how far its "
-            "output came; "
-            f"start over with replace=True (--replace)"
+            f"output came; start over with replace=True (--replace)"
         ) from error
 
 
 def store(path: Path, checkpoint: Checkpoint) -> None:
-    """Replace the progress in one step that survives a power cut: it is the old one or the new one, never between.
+    """Replace the checkpoint in a progress file, atomically and durably.
 
     Raises:
-        SinkError: it cannot be written; the old one is still there.
+        SinkError: the file cannot be written; the old checkpoint is still there.
     """
     data = json.dumps(checkpoint.to_json(), indent=1).encode() + b"\n"
-    # One name and not a random one: the output's lock keeps others away, and a crash leaves at most this one behind.
+    # A fixed name: the output's lock keeps other runs away, and crashes leave at most this one file behind.
     temporary = path.with_name(path.name + ".new")
     try:
         temporary.unlink(missing_ok=True)

@@ -1,18 +1,18 @@
-"""Delivery from file to file: every event once, whatever kills the process."""
+"""Deliver from file to file: every event exactly once, even if the process is killed."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
-from dataclasses import replace as changed
 from pathlib import Path
 
 from fourfold.errors import OutputExists, SinkError, SourceError
 from fourfold.stream.dead_letter_limit import Tally
-from fourfold.stream.dead_letters import Letters
+from fourfold.stream.dead_letters import DeadLetterOutput
 from fourfold.stream.delivery import checkpoint
 from fourfold.stream.delivery.checkpoint import Checkpoint
-from fourfold.stream.delivery.protocol import START_OVER, CommitClock, Contents, Start, check_empty, close_all
+from fourfold.stream.delivery.protocol import START_OVER, CommitClock, OutputContents, Start, check_empty, close_all
 from fourfold.stream.limits import Limits
 from fourfold.stream.lines import Position
 from fourfold.stream.sinks.files import FileSink, OutputFile
@@ -23,10 +23,10 @@ __all__ = ["ExactlyOnce"]
 
 
 class ExactlyOnce:
-    """Delivery from file to file: whatever happens to a run, the next one goes on where both files agreed.
+    """Continue where input, output and dead letters last agreed, however an earlier run ended.
 
-    Outputs first reach the disk, then the progress file says so. What a run wrote after its last progress is cut off
-    by the next one, which reads the same events again.
+    A commit syncs the outputs first, and then replaces the progress file. Whatever a run wrote after its last commit is
+    truncated by the next run, which reads the same events again.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class ExactlyOnce:
         source: FileSource,
         sink: FileSink,
         dead_letters: Sink,
-        contents: Contents,
+        contents: OutputContents,
         limits: Limits,
         *,
         replace: bool,
@@ -45,60 +45,60 @@ class ExactlyOnce:
         self._contents = contents
         self._limits = limits
         self._replace = replace
-        self._letters = Letters(dead_letters)
+        self._letters = DeadLetterOutput(dead_letters)
         self._output: OutputFile | None = None
-        self._offsets = checkpoint.path_of(sink.path)
+        self._progress_file = checkpoint.checkpoint_path(sink.path)
         self._clock = CommitClock(limits)
-        self._after = Position()
+        self._delivered = Position()
         self._tally = Tally()
 
     def start(self) -> Start:
-        """As `Delivery.start`.
+        """Open the files, and return to the last commit; see `Delivery.start`.
 
         Raises:
-            OutputExists: the output was not made by such a run, and may not be replaced.
-            SourceError: the input cannot be opened, or is not the one that the output was made from.
-            SinkError: an output cannot be opened, or is not as the last run left it; or another run has it.
+            OutputExists: the output was made by no run of this job, and may not be replaced.
+            SourceError: the input cannot be opened, or is not the one from which the output was made.
+            SinkError: an output cannot be opened, has lost what was committed, or belongs to another run.
         """
         self._source.open()
         if not self._replace and not self._path.exists():
-            missing = checkpoint.read(self._offsets)
-            if missing is not None:  # before the file is made, to be locked
-                self._check_length(self._path, missing.output_bytes, 0)
+            recorded = checkpoint.read(self._progress_file)
+            if recorded is not None:  # checked before `open` makes the file
+                self._check_length(self._path, recorded.output_bytes, 0)
         self._output = self._sink.open()
         self._letters.open()
-        recorded = None if self._replace else checkpoint.read(self._offsets)
+        recorded = None if self._replace else checkpoint.read(self._progress_file)
         if recorded is None:
             if not self._replace:
                 check_empty(self._path, self._output.length, self._letters)
-            # Before anything is cut or written: from here on, another run knows what to do with these files.
+            # Before anything is truncated or written: from here on, a later run can continue these files.
             recorded = self._checkpoint(Position(), Tally(), output_bytes=0, letters_bytes=0)
-            checkpoint.store(self._offsets, recorded)
+            checkpoint.store(self._progress_file, recorded)
         else:
-            self._check(recorded)
+            self._check_same_job(recorded)
             self._check_length(self._path, recorded.output_bytes, self._output.length)
-            if self._letters.path is not None and self._letters.is_there:
+            if self._letters.path is not None and self._letters.exists:
                 self._check_length(self._letters.path, recorded.dead_letters_bytes, self._letters.length)
             elif recorded.dead_letters_bytes:
-                # Somebody took the letters away to mend them: the next ones begin a new file.
-                recorded = changed(recorded, dead_letters_bytes=0)
-                checkpoint.store(self._offsets, recorded)
-        self._output.cut(recorded.output_bytes)
-        self._letters.cut(recorded.dead_letters_bytes)
+                # The file was moved away, for example to mend the events: the next dead letters begin a new one.
+                recorded = dataclasses.replace(recorded, dead_letters_bytes=0)
+                checkpoint.store(self._progress_file, recorded)
+        self._output.truncate(recorded.output_bytes)
+        self._letters.truncate(recorded.dead_letters_bytes)
         self._source.seek(recorded.position, self._limits.line)
         self._clock.restart(recorded.position)
         return Start(recorded.position, recorded.tally, continued=recorded.offset > 0)
 
     def deliver(self, answers: bytes, letters: bytes, after: Position, tally: Tally) -> None:
-        """As `Delivery.deliver`."""
+        """Write answers and dead letters; see `Delivery.deliver`."""
         assert self._output is not None
         self._letters.write(letters)
         self._output.write(answers)
-        self._after, self._tally = after, tally
-        self._clock.delivered(after)
+        self._delivered, self._tally = after, tally
+        self._clock.record_delivery(after)
 
     def commit(self) -> None:
-        """As `Delivery.commit`.
+        """Sync the files, then replace the progress file; see `Delivery.commit`.
 
         Raises:
             SourceError: the input was truncated.
@@ -109,16 +109,16 @@ class ExactlyOnce:
         self._output.sync()
         self._letters.sync()
         checkpoint.store(
-            self._offsets,
+            self._progress_file,
             self._checkpoint(
-                self._after, self._tally, output_bytes=self._output.length, letters_bytes=self._letters.length
+                self._delivered, self._tally, output_bytes=self._output.length, letters_bytes=self._letters.length
             ),
         )
         self._clock.restart()
 
     @property
     def is_due(self) -> bool:
-        """As `Delivery.is_due`."""
+        """Tell whether to commit now; see `Delivery.is_due`."""
         return self._clock.is_due
 
     def close(self) -> None:
@@ -126,7 +126,6 @@ class ExactlyOnce:
         close_all(self._source.close, self._letters.close, self._output.close if self._output else None)
 
     def _checkpoint(self, position: Position, tally: Tally, *, output_bytes: int, letters_bytes: int) -> Checkpoint:
-        is_file = self._letters.path is not None
         return Checkpoint(
             package=self._contents.package,
             keep=self._contents.keep,
@@ -136,7 +135,7 @@ class ExactlyOnce:
             line=position.line,
             output_bytes=output_bytes,
             dead_letters=self._letters_path(),
-            dead_letters_bytes=letters_bytes if is_file else 0,
+            dead_letters_bytes=0 if self._letters.path is None else letters_bytes,
             tally=tally,
         )
 
@@ -145,8 +144,8 @@ class ExactlyOnce:
             return ""
         return os.path.relpath(self._letters.path.resolve(), self._path.resolve().parent)
 
-    def _check(self, recorded: Checkpoint) -> None:
-        """Refuse to go on where the run that is recorded was another one."""
+    def _check_same_job(self, recorded: Checkpoint) -> None:
+        """Refuse to continue an output of another package, other fields, other dead letters or another input."""
         if recorded.package != self._contents.package:
             raise OutputExists(
                 f"{self._path} holds answers of the package {recorded.package}; this one is {self._contents.package}, "
@@ -154,8 +153,8 @@ class ExactlyOnce:
             )
         if recorded.keep != self._contents.keep:
             raise OutputExists(
-                f"{self._path} keeps the fields {_listed(recorded.keep)}; this run would keep "
-                f"{_listed(self._contents.keep)}: {START_OVER}"
+                f"{self._path} keeps the fields {_join_names(recorded.keep)}; this run would keep "
+                f"{_join_names(self._contents.keep)}: {START_OVER}"
             )
         if recorded.dead_letters != self._letters_path():
             raise OutputExists(
@@ -169,13 +168,13 @@ class ExactlyOnce:
             )
 
     def _check_length(self, path: Path, expected: int, got: int) -> None:
-        """Refuse a file that lacks what was committed."""
+        """Refuse a file that has lost committed bytes."""
         if got < expected:
             raise SinkError(
-                f"{path} has {got} bytes; expected at least {expected}, which {self._offsets} says were committed, so "
-                f"somebody else has cut or removed it: {START_OVER}"
+                f"{path} has {got} bytes; expected at least {expected}, which {self._progress_file} says were "
+                f"committed, so somebody else has cut or removed it: {START_OVER}"
             )
 
 
-def _listed(names: Sequence[str]) -> str:
+def _join_names(names: Sequence[str]) -> str:
     return ", ".join(names) or "none"

@@ -1,8 +1,8 @@
-"""Delivery: answers, dead letters and the place in the source, which belong together.
+"""Define how answers, dead letters and the position in the source are committed together.
 
-The processor knows only `Delivery`: `start`, `deliver`, `commit`, `close`. What ties the three together is its
-business: a progress file between files (`exactly_once`), nothing where a pipe is at one end (`best_effort`), and for a
-broker it will be a transaction.
+The loop of a run only knows `Delivery`: `start`, `deliver`, `commit`, `close`. Between files a progress file holds the
+three together (`exactly_once`); with a pipe at one end nothing does (`best_effort`); for a broker it will be a
+transaction.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from typing import Protocol
 
 from fourfold.errors import OutputExists
 from fourfold.stream.dead_letter_limit import Tally
-from fourfold.stream.dead_letters import Letters
+from fourfold.stream.dead_letters import DeadLetterOutput
 from fourfold.stream.limits import Limits
 from fourfold.stream.lines import Position
 
-__all__ = ["START_OVER", "CommitClock", "Contents", "Delivery", "Start", "check_empty", "close_all"]
+__all__ = ["START_OVER", "CommitClock", "Delivery", "OutputContents", "Start", "check_empty", "close_all"]
 
-#: What to do about an output that cannot go on.
+#: Advice for an output that cannot be continued.
 START_OVER = "give this run another output, or start over with replace=True (--replace)"
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a run begins.
+    """Say where a run begins.
 
     Attributes:
-        position: the place in the source.
-        tally: what became of the events before it.
-        continued: whether an earlier run came this far.
+        position: the position in the source.
+        tally: the counts of the events before it.
+        continued: whether an earlier run is continued.
     """
 
     position: Position
@@ -41,12 +41,12 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
-    """What an output holds, besides answers to its input: an output holds one kind of line from its first to its last.
+class OutputContents:
+    """Say what determines the lines of an output, besides its input: a run must not continue an output of other lines.
 
     Attributes:
         package: the digest of the package that answers.
-        keep: the fields of the events that are copied.
+        keep: the fields that pass through.
     """
 
     package: str
@@ -54,77 +54,87 @@ class Contents:
 
 
 class Delivery(Protocol):
-    """Takes what came of the events, in order."""
+    """Deliver answers and dead letters, in the order of their events."""
 
     def start(self) -> Start:
-        """Open everything, bring it to a state in which it agrees, and say where the source goes on."""
+        """Open source and sinks, bring them to a state in which they agree, and return where the run begins."""
         ...
 
     def deliver(self, answers: bytes, letters: bytes, after: Position, tally: Tally) -> None:
-        """Write what came of some events, up to the position `after`, so that readers can see it.
+        """Write answers and dead letters, so that readers can see them.
+
+        Args:
+            answers: the answers' lines.
+            letters: the dead letters' lines.
+            after: the position behind the events.
+            tally: the counts up to there.
 
         Raises:
             ReaderGone: nobody reads the answers any more.
-            SinkError: it cannot be written.
+            SinkError: they cannot be written.
         """
         ...
 
     def commit(self) -> None:
-        """Make all that was delivered last: no later run delivers it again."""
+        """Make everything delivered durable: no later run delivers it again."""
         ...
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time to commit though more events wait."""
+        """Tell whether to commit now although more events wait."""
         ...
 
     def close(self) -> None:
-        """Close everything, which frees its locks."""
+        """Close source and sinks, which frees their locks."""
         ...
 
 
 class CommitClock:
-    """Says when a commit is due."""
+    """Decide when a commit is due."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._committed = self._delivered = Position()
-        self._since = time.monotonic()
+        self._first_delivery_s = time.monotonic()
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing was delivered since the last commit."""
+        """Tell whether nothing was delivered since the last commit."""
         return self._delivered == self._committed
 
     @property
     def is_due(self) -> bool:
-        """Whether so much, or so long ago, was delivered that it must be committed."""
+        """Tell whether the uncommitted deliveries reach a limit, of their age or of their bytes."""
         if self.is_settled:
             return False
-        waited = time.monotonic() - self._since >= self._limits.commit_seconds
-        return waited or self._delivered.offset - self._committed.offset >= self._limits.commit_bytes
+        is_old = time.monotonic() - self._first_delivery_s >= self._limits.commit_seconds
+        return is_old or self._delivered.offset - self._committed.offset >= self._limits.commit_bytes
 
-    def delivered(self, after: Position) -> None:
-        """Count what was delivered; the time runs from the first delivery after a commit."""
+    def record_delivery(self, after: Position) -> None:
+        """Record a delivery up to a position; the time counts from the first one after a commit."""
         if self.is_settled:
-            self._since = time.monotonic()
+            self._first_delivery_s = time.monotonic()
         self._delivered = after
 
     def restart(self, position: Position | None = None) -> None:
-        """Begin anew after a commit, or at a position."""
+        """Start anew after a commit, or at a position."""
         self._delivered = position or self._delivered
         self._committed = self._delivered
 
 
-def check_empty(path: Path, length: int, letters: Letters) -> None:
-    """Refuse a file that somebody else wrote; an empty one has nothing to lose."""
-    for each, size in ((path, length), (letters.path, letters.length if letters.is_there else 0)):
+def check_empty(path: Path, length: int, letters: DeadLetterOutput) -> None:
+    """Refuse an output, or dead letters, that another program wrote: a file that is not empty.
+
+    Raises:
+        OutputExists: one of the files holds something.
+    """
+    for file, size in ((path, length), (letters.path, letters.length if letters.exists else 0)):
         if size:
-            raise OutputExists(f"{each} exists, and no progress file says that a stream made it; {START_OVER}")
+            raise OutputExists(f"{file} exists, and no progress file says that a stream made it; {START_OVER}")
 
 
 def close_all(*closes: Callable[[], None] | None) -> None:
-    """Call what is there to be called."""
+    """Call the functions that are not `None`."""
     for close in closes:
         if close is not None:
             close()

@@ -1,4 +1,4 @@
-"""Open the sink of a stream by its name: a file, standard output or another pipe."""
+"""Turn the name of a sink into a sink: a file, standard output or another pipe."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["open_sink"]
 
 
 def open_sink(url: str | os.PathLike[str]) -> FileSink | PipeSink:
-    """A sink by its name.
+    """Return the sink of a name; it is opened when a run starts.
 
     Args:
         url: a path, a `file://` URL, or `-` for standard output. A path can also name a pipe or a device.
 
     Raises:
-        SinkError: it cannot be a sink (its folder is missing), or this version has none of that scheme.
+        SinkError: the name is empty or a folder's, its folder is missing, or its URL has another scheme.
     """
     path = local_path(url, SinkError, "a sink")
     if path is None:

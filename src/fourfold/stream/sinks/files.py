@@ -1,4 +1,4 @@
-"""Write to a file that one run at a time appends to."""
+"""Append to a file, which one run at a time may do."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ __all__ = ["FileSink", "OutputFile"]
 
 
 class FileSink:
-    """A file; nothing is opened or made before the run.
+    """Name a file as a sink.
 
     Attributes:
         path: the file.
+        name: its path, for errors.
     """
 
     def __init__(self, path: Path) -> None:
@@ -23,23 +24,23 @@ class FileSink:
         self.name = str(path)
 
     def open(self) -> OutputFile:
-        """Open and lock it; it is made where it is missing.
+        """Open and lock the file; make it if it does not exist.
 
         Raises:
-            SinkError: it cannot be opened, or another run has it.
+            SinkError: it cannot be opened, or another run has it open.
         """
         return OutputFile(self.path)
 
 
 class OutputFile:
-    """A regular file that this process alone appends to.
+    """Append to a regular file under a lock.
 
     Attributes:
         path: the file.
         length: its length in bytes.
 
     Raises:
-        SinkError: it cannot be opened, or another run has it.
+        SinkError: the file cannot be opened, or another run has it open.
     """
 
     def __init__(self, path: Path) -> None:
@@ -64,26 +65,26 @@ class OutputFile:
         self.length = os.lseek(self._fd, 0, os.SEEK_END)
 
     def write(self, data: bytes) -> None:
-        """Append all of it, or nothing.
+        """Append all of the bytes, or none.
 
         Raises:
-            SinkError: it cannot be written (disk full).
+            SinkError: they cannot be written, for example because the disk is full.
         """
-        left = memoryview(data)
+        rest = memoryview(data)
         try:
-            while left:
-                left = left[os.write(self._fd, left) :]
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
         except OSError as error:
-            self.cut(self.length)
+            self.truncate(self.length)
             raise self._error(error) from error
         self.length += len(data)
         self._synced = not data and self._synced
 
-    def cut(self, length: int) -> None:
-        """Give it that length, which is at most its own, and append from there.
+    def truncate(self, length: int) -> None:
+        """Remove everything beyond a length in bytes, and append from there.
 
         Raises:
-            SinkError: it cannot be cut.
+            SinkError: the file cannot be truncated.
         """
         try:
             if os.fstat(self._fd).st_size != length:
@@ -110,7 +111,7 @@ class OutputFile:
             raise self._error(error) from error
 
     def close(self) -> None:
-        """Close it, which frees its lock."""
+        """Close the file, which frees its lock."""
         os.close(self._fd)
 
     def _error(self, error: OSError) -> SinkError:

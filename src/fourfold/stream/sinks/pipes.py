@@ -13,11 +13,11 @@ __all__ = ["OutputPipe", "PipeSink"]
 
 
 class PipeSink:
-    """Standard output or error, a named pipe or a device.
+    """Name a pipe as a sink: standard output or error, a named pipe or a device.
 
     Args:
         pipe: a file descriptor, which stays open, or a path.
-        name: how errors call it.
+        name: its name for errors.
     """
 
     def __init__(self, pipe: int | Path, name: str) -> None:
@@ -25,7 +25,7 @@ class PipeSink:
         self.name = name
 
     def open(self) -> OutputPipe:
-        """Open it; a named pipe waits for its first reader.
+        """Open the pipe; a named pipe waits for its first reader.
 
         Raises:
             SinkError: it cannot be opened.
@@ -34,19 +34,19 @@ class PipeSink:
 
 
 class OutputPipe:
-    """A pipe, a terminal or a device, written without a buffer of our own.
+    """Write to a pipe, a terminal or a device, without a buffer.
 
     Attributes:
-        length: the bytes written.
+        length: the number of bytes written.
 
     Raises:
-        SinkError: it cannot be opened.
+        SinkError: the pipe cannot be opened.
     """
 
     def __init__(self, pipe: int | Path, name: str) -> None:
         self.length = 0
         self._name = name
-        self._is_ours = not isinstance(pipe, int)
+        self._owns_fd = not isinstance(pipe, int)
         try:
             if isinstance(pipe, int):
                 os.fstat(pipe)
@@ -57,17 +57,17 @@ class OutputPipe:
             raise SinkError(f"cannot write {name}: {error.strerror}") from error
 
     def write(self, data: bytes) -> None:
-        """Write all of it.
+        """Write all of the bytes.
 
         Raises:
-            ReaderGone: nobody reads the pipe any more.
-            SinkError: it cannot be written.
+            ReaderGone: the reader of the pipe has closed it.
+            SinkError: they cannot be written.
         """
-        left = memoryview(data)
-        while left:
+        rest = memoryview(data)
+        while rest:
             try:
-                left = left[os.write(self._fd, left) :]
-            except BlockingIOError:  # somebody who shares the pipe has made it non-blocking
+                rest = rest[os.write(self._fd, rest) :]
+            except BlockingIOError:  # another process that shares the pipe has made it non-blocking
                 writable = select.poll()
                 writable.register(self._fd, select.POLLOUT)
                 writable.poll()
@@ -78,9 +78,9 @@ class OutputPipe:
         self.length += len(data)
 
     def sync(self) -> None:
-        """Nothing: what was written is the reader's."""
+        """Do nothing: a pipe cannot be synced."""
 
     def close(self) -> None:
-        """Close it where `open` opened it."""
-        if self._is_ours:
+        """Close the pipe, unless it was given as an open file descriptor."""
+        if self._owns_fd:
             os.close(self._fd)

@@ -1,54 +1,54 @@
-"""Define what a stream asks of its sinks."""
+"""Define the interface of a sink."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-__all__ = ["Output", "ReaderGone", "Sink"]
+__all__ = ["OpenSink", "ReaderGone", "Sink"]
 
 
 class ReaderGone(Exception):
-    """The other end of a pipe was closed: no error, whoever read it wants no more."""
+    """Say that the reader of a pipe has closed it; that ends a run, but is no error."""
 
 
-class Output(Protocol):
-    """Take bytes: a sink that is open."""
+class OpenSink(Protocol):
+    """Append bytes to an open file or pipe."""
 
     @property
     def length(self) -> int:
-        """Return its length in bytes."""
+        """Return the length of the file, or the number of bytes written to the pipe."""
         ...
 
     def write(self, data: bytes) -> None:
         """Append all of the bytes.
 
         Raises:
-            ReaderGone: nobody reads the pipe any more.
+            ReaderGone: the reader of the pipe has closed it.
             SinkError: they cannot be written.
         """
         ...
 
     def sync(self) -> None:
-        """Make what was written survive a power cut, where that is possible."""
+        """Make what was written survive a power cut; do nothing for a pipe."""
         ...
 
     def close(self) -> None:
-        """Close it."""
+        """Close the file or pipe."""
         ...
 
 
 class Sink(Protocol):
-    """Open the place where answers or dead letters go; nothing is opened or made before the run."""
+    """Name a file or pipe for answers or dead letters; nothing is opened or made before `open`."""
 
     @property
     def name(self) -> str:
-        """Return the name that errors call it by."""
+        """Return its name for errors."""
         ...
 
-    def open(self) -> Output:
-        """Open it.
+    def open(self) -> OpenSink:
+        """Open the file or pipe.
 
         Raises:
-            SinkError: it cannot be opened, or another run has it.
+            SinkError: it cannot be opened, or another run has it open.
         """
         ...

@@ -1,4 +1,4 @@
-"""Open the source of a stream by its name: a file, standard input or another pipe."""
+"""Turn the name of a source into a source: a file, standard input or another pipe."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["open_source"]
 def open_source(
     url: str | os.PathLike[str], *, follow: bool = False, poll: float = STOP_CHECK_INTERVAL_S
 ) -> FileSource | PipeSource:
-    """A source by its name.
+    """Return the source of a name; it is opened when a run starts.
 
     Args:
         url: a path, a `file://` URL, or `-` for standard input. A path can also name a pipe or a device.
         follow: keep reading as the file grows, until the run is stopped.
-        poll: for a followed file, the seconds between two looks.
+        poll: the interval at which a followed file is checked for more, in seconds.
 
     Raises:
-        SourceError: there is no such file, it cannot be read, or this version has no source of that scheme.
+        SourceError: the file does not exist or is a folder, a pipe is to be followed, or the URL has another scheme.
     """
     path = local_path(url, SourceError, "a source")
     if path is None:

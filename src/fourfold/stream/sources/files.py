@@ -10,24 +10,28 @@ from threading import Event
 
 from fourfold.errors import SourceError
 from fourfold.stream.limits import Limits
-from fourfold.stream.lines import Batch, Position, Splitter
+from fourfold.stream.lines import EventBatch, LineSplitter, Position
 from fourfold.stream.sources.protocol import READ_BYTES, STOP_CHECK_INTERVAL_S
 
 __all__ = ["FileSource"]
 
-#: The bytes at each end of what was read that make an input's fingerprint.
+#: How many bytes at each end of a file's beginning make its fingerprint.
 FINGERPRINT_BYTES = 4096
-#: The bytes before the end that a followed file must still have when it has grown.
+#: How many bytes before the last offset read are compared when a followed file has grown.
 TAIL_BYTES = 64
 
 
 class FileSource:
-    """A file of lines: it can be read again from any place, so a run can go on where another one ended.
+    """Read the lines of a file; it can be read again from any offset, so a run can continue an earlier one.
 
     Args:
         path: the file.
-        follow: keep reading as it grows. A last line then waits for its newline; it is an event at once otherwise.
-        poll: the seconds between two looks at a followed file.
+        follow: whether to keep reading as the file grows. A last line without a newline then waits for it; without
+            `follow` it is an event.
+        poll: the interval at which a followed file is checked for more, in seconds.
+
+    Raises:
+        SourceError: `poll` is not above 0.
     """
 
     def __init__(self, path: Path, *, follow: bool = False, poll: float = STOP_CHECK_INTERVAL_S) -> None:
@@ -40,25 +44,25 @@ class FileSource:
         self._read_to = 0
         self._tail = b""
         self._at_end = False
-        self._splitter = Splitter(Position(), 1)
+        self._splitter = LineSplitter(Position(), 1)
 
     @property
     def name(self) -> str:
-        """Its path."""
+        """Return the path."""
         return str(self.path)
 
     @property
     def ended(self) -> bool:
-        """Whether every event was taken; never, for a file that is followed."""
+        """Tell whether every event was taken; return `False` for a file that is followed."""
         return self._at_end and not self.follow and not len(self._splitter)
 
     @property
     def size(self) -> int:
-        """Its length now, in bytes."""
+        """Return the current length in bytes."""
         return os.fstat(self._fd).st_size
 
     def open(self) -> None:
-        """Open it.
+        """Open the file.
 
         Raises:
             SourceError: it cannot be read.
@@ -69,54 +73,54 @@ class FileSource:
             raise SourceError(f"cannot read {self.path}: {error.strerror}") from error
 
     def seek(self, position: Position, max_line: int) -> None:
-        """Go to a position that an earlier run came to."""
-        # A run that ended behind a last line without its newline has counted it: what follows is the rest of that line.
-        inside = position.offset > 0 and os.pread(self._fd, 1, position.offset - 1) != b"\n"
-        line = position.line - 1 if inside else position.line
-        self._splitter = Splitter(Position(position.offset, line), max_line)
+        """Go to a position at which an earlier run ended."""
+        # The earlier run has counted a last line without a newline; the bytes that follow are the rest of that line.
+        is_inside_line = position.offset > 0 and os.pread(self._fd, 1, position.offset - 1) != b"\n"
+        line = position.line - 1 if is_inside_line else position.line
+        self._splitter = LineSplitter(Position(position.offset, line), max_line)
         self._read_to = os.lseek(self._fd, position.offset, os.SEEK_SET)
         self._tail = self._bytes_before(position.offset, TAIL_BYTES)
         self._at_end = False
 
-    def take(self, limits: Limits) -> Batch | None:
-        """As `Source.take`.
+    def take(self, limits: Limits) -> EventBatch | None:
+        """Take the lines that are there now; see `Source.take`.
 
         Raises:
             SourceError: the file was truncated or, when followed, replaced by another one; or it cannot be read.
         """
-        most = self._read_to + limits.bytes
-        while not self.ended and len(self._splitter) < limits.events and self._read_to < most:
+        max_offset = self._read_to + limits.bytes
+        while not self.ended and len(self._splitter) < limits.events and self._read_to < max_offset:
             try:
                 data = self._read()
             except SourceError:
                 if not len(self._splitter):
                     raise
-                break  # the whole events that came before are answered first; the next read fails in the same way
+                break  # answer the whole lines before the error first; the next read raises it again
             if not data:
                 break
             self._splitter.feed(data)
         return self._splitter.take(limits.events)
 
     def wait(self, stop: Event) -> None:
-        """As `Source.wait`: to the next look at a file that is followed."""
+        """Wait until a followed file is to be checked again; see `Source.wait`."""
         if not self._at_end:
             return
-        # Not `stop.wait`: a signal handler that calls `stop.set` in this thread could then wait for its own lock.
-        until = time.monotonic() + self._poll
-        while not stop.is_set() and (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, STOP_CHECK_INTERVAL_S))
+        # Not `stop.wait`: a signal handler that calls `stop.set` in this thread would deadlock on the event's lock.
+        deadline = time.monotonic() + self._poll
+        while not stop.is_set() and (seconds_left := deadline - time.monotonic()) > 0:
+            time.sleep(min(seconds_left, STOP_CHECK_INTERVAL_S))
 
     def close(self) -> None:
-        """Close it."""
+        """Close the file."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 
     def fingerprint(self, offset: int) -> str:
-        """Return the SHA-256 of the first and last `FINGERPRINT_BYTES` of the bytes before `offset`.
+        """Return the SHA-256 of the first and last `FINGERPRINT_BYTES` of the bytes before an offset.
 
         Raises:
-            SourceError: the file is shorter than that.
+            SourceError: the file ends before the offset.
         """
         head = os.pread(self._fd, min(offset, FINGERPRINT_BYTES), 0)
         tail = self._bytes_before(offset, FINGERPRINT_BYTES)
@@ -126,18 +130,18 @@ class FileSource:
             )
         return "sha256:" + hashlib.sha256(head + tail).hexdigest()
 
-    def _bytes_before(self, offset: int, most: int) -> bytes:
-        count = min(offset, most)
+    def _bytes_before(self, offset: int, max_bytes: int) -> bytes:
+        count = min(offset, max_bytes)
         return os.pread(self._fd, count, offset - count)
 
     def _read(self) -> bytes:
-        """The next bytes; none at the end."""
+        """Read the next bytes; return none at the end."""
         try:
             if self._at_end and self.follow:
-                self._check_same()
+                self._check_not_rewritten()
             data = os.read(self._fd, READ_BYTES)
             if not data:
-                data = self._at_its_end()
+                data = self._read_at_end()
         except OSError as error:
             raise SourceError(f"cannot read {self.path} at offset {self._read_to}: {error.strerror}") from error
         self._read_to += len(data)
@@ -145,14 +149,19 @@ class FileSource:
         self._at_end = not data
         return data
 
-    def _at_its_end(self) -> bytes:
+    def _read_at_end(self) -> bytes:
+        """Handle the end of the file; return the last bytes of a followed file that was replaced.
+
+        Raises:
+            SourceError: the file was truncated; or it was replaced, and all of it is read.
+        """
         if self.size < self._read_to:
-            self._check_same()
+            self._check_not_rewritten()
         if not self.follow:
             self._splitter.finish()
             return b""
         if self._is_replaced():
-            data = os.read(self._fd, READ_BYTES)  # what was written between the last read and the rotation
+            data = os.read(self._fd, READ_BYTES)  # written between the last read and the replacement
             if not data:
                 raise SourceError(
                     f"{self.path} is another file now (it was rotated or removed); everything of the old one up to "
@@ -162,15 +171,13 @@ class FileSource:
         return b""
 
     def _is_replaced(self) -> bool:
-        mine = os.fstat(self._fd)
         try:
-            there = self.path.stat()
+            return not os.path.samestat(os.fstat(self._fd), self.path.stat())
         except FileNotFoundError:
             return True
-        return (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino)
 
-    def _check_same(self) -> None:
-        """Refuse a file that shrank, or shrank and grew again, since it was read."""
+    def _check_not_rewritten(self) -> None:
+        """Refuse a file that was truncated since it was read, even if it has grown again."""
         if self.size < self._read_to or self._bytes_before(self._read_to, TAIL_BYTES) != self._tail:
             raise SourceError(
                 f"{self.path} was truncated or rewritten while it was read: offset {self._read_to} is no longer where "

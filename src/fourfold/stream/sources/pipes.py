@@ -9,18 +9,18 @@ from threading import Event
 
 from fourfold.errors import SourceError
 from fourfold.stream.limits import Limits
-from fourfold.stream.lines import Batch, Position, Splitter
+from fourfold.stream.lines import EventBatch, LineSplitter, Position
 from fourfold.stream.sources.protocol import READ_BYTES, STOP_CHECK_INTERVAL_S
 
 __all__ = ["PipeSource"]
 
 
 class PipeSource:
-    """Standard input, a named pipe or a terminal: what was read is gone, so no run can read it again.
+    """Read the lines of a pipe: standard input, a named pipe or a terminal. No run can read them again.
 
     Args:
         pipe: a file descriptor, which stays open, or the path of a named pipe.
-        name: how errors call it.
+        name: its name for errors.
     """
 
     follow = False
@@ -31,25 +31,25 @@ class PipeSource:
         self._fd = -1
         self._readable = select.poll()
         self._at_end = False
-        self._splitter = Splitter(Position(), 1)
+        self._splitter = LineSplitter(Position(), 1)
 
     @property
     def name(self) -> str:
-        """How errors call it."""
+        """Return its name for errors."""
         return self._name
 
     @property
     def ended(self) -> bool:
-        """Whether the writers have closed it and every event was taken."""
+        """Tell whether the writers have closed the pipe and every event was taken."""
         return self._at_end and not len(self._splitter)
 
     @property
     def size(self) -> int | None:
-        """Unknown."""
+        """Return `None`: a pipe has no length."""
         return None
 
     def open(self) -> None:
-        """Open it; a named pipe waits for its first writer.
+        """Open the pipe; a named pipe waits for its first writer.
 
         Raises:
             SourceError: it cannot be read.
@@ -65,30 +65,30 @@ class PipeSource:
         self._readable.register(self._fd, select.POLLIN)
 
     def seek(self, position: Position, max_line: int) -> None:
-        """Begin to count at a position; a pipe itself cannot move."""
-        self._splitter = Splitter(position, max_line)
+        """Count lines and bytes from a position; the pipe itself cannot move."""
+        self._splitter = LineSplitter(position, max_line)
 
-    def take(self, limits: Limits) -> Batch | None:
-        """As `Source.take`.
+    def take(self, limits: Limits) -> EventBatch | None:
+        """Take the lines that are there now; see `Source.take`.
 
         Raises:
             SourceError: the pipe cannot be read.
         """
-        left = limits.bytes
-        while not self._at_end and left > 0 and len(self._splitter) < limits.events and self._readable.poll(0):
+        bytes_left = limits.bytes
+        while not self._at_end and bytes_left > 0 and len(self._splitter) < limits.events and self._readable.poll(0):
             data = self._read()
             if data is None:
                 break
-            left -= len(data)
+            bytes_left -= len(data)
         return self._splitter.take(limits.events)
 
     def wait(self, stop: Event) -> None:
-        """As `Source.wait`."""
+        """Wait until the pipe is readable; see `Source.wait`."""
         while not self._at_end and not stop.is_set() and not self._readable.poll(STOP_CHECK_INTERVAL_S * 1000):
             pass
 
     def close(self) -> None:
-        """Close what `open` opened."""
+        """Close the pipe, unless it was given as an open file descriptor."""
         if self._fd >= 0:
             self._readable.unregister(self._fd)
             if not isinstance(self._pipe, int):
@@ -96,7 +96,7 @@ class PipeSource:
             self._fd = -1
 
     def _read(self) -> bytes | None:
-        """The next bytes; none at the end, `None` where another reader was faster."""
+        """Read the next bytes; return none at the end, and `None` if another reader of the pipe was faster."""
         try:
             data = os.read(self._fd, READ_BYTES)
         except BlockingIOError:

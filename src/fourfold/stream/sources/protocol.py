@@ -1,7 +1,7 @@
-"""Define what a stream asks of its source.
+"""Define the interface of a source.
 
-Every source does poll-then-drain: `wait` until something is there, then `take` all that is there already. So a lone
-event is answered at once, and a burst is scored as one table, without a threshold of rows or milliseconds to tune.
+A run polls and then drains its source: it waits until some events are there, then takes all that are there. So a lone
+event is answered at once, and a burst is answered in one call, without a threshold of rows or milliseconds to tune.
 """
 
 from __future__ import annotations
@@ -10,50 +10,50 @@ from threading import Event
 from typing import Protocol
 
 from fourfold.stream.limits import Limits
-from fourfold.stream.lines import Batch, Position
+from fourfold.stream.lines import EventBatch, Position
 
 __all__ = ["READ_BYTES", "STOP_CHECK_INTERVAL_S", "Source"]
 
-#: The bytes that one read asks for.
+#: How many bytes one read asks for.
 READ_BYTES = 2**20
-#: How often a source that waits checks whether it shall stop.
+#: The interval at which a waiting source checks whether it shall stop, in seconds.
 STOP_CHECK_INTERVAL_S = 0.1
 
 
 class Source(Protocol):
-    """Where events come from. One thread uses it."""
+    """Yield the events of a stream in batches; used by one thread."""
 
     @property
     def name(self) -> str:
-        """How errors and reports call it."""
+        """Return its name for errors."""
         ...
 
     @property
     def ended(self) -> bool:
-        """Whether every event was taken and none can follow."""
+        """Tell whether every event was taken and none can follow."""
         ...
 
     @property
     def size(self) -> int | None:
-        """Its length in bytes, as far as it is known."""
+        """Return its length in bytes, or `None` if that is not known."""
         ...
 
     def open(self) -> None:
-        """Open it; `close` it after."""
+        """Open the source."""
         ...
 
     def seek(self, position: Position, max_line: int) -> None:
-        """Go to where the first event that is wanted begins."""
+        """Go to a position: where the first line to take begins."""
         ...
 
-    def take(self, limits: Limits) -> Batch | None:
-        """All that is there now, within the limits, without waiting; `None` where there is no whole event."""
+    def take(self, limits: Limits) -> EventBatch | None:
+        """Take the lines that are there now, within the limits, without waiting; return `None` if there is none."""
         ...
 
     def wait(self, stop: Event) -> None:
-        """Wait until more may be there; not longer than a moment after `stop` is set."""
+        """Wait until more may be there, or until shortly after `stop` is set."""
         ...
 
     def close(self) -> None:
-        """Close it."""
+        """Close the source."""
         ...
