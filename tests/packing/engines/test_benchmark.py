@@ -23,7 +23,7 @@ def test_engines_are_measured_on_rows_that_differ(monkeypatch: pytest.MonkeyPatc
         seen.append(rows)
         return measure(package, size, rows)
 
-    monkeypatch.setattr("fourfold.packing.packer.measured", spy)
+    monkeypatch.setattr("fourfold.packing.stages.measure.benchmark", spy)
     x = np.arange(3000.0).reshape(1000, 3)
     package = fourfold.pack(LinearRegression().fit(x, x[:, 0]), name="sum", rows=x, measure=True)
     assert all(len({json.dumps(row) for row in rows}) == 1000 for rows in seen)

@@ -5,21 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from fourfold import runtimes
 from fourfold.errors import FourfoldError
 from fourfold.packing.engines.candidate import Candidate
 from fourfold.packing.engines.onnx_conversion import onnx
-from fourfold.runtimes.engine import Engine, Prepared
+from fourfold.runtimes.engine import Prepared
 from fourfold.signature import Signature
 
-__all__ = ["candidates", "original"]
-
-
-def original(prepared: Prepared, signature: Signature) -> tuple[Candidate, Engine]:
-    """The engine that the model was made with, and the same loaded."""
-    # The model came from the caller's own hands, so its code runs here already.
-    engine = runtimes.load(prepared.runtime, prepared.settings, prepared.files.__getitem__, signature, trust=True)
-    return Candidate(prepared.runtime, prepared, engine), engine
+__all__ = ["candidates"]
 
 
 def candidates(model: Any, prepared: Prepared, signature: Signature, *, everything: bool) -> list[Candidate]:

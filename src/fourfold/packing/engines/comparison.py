@@ -12,7 +12,7 @@ from fourfold.function import Function, slice_rows
 from fourfold.signature import Field, Signature
 from fourfold.signature.bits import Difference, same_bits
 
-__all__ = ["Answers", "Proof", "answers_of", "prove", "scales_of"]
+__all__ = ["Answers", "Proof", "answered_rows", "answers_of", "prove", "scales_of"]
 
 Row = dict[str, Any]
 #: The answer for each row; `None` for one that the engine refuses.
@@ -71,6 +71,12 @@ def answers_of(function: Function, rows: Sequence[Row]) -> Answers:
                 middle = (start + stop) // 2
                 stack += [(start, middle), (middle, stop)]
     return out
+
+
+def answered_rows(function: Function, rows: Sequence[Row]) -> list[Row]:
+    """Return the rows that the engine answers: it may refuse an infinity, say, and rightly."""
+    answers = answers_of(function, rows)
+    return [row for row, answer in zip(rows, answers, strict=True) if answer is not None]
 
 
 def scales_of(signature: Signature, answers: Sequence[Row | None]) -> dict[str, list[float]]:

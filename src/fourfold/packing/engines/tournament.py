@@ -18,26 +18,12 @@ from fourfold.packing.engines.benchmark import Figures
 from fourfold.packing.engines.candidate import Candidate
 from fourfold.packing.engines.comparison import Proof, answers_of, prove, scales_of
 from fourfold.packing.engines.tolerance import Tolerance
+from fourfold.packing.samples.packing_rows import PackingRows
 from fourfold.signature import Signature
 
-__all__ = ["Entry", "Rows", "chosen", "hold"]
+__all__ = ["Entry", "chosen", "hold"]
 
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The rows that engines are compared on.
-
-    Attributes:
-        plain: packing rows, which tell how large answers usually are.
-        edge_cases: rows made to hurt; the original may refuse some, and then the other must refuse the same ones.
-        boundaries: rows where the last bit of a sum decides; they count only where bits must be the same.
-    """
-
-    plain: Sequence[Row]
-    edge_cases: Sequence[Row]
-    boundaries: Sequence[Row]
 
 
 @dataclass(frozen=True)
@@ -79,7 +65,7 @@ class Entry:
 
 
 def hold(
-    signature: Signature, original: Function, candidates: Sequence[Candidate], rows: Rows, accept: Tolerance
+    signature: Signature, original: Function, candidates: Sequence[Candidate], rows: PackingRows, accept: Tolerance
 ) -> list[Entry]:
     """Compare every candidate with the original.
 

@@ -1,0 +1,83 @@
+"""Assemble the package of one engine: its block, golden rows and manifest."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from fourfold import __version__
+from fourfold.function import Function
+from fourfold.package import FORMAT, Package
+from fourfold.package.golden import GOLDEN_FILE, GoldenRows, encode_golden
+from fourfold.packing.engines.comparison import answered_rows
+from fourfold.packing.engines.invariance import Finding, best, find_block
+from fourfold.packing.engines.tournament import Entry
+from fourfold.packing.samples.edge_cases import spread
+from fourfold.packing.stages.compete import Contest
+
+__all__ = ["GOLDEN_TOLERANCE", "assemble"]
+
+#: The packing rows, beside the edge cases, that become golden rows.
+MAX_GOLDEN_ROWS = 24
+#: The relative gap that golden rows may have on another host where the engine rests on BLAS, whose last bits belong to
+#: the processor (docs/decisions/0004). Where the answers do not depend on the block, none is allowed.
+GOLDEN_TOLERANCE = 1e-9
+
+
+def assemble(contest: Contest, entry: Entry, provenance: Mapping[str, str] | None = None) -> Package:
+    """Assemble the package of one engine that took part.
+
+    Raises:
+        PackError: its answers are not the outputs that the caller expects.
+    """
+    prepared, engine = entry.candidate.prepared, entry.candidate.engine
+    assert prepared is not None
+    assert engine is not None
+    rows, signature = contest.rows, contest.signature
+    findings = _findings(contest, entry)
+    finding = best(findings)
+    function = Function(signature, engine, finding.block)
+    inputs = [rows.plain[index] for index in spread(len(rows.plain), MAX_GOLDEN_ROWS)]
+    inputs += answered_rows(function, rows.edge_cases)
+    golden = GoldenRows(inputs, function(inputs))
+    is_free = finding.invariant and finding.block is None
+    tolerance = 0 if is_free else max(GOLDEN_TOLERANCE, contest.tolerance.tolerance)
+    manifest: dict[str, Any] = {
+        "fourfold": FORMAT,
+        "name": contest.name,
+        "signature": signature.to_json(),
+        "runtime": {
+            "name": prepared.runtime,
+            "settings": prepared.settings,
+            "requires": prepared.requires,
+            "libraries": prepared.libraries,
+        },
+        "exactness": {
+            "exact": finding.invariant,
+            "block": finding.block,
+            "rows": finding.rows,
+            "tested": [tested.to_json() for tested in findings],
+            "accepted": contest.tolerance.text,
+            **({} if rows.expected is None else {"expected": rows.expected.check(function)}),
+        },
+        "engines": [other.to_json(chosen=other.candidate is entry.candidate) for other in contest.entries],
+        "golden": {"file": GOLDEN_FILE, "rows": len(golden.inputs), "tolerance": tolerance},
+        "provenance": {
+            "fourfold": __version__,
+            "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+            **{str(key): str(value) for key, value in (provenance or {}).items()},
+        },
+    }
+    return Package.build(manifest, {**prepared.files, GOLDEN_FILE: encode_golden(golden, signature)})
+
+
+def _findings(contest: Contest, entry: Entry) -> list[Finding]:
+    """Return what the invariance test finds about an engine; a plan is tested here, and only once it may be packed."""
+    engine = entry.candidate.engine
+    if entry.candidate.name != "plan" or engine is None:
+        return list(entry.candidate.findings or contest.findings)
+    # A check and no search: a plan computes every row by itself.
+    plan = Function(contest.signature, engine, None)
+    rows = [*contest.rows.plain, *answered_rows(plan, contest.rows.edge_cases)]
+    return find_block(lambda _: plan, rows, (None,))

@@ -1,0 +1,33 @@
+"""Build the package of the engine that the tournament's table and the caller choose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fourfold.package import Package
+from fourfold.packing.engines.tournament import chosen
+from fourfold.packing.stages.assemble import assemble
+from fourfold.packing.stages.compete import Contest
+from fourfold.predictor import Predictor
+
+__all__ = ["build"]
+
+
+def build(contest: Contest, engine: str, provenance: Mapping[str, str] | None) -> Package:
+    """Build the package of the engine that is chosen.
+
+    Args:
+        contest: what the tournament found.
+        engine: `auto`, `original`, or the engine's name.
+        provenance: where the model comes from.
+
+    Raises:
+        PackError: no engine can be packed as asked.
+        GoldenMismatch: the engine does not repeat its own answers.
+    """
+    entry = chosen(contest.entries, engine, contest.check_original)
+    package = assemble(contest, entry, provenance)
+    assert entry.candidate.engine is not None
+    # Replays the golden rows as they were written: what cannot be replayed is not packed.
+    Predictor(package, entry.candidate.engine)
+    return package

@@ -1,0 +1,111 @@
+"""Let every engine that could run the model compete with the original engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fourfold.errors import PackError
+from fourfold.function import Function
+from fourfold.packing.engines.candidate import Candidate
+from fourfold.packing.engines.candidates import candidates
+from fourfold.packing.engines.comparison import answered_rows
+from fourfold.packing.engines.invariance import BLOCKS, Finding, best, find_block
+from fourfold.packing.engines.tolerance import Tolerance
+from fourfold.packing.engines.tournament import Entry, hold
+from fourfold.packing.samples.packing_rows import PackingRows
+from fourfold.packing.stages.prepare import Original
+from fourfold.signature import Signature
+
+__all__ = ["Contest", "compete"]
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Hold what the tournament found, and what a package is built from.
+
+    Attributes:
+        name: the model's name.
+        signature: the package's signature.
+        rows: the rows that engines were compared on.
+        tolerance: how far answers may be from the original's.
+        findings: what the invariance test found about the original engine.
+        entries: the tournament's table, the original engine last.
+    """
+
+    name: str
+    signature: Signature
+    rows: PackingRows
+    tolerance: Tolerance
+    findings: Sequence[Finding]
+    entries: Sequence[Entry]
+
+    @property
+    def original_is_invariant(self) -> bool:
+        """Return whether the original answers a row the same among any other rows, within the tolerance."""
+        return self.findings[-1].invariant or best(self.findings).largest_gap <= self.tolerance.tolerance
+
+    def check_original(self) -> None:
+        """Raise `PackError` where the original is not invariant: it cannot be packed."""
+        if self.original_is_invariant:
+            return
+        tried = "; ".join(
+            f"{'free' if finding.block is None else f'blocks of {finding.block}'}: {finding.differing} of "
+            f"{finding.rows} rows differ, first {finding.variation}, by up to {finding.largest_gap:.3g}"
+            for finding in self.findings
+        )
+        raise PackError(
+            f"the answers of {self.name} for a row depend on the rows that come along with it, whatever the block "
+            f"({tried}). A package is a function of one row. If the gap is noise that you accept, pack with "
+            "accept='rtol:X'"
+        )
+
+
+def compete(
+    original: Original, rows: PackingRows, tolerance: Tolerance, blocks: Sequence[int | None], *, convert: bool
+) -> Contest:
+    """Find the block that the original engine needs, and compare every other engine with it.
+
+    Args:
+        original: the model, prepared.
+        rows: the rows to compare on.
+        tolerance: how far answers may be from the original's.
+        blocks: the blocks to try for the original engine, in order.
+        convert: whether the model is converted for other libraries' engines too, which takes seconds.
+    """
+    signature = original.signature
+    answered = answered_rows(original.function(), [*rows.edge_cases, *rows.boundaries])
+    findings = find_block(original.function, _appended(rows.table, answered, signature), blocks)
+    reference = original.function(best(findings).block)
+    others = [
+        _with_block(candidate, signature, rows)
+        for candidate in candidates(original.model, original.prepared, signature, everything=convert)
+    ]
+    own = Candidate(original.prepared.runtime, original.prepared, original.engine)
+    entries = [*hold(signature, reference, others, rows, tolerance), Entry(own, "original")]
+    return Contest(original.name, signature, rows, tolerance, findings, entries)
+
+
+def _with_block(candidate: Candidate, signature: Signature, rows: PackingRows) -> Candidate:
+    """Return a candidate with what the invariance test found; a plan computes every row by itself and needs none."""
+    engine = candidate.engine
+    if engine is None or candidate.name == "plan":
+        return candidate
+    answered = answered_rows(Function(signature, engine, None), [*rows.plain, *rows.edge_cases])
+    if not answered:  # the comparison will report it
+        return candidate
+    findings = find_block(lambda block: Function(signature, engine, block), answered, (None, *BLOCKS))
+    return replace(candidate, findings=tuple(findings))
+
+
+def _appended(table: Any, rows: list[dict[str, Any]], signature: Signature) -> Any:
+    """Return a table with rows appended, in the form of the table: rows or columns."""
+    if isinstance(table, list):
+        return table + rows
+    import pyarrow as pa
+
+    from fourfold.signature.columns import rows_to_columns
+
+    more = rows_to_columns(signature.inputs, rows)
+    return pa.concat_batches([table, pa.RecordBatch.from_arrays(more.columns, schema=table.schema)])

@@ -1,0 +1,29 @@
+"""Measure every engine that could be chosen: build its package for trial, and run it in a process of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fourfold.packing.engines.benchmark import measure as benchmark
+from fourfold.packing.engines.tournament import Entry
+from fourfold.packing.stages.assemble import assemble
+from fourfold.packing.stages.compete import Contest
+
+__all__ = ["measure_engines"]
+
+
+def measure_engines(contest: Contest) -> Contest:
+    """Return the contest with the figures of every engine that could be chosen.
+
+    Raises:
+        PackError: an engine does not start, or takes too long.
+    """
+    return replace(contest, entries=[_measured(contest, entry) for entry in contest.entries])
+
+
+def _measured(contest: Contest, entry: Entry) -> Entry:
+    if not entry.takes_part or (entry.verdict == "original" and not contest.original_is_invariant):
+        return entry
+    assert entry.candidate.prepared is not None
+    size = sum(map(len, entry.candidate.prepared.files.values()))
+    return replace(entry, figures=benchmark(assemble(contest, entry), size, contest.rows.benchmark))

@@ -1,0 +1,85 @@
+"""Sample the packing rows, and make the edge cases and boundary rows that go with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fourfold import tables
+from fourfold.errors import InputError
+from fourfold.packing.samples.decision_boundaries import boundary_rows
+from fourfold.packing.samples.edge_cases import edge_cases, spread
+from fourfold.packing.samples.expected_outputs import expected_of
+from fourfold.packing.samples.packing_rows import PackingRows
+from fourfold.packing.stages.prepare import Original
+from fourfold.signature import Signature
+
+__all__ = ["sample"]
+
+#: The packing rows that the invariance test and the golden rows are made from; more add time and find no more.
+MAX_SAMPLE_ROWS = 256
+#: The packing rows that engines are measured on.
+MAX_BENCHMARK_ROWS = 4096
+
+
+def sample(original: Original, rows: Any, expect: Any, expect_rtol: float, *, measure: bool) -> PackingRows:
+    """Sample the rows that a model is packed with.
+
+    Args:
+        original: the model, prepared.
+        rows: the packing rows, in the container in which they came.
+        expect: the outputs that the caller expects, or `None`.
+        expect_rtol: how far answers may be from these.
+        measure: whether engines will be measured, on rows of their own.
+
+    Raises:
+        InputError: a row of the sample does not fit the signature.
+        PackError: the expected outputs cannot be read, or the original engine does not give them.
+    """
+    signature = original.signature
+    rows = _with_names(rows, signature)
+    expected = None if expect is None else expected_of(expect, rows, signature, expect_rtol)
+    table, errors = _read(rows, signature, MAX_SAMPLE_ROWS)
+    if errors:
+        raise InputError(errors)
+    plain = _as_rows(table, signature)
+    function = original.function()
+    if expected is not None:
+        expected.check(function)  # build checks the chosen engine; this check fails before the long work
+    return PackingRows(
+        table,
+        plain,
+        edge_cases(signature, plain),
+        boundary_rows(function, plain),
+        expected,
+        _benchmark_rows(rows, signature) if measure else (),
+    )
+
+
+def _with_names(rows: Any, signature: Signature) -> Any:
+    """Return rows whose columns have names: a text model is trained on a list, Series or array of texts."""
+    values = rows.tolist() if getattr(rows, "ndim", 2) == 1 else rows
+    if not isinstance(values, (list, tuple)) or any(isinstance(value, Mapping) for value in values):
+        return rows
+    return [{signature.inputs[0].name: value} for value in values]
+
+
+def _read(rows: Any, signature: Signature, most: int) -> tuple[Any, Any]:
+    """Return at most so many of the rows, canonical, and the errors of those that do not fit the signature."""
+    taken = tables.take(rows, spread(tables.length(rows), most))
+    return tables.read(taken, signature.inputs, "ignore")
+
+
+def _as_rows(table: Any, signature: Signature) -> list[dict[str, Any]]:
+    if isinstance(table, list):
+        return table
+    from fourfold.signature.columns import columns_to_rows
+
+    return columns_to_rows(signature.inputs, table)
+
+
+def _benchmark_rows(rows: Any, signature: Signature) -> list[dict[str, Any]]:
+    """Return the rows to measure on. Rows that do not fit are left out: only the sample must fit."""
+    table, errors = _read(rows, signature, MAX_BENCHMARK_ROWS)
+    bad = {error.row for error in errors}
+    return [row for index, row in enumerate(_as_rows(table, signature)) if index not in bad]
