@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fourfold.certificate import certify
-from fourfold.certificate.batching import ALONE, ODD, SHUFFLED, WHOLE, Cut
+from fourfold.certificate.batching import ODD_SIZED, ONE_BY_ONE, SHUFFLED, WHOLE, Batching
 from fourfold.certificate.doors.door import Row
 from fourfold.errors import InputError
 from fourfold.predictor import Predictor
@@ -31,16 +31,16 @@ class _Door:
         self,
         predictor: Predictor,
         change: Callable[[Sequence[Row], list[Any]], list[Any]],
-        cuts: Sequence[Cut] = (ODD,),
+        batchings: Sequence[Batching] = (ODD_SIZED,),
         digest: str | None = None,
     ) -> None:
-        self.cuts = cuts
+        self.batchings = batchings
         self.digest = digest
         self._predictor = predictor
         self._change = change
 
-    def answers(self, pieces: Sequence[Sequence[Row]]) -> list[Row | None]:
-        return [row for piece in pieces for row in self._change(piece, self._predictor.predict(list(piece)))]
+    def answers(self, batches: Sequence[Sequence[Row]]) -> list[Row | None]:
+        return [row for batch in batches for row in self._change(batch, self._predictor.predict(list(batch)))]
 
 
 def _changed(change: Callable[[Row, dict[str, Any]], Any]) -> Callable[[Sequence[Row], list[Any]], list[Any]]:
@@ -55,9 +55,9 @@ def _report(change: Any, predictor: Predictor | None = None, **door: Any) -> Any
 
 
 def test_equal_doors_are_equal() -> None:
-    """Every cut of the rows through an honest door gives the bits of the whole table."""
+    """Every batching of the rows through an honest door gives the bits of the whole table."""
     predictor = make_predictor()
-    door = _Door(predictor, lambda _, answers: answers, cuts=(WHOLE, ODD, SHUFFLED, ALONE))
+    door = _Door(predictor, lambda _, answers: answers, batchings=(WHOLE, ODD_SIZED, SHUFFLED, ONE_BY_ONE))
     certificate = certify(predictor, ROWS, doors=[door])
     assert certificate.equal
     assert [report.rows for report in certificate.doors] == [400, 400, 400, 300]
@@ -102,7 +102,7 @@ def test_an_engine_whose_answer_moves_with_the_batch_is_told() -> None:
         lambda row: {**double(row), "y": double(row)["y"] + (1e-3 if sizes[-1] > 200 else 0.0)},
         called=lambda rows: sizes.append(len(rows)),
     )
-    report = _report(lambda _, answers: answers, predictor, cuts=(ALONE,))
+    report = _report(lambda _, answers: answers, predictor, batchings=(ONE_BY_ONE,))
     assert report.differing == 300
     assert report.cause.startswith("batch shape: alone")
 
@@ -131,16 +131,16 @@ def test_rows_that_do_not_fit_are_counted_and_left_out() -> None:
 def test_the_row_that_is_shown_is_shown_by_every_architecture() -> None:
     """One row's input and answers stand side by side."""
     predictor = make_predictor()
-    certificate = certify(predictor, ROWS, doors=[_Door(predictor, lambda _, answers: answers, cuts=(SHUFFLED,))])
+    certificate = certify(predictor, ROWS, doors=[_Door(predictor, lambda _, answers: answers, batchings=(SHUFFLED,))])
     assert certificate.shown == {"x": 0.0, "n": None, "word": "w0"}
     assert certificate.answers == {"embed": {"y": 0.0, "word": "w0"}}
 
 
-@pytest.mark.parametrize("cut", [WHOLE, ODD, SHUFFLED, ALONE])
+@pytest.mark.parametrize("batching", [WHOLE, ODD_SIZED, SHUFFLED, ONE_BY_ONE])
 @pytest.mark.parametrize("length", [1, 2, 299, 300, 5000])
-def test_a_cut_takes_each_row_once(cut: Cut, length: int) -> None:
-    """However rows are cut and ordered, none is lost and none goes twice, and the first one is always there."""
-    order = cut.order(length)
-    assert len(set(order)) == len(order) == min(length, cut.limit or length)
+def test_a_batching_takes_each_row_once(batching: Batching, length: int) -> None:
+    """However rows are ordered and split, none is lost and none goes twice, and the first one is always there."""
+    order = batching.order(length)
+    assert len(set(order)) == len(order) == min(length, batching.max_rows or length)
     assert 0 in order
-    assert [row for piece in cut.pieces(order) for row in piece] == order
+    assert [row for batch in batching.split(order) for row in batch] == order

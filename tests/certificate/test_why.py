@@ -34,7 +34,7 @@ def side(name: str, function: Callable[[Any], float | None]) -> Side:
 
     def ask(rows: list[Any]) -> list[Any]:
         answers = [function(row) for row in rows]
-        return [None if each is None else {"eta": float(each)} for each in answers]
+        return [None if answer is None else {"eta": float(answer)} for answer in answers]
 
     return Side(name, ask)
 
@@ -58,7 +58,7 @@ def test_a_threshold_is_found_to_the_last_bit() -> None:
     """Two trees with other thresholds: the column, the two neighbours between which they part, and both thresholds."""
     found = explained(above(2000.0), above(2010.0))
     text = "\n".join(found.lines)
-    assert (found.columns, found.place) == (["year"], "threshold")
+    assert (found.columns, found.kind) == (["year"], "threshold")
     assert f"agree at 2000.0 (0x1.f400000000000p+10) and part at {math.nextafter(2000.0, 2001)!r}" in text
     assert "one changes there" in text
     assert "other gives the same on both sides" in text
@@ -92,7 +92,7 @@ def test_a_threshold_of_both_only_leads_to_where_they_part() -> None:
     starts = [{**ROW, "year": 1990.0}, *STARTS]
     found = why(SIGNATURE, ROW, side("one", tree(6)), side("other", tree(8)), starts)
     text = "\n".join(found.lines)
-    assert (found.columns, found.place) == (["hour"], "threshold")
+    assert (found.columns, found.kind) == (["hour"], "threshold")
     assert "with another value in hour they agree" in text
     assert "hour: they agree at 6 and part at 7, the next value" in text
     assert "other gives the same on both sides of it" in text
@@ -105,7 +105,7 @@ def test_where_all_thresholds_are_of_both_the_first_is_told() -> None:
     found = explained(
         lambda row: 1.0 if (row["year"] or 0) > 2000 else 3.0, lambda r: 2.0 if (r["year"] or 0) > 2000 else 3.0
     )
-    assert (found.columns, found.place) == (["year"], "threshold")
+    assert (found.columns, found.kind) == (["year"], "threshold")
     assert sum("it has a threshold between the two" in line for line in found.lines) == 2
 
 
@@ -114,7 +114,7 @@ def test_a_category_that_one_side_never_saw_is_named() -> None:
     known = {"UA": 1.0, "AA": 2.0, "DL": 3.0}
     fewer = {"AA": 2.0, "DL": 3.0}
     found = explained(lambda row: known.get(row["carrier"], 0.0), lambda row: fewer.get(row["carrier"], 0.0))
-    assert (found.columns, found.place) == (["carrier"], "category")
+    assert (found.columns, found.kind) == (["carrier"], "category")
     assert any(line.startswith("other answers 'UA' as it answers a category that it never saw") for line in found.lines)
 
 
@@ -124,7 +124,7 @@ def test_a_missing_value_is_told() -> None:
     starts = [{**ROW, "carrier": "AA"}]
     one = side("one", lambda row: 5.0 if row["year"] is None else 1.0)
     found = why(SIGNATURE, row, one, side("other", lambda _: 1.0), starts)
-    assert (found.columns, found.place) == (["year"], "missing")
+    assert (found.columns, found.kind) == (["year"], "missing")
 
 
 def test_two_columns_that_only_together_part_the_sides_are_both_named() -> None:
@@ -136,7 +136,7 @@ def test_two_columns_that_only_together_part_the_sides_are_both_named() -> None:
 def test_rounding_is_called_rounding() -> None:
     """Answers that are as close as two orders of a sum have no threshold to look for."""
     found = explained(lambda row: row["hour"] + 0.1, lambda row: math.nextafter(row["hour"] + 0.1, 99))
-    assert found.place == "rounding"
+    assert found.kind == "rounding"
 
 
 @pytest.mark.parametrize("refuses", ["one", "other"])

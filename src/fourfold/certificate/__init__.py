@@ -1,4 +1,4 @@
-"""Certify that the answers of the four architectures are equal (docs/certify.md)."""
+"""Certify that the four architectures give equal answers (docs/certify.md)."""
 
 from fourfold.certificate.certificate import Certificate, DoorReport
 from fourfold.certificate.certify import ARCHITECTURES, certify

@@ -1,4 +1,4 @@
-"""The certificate: the report that the architectures agree, or where they part."""
+"""Define the certificate: the report that the architectures agree, or where they differ."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ __all__ = ["Certificate", "DoorReport"]
 
 @dataclass(frozen=True)
 class DoorReport:
-    """What one door gave, in one way of cutting the rows.
+    """Report the answers of one door to the rows in one batching.
 
     Attributes:
         architecture: `service`, `stream`, `batch` or `embed`.
-        door: how the rows went in and came out, such as `POST /predict, CSV`.
-        cut: how they were cut and ordered, such as `odd-sized batches`.
-        rows: how many rows went through.
-        differing: how many came back with other bits, or not at all.
+        door: the name of the door, such as `POST /predict, CSV`.
+        batching: the order and the sizes of the batches in which they were sent, such as `odd-sized batches`.
+        rows: the number of rows that were sent.
+        differing: the number of rows that came back with other bits, or not at all.
         first: the first difference, or `None`.
         cause: its likely cause, in words; empty where nothing differs.
-        answer: the answer of the row that every certificate shows, as JSON values.
-        seconds: how long it took, with everything that this door needs.
+        answer: the answer to the row that the certificate shows, as JSON values; `None` where there was none.
+        seconds: the time until the last answer; it includes the start of a command, where the door starts one.
     """
 
     architecture: str
     door: str
-    cut: str
+    batching: str
     rows: int
     differing: int
     first: Difference | None
@@ -38,12 +38,12 @@ class DoorReport:
     seconds: float
 
     def to_json(self) -> dict[str, Any]:
-        """The report as JSON values."""
-        first = None if self.first is None else _difference(self.first)
+        """Return the report as JSON values."""
+        first = None if self.first is None else _difference_json(self.first)
         return {
             "architecture": self.architecture,
             "door": self.door,
-            "cut": self.cut,
+            "cut": self.batching,
             "rows": self.rows,
             "differing": self.differing,
             "first_difference": first,
@@ -55,19 +55,19 @@ class DoorReport:
 
 @dataclass(frozen=True)
 class Certificate:
-    """The report over every door.
+    """Report whether the doors agree.
 
     Attributes:
-        name: the model.
+        name: the package's name.
         version: its version in the repository, or `None`.
         digest: the package's digest.
-        rows: the rows that fit the signature, which went through every door.
-        refused: the rows that do not fit; they went through none.
-        exactness: what the package's manifest says of it.
-        golden_rows: how many golden rows every start replayed.
+        rows: the number of rows that were sent through every door.
+        refused: the number of rows that do not fit the signature, or that the engine refuses; they were not sent.
+        exactness: the entry `exactness` of the package's manifest.
+        golden_rows: the number of golden rows that were replayed when the package was loaded.
         shown: the input row whose answers are shown side by side, as JSON values.
-        doors: a report for each door and cut.
-        environment: Python, the machine's kind, and the libraries that computed the answers.
+        doors: a report for each door and batching.
+        environment: the versions of Python, Fourfold and the package's libraries, and the kind of machine.
     """
 
     name: str
@@ -83,25 +83,25 @@ class Certificate:
 
     @property
     def equal(self) -> bool:
-        """Whether every door gave the same bits for every row."""
+        """Return whether every door gave the same bits for every row."""
         return not self.differing
 
     @property
     def differing(self) -> int:
-        """The rows that differed, summed over doors."""
+        """Return the number of rows that differed, summed over `doors`."""
         return sum(door.differing for door in self.doors)
 
     @property
     def answers(self) -> dict[str, dict[str, Any]]:
-        """For each architecture, its answer to the row shown."""
-        out: dict[str, dict[str, Any]] = {}
+        """Return each architecture's answer to the row shown."""
+        answers: dict[str, dict[str, Any]] = {}
         for door in self.doors:
             if door.answer is not None:
-                out.setdefault(door.architecture, door.answer)
-        return out
+                answers.setdefault(door.architecture, door.answer)
+        return answers
 
     def to_json(self) -> dict[str, Any]:
-        """The certificate as JSON values."""
+        """Return the certificate as JSON values."""
         return {
             "certificate": 1,
             "equal": self.equal,
@@ -117,12 +117,13 @@ class Certificate:
         }
 
 
-def _difference(first: Difference) -> dict[str, Any]:
-    return {"row": first.row, "field": first.field, "expected": _shown(first.expected), "got": _shown(first.got)}
+def _difference_json(first: Difference) -> dict[str, Any]:
+    expected, got = _value_json(first.expected), _value_json(first.got)
+    return {"row": first.row, "field": first.field, "expected": expected, "got": got}
 
 
-def _shown(value: Any) -> Any:
-    """A canonical value for a report: a float as its hexadecimal digits too, since decimals hide the last bits."""
+def _value_json(value: Any) -> Any:
+    """Return a value as JSON; a float in hexadecimal digits too, because decimals hide its last bits."""
     if isinstance(value, float):
         return {"decimal": repr(value), "bits": value.hex()}
     return value if isinstance(value, (bool, int, str, type(None))) else repr(value)

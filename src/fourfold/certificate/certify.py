@@ -1,4 +1,4 @@
-"""`certify`: send the same rows through every door of every architecture and compare the bits that come out."""
+"""Send the same rows through every door of every architecture, and compare the bits of the answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fourfold import __version__, tables
-from fourfold.certificate.batching import Cut
+from fourfold.certificate.batching import Batching
 from fourfold.certificate.causes import likely_cause
 from fourfold.certificate.certificate import Certificate, DoorReport
 from fourfold.certificate.doors import batch, embed, service, stream
@@ -46,25 +46,25 @@ def certify(
 ) -> Certificate:
     """Certify that the architectures give the same bits.
 
-    The answers of `predictor` to all rows at once are the ones that every door is held against.
+    The answers of every door are compared with those of `predictor` to all rows at once.
 
     Args:
         predictor: the package, loaded in this process.
-        rows: a table in any container; columns that are no inputs are dropped, rows that do not fit are left out and
-            counted.
-        architectures: which architectures to send the rows through.
-        service_url: a service that runs already; one is started otherwise.
-        trust: what the processes that are started may run of the package's own code.
-        on_progress: is told the door, the rows done and the rows in all.
+        rows: a table in any container; columns that are no inputs are dropped, rows that do not fit are counted and
+            not sent.
+        architectures: the architectures to send the rows through.
+        service_url: the URL of a running service; by default one is started.
+        trust: whether the processes that are started may run the package's own code.
+        on_progress: called with the door, the number of rows done and the number of all rows.
         source: the arguments with which a command finds the package, such as `("eta@production", "--repository",
-            "models/")`; the very package that `predictor` holds otherwise.
-        doors: other doors than those of the architectures.
+            "models/")`; by default the package of `predictor`, written to a file.
+        doors: doors to use instead of those of the architectures.
 
     Raises:
         InputError: no row fits the signature.
         ServiceError: the service cannot be started or reached.
     """
-    inputs, refused = _fitting(predictor, rows)
+    inputs, refused = _answerable_rows(predictor, rows)
     expected: list[Row] = predictor.predict(inputs)
     certifier = _Certifier(predictor, inputs, expected, on_progress)
     if doors is not None:
@@ -96,7 +96,7 @@ def open_doors(
     trust: bool = False,
     source: Sequence[str] | None = None,
 ) -> Iterator[list[Door]]:
-    """The doors of the architectures; what is started for them is stopped at the end. Arguments as of `certify`."""
+    """Open the doors of the architectures, and stop at the end what was started for them; arguments as in `certify`."""
     signature = predictor.signature
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fourfold-certify-")))
@@ -112,18 +112,18 @@ def open_doors(
         yield [door for name in architectures for door in stack.enter_context(openers[name]())]
 
 
-def _fitting(predictor: Predictor, rows: Any) -> tuple[list[dict[str, Any]], int]:
-    """The canonical rows that the packaged function answers, and how many it does not."""
+def _answerable_rows(predictor: Predictor, rows: Any) -> tuple[list[dict[str, Any]], int]:
+    """Return the canonical rows that the package answers, and the number of the other rows."""
     table, errors = tables.read(rows, predictor.signature.inputs, "ignore")
-    bad = {error.row for error in errors}
+    unfit = {error.row for error in errors}
     if not isinstance(table, list):
         from fourfold.signature.columns import columns_to_rows
 
         table = columns_to_rows(predictor.signature.inputs, table)
-    fitting = [row for index, row in enumerate(table) if index not in bad and row is not None]
+    fitting = [row for index, row in enumerate(table) if index not in unfit and row is not None]
     if not fitting:
         raise InputError(errors)
-    # Rows that fit and that the engine still refuses (a NaN where it takes none) are no rows of its function either.
+    # Rows may fit the signature and still be refused by the engine, such as NaN where it takes none.
     kept = predictor.answer(fitting).kept
     if not kept:
         raise EngineError("the engine refuses every row")
@@ -131,67 +131,66 @@ def _fitting(predictor: Predictor, rows: Any) -> tuple[list[dict[str, Any]], int
 
 
 class _Certifier:
-    """Holds doors against the answers that they should give."""
+    """Compare the answers of doors with the expected answers."""
 
     def __init__(
-        self, predictor: Predictor, inputs: list[dict[str, Any]], expected: list[Row], progress: OnProgress
+        self, predictor: Predictor, inputs: list[dict[str, Any]], expected: list[Row], on_progress: OnProgress
     ) -> None:
         self._predictor = predictor
         self._inputs = inputs
         self._expected = expected
-        self._progress = progress
+        self._on_progress = on_progress
         self._names = [field.name for field in predictor.signature.outputs]
-        # The first row goes through every cut.
-        self._shown = 0
+        self._shown = 0  # every batching sends the first row
 
     @property
     def shown_input(self) -> dict[str, Any]:
-        """The row that the certificate shows, as JSON values."""
+        """Return the input row that the certificate shows, as JSON values."""
         encoded = json_rows.encode([self._inputs[self._shown]], self._predictor.signature.inputs)
         row: dict[str, Any] = json_rows.decode(encoded, ())[0]
         return row
 
     def reports(self, doors: Iterable[Door]) -> list[DoorReport]:
-        """A report for each door and cut."""
-        return [self._report(door, cut) for door in doors for cut in door.cuts]
+        """Return a report for each door and batching."""
+        return [self._report(door, batching) for door in doors for batching in door.batchings]
 
-    def _report(self, door: Door, cut: Cut) -> DoorReport:
-        order = cut.order(len(self._inputs))
-        stage = f"{door.architecture}: {door.name}, {cut.name}"
-        self._progress(stage, 0, len(order))
+    def _report(self, door: Door, batching: Batching) -> DoorReport:
+        order = batching.order(len(self._inputs))
+        stage = f"{door.architecture}: {door.name}, {batching.name}"
+        self._on_progress(stage, 0, len(order))
         start = time.perf_counter()
-        got = door.answers([[self._inputs[row] for row in piece] for piece in cut.pieces(order)])
+        got = door.answers([[self._inputs[row] for row in rows] for rows in batching.split(order)])
         seconds = time.perf_counter() - start
-        self._progress(stage, len(order), len(order))
+        self._on_progress(stage, len(order), len(order))
         expected = [self._expected[row] for row in order]
-        differing = [place for place in range(len(order)) if not self._same(expected[place], got[place])]
+        differing = [index for index in range(len(order)) if not self._is_same(expected[index], got[index])]
         return DoorReport(
             architecture=door.architecture,
             door=door.name,
-            cut=cut.name,
+            batching=batching.name,
             rows=len(order),
             differing=len(differing),
-            first=self._first(order, expected, got, differing),
+            first=self._first_difference(order, expected, got, differing),
             cause=self._cause(door, order, expected, got, differing),
-            answer=self._answer(order, got),
+            answer=self._shown_answer(order, got),
             seconds=seconds,
         )
 
-    def _same(self, expected: Row, got: Row | None) -> bool:
+    def _is_same(self, expected: Row, got: Row | None) -> bool:
         return got is not None and all(same_bits(expected[name], got[name]) for name in self._names)
 
-    def _first(
+    def _first_difference(
         self, order: Sequence[int], expected: Sequence[Row], got: Sequence[Row | None], differing: Sequence[int]
     ) -> Difference | None:
         if not differing:
             return None
-        place = min(differing, key=lambda each: order[each])
-        answer = got[place]
+        index = min(differing, key=order.__getitem__)
+        answer = got[index]
         if answer is None:
-            return Difference(order[place], self._names[0], expected[place][self._names[0]], None)
-        found = first_difference([expected[place]], [answer], self._names)
-        assert found is not None
-        return found._replace(row=order[place])
+            return Difference(order[index], self._names[0], expected[index][self._names[0]], None)
+        difference = first_difference([expected[index]], [answer], self._names)
+        assert difference is not None
+        return difference._replace(row=order[index])
 
     def _cause(
         self,
@@ -210,11 +209,11 @@ class _Certifier:
             expected,
             got,
             digest=self._predictor.digest,
-            digest_there=door.digest,
-            ask_alone=lambda place: self._predictor.predict_one(inputs[place]),
+            door_digest=door.digest,
+            ask_alone=lambda index: self._predictor.predict_one(inputs[index]),
         )
 
-    def _answer(self, order: Sequence[int], got: Sequence[Row | None]) -> dict[str, Any] | None:
+    def _shown_answer(self, order: Sequence[int], got: Sequence[Row | None]) -> dict[str, Any] | None:
         if self._shown not in order:
             return None
         answer = got[order.index(self._shown)]

@@ -1,4 +1,4 @@
-"""The first step of a pipeline after which the columns of two engines are no longer the same."""
+"""Find the first pipeline step after which the columns of two engines differ."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from fourfold.signature import Field, Signature
 from fourfold.signature.bits import same_bits
 from fourfold.signature.columns import rows_to_columns
 
-__all__ = ["Original", "first_step", "first_step_of_plan"]
+__all__ = ["PackagedPipeline", "first_differing_step", "first_differing_step_of_plan"]
 
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Original:
-    """A scikit-learn pipeline as a package holds it.
+class PackagedPipeline:
+    """Hold a scikit-learn pipeline of a package.
 
     Attributes:
-        name: what it is called.
+        name: its name in sentences.
         model: the fitted estimator.
-        settings: those of its runtime.
-        signature: the package's.
+        settings: the settings of its runtime in the manifest.
+        signature: the package's signature.
     """
 
     name: str
@@ -38,87 +38,95 @@ class Original:
 
     @property
     def steps(self) -> list[tuple[str, Any]]:
-        """Its steps, where there are columns between them to look at."""
-        named: list[tuple[str, Any]] = getattr(self.model, "steps", None) or []
-        return [] if self.settings["form"]["container"] == "texts" else named
+        """Return its named steps; `[]` where there are no columns between them to compare."""
+        steps: list[tuple[str, Any]] = getattr(self.model, "steps", None) or []
+        return [] if self.settings["form"]["container"] == "texts" else steps
 
     def values(self, count: int, row: Row) -> tuple[list[float], str]:
-        """What goes out of the first steps, and its dtype; raises whatever they raise."""
+        """Return the output of the first `count` steps for a row, and its dtype; raises what the steps raise."""
         batch = rows_to_columns(self.signature.inputs, [row])
-        made = self.model[:count].transform(tables.build(self.settings["form"], self.signature.inputs, batch))
-        dense = made.toarray() if hasattr(made, "toarray") else made
-        values = dense.to_numpy() if hasattr(dense, "to_numpy") else dense
-        return [float(each) for each in values[0]], str(getattr(made, "dtype", "float64"))
+        output = self.model[:count].transform(tables.build(self.settings["form"], self.signature.inputs, batch))
+        dense = output.toarray() if hasattr(output, "toarray") else output
+        matrix = dense.to_numpy() if hasattr(dense, "to_numpy") else dense
+        return [float(value) for value in matrix[0]], str(getattr(output, "dtype", "float64"))
 
 
-def first_step(one: Original, other: Original, row: Row) -> str:
-    """Say after which step the columns of two pipelines are other ones.
+def first_differing_step(one: PackagedPipeline, other: PackagedPipeline, row: Row) -> str:
+    """Say after which step the columns of two pipelines differ.
 
     Args:
         one: a pipeline.
-        other: another, such as a later version.
+        other: another pipeline, such as a later version.
         row: the canonical row.
     """
-    kinds = [[type(step).__name__ for _, step in each.steps] for each in (one, other)]
-    if kinds[0] != kinds[1]:
-        return f"their steps are others: {', '.join(kinds[0])} in {one.name}, {', '.join(kinds[1])} in {other.name}"
+    kinds, other_kinds = ([type(step).__name__ for _, step in pipeline.steps] for pipeline in (one, other))
+    if kinds != other_kinds:
+        return f"their steps are others: {', '.join(kinds)} in {one.name}, {', '.join(other_kinds)} in {other.name}"
 
-    def twin(count: int, _width: int, _dtype: str) -> list[float] | str:
+    def other_columns(count: int, _width: int, _dtype: str) -> list[float] | str:
         try:
             return other.values(count, row)[0]
         except Exception as error:  # noqa: BLE001 - the pipeline refuses the row: whatever it raises is what to say
             return f"of {other.name} refuses the row: {type(error).__name__}: {shorten(str(error), 200)}"
 
-    return _first(one, other.name, row, twin)
+    return _describe_first_difference(one, other.name, row, other_columns)
 
 
-def first_step_of_plan(original: Original, got: Row | None, row: Row) -> str:
-    """Say after which step the columns of a plan are no longer those of its original.
+def first_differing_step_of_plan(original: PackagedPipeline, got: Row | None, row: Row) -> str:
+    """Say after which step the columns of a plan differ from those of its original.
 
-    A plan has no steps any more: they are those of plans that are made of the original's first steps.
+    A plan has no steps, so the first steps of the original are compiled to plans of their own.
 
     Args:
         original: the pipeline.
-        got: what the plan answers.
+        got: the plan's answer to the row; `None` where it refuses it.
         row: the canonical row.
     """
-    asked = [(each["name"], each["targets"]) for each in original.settings["methods"]]
+    methods = [(method["name"], method["targets"]) for method in original.settings["methods"]]
     signature = original.signature
     try:
-        answer = _plan(original.model, original.settings, signature, asked)(row)
+        answer = _compile(original.model, original.settings, signature, methods)(row)
     except NoPlan as error:
         return f"no plan is made of the original now: {error}" if original.steps else ""
     except (EngineError, CorruptPackage):
         answer = None
-    names = [each.name for each in signature.outputs]
-    if (answer is None) != (got is None) or not all(same_bits(answer[n], got[n]) for n in names if answer and got):
+    names = [field.name for field in signature.outputs]
+    if (answer is None) != (got is None) or (
+        answer and got and not all(same_bits(answer[name], got[name]) for name in names)
+    ):
         return (
             "the steps are not compared: a plan that is made of this original now answers otherwise than the other "
             "package, which is of another model or was made by another version of Fourfold"
         )
 
-    def twin(count: int, width: int, dtype: str) -> list[float] | str:
+    def other_columns(count: int, width: int, dtype: str) -> list[float] | str:
         features = (Field("features", dtype if dtype == "float32" else "float64", shape=(width,)),)
-        outputs = Signature(signature.inputs, features)
+        step_signature = Signature(signature.inputs, features)
         try:
-            made = _plan(original.model[:count], original.settings, outputs, [("transform", None)])
-            return list(made(row)["features"])
+            predict = _compile(original.model[:count], original.settings, step_signature, [("transform", None)])
+            return list(predict(row)["features"])
         except NoPlan as error:
             return f"has no rule: {error}"
         except (EngineError, CorruptPackage) as error:
             return f"of the plan refuses the row: {error}"
 
-    return _first(original, "the plan", row, twin)
+    return _describe_first_difference(original, "the plan", row, other_columns)
 
 
-def _plan(model: Any, settings: Mapping[str, Any], signature: Signature, asked: Any) -> Callable[[Row], Row]:
-    made = compile_model(model, settings["form"], signature.inputs, asked, signature.outputs)
-    engine = PlanEngine(made.plan, signature)
+def _compile(model: Any, settings: Mapping[str, Any], signature: Signature, methods: Any) -> Callable[[Row], Row]:
+    """Compile a model to a plan, and return its function of a row."""
+    compiled = compile_model(model, settings["form"], signature.inputs, methods, signature.outputs)
+    engine = PlanEngine(compiled.plan, signature)
     return lambda row: engine.predict(rows_to_columns(signature.inputs, [row])).to_pylist()[0]
 
 
-def _first(one: Original, other: str, row: Row, twin: Callable[[int, int, str], list[float] | str]) -> str:
-    """The first step whose columns differ; `twin` has those of the other, or says why it has none."""
+def _describe_first_difference(
+    one: PackagedPipeline, other: str, row: Row, other_columns: Callable[[int, int, str], list[float] | str]
+) -> str:
+    """Describe the first step whose columns differ.
+
+    `other_columns(count, width, dtype)` returns the other engine's columns after `count` steps, or why it has none.
+    """
     steps = one.steps
     for count in range(1, len(steps)):
         name, kind = steps[count - 1][0], type(steps[count - 1][1]).__name__
@@ -127,14 +135,14 @@ def _first(one: Original, other: str, row: Row, twin: Callable[[int, int, str], 
             expected, dtype = one.values(count, row)
         except Exception as error:  # noqa: BLE001 - the pipeline refuses the row: whatever it raises is what to say
             return f"{where} of {one.name} refuses the row: {type(error).__name__}: {shorten(str(error), 200)}"
-        got = twin(count, len(expected), dtype)
+        got = other_columns(count, len(expected), dtype)
         if isinstance(got, str):
             return f"{where} {got}"
         if len(got) != len(expected):
             return f"{where} makes {len(expected)} columns in {one.name} and {len(got)} in {other}"
-        for place, (left, right) in enumerate(zip(expected, got, strict=True)):
+        for index, (left, right) in enumerate(zip(expected, got, strict=True)):
             if not same_bits(left, right):
-                column = _names(one.model[:count], len(expected))[place]
+                column = _column_names(one.model[:count], len(expected))[index]
                 return (
                     f"{where} is the first whose columns differ: {column}: {one.name} has {left!r}, {other} {right!r}"
                 )
@@ -144,9 +152,9 @@ def _first(one: Original, other: str, row: Row, twin: Callable[[int, int, str], 
     return f"every column that goes into the last step, {last} ({kind}), has the same bits: they part inside of it"
 
 
-def _names(prefix: Any, width: int) -> list[str]:
+def _column_names(steps: Any, width: int) -> list[str]:
     try:
-        names = [str(name) for name in prefix.get_feature_names_out()]
-    except (AttributeError, ValueError):  # a step that does not name what it makes
+        names = [str(name) for name in steps.get_feature_names_out()]
+    except (AttributeError, ValueError):  # a step without names for its columns
         names = []
-    return names if len(names) == width else [f"column {place}" for place in range(width)]
+    return names if len(names) == width else [f"column {index}" for index in range(width)]

@@ -1,9 +1,9 @@
-"""Why two engines, or two doors, part on a row: the column, the threshold or category, and the step.
+"""Explain why two engines, or two doors, differ on a row: the column, the threshold or category, and the step.
 
-Both sides are asked, not read: from a row on which they agree, columns are changed one by one into the row on which
-they part, and where the column is a number, the way between its two values is halved until two neighbouring floats are
-left. So it works for any two engines. Where one side is a scikit-learn pipeline and the other a plan of it, the steps
-are compared too, each with what goes into it.
+Both sides are only asked for answers, so this works for any two engines. Starting from a row on which they agree,
+columns are changed to the values of the row on which they differ. If the column that makes the difference is a number,
+the interval between its two values is halved until two neighbouring floats are left. Where one side is a scikit-learn
+pipeline and the other its plan, the outputs of the steps are compared too (`pipeline_steps.py`).
 """
 
 from __future__ import annotations
@@ -23,109 +23,111 @@ from fourfold.signature.field import FLOATS, INTEGERS
 __all__ = ["Explanation", "Side", "why"]
 
 Row = Mapping[str, Any]
-#: Below such a relative gap answers are as close as two orders of a sum are.
-_ROUNDING = 1e-11
-#: The golden rows that are tried as a row on which both agree.
-_STARTS = 200
-_UNSEEN = "unseen ☃"
+#: Two orders of summation can differ by a relative gap of this size.
+_MAX_ROUNDING_GAP = 1e-11
+#: The most golden rows that are tried as a start: a row on which both sides agree.
+_MAX_STARTS = 200
+_UNSEEN_CATEGORY = "unseen ☃"
 #: The most characters of a value in a sentence.
-_LONG = 80
+_MAX_VALUE_CHARACTERS = 80
+#: The most times that a step is doubled: it then exceeds the range of float64.
+_MAX_DOUBLINGS = 1100
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two.
+    """Ask one of the two engines or doors for answers.
 
     Attributes:
-        name: what it is called.
-        ask: gives the answers to canonical rows, `None` for one that it refuses.
+        name: its name in sentences.
+        ask: returns the answers to canonical rows, `None` for a row that it refuses.
     """
 
     name: str
     ask: Callable[[list[Row]], list[Row | None]]
 
-    def one(self, row: Row) -> Row | None:
-        """The answer to one row."""
+    def ask_one(self, row: Row) -> Row | None:
+        """Return the answer to one row."""
         return self.ask([row])[0]
 
 
 @dataclass
 class Explanation:
-    """What was found.
+    """Describe where two sides differ.
 
     Attributes:
         equal: whether both give the same bits for the row, so that there is nothing to explain.
-        output: the first output that differs, and what each side gives.
-        columns: the columns that both together part the two sides: changed back, they agree.
-        place: where, in the first of these columns: `threshold`, `category`, `missing`, `value`, or `rounding` where
-            the sides differ by the order of a sum, on this row as on others.
+        output: the first output that differs, and its value on each side.
+        columns: the smallest set of columns that makes the difference: with other values in all of them, both agree.
+        kind: what makes the difference in the first of these columns: `threshold`, `category`, `missing`, `value`, or
+            `rounding` where the sides differ as two orders of summation do, on this row as on others.
         lines: sentences for people.
     """
 
     equal: bool
     output: tuple[str, Any, Any] | None = None
     columns: list[str] = field(default_factory=list)
-    place: str = ""
+    kind: str = ""
     lines: list[str] = field(default_factory=list)
 
 
 def why(signature: Signature, row: Row, one: Side, other: Side, starts: Sequence[Row]) -> Explanation:
-    """Explain why two sides part on a row.
+    """Explain why two sides differ on a row.
 
     Args:
         signature: the signature of both.
         row: the canonical row.
         one: a side.
-        other: the other.
-        starts: canonical rows, of which one on which the sides agree is taken as the start; golden rows, say.
+        other: the other side.
+        starts: canonical rows, such as golden rows; the search starts from one on which the sides agree.
     """
-    left, right = one.one(row), other.one(row)
-    names = [each.name for each in signature.outputs]
-    if _same(left, right, names):
+    left, right = one.ask_one(row), other.ask_one(row)
+    names = [output.name for output in signature.outputs]
+    if _is_same(left, right, names):
         return Explanation(True, lines=[f"{one.name} and {other.name} give the same bits for this row"])
-    output = _first(left, right, names)
-    found = Explanation(
-        False, output, lines=[f"{output[0] or 'the row'}: {_said(one, output[1])}, {_said(other, output[2])}"]
-    )
-    asked = list(starts[:_STARTS])
-    agreeing = [
-        start for start, a, b in zip(asked, one.ask(asked), other.ask(asked), strict=True) if a and _same(a, b, names)
-    ]
+    output = _first_difference(left, right, names)
+    values = f"{_value_sentence(one, output[1])}, {_value_sentence(other, output[2])}"
+    explanation = Explanation(False, output, lines=[f"{output[0] or 'the row'}: {values}"])
+    starts = list(starts[:_MAX_STARTS])
+    answers = zip(starts, one.ask(starts), other.ask(starts), strict=True)
+    agreeing = [start for start, a, b in answers if a and _is_same(a, b, names)]
     gap = _gap(left, right, names)
-    if gap <= _ROUNDING:
-        found.place = "rounding"
-        found.lines.append(
+    if gap <= _MAX_ROUNDING_GAP:
+        explanation.kind = "rounding"
+        explanation.lines.append(
             f"the gap is {gap:.1e}, another order of a sum or another exp; so it is for "
-            f"{len(asked) - len(agreeing)} of {len(asked)} golden rows: no column or threshold parts them"
+            f"{len(starts) - len(agreeing)} of {len(starts)} golden rows: no column or threshold parts them"
         )
-        return found
+        return explanation
     if not agreeing:
-        found.lines.append(f"they agree on none of {len(asked)} golden rows: the difference lies in no single column")
-        return found
-    _Search(signature, row, one, other, names).explain(found, agreeing, asked)
-    return found
+        explanation.lines.append(
+            f"they agree on none of {len(starts)} golden rows: the difference lies in no single column"
+        )
+        return explanation
+    _Search(signature, row, one, other, names).explain(explanation, agreeing, starts)
+    return explanation
 
 
 @dataclass
-class _Place:
-    """Where in a column the sides begin to part.
+class _Divergence:
+    """Describe where the sides begin to differ, between two values of a column.
 
     Attributes:
         column: the column.
-        kind: as `Explanation.place`.
+        kind: as `Explanation.kind`.
         lines: sentences for people.
-        shared: whether both sides have a threshold there, so that it only leads to where they part.
+        is_shared: whether both sides have a threshold there, which then is not the cause of the difference.
     """
 
     column: Field
     kind: str
     lines: list[str]
-    shared: bool = False
+    is_shared: bool = False
 
 
 @dataclass
 class _Search:
-    """Looks for the columns of a row that part two sides, and for where in them."""
+    """Search the columns of a row that make two sides differ, and the values between which they do."""
 
     signature: Signature
     row: Row
@@ -133,127 +135,144 @@ class _Search:
     other: Side
     names: list[str]
 
-    def explain(self, found: Explanation, agreeing: Sequence[Row], asked: Sequence[Row]) -> None:
-        """Fill in the columns and the place."""
-        start = min(agreeing, key=self._far)
-        needed = self._needed(start)
-        found.columns = [each.name for each in needed]
-        before = {**self.row, **{each.name: start[each.name] for each in needed}}
-        column = needed[-1]
-        # All other columns are as in the row: only this one still has the value with which both agree.
-        near = {**self.row, column.name: start[column.name]} if len(needed) > 1 else before
-        listed = ", ".join(found.columns)
-        found.lines.append(f"with the values of a golden row in {listed} they agree" if needed else "")
-        if self._part(near):
-            return
-        place = self._within(column, start[column.name], self.row[column.name])
-        if place.shared and (better := self._elsewhere(column, asked)):
-            place = better
-            found.columns = [place.column.name]
-            found.lines[-1] = f"with another value in {place.column.name} they agree"
-        found.place = place.kind
-        found.lines += place.lines
+    def explain(self, explanation: Explanation, agreeing: Sequence[Row], starts: Sequence[Row]) -> None:
+        """Complete an explanation: its columns, its kind and its sentences.
 
-    def _far(self, start: Row) -> tuple[int, int]:
-        """How far a start is from the row: first the columns between whose values there is no way to halve."""
+        Args:
+            explanation: is changed.
+            agreeing: the start rows on which both sides agree.
+            starts: all start rows.
+        """
+        start = min(agreeing, key=self._distance)
+        needed = self._smallest_difference(start)
+        explanation.columns = [column.name for column in needed]
+        before = {**self.row, **{column.name: start[column.name] for column in needed}}
+        last = needed[-1]
+        # All columns but the last one are as in the row, and the sides should still agree.
+        near = {**self.row, last.name: start[last.name]} if len(needed) > 1 else before
+        listed = ", ".join(explanation.columns)
+        explanation.lines.append(f"with the values of a golden row in {listed} they agree" if needed else "")
+        if self._differs(near):
+            return
+        divergence = self._locate(last, start[last.name], self.row[last.name])
+        if divergence.is_shared and (better := self._search_other_columns(last, starts)):
+            divergence = better
+            explanation.columns = [divergence.column.name]
+            explanation.lines[-1] = f"with another value in {divergence.column.name} they agree"
+        explanation.kind = divergence.kind
+        explanation.lines += divergence.lines
+
+    def _distance(self, start: Row) -> tuple[int, int]:
+        """Return the number of columns that differ from the row: those that cannot be halved first, then all."""
         changed = self._changed(start)
-        return sum(not (_plain(start[each.name]) and _plain(self.row[each.name])) for each in changed), len(changed)
+        unordered = [
+            column for column in changed if not (_is_finite(start[column.name]) and _is_finite(self.row[column.name]))
+        ]
+        return len(unordered), len(changed)
 
     def _changed(self, start: Row) -> list[Field]:
-        return [each for each in self.signature.inputs if not same_bits(start[each.name], self.row[each.name])]
+        inputs = self.signature.inputs
+        return [column for column in inputs if not same_bits(start[column.name], self.row[column.name])]
 
-    def _part(self, row: Row) -> bool:
-        return not _same(self.one.one(row), self.other.one(row), self.names)
+    def _differs(self, row: Row) -> bool:
+        return not _is_same(self.one.ask_one(row), self.other.ask_one(row), self.names)
 
-    def _needed(self, start: Row) -> list[Field]:
-        """A smallest set of columns whose values are needed for the two to part: none of them can be left out."""
-        kept = dict(self.row)
+    def _smallest_difference(self, start: Row) -> list[Field]:
+        """Return a smallest set of columns that makes the sides differ; set all other columns to the start's values."""
+        row = dict(self.row)
         needed = []
-        for each in self._changed(start):
-            without = {**kept, each.name: start[each.name]}
-            if self._part(without):
-                kept = without
+        for column in self._changed(start):
+            without = {**row, column.name: start[column.name]}
+            if self._differs(without):
+                row = without
             else:
-                needed.append(each)
-        self.row = kept
+                needed.append(column)
+        self.row = row
         return needed
 
-    def _elsewhere(self, passed: Field, asked: Sequence[Row]) -> _Place | None:
-        """A column in which only one of the sides has a threshold where they begin to part, or a category."""
+    def _search_other_columns(self, searched: Field, starts: Sequence[Row]) -> _Divergence | None:
+        """Return a category, or a threshold that only one side has, in another column than `searched`."""
         for column in self.signature.inputs:
+            if column.name == searched.name:
+                continue
             here = self.row[column.name]
-            others = {repr(start[column.name]): start[column.name] for start in asked}.values()
-            values = [] if column.name == passed.name else [each for each in others if not same_bits(each, here)]
-            rows: list[Row] = [{**self.row, column.name: each} for each in values]
+            candidates = {repr(start[column.name]): start[column.name] for start in starts}.values()
+            values = [value for value in candidates if not same_bits(value, here)]
+            rows: list[Row] = [{**self.row, column.name: value} for value in values]
             answers = zip(values, self.one.ask(rows), self.other.ask(rows), strict=True) if rows else ()
-            agreed = [value for value, left, right in answers if left and _same(left, right, self.names)]
-            for value in _nearest(agreed, here):
-                place = self._within(column, value, here)
-                if not place.shared:
-                    return place
+            agreeing = [value for value, left, right in answers if left and _is_same(left, right, self.names)]
+            for value in _nearest(agreeing, here):
+                divergence = self._locate(column, value, here)
+                if not divergence.is_shared:
+                    return divergence
         return None
 
-    def _within(self, column: Field, agreed: Any, parted: Any) -> _Place:
-        """Where between two values of one column the sides begin to part."""
-        if agreed is None or parted is None:
-            gone = "missing" if parted is None else "there"
-            said = f"{column.name}: they part where it is {gone} ({shorten(agreed)} becomes {shorten(parted)})"
-            return _Place(column, "missing", [said])
+    def _locate(self, column: Field, agreed: Any, differed: Any) -> _Divergence:
+        """Describe where the sides begin to differ, between a value that both agree on and one that they do not."""
+        if agreed is None or differed is None:
+            presence = "missing" if differed is None else "there"
+            line = f"{column.name}: they part where it is {presence} ({shorten(agreed)} becomes {shorten(differed)})"
+            return _Divergence(column, "missing", [line])
         if column.shape or column.dtype not in (*FLOATS, *INTEGERS):
-            return self._category(column, agreed, parted)
-        if not (math.isfinite(agreed) and math.isfinite(parted)):
-            return _Place(column, "value", [f"{column.name}: they agree at {agreed!r} and part at {parted!r}"])
-        return self._threshold(column, agreed, parted)
+            return self._describe_category(column, agreed, differed)
+        if not (math.isfinite(agreed) and math.isfinite(differed)):
+            return _Divergence(column, "value", [f"{column.name}: they agree at {agreed!r} and part at {differed!r}"])
+        return self._find_threshold(column, agreed, differed)
 
-    def _category(self, column: Field, agreed: Any, parted: Any) -> _Place:
+    def _describe_category(self, column: Field, agreed: Any, differed: Any) -> _Divergence:
         kind = "category" if column.dtype in ("string", "bool") else "value"
-        lines = [f"{column.name}: they agree at {shorten(agreed)} and part at {shorten(parted)}"]
+        lines = [f"{column.name}: they agree at {shorten(agreed)} and part at {shorten(differed)}"]
         if column.dtype == "string" and (column.categories is None or column.open):
             for side in (self.one, self.other):
-                unseen = side.one({**self.row, column.name: _UNSEEN})
-                if unseen is not None and _same(unseen, side.one(self.row), self.names):
-                    lines.append(f"{side.name} answers {shorten(parted)} as it answers a category that it never saw")
-        return _Place(column, kind, lines)
+                unseen = side.ask_one({**self.row, column.name: _UNSEEN_CATEGORY})
+                if unseen is not None and _is_same(unseen, side.ask_one(self.row), self.names):
+                    lines.append(f"{side.name} answers {shorten(differed)} as it answers a category that it never saw")
+        return _Divergence(column, kind, lines)
 
-    def _threshold(self, column: Field, agreed: Any, parted: Any) -> _Place:
-        """Halve until two neighbours are left: floats that follow each other, or integers."""
-        while (middle := _between(agreed, parted, column)) is not None:
-            if self._part({**self.row, column.name: middle}):
-                parted = middle
+    def _find_threshold(self, column: Field, agreed: Any, differed: Any) -> _Divergence:
+        """Halve the interval until its ends are neighbours: consecutive floats, or integers."""
+        while (middle := _between(agreed, differed, column)) is not None:
+            if self._differs({**self.row, column.name: middle}):
+                differed = middle
             else:
                 agreed = middle
-        lines = [f"{column.name}: they agree at {_shown(agreed)} and part at {_shown(parted)}, the next value"]
-        changes = {}
-        for side, twin in ((self.one, self.other), (self.other, self.one)):
-            before, after = (side.one({**self.row, column.name: value}) for value in (agreed, parted))
-            if _same(before, after, self.names):
+        lines = [
+            f"{column.name}: they agree at {_value_text(agreed)} and part at {_value_text(differed)}, the next value"
+        ]
+        jumps: list[
+            tuple[Side, Row | None]
+        ] = []  # the side opposite to one that has a threshold here, and the new answer
+        for side, opposite in ((self.one, self.other), (self.other, self.one)):
+            before, after = (side.ask_one({**self.row, column.name: value}) for value in (agreed, differed))
+            if _is_same(before, after, self.names):
                 lines.append(f"{side.name} gives the same on both sides of it")
             else:
                 lines.append(f"{side.name} changes there: it has a threshold between the two")
-                changes[twin] = after
-        if len(changes) > 1:
-            return _Place(column, "threshold", lines, shared=True)
-        for twin, after in changes.items():
-            theirs = self._same_step(twin, column, agreed, parted, after)
-            if theirs is not None:
-                lines.append(f"{twin.name} has that step at {_shown(theirs)}{_as_float32(theirs, agreed, parted)}")
-        return _Place(column, "threshold", lines)
+                jumps.append((opposite, after))
+        if len(jumps) > 1:
+            return _Divergence(column, "threshold", lines, is_shared=True)
+        for opposite, after in jumps:
+            value = self._same_threshold(opposite, column, agreed, differed, after)
+            if value is not None:
+                rounding = _float32_sentence(value, agreed, differed)
+                lines.append(f"{opposite.name} has that step at {_value_text(value)}{rounding}")
+        return _Divergence(column, "threshold", lines)
 
-    def _same_step(self, side: Side, column: Field, agreed: Any, parted: Any, after: Row | None) -> Any:
-        """The first value further along for which the other side gives what this one gives already; or `None`."""
-        least, most = INTEGERS.get(column.dtype, (-sys.float_info.max, sys.float_info.max))
-        low, step = parted, abs(parted - agreed) or 5e-324
-        for _ in range(1100):
-            high = parted + step if parted > agreed else parted - step
-            if not least <= high <= most:
+    def _same_threshold(self, side: Side, column: Field, agreed: Any, differed: Any, after: Row | None) -> Any:
+        """Return the first value beyond `differed` at which the side gives the answer `after`, or `None`."""
+        smallest, largest = INTEGERS.get(column.dtype, (-sys.float_info.max, sys.float_info.max))
+        low, step = differed, abs(differed - agreed) or 5e-324
+        for _ in range(_MAX_DOUBLINGS):
+            high = differed + step if differed > agreed else differed - step
+            if not smallest <= high <= largest:
                 return None
-            if _same(side.one({**self.row, column.name: high}), after, self.names):
+            if _is_same(side.ask_one({**self.row, column.name: high}), after, self.names):
                 break
             low, step = high, step * 2
         else:
             return None
         while (middle := _between(low, high, column)) is not None:
-            if _same(side.one({**self.row, column.name: middle}), after, self.names):
+            if _is_same(side.ask_one({**self.row, column.name: middle}), after, self.names):
                 high = middle
             else:
                 low = middle
@@ -261,7 +280,7 @@ class _Search:
 
 
 def _between(low: Any, high: Any, column: Field) -> Any:
-    """A value between two others; `None` where there is none."""
+    """Return a value between two others; `None` where there is none."""
     if column.dtype in INTEGERS:
         middle: Any = (low + high) // 2
         return None if middle in (low, high) else middle
@@ -272,53 +291,56 @@ def _between(low: Any, high: Any, column: Field) -> Any:
 
 
 def _nearest(values: Sequence[Any], here: Any) -> list[Any]:
-    """Of numbers the nearest one below and above; of other values the first."""
-    if not values or not all(isinstance(each, int | float) and _plain(each) for each in (*values, here)):
+    """Return the nearest number below `here` and the nearest above; of values that are no numbers, the first."""
+    if not values or not all(isinstance(value, int | float) and _is_finite(value) for value in (*values, here)):
         return list(values[:1])
-    below, above = [each for each in values if each < here], [each for each in values if each > here]
+    below, above = [value for value in values if value < here], [value for value in values if value > here]
     return [*([max(below)] if below else []), *([min(above)] if above else [])]
 
 
-def _plain(value: Any) -> bool:
+def _is_finite(value: Any) -> bool:
+    """Return whether a value is neither missing nor NaN nor infinite."""
     return value is not None and not (isinstance(value, float) and not math.isfinite(value))
 
 
 def _float32(value: float) -> float:
     try:
-        found: float = struct.unpack("<f", struct.pack("<f", value))[0]
+        rounded: float = struct.unpack("<f", struct.pack("<f", value))[0]
     except OverflowError:
         return math.copysign(math.inf, value)
-    return found
+    return rounded
 
 
-def _as_float32(theirs: float, agreed: float, parted: float) -> str:
-    """What rounding to float32 has to do with two thresholds that are not the same."""
-    if theirs in (agreed, parted) or not isinstance(theirs, float):
+def _float32_sentence(threshold: float, agreed: float, differed: float) -> str:
+    """Say that two different thresholds are the same number as float32, or nothing."""
+    if threshold in (agreed, differed) or not isinstance(threshold, float):
         return ""
-    if _float32(theirs) == _float32(parted) or _float32(theirs) == _float32(agreed):
+    if _float32(threshold) == _float32(differed) or _float32(threshold) == _float32(agreed):
         return ", which is the same number as a float32: one of the two rounds its inputs or thresholds to float32"
     return ""
 
 
-def _shown(value: Any) -> str:
+def _value_text(value: Any) -> str:
     return f"{value!r} ({value.hex()})" if isinstance(value, float) else repr(value)
 
 
-def _said(side: Side, value: Any) -> str:
+def _value_sentence(side: Side, value: Any) -> str:
     if value is None:
         return f"{side.name} refuses it"
-    text = _shown(value)
-    return f"{side.name} gives {text if len(text) <= _LONG else f'{text[:_LONG]}…'}"
+    text = _value_text(value)
+    if len(text) > _MAX_VALUE_CHARACTERS:
+        text = f"{text[:_MAX_VALUE_CHARACTERS]}…"
+    return f"{side.name} gives {text}"
 
 
-def _same(left: Row | None, right: Row | None, names: Sequence[str]) -> bool:
+def _is_same(left: Row | None, right: Row | None, names: Sequence[str]) -> bool:
     if left is None or right is None:
         return left is right
     return all(same_bits(left[name], right[name]) for name in names)
 
 
-def _first(left: Row | None, right: Row | None, names: Sequence[str]) -> tuple[str, Any, Any]:
-    """The first output that differs, and its two values; a side that refuses the row has none."""
+def _first_difference(left: Row | None, right: Row | None, names: Sequence[str]) -> tuple[str, Any, Any]:
+    """Return the first output that differs, and its two values; `""` and the rows where a side refuses the row."""
     if left is None or right is None:
         return ("", left and dict(left), right and dict(right))
     name = next(name for name in names if not same_bits(left[name], right[name]))

@@ -104,7 +104,7 @@ def show(certificate: Certificate) -> None:
     table(
         ["architecture", "door", "cut", "rows#", "differing#"],
         [
-            (door.architecture, door.door, door.cut, f"{door.rows:,}", f"{door.differing:,}")
+            (door.architecture, door.door, door.batching, f"{door.rows:,}", f"{door.differing:,}")
             for door in certificate.doors
         ],
     )
@@ -113,7 +113,7 @@ def show(certificate: Certificate) -> None:
         if door.first is not None:
             first = door.first
             told = (
-                f"{door.architecture}, {door.door}, {door.cut}: row {first.row}, field {first.field}: "
+                f"{door.architecture}, {door.door}, {door.batching}: row {first.row}, field {first.field}: "
                 f"expected {first.expected!r}, got {first.got!r}"
             )
             out.print(f"[red]differs[/red] {literal(told)}\n  likely cause: {literal(door.cause)}")

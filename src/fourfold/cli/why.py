@@ -65,7 +65,7 @@ def command(
                 "equal": explanation.equal,
                 "output": explanation.output,
                 "columns": explanation.columns,
-                "place": explanation.place,
+                "place": explanation.kind,
                 "lines": explanation.lines,
             }
         )
@@ -113,17 +113,17 @@ def _steps(one: Predictor, other: Predictor, names: list[str], row: dict[str, An
     kinds = [each.package.manifest["runtime"]["name"] for each in (one, other)]
     if "sklearn" not in kinds or not set(kinds) <= {"plan", "sklearn"}:
         return ""
-    from fourfold.certificate.pipeline_steps import Original, first_step, first_step_of_plan
+    from fourfold.certificate.pipeline_steps import PackagedPipeline, first_differing_step, first_differing_step_of_plan
 
-    def original(predictor: Predictor, name: str) -> Original:
+    def original(predictor: Predictor, name: str) -> PackagedPipeline:
         engine: Any = predictor.engine
         settings = predictor.package.manifest["runtime"]["settings"]
-        return Original(name, engine.model, settings, predictor.signature)
+        return PackagedPipeline(name, engine.model, settings, predictor.signature)
 
     if "plan" not in kinds:
-        return first_step(original(one, names[0]), original(other, names[1]), row)
+        return first_differing_step(original(one, names[0]), original(other, names[1]), row)
     plan, pipeline = (one, other) if kinds[0] == "plan" else (other, one)
-    return first_step_of_plan(original(pipeline, "the original"), plan.answers([row])[0], row)
+    return first_differing_step_of_plan(original(pipeline, "the original"), plan.answers([row])[0], row)
 
 
 def _doors(predictor: Predictor, names: tuple[str, ...], row: dict[str, Any], *, trust: bool) -> Explanation:

@@ -1,1 +1,1 @@
-"""The doors through which a certificate sends rows: one file an architecture."""
+"""Open the doors through which a certificate sends rows: one file an architecture."""

@@ -1,4 +1,4 @@
-"""The doors of the batch process: every file format in, the same format out."""
+"""Open the doors of the batch process: from each file format to the same format."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from fourfold.certificate.batching import SHUFFLED, WHOLE, Cut
+from fourfold.certificate.batching import SHUFFLED, WHOLE, Batching
 from fourfold.certificate.doors.commands import run
 from fourfold.certificate.doors.door import Door, Row, as_rows, row_key
 from fourfold.codecs import arrow, csv, json_lines, parquet
@@ -18,23 +18,23 @@ from fourfold.signature.columns import rows_to_columns
 
 __all__ = ["doors"]
 
-#: Rows of a chunk: odd, and no multiple of any block.
-CHUNK = 997
+#: A prime number, so that chunks end inside of blocks.
+CHUNK_ROWS = 997
 
 
 @contextmanager
 def doors(package: Sequence[str], signature: Signature, *, folder: Path) -> Iterator[list[Door]]:
-    """The doors of a batch job; the files go into `folder`."""
+    """Yield the doors of a batch job, which write their files to `folder`."""
     yield [
-        _Batch("Parquet to Parquet", parquet, ".parquet", (WHOLE, SHUFFLED), package, signature, folder),
-        _Batch("CSV to CSV", csv, ".csv", (WHOLE,), package, signature, folder),
-        _Batch("Arrow to Arrow", arrow, ".arrow", (WHOLE,), package, signature, folder),
-        _Batch("JSON lines to JSON lines", json_lines, ".jsonl", (WHOLE,), package, signature, folder),
+        _FormatDoor("Parquet to Parquet", parquet, ".parquet", (WHOLE, SHUFFLED), package, signature, folder),
+        _FormatDoor("CSV to CSV", csv, ".csv", (WHOLE,), package, signature, folder),
+        _FormatDoor("Arrow to Arrow", arrow, ".arrow", (WHOLE,), package, signature, folder),
+        _FormatDoor("JSON lines to JSON lines", json_lines, ".jsonl", (WHOLE,), package, signature, folder),
     ]
 
 
-class _Batch:
-    """One file format."""
+class _FormatDoor:
+    """Send rows through `fourfold batch run` in one file format."""
 
     architecture = "batch"
     digest = None
@@ -44,39 +44,41 @@ class _Batch:
         name: str,
         codec: Any,
         suffix: str,
-        cuts: Sequence[Cut],
+        batchings: Sequence[Batching],
         package: Sequence[str],
         signature: Signature,
         folder: Path,
     ) -> None:
         self.name = name
-        self.cuts = cuts
+        self.batchings = batchings
         self._codec = codec
         self._suffix = suffix
         self._package = package
         self._signature = signature
         self._folder = folder
-        self._turn = 0
+        self._runs = 0
 
-    def answers(self, pieces: Sequence[Sequence[Row]]) -> list[Row | None]:
-        self._turn += 1
+    def answers(self, batches: Sequence[Sequence[Row]]) -> list[Row | None]:
+        self._runs += 1
         key = row_key(self._signature)
-        rows = [row for piece in pieces for row in piece]
-        source, sink = (self._folder / f"batch-{self._turn}.{side}{self._suffix}" for side in ("in", "out"))
-        number = Field(key, "int64")
-        fields = (number, *self._signature.inputs)
-        table = rows_to_columns(fields, [{**row, key: place} for place, row in enumerate(rows)])
+        rows = [row for batch in batches for row in batch]
+        source, sink = (self._folder / f"batch-{self._runs}.{end}{self._suffix}" for end in ("in", "out"))
+        key_field = Field(key, "int64")
+        fields = (key_field, *self._signature.inputs)
+        table = rows_to_columns(fields, [{**row, key: index} for index, row in enumerate(rows)])
         source.write_bytes(self._codec.encode(table, fields))
-        chunk = ["--chunk-rows", str(CHUNK), "--quiet"]
-        run(["batch", "run", *self._package, "--from", str(source), "--to", str(sink), "--keep", key, *chunk])
-        return self._by_key(self._codec.decode(sink.read_bytes(), (number, *self._signature.outputs)), key, len(rows))
+        options = ["--chunk-rows", str(CHUNK_ROWS), "--quiet"]
+        run(["batch", "run", *self._package, "--from", str(source), "--to", str(sink), "--keep", key, *options])
+        return self._sorted_by_key(
+            self._codec.decode(sink.read_bytes(), (key_field, *self._signature.outputs)), key, len(rows)
+        )
 
-    def _by_key(self, decoded: Any, key: str, length: int) -> list[Row | None]:
+    def _sorted_by_key(self, decoded: Any, key: str, length: int) -> list[Row | None]:
         if isinstance(decoded, (pa.RecordBatch, pa.Table)):
-            places = decoded.column(key).to_pylist()
+            keys = decoded.column(key).to_pylist()
         else:
-            places = [row[key] for row in decoded]
-        out: list[Row | None] = [None] * length
-        for place, row in zip(places, as_rows(decoded, self._signature), strict=True):
-            out[int(place)] = row
-        return out
+            keys = [row[key] for row in decoded]
+        answers: list[Row | None] = [None] * length
+        for row_number, row in zip(keys, as_rows(decoded, self._signature), strict=True):
+            answers[int(row_number)] = row
+        return answers

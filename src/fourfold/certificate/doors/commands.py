@@ -1,4 +1,4 @@
-"""Running Fourfold's own commands, as a user would, each in a process of its own."""
+"""Run Fourfold's own commands as a user does, each in its own process."""
 
 from __future__ import annotations
 
@@ -15,37 +15,41 @@ from fourfold.errors import FourfoldError, ServiceError, shorten
 
 __all__ = ["command", "environment", "run", "running"]
 
+#: A command that does not stop within this time is killed.
+STOP_TIMEOUT_S = 20
+#: The most characters of a command's standard error in an error message.
+MAX_ERROR_CHARACTERS = 2000
+
 
 def environment() -> dict[str, str]:
-    """The environment of a command: this one's, with the path that this process imports from."""
+    """Return the environment variables of a command: those of this process, and its import path."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
 def command(arguments: Sequence[str]) -> list[str]:
-    """The whole command line of `fourfold` with these arguments, on the Python that runs now."""
+    """Return the command line of `fourfold` with these arguments, for this process's Python."""
     return [sys.executable, "-m", "fourfold", *arguments]
 
 
 def run(arguments: Sequence[str]) -> str:
-    """Run a command to its end; gives its standard output.
+    """Run a command to its end, and return its standard output.
 
     Raises:
-        FourfoldError: it failed; the message is its own.
+        FourfoldError: it failed; the message holds its standard error.
     """
-    done = subprocess.run(command(arguments), env=environment(), capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise FourfoldError(
-            f"`fourfold {' '.join(arguments)}` ended with status {done.returncode}: {done.stderr.strip()[-2000:]}"
-        )
-    return done.stdout
+    completed = subprocess.run(command(arguments), env=environment(), capture_output=True, text=True, check=False)
+    if completed.returncode:
+        errors = completed.stderr.strip()[-MAX_ERROR_CHARACTERS:]
+        raise FourfoldError(f"`fourfold {' '.join(arguments)}` ended with status {completed.returncode}: {errors}")
+    return completed.stdout
 
 
 @contextmanager
 def running(arguments: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """A command that runs until the block ends; gives the JSON line that it prints when it is ready.
+    """Run a command until the block ends; yield the JSON line that it prints when it is ready.
 
     Raises:
-        ServiceError: it ended before it was ready; the message is its own.
+        ServiceError: it ended before it was ready; the message holds its standard error.
     """
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
@@ -57,11 +61,11 @@ def running(arguments: Sequence[str]) -> Iterator[dict[str, Any]]:
             if not line.strip():
                 process.wait()
                 raise ServiceError(f"`fourfold {arguments[0]}` did not start: {_tail(errors)}")
-            yield _ready(line)
+            yield _parse_ready_line(line)
         finally:
             process.terminate()
             try:
-                process.wait(20)
+                process.wait(STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -69,7 +73,7 @@ def running(arguments: Sequence[str]) -> Iterator[dict[str, Any]]:
                 process.stdout.close()
 
 
-def _ready(line: str) -> dict[str, Any]:
+def _parse_ready_line(line: str) -> dict[str, Any]:
     try:
         ready: dict[str, Any] = json.loads(line)
     except ValueError:
@@ -79,4 +83,4 @@ def _ready(line: str) -> dict[str, Any]:
 
 def _tail(file: IO[str]) -> str:
     file.seek(0)
-    return file.read()[-2000:].strip() or "it said nothing"
+    return file.read()[-MAX_ERROR_CHARACTERS:].strip() or "it said nothing"

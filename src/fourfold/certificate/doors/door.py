@@ -1,11 +1,11 @@
-"""What a door is: one way for rows to reach the packaged function and for answers to come back."""
+"""Define a door: a way for rows to reach the packaged function and for answers to come back."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from fourfold.certificate.batching import Cut
+from fourfold.certificate.batching import Batching
 from fourfold.errors import DecodeError
 from fourfold.signature import RowCoercer, Signature
 
@@ -15,39 +15,39 @@ Row = Mapping[str, Any]
 
 
 class Door(Protocol):
-    """One way in and out.
+    """Send rows through one interface of an architecture.
 
     Attributes:
         architecture: `service`, `stream`, `batch` or `embed`.
-        name: what the certificate calls it.
-        cuts: the cuts that the certificate sends through it.
+        name: its name in the certificate.
+        batchings: the orders and batch sizes in which the certificate sends rows through it.
     """
 
     architecture: str
     name: str
-    cuts: Sequence[Cut]
+    batchings: Sequence[Batching]
 
     @property
     def digest(self) -> str | None:
-        """The digest of the package that answers there, where the door says it."""
+        """Return the digest of the package that answers, where the door tells it."""
         ...
 
-    def answers(self, pieces: Sequence[Sequence[Row]]) -> list[Row | None]:
-        """Send pieces of canonical input rows; gives an answer for each row, in order, `None` where none came back."""
+    def answers(self, batches: Sequence[Sequence[Row]]) -> list[Row | None]:
+        """Send batches of canonical input rows; return the answer to each row in order, `None` where none came back."""
         ...
 
 
 def row_key(signature: Signature) -> str:
-    """The name of a column that numbers the rows, other than any field."""
-    taken = {field.name for field in (*signature.inputs, *signature.outputs)}
+    """Return a name for a column of row numbers that no field has."""
+    field_names = {field.name for field in (*signature.inputs, *signature.outputs)}
     name = "fourfold_row"
-    while name in taken:
+    while name in field_names:
         name += "_"
     return name
 
 
 def as_rows(table: Any, signature: Signature) -> list[dict[str, Any]]:
-    """A decoded table of outputs as canonical rows; other columns are dropped.
+    """Return a decoded table of outputs as canonical rows; other columns are dropped.
 
     Raises:
         DecodeError: it does not fit the signature's outputs.

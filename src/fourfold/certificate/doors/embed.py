@@ -1,4 +1,4 @@
-"""The doors of the integrated approach: `predict` with every container, `predict_one`, and the mounts in web apps."""
+"""Open the doors of the integrated approach: `predict` with each container, `predict_one`, and mounts in web apps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from fourfold.certificate.batching import ALONE, ODD, SHUFFLED, WHOLE, Cut
+from fourfold.certificate.batching import ODD_SIZED, ONE_BY_ONE, SHUFFLED, WHOLE, Batching
 from fourfold.certificate.doors.door import Door, Row, as_rows
 from fourfold.codecs import json_rows
 from fourfold.codecs.formats import JSON
@@ -18,47 +18,49 @@ if TYPE_CHECKING:
 
 __all__ = ["doors"]
 
-Answer = Callable[[list[Row]], Sequence[Row]]
+Predict = Callable[[list[Row]], Sequence[Row]]
 
 
-class _InProcess:
-    """A function of a list of rows in this process."""
+class _FunctionDoor:
+    """Send rows through a function in this process."""
 
     architecture = "embed"
 
-    def __init__(self, name: str, predictor: Predictor, cuts: Sequence[Cut], answer: Answer) -> None:
+    def __init__(self, name: str, predictor: Predictor, batchings: Sequence[Batching], predict: Predict) -> None:
         self.name = name
-        self.cuts = cuts
+        self.batchings = batchings
         self._predictor = predictor
-        self._answer = answer
+        self._predict = predict
 
     @property
     def digest(self) -> str:
         return self._predictor.digest
 
-    def answers(self, pieces: Sequence[Sequence[Row]]) -> list[Row | None]:
-        return [answer for piece in pieces for answer in self._answer(list(piece))]
+    def answers(self, batches: Sequence[Sequence[Row]]) -> list[Row | None]:
+        return [answer for batch in batches for answer in self._predict(list(batch))]
 
 
 @contextmanager
 def doors(predictor: Predictor) -> Iterator[list[Door]]:
-    """The doors of the integrated approach that the installed libraries open."""
-    every = (WHOLE, ODD, SHUFFLED, ALONE)
-    opened: list[Door] = [
-        _InProcess("predict, list of dicts", predictor, every, predictor.predict),
-        _InProcess("predict_one", predictor, (ALONE,), lambda rows: [predictor.predict_one(row) for row in rows]),
+    """Yield the doors for which the libraries are installed."""
+    all_batchings = (WHOLE, ODD_SIZED, SHUFFLED, ONE_BY_ONE)
+    doors: list[Door] = [
+        _FunctionDoor("predict, list of dicts", predictor, all_batchings, predictor.predict),
+        _FunctionDoor(
+            "predict_one", predictor, (ONE_BY_ONE,), lambda rows: [predictor.predict_one(row) for row in rows]
+        ),
     ]
     if find_spec("pyarrow"):
-        opened.append(_InProcess("predict, Arrow", predictor, every, _arrow(predictor)))
+        doors.append(_FunctionDoor("predict, Arrow", predictor, all_batchings, _arrow(predictor)))
         if find_spec("pandas"):
-            opened.append(_InProcess("predict, pandas", predictor, (WHOLE, ODD), _pandas(predictor)))
+            doors.append(_FunctionDoor("predict, pandas", predictor, (WHOLE, ODD_SIZED), _pandas(predictor)))
         if find_spec("polars"):
-            opened.append(_InProcess("predict, polars", predictor, (WHOLE, ODD), _polars(predictor)))
+            doors.append(_FunctionDoor("predict, polars", predictor, (WHOLE, ODD_SIZED), _polars(predictor)))
     if find_spec("flask"):
-        opened.append(_InProcess("Flask mount, JSON", predictor, (ODD, ALONE), _flask(predictor)))
+        doors.append(_FunctionDoor("Flask mount, JSON", predictor, (ODD_SIZED, ONE_BY_ONE), _flask(predictor)))
     if find_spec("fastapi"):
-        opened.append(_InProcess("FastAPI mount, JSON", predictor, (ODD, ALONE), _fastapi(predictor)))
-    yield opened
+        doors.append(_FunctionDoor("FastAPI mount, JSON", predictor, (ODD_SIZED, ONE_BY_ONE), _fastapi(predictor)))
+    yield doors
 
 
 def _table(predictor: Predictor, rows: list[Row]) -> Any:
@@ -69,20 +71,20 @@ def _table(predictor: Predictor, rows: list[Row]) -> Any:
     return pa.Table.from_batches([rows_to_columns(predictor.signature.inputs, rows)])
 
 
-def _arrow(predictor: Predictor) -> Answer:
+def _arrow(predictor: Predictor) -> Predict:
     return lambda rows: as_rows(predictor.predict(_table(predictor, rows)), predictor.signature)
 
 
-def _pandas(predictor: Predictor) -> Answer:
-    # Arrow-backed pandas columns keep null and NaN apart, as every other door does.
+def _pandas(predictor: Predictor) -> Predict:
+    # Arrow-backed pandas columns keep null and NaN apart, as the other doors do.
     import pandas as pd
     import pyarrow as pa
 
-    def answer(rows: list[Row]) -> Sequence[Row]:
+    def predict(rows: list[Row]) -> Sequence[Row]:
         frame = predictor.predict(_table(predictor, rows).to_pandas(types_mapper=pd.ArrowDtype))
         return as_rows(_to_arrow(pa, frame, predictor), predictor.signature)
 
-    return answer
+    return predict
 
 
 def _to_arrow(pa: Any, frame: Any, predictor: Predictor) -> Any:
@@ -93,16 +95,16 @@ def _to_arrow(pa: Any, frame: Any, predictor: Predictor) -> Any:
     return batch
 
 
-def _polars(predictor: Predictor) -> Answer:
+def _polars(predictor: Predictor) -> Predict:
     import polars as pl
 
-    def answer(rows: list[Row]) -> Sequence[Row]:
+    def predict(rows: list[Row]) -> Sequence[Row]:
         return as_rows(predictor.predict(pl.from_arrow(_table(predictor, rows))).to_arrow(), predictor.signature)
 
-    return answer
+    return predict
 
 
-def _flask(predictor: Predictor) -> Answer:
+def _flask(predictor: Predictor) -> Predict:
     import flask
 
     from fourfold import embed
@@ -111,15 +113,15 @@ def _flask(predictor: Predictor) -> Answer:
     embed.mount(app, predictor, path="/predict")
     client = app.test_client()
 
-    def answer(rows: list[Row]) -> Sequence[Row]:
+    def predict(rows: list[Row]) -> Sequence[Row]:
         body = json_rows.encode(list(rows), predictor.signature.inputs)
         reply = client.post("/predict", data=body, content_type=JSON)
         return as_rows(json_rows.decode(reply.data, predictor.signature.outputs), predictor.signature)
 
-    return answer
+    return predict
 
 
-def _fastapi(predictor: Predictor) -> Answer:
+def _fastapi(predictor: Predictor) -> Predict:
     import fastapi
 
     from fourfold import embed
@@ -127,23 +129,23 @@ def _fastapi(predictor: Predictor) -> Answer:
     app = fastapi.FastAPI()
     embed.mount(app, predictor, path="/predict")
 
-    def answer(rows: list[Row]) -> Sequence[Row]:
+    def predict(rows: list[Row]) -> Sequence[Row]:
         body = json_rows.encode(list(rows), predictor.signature.inputs)
-        reply = asyncio.run(_asgi(app, "/predict", body))
+        reply = asyncio.run(_post_asgi(app, "/predict", body))
         return as_rows(json_rows.decode(reply, predictor.signature.outputs), predictor.signature)
 
-    return answer
+    return predict
 
 
-async def _asgi(app: Any, path: str, body: bytes) -> bytes:
-    """One POST to an ASGI application, without a server in between; gives the body of its reply."""
+async def _post_asgi(app: Any, path: str, body: bytes) -> bytes:
+    """Send one POST to an ASGI application without a server, and return the body of the reply."""
     sent: list[bytes] = []
     requests = iter([{"type": "http.request", "body": body, "more_body": False}])
 
     async def receive() -> dict[str, Any]:
         message = next(requests, None)
         if message is None:
-            await asyncio.sleep(3600)  # a client that stays: only the end of the request says that it has gone
+            await asyncio.sleep(3600)  # the client stays connected: the app must not see a disconnect
         return message or {"type": "http.disconnect"}
 
     async def send(message: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The doors of the microservice: one server, every media type that it speaks, eight clients at a time."""
+"""Open the doors of the microservice: one server, each media type that it accepts, eight clients at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from fourfold.certificate.batching import ALONE, ODD, SHUFFLED, Cut
+from fourfold.certificate.batching import ODD_SIZED, ONE_BY_ONE, SHUFFLED, Batching
 from fourfold.certificate.doors.commands import running
 from fourfold.certificate.doors.door import Door, Row, as_rows
 from fourfold.codecs import arrow, csv, json_columns, json_rows, parquet
@@ -20,8 +20,9 @@ from fourfold.signature import Signature
 
 __all__ = ["doors"]
 
-#: Requests that are under way at once, so that the service's micro-batches mix the rows of several.
+#: The number of concurrent requests, so that the service's micro-batches mix rows of several requests.
 CLIENTS = 8
+REQUEST_TIMEOUT_S = 120
 
 Encode = Callable[[list[Row], Signature], bytes]
 Decode = Callable[[bytes, Signature], Any]
@@ -29,33 +30,32 @@ Decode = Callable[[bytes, Signature], Any]
 
 @contextmanager
 def doors(package: Sequence[str], signature: Signature, *, url: str | None) -> Iterator[list[Door]]:
-    """The doors of a service: the one at `url`, or else one that is started, and stopped at the end."""
+    """Yield the doors of the service at `url`; without a URL, of one that is started now and stopped at the end."""
     if url is not None:
-        yield _at(url, signature)
+        yield _doors_of(url, signature)
         return
     with running(["serve", *package, "--port", "0", "--json"]) as ready:
-        yield _at(ready["url"], signature)
+        yield _doors_of(ready["url"], signature)
 
 
-def _at(url: str, signature: Signature) -> list[Door]:
+def _doors_of(url: str, signature: Signature) -> list[Door]:
     digest = _digest(url)
-    one = "POST /predict, one JSON object"
-    forms: list[tuple[str, str, Encode, Decode, Sequence[Cut]]] = [
-        (one, JSON, _encode_one, _decode_one, (ALONE,)),
-        ("POST /predict, JSON rows", JSON, _encode(json_rows), _decode(json_rows), (ODD, SHUFFLED)),
-        ("POST /predict, JSON columns", JSON, _encode_columns, _decode_columns, (ODD,)),
-        ("POST /predict, CSV", CSV, _encode(csv), _decode(csv), (ODD,)),
-        ("POST /predict, Arrow", ARROW, _encode(arrow), _decode(arrow), (ODD, SHUFFLED)),
-        ("POST /predict, Parquet", PARQUET, _encode(parquet), _decode(parquet), (ODD,)),
+    columns = ("POST /predict, JSON columns", JSON, _encode_columns, _decode_columns, (ODD_SIZED,))
+    # Where an input is named "columns", an object with this one key is a row: the service then has no columns form.
+    has_columns_form = all(field.name != "columns" for field in signature.inputs)
+    forms: list[tuple[str, str, Encode, Decode, Sequence[Batching]]] = [
+        ("POST /predict, one JSON object", JSON, _encode_one, _decode_one, (ONE_BY_ONE,)),
+        ("POST /predict, JSON rows", JSON, _encode(json_rows), _decode(json_rows), (ODD_SIZED, SHUFFLED)),
+        *((columns,) if has_columns_form else ()),
+        ("POST /predict, CSV", CSV, _encode(csv), _decode(csv), (ODD_SIZED,)),
+        ("POST /predict, Arrow", ARROW, _encode(arrow), _decode(arrow), (ODD_SIZED, SHUFFLED)),
+        ("POST /predict, Parquet", PARQUET, _encode(parquet), _decode(parquet), (ODD_SIZED,)),
     ]
-    if any(field.name == "columns" for field in signature.inputs):
-        # Then an object with this one key is a row with that field, and the service has no such form.
-        forms = [form for form in forms if form[3] is not _decode_columns]
-    return [_Service(url, digest, signature, *form) for form in forms]
+    return [_MediaTypeDoor(url, digest, signature, *form) for form in forms]
 
 
-class _Service:
-    """One media type of a running service."""
+class _MediaTypeDoor:
+    """Send rows to a running service in one media type."""
 
     architecture = "service"
 
@@ -68,41 +68,41 @@ class _Service:
         media_type: str,
         encode: Encode,
         decode: Decode,
-        cuts: Sequence[Cut],
+        batchings: Sequence[Batching],
     ) -> None:
         self.name = name
-        self.cuts = cuts
+        self.batchings = batchings
         self.digest = digest
         self._url = url
         self._signature = signature
         self._media_type = media_type
         self._encode = encode
         self._decode = decode
-        self._local = threading.local()
-        self._opened: list[http.client.HTTPConnection] = []
+        self._thread = threading.local()
+        self._connections: list[http.client.HTTPConnection] = []
 
-    def answers(self, pieces: Sequence[Sequence[Row]]) -> list[Row | None]:
+    def answers(self, batches: Sequence[Sequence[Row]]) -> list[Row | None]:
         try:
             with ThreadPoolExecutor(CLIENTS) as clients:
-                return [row for rows in clients.map(self._one, pieces) for row in rows]
+                return [row for rows in clients.map(self._send, batches) for row in rows]
         finally:
-            while self._opened:  # the threads that had them are gone
-                self._opened.pop().close()
+            while self._connections:  # their threads have ended
+                self._connections.pop().close()
 
-    def _one(self, piece: Sequence[Row]) -> list[Row | None]:
-        body = self._encode(list(piece), self._signature)
+    def _send(self, batch: Sequence[Row]) -> list[Row | None]:
+        body = self._encode(list(batch), self._signature)
         status, reply = self._post(body)
         if status == 422:
-            return [None] * len(piece)
+            return [None] * len(batch)
         if status != 200:
             raise ServiceError(f"{self._url}: {self.name} answered {status}: {shorten(reply, 300)}")
         return list(as_rows(self._decode(reply, self._signature), self._signature))
 
     def _post(self, body: bytes) -> tuple[int, bytes]:
-        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        connection: http.client.HTTPConnection | None = getattr(self._thread, "connection", None)
         if connection is None:
-            connection = self._local.connection = _connect(self._url)
-            self._opened.append(connection)
+            connection = self._thread.connection = _connect(self._url)
+            self._connections.append(connection)
         try:
             connection.request("POST", "/predict", body, {"Content-Type": self._media_type})
             reply = connection.getresponse()
@@ -113,8 +113,8 @@ class _Service:
 
 def _connect(url: str) -> http.client.HTTPConnection:
     parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    return kind(parts.hostname or "127.0.0.1", parts.port, timeout=120)
+    connection_type = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    return connection_type(parts.hostname or "127.0.0.1", parts.port, timeout=REQUEST_TIMEOUT_S)
 
 
 def _digest(url: str) -> str:
@@ -122,8 +122,8 @@ def _digest(url: str) -> str:
     try:
         connection.request("GET", "/")
         reply = connection.getresponse()
-        found: Any = json_rows.decode(b"[" + reply.read() + b"]", ())
-        return str(found[0]["digest"])
+        page: Any = json_rows.decode(b"[" + reply.read() + b"]", ())
+        return str(page[0]["digest"])
     except (OSError, http.client.HTTPException, FourfoldError, KeyError) as error:
         raise ServiceError(f"{url} does not answer as a Fourfold service does: {error!r}") from error
     finally:
