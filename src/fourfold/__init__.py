@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from fourfold.repository import Repository, push
     from fourfold.signature import Field, Signature
 
-#: Where each public name lives. They are imported when they are first used: a process that serves one package must not
-#: pay for the libraries that packing needs.
-_HOMES = {
+#: The module of each public name. It is imported at the first use: a process that only serves a package must not load
+#: the libraries that packing needs.
+_MODULES = {
     "Field": "fourfold.signature",
     "FourfoldError": "fourfold.errors",
     "Package": "fourfold.package",
@@ -57,9 +57,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'fourfold' has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
+    value = getattr(import_module(_MODULES[name]), name)
     globals()[name] = value
     return value
 

@@ -1,4 +1,4 @@
-"""`python -m fourfold` is the command `fourfold`."""
+"""Run the command `fourfold` as `python -m fourfold`."""
 
 from fourfold.cli import main
 

@@ -8,7 +8,7 @@ from fourfold.errors import Conflict, RepositoryError
 from fourfold.repository import Repository
 from fourfold.repository.conditional_writes import prove
 from fourfold.repository.location import open_store
-from fourfold.repository.records import PROBE
+from fourfold.repository.records import PROBE_KEY
 from fourfold.repository.store import Store, Tag
 from tests.repository.writers import make
 
@@ -69,7 +69,7 @@ def test_honest_stores(place: str) -> None:
     store = open_store(place)
     for _ in range(3):
         prove(store)
-    assert store.get(PROBE) is not None
+    assert store.get(PROBE_KEY) is not None
     assert Repository.open(place).models() == ()
 
 

@@ -14,7 +14,7 @@ def test_round_trip(version: int, digits: str) -> None:
     """A record is read as it was written."""
     record = Version(version, f"sha256:{digits}")
     assert Version.decode(record.encode(), "the record") == record
-    assert Version.decode(record.encode("0" * 32), "the record", alias=True) == record
+    assert Version.decode(record.encode("0" * 32), "the record", is_alias=True) == record
 
 
 @given(st.binary(max_size=200))
@@ -30,7 +30,7 @@ def test_tokens(token: str) -> None:
     record = Version(1, "sha256:" + "0" * 64)
     for data, alias in ((record.encode(), True), (record.encode("0" * 32), False), (record.encode(token), True)):
         with pytest.raises(RepositoryError, match="the record is damaged"):
-            Version.decode(data, "the record", alias=alias)
+            Version.decode(data, "the record", is_alias=alias)
 
 
 def test_keys() -> None:

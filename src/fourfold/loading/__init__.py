@@ -1,4 +1,4 @@
-"""Loading: from the name of a package to a predictor that is ready."""
+"""Load packages: from a reference or a path to a ready predictor."""
 
 from fourfold.loading.loader import TRUST_VARIABLE, find, load, ready
 

@@ -1,4 +1,4 @@
-"""Loading: from the name of a package to a predictor that is ready."""
+"""Load packages: from a reference or a path to a ready predictor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TRUST_VARIABLE", "find", "load", "ready"]
 
-#: The digests, separated by commas, of the packages whose code or pickle this host allows to run.
+#: The environment variable that lists, separated by commas, the digests of packages whose code or pickle may run.
 TRUST_VARIABLE = "FOURFOLD_TRUST"
 
 
@@ -29,27 +29,27 @@ def load(
     Args:
         source: a reference (`eta`, `eta:3`, `eta@production`, `eta@sha256:…`), the path of a package (a file that ends
             with `.fourfold`, or a folder, with a slash: `./eta`), or an open package.
-        repository: where a reference is looked up: a folder, or the URL of a bucket; `$FOURFOLD_REPOSITORY` otherwise.
-        trust: whether code or pickle that the package carries may run in this process. A package never decides that
-            for itself; `$FOURFOLD_TRUST` can list digests that are trusted on this host.
+        repository: where to look up a reference: a folder, or the URL of a bucket; by default `$FOURFOLD_REPOSITORY`.
+        trust: whether code or pickle in the package may run in this process. A package cannot decide that for itself;
+            `$FOURFOLD_TRUST` can list digests that are trusted on this host.
 
     Returns:
         A predictor, ready to answer.
 
     Raises:
         NotFound: the repository has no such package.
-        SourceError: nothing can be read at the path.
+        SourceError: the path cannot be read.
         CorruptPackage: the package is damaged.
-        TrustError: it needs trust that it was not given.
-        GoldenMismatch: its golden rows do not give their answers here.
-        MissingLibrary: its engine is not installed.
+        TrustError: the package needs code or pickle, which was not allowed.
+        GoldenMismatch: the golden rows do not give the answers that the package recorded.
+        MissingLibrary: the package's engine is not installed.
     """
     package, version = find(source, repository=repository)
     return ready(package, version=version, trust=trust)
 
 
 def ready(package: Package, *, version: int | None = None, trust: bool = False) -> Predictor:
-    """The predictor of an open package; raises as `load` does."""
+    """Return the predictor of an open package; raise as `load` does."""
     from fourfold import runtimes
 
     runtime = package.manifest["runtime"]
@@ -59,13 +59,13 @@ def ready(package: Package, *, version: int | None = None, trust: bool = False) 
             f"the package says that it requires {runtime['requires'] or 'nothing'!r}; its runtime needs "
             f"{needed or 'nothing'!r}"
         )
-    trusted = trust or _listed(package.digest)
+    trusted = trust or _is_listed(package.digest)
     try:
         engine = runtimes.load(runtime["name"], runtime["settings"], package.read, package.signature, trust=trusted)
     except TrustError:
         raise
     except PackageError as error:
-        # What is damaged and what another version reads otherwise look alike.
+        # A file may be damaged, or it may only be unreadable for another version of the library: name both.
         changed = changed_libraries(package)
         if not changed:
             raise
@@ -78,7 +78,7 @@ def ready(package: Package, *, version: int | None = None, trust: bool = False) 
 def find(
     source: str | os.PathLike[str] | Package, *, repository: str | Repository | None = None
 ) -> tuple[Package, int | None]:
-    """The package that `load` would load, and its version where a repository gave it; raises as `load` does."""
+    """Return the package that `load` loads, and its version where it comes from a repository; raise as `load` does."""
     if isinstance(source, Package):
         return source, None
     if _is_path(source):
@@ -91,9 +91,9 @@ def find(
 
 
 def _is_path(source: str | os.PathLike[str]) -> bool:
-    # A folder named like a model must not stand in for it: a path has a slash, as in ./eta, or the suffix of a file.
+    # A folder named like a model must not be taken for it: a path has a slash, as in ./eta, or ends with `.fourfold`.
     return not isinstance(source, str) or source.endswith(SUFFIX) or os.sep in source or "/" in source
 
 
-def _listed(digest: str) -> bool:
-    return digest in {each.strip() for each in os.environ.get(TRUST_VARIABLE, "").split(",")}
+def _is_listed(digest: str) -> bool:
+    return digest in {listed.strip() for listed in os.environ.get(TRUST_VARIABLE, "").split(",")}

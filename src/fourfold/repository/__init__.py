@@ -1,13 +1,13 @@
-"""Repositories: packages by digest, with versions and aliases, in a folder or on any bucket (docs/repository.md)."""
+"""Store packages by digest, with versions and aliases, in a folder or on any bucket (docs/repository.md)."""
 
 from fourfold.repository.index import Model
-from fourfold.repository.location import VARIABLE, default_url
+from fourfold.repository.location import REPOSITORY_VARIABLE, default_url
 from fourfold.repository.records import Version
 from fourfold.repository.reference import Reference, check_alias
 from fourfold.repository.repository import Repository, Resolved, push
 
 __all__ = [
-    "VARIABLE",
+    "REPOSITORY_VARIABLE",
     "Model",
     "Reference",
     "Repository",

@@ -1,31 +1,25 @@
-"""Blobs: bytes named by their digest, verified at every read."""
+"""Read and write blobs: bytes that are named by their digest, and verified at every read."""
 
 from __future__ import annotations
 
-import hashlib
-
 from fourfold.errors import Conflict, CorruptPackage, RepositoryError
+from fourfold.package.manifest import digest_of
 from fourfold.repository.cache import Cache
 from fourfold.repository.records import blob_key
 from fourfold.repository.store import Store
 
-__all__ = ["Blobs", "digest_of"]
+__all__ = ["Blobs"]
 
-#: A store may refuse a write for a passing reason (S3's answer 409); so often it is tried again.
-ATTEMPTS = 5
-
-
-def digest_of(data: bytes) -> str:
-    """`sha256:` and the 64 hexadecimal digits of the data."""
-    return "sha256:" + hashlib.sha256(data).hexdigest()
+#: How often a write is tried: a store may refuse one for a passing reason (status 409 of S3).
+MAX_WRITE_ATTEMPTS = 5
 
 
 class Blobs:
-    """The blobs of a store.
+    """Read and write the blobs of a store.
 
     Args:
-        store: where they lie.
-        cache: where copies are kept, or `None`.
+        store: the store.
+        cache: where to keep local copies, or `None`.
     """
 
     def __init__(self, store: Store, cache: Cache | None) -> None:
@@ -33,12 +27,12 @@ class Blobs:
         self._cache = cache
 
     def read(self, digest: str) -> bytes | None:
-        """The bytes that have this digest; `None` where the store has none.
+        """Return the bytes that have this digest; `None` where the store has none.
 
-        A copy in the cache is used without asking the store; one that is damaged is thrown away and fetched again.
+        A valid copy in the cache is returned without asking the store; a damaged one is removed and fetched again.
 
         Raises:
-            CorruptPackage: what the store holds under the digest is something else.
+            CorruptPackage: the store's bytes have another digest.
             RepositoryError: the store cannot be reached.
         """
         if self._cache is not None:
@@ -47,10 +41,10 @@ class Blobs:
                 return copy
             if copy is not None:
                 self._cache.discard(digest)
-        held = self._store.get(blob_key(digest))
-        if held is None:
+        content = self._store.get(blob_key(digest))
+        if content is None:
             return None
-        data = held[0]
+        data = content[0]
         got = digest_of(data)
         if got != digest:
             raise CorruptPackage(f"the blob {blob_key(digest)} in {self._store.url}: expected {digest}, got {got}")
@@ -59,24 +53,24 @@ class Blobs:
         return data
 
     def write(self, data: bytes) -> None:
-        """Put bytes under their digest. A blob that is there is read back; a damaged one is made right again.
+        """Write bytes under their digest. An existing blob is read and compared; a damaged one is replaced.
 
         Raises:
-            RepositoryError: the store cannot be reached or refuses.
+            RepositoryError: the store cannot be reached or refuses the write.
         """
         digest = digest_of(data)
         key = blob_key(digest)
-        for _ in range(ATTEMPTS):
-            held = self._store.get(key)
-            if held is not None and held[0] == data:
+        for _ in range(MAX_WRITE_ATTEMPTS):
+            content = self._store.get(key)
+            if content is not None and content[0] == data:
                 return
             try:
-                if held is None:
+                if content is None:
                     self._store.create(key, data)
                 else:
-                    # Only these bytes can have this digest, so nobody's blob is lost.
-                    self._store.replace(key, data, held[1])
+                    # Safe: only these bytes have this digest, so the blob that is replaced is damaged.
+                    self._store.replace(key, data, content[1])
             except Conflict:
-                continue  # somebody else writes the same bytes: see what stands there now
+                continue  # another writer writes the same bytes: read them again
             return
-        raise RepositoryError(f"cannot write {key} in {self._store.url}: it was refused {ATTEMPTS} times")
+        raise RepositoryError(f"cannot write {key} in {self._store.url}: it was refused {MAX_WRITE_ATTEMPTS} times")

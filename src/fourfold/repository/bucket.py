@@ -18,16 +18,16 @@ _NOT_CACHED = {"Cache-Control": "no-store"}
 
 _NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|specified bucket does not exist", re.IGNORECASE)
 _FORBIDDEN = re.compile(r"\b40[13] (?:Unauthorized|Forbidden)", re.IGNORECASE)
-_UNREACHED = re.compile(r"error sending request|timed? ?out|dns error|connection", re.IGNORECASE)
+_UNREACHABLE = re.compile(r"error sending request|timed? ?out|dns error|connection", re.IGNORECASE)
 
 
 class BucketStore:
-    """A store on a bucket; nothing is asked of the network before the first operation.
+    """Store bytes by key on a bucket; nothing is sent before the first operation.
 
     Args:
         scheme: `s3`, `gs`, `az` or `memory`.
-        bucket: the bucket's or container's name; for `memory`, the name by which one process shares it.
-        prefix: the path in the bucket under which every key lies, without slashes at its ends; may be empty.
+        bucket: the name of the bucket or container; for `memory`, a name in this process.
+        prefix: the path in the bucket that all keys begin with, without slashes at its ends; may be empty.
 
     Raises:
         MissingLibrary: obstore is not installed.
@@ -49,11 +49,11 @@ class BucketStore:
 
     @property
     def url(self) -> str:
-        """The bucket's URL."""
+        """Return the bucket's URL."""
         return self._url
 
     def get(self, key: str) -> tuple[bytes, Tag] | None:
-        """The bytes of a key and their tag; `None` where nothing is."""
+        """Return the bytes of a key and their tag; `None` where the key does not exist."""
         with self._operation("read", key):
             try:
                 result = self._obstore.get(self._client, key)
@@ -65,15 +65,15 @@ class BucketStore:
             return data, Tag(result.meta["e_tag"], result.meta["version"])
 
     def create(self, key: str, data: bytes) -> None:
-        """Write a key that is not there yet; raises `Conflict` where it is."""
+        """Write a new key; raise `Conflict` where it exists."""
         with self._operation("write", key):
             self._obstore.put(self._client, key, data, mode="create", attributes=_NOT_CACHED)
 
     def replace(self, key: str, data: bytes, tag: Tag) -> None:
-        """Write a key that still has the content that `tag` names; raises `Conflict` where it has not."""
-        # Only what the store gave: obstore takes a None for a value.
-        given = {"e_tag": tag.e_tag, "version": tag.version}
-        condition = {name: value for name, value in given.items() if value is not None}
+        """Replace the content of a key; raise `Conflict` where it is not the content that `tag` identifies."""
+        # Without the values that are None: obstore would take None for a value.
+        values = {"e_tag": tag.e_tag, "version": tag.version}
+        condition = {name: value for name, value in values.items() if value is not None}
         if not condition:
             raise RepositoryError(
                 f"{self.url} gives its objects neither e-tags nor versions, so no alias can move safely"
@@ -82,7 +82,7 @@ class BucketStore:
             self._obstore.put(self._client, key, data, mode=condition, attributes=_NOT_CACHED)
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """Every key under `prefix`."""
+        """Yield every key under `prefix`."""
         with self._operation("list", prefix):
             for chunk in self._obstore.list(self._client, prefix.rstrip("/"), chunk_size=1000):
                 for meta in chunk:
@@ -94,11 +94,11 @@ class BucketStore:
                 f"{self.url} was used before this process was forked, and cannot be used in the child: load packages "
                 "before forking, or start the child with 'spawn'"
             )
-        return self._translated(verb, key)
+        return self._translate_errors(verb, key)
 
     @contextmanager
-    def _translated(self, verb: str, key: str) -> Iterator[None]:
-        """Our errors for obstore's, whose texts hold requests and answers whole."""
+    def _translate_errors(self, verb: str, key: str) -> Iterator[None]:
+        """Raise our errors in place of obstore's, whose messages hold whole requests and responses."""
         errors = self._errors
         try:
             yield
@@ -115,6 +115,6 @@ class BucketStore:
             return (
                 f"{self.url} does not allow this host to {verb} {key} ({cause}); check the credentials and their rights"
             )
-        if _UNREACHED.search(cause):
+        if _UNREACHABLE.search(cause):
             return f"{self.url} cannot be reached: {cause}"
         return f"cannot {verb} {key} in {self.url}: {cause}"

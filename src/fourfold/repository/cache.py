@@ -1,4 +1,4 @@
-"""Local copies of the blobs of a bucket; a copy is only a saving, never a reason to fail or to believe."""
+"""Keep local copies of a bucket's blobs: they only save time, so no error here fails a call, and no copy is trusted."""
 
 from __future__ import annotations
 
@@ -9,40 +9,44 @@ from pathlib import Path
 
 from fourfold.repository.records import blob_key
 
-__all__ = ["VARIABLE", "Cache", "default_folder"]
+__all__ = ["CACHE_VARIABLE", "Cache", "default_folder"]
 
-VARIABLE = "FOURFOLD_CACHE"
+#: The environment variable that names the cache's folder.
+CACHE_VARIABLE = "FOURFOLD_CACHE"
 
 _log = logging.getLogger("fourfold.repository")
 
 
 def default_folder() -> Path | None:
-    """`$FOURFOLD_CACHE`, else `$XDG_CACHE_HOME/fourfold`, else `~/.cache/fourfold`; `None` where there is no home."""
-    named = os.environ.get(VARIABLE)
-    base = os.environ.get("XDG_CACHE_HOME")
+    """Return the cache's folder; `None` where there is no home folder.
+
+    It is `$FOURFOLD_CACHE`, or else `$XDG_CACHE_HOME/fourfold`, or else `~/.cache/fourfold`.
+    """
+    folder = os.environ.get(CACHE_VARIABLE)
+    xdg_folder = os.environ.get("XDG_CACHE_HOME")
     try:
-        if named:
-            return Path(named).expanduser().absolute()
-        if base and Path(base).is_absolute():
-            return Path(base) / "fourfold"
+        if folder:
+            return Path(folder).expanduser().absolute()
+        if xdg_folder and Path(xdg_folder).is_absolute():
+            return Path(xdg_folder) / "fourfold"
         return Path.home() / ".cache" / "fourfold"
     except RuntimeError:
         return None
 
 
 class Cache:
-    """Blobs in a folder, by digest; whoever reads one verifies it.
+    """Keep blobs by digest in a folder; their readers verify them.
 
     Args:
-        folder: where; it comes into being at the first write, for its owner alone.
+        folder: the folder; the first write makes it, readable by its owner only.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._warned = False
+        self._has_warned = False
 
     def read(self, digest: str) -> bytes | None:
-        """What is kept under the digest, unverified; `None` where nothing is, or it cannot be read."""
+        """Return the unverified bytes kept under a digest; `None` where there are none, or they cannot be read."""
         try:
             return self._path(digest).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
@@ -52,7 +56,7 @@ class Cache:
             return None
 
     def write(self, digest: str, data: bytes) -> None:
-        """Keep bytes under their digest, whole or not at all; says so once, in the log, where it cannot."""
+        """Keep bytes under their digest, atomically; where that fails, log a warning once."""
         path = self._path(digest)
         temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(8)}")
         try:
@@ -66,7 +70,7 @@ class Cache:
             self._warn("write", error)
 
     def discard(self, digest: str) -> None:
-        """Throw away what is kept under the digest."""
+        """Remove the bytes kept under a digest."""
         try:
             self._path(digest).unlink(missing_ok=True)
         except OSError as error:
@@ -76,12 +80,12 @@ class Cache:
         return self.folder / blob_key(digest)
 
     def _warn(self, verb: str, error: OSError) -> None:
-        if not self._warned:
-            self._warned = True
+        if not self._has_warned:
+            self._has_warned = True
             _log.warning(
                 "cannot %s the cache %s (%s): blobs are fetched each time; $%s names another folder",
                 verb,
                 self.folder,
                 error.strerror or error,
-                VARIABLE,
+                CACHE_VARIABLE,
             )

@@ -1,8 +1,8 @@
-"""A repository in a folder, for any number of processes of one machine, with the standard library alone.
+"""Keep a repository in a folder, for any number of processes on one machine, with the standard library alone.
 
-Put-if-absent is a hard link from a finished temporary file: of all writers exactly one makes the name. Compare-and-swap
-reads and renames under one lock of the folder. What a killed writer leaves behind is a file in `.writing`, which nobody
-reads, and a lock that the system has already taken from it.
+Put-if-absent hard-links a finished temporary file to its name: of several writers exactly one succeeds.
+Compare-and-swap compares and renames under one lock of the folder. A killed writer leaves at most a file in `.writing`,
+which nobody reads; the system frees its lock.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ __all__ = ["FolderStore"]
 
 _WRITING = ".writing"
 _LOCK = ".lock"
-_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS}
+_NO_LINKS_ERRORS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS}
 
 
 class FolderStore:
-    """A store in a folder, which comes into being at the first write.
+    """Store bytes by key in a folder, which the first write makes.
 
     Args:
-        root: the folder; on a file system with hard links and locks.
+        root: the folder, on a file system with hard links and locks.
     """
 
     remote = False
@@ -39,21 +39,21 @@ class FolderStore:
 
     @property
     def url(self) -> str:
-        """The folder's path."""
+        """Return the folder's path."""
         return str(self.root)
 
     def get(self, key: str) -> tuple[bytes, Tag] | None:
-        """The bytes of a key and their tag; `None` where nothing is."""
+        """Return the bytes of a key and their tag; `None` where the key does not exist."""
         try:
             data = (self.root / key).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise self._refused("read", key, error) from None
+            raise self._error("read", key, error) from None
         return data, _tag(data)
 
     def create(self, key: str, data: bytes) -> None:
-        """Write a key that is not there yet; raises `Conflict` where it is."""
+        """Write a new key; raise `Conflict` where it exists."""
         path = self.root / key
         try:
             make_folder(path.parent)
@@ -63,10 +63,10 @@ class FolderStore:
             except FileExistsError:
                 raise Conflict(f"{key} is there already, in {self.url}") from None
         except OSError as error:
-            raise self._refused("write", key, error) from None
+            raise self._error("write", key, error) from None
 
     def replace(self, key: str, data: bytes, tag: Tag) -> None:
-        """Write a key that still has the content that `tag` names; raises `Conflict` where it has not."""
+        """Replace the content of a key; raise `Conflict` where it is not the content that `tag` identifies."""
         path = self.root / key
         try:
             temporary = self._temporary()
@@ -77,34 +77,34 @@ class FolderStore:
                 temporary.replace(path)
                 sync_folder(path.parent)
         except OSError as error:
-            raise self._refused("write", key, error) from None
+            raise self._error("write", key, error) from None
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """Every key under `prefix`; raises `NotFound` where the repository's folder is none."""
+        """Yield every key under `prefix`; raise `NotFound` where the repository's folder does not exist."""
         if not self.root.is_dir():
             kind = "it is not a folder" if self.root.exists() else "no such folder"
             raise NotFound(f"there is no repository at {self.url}: {kind}")
-        unread: list[OSError] = []
-        for folder, _, names in os.walk(self.root / prefix, onerror=unread.append):
+        errors: list[OSError] = []
+        for folder, _, names in os.walk(self.root / prefix, onerror=errors.append):
             for name in names:
                 yield (Path(folder) / name).relative_to(self.root).as_posix()
-        for error in unread:
+        for error in errors:
             if not isinstance(error, FileNotFoundError):
-                raise self._refused("list", prefix, error)
+                raise self._error("list", prefix, error)
 
     def _temporary(self) -> Path:
-        """Return the free name of a file to write before it gets its own name."""
+        """Return a free name for a temporary file on the same file system."""
         folder = self.root / _WRITING
         make_folder(folder)
         return folder / f"{os.getpid()}-{secrets.token_hex(8)}"
 
-    def _refused(self, verb: str, key: str, error: OSError) -> RepositoryError:
-        if error.errno in _NO_LINKS and error.filename2 is not None:
+    def _error(self, verb: str, key: str, error: OSError) -> RepositoryError:
+        if error.errno in _NO_LINKS_ERRORS and error.filename2 is not None:
             return RepositoryError(
                 f"cannot keep a repository in {self.url}: its file system has no hard links ({error.strerror})"
             )
-        where = f" ({error.filename})" if error.filename else ""
-        return RepositoryError(f"cannot {verb} {key} in {self.url}: {error.strerror or error}{where}")
+        path = f" ({error.filename})" if error.filename else ""
+        return RepositoryError(f"cannot {verb} {key} in {self.url}: {error.strerror or error}{path}")
 
 
 def _tag(data: bytes) -> Tag:

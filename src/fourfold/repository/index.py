@@ -1,34 +1,33 @@
-"""The index: which versions and aliases a store has, how a version is claimed and how an alias moves."""
+"""Read the versions and aliases of a store, claim new versions and move aliases."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fourfold.errors import Conflict, RepositoryError
+from fourfold.errors import Conflict, NotFound, RepositoryError
 from fourfold.repository import not_found
-from fourfold.repository.records import MODELS, Version, alias_key, folder_key, parse_key, version_key
+from fourfold.repository.records import MODELS_PREFIX, Version, alias_key, folder_prefix, parse_key, version_key
 from fourfold.repository.store import Store, Tag
 
 __all__ = ["Index", "Model"]
 
-#: A writer that finds the next version taken tries the one after it; so often, then it gives up.
-ATTEMPTS = 100
-#: A store may refuse a write for a passing reason, with nobody else in the way (S3's answer 409).
-SPURIOUS = 5
-#: Records of a bucket are read so many at a time: a thousand versions cost seconds, not minutes.
-READERS = 16
+#: Version numbers that a push tries, one after the other, while other writers take them.
+MAX_CLAIM_ATTEMPTS = 100
+#: How often a write is tried: a store may refuse one for a passing reason (status 409 of S3).
+MAX_WRITE_ATTEMPTS = 5
+#: Threads that read the records of a bucket: a thousand versions take seconds, not minutes.
+READ_THREADS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model of a repository.
+    """Hold the versions and aliases of a model.
 
     Attributes:
-        name: its name.
+        name: the model's name.
         versions: its versions, oldest first.
-        aliases: its aliases, by name, and the version that each points at.
+        aliases: its aliases by name, each with the version that it points at.
     """
 
     name: str
@@ -37,118 +36,121 @@ class Model:
 
 
 class Index:
-    """The records of a store.
+    """Read and write the records of a store.
 
     Every method raises `RepositoryError` where a record is damaged or the store cannot be reached.
 
     Args:
-        store: where they lie.
+        store: the store.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        # Versions never change, so what was read of them once is known for good.
-        self._known: dict[str, Version] = {}
+        # Versions never change, so each is read only once.
+        self._versions: dict[str, Version] = {}
 
     # ------------------------------------------------------------------ reading
 
     def version(self, name: str, number: int | None) -> Version:
-        """A version by its number, or the newest; raises `NotFound`."""
-        wanted = number or max(self._numbers(name), default=0)
-        found = self._read(version_key(name, wanted)) if wanted else None
-        if found is None:
-            raise not_found.missing_version(self._store.url, name, number, self._keys_of(name)[0])
-        return found
+        """Return a version by its number, or the newest where it is None; raise `NotFound` where there is none."""
+        key_number = number or max(self._version_numbers(name), default=0)
+        version = self._read(version_key(name, key_number)) if key_number else None
+        if version is None:
+            raise not_found.missing_version(self._store.url, name, number, self._labels(name)[0])
+        return version
 
     def alias(self, name: str, alias: str) -> Version:
-        """The version that an alias points at; raises `NotFound`."""
-        found = self._read(alias_key(name, alias))
-        if found is None:
-            raise not_found.missing_alias(self._store.url, name, alias, self._keys_of(name)[1])
-        return found
+        """Return the version that an alias points at; raise `NotFound` where there is no such alias."""
+        version = self._read(alias_key(name, alias))
+        if version is None:
+            raise not_found.missing_alias(self._store.url, name, alias, self._labels(name)[1])
+        return version
 
     def digest(self, name: str, digest: str) -> Version:
-        """The version whose package has the digest, or the only one whose digest begins so; raises `NotFound`."""
+        """Return the only version whose digest begins with `digest`; raise `NotFound` for none or several."""
         versions = self.model(name).versions
-        meant = [each for each in versions if each.digest.startswith(digest)]
-        if len(meant) != 1:
+        matches = [version for version in versions if version.digest.startswith(digest)]
+        if len(matches) != 1:
             raise not_found.missing_digest(self._store.url, name, digest, versions)
-        return meant[0]
+        return matches[0]
 
     def model(self, name: str) -> Model:
-        """One model; raises `NotFound`."""
-        found = self._models(f"{MODELS}{name}/")
-        if not found:
-            raise self._no_model(name)
-        return found[0]
+        """Return a model by its name; raise `NotFound` where there is none."""
+        models = self._read_models(f"{MODELS_PREFIX}{name}/")
+        if not models:
+            raise self._missing_model(name)
+        return models[0]
 
     def models(self) -> tuple[Model, ...]:
-        """Every model, by name; raises `NotFound` where the store's own place does not exist."""
-        return self._models(MODELS)
+        """Return all models, sorted by name; raise `NotFound` where the store itself does not exist."""
+        return self._read_models(MODELS_PREFIX)
 
     # ------------------------------------------------------------------ writing
 
     def claim(self, name: str, digest: str, version: int | None) -> int:
-        """Give a digest the next version of a model, or find the one that it has; see `Repository.push`."""
-        # A version is only taken by who has seen all versions before it, so no digest can get two.
-        taken = {each.version: each for each in self._read_all(self._store.keys(folder_key(name, "versions")))}
+        """Give a digest the next version of a model, or return the version that it has; see `Repository.push`."""
+        # A writer takes a version only after it has read all versions before it, so no digest can get two.
+        keys = [key for key in self._store.keys(folder_prefix(name, "versions")) if parse_key(key)]
+        taken = {record.version: record for record in self._read_all(keys) if record is not None}
         label = f"cannot push {name}{'' if version is None else f':{version}'} to {self._store.url}"
-        for each in taken.values():
-            if each.digest == digest:
-                if version not in {None, each.version}:
-                    raise Conflict(f"{label}: this package is {name}:{each.version} already")
-                return each.version
-        following = max(taken, default=0) + 1
+        for existing in taken.values():
+            if existing.digest == digest:
+                if version not in {None, existing.version}:
+                    raise Conflict(f"{label}: this package is {name}:{existing.version} already")
+                return existing.version
+        next_number = max(taken, default=0) + 1
         if version is not None and version in taken:
             raise Conflict(f"{label}: it is taken by {taken[version].digest}")
-        if version not in {None, following}:
-            raise RepositoryError(f"{label}: versions have no gaps, and the next is {following}")
-        for number in range(following, following + ATTEMPTS):
-            holder = self._claimed(name, Version(number, digest))
+        if version not in {None, next_number}:
+            raise RepositoryError(f"{label}: versions have no gaps, and the next is {next_number}")
+        for number in range(next_number, next_number + MAX_CLAIM_ATTEMPTS):
+            holder = self._claim_number(name, Version(number, digest))
             if holder.digest == digest:
                 return number
             if version is not None:
                 raise Conflict(f"{label}: {holder.digest} took it at the same moment")
-        raise Conflict(f"{label}: {ATTEMPTS} other writers were first; push again")
+        raise Conflict(f"{label}: {MAX_CLAIM_ATTEMPTS} other writers were first; push again")
 
     def move(self, name: str, alias: str, target: Version, expected: int | str | None) -> None:
         """Point an alias at a version; see `Repository.promote`."""
         key = alias_key(name, alias)
         label = f"{name}@{alias} in {self._store.url} was not moved"
         before = self._store.get(key)
-        pointed = self._decoded(key, before)
-        if expected is not None and (pointed is None or expected not in {pointed.version, pointed.digest}):
-            raise Conflict(f"{label}: expected {expected}, and {_points(pointed)}")
-        if pointed == target:
+        current = self._decode(key, before)
+        if expected is not None and (current is None or expected not in {current.version, current.digest}):
+            raise Conflict(f"{label}: expected {expected}, and {_describe_target(current)}")
+        if current == target:
             return
         record = target.encode(secrets.token_hex(16))
-        for _ in range(SPURIOUS):
-            if self._wrote(key, record, before):
+        for _ in range(MAX_WRITE_ATTEMPTS):
+            if self._try_write(key, record, before):
                 return
-            # A store that lost its answer and tried again refuses its own write: what stands there now decides.
+            # The client repeats a write whose answer was lost, and the store then refuses the repetition. So a refusal
+            # means little: read the alias to see who wrote it.
             after = self._store.get(key)
-            pointed = self._decoded(key, after)
-            if (after is not None and after[0] == record) or (expected is None and pointed == target):
+            current = self._decode(key, after)
+            if (after is not None and after[0] == record) or (expected is None and current == target):
                 return
             if after != before:
-                raise Conflict(f"{label}: another writer moved it at the same moment, and {_points(pointed)}")
-        raise RepositoryError(f"{label}: the store refused {SPURIOUS} times to write {key}")
+                raise Conflict(f"{label}: another writer moved it at the same moment, and {_describe_target(current)}")
+        raise RepositoryError(f"{label}: the store refused {MAX_WRITE_ATTEMPTS} times to write {key}")
 
-    # ------------------------------------------------------------------ how
+    # ------------------------------------------------------------------ helpers
 
-    def _claimed(self, name: str, wanted: Version) -> Version:
-        """Try to write a version; whose it is afterwards."""
-        key = version_key(name, wanted.version)
-        for _ in range(SPURIOUS):
-            if self._wrote(key, wanted.encode(), None):
-                return wanted
-            # The same digest is as good as our own record: perhaps it is, and only the answer was lost.
+    def _claim_number(self, name: str, version: Version) -> Version:
+        """Try to write a version's record; return the version that has its number afterwards, ours or another's."""
+        key = version_key(name, version.version)
+        for _ in range(MAX_WRITE_ATTEMPTS):
+            if self._try_write(key, version.encode(), None):
+                return version
+            # A record with our digest counts as ours: perhaps we wrote it, and only the store's answer was lost.
             holder = self._read(key)
             if holder is not None:
                 return holder
-        raise RepositoryError(f"cannot write {key} in {self._store.url}: it was refused {SPURIOUS} times")
+        raise RepositoryError(f"cannot write {key} in {self._store.url}: it was refused {MAX_WRITE_ATTEMPTS} times")
 
-    def _wrote(self, key: str, record: bytes, before: tuple[bytes, Tag] | None) -> bool:
+    def _try_write(self, key: str, record: bytes, before: tuple[bytes, Tag] | None) -> bool:
+        """Write a record where the key still has the content `before`; return False where the store refuses."""
         try:
             if before is None:
                 self._store.create(key, record)
@@ -158,11 +160,11 @@ class Index:
             return False
         return True
 
-    def _models(self, prefix: str) -> tuple[Model, ...]:
+    def _read_models(self, prefix: str) -> tuple[Model, ...]:
         versions: dict[str, list[Version]] = {}
         aliases: dict[str, dict[str, Version]] = {}
         keys = [key for key in self._store.keys(prefix) if parse_key(key)]
-        for key, record in zip(keys, self._read_each(keys), strict=True):
+        for key, record in zip(keys, self._read_all(keys), strict=True):
             parsed = parse_key(key)
             if parsed is None or record is None:
                 continue
@@ -176,43 +178,44 @@ class Index:
         return tuple(
             Model(
                 name,
-                tuple(sorted(versions[name], key=lambda each: each.version)),
+                tuple(sorted(versions[name], key=lambda version: version.version)),
                 dict(sorted(aliases[name].items())),
             )
             for name in sorted(versions)
         )
 
-    def _numbers(self, name: str) -> list[int]:
-        parsed = map(parse_key, self._store.keys(folder_key(name, "versions")))
-        return [each[1] for each in parsed if each and isinstance(each[1], int)]
+    def _parsed_keys(self, prefix: str) -> list[tuple[str, int | str]]:
+        """Return the model and the version or alias of each record under a prefix, without reading the records."""
+        return [parsed for parsed in map(parse_key, self._store.keys(prefix)) if parsed]
 
-    def _keys_of(self, name: str) -> tuple[list[int], list[str]]:
-        """The versions and aliases that a model has, without reading them; raises `NotFound`."""
-        labels = [each[1] for each in map(parse_key, self._store.keys(f"{MODELS}{name}/")) if each]
+    def _version_numbers(self, name: str) -> list[int]:
+        return [label for _, label in self._parsed_keys(folder_prefix(name, "versions")) if isinstance(label, int)]
+
+    def _labels(self, name: str) -> tuple[list[int], list[str]]:
+        """Return the version numbers and the aliases of a model; raise `NotFound` where it has neither."""
+        labels = [label for _, label in self._parsed_keys(f"{MODELS_PREFIX}{name}/")]
         if not labels:
-            raise self._no_model(name)
-        return [each for each in labels if isinstance(each, int)], [each for each in labels if isinstance(each, str)]
+            raise self._missing_model(name)
+        numbers = [label for label in labels if isinstance(label, int)]
+        return numbers, [label for label in labels if isinstance(label, str)]
 
-    def _no_model(self, name: str) -> Exception:
-        names = {each[0] for each in map(parse_key, self._store.keys(MODELS)) if each}
+    def _missing_model(self, name: str) -> NotFound:
+        names = {model for model, _ in self._parsed_keys(MODELS_PREFIX)}
         return not_found.missing_model(self._store.url, name, names)
 
-    def _read_all(self, keys: Iterable[str]) -> list[Version]:
-        return [each for each in self._read_each([key for key in keys if parse_key(key)]) if each is not None]
-
-    def _read_each(self, keys: list[str]) -> list[Version | None]:
-        """The records of keys, in their order."""
+    def _read_all(self, keys: list[str]) -> list[Version | None]:
+        """Return the records of keys, in their order; None where a key does not exist."""
         if not self._store.remote:
             return [self._read(key) for key in keys]
         from concurrent.futures import ThreadPoolExecutor
 
-        with ThreadPoolExecutor(READERS) as pool:
+        with ThreadPoolExecutor(READ_THREADS) as pool:
             return list(pool.map(self._read, keys))
 
     def _read(self, key: str) -> Version | None:
-        if key in self._known:
-            return self._known[key]
-        record = self._decoded(key, self._store.get(key))
+        if key in self._versions:
+            return self._versions[key]
+        record = self._decode(key, self._store.get(key))
         parsed = parse_key(key)
         if record is not None and parsed is not None and isinstance(parsed[1], int):
             if record.version != parsed[1]:
@@ -220,14 +223,14 @@ class Index:
                     f"the record {key} in {self._store.url} is damaged: expected version {parsed[1]}, "
                     f"got {record.version}"
                 )
-            self._known[key] = record
+            self._versions[key] = record
         return record
 
-    def _decoded(self, key: str, held: tuple[bytes, Tag] | None) -> Version | None:
-        if held is None:
+    def _decode(self, key: str, content: tuple[bytes, Tag] | None) -> Version | None:
+        if content is None:
             return None
-        return Version.decode(held[0], f"the record {key} in {self._store.url}", alias="/aliases/" in key)
+        return Version.decode(content[0], f"the record {key} in {self._store.url}", is_alias="/aliases/" in key)
 
 
-def _points(pointed: Version | None) -> str:
-    return "it does not exist" if pointed is None else f"it points at version {pointed.version}, {pointed.digest}"
+def _describe_target(target: Version | None) -> str:
+    return "it does not exist" if target is None else f"it points at version {target.version}, {target.digest}"

@@ -1,4 +1,4 @@
-"""Which store an address means."""
+"""Open the store at a path or URL."""
 
 from __future__ import annotations
 
@@ -13,40 +13,41 @@ from fourfold.repository.bucket import BucketStore
 from fourfold.repository.folder import FolderStore
 from fourfold.repository.store import Store
 
-__all__ = ["VARIABLE", "default_url", "open_store"]
+__all__ = ["REPOSITORY_VARIABLE", "default_url", "open_store"]
 
-VARIABLE = "FOURFOLD_REPOSITORY"
+#: The environment variable that names the default repository.
+REPOSITORY_VARIABLE = "FOURFOLD_REPOSITORY"
 
 _KINDS = (
     "a folder, or the URL of a bucket: s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, memory://name"
 )
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://", re.ASCII)
-# A prefix in a bucket: segments that no client normalises away, and that need no quoting.
+# The segments of a prefix in a bucket: no client normalises or quotes these.
 _SEGMENT = re.compile(r"[A-Za-z0-9_=+-][A-Za-z0-9._=+-]*", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
 
 def default_url() -> str:
-    """The repository that is meant where none is named: `$FOURFOLD_REPOSITORY`.
+    """Return the default repository, `$FOURFOLD_REPOSITORY`.
 
     Raises:
         RepositoryError: the variable is not set.
     """
-    url = os.environ.get(VARIABLE)
+    url = os.environ.get(REPOSITORY_VARIABLE)
     if not url:
         raise RepositoryError(
-            f"no repository is named: say repository=… (--repository on the command line), or set {VARIABLE}; it is "
-            f"{_KINDS}"
+            f"no repository is named: say repository=… (--repository on the command line), or set "
+            f"{REPOSITORY_VARIABLE}; it is {_KINDS}"
         )
     return url
 
 
 def open_store(location: str | os.PathLike[str]) -> Store:
-    """The store at a path or URL; nothing is read or written yet.
+    """Open the store at a path or URL; nothing is read or written yet.
 
     Raises:
-        RepositoryError: it is neither a path nor a URL of a known kind.
-        MissingLibrary: it is a bucket, and obstore is not installed.
+        RepositoryError: the location is neither a path nor a URL of a known kind.
+        MissingLibrary: the location is a bucket, and obstore is not installed.
     """
     text = os.fspath(location)
     if not text or "\0" in text:
@@ -64,7 +65,7 @@ def open_store(location: str | os.PathLike[str]) -> Store:
 
 def _folder(path: str) -> FolderStore:
     try:
-        # Absolute now: a repository does not move when the process changes its folder.
+        # Make it absolute now: the process may change its working directory later.
         return FolderStore(Path(path).expanduser().absolute())
     except RuntimeError as error:
         raise RepositoryError(f"cannot find the folder {shorten(path, 200)}: {error}") from None
@@ -79,7 +80,7 @@ def _file_path(url: str) -> str:
 
 def _bucket(kind: str, url: str) -> BucketStore:
     parts = urlsplit(url)
-    # Credentials in a URL end up in logs and process lists, so the message must not repeat what came.
+    # Credentials in a URL end up in logs and process lists, so the message must not repeat the URL.
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise RepositoryError(
             f"the URL of a {kind}:// repository has a bucket and a prefix only; credentials and options come from the "
@@ -87,6 +88,6 @@ def _bucket(kind: str, url: str) -> BucketStore:
         )
     prefix = parts.path.strip("/")
     segments = prefix.split("/") if prefix else []
-    if not _HOST.fullmatch(parts.netloc) or not all(_SEGMENT.fullmatch(each) for each in segments):
+    if not _HOST.fullmatch(parts.netloc) or not all(_SEGMENT.fullmatch(segment) for segment in segments):
         raise RepositoryError(f"expected {kind}://name or {kind}://name/prefix, got {shorten(url, 200)}")
     return BucketStore(kind, parts.netloc, prefix)

@@ -1,4 +1,4 @@
-"""References: the four ways to name a package in a repository."""
+"""Parse references: the four ways to name a package in a repository."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from fourfold.package import check_name
 
 __all__ = ["Reference", "check_alias", "check_digest", "is_digest"]
 
-#: The shortest beginning of a digest that may stand for it.
-SHORTEST = 12
+#: The fewest hexadecimal digits of a shortened digest.
+MIN_DIGEST_DIGITS = 12
 
 _VERSION = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
-_BEGINNING = re.compile(rf"sha256:[0-9a-f]{{{SHORTEST},64}}", re.ASCII)
+_SHORT_DIGEST = re.compile(rf"sha256:[0-9a-f]{{{MIN_DIGEST_DIGITS},64}}", re.ASCII)
 _ALIAS = re.compile(r"[a-z](?:[a-z0-9._-]{0,62}[a-z0-9])?", re.ASCII)
-_HEXADECIMAL = re.compile(rf"[0-9a-f]{{{SHORTEST},}}", re.ASCII)
-# What people write for "the newest" elsewhere, and the word that begins a digest.
+_HEXADECIMAL_DIGITS = re.compile(rf"[0-9a-f]{{{MIN_DIGEST_DIGITS},}}", re.ASCII)
+# The word for "the newest" in other tools, and the beginning of a digest.
 _RESERVED = {"latest", "sha256"}
 
 
 def check_alias(alias: object) -> str:
-    """The alias, where it can be one.
+    """Check an alias, and return it.
 
     An alias has 1 to 64 of `a-z`, `0-9`, `.`, `_` and `-`, begins with a letter, and ends with a letter or digit. It
-    looks like neither a version nor a digest, and is not `latest`: the newest version needs no alias.
+    must not look like a digest, and is not `latest`: the newest version needs no alias.
 
     Raises:
-        RepositoryError: it cannot.
+        RepositoryError: the alias is invalid.
     """
     if not isinstance(alias, str) or not _ALIAS.fullmatch(alias):
         raise RepositoryError(
@@ -38,21 +38,21 @@ def check_alias(alias: object) -> str:
         )
     if alias in _RESERVED:
         raise RepositoryError(f"{alias!r} cannot be an alias: the newest version of a model is its bare name")
-    if _HEXADECIMAL.fullmatch(alias):
+    if _HEXADECIMAL_DIGITS.fullmatch(alias):
         raise RepositoryError(f"{alias!r} cannot be an alias: it looks like a digest")
     return alias
 
 
 def is_digest(text: str) -> bool:
-    """Whether a text is a whole digest."""
+    """Return whether a text is a full digest: `sha256:` and 64 hexadecimal digits, in lower case."""
     return _DIGEST.fullmatch(text) is not None
 
 
 def check_digest(digest: object) -> str:
-    """The digest, where it is one: `sha256:` and 64 hexadecimal digits, in lower case.
+    """Check a full digest, and return it.
 
     Raises:
-        RepositoryError: it is none.
+        RepositoryError: it is no full digest.
     """
     if not isinstance(digest, str) or not is_digest(digest):
         raise RepositoryError(f"expected a digest, 'sha256:' and 64 digits of 0-9 and a-f; got {shorten(digest, 80)}")
@@ -61,15 +61,13 @@ def check_digest(digest: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A package as people name it; at most one of `version`, `alias` and `digest` is not `None`.
+    """Name a package by its model and at most one of version, alias and digest; by none, the newest version.
 
     Attributes:
         name: the model's name.
         version: `3` in `eta:3`.
         alias: `production` in `eta@production`.
-        digest: `sha256:…` in `eta@sha256:…`; at least the first 12 of its 64 hexadecimal digits.
-
-    With none of the three, the newest version is meant.
+        digest: `sha256:…` in `eta@sha256:…`, with at least the first 12 of its 64 hexadecimal digits.
     """
 
     name: str
@@ -82,12 +80,12 @@ class Reference:
         """Read `eta`, `eta:3`, `eta@production` or `eta@sha256:…`.
 
         Raises:
-            RepositoryError: it is none of the four.
+            RepositoryError: the text is none of the four.
         """
         if not isinstance(text, str):
             raise RepositoryError(f"expected a reference such as 'eta:3', got {shorten(text)}")
-        head, at, tail = text.partition("@")
-        name, colon, number = head.partition(":")
+        name_and_version, at, target = text.partition("@")
+        name, colon, number = name_and_version.partition(":")
         try:
             check_name(name)
         except ValueError as error:
@@ -95,13 +93,13 @@ class Reference:
         if colon and at:
             raise RepositoryError(f"the reference {shorten(text, 100)} names both a version and an alias or digest")
         if colon:
-            return cls(name, version=_version(text, name, number))
+            return cls(name, version=_parse_version(text, name, number))
         if not at:
             return cls(name)
-        if tail.startswith("sha256:"):
-            return cls(name, digest=_digest(text, tail))
+        if target.startswith("sha256:"):
+            return cls(name, digest=_parse_digest(text, target))
         try:
-            return cls(name, alias=check_alias(tail))
+            return cls(name, alias=check_alias(target))
         except RepositoryError as error:
             raise RepositoryError(f"cannot read the reference {shorten(text, 100)}: {error}") from None
 
@@ -111,7 +109,7 @@ class Reference:
         return f"{self.name}@{self.alias or self.digest}" if self.alias or self.digest else self.name
 
 
-def _version(text: str, name: str, number: str) -> int:
+def _parse_version(text: str, name: str, number: str) -> int:
     if _VERSION.fullmatch(number):
         return int(number)
     hint = f"; for the alias, write '{name}@{number}'" if _ALIAS.fullmatch(number) else ""
@@ -121,9 +119,10 @@ def _version(text: str, name: str, number: str) -> int:
     )
 
 
-def _digest(text: str, digest: str) -> str:
-    if _BEGINNING.fullmatch(digest):
+def _parse_digest(text: str, digest: str) -> str:
+    if _SHORT_DIGEST.fullmatch(digest):
         return digest
     raise RepositoryError(
-        f"cannot read the reference {shorten(text, 100)}: expected 'sha256:' and {SHORTEST} to 64 digits of 0-9 and a-f"
+        f"cannot read the reference {shorten(text, 100)}: expected 'sha256:' and {MIN_DIGEST_DIGITS} to 64 digits of "
+        "0-9 and a-f"
     )

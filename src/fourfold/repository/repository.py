@@ -1,4 +1,4 @@
-"""The repository: push a package, name it, find it again."""
+"""Push packages to a repository, name them by versions and aliases, and find them again."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ __all__ = ["Repository", "Resolved", "push"]
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What a reference means at this moment.
+    """Hold the package that a reference names at this moment.
 
     Attributes:
         name: the model's name.
         digest: `sha256:` and 64 hexadecimal digits.
-        version: the version, or `None` where a whole digest was asked for, which needs none.
+        version: the version, or `None` where the reference is a full digest, which needs no version.
     """
 
     name: str
@@ -35,32 +35,32 @@ class Resolved:
 
 
 class Repository:
-    """Packages by digest, with versions that never change and aliases that move.
+    """Store packages by digest, with versions that never change and aliases that move; safe to use from many threads.
 
-    One object may be used by many threads. Nothing is asked of the store before the first verb.
+    Nothing is read or written before the first method is called.
 
     Args:
-        store: where everything lies.
-        cache: where copies of blobs are kept; `None` keeps none.
+        store: the store of all blobs and records.
+        cache: where to keep local copies of blobs; `None` keeps none.
     """
 
     def __init__(self, store: Store, cache: Cache | None = None) -> None:
         self._store = store
         self._blobs = Blobs(store, cache)
         self._index = Index(store)
-        self._proved = False
+        self._is_proved = False
 
     @classmethod
     def open(cls, location: str | os.PathLike[str] | None = None) -> Repository:
-        """The repository at a place, which need not exist before something is pushed.
+        """Open the repository at a location, which need not exist before the first push.
 
         Args:
             location: a folder, or the URL `file:///…`, `s3://bucket/prefix`, `gs://bucket/prefix`,
                 `az://container/prefix` or `memory://name`; `$FOURFOLD_REPOSITORY` where it is `None`.
 
         Raises:
-            RepositoryError: none is named, or it is no such place.
-            MissingLibrary: it is a bucket, and obstore is not installed.
+            RepositoryError: no location is given, or it is neither a folder nor a URL of these kinds.
+            MissingLibrary: the location is a bucket, and obstore is not installed.
         """
         store = open_store(default_url() if location is None else location)
         folder = default_folder() if store.remote else None
@@ -68,31 +68,31 @@ class Repository:
 
     @property
     def url(self) -> str:
-        """The folder's path or the bucket's URL; holds no secret."""
+        """Return the folder's path or the bucket's URL, without secrets."""
         return self._store.url
 
     def __repr__(self) -> str:
         return f"Repository({self.url!r})"
 
     def push(self, package: Package, *, version: int | None = None) -> int:
-        """Store a package and give it a version of the model that it is named after.
+        """Store a package and give it a version of its model.
 
-        Its files come first and the version last, so that a version never names a package that is not whole. Pushing
-        the same package again changes nothing, and makes right what was damaged of it.
+        The files are written first and the version last, so that no version names an incomplete package. Pushing the
+        same package again changes nothing, and replaces blobs of it that are damaged.
 
         Args:
-            package: the package; every file of it is read and verified.
-            version: the version that it must become: the next one. By default whichever is next when its turn comes.
+            package: the package; all its files are read and verified.
+            version: the version that it must get, which must be the next; by default the next at the time of writing.
 
         Returns:
-            The version: a new one, or the one that the model has for this very package already.
+            The version: a new one, or the one that the model already has for this package.
 
         Raises:
-            Conflict: `version` is another package, or the package is another version, or too many writers at once.
+            Conflict: `version` is another package, the package is another version, or too many writers push at once.
             RepositoryError: the store cannot be written or trusted, a record is damaged, or `version` leaves a gap.
             CorruptPackage: the package is damaged.
         """
-        self._prove()
+        self._prove_store()
         for name in package.names:
             self._blobs.write(package.read(name))
         self._blobs.write(package.manifest_bytes)
@@ -102,63 +102,64 @@ class Repository:
         """Point an alias of a model at one of its versions.
 
         Args:
-            reference: the version, named in any way.
-            alias: the alias; it comes into being if it is new.
-            expected: the version, or the whole digest, that the alias must point at now; by default any, or none.
+            reference: the version, in any of the four forms.
+            alias: the alias; it is made where it does not exist.
+            expected: the version, or the full digest, that the alias must point at now. By default it may point
+                anywhere, or not exist.
 
         Returns:
-            What the alias names now; its version is never `None`.
+            The package that the alias now names; its version is never `None`.
 
         Raises:
-            NotFound: the reference names nothing, or a digest that is no version of the model.
-            Conflict: the alias points elsewhere than expected, or another writer moved it at the same moment; the
-                message says where it points.
-            RepositoryError: the store cannot be written or trusted, a record is damaged, or the alias cannot be one.
+            NotFound: the reference names no package, or a digest that is no version of the model.
+            Conflict: the alias does not point at `expected`, or another writer moved it at the same moment; the message
+                says where it points.
+            RepositoryError: the store cannot be written or trusted, a record is damaged, or the alias is invalid.
         """
         check_alias(alias)
         if isinstance(expected, str):
             check_digest(expected)
-        found = self.resolve(reference)
+        resolved = self.resolve(reference)
         target = (
-            self._index.digest(found.name, found.digest)
-            if found.version is None
-            else Version(found.version, found.digest)
+            self._index.digest(resolved.name, resolved.digest)
+            if resolved.version is None
+            else Version(resolved.version, resolved.digest)
         )
-        self._prove()
-        self._index.move(found.name, alias, target, expected)
-        return Resolved(found.name, target.digest, target.version)
+        self._prove_store()
+        self._index.move(resolved.name, alias, target, expected)
+        return Resolved(resolved.name, target.digest, target.version)
 
     def resolve(self, reference: str | Reference) -> Resolved:
-        """What a reference means now: always a digest.
+        """Return the package that a reference names now, by its digest.
 
         Raises:
-            NotFound: nothing; the message says what there is.
-            RepositoryError: the reference is none, a record is damaged, or the store cannot be reached.
-            CorruptPackage: the blob of a whole digest is not what its digest says, or no package.
+            NotFound: the reference names no package; the message lists those that exist.
+            RepositoryError: the reference is invalid, a record is damaged, or the store cannot be reached.
+            CorruptPackage: the blob of a full digest is damaged, or is no package.
         """
-        asked = reference if isinstance(reference, Reference) else Reference.parse(reference)
-        if asked.digest is not None and is_digest(asked.digest):
-            return Resolved(asked.name, self._by_digest(asked.name, asked.digest).digest, None)
-        if asked.digest is not None:
-            found = self._index.digest(asked.name, asked.digest)
-        elif asked.alias is not None:
-            found = self._index.alias(asked.name, asked.alias)
+        parsed = reference if isinstance(reference, Reference) else Reference.parse(reference)
+        if parsed.digest is not None and is_digest(parsed.digest):
+            return Resolved(parsed.name, self._find_by_digest(parsed.name, parsed.digest).digest, None)
+        if parsed.digest is not None:
+            version = self._index.digest(parsed.name, parsed.digest)
+        elif parsed.alias is not None:
+            version = self._index.alias(parsed.name, parsed.alias)
         else:
-            found = self._index.version(asked.name, asked.version)
-        return Resolved(asked.name, found.digest, found.version)
+            version = self._index.version(parsed.name, parsed.version)
+        return Resolved(parsed.name, version.digest, version.version)
 
     def find(self, reference: str | Reference) -> tuple[Package, int | None]:
-        """The package that a reference means now, and its version as `resolve` gives it.
+        """Return the package that a reference names now, and its version as `resolve` returns it.
 
-        Its files are fetched when they are read. A whole digest whose blobs are in the cache needs no store.
+        The package's files are fetched when they are read. A full digest whose blobs are cached needs no store.
 
         Raises:
-            NotFound: the reference means nothing; the message says what there is.
-            CorruptPackage: a blob is missing, or is not what its digest says, or no package of this model.
-            RepositoryError: the reference is none, a record is damaged, or the store cannot be reached.
+            NotFound: the reference names no package; the message lists those that exist.
+            CorruptPackage: a blob is missing or damaged, or is no package of this model.
+            RepositoryError: the reference is invalid, a record is damaged, or the store cannot be reached.
         """
         resolved = self.resolve(reference)
-        package = self._package(resolved.digest)
+        package = self._read_package(resolved.digest)
         if package is None:
             raise CorruptPackage(f"the manifest {resolved.digest} of {reference} is missing from {self.url}")
         if package.name != resolved.name:
@@ -168,42 +169,42 @@ class Repository:
         return package, resolved.version
 
     def pull(self, reference: str | Reference) -> Package:
-        """The package that a reference means now; raises as `find` does."""
+        """Return the package that a reference names now; raise as `find` does."""
         return self.find(reference)[0]
 
     def models(self) -> tuple[Model, ...]:
-        """Every model with its versions and aliases, by name.
+        """Return all models with their versions and aliases, sorted by name.
 
         Raises:
-            NotFound: there is no such folder.
+            NotFound: the repository's folder does not exist.
             RepositoryError: a record is damaged, or the store cannot be reached.
         """
         return self._index.models()
 
     def model(self, name: str) -> Model:
-        """One model with its versions and aliases.
+        """Return a model with its versions and aliases.
 
         Raises:
-            NotFound: the repository has none of the name; the message says which it has.
-            RepositoryError: the name cannot be one, a record is damaged, or the store cannot be reached.
+            NotFound: the repository has no such model; the message lists those that exist.
+            RepositoryError: the name is invalid, a record is damaged, or the store cannot be reached.
         """
         return self._index.model(Reference.parse(name).name)
 
-    def _prove(self) -> None:
-        if not self._proved:
+    def _prove_store(self) -> None:
+        if not self._is_proved:
             conditional_writes.prove(self._store)
-            self._proved = True
+            self._is_proved = True
 
-    def _by_digest(self, name: str, digest: str) -> Package:
-        package = self._package(digest)
+    def _find_by_digest(self, name: str, digest: str) -> Package:
+        package = self._read_package(digest)
         if package is None:
-            found = self._index.digest(name, digest)  # where it is no version, this says which there are
-            raise CorruptPackage(f"the manifest {digest} of {name}:{found.version} is missing from {self.url}")
+            version = self._index.digest(name, digest)  # raises `NotFound` where no version has the digest
+            raise CorruptPackage(f"the manifest {digest} of {name}:{version.version} is missing from {self.url}")
         if package.name != name:
             raise NotFound(f"{digest} in {self.url} is the package of a model named {package.name!r}, not {name!r}")
         return package
 
-    def _package(self, digest: str) -> Package | None:
+    def _read_package(self, digest: str) -> Package | None:
         manifest = self._blobs.read(digest)
         if manifest is None:
             return None
@@ -222,15 +223,12 @@ class Repository:
 def push(
     package: Package, *, repository: str | os.PathLike[str] | Repository | None = None, version: int | None = None
 ) -> int:
-    """Push a package to a repository, by default the one that `$FOURFOLD_REPOSITORY` names.
+    """Push a package to a repository; return and raise as `Repository.push` does.
 
     Args:
         package: the package.
-        repository: a repository, its folder or its URL.
-        version: the version that it must become; by default the next.
-
-    Returns:
-        The version, new or not, as `Repository.push` does; the errors are its too.
+        repository: a repository, its folder or its URL; by default `$FOURFOLD_REPOSITORY`.
+        version: the version that the package must get; by default the next.
     """
     opened = repository if isinstance(repository, Repository) else Repository.open(repository)
     return opened.push(package, version=version)

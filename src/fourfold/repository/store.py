@@ -1,4 +1,4 @@
-"""The four operations that a repository needs of the place it lies in."""
+"""Define the four operations that a repository needs of its storage."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["Store", "Tag"]
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """Which content of a key was read: what a compare-and-swap compares.
+    """Identify the content of a key that was read; a compare-and-swap compares tags.
 
     Attributes:
-        e_tag: the store's name for the content; most stores have one.
-        version: the store's number for the write, where it counts writes (Google Cloud Storage does).
+        e_tag: the store's identifier of the content; most stores have one.
+        version: the store's number of the write, where it counts writes (Google Cloud Storage does).
     """
 
     e_tag: str | None
@@ -23,40 +23,40 @@ class Tag:
 
 
 class Store(Protocol):
-    """Keys and bytes; a write is whole or not at all, and is seen by every later read.
+    """Describe a store of bytes by key: writes are atomic, and every later read sees them.
 
-    Keys are made of validated names alone, joined by slashes. Every method raises `RepositoryError` where the store
-    cannot be reached or refuses, with a message that holds no secret.
+    Keys are validated names, joined by slashes. Every method raises `RepositoryError` where the store cannot be reached
+    or refuses the operation; its message holds no secret.
     """
 
     @property
     def url(self) -> str:
-        """Where the store is, for people; holds no secret."""
+        """Return the store's address for people, without secrets."""
 
     @property
     def remote(self) -> bool:
-        """Whether reading costs a trip over a network, so that a local copy is worth keeping."""
+        """Return whether reads go over a network, so that local copies are worth keeping."""
 
     def get(self, key: str) -> tuple[bytes, Tag] | None:
-        """The bytes of a key and their tag; `None` where nothing is."""
+        """Return the bytes of a key and their tag; `None` where the key does not exist."""
 
     def create(self, key: str, data: bytes) -> None:
-        """Write a key that is not there yet.
+        """Write a new key.
 
         Raises:
-            Conflict: it is there (or the store could not tell: read it and decide).
+            Conflict: the key exists, or the store could not tell: read the key to decide.
         """
 
     def replace(self, key: str, data: bytes, tag: Tag) -> None:
-        """Write a key that still has the content that `tag` names.
+        """Replace the content of a key, if it still has the content that `tag` identifies.
 
         Raises:
-            Conflict: it has another content by now, or none.
+            Conflict: the key has another content now, or does not exist.
         """
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """Every key that begins with `prefix`, which ends with a slash; in no order that counts.
+        """Yield every key that begins with `prefix`, which ends with a slash, in any order.
 
         Raises:
-            NotFound: the place itself does not exist, so that nothing can be in it.
+            NotFound: the store itself does not exist.
         """
