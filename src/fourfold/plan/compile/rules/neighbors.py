@@ -1,8 +1,9 @@
-"""Nearest neighbours: what the rows say that a model was trained with and that lie near.
+"""Compile scikit-learn's nearest neighbours (`sklearn.neighbors`).
 
-A tree's distances have one order of operations, and which of equally near rows it finds is its own doing, so the plan
-has the same tree. By brute force scikit-learn leaves sums of squares to a BLAS, and which of equally near rows it
-finds depends on the rows that come along.
+A KD tree or ball tree computes each distance in one order of operations, and which of several equally near rows it
+finds depends on how it is built. So the plan carries the estimator's own tree and walks it in the same way: exact,
+except for the powers of Minkowski distances. By brute force, scikit-learn leaves `x² - 2xy + y²` to a BLAS, and which
+of several equally near rows it finds depends on the other rows of the call.
 """
 
 from __future__ import annotations
@@ -42,17 +43,17 @@ _METRICS = {
 
 @dataclass(frozen=True)
 class _Search:
-    """How a model looks for neighbours.
+    """Describe how an estimator searches for neighbours.
 
     Attributes:
-        points: the rows that it was trained with, in the order in which its tree has them.
-        order: their places in that order.
+        points: the training rows, in the order of its tree; shape `(rows, columns)`.
+        order: the index of each of `points` among the training rows.
         metric: the distance.
         power: of `Metric.MINKOWSKI`.
-        nodes: the tree's nodes, or `None`.
-        bounds: theirs.
-        radii: of balls theirs.
-        farthest: what distances must be below.
+        nodes: for each node of the tree its first row, its end and whether it is a leaf; `None` for brute force.
+        bounds: of a KD tree the bounds of its nodes, of a ball tree their centres.
+        radii: of a ball tree the radii of its nodes.
+        farthest: only distances below this are found.
     """
 
     points: Floats
@@ -66,30 +67,34 @@ class _Search:
 
 
 def _search(model: Any, matrix: Matrix, compiler: Compiler) -> _Search:
-    """How a model looks for neighbours.
+    """Describe how an estimator searches for neighbours.
 
     Raises:
-        NoPlan: in a way that is not known.
+        NoPlan: its metric has no rule.
     """
-    name, options = model.effective_metric_, model.effective_metric_params_
+    name, parameters = model.effective_metric_, model.effective_metric_params_
     metric = _METRICS.get(name) if isinstance(name, str) else None
-    unknown = sorted(key for key, value in options.items() if key != "p" and value is not None)
-    if metric is None or unknown:
-        raise NoPlan(f"a {type(model).__name__} has the metric {name} {', '.join(unknown)}".rstrip())
-    power = float(options.get("p", 2)) if metric == Metric.MINKOWSKI else 2.0
+    unsupported = sorted(key for key, value in parameters.items() if key != "p" and value is not None)
+    if metric is None or unsupported:
+        raise NoPlan(f"a {type(model).__name__} has the metric {name} {', '.join(unsupported)}".rstrip())
+    power = float(parameters.get("p", 2)) if metric == Metric.MINKOWSKI else 2.0
     if metric == Metric.MINKOWSKI:
         compiler.approximate("a libm computes the powers of a distance")
-    if model._fit_method == "brute":  # noqa: SLF001 - no other place has it
-        return _brute(model, matrix, metric, power, compiler)
+    if model._fit_method == "brute":  # noqa: SLF001 - nothing public says it
+        return _brute_force(model, matrix, metric, power, compiler)
     data, order, nodes, bounds = map(np.asarray, model._tree.get_arrays())  # noqa: SLF001
-    words = np.stack([nodes["idx_start"], nodes["idx_end"], nodes["is_leaf"]], axis=1).astype(np.uint32)
+    node_words = np.stack([nodes["idx_start"], nodes["idx_end"], nodes["is_leaf"]], axis=1).astype(np.uint32)
     is_ball = type(model._tree).__name__.startswith("BallTree")  # noqa: SLF001
     bounds, radii = (bounds[0], nodes["radius"]) if is_ball else (bounds, None)
-    return _Search(data[order], order, metric, power, words, bounds, radii)
+    return _Search(data[order], order, metric, power, node_words, bounds, radii)
 
 
-def _brute(model: Any, matrix: Matrix, metric: Metric, power: float, compiler: Compiler) -> _Search:
-    """Looking at all rows, in their order."""
+def _brute_force(model: Any, matrix: Matrix, metric: Metric, power: float, compiler: Compiler) -> _Search:
+    """Describe a search through all training rows, in their order.
+
+    Raises:
+        NoPlan: the training rows are sparse, or what brute force finds depends on the processor.
+    """
     name, points = type(model).__name__, model._fit_X  # noqa: SLF001
     if hasattr(points, "toarray"):
         raise NoPlan(f"the {name} was trained with a sparse matrix")
@@ -111,80 +116,99 @@ def _brute(model: Any, matrix: Matrix, metric: Metric, power: float, compiler: C
 def _nearest(
     model: Any, matrix: Matrix, targets: Any, k: int, compiler: Compiler
 ) -> tuple[list[Number], list[list[Number]]]:
-    """The distances of the `k` nearest rows, and what is known of each."""
-    found = _search(model, matrix, compiler)
-    known = np.asarray(targets, dtype=np.float64)
-    # Where every distance is infinite, scikit-learn answers with its first row: here the one at 0, which no leaf has.
-    points = np.concatenate([found.points[found.order == 0], found.points])
-    nodes = np.array([[0, len(known), 1]], dtype=np.uint32) if found.nodes is None else found.nodes
-    near = Neighbours(
+    """Return the distances of the `k` nearest training rows, ascending, and their targets.
+
+    Returns:
+        The distances; and for each column of `targets` the value that each of the `k` rows has.
+    """
+    search = _search(model, matrix, compiler)
+    values = np.asarray(targets, dtype=np.float64)
+    # If all distances are infinite, scikit-learn answers with its first row. The plan answers with the row at index 0,
+    # which is outside of all leaves, so it holds a copy of that row.
+    points = np.concatenate([search.points[search.order == 0], search.points])
+    nodes = np.array([[0, len(values), 1]], dtype=np.uint32) if search.nodes is None else search.nodes
+    neighbours = Neighbours(
         points,
-        np.concatenate([known[:1], known[found.order]]),
+        np.concatenate([values[:1], values[search.order]]),
         k,
-        found.metric,
-        found.power,
+        search.metric,
+        search.power,
         nodes + np.array([1, 1, 0], dtype=np.uint32),
-        found.bounds,
-        found.radii,
-        found.farthest,
+        search.bounds,
+        search.radii,
+        search.farthest,
     )
-    distances, values = compiler.graph.nearest(_query(model, matrix, compiler), near)
-    return _rooted(distances, found, compiler), values
+    distances, neighbour_targets = compiler.graph.nearest(_query(model, matrix, compiler), neighbours)
+    return _take_root(distances, search, compiler), neighbour_targets
 
 
 def _query(model: Any, matrix: Matrix, compiler: Compiler) -> list[Number]:
+    """Return the row's numbers after `check_array`."""
     return compiler.numbers(numbers(matrix, compiler, model).columns)
 
 
-def _rooted(distances: list[Number], found: _Search, compiler: Compiler) -> list[Number]:
-    if found.metric in (Metric.SQUARED, Metric.PRODUCTS):
+def _take_root(distances: list[Number], search: _Search, compiler: Compiler) -> list[Number]:
+    """Take the root that finishes a distance: the square root, or `x ** (1 / p)` of Minkowski's."""
+    if search.metric in (Metric.SQUARED, Metric.PRODUCTS):
         return compiler.graph.map(MathFunction.SQRT, distances)
-    if found.metric == Metric.MINKOWSKI:
-        return compiler.graph.map_const(MathFunction.POW, distances, 1.0 / found.power)
+    if search.metric == Metric.MINKOWSKI:
+        return compiler.graph.map_const(MathFunction.POW, distances, 1.0 / search.power)
     return distances
 
 
 def _weights(model: Any, distances: list[Number], compiler: Compiler) -> list[Number] | None:
-    """The inverse of distances: where one is 0, only those at 0 count; `None` where all weigh the same."""
+    """Return `_get_weights(distances, "distance")`: the inverse distances; `None` where all rows weigh the same.
+
+    Where a distance is 0, its row weighs 1 and rows at other distances weigh 0.
+
+    Raises:
+        NoPlan: the weights are a function of the user.
+    """
     if model.weights in (None, "uniform"):
         return None
     if not isinstance(model.weights, str) or model.weights != "distance":
         raise NoPlan(f"a {type(model).__name__} has weights of its own")
     graph = compiler.graph
     inverse = graph.map_const(MathFunction.RDIV, distances, 1.0)
-    infinite = graph.map_const(MathFunction.EQ, graph.map(MathFunction.ABS, inverse), np.inf)
-    any_infinite = [graph.fold(MathFunction.MOST, infinite)] * len(inverse)
-    return graph.select(any_infinite, infinite, inverse)
+    is_infinite = graph.map_const(MathFunction.EQ, graph.map(MathFunction.ABS, inverse), np.inf)
+    any_infinite = [graph.fold(MathFunction.MOST, is_infinite)] * len(inverse)
+    return graph.select(any_infinite, is_infinite, inverse)
 
 
-# The k nearest.
+# The k nearest neighbours.
 
 
 @answers("predict", "sklearn.KNeighborsRegressor")
 def k_regressor(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The mean of the neighbours' targets, or the weighted one."""
-    graph, y = compiler.graph, _columns(model._y)  # noqa: SLF001
+    """Return `KNeighborsRegressor.predict`: the mean of the neighbours' targets, or their weighted mean.
+
+    With uniform weights, float32 targets are averaged in float32. A sum over one target is in NumPy's pairwise order;
+    over several targets NumPy adds from the left. Weighted sums are float64 and pairwise.
+    """
+    graph, y = compiler.graph, _target_columns(model._y)  # noqa: SLF001
     distances, targets = _nearest(model, matrix, y, model.n_neighbors, compiler)
     weights = _weights(model, distances, compiler)
     dtype = FLOAT32 if y.dtype == FLOAT32 and weights is None else FLOAT64
     if weights is not None:
         total = [graph.fold(MathFunction.PAIRWISE, weights)]
-        sums = [graph.fold(MathFunction.PAIRWISE, graph.map_two(MathFunction.MUL, mine, weights)) for mine in targets]
+        sums = [
+            graph.fold(MathFunction.PAIRWISE, graph.map_two(MathFunction.MUL, column, weights)) for column in targets
+        ]
         return as_matrix(graph.map_two(MathFunction.DIV, sums, total))
-    sums = [(_sum if len(targets) > 1 else pairwise_sum)(compiler, mine, dtype) for mine in targets]
+    sums = [(_sum_from_left if len(targets) > 1 else pairwise_sum)(compiler, column, dtype) for column in targets]
     return as_matrix(single(compiler, graph.map_const(MathFunction.DIV, sums, float(model.n_neighbors)), dtype), dtype)
 
 
-def _columns(y: Any) -> Any:
-    """Targets as columns."""
+def _target_columns(y: Any) -> Any:
+    """Return the targets as an array of shape `(rows, targets)`; raises `NoPlan` for other dtypes than numbers."""
     array = np.asarray(y)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > FLOAT64.itemsize or array.dtype == np.float16:
         raise NoPlan(f"the targets of neighbours are {array.dtype}")
     return array.reshape(-1, 1) if array.ndim == 1 else array
 
 
-def _sum(compiler: Compiler, values: list[Number], dtype: np.dtype[Any]) -> Number:
-    """The sum from the left, rounded where `dtype` is float32."""
+def _sum_from_left(compiler: Compiler, values: list[Number], dtype: np.dtype[Any]) -> Number:
+    """Return the sum in the order of the values, rounded after each where `dtype` is float32."""
     if dtype != FLOAT32:
         return compiler.graph.fold(MathFunction.SUM, values)
     total = values[:1]
@@ -195,7 +219,11 @@ def _sum(compiler: Compiler, values: list[Number], dtype: np.dtype[Any]) -> Numb
 
 @answers("predict", "sklearn.KNeighborsClassifier")
 def k_classifier(model: Any, matrix: Matrix, compiler: Compiler) -> Labels | list[Labels]:
-    """The class with the most neighbours, or the most of their weights; of several the first."""
+    """Return `KNeighborsClassifier.predict`, for each target.
+
+    It is the class of the most neighbours (`scipy.stats.mode`), or of the largest sum of weights (`weighted_mode`); the
+    first one of equals.
+    """
     labels = []
     for votes, classes in _votes(model, matrix, compiler, MathFunction.PAIRWISE):
         labels.append(Labels(compiler.graph.argmax(votes), classes))
@@ -204,156 +232,199 @@ def k_classifier(model: Any, matrix: Matrix, compiler: Compiler) -> Labels | lis
 
 @answers("predict_proba", "sklearn.KNeighborsClassifier")
 def k_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix | list[Matrix]:
-    """Each class's share of the neighbours, or of their weights."""
-    made = []
+    """Return `KNeighborsClassifier.predict_proba`: each class's share of the neighbours, or of their weights."""
+    probabilities = []
     for votes, _ in _votes(model, matrix, compiler, MathFunction.SUM):
         total = [compiler.graph.fold(MathFunction.PAIRWISE, votes)]
-        made.append(as_matrix(compiler.graph.map_two(MathFunction.DIV, votes, total)))
-    return made if model.outputs_2d_ else made[0]
+        probabilities.append(as_matrix(compiler.graph.map_two(MathFunction.DIV, votes, total)))
+    return probabilities if model.outputs_2d_ else probabilities[0]
 
 
-def _votes(model: Any, matrix: Matrix, compiler: Compiler, how: MathFunction) -> list[tuple[list[Number], Any]]:
-    """For each target the votes of each of its classes, and the classes."""
-    graph, y = compiler.graph, _columns(model._y)  # noqa: SLF001
+def _votes(model: Any, matrix: Matrix, compiler: Compiler, summation: MathFunction) -> list[tuple[list[Number], Any]]:
+    """Return for each target the votes of its classes, and the classes.
+
+    Args:
+        model: the classifier.
+        matrix: the columns.
+        compiler: of the plan.
+        summation: the order in which weights are summed: `PAIRWISE` as `weighted_mode`, or `SUM` as `predict_proba`.
+    """
+    graph, y = compiler.graph, _target_columns(model._y)  # noqa: SLF001
     distances, targets = _nearest(model, matrix, y, model.n_neighbors, compiler)
     weights = _weights(model, distances, compiler)
     if weights is not None:
-        most = [graph.fold(MathFunction.MOST, weights)]
-        graph.refuse(most, Kind.ZERO, "every neighbour of the row has a weight of zero")
-    out = []
-    for mine, classes in zip(targets, _classes(model), strict=True):
+        largest = [graph.fold(MathFunction.MOST, weights)]
+        graph.refuse(largest, Kind.ZERO, "every neighbour of the row has a weight of zero")
+    votes_and_classes = []
+    for neighbour_classes, classes in zip(targets, _classes(model), strict=True):
         votes = []
-        for place in range(len(classes)):
-            voters = graph.map_const(MathFunction.EQ, mine, float(place))
+        for index in range(len(classes)):
+            voters = graph.map_const(MathFunction.EQ, neighbour_classes, float(index))
             if weights is not None:
                 voters = graph.select(voters, weights, graph.constant([0.0]) * len(voters))
-            votes.append(graph.fold(how if weights is not None else MathFunction.SUM, voters))
-        out.append((votes, classes))
-    return out
+            votes.append(graph.fold(summation if weights is not None else MathFunction.SUM, voters))
+        votes_and_classes.append((votes, classes))
+    return votes_and_classes
 
 
 def _classes(model: Any) -> list[Any]:
+    """Return the classes of each target."""
     return list(model.classes_) if model.outputs_2d_ else [model.classes_]
 
 
-# All within a radius.
+# All neighbours within a radius.
 
 
-def _within(model: Any, matrix: Matrix, compiler: Compiler) -> tuple[list[Number], _Search]:
-    """What each of the rows that a model was trained with weighs: 0 outside of the radius."""
+def _radius_weights(model: Any, matrix: Matrix, compiler: Compiler) -> tuple[list[Number], _Search]:
+    """Return the weight of each training row, 0 outside of the radius; and the search.
+
+    A row at the radius is inside. Distances are compared before their root is taken, with `radius ** 2` or
+    `radius ** p`. With weights by distance, rows at distance 0 weigh 1 and then all others 0.
+
+    Raises:
+        NoPlan: the weights are a function of the user.
+    """
     graph = compiler.graph
-    found = _search(model, matrix, compiler)
-    distances = graph.distances(_query(model, matrix, compiler), found.points, found.metric, found.power)
+    search = _search(model, matrix, compiler)
+    distances = graph.distances(_query(model, matrix, compiler), search.points, search.metric, search.power)
     radius = float(model.radius)
-    limit = radius * radius if found.metric in (Metric.SQUARED, Metric.PRODUCTS) else radius
-    if found.metric == Metric.MINKOWSKI:
-        limit = radius**found.power
-    inside = graph.map_const(MathFunction.LE, distances, limit)
+    threshold = radius * radius if search.metric in (Metric.SQUARED, Metric.PRODUCTS) else radius
+    if search.metric == Metric.MINKOWSKI:
+        threshold = radius**search.power
+    inside = graph.map_const(MathFunction.LE, distances, threshold)
     if model.weights in (None, "uniform"):
-        return inside, found
+        return inside, search
     if not isinstance(model.weights, str) or model.weights != "distance":
         raise NoPlan(f"a {type(model).__name__} has weights of its own")
-    distances = _rooted(distances, found, compiler)
+    distances = _take_root(distances, search, compiler)
     zeros = graph.constant([0.0]) * len(distances)
     at_zero = graph.map_two(MathFunction.MUL, graph.map_const(MathFunction.EQ, distances, 0.0), inside)
     inverse = graph.select(inside, graph.map_const(MathFunction.RDIV, distances, 1.0), zeros)
-    return graph.select([graph.fold(MathFunction.MOST, at_zero)] * len(inverse), at_zero, inverse), found
+    return graph.select([graph.fold(MathFunction.MOST, at_zero)] * len(inverse), at_zero, inverse), search
 
 
 @answers("predict", "sklearn.RadiusNeighborsRegressor")
 def radius_regressor(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The mean of the neighbours' targets, or the weighted one; NaN where there is none."""
-    graph, y = compiler.graph, _columns(model._y)  # noqa: SLF001
+    """Return `RadiusNeighborsRegressor.predict`: the mean of the neighbours' targets, or their weighted mean.
+
+    It is NaN where there is no neighbour. NumPy sums in blocks over the neighbours alone; the plan adds all rows in
+    order, with zeros for those outside.
+
+    Raises:
+        NoPlan: the targets are float32.
+    """
+    graph, y = compiler.graph, _target_columns(model._y)  # noqa: SLF001
     if y.dtype == FLOAT32:
         raise NoPlan("the targets of a RadiusNeighborsRegressor are float32")
     compiler.approximate("NumPy adds up the neighbours of a RadiusNeighborsRegressor in blocks")
-    weights, found = _within(model, matrix, compiler)
+    weights, search = _radius_weights(model, matrix, compiler)
     total = graph.dot(weights, np.ones((len(weights), 1)))
-    sums = graph.dot(weights, np.asarray(y, dtype=np.float64)[found.order])
+    sums = graph.dot(weights, np.asarray(y, dtype=np.float64)[search.order])
     with np.errstate(invalid="ignore"):
-        empty = np.asarray(np.full_like(y[0], np.nan), dtype=np.float64)
-    none = graph.map_const(MathFunction.EQ, total, 0.0) * len(sums)
-    return as_matrix(graph.select(none, graph.constant(empty), graph.map_two(MathFunction.DIV, sums, total)))
+        without_neighbours = np.asarray(np.full_like(y[0], np.nan), dtype=np.float64)
+    is_empty = graph.map_const(MathFunction.EQ, total, 0.0) * len(sums)
+    return as_matrix(
+        graph.select(is_empty, graph.constant(without_neighbours), graph.map_two(MathFunction.DIV, sums, total))
+    )
 
 
 @answers("predict_proba", "sklearn.RadiusNeighborsClassifier")
 def radius_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix | list[Matrix]:
-    """Each class's share of the neighbours, or of their weights; where there is none, the outlier's label has all."""
-    made = [as_matrix(values) for values, _, _ in _radius(model, matrix, compiler)]
-    return made if model.outputs_2d_ else made[0]
+    """Return `RadiusNeighborsClassifier.predict_proba`: each class's share of the neighbours, or of their weights.
+
+    Where there is none, the outliers' label has the probability 1.
+    """
+    probabilities = [as_matrix(values) for values, _, _ in _radius_shares(model, matrix, compiler)]
+    return probabilities if model.outputs_2d_ else probabilities[0]
 
 
 @answers("predict", "sklearn.RadiusNeighborsClassifier")
 def radius_classifier(model: Any, matrix: Matrix, compiler: Compiler) -> Labels | list[Labels]:
-    """The class with the largest share."""
+    """Return `RadiusNeighborsClassifier.predict`: the class of the largest share.
+
+    Raises:
+        NoPlan: the outliers' label is none of the classes.
+    """
     graph, labels = compiler.graph, []
-    for values, classes, outlier in _radius(model, matrix, compiler):
+    for values, classes, outlier in _radius_shares(model, matrix, compiler):
         if outlier is not None and outlier not in list(classes):
             raise NoPlan(f"the RadiusNeighborsClassifier may answer {outlier!r}, which is none of its classes")
         labels.append(Labels(graph.argmax(values), classes))
     return labels if model.outputs_2d_ else labels[0]
 
 
-def _radius(model: Any, matrix: Matrix, compiler: Compiler) -> list[tuple[list[Number], Any, Any]]:
-    """For each target the share of each of its classes, the classes, and the outliers' label."""
-    graph, y = compiler.graph, _columns(model._y)  # noqa: SLF001
-    weights, found = _within(model, matrix, compiler)
+def _radius_shares(model: Any, matrix: Matrix, compiler: Compiler) -> list[tuple[list[Number], Any, Any]]:
+    """Return for each target the share of each of its classes, the classes, and the outliers' label."""
+    graph, y = compiler.graph, _target_columns(model._y)  # noqa: SLF001
+    weights, search = _radius_weights(model, matrix, compiler)
     inside = graph.dot(weights, np.ones((len(weights), 1)))
     if model.outlier_label_ is None:
         graph.refuse(inside, Kind.ZERO, "the row has no neighbours within the radius")
-    out = []
-    for place, classes in enumerate(_classes(model)):
-        member = (y[found.order, place, None] == np.arange(len(classes))).astype(np.float64)
-        votes = graph.dot(weights, member)
-        outlier = None if model.outlier_label_ is None else model.outlier_label_[place]
-        mine = np.array([float(outlier is not None and bool(each == outlier)) for each in classes])
-        none = graph.map_const(MathFunction.EQ, inside, 0.0) * len(votes)
-        votes = graph.select(none, graph.constant(mine), votes)
+    targets = []
+    for target, classes in enumerate(_classes(model)):
+        is_class = (y[search.order, target, None] == np.arange(len(classes))).astype(np.float64)
+        votes = graph.dot(weights, is_class)
+        outlier = None if model.outlier_label_ is None else model.outlier_label_[target]
+        outlier_votes = np.array([float(outlier is not None and bool(label == outlier)) for label in classes])
+        is_empty = graph.map_const(MathFunction.EQ, inside, 0.0) * len(votes)
+        votes = graph.select(is_empty, graph.constant(outlier_votes), votes)
         total = [graph.fold(MathFunction.PAIRWISE, votes)]
         is_zero = graph.map_const(MathFunction.EQ, total, 0.0)
         total = graph.select(is_zero, graph.constant([1.0]), total)
-        out.append((graph.map_two(MathFunction.DIV, votes, total), classes, outlier))
-    return out
+        targets.append((graph.map_two(MathFunction.DIV, votes, total), classes, outlier))
+    return targets
 
 
-# Outliers.
+# Local outlier factor.
 
 
 @answers("score_samples", "sklearn.LocalOutlierFactor")
 def outlier_scores(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """Minus the mean density of the neighbours, as multiples of the row's own."""
-    return as_matrix(*_outlier(model, matrix, compiler))
+    """Return `LocalOutlierFactor.score_samples` (`novelty=True`): minus the local outlier factor."""
+    return as_matrix(*_outlier_scores(model, matrix, compiler))
 
 
 @answers("decision_function", "sklearn.LocalOutlierFactor")
 def outlier_decision(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """That minus the offset."""
+    """Return `LocalOutlierFactor.decision_function`: `score_samples - offset_`."""
     return as_matrix(_outlier_decision(model, matrix, compiler))
 
 
 @answers("predict", "sklearn.LocalOutlierFactor")
 def outlier(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
-    """-1 where the decision function is below zero, else 1."""
+    """Return `LocalOutlierFactor.predict`: -1 where the decision function is below 0, else 1."""
     (value,) = _outlier_decision(model, matrix, compiler)
-    below = above_zero(compiler, compiler.graph.map(MathFunction.NEGATE, [value])[0])
-    return Labels(below, [1, -1])
+    is_outlier = above_zero(compiler, compiler.graph.map(MathFunction.NEGATE, [value])[0])
+    return Labels(is_outlier, [1, -1])
 
 
 def _outlier_decision(model: Any, matrix: Matrix, compiler: Compiler) -> list[Number]:
-    values, _ = _outlier(model, matrix, compiler)
+    """Return the numbers of `decision_function`."""
+    values, _ = _outlier_scores(model, matrix, compiler)
     return compiler.graph.map_const(MathFunction.SUB, values, float(model.offset_))
 
 
-def _outlier(model: Any, matrix: Matrix, compiler: Compiler) -> tuple[list[Number], np.dtype[Any]]:
+def _outlier_scores(model: Any, matrix: Matrix, compiler: Compiler) -> tuple[list[Number], np.dtype[Any]]:
+    """Return the numbers of `score_samples`, and their dtype.
+
+    With `reach(n) = max(distance to n, distance of n's k-th neighbour)`, a row's density is `1 / (mean(reach) + 1e-10)`
+    (`_local_reachability_density`). The factor is the mean of `density of neighbour / density of row`. NumPy's means
+    are sums in pairwise order, divided by `k`.
+
+    Raises:
+        NoPlan: `novelty=False`, or the columns are float32.
+    """
     if not model.novelty:
         raise NoPlan("a LocalOutlierFactor without novelty answers for the rows that it was trained with alone")
     if matrix.dtype == FLOAT32:
         raise NoPlan("a LocalOutlierFactor computes in float32 what it has measured in float64")
     graph, k = compiler.graph, int(model.n_neighbors_)
-    reach, density = model._distances_fit_X_[:, k - 1], model._lrd  # noqa: SLF001 - no other place has them
-    distances, (reaches, densities) = _nearest(model, matrix, np.stack([reach, density], axis=1), k, compiler)
-    far = graph.fold(MathFunction.PAIRWISE, graph.map_two(MathFunction.MAX, distances, reaches))
-    mean = graph.map_const(MathFunction.DIV, [far], float(k))
-    own = graph.map_const(MathFunction.RDIV, graph.map_const(MathFunction.ADD, mean, 1e-10), 1.0)
-    ratios = graph.fold(MathFunction.PAIRWISE, graph.map_two(MathFunction.DIV, densities, own))
+    kth_distances, train_density = model._distances_fit_X_[:, k - 1], model._lrd  # noqa: SLF001 - nothing public has them
+    distances, (neighbour_kth_distances, densities) = _nearest(
+        model, matrix, np.stack([kth_distances, train_density], axis=1), k, compiler
+    )
+    total = graph.fold(MathFunction.PAIRWISE, graph.map_two(MathFunction.MAX, distances, neighbour_kth_distances))
+    mean = graph.map_const(MathFunction.DIV, [total], float(k))
+    density = graph.map_const(MathFunction.RDIV, graph.map_const(MathFunction.ADD, mean, 1e-10), 1.0)
+    ratios = graph.fold(MathFunction.PAIRWISE, graph.map_two(MathFunction.DIV, densities, density))
     return graph.map(MathFunction.NEGATE, graph.map_const(MathFunction.DIV, [ratios], float(k))), FLOAT64
