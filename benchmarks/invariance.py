@@ -31,7 +31,7 @@ from sklearn.svm import SVR
 from threadpoolctl import threadpool_info
 
 import fourfold
-from fourfold.demo.flights import INPUTS, STRINGS, TARGET, flights, split
+from fourfold.demo.flights import INPUTS, STRING_INPUTS, TARGET, flights, split
 
 RESULTS = Path(__file__).parent / "results" / "invariance.json"
 PAGE = Path(__file__).parent.parent / "docs" / "invariance.md"
@@ -83,10 +83,10 @@ def _findings(name: str, estimator: Any, table: pd.DataFrame) -> dict[str, Any]:
 
 
 def _pipeline(estimator: Any) -> Any:
-    numbers = [name for name in INPUTS if name not in STRINGS]
+    numbers = [name for name in INPUTS if name not in STRING_INPUTS]
     words = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     scaled = make_pipeline(SimpleImputer(), StandardScaler())
-    return make_pipeline(make_column_transformer((words, STRINGS), (scaled, numbers)), estimator)
+    return make_pipeline(make_column_transformer((words, STRING_INPUTS), (scaled, numbers)), estimator)
 
 
 def _environment() -> dict[str, Any]:

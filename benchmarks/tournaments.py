@@ -39,14 +39,14 @@ from xgboost import XGBRegressor
 import fourfold
 from fourfold import tables
 from fourfold.cli.show import verdict_line
-from fourfold.demo.flights import INPUTS, STRINGS, TARGET, flights, pipeline, split
+from fourfold.demo.flights import INPUTS, STRING_INPUTS, TARGET, flights, pipeline, split
 from fourfold.signature.columns import rows_to_columns
 
 RESULTS = Path(__file__).parent / "results" / "tournaments.json"
 PAGE = Path(__file__).parent.parent / "docs" / "tournaments.md"
 #: Rows to pack with, and rows that are asked about afterwards.
 PACKED, ASKED = 500, 5000
-NUMBERS = [name for name in INPUTS if name not in STRINGS]
+NUMBERS = [name for name in INPUTS if name not in STRING_INPUTS]
 
 #: A fitted model, the rows that it is packed with, and others.
 Made = tuple[Any, Any, Any]
@@ -79,7 +79,7 @@ def of_arrays(model: Any, data: Any, target: Any = None) -> Made:
 def forest() -> Made:
     """Codes for texts, medians for what is missing, a forest."""
     columns = make_column_transformer(
-        (OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), STRINGS),
+        (OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), STRING_INPUTS),
         (SimpleImputer(strategy="median", add_indicator=True), NUMBERS),
     )
     return of_flights(
@@ -92,7 +92,7 @@ def forest() -> Made:
 def logistic() -> Made:
     """One-hot columns and standardised numbers, three classes and their probabilities."""
     columns = make_column_transformer(
-        (OneHotEncoder(handle_unknown="ignore"), STRINGS),
+        (OneHotEncoder(handle_unknown="ignore"), STRING_INPUTS),
         (make_pipeline(SimpleImputer(), StandardScaler()), [name for name in NUMBERS if name != "dep_delay"]),
     )
     return of_flights(
@@ -102,9 +102,9 @@ def logistic() -> Made:
 
 def texts() -> Made:
     """What kind of engine a plane has, by the words of its manufacturer and model."""
-    from fourfold.demo.flights import _folder
+    from fourfold.demo.flights import _data_folder
 
-    planes = pd.read_csv(_folder() / "planes.csv", usecols=["manufacturer", "model", "engine"])
+    planes = pd.read_csv(_data_folder() / "planes.csv", usecols=["manufacturer", "model", "engine"])
     words = (planes["manufacturer"] + " " + planes["model"]).tolist()
     model = make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), LogisticRegression(max_iter=500))
     model.fit(words[::2], planes["engine"][::2])
@@ -134,7 +134,7 @@ PIPELINES: dict[str, tuple[str, Callable[[], Made]]] = {
             LGBMRegressor(n_estimators=300, verbose=-1, n_jobs=1),
             lambda x: x[TARGET],
             INPUTS,
-            **dict.fromkeys(STRINGS, "category"),
+            **dict.fromkeys(STRING_INPUTS, "category"),
         ),
     ),
     "xgboost": (
@@ -144,7 +144,7 @@ PIPELINES: dict[str, tuple[str, Callable[[], Made]]] = {
     "catboost": (
         "flights: CatBoost with target statistics of texts, 3 classes",
         lambda: of_flights(
-            CatBoostClassifier(200, cat_features=STRINGS, verbose=0, allow_writing_files=False, thread_count=1),
+            CatBoostClassifier(200, cat_features=STRING_INPUTS, verbose=0, allow_writing_files=False, thread_count=1),
             late,
             [x for x in INPUTS if x != "dep_delay"],
         ),

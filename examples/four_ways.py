@@ -1,4 +1,4 @@
-"""One package in all four architectures, from Python, in one process: the answers are compared bit for bit."""
+"""Run one package in all four architectures, in one Python process, and compare the answers bit for bit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROWS = pd.DataFrame({"age": [23.0, 47.5, 31.0, 64.0] * 10, "visits": [0, 12, 3, 
 
 
 def four_answers() -> dict[str, list[float]]:
-    """The probability of the second class for each of `ROWS`, from each architecture."""
+    """Return each architecture's probability of the second class for each of `ROWS`."""
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(ROWS, ROWS["visits"] > 5)
     predictor = fourfold.load(fourfold.pack(model, name="returns", rows=ROWS))
     records = [{str(name): value for name, value in row.items()} for row in ROWS.to_dict("records")]

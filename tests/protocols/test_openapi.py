@@ -9,7 +9,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from fourfold.predictor import Predictor
 from fourfold.protocols import JSON, PredictProtocol
-from fourfold.protocols.openapi import document, field_schema, operation, page
+from fourfold.protocols.openapi import document, field_schema, json_operation, predict_operation
 from fourfold.signature import Field, Signature
 from tests.support import make_predictor
 
@@ -62,23 +62,23 @@ def test_document_is_valid(predictor: Predictor) -> None:
     """The document of every kind of field is valid OpenAPI 3.1, referring to its components or holding all itself."""
     for referring in (True, False):
         paths = {
-            "/predict": {"post": operation(predictor, referring=referring)},
-            "/": {"get": page("Home", may_load=True)},
-            "/health/live": {"get": page("Live", may_load=False)},
+            "/predict": {"post": predict_operation(predictor, referring=referring)},
+            "/": {"get": json_operation("Home", may_load=True)},
+            "/health/live": {"get": json_operation("Live", may_load=False)},
         }
         OpenAPIV31SpecValidator(document(predictor, paths)).validate()
 
 
 def schema_of(predictor: Predictor, part: str) -> Draft202012Validator:
     """The validator of what the operation says a request, or a reply, is in JSON."""
-    found: Any = operation(predictor)
+    found: Any = predict_operation(predictor)
     content = found["requestBody"]["content"] if part == "request" else found["responses"]["200"]["content"]
     return Draft202012Validator(content[JSON]["schema"])
 
 
 def test_examples_are_what_they_illustrate(predictor: Predictor) -> None:
     """Every example fits its own schema, and the service takes it."""
-    found: Any = operation(predictor)
+    found: Any = predict_operation(predictor)
     protocol = PredictProtocol(predictor)
     for part, content in (("request", found["requestBody"]), ("reply", found["responses"]["200"])):
         for example in content["content"][JSON]["examples"].values():
@@ -98,7 +98,7 @@ def test_replies_fit_their_schema(predictor: Predictor) -> None:
 
 def test_failures_fit_their_schema(predictor: Predictor) -> None:
     """What a failure looks like is in the document, too."""
-    found: Any = operation(predictor)
+    found: Any = predict_operation(predictor)
     for body, status in ((b"{", "400"), (b'{"z": 1}', "422")):
         reply = PredictProtocol(predictor)(body, {"content-type": JSON})
         assert str(reply.status) == status
@@ -139,7 +139,7 @@ def test_forms_that_a_field_takes_away_are_left_out() -> None:
     """Where an input field is called `columns`, the document offers no such wrapper."""
     signature = Signature((Field("columns", "float64"),), (Field("y", "float64"),))
     predictor = make_predictor(lambda row: {"y": row["columns"]}, signature=signature, golden=[{"columns": 1}])
-    found: Any = operation(predictor)
+    found: Any = predict_operation(predictor)
     forms = found["requestBody"]["content"][JSON]["schema"]["anyOf"]
     assert [list(form["properties"]) for form in forms if form["type"] == "object"] == [["columns"], ["rows"]]
     assert "columns" not in found["requestBody"]["content"][JSON]["examples"]

@@ -1,4 +1,4 @@
-"""The demonstration: one package, four architectures, one answer, on the flights that left New York in 2013."""
+"""Demonstrate one package in four architectures with equal answers, on the flights that left New York in 2013."""
 
 from fourfold.demo.run import Demo, run
 

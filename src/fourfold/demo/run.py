@@ -1,4 +1,4 @@
-"""The demonstration, stage by stage."""
+"""Run the demonstration, stage by stage."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ OnProgress = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demonstration left behind.
+    """Describe what the demonstration has written.
 
     Attributes:
-        folder: the folder that holds all of it.
-        repository: the repository, a folder.
-        flights: the held-out flights: Parquet, and the same as JSON lines.
-        error: the mean absolute error of the model on them, in minutes.
-        certificate: what the certificate says.
+        folder: the folder with all files.
+        repository: the folder of the repository.
+        flights: the files of the held-out flights, as Parquet and as JSON lines.
+        error: the model's mean absolute error on them, in minutes.
+        certificate: the certificate on them.
     """
 
     folder: Path
@@ -47,12 +47,12 @@ class Demo:
 
 
 def run(folder: Path, *, rows: int = 10_000, on_progress: OnProgress = lambda *_: None) -> Demo:
-    """Train, pack, push, promote, and certify all four architectures on flights that the model never saw.
+    """Train, pack, push, promote, and certify all four architectures on flights that are not in the training data.
 
     Args:
-        folder: where everything goes; made if it is not there. A second run uses the same repository again.
-        rows: how many held-out flights go through every architecture.
-        on_progress: is told each stage, how much of it is done, and how much there is.
+        folder: the folder to write to; made if it is missing. A second run uses the same repository.
+        rows: the number of held-out flights to send through every architecture.
+        on_progress: called with the stage, how much of it is done, and how much there is.
 
     Raises:
         MissingLibrary: the extra `demo` is not installed.
@@ -65,9 +65,9 @@ def run(folder: Path, *, rows: int = 10_000, on_progress: OnProgress = lambda *_
 
     on_progress("reading 336,776 flights", 0, 1)
     training, held_out = split(flights(), rows)
-    # As Arrow, where a year that is unknown is null and not NaN: what a database or a web client would send.
-    asked = pa.Table.from_pandas(held_out[["flight", *INPUTS]], preserve_index=False)
-    files = _write_flights(folder, asked)
+    # As Arrow, where an unknown year is null, not NaN: so would a database or a web client send it.
+    flights_table = pa.Table.from_pandas(held_out[["flight", *INPUTS]], preserve_index=False)
+    files = _write_flights(folder, flights_table)
     on_progress("reading 336,776 flights", 1, 1)
 
     on_progress("training a scikit-learn pipeline", 0, 1)
@@ -88,21 +88,21 @@ def run(folder: Path, *, rows: int = 10_000, on_progress: OnProgress = lambda *_
     predictor = fourfold.load(f"{NAME}@{ALIAS}", repository=str(repository))
     certificate = certify(
         predictor,
-        asked.select(INPUTS),
+        flights_table.select(INPUTS),
         source=(f"{NAME}@{ALIAS}", "--repository", str(repository)),
         on_progress=on_progress,
     )
-    predicted = predictor.predict(held_out[INPUTS])["prediction"]
-    minutes = float((predicted - held_out[TARGET]).abs().mean())
-    return Demo(folder, repository, files, minutes, certificate)
+    predictions = predictor.predict(held_out[INPUTS])["prediction"]
+    mean_error = float((predictions - held_out[TARGET]).abs().mean())
+    return Demo(folder, repository, files, mean_error, certificate)
 
 
-def _write_flights(folder: Path, asked: Any) -> tuple[Path, Path]:
-    """The held-out flights as files for the commands that the demonstration suggests."""
-    fields = tables.infer(asked)
+def _write_flights(folder: Path, table: Any) -> tuple[Path, Path]:
+    """Write the held-out flights to files, for the commands that the demonstration suggests."""
+    fields = tables.infer(table)
     paths = folder / "flights.parquet", folder / "flights.jsonl"
     for path, codec in zip(paths, (parquet, json_lines), strict=True):
-        _write(path, codec, tables.read(asked, fields)[0], fields)
+        _write(path, codec, tables.read(table, fields)[0], fields)
     return paths
 
 

@@ -1,7 +1,4 @@
-"""The integrated approach: a predictor inside another program, and one line to mount it in a web app.
-
-The page of this room is docs/embed.md.
-"""
+"""Mount a predictor in a web app of your own, with one line (docs/embed.md)."""
 
 from __future__ import annotations
 
@@ -18,33 +15,33 @@ if TYPE_CHECKING:
 
 __all__ = ["fastapi_router", "flask_blueprint", "mount", "starlette_route"]
 
-#: Where `mount` puts a route, by what the app's class, or one that it derives from, is called.
-_FLASK = {"flask.app.Flask", "flask.blueprints.Blueprint"}
-_FASTAPI = {"fastapi.applications.FastAPI", "fastapi.routing.APIRouter"}
-_STARLETTE = {"starlette.applications.Starlette", "starlette.routing.Router"}
+# The classes that `mount` accepts, by name: no framework is imported to recognize its app.
+_FLASK_CLASSES = {"flask.app.Flask", "flask.blueprints.Blueprint"}
+_FASTAPI_CLASSES = {"fastapi.applications.FastAPI", "fastapi.routing.APIRouter"}
+_STARLETTE_CLASSES = {"starlette.applications.Starlette", "starlette.routing.Router"}
 
 
 def mount(app: Any, predictor: Predictor, path: str = "/predict", *, max_body_bytes: int = MAX_BODY_BYTES) -> None:
-    """Add `POST path`, which predicts, to a web app that is there already; the rest of the app stays as it is.
+    """Add the route `POST path`, which predicts, to an existing web app; the rest of the app does not change.
 
     Args:
-        app: a Flask app or blueprint, a FastAPI app or router, or a Starlette app or router; which of them is told
-            from its type, and no other framework is imported.
+        app: a Flask app or blueprint, a FastAPI app or router, or a Starlette app or router; its type tells which, and
+            no other framework is imported.
         predictor: a loaded package.
-        path: the route's path, under the prefix that the app or blueprint has.
-        max_body_bytes: the longest request body, in bytes.
+        path: the route's path, under the prefix of the app or blueprint.
+        max_body_bytes: the most bytes of a request's body.
 
     Raises:
-        TypeError: the app is of no framework that is known here, or this is no predictor.
+        TypeError: the app belongs to none of these frameworks, or `predictor` is not a predictor.
     """
     if not callable(getattr(predictor, "answer", None)):
         raise TypeError(f"expected a predictor, as fourfold.load gives it; got {predictor!r}")
-    names = {f"{base.__module__}.{base.__qualname__}" for base in type(app).__mro__}
-    if names & _FLASK:
+    class_names = {f"{base.__module__}.{base.__qualname__}" for base in type(app).__mro__}
+    if class_names & _FLASK_CLASSES:
         app.register_blueprint(flask_blueprint(predictor, path, max_body_bytes=max_body_bytes))
-    elif names & _FASTAPI:  # before Starlette, which its classes derive from
+    elif class_names & _FASTAPI_CLASSES:  # before Starlette, whose classes FastAPI's derive from
         app.include_router(fastapi_router(predictor, path, max_body_bytes=max_body_bytes))
-    elif names & _STARLETTE:
+    elif class_names & _STARLETTE_CLASSES:
         router = getattr(app, "router", app)
         router.routes.append(starlette_route(predictor, path, max_body_bytes=max_body_bytes))
     else:
@@ -58,7 +55,7 @@ def mount(app: Any, predictor: Predictor, path: str = "/predict", *, max_body_by
 def flask_blueprint(
     predictor: Predictor, path: str = "/predict", *, max_body_bytes: int = MAX_BODY_BYTES
 ) -> flask.Blueprint:
-    """A Flask blueprint with `POST path`; register it where, and with the prefix that, you like.
+    """Return a Flask blueprint with the route `POST path`, to be registered under any prefix.
 
     Raises:
         MissingLibrary: Flask is not installed.
@@ -66,12 +63,12 @@ def flask_blueprint(
     try:
         from fourfold.embed.flask import blueprint
     except ModuleNotFoundError as error:
-        raise _missing(error, "flask", extra="flask", purpose="a Flask blueprint") from error
+        raise _import_error(error, "flask", extra="flask", purpose="a Flask blueprint") from error
     return blueprint(predictor, path, max_body_bytes)
 
 
 def fastapi_router(predictor: Predictor, path: str = "/predict", *, max_body_bytes: int = MAX_BODY_BYTES) -> APIRouter:
-    """A FastAPI router with `POST path`, which the app's own OpenAPI page shows with its fields.
+    """Return a FastAPI router with the route `POST path`; the app's OpenAPI page shows it with its fields.
 
     Raises:
         MissingLibrary: FastAPI is not installed.
@@ -79,12 +76,12 @@ def fastapi_router(predictor: Predictor, path: str = "/predict", *, max_body_byt
     try:
         from fourfold.embed.fastapi import router
     except ModuleNotFoundError as error:
-        raise _missing(error, "fastapi", extra="fastapi", purpose="a FastAPI router") from error
+        raise _import_error(error, "fastapi", extra="fastapi", purpose="a FastAPI router") from error
     return router(predictor, path, max_body_bytes)
 
 
 def starlette_route(predictor: Predictor, path: str = "/predict", *, max_body_bytes: int = MAX_BODY_BYTES) -> Route:
-    """A Starlette route, `POST path`, for an app's or a `Mount`'s list of routes.
+    """Return a Starlette route `POST path`, for the routes of an app or a `Mount`.
 
     Raises:
         MissingLibrary: Starlette is not installed.
@@ -92,12 +89,12 @@ def starlette_route(predictor: Predictor, path: str = "/predict", *, max_body_by
     try:
         from fourfold.embed.starlette import route
     except ModuleNotFoundError as error:
-        raise _missing(error, "starlette", extra="service", purpose="a Starlette route") from error
+        raise _import_error(error, "starlette", extra="service", purpose="a Starlette route") from error
     return route(predictor, path, max_body_bytes)
 
 
-def _missing(error: ModuleNotFoundError, library: str, *, extra: str, purpose: str) -> Exception:
-    """What to raise: that the library is missing, unless it is another one, which is a bug of somebody else's."""
+def _import_error(error: ModuleNotFoundError, library: str, *, extra: str, purpose: str) -> Exception:
+    """Return the error to raise: `MissingLibrary`, or the error itself where another module is missing."""
     if (error.name or "").partition(".")[0] != library:
         return error
     return MissingLibrary(library, extra=extra, purpose=purpose)

@@ -1,4 +1,4 @@
-"""The mount in FastAPI."""
+"""Mount a predictor in FastAPI."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from fastapi import APIRouter, Response
 
 from fourfold.embed.starlette import endpoint
 from fourfold.predictor import Predictor
-from fourfold.protocols.openapi import operation
+from fourfold.protocols.openapi import predict_operation
 
 __all__ = ["router"]
 
 
 def router(predictor: Predictor, path: str, max_body_bytes: int) -> APIRouter:
-    """A router with `POST path`; as `fourfold.embed.fastapi_router`."""
-    made = APIRouter()
-    made.add_api_route(
+    """Return a router with the route `POST path`; see `fourfold.embed.fastapi_router`."""
+    api_router = APIRouter()
+    api_router.add_api_route(
         path,
         endpoint(predictor, max_body_bytes),
         methods=["POST"],
         response_class=Response,
-        openapi_extra=operation(predictor),
+        openapi_extra=predict_operation(predictor),
     )
-    return made
+    return api_router

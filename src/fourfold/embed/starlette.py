@@ -1,4 +1,4 @@
-"""The mount in Starlette, and the endpoint that FastAPI's shares with it."""
+"""Mount a predictor in Starlette; FastAPI uses the same endpoint."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["endpoint", "route"]
 
 
 def route(predictor: Predictor, path: str, max_body_bytes: int) -> Route:
-    """A route, `POST path`; as `fourfold.embed.starlette_route`."""
+    """Return a route `POST path`; see `fourfold.embed.starlette_route`."""
     return Route(path, endpoint(predictor, max_body_bytes), methods=["POST"])
 
 
 def endpoint(predictor: Predictor, max_body_bytes: int) -> Callable[[Request], Awaitable[Response]]:
-    """The function behind the route. It predicts in a thread, so that the app's other routes answer meanwhile."""
+    """Return the route's function. It predicts in a thread, so that the app's other routes can answer meanwhile."""
     protocol = PredictProtocol(predictor, max_body_bytes=max_body_bytes)
 
     async def predict(request: Request) -> Response:
@@ -31,7 +31,7 @@ def endpoint(predictor: Predictor, max_body_bytes: int) -> Callable[[Request], A
         except Refused as error:
             reply = protocol.error_reply(error)
         except ClientDisconnect:
-            return Response(status_code=499)  # nobody reads it, and it is no error of the app's
+            return Response(status_code=499)  # nobody reads the reply, and the app has no error
         else:
             reply = await run_in_threadpool(protocol, body, headers)
         return Response(reply.body, reply.status, reply.headers)

@@ -1,6 +1,7 @@
-"""Bytes in a media type → predictor → bytes: what the service and the mounts in web frameworks share.
+"""Turn a request's bytes into a call of a predictor, and its answer into a reply's bytes.
 
-They only differ in how the bytes come and go, so no two of them can read a request in two ways (docs/service.md).
+The service and the mounts in web frameworks share this, so they cannot read one request in two ways (docs/service.md).
+They add only the transport: no socket, queue or metric is known here.
 """
 
 from fourfold.codecs.formats import ARROW, CSV, JSON, JSON_LINES, PARQUET

@@ -1,4 +1,4 @@
-"""Media types: the ones that are spoken, and what `Content-Type` and `Accept` say of them (RFC 9110)."""
+"""Parse the headers `Content-Type` and `Accept`, and choose the media type of a reply (RFC 9110, §8.3 and §12.5.1)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ __all__ = ["CODECS", "MEDIA_TYPES", "choose_media_type", "parse_media_type"]
 CODECS = {form.media_types[0]: form.module for form in FORMATS.values() if form.media_types}
 MEDIA_TYPES = tuple(CODECS)
 
-# Text up to a comma or a semicolon that no quotes enclose. A quote that never closes encloses the rest: were it passed
-# over, every quote after it would be tried to the end again, and a long header would keep the server busy for seconds.
+# Match text up to a comma (or semicolon) outside of quotes. A quote without its end quotes the rest of the text: if it
+# were skipped, each later quote would be tried to the end again, and a long header would take seconds.
 _ELEMENT = re.compile(r'(?:"(?:\\.|[^"\\])*+(?:"|\\?\Z)|[^,"])++', re.DOTALL)
 _PARAMETER = re.compile(r'(?:"(?:\\.|[^"\\])*+(?:"|\\?\Z)|[^;"])++', re.DOTALL)
 _TYPE = re.compile(r"[\w!#$&^.+*-]+/[\w!#$&^.+*-]+", re.ASCII)
@@ -22,26 +22,26 @@ _QUALITY = re.compile(r"0(?:\.\d{0,3})?|1(?:\.0{0,3})?", re.ASCII)
 
 
 def parse_media_type(text: str) -> tuple[str, dict[str, str]] | None:
-    """A media type in lower case, and its parameters; `None` where the text is none."""
-    first, *rest = (piece.strip() for piece in _PARAMETER.findall(text) or [""])
+    """Return a media type in lower case, and its parameters; `None` where the text is not a media type."""
+    first, *rest = (part.strip() for part in _PARAMETER.findall(text) or [""])
     if not _TYPE.fullmatch(first):
         return None
     parameters = {}
-    for piece in rest:
-        name, _, value = piece.partition("=")
+    for parameter in rest:
+        name, _, value = parameter.partition("=")
         parameters[name.strip().lower()] = value.strip().strip('"')
     return first.lower(), parameters
 
 
 def choose_media_type(accept: str | None, offered: Sequence[str]) -> str | None:
-    """The media type that a client likes best.
+    """Return the offered media type that a client prefers.
 
     Args:
-        accept: the `Accept` header; `None` or nothing in it stands for `*/*`.
-        offered: the media types that there are, the one to take where the client has no preference first.
+        accept: the `Accept` header; `None` and an empty header mean `*/*`.
+        offered: the possible media types; where the client prefers several equally, the first of them is taken.
 
     Returns:
-        One of `offered`, or `None` where the client takes none of them.
+        One of `offered`, or `None` where the client accepts none of them.
     """
     if accept is None or not accept.strip():
         return offered[0]
@@ -52,7 +52,7 @@ def choose_media_type(accept: str | None, offered: Sequence[str]) -> str | None:
 
 
 def _ranges(accept: str) -> dict[str, float]:
-    """The quality of every range; one that cannot be read counts as not there, and so do parameters other than `q`."""
+    """Return the quality of each range; malformed ranges and all parameters but `q` are ignored."""
     ranges: dict[str, float] = {}
     for element in _ELEMENT.findall(accept):
         parsed = parse_media_type(element)
@@ -60,14 +60,14 @@ def _ranges(accept: str) -> dict[str, float]:
             continue
         quality = parsed[1].get("q", "1")
         if _QUALITY.fullmatch(quality):
-            # The same range twice, with other parameters: the more liberal one.
+            # A range can be there twice, with different parameters: the higher quality counts.
             ranges[parsed[0]] = max(float(quality), ranges.get(parsed[0], 0.0))
     return ranges
 
 
 def _quality(media_type: str, ranges: dict[str, float]) -> float:
-    """What the most specific range that covers the media type says of it."""
-    for candidate in (media_type, media_type.partition("/")[0] + "/*", "*/*"):
-        if candidate in ranges:
-            return ranges[candidate]
+    """Return the quality of the most specific range that contains the media type; 0.0 where none does."""
+    for media_range in (media_type, media_type.partition("/")[0] + "/*", "*/*"):
+        if media_range in ranges:
+            return ranges[media_range]
     return 0.0

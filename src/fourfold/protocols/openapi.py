@@ -1,4 +1,4 @@
-"""OpenAPI 3.1 from a signature: what a tool, or a person, needs to call `/predict`."""
+"""Describe `/predict` as OpenAPI 3.1, from a signature."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from fourfold.codecs import json_rows
 from fourfold.codecs.formats import ARROW, CSV, JSON, JSON_LINES, PARQUET
 from fourfold.package.golden import read_golden
 from fourfold.predictor import Predictor
-from fourfold.protocols.replies import SHOWN
+from fourfold.protocols.replies import MAX_ROW_ERRORS
 from fourfold.signature.field import FLOATS, INTEGERS, Field
 
-__all__ = ["document", "field_schema", "operation", "page"]
+__all__ = ["document", "field_schema", "json_operation", "predict_operation"]
 
-#: Integers beyond this may lose digits in a reader whose numbers are all float64, as JavaScript's are.
-_SAFE = 2**53 - 1
-#: Up to so many golden rows become examples.
-_EXAMPLES = 2
+#: Larger integers may lose digits where all numbers are float64, as in JavaScript (`Number.MAX_SAFE_INTEGER`).
+_MAX_SAFE_INTEGER = 2**53 - 1
+#: The most golden rows, and categories of a field, that become examples.
+_MAX_EXAMPLES = 2
 
-_CODES = {
+_STATUS_DESCRIPTIONS = {
     "400": "The body is not what its media type says.",
     "406": "No media type that the client takes is spoken.",
     "413": "The body is too long.",
@@ -32,14 +32,14 @@ _CODES = {
 
 
 def field_schema(field: Field) -> dict[str, Any]:
-    """The JSON Schema of one field's values."""
-    schema = _described(_tensor(field) if field.shape else _scalar(field), field)
+    """Return the JSON Schema of a field's values."""
+    schema = _with_description(_tensor_schema(field) if field.shape else _scalar_schema(field), field)
     if field.nullable:
-        schema = _or_null(schema)
+        schema = _nullable_schema(schema)
     return schema
 
 
-def _scalar(field: Field) -> dict[str, Any]:
+def _scalar_schema(field: Field) -> dict[str, Any]:
     if field.categories is not None and not field.open:
         return {"type": _json_type(field), "enum": list(field.categories)}
     if field.dtype in INTEGERS:
@@ -61,7 +61,7 @@ def _scalar(field: Field) -> dict[str, Any]:
             "binary": {"type": "string", "contentEncoding": "base64"},
         }[field.dtype].copy()
     if field.categories:
-        schema["examples"] = list(field.categories[:_EXAMPLES])
+        schema["examples"] = list(field.categories[:_MAX_EXAMPLES])
     return schema
 
 
@@ -69,26 +69,26 @@ def _json_type(field: Field) -> str:
     return "string" if field.dtype == "string" else "integer"
 
 
-def _tensor(field: Field) -> dict[str, Any]:
-    schema = _scalar(Field(field.name, field.dtype))
+def _tensor_schema(field: Field) -> dict[str, Any]:
+    schema = _scalar_schema(Field(field.name, field.dtype))
     for size in reversed(field.shape):
         schema = {"type": "array", "items": schema, "minItems": size, "maxItems": size}
     return schema
 
 
-def _described(schema: dict[str, Any], field: Field) -> dict[str, Any]:
+def _with_description(schema: dict[str, Any], field: Field) -> dict[str, Any]:
     notes = [field.description] if field.description else []
     if field.labels:
         notes.append(f"The elements are {', '.join(field.labels)}.")
     if field.dtype == "timestamp":
         notes.append(f"With an offset; in the zone {field.zone}." if field.zone else "Without an offset.")
     if field.dtype in ("int64", "uint64") and not field.categories:
-        notes.append(f"Beyond ±{_SAFE}, a reader whose numbers are all float64 loses digits.")
+        notes.append(f"Beyond ±{_MAX_SAFE_INTEGER}, a reader whose numbers are all float64 loses digits.")
     return {**schema, "description": " ".join(notes)} if notes else schema
 
 
-def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema, or null. Where it has a type, a list of types says it shortest, and tools read it best."""
+def _nullable_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema that also allows null: as a list of types where there is a type, which tools support best."""
     if "anyOf" in schema:
         return {**schema, "anyOf": [*schema["anyOf"], {"type": "null"}]}
     nullable = {**schema, "type": [schema["type"], "null"]}
@@ -97,29 +97,29 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
     return nullable
 
 
-def _row(fields: Sequence[Field], *, all_there: bool, more: bool) -> dict[str, Any]:
+def _row_schema(fields: Sequence[Field], *, all_required: bool, additional: bool) -> dict[str, Any]:
     schema: dict[str, Any] = {
         "type": "object",
-        "properties": {each.name: field_schema(each) for each in fields},
-        "additionalProperties": more,
+        "properties": {field.name: field_schema(field) for field in fields},
+        "additionalProperties": additional,
     }
-    required = [each.name for each in fields if all_there or not each.nullable]
+    required = [field.name for field in fields if all_required or not field.nullable]
     if required:
         schema["required"] = required
     return schema
 
 
-def _columns(fields: Sequence[Field], *, all_there: bool, more: bool) -> dict[str, Any]:
-    schema = _row(fields, all_there=all_there, more=more)
+def _columns_schema(fields: Sequence[Field], *, all_required: bool, additional: bool) -> dict[str, Any]:
+    schema = _row_schema(fields, all_required=all_required, additional=additional)
     schema["properties"] = {name: {"type": "array", "items": value} for name, value in schema["properties"].items()}
     return schema
 
 
-def _only(key: str, schema: dict[str, Any]) -> dict[str, Any]:
+def _object_with(key: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": {key: schema}, "required": [key], "additionalProperties": False}
 
 
-_ERROR = {
+_ERROR_SCHEMA = {
     "type": "object",
     "required": ["error"],
     "properties": {
@@ -131,7 +131,7 @@ _ERROR = {
                 "message": {"type": "string", "description": "A sentence for people."},
                 "rows": {
                     "type": "array",
-                    "description": f"The first {SHOWN} values at fault.",
+                    "description": f"The first {MAX_ROW_ERRORS} values at fault.",
                     "items": {
                         "type": "object",
                         "required": ["row", "field", "code", "expected", "got"],
@@ -152,25 +152,25 @@ _ERROR = {
 
 
 def _schemas(predictor: Predictor) -> dict[str, dict[str, Any]]:
-    """The named schemas of a predictor's requests and replies."""
+    """Return the named schemas of a predictor's requests and replies."""
     signature = predictor.signature
-    more = signature.extra == "ignore"
+    allows_extra = signature.extra == "ignore"
     return {
-        "Input": _row(signature.inputs, all_there=False, more=more),
-        "InputColumns": _columns(signature.inputs, all_there=False, more=more),
-        "Output": _row(signature.outputs, all_there=True, more=False),
-        "OutputColumns": _columns(signature.outputs, all_there=True, more=False),
-        "Error": _ERROR,
+        "Input": _row_schema(signature.inputs, all_required=False, additional=allows_extra),
+        "InputColumns": _columns_schema(signature.inputs, all_required=False, additional=allows_extra),
+        "Output": _row_schema(signature.outputs, all_required=True, additional=False),
+        "OutputColumns": _columns_schema(signature.outputs, all_required=True, additional=False),
+        "Error": _ERROR_SCHEMA,
     }
 
 
-def operation(predictor: Predictor, *, referring: bool = False) -> dict[str, Any]:
-    """The operation object of a route that predicts.
+def predict_operation(predictor: Predictor, *, referring: bool = False) -> dict[str, Any]:
+    """Return the operation object of a route that predicts.
 
     Args:
-        predictor: the predictor behind it.
-        referring: whether it refers to the components of `document`; otherwise it holds every schema itself, and fits
-            into any other document.
+        predictor: the predictor behind the route.
+        referring: whether the operation refers to the components of `document`; otherwise it contains every schema, so
+            that it fits into any document.
     """
     schemas = _schemas(predictor)
 
@@ -178,12 +178,12 @@ def operation(predictor: Predictor, *, referring: bool = False) -> dict[str, Any
         return {"$ref": f"#/components/schemas/{name}"} if referring else schemas[name]
 
     inputs, outputs = _examples(predictor)
-    names = {each.name for each in predictor.signature.inputs}
+    input_names = {field.name for field in predictor.signature.inputs}
     return {
         "summary": f"Predict with {predictor.name}",
         "description": "The reply has the form of the request, or the media type that Accept asks for; "
         "outputs are in the order of the rows.",
-        "requestBody": {"required": True, "content": _content(schema, "Input", inputs, names)},
+        "requestBody": {"required": True, "content": _content(schema, "Input", inputs, input_names)},
         "responses": {
             "200": {
                 "description": "The outputs.",
@@ -191,25 +191,25 @@ def operation(predictor: Predictor, *, referring: bool = False) -> dict[str, Any
                     "x-fourfold-model": {"schema": {"type": "string"}, "description": "The model and its version."},
                     "x-fourfold-digest": {"schema": {"type": "string"}, "description": "The package's digest."},
                 },
-                "content": _content(schema, "Output", outputs, names),
+                "content": _content(schema, "Output", outputs, input_names),
             },
-            **{code: _failed(text, schema("Error")) for code, text in _CODES.items()},
+            **{code: _error_response(text, schema("Error")) for code, text in _STATUS_DESCRIPTIONS.items()},
         },
     }
 
 
 def _content(
-    schema: Callable[[str], dict[str, Any]], name: str, examples: Sequence[Mapping[str, Any]], names: set[str]
+    schema: Callable[[str], dict[str, Any]], name: str, examples: Sequence[Mapping[str, Any]], input_names: set[str]
 ) -> dict[str, Any]:
-    """The media types of a request or a reply, with its forms in JSON: those that an input field's name leaves."""
+    """Return the content object of a request or a reply; forms in JSON whose key is an input's name are left out."""
     row, rows = schema(name), {"type": "array", "items": schema(name)}
     forms = [row, rows]
     shown: dict[str, Any] = {"one row": {"value": examples[0]}, "rows": {"value": list(examples)}}
-    if "rows" not in names:
-        forms.append(_only("rows", rows))
-    if "columns" not in names:
-        forms.append(_only("columns", schema(f"{name}Columns")))
-        shown["columns"] = {"value": {"columns": {key: [each[key] for each in examples] for key in examples[0]}}}
+    if "rows" not in input_names:
+        forms.append(_object_with("rows", rows))
+    if "columns" not in input_names:
+        forms.append(_object_with("columns", schema(f"{name}Columns")))
+        shown["columns"] = {"value": {"columns": {key: [row[key] for row in examples] for key in examples[0]}}}
     return {
         JSON: {"schema": {"anyOf": forms}, "examples": shown},
         JSON_LINES: {"schema": {"type": "string", "description": "A JSON object a line, one for each row."}},
@@ -221,17 +221,22 @@ def _content(
 
 def _examples(predictor: Predictor) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     golden = read_golden(predictor.package)
-    inputs = json_rows.encode(golden.inputs[:_EXAMPLES], predictor.signature.inputs)
-    outputs = json_rows.encode(golden.outputs[:_EXAMPLES], predictor.signature.outputs)
+    inputs = json_rows.encode(golden.inputs[:_MAX_EXAMPLES], predictor.signature.inputs)
+    outputs = json_rows.encode(golden.outputs[:_MAX_EXAMPLES], predictor.signature.outputs)
     return json.loads(inputs), json.loads(outputs)
 
 
-def _failed(text: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"description": text, "content": {JSON: {"schema": schema}}}
+def _error_response(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {JSON: {"schema": schema}}}
 
 
-def page(summary: str, *, may_load: bool) -> dict[str, Any]:
-    """The operation object of a route that shows something in JSON; `may_load`: a 503 until the package is loaded."""
+def json_operation(summary: str, *, may_load: bool) -> dict[str, Any]:
+    """Return the operation object of a GET route that replies with JSON.
+
+    Args:
+        summary: what the route shows.
+        may_load: whether it replies with status 503 until the package is loaded.
+    """
     responses: dict[str, Any] = {"200": {"description": summary, "content": {JSON: {"schema": {"type": "object"}}}}}
     if may_load:
         responses["503"] = {"description": "The package is still being loaded."}
@@ -239,11 +244,11 @@ def page(summary: str, *, may_load: bool) -> dict[str, Any]:
 
 
 def document(predictor: Predictor, paths: Mapping[str, Any]) -> dict[str, Any]:
-    """An OpenAPI 3.1 document.
+    """Return an OpenAPI 3.1 document.
 
     Args:
-        predictor: the predictor that it describes.
-        paths: the paths, whose operations may refer to its components.
+        predictor: the predictor behind the routes.
+        paths: the operations by path; they may refer to the document's components.
     """
     version = "unversioned" if predictor.version is None else str(predictor.version)
     return {

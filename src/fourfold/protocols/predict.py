@@ -1,4 +1,4 @@
-"""The protocol of a predictor: decode, predict, encode, in three steps that a server can put its own work between."""
+"""Answer `POST /predict` in three steps: decode, predict, encode. A server can do its own work between them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from fourfold.protocols.replies import Refused, Reply, error_reply
 
 __all__ = ["MAX_BODY_BYTES", "Call", "PredictProtocol", "join_headers"]
 
-#: The longest body that is taken where nobody says otherwise.
+#: The default limit of a request's body.
 MAX_BODY_BYTES = 32 * 2**20
-#: The most rows, and values in them, that one request may bring. A body is no measure of them: `{}` is a row in JSON,
-#: and Arrow and Parquet can say in a few bytes that there are a billion.
+#: The most rows, and values in them, of one request. The size of the body does not limit them: `{}` is a row in JSON,
+#: and Arrow and Parquet can hold a billion rows in a few bytes.
 MAX_ROWS, MAX_VALUES = 2**20, 2**25
 
-# The forms that JSON has; a reply has the form of its request.
+# The forms of a body in JSON; a reply has the form of its request.
 _ROW = "row"
 _ROWS = "rows"
 _WRAPPED_ROWS = "wrapped rows"
@@ -35,12 +35,12 @@ _CONTENT_TYPES = {media_type: media_type for media_type in MEDIA_TYPES} | {CSV: 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request that has been decoded.
+    """Hold a decoded request.
 
     Attributes:
-        table: its rows, as `Predictor.answer` takes them.
+        table: its rows, for `Predictor.answer`.
         media_type: the media type of the reply.
-        form: for a reply in JSON, its form.
+        form: the form of the reply, if that is JSON.
     """
 
     table: Any
@@ -49,14 +49,14 @@ class Call:
 
 
 class PredictProtocol:
-    """Requests to replies, for one predictor. Safe to call from any number of threads.
+    """Turn requests to a predictor into replies. Any number of threads can call it.
 
     Args:
         predictor: the predictor.
-        max_body_bytes: the longest body that is taken, in bytes.
+        max_body_bytes: the most bytes of a request's body.
 
     Attributes:
-        headers: what every reply says of the model: its name with its version, and its digest.
+        headers: the headers of every reply: the model's name and version, and its digest.
     """
 
     def __init__(self, predictor: Predictor, *, max_body_bytes: int = MAX_BODY_BYTES) -> None:
@@ -66,37 +66,37 @@ class PredictProtocol:
         self.headers = {"x-fourfold-model": f"{predictor.name}{version}", "x-fourfold-digest": predictor.digest}
         self._inputs = predictor.signature.inputs
         self._outputs = predictor.signature.outputs
-        self._width = sum(math.prod(each.shape) for each in self._inputs)
-        names = {each.name for each in self._inputs}
-        # An object whose only key is `rows` or `columns` wraps a table, unless that is the name of an input field.
+        self._width = sum(math.prod(field.shape) for field in self._inputs)
+        names = {field.name for field in self._inputs}
+        # An object whose only key is `rows` or `columns` holds a table, unless an input field has that name.
         self._wrappers = {"rows", "columns"} - names
 
     def __call__(self, body: bytes, headers: Mapping[str, str]) -> Reply:
-        """Answer one request; whatever fails is told in the reply.
+        """Answer one request; the reply reports every failure.
 
         Args:
-            body: the request's body, in bytes as they came.
+            body: the request's body.
             headers: the request's headers, with lower-case names.
 
         Returns:
-            The reply, with status 200 where every row has its answer.
+            The reply, with status 200 where every row has an answer.
         """
         try:
             self.check_length(len(body))
             call = self.decode(body, headers)
             return self.encode(call, self.predictor.answer(call.table))
-        except Exception as error:  # noqa: BLE001  # every failure has one form; `error_reply` logs what is no Fourfold error
+        except Exception as error:  # noqa: BLE001  # `error_reply` logs what is no Fourfold error
             return self.error_reply(error)
 
     def error_reply(self, error: Exception) -> Reply:
-        """The reply that tells of an error, in the form of every failure."""
+        """Return the reply to a request that failed with this error."""
         return error_reply(error, self.headers)
 
     def check_length(self, length: int) -> None:
-        """Refuse a body of that many bytes where it is too long.
+        """Check the length of a body, in bytes.
 
         Raises:
-            Refused: it is.
+            Refused: it is too long.
         """
         if length > self.max_body_bytes:
             raise Refused(
@@ -106,54 +106,56 @@ class PredictProtocol:
             )
 
     async def read(self, chunks: AsyncIterable[bytes], headers: Mapping[str, str]) -> bytes:
-        """The body of a request that comes in chunks.
+        """Return the body of a request that arrives in chunks.
 
         Raises:
-            Refused: it is too long; it has not been read to its end then, nor begun where its length was announced.
+            Refused: it is too long. The rest of it has not been read; nothing has, where `content-length` says it.
         """
-        announced = headers.get("content-length", "")
-        if announced.isdecimal():
-            self.check_length(int(announced))
-        pieces: list[bytes] = []
+        content_length = headers.get("content-length", "")
+        if content_length.isdecimal():
+            self.check_length(int(content_length))
+        received: list[bytes] = []
         length = 0
         async for chunk in chunks:
             length += len(chunk)
             self.check_length(length)
-            pieces.append(chunk)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            received.append(chunk)
+        return received[0] if len(received) == 1 else b"".join(received)
 
     def decode(self, body: bytes, headers: Mapping[str, str]) -> Call:
-        """The table of a request, and the form of its reply.
+        """Decode a request: its rows, and the media type and form of its reply.
 
         Args:
             body: the request's body.
-            headers: the request's headers, as for a call of the protocol: `content-type`, `content-encoding` and
-                `accept` count.
+            headers: the request's headers, with lower-case names; `content-type`, `content-encoding` and `accept` are
+                used.
 
         Raises:
-            Refused: its media type is not spoken, or none that is may be the reply's, or it has too many rows.
-            DecodeError: the body is not what its media type says.
-            InputError: it is no table.
+            Refused: its media type is unknown, or the client accepts no known one, or it has too many rows.
+            DecodeError: the body does not have the format of its media type.
+            InputError: the body is not a table.
         """
-        came = _media_type(headers)
-        reply = choose_media_type(headers.get("accept"), (came, *(each for each in MEDIA_TYPES if each != came)))
-        if reply is None:
+        body_type = _media_type(headers)
+        # The reply has the media type of the request, if the client has no preference.
+        offered = (body_type, *(media_type for media_type in MEDIA_TYPES if media_type != body_type))
+        reply_type = choose_media_type(headers.get("accept"), offered)
+        if reply_type is None:
             raise Refused(
                 406,
                 "accept",
                 f"expected to reply in one of {', '.join(MEDIA_TYPES)}; the client takes "
                 f"{shorten(headers.get('accept'))}",
             )
-        if reply != JSON:
-            _codec(reply)  # a library that the reply will need is missed before the work is done
-        if came == JSON:
+        if reply_type != JSON:
+            _codec(reply_type)  # raises before the work is done where the reply's library is missing
+        if body_type == JSON:
             table, form = self._decode_json(body)
         else:
-            table, form = _codec(came).decode(body, self._inputs), _ROWS
-        self._check_rows(table)
-        return Call(table, reply, form)
+            table, form = _codec(body_type).decode(body, self._inputs), _ROWS
+        self._check_size(table)
+        return Call(table, reply_type, form)
 
-    def _check_rows(self, table: Any) -> None:
+    def _check_size(self, table: Any) -> None:
         rows = len(table)
         width = max(self._width, 0 if isinstance(table, list) else table.num_columns)
         if rows > MAX_ROWS or rows * width > MAX_VALUES:
@@ -170,17 +172,17 @@ class PredictProtocol:
             return value, _ROWS
         if not isinstance(value, dict):
             raise DecodeError(f"expected an array of objects, or one object; got {shorten(value)}")
-        only = next(iter(value)) if len(value) == 1 else None
-        if only not in self._wrappers:
+        only_key = next(iter(value)) if len(value) == 1 else None
+        if only_key not in self._wrappers:
             return [value], _ROW
-        if only == "columns":
+        if only_key == "columns":
             return json_columns.rows_of(value["columns"]), _COLUMNS
         if not isinstance(value["rows"], list):
             raise DecodeError(f"rows: expected an array of objects; got {shorten(value['rows'])}")
         return value["rows"], _WRAPPED_ROWS
 
     def encode(self, call: Call, answer: Answer) -> Reply:
-        """The reply to a request: its outputs, or every row error there is."""
+        """Return the reply to a request: the outputs, or the row errors if there are any."""
         if answer.errors:
             return self.error_reply(InputError(answer.errors))
         if call.media_type != JSON:
@@ -197,24 +199,24 @@ class PredictProtocol:
 
 
 def join_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """The headers of an ASGI request as one mapping; those that came more than once are joined with commas."""
-    out: dict[str, str] = {}
+    """Return the headers of an ASGI request as a mapping; values of a repeated header are joined with commas."""
+    joined: dict[str, str] = {}
     for raw, value in headers:
         name = raw.decode("latin-1")
-        out[name] = f"{out[name]}, {value.decode('latin-1')}" if name in out else value.decode("latin-1")
-    return out
+        joined[name] = f"{joined[name]}, {value.decode('latin-1')}" if name in joined else value.decode("latin-1")
+    return joined
 
 
 def _media_type(headers: Mapping[str, str]) -> str:
-    """The media type of a request's body.
+    """Return the media type of a request's body.
 
     Raises:
-        Refused: it is not one that is spoken, or the body is compressed.
+        Refused: it is unknown or missing, its charset is not UTF-8, or the body is compressed.
     """
-    said = headers.get("content-type", "")
-    parsed = parse_media_type(said)
+    content_type = headers.get("content-type", "")
+    parsed = parse_media_type(content_type)
     if parsed is None or parsed[0] not in MEDIA_TYPES:
-        got = shorten(said) if said else "none"
+        got = shorten(content_type) if content_type else "none"
         raise Refused(415, "media_type", f"expected a content-type of {', '.join(MEDIA_TYPES)}; got {got}")
     charset = parsed[1].get("charset", "utf-8").lower()
     if charset not in ("utf-8", "utf8", "us-ascii"):
@@ -228,10 +230,10 @@ def _media_type(headers: Mapping[str, str]) -> str:
 
 
 def _codec(media_type: str) -> ModuleType:
-    """The codec of a media type other than JSON, imported.
+    """Import and return the codec of a media type other than JSON.
 
     Raises:
-        MissingLibrary: the library that it needs is not installed.
+        MissingLibrary: it needs pyarrow, which is not installed.
     """
     try:
         return import_module(f"fourfold.codecs.{CODECS[media_type]}")

@@ -1,4 +1,4 @@
-"""Replies, and the one form of every failure."""
+"""Define replies, and build the replies to requests that fail."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ from dataclasses import dataclass, field, replace
 from fourfold.codecs.formats import JSON
 from fourfold.errors import DecodeError, EngineError, FourfoldError, InputError, MissingLibrary, RowError
 
-__all__ = ["SHOWN", "Refused", "Reply", "error_reply", "internal_error_reply"]
+__all__ = ["MAX_ROW_ERRORS", "Refused", "Reply", "error_reply", "internal_error_reply"]
 
-#: A reply lists this many row errors, and says how many there are.
-SHOWN = 100
-#: The longest name of a field that a reply repeats: an unknown key is as long as its sender likes.
-_NAME = 200
+#: The most row errors that a reply lists.
+MAX_ROW_ERRORS = 100
+#: The most characters of a field name in a reply: an unknown key can have any length.
+_MAX_NAME_CHARACTERS = 200
+#: The most characters of the first row error in the message of a reply.
+_MAX_ROW_ERROR_CHARACTERS = 500
 
 _log = logging.getLogger("fourfold")
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What goes back over HTTP.
+    """Hold a reply over HTTP.
 
     Attributes:
         status: the status code.
         body: the body.
-        headers: the headers, with lower-case names; `content-type` is among them.
+        headers: the headers, with lower-case names, `content-type` among them.
     """
 
     status: int
@@ -36,13 +38,13 @@ class Reply:
 
 
 class Refused(FourfoldError):
-    """A request that HTTP has a status for, before a row of it has been looked at.
+    """Report that a request is refused with an HTTP status, before its rows are checked.
 
     Args:
-        status: the status code of its reply.
-        code: the word that a program tells it by.
-        message: what is wrong, and what would be right.
-        headers: headers that its reply needs besides the usual ones.
+        status: the status code of the reply.
+        code: the name of the error, for programs.
+        message: what is wrong, and what is expected.
+        headers: additional headers of the reply.
     """
 
     def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
@@ -61,22 +63,25 @@ class _Failure:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def error_reply(error: Exception, headers: Mapping[str, str] | None = None) -> Reply:
-    """The reply that tells of an error; one that is not Fourfold's own is logged, and not told.
+_INTERNAL = _Failure(500, "internal", "this request met a bug here; the log tells more")
 
-    The body is `{"error": {"code", "message", "rows", "count"}}`: `rows` lists the first row errors, `count` says how
-    many there are.
+
+def error_reply(error: Exception, headers: Mapping[str, str] | None = None) -> Reply:
+    """Return the reply to a request that failed; an error that is not Fourfold's own is logged, and its text kept back.
+
+    The body is `{"error": {"code", "message", "rows", "count"}}`: `rows` lists the first row errors, `count` is the
+    number of all.
 
     Args:
-        error: what was raised.
-        headers: headers that every reply has.
+        error: the error.
+        headers: headers of every reply.
     """
     return _reply(_failure(error), headers or {})
 
 
 def internal_error_reply(headers: Mapping[str, str] | None = None) -> Reply:
-    """The reply to a request that met a bug, which the log tells of and the reply does not."""
-    return _reply(_Failure(500, "internal", "this request met a bug here; the log tells more"), headers or {})
+    """Return the reply to a request that met a bug. It does not say which: only the log does."""
+    return _reply(_INTERNAL, headers or {})
 
 
 def _failure(error: Exception) -> _Failure:
@@ -91,32 +96,36 @@ def _failure(error: Exception) -> _Failure:
     if isinstance(error, EngineError):
         return _Failure(500, "engine", str(error))
     _log.error("a request failed", exc_info=error)
-    return _Failure(500, "internal", "this request met a bug here; the log tells more")
+    return _INTERNAL
 
 
 def _rows_failure(errors: Sequence[RowError]) -> _Failure:
     rows = len({error.row for error in errors})
-    many = f"{rows} row{'s' * (rows > 1)}"
-    # The rows fit the signature, and yet the engine cannot answer them: the client can do nothing about that.
+    row_count = f"{rows} row{'s' * (rows > 1)}"
+    # The rows fit the signature and the engine still fails on them: that is not the client's fault.
     if all(error.code == "engine" for error in errors):
-        return _Failure(500, "engine", f"the engine failed on {many}, the first: {errors[0].got}", errors)
-    problem = "does" if rows == 1 else "do"
-    return _Failure(422, "rows", f"{many} {problem} not fit the signature; {truncate(str(errors[0]))}", errors)
+        return _Failure(500, "engine", f"the engine failed on {row_count}, the first: {errors[0].got}", errors)
+    verb = "does" if rows == 1 else "do"
+    first = _truncate(str(errors[0]), _MAX_ROW_ERROR_CHARACTERS)
+    return _Failure(422, "rows", f"{row_count} {verb} not fit the signature; {first}", errors)
 
 
-def truncate(text: str, limit: int = 500) -> str:
-    """A text as a reply shows it: never more than `limit` characters of it."""
+def _truncate(text: str, limit: int) -> str:
+    """Return at most `limit` characters of a text."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _reply(failed: _Failure, headers: Mapping[str, str]) -> Reply:
-    shown = [replace(error, field=error.field and truncate(error.field, _NAME)) for error in failed.rows[:SHOWN]]
+def _reply(failure: _Failure, headers: Mapping[str, str]) -> Reply:
+    shown = [
+        replace(error, field=error.field and _truncate(error.field, _MAX_NAME_CHARACTERS))
+        for error in failure.rows[:MAX_ROW_ERRORS]
+    ]
     error = {
-        "code": failed.code,
-        "message": failed.message,
-        "rows": [each.to_json() for each in shown],
-        "count": len(failed.rows),
+        "code": failure.code,
+        "message": failure.message,
+        "rows": [row_error.to_json() for row_error in shown],
+        "count": len(failure.rows),
     }
-    # In ASCII: a name may hold half a surrogate pair, which UTF-8 cannot say.
+    # In ASCII, because a name may hold half of a surrogate pair, which UTF-8 cannot encode.
     body = json.dumps({"error": error}, separators=(",", ":")).encode()
-    return Reply(failed.status, body, {**headers, **failed.headers, "content-type": JSON})
+    return Reply(failure.status, body, {**headers, **failure.headers, "content-type": JSON})

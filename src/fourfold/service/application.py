@@ -257,12 +257,12 @@ def _encode_home_page(predictor: Predictor) -> bytes:
 
 def _document(predictor: Predictor) -> dict[str, Any]:
     def page(summary: str, *, may_load: bool = True) -> dict[str, Any]:
-        return {"get": openapi.page(summary, may_load=may_load)}
+        return {"get": openapi.json_operation(summary, may_load=may_load)}
 
     return openapi.document(
         predictor,
         {
-            "/predict": {"post": openapi.operation(predictor, referring=True)},
+            "/predict": {"post": openapi.predict_operation(predictor, referring=True)},
             "/": page("What this service is"),
             "/health/live": page("Whether the process answers", may_load=False),
             "/health/ready": page("Whether the golden rows gave their answers here"),

@@ -27,7 +27,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.tree import DecisionTreeRegressor
 
-from fourfold.demo.flights import INPUTS, STRINGS
+from fourfold.demo.flights import INPUTS, STRING_INPUTS
 from fourfold.demo.flights import pipeline as flights_pipeline
 from fourfold.errors import EngineError
 from fourfold.plan.compile.columns import NoPlan
@@ -285,7 +285,7 @@ def test_the_flights_pipeline() -> None:
         }
     )[INPUTS]
     columns = flights_pipeline().named_steps["columns"]
-    assert list(columns.transformers[0][2]) == STRINGS
+    assert list(columns.transformers[0][2]) == STRING_INPUTS
     assert_exact(make_pipeline(columns, "passthrough").fit(data), data)
     assert_exact(flights_pipeline().fit(data, data["distance"] / 8.0), data)
 
