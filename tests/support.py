@@ -1,4 +1,4 @@
-"""Packages and predictors for tests, made by hand: the engine is a Python function."""
+"""Make packages and predictors for tests, with a Python function as the engine."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ Row = dict[str, Any]
 
 
 def named(value: object) -> str:
-    """A name for a test's parameter that is the same in every process: without the addresses of functions."""
+    """Return a name for a test's parameter that is the same in every process: without the addresses of functions."""
     return re.sub(r" at 0x[0-9a-f]+", "", str(value))
 
 
 def double(row: Row) -> Row:
-    """The function of `SIGNATURE`."""
+    """Compute the outputs of `SIGNATURE` from its inputs."""
     return {"y": row["x"] * 2 + (row["n"] or 0), "word": row["word"]}
 
 
 class RowEngine:
-    """An engine that calls a function for every row.
+    """Call a function for every row: an engine for tests.
 
     Args:
         function: one row to one row.
@@ -58,7 +58,7 @@ def make_package(
     name: str = "tiny",
     block: int | None = None,
 ) -> Package:
-    """A package whose golden rows are `golden` and what `function` makes of them; no runtime can load it."""
+    """Return a package with the golden rows `golden` and the answers of `function`; no runtime can load it."""
     inputs, errors = RowCoercer(signature.inputs)(golden)
     assert not errors, errors[0]
     rows = [row for row in inputs if row is not None]
@@ -83,5 +83,5 @@ def make_predictor(
     version: int | None = None,
     **package: Any,
 ) -> Predictor:
-    """A predictor of `make_package`'s package: `function` is its engine, and `called` is told of every call of it."""
+    """Return a predictor of `make_package`'s package with `function` as its engine; `called` sees every call."""
     return Predictor(make_package(function, **package), RowEngine(function, called), version=version)

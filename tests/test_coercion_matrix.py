@@ -31,7 +31,7 @@ from tests.support import make_predictor
 @cache
 def _predictor(field: Field) -> Predictor:
     # The golden row is any row that fits: one that the field's own table calls good.
-    good = next(case.python for _, each, cases in TABLE if each == field for case in cases if not case.error)
+    good = next(case.python for _, tested, cases in TABLE if tested == field for case in cases if not case.error)
     signature = Signature((field,), (field,))
     return make_predictor(dict, signature=signature, golden=[{"x": good}])
 
@@ -49,7 +49,7 @@ def _predicted(predictor: Predictor, data: Any, read: Callable[[Any], Any]) -> A
     try:
         return read(predictor.predict(data))
     except InputError as error:
-        return {each.code for each in error.errors}
+        return {row_error.code for row_error in error.errors}
 
 
 def _decoded(name: str, predictor: Predictor, body: bytes) -> Any:
@@ -103,7 +103,7 @@ def _predict_one(field: Field, case: Case) -> Any:
     try:
         return (_predictor(field).predict_one({"x": case.python})["x"],)
     except InputError as error:
-        return ({each.code for each in error.errors},)
+        return ({row_error.code for row_error in error.errors},)
 
 
 def _pandas(field: Field, case: Case) -> Any:
@@ -170,7 +170,7 @@ def test_every_door(door: str, field: Field, case: Case) -> None:
         assert same_bits(came[0], case.expected)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda each: each.name)
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda architecture: architecture.name)
 @pytest.mark.parametrize(("field", "cases"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
 def test_every_architecture(architecture: Any, field: Field, cases: list[Case]) -> None:
     """The table's JSON through the running architectures: bad rows beside good ones, each with its own outcome."""

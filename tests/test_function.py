@@ -52,17 +52,17 @@ def test_every_row_gets_its_answer_whatever_the_block(
     engine: Any, block: int | None, xs: list[int], rows: bool
 ) -> None:
     """Blocks, padding and the form of the table change neither the answers nor their number and order."""
-    made = engine()
+    counting = engine()
     inputs = [{"x": x} for x in xs]
     table = inputs if rows else rows_to_columns(SIGNATURE.inputs, inputs)
-    outputs = Function(SIGNATURE, made, block)(table)
+    outputs = Function(SIGNATURE, counting, block)(table)
     assert isinstance(outputs, list) is rows
     assert _as_rows(outputs) == [{"y": x * 2} for x in xs]
     if block is None:
-        assert made.sizes == ([len(xs)] if xs else [])
+        assert counting.sizes == ([len(xs)] if xs else [])
     else:
-        assert set(made.sizes) <= {block}
-        assert len(made.sizes) == -(-len(xs) // block)
+        assert set(counting.sizes) <= {block}
+        assert len(counting.sizes) == -(-len(xs) // block)
 
 
 def test_a_call_that_is_free_is_still_bounded() -> None:

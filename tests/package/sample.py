@@ -1,4 +1,4 @@
-"""A small package for tests: of no runtime, to be read and written and not to be loaded."""
+"""Make a small package for tests: it can be read and written, but no runtime can load it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIGNATURE = Signature((Field("x", "float64"),), (Field("y", "float64"),))
 
 
 def manifest(**changes: Any) -> dict[str, Any]:
-    """A manifest without its files."""
+    """Return a manifest without its files."""
     return {
         "fourfold": 1,
         "name": "sample",
@@ -32,5 +32,5 @@ def manifest(**changes: Any) -> dict[str, Any]:
 
 
 def package(**changes: Any) -> Package:
-    """The package."""
+    """Return the package."""
     return Package.build(manifest(**changes), FILES)

@@ -68,8 +68,8 @@ def test_every_flipped_byte_of_content_is_noticed(tmp_path: Path) -> None:
     flipped = tmp_path / "flipped.fourfold"
     for content in contents:
         start = whole.find(content) if content else -1
-        for place in range(start, start + len(content)) if content else ():
-            flipped.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        for offset in range(start, start + len(content)) if content else ():
+            flipped.write_bytes(whole[:offset] + bytes([whole[offset] ^ 1]) + whole[offset + 1 :])
             with pytest.raises(CorruptPackage):
                 _read_as(original.digest, flipped)
 

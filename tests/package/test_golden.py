@@ -44,7 +44,7 @@ def test_golden_rows_survive_their_file_bit_for_bit(inputs: list[dict[str, Any]]
 
     zone = ZoneInfo("Europe/Berlin")
     moments = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)).map(
-        lambda each: each.replace(tzinfo=ZoneInfo("UTC")).astimezone(zone)
+        lambda moment: moment.replace(tzinfo=ZoneInfo("UTC")).astimezone(zone)
     )
     row = st.fixed_dictionaries({"y": st.floats(width=32), "p": _TENSORS, "t": moments})
     outputs = data.draw(st.lists(row, min_size=len(inputs), max_size=len(inputs)))
@@ -86,9 +86,9 @@ def test_a_package_carries_the_golden_rows_that_it_says(rows: int) -> None:
 def test_a_replay_says_how_far_and_where() -> None:
     """The first difference is named, and the largest gap is over all rows."""
     golden = GoldenRows([{}, {}, {}], [{"y": 1.0}, {"y": 2.0}, {"y": 4.0}])
-    found = compare(golden, [{"y": 1.0}, {"y": 2.0000000000000004}, {"y": 5.0}], ["y"])
-    assert not found.exact
-    assert found.first == (1, "y", 2.0, 2.0000000000000004)
-    assert found.largest_gap == pytest.approx(0.2)
+    replay = compare(golden, [{"y": 1.0}, {"y": 2.0000000000000004}, {"y": 5.0}], ["y"])
+    assert not replay.exact
+    assert replay.first == (1, "y", 2.0, 2.0000000000000004)
+    assert replay.largest_gap == pytest.approx(0.2)
     assert compare(golden, golden.outputs, ["y"]).exact
     assert compare(golden, [{"y": 1.0}, {"y": 2.0}, {"y": math.nan}], ["y"]).largest_gap == math.inf

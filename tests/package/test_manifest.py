@@ -78,8 +78,8 @@ def test_a_manifest_is_read_strictly(raw: bytes, message: str) -> None:
 def test_what_was_expected_is_read_strictly(expected: object, message: str) -> None:
     """What a manifest says of expected outputs is there whole, or not at all."""
     exactness: dict[str, Any] = {"exact": True, "block": None, "rows": 1, "tested": [], "accepted": "tight"}
-    found = {"rows": 3, "rtol": 1e-5, "largest_gap": 2e-7}
-    assert Manifest(_raw(exactness={**exactness, "expected": found})).data["exactness"]["expected"] == found
+    valid = {"rows": 3, "rtol": 1e-5, "largest_gap": 2e-7}
+    assert Manifest(_raw(exactness={**exactness, "expected": valid})).data["exactness"]["expected"] == valid
     with pytest.raises(CorruptPackage, match=message):
         Manifest(_raw(exactness={**exactness, "expected": expected}))
 

@@ -16,7 +16,7 @@ from tests.repository.writers import make
 
 
 class Buckets:
-    """A WSGI application that answers one request after the other, in the manner of the bucket that was asked.
+    """Wrap a WSGI application: answer one request at a time, in the way of the bucket that it names.
 
     S3 decides each conditional write atomically; moto compares and then writes, in as many threads as it has clients.
     Bucket `careless` ignores conditions, as some stores do that speak S3. Bucket `forgetful` loses every other answer
@@ -59,7 +59,7 @@ class Buckets:
 
 @pytest.fixture(scope="session")
 def bucket_server() -> Iterator[str]:
-    """A server that speaks S3 and has buckets; its endpoint."""
+    """Return the endpoint of a server with the API of S3 and some buckets."""
     import boto3
     from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
@@ -84,7 +84,7 @@ def bucket_server() -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No settings of the host's own, and a cache of the test's own."""
+    """Remove the host's settings, and give the test a cache of its own."""
     for name in list(os.environ):
         if name.startswith(("AWS_", "AZURE_", "GOOGLE_", "FOURFOLD_")):
             monkeypatch.delenv(name)
@@ -93,7 +93,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def s3(bucket_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URL of an empty repository on S3."""
+    """Return the URL of an empty repository on S3."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", bucket_server)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test-access-key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test-secret-key")
@@ -102,20 +102,20 @@ def s3(bucket_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture(params=["folder", "memory", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where an empty repository can be, of every kind."""
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the location of an empty repository: a folder, memory or S3."""
     if request.param == "folder":
         return str(tmp_path / "repository")
     return f"memory://{uuid.uuid4().hex}" if request.param == "memory" else str(request.getfixturevalue("s3"))
 
 
 @pytest.fixture
-def repository(place: str) -> Repository:
-    """An empty repository of every kind."""
-    return Repository.open(place)
+def repository(location: str) -> Repository:
+    """Return an empty repository: in a folder, in memory or on S3."""
+    return Repository.open(location)
 
 
 @pytest.fixture
 def package() -> Package:
-    """A package."""
+    """Return a package."""
     return make()

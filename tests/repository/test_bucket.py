@@ -19,7 +19,7 @@ SECRET = "wJalrXUtnFEMI-K7MDENG"
 
 
 def refused(url: str) -> str:
-    """What a repository says when it cannot be used."""
+    """Return the message of a repository that cannot be used."""
     with pytest.raises(RepositoryError) as caught:
         Repository.open(url).resolve("eta")
     assert caught.value.__cause__ is None
@@ -30,7 +30,7 @@ def refused(url: str) -> str:
 
 @pytest.fixture
 def forbidding() -> Iterator[str]:
-    """The endpoint of a server that forbids everything, and repeats what it was sent."""
+    """Return the endpoint of a server that forbids everything, and repeats the request's headers."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -15,13 +15,13 @@ NOBODY = "http://127.0.0.1:9"
 
 @pytest.fixture
 def pushed(s3: str, package: Package) -> str:
-    """A repository on S3 that holds a package; nothing of it is in the cache yet."""
+    """Return a repository on S3 that holds a package; nothing of it is cached yet."""
     Repository.open(s3).push(package)
     return s3
 
 
 def copies(folder: Path) -> list[Path]:
-    """The blobs that a cache holds, and anything else that lies there."""
+    """Return the files of a cache's folder."""
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
@@ -33,9 +33,9 @@ def test_without_the_bucket(pushed: str, package: Package, tmp_path: Path, monke
     )
     monkeypatch.setenv("AWS_ENDPOINT_URL", NOBODY)
     cut_off = Repository.open(pushed)
-    found = cut_off.pull(f"eta@{package.digest}")
-    found.verify()
-    assert found.manifest_bytes == package.manifest_bytes
+    pulled = cut_off.pull(f"eta@{package.digest}")
+    pulled.verify()
+    assert pulled.manifest_bytes == package.manifest_bytes
     for reference in ("eta", "eta:1", "eta@production"):
         with pytest.raises(RepositoryError, match=f"{pushed} cannot be reached"):
             cut_off.resolve(reference)
@@ -64,9 +64,9 @@ def test_a_changed_blob_is_not_kept(pushed: str, package: Package, tmp_path: Pat
     """What the bucket gives wrongly never enters the cache."""
     store = Repository.open(pushed)._store
     key = "blobs/sha256/" + package.digest[7:]
-    held = store.get(key)
-    assert held is not None
-    store.replace(key, b"{}", held[1])
+    content = store.get(key)
+    assert content is not None
+    store.replace(key, b"{}", content[1])
     with pytest.raises(RepositoryError.__bases__[0], match="expected"):
         Repository.open(pushed).pull("eta")
     assert copies(tmp_path / "cache") == []
@@ -108,8 +108,8 @@ def test_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_only_buckets_are_cached(tmp_path: Path, package: Package) -> None:
     """A folder and a memory are as near as the cache would be."""
-    for place in (str(tmp_path / "repository"), "memory://only-buckets-are-cached"):
-        repository = Repository.open(place)
+    for location in (str(tmp_path / "repository"), "memory://only-buckets-are-cached"):
+        repository = Repository.open(location)
         repository.push(package)
         repository.pull("eta").verify()
     assert not (tmp_path / "cache").exists()

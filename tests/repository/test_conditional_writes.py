@@ -14,67 +14,67 @@ from tests.repository.writers import make
 
 
 class Careless:
-    """A real store that ignores some of its conditions.
+    """Wrap a real store, and ignore some conditions of its writes.
 
     Args:
         store: the store.
-        create: whether it overwrites what is there.
-        replace: whether it replaces what has changed.
-        deaf: whether it refuses to replace at all.
+        create: whether `create` overwrites an existing key.
+        replace: whether `replace` ignores its tag.
+        refuses: whether `replace` always refuses.
     """
 
-    remote = False
+    is_remote = False
 
-    def __init__(self, store: Store, *, create: bool = False, replace: bool = False, deaf: bool = False) -> None:
+    def __init__(self, store: Store, *, create: bool = False, replace: bool = False, refuses: bool = False) -> None:
         self.store = store
-        self.careless_create, self.careless_replace, self.deaf = create, replace, deaf
+        self.careless_create, self.careless_replace, self.refuses = create, replace, refuses
         self.writes = 0
 
     @property
     def url(self) -> str:
-        """Where the real store is."""
+        """Return the real store's address."""
         return self.store.url
 
     def get(self, key: str) -> tuple[bytes, Tag] | None:
-        """As the real store does."""
+        """Do as the real store does."""
         return self.store.get(key)
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """As the real store does."""
+        """Do as the real store does."""
         return self.store.keys(prefix)
 
     def create(self, key: str, data: bytes) -> None:
-        """Write, perhaps over what is there."""
+        """Write a key, perhaps over an existing one."""
         self.writes += 1
         try:
             self.store.create(key, data)
         except Conflict:
             if not self.careless_create:
                 raise
-            held = self.store.get(key)
-            assert held is not None
-            self.store.replace(key, data, held[1])
+            content = self.store.get(key)
+            assert content is not None
+            self.store.replace(key, data, content[1])
 
     def replace(self, key: str, data: bytes, tag: Tag) -> None:
-        """Replace, perhaps what has changed, perhaps nothing."""
+        """Replace a key, perhaps whatever its tag, perhaps never."""
         self.writes += 1
-        if self.deaf:
+        if self.refuses:
             raise Conflict(key)
-        held = self.store.get(key)
-        self.store.replace(key, data, held[1] if held and self.careless_replace else tag)
+        content = self.store.get(key)
+        self.store.replace(key, data, content[1] if content and self.careless_replace else tag)
 
 
-def test_honest_stores(place: str) -> None:
+def test_honest_stores(location: str) -> None:
     """Every kind of store that Fourfold opens honours conditions, however often it is asked, and keeps one probe."""
-    store = open_store(place)
+    store = open_store(location)
     for _ in range(3):
         prove(store)
     assert store.get(PROBE_KEY) is not None
-    assert Repository.open(place).models() == ()
+    assert Repository.open(location).models() == ()
 
 
 @pytest.mark.parametrize(
-    ("create", "replace", "deaf", "found"),
+    ("create", "replace", "refuses", "message"),
     [
         (True, False, False, "only if absent"),
         (False, True, False, "not what had been read before"),
@@ -82,29 +82,29 @@ def test_honest_stores(place: str) -> None:
         (False, False, True, "refuses to replace"),
     ],
 )
-def test_careless_stores(place: str, create: bool, replace: bool, deaf: bool, found: str) -> None:
+def test_careless_stores(location: str, create: bool, replace: bool, refuses: bool, message: str) -> None:
     """A store that ignores a condition gets neither versions nor aliases."""
-    store = Careless(open_store(place), create=create, replace=replace, deaf=deaf)
+    store = Careless(open_store(location), create=create, replace=replace, refuses=refuses)
     repository = Repository(store)
     for _ in range(2):
-        with pytest.raises(RepositoryError, match=f"does not honour conditional writes .*{found}"):
+        with pytest.raises(RepositoryError, match=f"does not honour conditional writes .*{message}"):
             repository.push(make())
     assert repository.models() == ()
     assert list(store.keys("blobs/")) == []
 
 
-def test_alias_on_a_careless_store(place: str) -> None:
+def test_alias_on_a_careless_store(location: str) -> None:
     """Nor does an alias move on one that became careless later."""
-    Repository.open(place).push(make())
-    repository = Repository(Careless(open_store(place), replace=True))
+    Repository.open(location).push(make())
+    repository = Repository(Careless(open_store(location), replace=True))
     with pytest.raises(RepositoryError, match="does not honour conditional writes"):
         repository.promote("eta", "production")
     assert repository.model("eta").aliases == {}
 
 
-def test_once_for_each_repository(place: str) -> None:
+def test_once_for_each_repository(location: str) -> None:
     """A store that was proved is not proved again by the same repository."""
-    store = Careless(open_store(place))
+    store = Careless(open_store(location))
     repository = Repository(store)
     repository.push(make("a"))
     before = store.writes
@@ -112,10 +112,10 @@ def test_once_for_each_repository(place: str) -> None:
     assert store.writes - before == 3  # one file that is new, the manifest, the version
 
 
-def test_reading_needs_no_proof(place: str) -> None:
+def test_reading_needs_no_proof(location: str) -> None:
     """Who only reads writes nothing."""
-    Repository.open(place).push(make())
-    store = Careless(open_store(place))
+    Repository.open(location).push(make())
+    store = Careless(open_store(location))
     repository = Repository(store)
     repository.pull("eta").verify()
     repository.models()
@@ -136,5 +136,5 @@ def test_a_difficult_bucket(s3: str, bucket: str) -> None:
     for version, expected in ((1, None), (2, 1), (1, 2)):
         assert repository.promote(f"eta:{version}", "production", expected=expected).version == version
         assert repository.resolve("eta@production").version == version
-    assert [each.digest for each in repository.model("eta").versions] == [make("a").digest, make("b").digest]
+    assert [version.digest for version in repository.model("eta").versions] == [make("a").digest, make("b").digest]
     repository.pull("eta@production").verify()

@@ -142,7 +142,7 @@ def test_processes_claim_versions(tmp_path: Path) -> None:
     own = [version for result in results for version in result[1]]
     assert len(shared) == 1
     assert sorted([*shared, *own]) == list(range(1, count * per + 2))
-    versions = {each.version: each.digest for each in Repository.open(tmp_path).model("eta").versions}
+    versions = {version.version: version.digest for version in Repository.open(tmp_path).model("eta").versions}
     for who, result in enumerate(results):
         for index, version in enumerate(result[1]):
             assert versions[version] == make(f"{who}-{index}").digest
@@ -190,9 +190,9 @@ def test_killed_writers(tmp_path: Path) -> None:
         process.join()
         assert process.exitcode == -signal.SIGKILL
         model = Repository.open(tmp_path).model("eta")
-        assert [each.version for each in model.versions] == list(range(1, len(model.versions) + 1))
-        for each in (*model.versions[-3:], model.aliases["production"]):
-            Repository.open(tmp_path).pull(f"eta:{each.version}").verify()
+        assert [version.version for version in model.versions] == list(range(1, len(model.versions) + 1))
+        for record in (*model.versions[-3:], model.aliases["production"]):
+            Repository.open(tmp_path).pull(f"eta:{record.version}").verify()
     version = repository.push(make("last"))
     assert repository.promote(f"eta:{version}", "production").version == version
 
@@ -207,16 +207,16 @@ def test_threads_exclude_each_other(tmp_path: Path) -> None:
         start.wait()
         done = 0
         while done < 10:
-            held = store.get("count")
-            assert held is not None
+            content = store.get("count")
+            assert content is not None
             try:
-                store.replace("count", str(int(held[0]) + 1).encode(), held[1])
+                store.replace("count", str(int(content[0]) + 1).encode(), content[1])
                 done += 1
             except RepositoryError:
                 continue
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(work, range(6)))
-    held = store.get("count")
-    assert held is not None
-    assert held[0] == b"60"
+    content = store.get("count")
+    assert content is not None
+    assert content[0] == b"60"

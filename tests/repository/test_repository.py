@@ -15,11 +15,11 @@ from tests.repository.writers import make
 
 def overwrite(repository: Repository, key: str, data: bytes) -> None:
     """Write what nobody should have written."""
-    held = repository._store.get(key)
-    if held is None:
+    content = repository._store.get(key)
+    if content is None:
         repository._store.create(key, data)
     else:
-        repository._store.replace(key, data, held[1])
+        repository._store.replace(key, data, content[1])
 
 
 class TestPush:
@@ -34,10 +34,10 @@ class TestPush:
         repository.push(package)
         repository.promote("eta", "production")
         for reference in ("eta", "eta:1", "eta@production", f"eta@{package.digest}", f"eta@{package.digest[:19]}"):
-            found = repository.pull(reference)
-            assert found.digest == package.digest
-            assert found.manifest_bytes == package.manifest_bytes
-            assert {name: found.read(name) for name in found.names} == {
+            pulled = repository.pull(reference)
+            assert pulled.digest == package.digest
+            assert pulled.manifest_bytes == package.manifest_bytes
+            assert {name: pulled.read(name) for name in pulled.names} == {
                 name: package.read(name) for name in package.names
             }
 
@@ -47,14 +47,14 @@ class TestPush:
         assert repository.push(make("a", "fare")) == 1
         assert len(list(repository._store.keys("blobs/"))) == 4  # two files, two manifests
 
-    def test_another_object_sees_it(self, place: str, package: Package) -> None:
+    def test_another_object_sees_it(self, location: str, package: Package) -> None:
         """A repository is its place: a second object on the same place sees what the first pushed."""
-        push(package, repository=place)
-        assert Repository.open(place).resolve("eta") == Resolved("eta", package.digest, 1)
+        push(package, repository=location)
+        assert Repository.open(location).resolve("eta") == Resolved("eta", package.digest, 1)
 
-    def test_default_repository(self, place: str, package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_default_repository(self, location: str, package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where no repository is named, the environment names it."""
-        monkeypatch.setenv("FOURFOLD_REPOSITORY", place)
+        monkeypatch.setenv("FOURFOLD_REPOSITORY", location)
         assert push(package) == 1
         assert Repository.open().resolve("eta").digest == package.digest
 
@@ -69,7 +69,7 @@ class TestPush:
             repository.push(make("a"), version=3)
         with pytest.raises(RepositoryError, match=r"eta:7 .* the next is 3"):
             repository.push(make("c"), version=7)
-        assert [each.version for each in repository.model("eta").versions] == [1, 2]
+        assert [version.version for version in repository.model("eta").versions] == [1, 2]
 
     def test_unfinished_push_shows_nothing(self, repository: Repository, package: Package) -> None:
         """A package of which only blobs arrived is no version, and pushing it again completes it."""
@@ -187,16 +187,16 @@ class TestMissing:
 class TestDamage:
     """What was damaged or tampered with is never given out."""
 
-    def test_a_changed_blob(self, place: str, package: Package) -> None:
+    def test_a_changed_blob(self, location: str, package: Package) -> None:
         """A blob that is not what its digest says is refused, with its key and both digests; no other file suffers."""
-        repository = Repository.open(place)
+        repository = Repository.open(location)
         repository.push(package)
         sha256 = package.manifest["files"]["engine/model.bin"]["sha256"]
         overwrite(repository, f"blobs/sha256/{sha256}", b"model A")
-        found = repository.pull("eta")
-        assert found.read("golden.json") == b"[]"
+        pulled = repository.pull("eta")
+        assert pulled.read("golden.json") == b"[]"
         with pytest.raises(CorruptPackage, match=f"blobs/sha256/{sha256} .* expected sha256:{sha256}, got sha256:"):
-            found.read("engine/model.bin")
+            pulled.read("engine/model.bin")
 
     def test_a_changed_manifest(self, repository: Repository, package: Package) -> None:
         """A manifest that is not what its digest says is refused too, by version and by digest."""
@@ -300,9 +300,9 @@ class TestModels:
         repository.promote("eta:2", "production")
         repository.promote("eta:3", "canary")
         first, second = repository.models()
-        assert (first.name, [each.version for each in first.versions], first.aliases) == ("a.b-c_d", [1], {})
+        assert (first.name, [version.version for version in first.versions], first.aliases) == ("a.b-c_d", [1], {})
         assert second.versions == tuple(Version(n, make(c, "eta").digest) for n, c in enumerate("abc", 1))
-        assert {alias: each.version for alias, each in second.aliases.items()} == {"canary": 3, "production": 2}
+        assert {alias: version.version for alias, version in second.aliases.items()} == {"canary": 3, "production": 2}
         assert second == repository.model("eta")
 
     def test_a_thousand_versions(self, repository: Repository) -> None:
@@ -314,7 +314,7 @@ class TestModels:
                     range(1, 1101),
                 )
             )
-        assert [each.version for each in repository.model("eta").versions] == list(range(1, 1101))
+        assert [version.version for version in repository.model("eta").versions] == list(range(1, 1101))
         assert repository.resolve("eta").version == 1100
         assert repository.push(make()) == 1101
         assert repository.resolve(Reference("eta")).version == 1101
@@ -323,9 +323,9 @@ class TestModels:
 class TestRaces:
     """Of writers that race, one is first, and nobody is misled."""
 
-    def test_threads_claim_versions(self, place: str) -> None:
+    def test_threads_claim_versions(self, location: str) -> None:
         """Of many threads that push at once, each package gets one version, and the versions have no gaps."""
-        repositories = [Repository.open(place) for _ in range(4)]
+        repositories = [Repository.open(location) for _ in range(4)]
         start = threading.Barrier(4)
 
         def work(who: int) -> list[tuple[str, int]]:
@@ -336,12 +336,12 @@ class TestRaces:
         with ThreadPoolExecutor(4) as pool:
             pushed = {pair for pairs in pool.map(work, range(4)) for pair in pairs}
         assert sorted(version for _, version in pushed) == list(range(1, 22))
-        versions = Repository.open(place).model("eta").versions
-        assert {(each.digest, each.version) for each in versions} == pushed
+        versions = Repository.open(location).model("eta").versions
+        assert {(version.digest, version.version) for version in versions} == pushed
 
-    def test_one_gets_the_version(self, place: str) -> None:
+    def test_one_gets_the_version(self, location: str) -> None:
         """Of writers that ask for the same version, one gets it, and the others hear who."""
-        repositories = [Repository.open(place) for _ in range(4)]
+        repositories = [Repository.open(location) for _ in range(4)]
         start = threading.Barrier(4)
 
         def work(who: int) -> str | None:
@@ -357,11 +357,11 @@ class TestRaces:
         assert results.count(None) == 1
         winner = make(str(results.index(None))).digest
         assert all(winner in result for result in results if result is not None)
-        assert [each.digest for each in Repository.open(place).model("eta").versions] == [winner]
+        assert [version.digest for version in Repository.open(location).model("eta").versions] == [winner]
 
-    def test_one_moves_the_alias(self, place: str) -> None:
+    def test_one_moves_the_alias(self, location: str) -> None:
         """Of writers that expect the same and want different things, one moves the alias; the others hear where to."""
-        repositories = [Repository.open(place) for _ in range(4)]
+        repositories = [Repository.open(location) for _ in range(4)]
         for content in "012345":
             repositories[0].push(make(content))
         repositories[0].promote("eta:6", "production")

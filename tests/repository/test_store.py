@@ -10,9 +10,9 @@ from fourfold.repository.store import Store
 
 
 @pytest.fixture
-def store(place: str) -> Store:
+def store(location: str) -> Store:
     """An empty store of every kind, whose place exists."""
-    store = open_store(place)
+    store = open_store(location)
     store.create("first", b"")
     return store
 
@@ -29,9 +29,9 @@ def test_create(store: Store, data: bytes) -> None:
     store.create("a/b", data)
     with pytest.raises(Conflict, match="a/b"):
         store.create("a/b", b"other")
-    held = store.get("a/b")
-    assert held is not None
-    assert held[0] == data
+    content = store.get("a/b")
+    assert content is not None
+    assert content[0] == data
 
 
 def test_replace(store: Store) -> None:

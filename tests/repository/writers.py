@@ -11,7 +11,7 @@ from fourfold.repository import Repository
 
 
 def make(content: str = "a", name: str = "eta") -> Package:
-    """A package of two files; another content is another package."""
+    """Return a package of two files; another content gives another package."""
     side = [{"name": "x", "dtype": "float64"}]
     manifest = {
         "fourfold": 1,

@@ -53,6 +53,6 @@ def test_the_first_difference_names_its_place() -> None:
     """Rows come first, then fields in the order in which they are named."""
     expected = [{"a": 1.0, "b": 2.0}, {"a": 1.0, "b": 2.0}]
     got = [{"a": 1.0, "b": 2.0}, {"a": 1.5, "b": 2.5}]
-    found = first_difference(expected, got, ["b", "a"])
-    assert found == (1, "b", 2.0, 2.5)
+    difference = first_difference(expected, got, ["b", "a"])
+    assert difference == (1, "b", 2.0, 2.5)
     assert first_difference(expected, expected, ["a", "b"]) is None

@@ -88,18 +88,18 @@ def test_columns_and_rows_are_twins(data: st.DataObject) -> None:
     field = data.draw(st.sampled_from(_FIELDS))
     drawn = data.draw(st.lists(st.none() | values, min_size=1, max_size=6))
     if kind == pa.timestamp("us", "UTC"):
-        drawn = [None if each is None else each.replace(tzinfo=UTC) for each in drawn]
+        drawn = [None if value is None else value.replace(tzinfo=UTC) for value in drawn]
     batch, column_errors = ColumnCoercer([field])(pa.table({"x": pa.array(drawn, kind)}))
-    rows, row_errors = RowCoercer([field])([{"x": each} for each in drawn])
+    rows, row_errors = RowCoercer([field])([{"x": value} for value in drawn])
     assert [(e.row, e.field, e.code, e.expected) for e in column_errors] == [
         (e.row, e.field, e.code, e.expected) for e in row_errors
     ]
     bad = {error.row for error in row_errors}
-    for index, found in enumerate(columns_to_rows([field], batch)):
+    for index, output in enumerate(columns_to_rows([field], batch)):
         if index not in bad:
             row = rows[index]
             assert row is not None
-            assert same_bits(found["x"], row["x"])
+            assert same_bits(output["x"], row["x"])
 
 
 def test_an_unknown_column_is_an_error_of_every_row_or_dropped() -> None:
@@ -187,7 +187,7 @@ def test_the_first_and_last_hours_of_all_years_are_the_same_in_rows_and_columns(
     """Where a zone's clock would leave the years 1 to 9999, columns refuse what rows refuse."""
     field = Field("x", "timestamp", zone=zone)
     moments = [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)]
-    in_rows = [error.row for error in RowCoercer([field])([{"x": each} for each in moments])[1]]
+    in_rows = [error.row for error in RowCoercer([field])([{"x": value} for value in moments])[1]]
     batch, errors = ColumnCoercer([field])(pa.table({"x": pa.array(moments, pa.timestamp("s", tz="UTC"))}))
     assert [error.row for error in errors] == in_rows
     assert all(error.code == "range" for error in errors)

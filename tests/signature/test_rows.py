@@ -46,8 +46,8 @@ def test_the_table(field: Field, case: Case) -> None:
 )
 def test_scalars_of_numpy_and_pandas_are_plain_values(dtype: str, value: Any, expected: Any) -> None:
     """What a data frame hands out one value at a time is the value itself."""
-    found = RowCoercer([Field("x", dtype)]).value("x", value)
-    assert same_bits(found, expected)
+    coerced = RowCoercer([Field("x", dtype)]).value("x", value)
+    assert same_bits(coerced, expected)
 
 
 @pytest.mark.parametrize("value", [None, pd.NA, pd.NaT, np.datetime64("NaT")])
@@ -134,9 +134,9 @@ def test_a_moment_before_the_first_year_is_out_of_range_in_its_own_zone_too() ->
 
 def test_a_datetime_of_another_class_becomes_a_datetime() -> None:
     """Canonical timestamps are datetimes, not subclasses with an arithmetic of their own."""
-    found = RowCoercer([Field("x", "timestamp", zone="UTC")]).value("x", pd.Timestamp("2024-01-01", tz="UTC"))
-    assert type(found) is datetime
-    assert found == datetime(2024, 1, 1, tzinfo=UTC)
+    coerced = RowCoercer([Field("x", "timestamp", zone="UTC")]).value("x", pd.Timestamp("2024-01-01", tz="UTC"))
+    assert type(coerced) is datetime
+    assert coerced == datetime(2024, 1, 1, tzinfo=UTC)
 
 
 def test_rows_need_neither_numpy_nor_arrow() -> None:

@@ -36,7 +36,7 @@ class BucketStore:
 
     def __init__(self, scheme: str, bucket: str, prefix: str = "") -> None:
         self._url = f"{scheme}://{bucket}" + (f"/{prefix}" if prefix else "")
-        self.remote = scheme != "memory"
+        self.is_remote = scheme != "memory"
         try:
             self._client = open_client(scheme, self._url, purpose=f"a repository at {scheme}://")
         except ValueError as error:
@@ -89,7 +89,7 @@ class BucketStore:
                     yield meta["path"]
 
     def _operation(self, verb: str, key: str) -> AbstractContextManager[None]:
-        if self.remote and is_forked_after_use():
+        if self.is_remote and is_forked_after_use():
             raise RepositoryError(
                 f"{self.url} was used before this process was forked, and cannot be used in the child: load packages "
                 "before forking, or start the child with 'spawn'"

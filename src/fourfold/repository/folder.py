@@ -32,7 +32,7 @@ class FolderStore:
         root: the folder, on a file system with hard links and locks.
     """
 
-    remote = False
+    is_remote = False
 
     def __init__(self, root: Path) -> None:
         self.root = root

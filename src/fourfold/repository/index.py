@@ -205,7 +205,7 @@ class Index:
 
     def _read_all(self, keys: list[str]) -> list[Version | None]:
         """Return the records of keys, in their order; None where a key does not exist."""
-        if not self._store.remote:
+        if not self._store.is_remote:
             return [self._read(key) for key in keys]
         from concurrent.futures import ThreadPoolExecutor
 

@@ -63,7 +63,7 @@ class Repository:
             MissingLibrary: the location is a bucket, and obstore is not installed.
         """
         store = open_store(default_url() if location is None else location)
-        folder = default_folder() if store.remote else None
+        folder = default_folder() if store.is_remote else None
         return cls(store, None if folder is None else Cache(folder))
 
     @property

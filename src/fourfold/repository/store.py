@@ -34,7 +34,7 @@ class Store(Protocol):
         """Return the store's address for people, without secrets."""
 
     @property
-    def remote(self) -> bool:
+    def is_remote(self) -> bool:
         """Return whether reads go over a network, so that local copies are worth keeping."""
 
     def get(self, key: str) -> tuple[bytes, Tag] | None:
