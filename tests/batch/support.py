@@ -1,4 +1,4 @@
-"""Predictors and source files for the tests of batch."""
+"""Make predictors and source files for the tests of batch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ColumnEngine:
 
 
 def column_predictor() -> Predictor:
-    """A predictor that costs next to nothing a row."""
+    """A predictor that takes almost no time a row."""
     return Predictor(make_package(), ColumnEngine())
 
 
@@ -61,7 +61,7 @@ def write(path: Path, data: Any, row_group_size: int | None = None) -> Path:
 
 
 def read(path: Path) -> Any:
-    """The table that lies in a Parquet or Arrow file."""
+    """The table in a Parquet or Arrow file."""
     if path.suffix == ".parquet":
         return pq.read_table(path, partitioning=None)
     with pa.ipc.open_file(path) as reader:

@@ -1,4 +1,4 @@
-"""What happens to a batch run from outside: processes that are killed, full disks, little memory, two at once."""
+"""Disturb batch runs from outside: killed processes, full disks, little memory, two runs at once."""
 
 from __future__ import annotations
 

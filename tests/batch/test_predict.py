@@ -20,7 +20,7 @@ CELLS = st.sampled_from(
 
 @given(st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=12))
 def test_parts_are_one_table(cells: list[tuple[str | None, str | None]]) -> None:
-    """A chunk that is answered in parts has the answers and the errors that its rows have one after the other."""
+    """A chunk predicted in parts has the same answers and errors, in the same order, as its rows in one table."""
     texts = pa.record_batch(
         {"x": pa.array([x for x, _ in cells], pa.string()), "n": pa.array([n for _, n in cells], pa.string())}
     )

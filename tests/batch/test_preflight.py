@@ -13,7 +13,7 @@ from fourfold.errors import OutputExists, RowError, SinkError
 from tests.batch.support import column_predictor, files_below, table, write
 
 
-def planned(tmp_path: Path, **arguments: Any) -> Any:
+def checked(tmp_path: Path, **arguments: Any) -> Any:
     arguments = {"source": tmp_path / "in.csv", "output": tmp_path / "out.csv"} | arguments
     return preflight(column_predictor(), Job(**arguments))
 
@@ -25,18 +25,18 @@ def three_rows(tmp_path: Path) -> Path:
 
 
 def test_writes_nothing(tmp_path: Path) -> None:
-    """A plan looks, and makes neither file nor folder."""
-    planned(tmp_path, output=tmp_path / "new" / "out.csv")
+    """The checks make neither file nor folder."""
+    checked(tmp_path, output=tmp_path / "new" / "out.csv")
     assert files_below(tmp_path) == ["in.csv"]
     assert not (tmp_path / "new").exists()
 
 
 def test_an_output_that_exists_is_refused_first(tmp_path: Path) -> None:
-    """An output that is there is refused before anybody looks at the source."""
+    """An existing output is refused before the source is read."""
     (tmp_path / "out.csv").write_text("")
     with pytest.raises(OutputExists, match=r"out\.csv exists"):
-        planned(tmp_path, source=tmp_path / "gone.csv")
-    planned(tmp_path, replace=True)
+        checked(tmp_path, source=tmp_path / "gone.csv")
+    checked(tmp_path, replace=True)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_an_output_that_exists_is_refused_first(tmp_path: Path) -> None:
     ],
 )
 def test_the_source_is_never_written(source: str, output: str, tmp_path: Path) -> None:
-    """An output that is a file of the source is refused by whatever name it comes, even where it may be replaced."""
+    """An output that is a file of the source is refused under any of its names, even where it may be replaced."""
     (tmp_path / "sub").mkdir()
     if source == "in.csv":
         os.link(tmp_path / "in.csv", tmp_path / "hard.csv")
@@ -59,28 +59,28 @@ def test_the_source_is_never_written(source: str, output: str, tmp_path: Path) -
     else:
         (tmp_path / "sub").rmdir()
     with pytest.raises(SinkError, match="is a file of the source"):
-        planned(tmp_path, source=tmp_path / source, output=tmp_path / output, replace=True)
+        checked(tmp_path, source=tmp_path / source, output=tmp_path / output, replace=True)
 
 
 @pytest.mark.parametrize(
     ("source", "output"), [("data", "data/out.csv"), ("data/*.csv", "data/out.csv"), ("**/*.csv", "data/a/b/out.csv")]
 )
 def test_an_output_is_never_the_next_source(source: str, output: str, tmp_path: Path) -> None:
-    """An output, or a quarantine, that the same source would take in next time is refused."""
+    """An output, or a quarantine, that the next run would read as its source is refused."""
     write(tmp_path / "data" / "in.csv", table(3))
     with pytest.raises(SinkError, match="would be a file of the source"):
-        planned(tmp_path, source=tmp_path / source, output=tmp_path / output)
+        checked(tmp_path, source=tmp_path / source, output=tmp_path / output)
     with pytest.raises(SinkError, match=r"the quarantine .* would be a file of the source"):
-        planned(tmp_path, source=tmp_path / source, output="/elsewhere/out.txt.csv", quarantine=tmp_path / output)
-    planned(tmp_path, source=tmp_path / "data/*.csv", output=tmp_path / "data/out.parquet")
+        checked(tmp_path, source=tmp_path / source, output="/elsewhere/out.txt.csv", quarantine=tmp_path / output)
+    checked(tmp_path, source=tmp_path / "data/*.csv", output=tmp_path / "data/out.parquet")
 
 
 def test_a_quarantine_is_json_lines_in_a_file_of_its_own(tmp_path: Path) -> None:
     """A quarantine with another suffix, or in the output's place, is refused."""
     with pytest.raises(SinkError, match=r"expected a name that ends in \.jsonl"):
-        planned(tmp_path, quarantine=tmp_path / "bad.csv")
+        checked(tmp_path, quarantine=tmp_path / "bad.csv")
     with pytest.raises(SinkError, match="are one file"):
-        planned(tmp_path, output=tmp_path / "out.jsonl", quarantine=tmp_path / "out.jsonl")
+        checked(tmp_path, output=tmp_path / "out.jsonl", quarantine=tmp_path / "out.jsonl")
 
 
 def test_a_quarantine_that_exists_is_refused_unless_it_is_this_runs(tmp_path: Path) -> None:
@@ -88,26 +88,26 @@ def test_a_quarantine_that_exists_is_refused_unless_it_is_this_runs(tmp_path: Pa
     path = tmp_path / "bad.jsonl"
     path.write_text("{}\n")
     with pytest.raises(OutputExists, match=r"bad\.jsonl exists"):
-        planned(tmp_path, quarantine=path)
-    assert planned(tmp_path, quarantine=path, replace=True).owns_quarantine
+        checked(tmp_path, quarantine=path)
+    assert checked(tmp_path, quarantine=path, replace=True).owns_quarantine
     path.unlink()
-    first = planned(tmp_path, quarantine=path)
+    first = checked(tmp_path, quarantine=path)
     assert not first.owns_quarantine
     quarantine = Quarantine(path, first.run_key)
     quarantine.add("in.csv", 0, [([RowError(0, "x", "type", "", "")], {})])
     quarantine.close()
-    assert planned(tmp_path, quarantine=path).owns_quarantine
+    assert checked(tmp_path, quarantine=path).owns_quarantine
 
 
 def test_the_run_key_names_the_work(tmp_path: Path) -> None:
     """The same work has the same key; another job, another source, or a source that changed has another."""
-    key = planned(tmp_path).run_key
-    assert planned(tmp_path, chunk_rows=1, replace=True, max_quarantined=3).run_key == key
+    key = checked(tmp_path).run_key
+    assert checked(tmp_path, chunk_rows=1, replace=True, max_quarantined=3).run_key == key
     others = {
-        planned(tmp_path, keep=("id",)).run_key,
-        planned(tmp_path, output=tmp_path / "out.parquet").run_key,
-        planned(tmp_path, source=write(tmp_path / "in.parquet", table(3))).run_key,
+        checked(tmp_path, keep=("id",)).run_key,
+        checked(tmp_path, output=tmp_path / "out.parquet").run_key,
+        checked(tmp_path, source=write(tmp_path / "in.parquet", table(3))).run_key,
     }
     write(tmp_path / "in.csv", table(4))
-    others.add(planned(tmp_path).run_key)
+    others.add(checked(tmp_path).run_key)
     assert len(others | {key}) == 5

@@ -56,7 +56,7 @@ def test_every_row_is_answered_in_order(suffix_in: str, suffix_out: str, tmp_pat
 
 @pytest.mark.parametrize("takes", ["rows", "columns"])
 def test_an_engine_may_take_rows_or_columns(takes: str, tmp_path: Path) -> None:
-    """What the engine wants changes nothing of the output, not even a byte of it."""
+    """Engines of rows and engines of columns give the same output, byte for byte."""
     source = write(tmp_path / "in.parquet", table(250))
     predictor = make_predictor() if takes == "rows" else column_predictor()
     go(source, tmp_path / takes / "out.parquet", predictor)
@@ -93,7 +93,7 @@ def test_parquet_says_who_answered(tmp_path: Path) -> None:
 
 
 def test_a_row_at_fault_does_not_fail_its_neighbours(tmp_path: Path) -> None:
-    """Rows at fault are in the quarantine, as they came and with their places, and all others are answered."""
+    """Rows at fault are in the quarantine, unchanged and with their row numbers, and all others are answered."""
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.csv").write_text('id,x,n,word,more\n0,1,,a,z\n1,"far, far",1.5,,z\n2,2,3,b,z\n')
     (tmp_path / "in" / "b.csv").write_text("more,word,n,x,id\nz,c,,4,007\nz,d,7,,4\n")
@@ -213,7 +213,7 @@ def test_too_many_rows_stop_the_run_early(tmp_path: Path) -> None:
 
 
 def test_progress_is_told(tmp_path: Path) -> None:
-    """After each chunk the rows that are done are told, and all rows where the files say how many there are."""
+    """After each chunk the callback gets the rows done, and the number of all rows where the files state it."""
     told: list[tuple[int, int | None]] = []
     for suffix in (".parquet", ".csv"):
         job = Job(str(write(tmp_path / f"in{suffix}", table(250))), str(tmp_path / f"out{suffix}"), chunk_rows=100)
@@ -334,7 +334,7 @@ def test_drift_in_the_second_file_scores_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_an_interruption_leaves_nothing(error: type[BaseException], tmp_path: Path) -> None:
-    """Ctrl-C, or an error in whoever is told of the progress, ends the run and leaves nothing half-written."""
+    """Ctrl-C, or an error in the progress callback, ends the run and leaves nothing half-written."""
     source = bad_rows(tmp_path, 20)
 
     def stop(done: int, total: int | None) -> None:
@@ -375,7 +375,7 @@ def test_blocks_and_chunks_change_no_bit(tmp_path: Path) -> None:
 
 
 def test_importing_batch_is_light() -> None:
-    """What a command line needs of this room for its help imports no third-party library."""
+    """Importing this room, as the command line does for its help, imports no third-party library."""
     program = "import sys, fourfold.batch; print(*[m for m in sys.modules if m in ('pyarrow', 'numpy', 'msgspec')])"
     found = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert found.stdout.strip() == ""

@@ -1,4 +1,4 @@
-"""Certify: equal doors are equal, and a door that differs is named with its likely cause."""
+"""Test `certify`: equal doors are equal, and a door that differs is named with its likely cause."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROWS = [{"x": index / 7, "n": index if index % 3 else None, "word": f"w{index % 
 
 
 class _Door:
-    """A door in this process that does something to the right answers."""
+    """A door in this process that changes the right answers."""
 
     architecture = "embed"
     name = "a door"
@@ -90,13 +90,13 @@ def test_a_door_that_differs_is_named_with_its_cause(change: Any, cause: str, di
 
 
 def test_a_door_of_another_version_is_told_by_its_digest() -> None:
-    """What runs another package differs because of that, whatever the numbers look like."""
+    """A door with another digest differs because of that, whatever its answers are."""
     report = _report(_changed(lambda row, out: {**out, "y": -1.0}), digest="sha256:" + "0" * 64)
     assert report.cause.startswith("version: that door runs sha256:000")
 
 
 def test_an_engine_whose_answer_moves_with_the_batch_is_told() -> None:
-    """Where rows asked alone have the answers that came back, it is the batch that moves the bits."""
+    """Where rows predicted alone have the answers that came back, the bits depend on the batch."""
     sizes = [0]
     predictor = make_predictor(
         lambda row: {**double(row), "y": double(row)["y"] + (1e-3 if sizes[-1] > 200 else 0.0)},
@@ -119,7 +119,7 @@ def test_fields_with_the_names_of_json_forms_are_certified_all_the_same() -> Non
 
 
 def test_rows_that_do_not_fit_are_counted_and_left_out() -> None:
-    """The certificate is about the rows of the function; how many were none is on it."""
+    """The certificate counts the rows that do not fit, and sends only the others."""
     predictor = make_predictor()
     rows = [*ROWS[:5], {"x": "text"}, {"x": 1.0, "zzz": 1}]
     certificate = certify(predictor, rows, doors=[_Door(predictor, lambda _, answers: answers)])
@@ -139,7 +139,7 @@ def test_the_row_that_is_shown_is_shown_by_every_architecture() -> None:
 @pytest.mark.parametrize("batching", [WHOLE, ODD_SIZED, SHUFFLED, ONE_BY_ONE])
 @pytest.mark.parametrize("length", [1, 2, 299, 300, 5000])
 def test_a_batching_takes_each_row_once(batching: Batching, length: int) -> None:
-    """However rows are ordered and split, none is lost and none goes twice, and the first one is always there."""
+    """However rows are ordered and split, each is sent once, and the first row always is."""
     order = batching.order(length)
     assert len(set(order)) == len(order) == min(length, batching.max_rows or length)
     assert 0 in order

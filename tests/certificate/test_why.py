@@ -1,4 +1,4 @@
-"""`why`: the column, the threshold or category, and the step at which two engines part."""
+"""Test `why`: the column, and the threshold or category, at which two engines differ."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def above(threshold: float) -> Callable[[Any], float]:
 
 
 def test_equal_answers_need_no_reason() -> None:
-    """Where the bits are the same that is what is said."""
+    """Equal answers are reported as equal."""
     found = explained(above(2000.0), above(2000.0))
     assert (found.equal, found.columns) == (True, [])
 
@@ -66,7 +66,7 @@ def test_a_threshold_is_found_to_the_last_bit() -> None:
 
 
 def test_a_threshold_that_lost_its_last_bits_is_called_a_float32() -> None:
-    """A threshold that was rounded to float32 on one side is told as that."""
+    """A threshold that was rounded to float32 on one side is reported as float32."""
     exact = 2003.1
     single = struct.unpack("<f", struct.pack("<f", exact))[0]
     low, high = sorted((exact, single))
@@ -84,7 +84,7 @@ def test_an_integer_threshold_is_found() -> None:
 
 
 def test_a_threshold_of_both_only_leads_to_where_they_part() -> None:
-    """A test that both sides have, on the way to one that they have elsewhere, is not the place."""
+    """A threshold that both sides have is not the cause: the search goes on in other columns."""
 
     def tree(limit: int) -> Callable[[Any], float]:
         return lambda row: (1.0 if row["hour"] > limit else 2.0) if (row["year"] or 0) > 2000 else 3.0
@@ -101,7 +101,7 @@ def test_a_threshold_of_both_only_leads_to_where_they_part() -> None:
 
 
 def test_where_all_thresholds_are_of_both_the_first_is_told() -> None:
-    """Two trees whose leaves hold other values: every way to where they part is one of both."""
+    """Two trees with the same thresholds and other leaf values: the shared threshold is reported."""
     found = explained(
         lambda row: 1.0 if (row["year"] or 0) > 2000 else 3.0, lambda r: 2.0 if (r["year"] or 0) > 2000 else 3.0
     )
@@ -110,7 +110,7 @@ def test_where_all_thresholds_are_of_both_the_first_is_told() -> None:
 
 
 def test_a_category_that_one_side_never_saw_is_named() -> None:
-    """A category that is known to one side and unseen for the other: the column, the category, and whose it is not."""
+    """A category that one side has never seen: the column, the category and the side are reported."""
     known = {"UA": 1.0, "AA": 2.0, "DL": 3.0}
     fewer = {"AA": 2.0, "DL": 3.0}
     found = explained(lambda row: known.get(row["carrier"], 0.0), lambda row: fewer.get(row["carrier"], 0.0))
@@ -119,7 +119,7 @@ def test_a_category_that_one_side_never_saw_is_named() -> None:
 
 
 def test_a_missing_value_is_told() -> None:
-    """Where one side treats a missing value otherwise, that is the place."""
+    """Where the sides treat a missing value differently, that is reported."""
     row = {**ROW, "year": None, "carrier": "AA"}
     starts = [{**ROW, "carrier": "AA"}]
     one = side("one", lambda row: 5.0 if row["year"] is None else 1.0)
@@ -128,20 +128,20 @@ def test_a_missing_value_is_told() -> None:
 
 
 def test_two_columns_that_only_together_part_the_sides_are_both_named() -> None:
-    """Neither alone parts them, and a column that has nothing to do with it is not named."""
+    """Two columns that make a difference only together are both named, and no others."""
     found = explained(lambda row: 1.0 if row["late"] and row["carrier"] == "UA" else 2.0, lambda _: 2.0)
     assert sorted(found.columns) == ["carrier", "late"]
 
 
 def test_rounding_is_called_rounding() -> None:
-    """Answers that are as close as two orders of a sum have no threshold to look for."""
+    """Answers that differ as two orders of summation do are called rounding."""
     found = explained(lambda row: row["hour"] + 0.1, lambda row: math.nextafter(row["hour"] + 0.1, 99))
     assert found.kind == "rounding"
 
 
 @pytest.mark.parametrize("refuses", ["one", "other"])
 def test_a_refusal_is_an_answer(refuses: str) -> None:
-    """A side that refuses the row is said to, and the column is found all the same."""
+    """A side that refuses the row is reported, and the column is found nevertheless."""
 
     def strict(row: Any) -> float | None:
         return None if row["year"] is not None and 2000 < row["year"] < math.inf else 1.0

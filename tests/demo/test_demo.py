@@ -1,4 +1,4 @@
-"""The demonstration: all of it, on real data; and what an interruption leaves."""
+"""Run the demonstration on real data, and interrupt it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_it_prints_the_certificate(done: tuple[Path, str]) -> None:
 
 
 def test_the_commands_that_it_suggests_work_as_printed(done: tuple[Path, str], tmp_path: Path) -> None:
-    """Each is run as it stands; the server is asked with the very curl that is printed."""
+    """Each suggested command works as printed, the curl command too."""
     _, text = done
     lines = [line.strip() for line in text.partition("\nnext\n")[2].splitlines() if line.strip()]
     assert [shlex.split(line)[1 if "-m" not in line else 3] for line in lines if not line.startswith("curl")] == [

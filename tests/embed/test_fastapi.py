@@ -9,7 +9,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from fourfold import embed
 from fourfold.predictor import Predictor
-from tests.embed.hosts import client_of
+from tests.embed.app_client import client_of
 from tests.support import make_predictor
 
 

@@ -13,7 +13,7 @@ from starlette.routing import Mount, Route, Router
 
 from fourfold import embed
 from fourfold.predictor import Predictor
-from tests.embed.hosts import client_of
+from tests.embed.app_client import client_of
 from tests.support import make_predictor
 
 

@@ -63,7 +63,7 @@ def test_choose_takes_nothing_that_the_client_refuses(accept: str) -> None:
 
 @pytest.mark.parametrize("text", ['"' + '\\"' * 200_000, '"a\\' * 200_000, '"' * 200_001, "," * 200_000])
 def test_a_long_header_takes_no_longer_than_its_length_says(text: str) -> None:
-    """Quotes that never close are read once: read again from each of them, these headers would take hours."""
+    """Quotes that never close are read once: read again from each quote, these headers would take hours."""
     assert parse_media_type(f"a/b;{text}") is not None
     assert choose_media_type(f"application/json, {text}", MEDIA_TYPES) == JSON
 

@@ -70,7 +70,7 @@ def test_document_is_valid(predictor: Predictor) -> None:
 
 
 def schema_of(predictor: Predictor, part: str) -> Draft202012Validator:
-    """The validator of what the operation says a request, or a reply, is in JSON."""
+    """The validator of the operation's schema for a request, or a reply, in JSON."""
     found: Any = predict_operation(predictor)
     content = found["requestBody"]["content"] if part == "request" else found["responses"]["200"]["content"]
     return Draft202012Validator(content[JSON]["schema"])
@@ -88,7 +88,7 @@ def test_examples_are_what_they_illustrate(predictor: Predictor) -> None:
 
 
 def test_replies_fit_their_schema(predictor: Predictor) -> None:
-    """What the service answers, in every form of JSON, is what the document says."""
+    """The replies in every form of JSON fit the document."""
     protocol = PredictProtocol(predictor)
     for body in (ROW, [ROW, EMPTY], {"rows": [EMPTY]}, {"columns": {key: [value] for key, value in ROW.items()}}):
         reply = protocol(json.dumps(body).encode(), {"content-type": JSON})
@@ -97,7 +97,7 @@ def test_replies_fit_their_schema(predictor: Predictor) -> None:
 
 
 def test_failures_fit_their_schema(predictor: Predictor) -> None:
-    """What a failure looks like is in the document, too."""
+    """The replies of failures fit the document, too."""
     found: Any = predict_operation(predictor)
     for body, status in ((b"{", "400"), (b'{"z": 1}', "422")):
         reply = PredictProtocol(predictor)(body, {"content-type": JSON})
@@ -124,7 +124,7 @@ def test_failures_fit_their_schema(predictor: Predictor) -> None:
     ],
 )
 def test_what_the_service_refuses_the_schema_refuses(predictor: Predictor, field: str, value: object) -> None:
-    """A client that checks against the schema finds what the service would."""
+    """A client that validates with the schema finds the errors that the service finds."""
     row = {**ROW, field: value}
     assert PredictProtocol(predictor)(json.dumps(row).encode(), {"content-type": JSON}).status == 422
     assert list(Draft202012Validator(field_schema(SIGNATURE.input(field))).iter_errors(value))

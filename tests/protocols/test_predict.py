@@ -165,7 +165,7 @@ def test_compressed_bodies_are_415(protocol: PredictProtocol) -> None:
 
 
 def test_clients_that_take_nothing_get_406(protocol: PredictProtocol) -> None:
-    """Where the client takes no media type that there is, the list of those comes back, in JSON."""
+    """A client that accepts no known media type gets the list of them, in JSON."""
     reply = ask(protocol, {"x": 1}, accept="text/html, application/json;q=0")
     assert reply.status == 406
     assert all(each in error(reply)["message"] for each in MEDIA_TYPES)
@@ -173,7 +173,7 @@ def test_clients_that_take_nothing_get_406(protocol: PredictProtocol) -> None:
 
 @pytest.mark.parametrize("media_type", [JSON, *CODECS])
 def test_rows_at_fault_are_422_in_every_media_type(protocol: PredictProtocol, media_type: str) -> None:
-    """A value that does not fit is named with its row and field; nothing is answered, for no row."""
+    """A value that does not fit is named with its row and field, and no row is answered."""
     fields = (Field("x", "string"), Field("word", "string"))
     rows = [{"x": "1", "word": "a"}, {"x": "two", "word": "b"}]
     body = json.dumps([{"x": 1}, {"x": "two"}]).encode() if media_type == JSON else b""
@@ -221,7 +221,7 @@ _WIDE = Signature((Field("x", "float64", shape=(1000, 1000), nullable=True),), (
     ids=["rows", "nulls", "unknown columns", "tensors", "tensors of Arrow"],
 )
 def test_a_short_body_with_very_many_values_is_413(signature: Signature, table: Any) -> None:
-    """What memory a request takes is bounded by more than its bytes: few of them can stand for any number of rows."""
+    """The rows of a request are limited, not only its bytes: a few bytes can stand for any number of rows."""
     predictor = make_predictor()
     if signature is _WIDE:
         predictor = make_predictor(lambda _: {"y": 1.0}, signature=signature, golden=[{"x": None}])
@@ -254,14 +254,14 @@ def test_rows_that_the_engine_refuses_are_500() -> None:
 
 
 def test_rows_at_fault_come_before_an_engine_at_fault() -> None:
-    """Where a request has both, the client is told of what it can change."""
+    """Where a request has both kinds of errors, the reply names those that the client can change."""
     reply = ask(PredictProtocol(make_predictor(failing)), [{"x": 13}, {"x": "a"}])
     assert reply.status == 422
     assert [row["code"] for row in error(reply)["rows"]] == ["engine", "type"]
 
 
 class Broken(Predictor):
-    """A predictor whose `answer` raises what it is given."""
+    """A predictor whose `answer` raises the given error."""
 
     raised: Exception
 
@@ -310,7 +310,7 @@ def test_headers_that_came_twice_are_joined() -> None:
 
 
 def test_reading_ends_at_the_limit() -> None:
-    """A body that is too long is given up at the first chunk beyond the limit; where its length is said, before it."""
+    """A body that is too long is refused at the first chunk beyond the limit, or before, by its `content-length`."""
     protocol = PredictProtocol(make_predictor(), max_body_bytes=10)
     taken: list[bytes] = []
 
@@ -328,7 +328,7 @@ def test_reading_ends_at_the_limit() -> None:
 
 
 def test_reading_joins_chunks(protocol: PredictProtocol) -> None:
-    """A body that comes in pieces is whole in the end."""
+    """A body that arrives in chunks is joined."""
 
     async def chunks() -> AsyncIterator[bytes]:
         yield b'{"x"'

@@ -37,7 +37,7 @@ def test_a_suffix_says_the_format(name: str, expected: str) -> None:
 
 @pytest.mark.parametrize("name", ["a", "a.txt", "a.json", "a.csv.gz", "parquet"])
 def test_no_format_is_guessed(name: str) -> None:
-    """A file whose suffix says nothing is refused, with the suffixes that would."""
+    """A file with an unknown suffix is refused; the message lists the known ones."""
     message = r".*: its name does not say its format; expected it to end in one of \.parquet, \.csv"
     with pytest.raises(SourceError, match="the source" + message):
         detect_format(Path(name))
@@ -47,7 +47,7 @@ def test_no_format_is_guessed(name: str) -> None:
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".arrow", ".jsonl"])
 def test_a_look_says_the_columns(suffix: str, tmp_path: Path) -> None:
-    """A look at a file of any format gives all its columns, and the types of those that are kept."""
+    """Inspecting a file of any format gives all its columns, and the types of the kept ones."""
     path = write(tmp_path / f"a{suffix}", table(20))
     info = SOURCE_FORMATS[detect_format(path)].inspect(path, COLUMNS, ["id"])
     assert list(info.types) == COLUMNS
@@ -57,7 +57,7 @@ def test_a_look_says_the_columns(suffix: str, tmp_path: Path) -> None:
 
 
 def test_later_rows_may_be_wider(tmp_path: Path) -> None:
-    """The footer of a Parquet file tells of wide rows that come after the sample."""
+    """The footer of a Parquet file shows that later rows are wider than the sample."""
     path = tmp_path / "a.parquet"
     words = pa.array([""] * 1000 + [f"{number:05}" * 2000 for number in range(1000)])
     pq.write_table(pa.table({"word": words, "other": words}), path, row_group_size=1000, use_dictionary=False)
@@ -77,7 +77,7 @@ def test_later_rows_may_be_wider(tmp_path: Path) -> None:
     ],
 )
 def test_json_lines_are_asked_for_the_type_of_what_is_kept(values: list[str], kind: Any, tmp_path: Path) -> None:
-    """A kept key of JSON lines has the one type that holds all of its values exactly."""
+    """A kept key of JSON lines gets the type that holds all of its values exactly."""
     path = lines(tmp_path / "a.jsonl", *(f'{{"id": {value}}}' for value in values), "{}")
     info = SOURCE_FORMATS["json-lines"].inspect(path, ["id"], ["id"])
     assert info.types == {"id": kind}
@@ -96,7 +96,7 @@ def test_json_lines_are_asked_for_the_type_of_what_is_kept(values: list[str], ki
     ],
 )
 def test_json_lines_keep_nothing_that_would_change(values: list[str], message: str, tmp_path: Path) -> None:
-    """A kept key whose values no one type holds exactly is refused before a row is scored."""
+    """A kept key whose values no single type holds exactly is refused before a row is predicted."""
     path = lines(tmp_path / "a.jsonl", *(f'{{"id": {value}}}' for value in values))
     with pytest.raises(SourceError, match=message):
         _ = SOURCE_FORMATS["json-lines"].inspect(path, ["id"], ["id"])

@@ -30,7 +30,7 @@ def names(path: Path | str) -> list[str]:
 
 
 def test_files_are_found_in_order(tmp_path: Path) -> None:
-    """A file, a folder and a glob give their files in the order of their paths, without notes and what runs leave."""
+    """A file, a folder and a glob give their files sorted by path, without hidden files or work folders."""
     for name in ("b.csv", "a.csv", "_notes.csv", ".hidden.csv", "_fourfold/out.csv", "c/d.csv", "c/_fourfold/x.csv"):
         write(tmp_path / name, table(1))
     assert names(tmp_path / "b.csv") == ["b.csv"]
@@ -42,7 +42,7 @@ def test_files_are_found_in_order(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_there_is_no_glob(tmp_path: Path) -> None:
-    """A file whose own name has the marks of a glob is that file."""
+    """A path with the characters of a glob is the file of that name, if there is one."""
     write(tmp_path / "[1].csv", table(1))
     assert names(tmp_path / "[1].csv") == ["[1].csv"]
 
@@ -73,7 +73,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_pipe_is_no_source(tmp_path: Path) -> None:
-    """What can be read only once is refused, and not waited for."""
+    """A pipe can be read only once: it is refused at once."""
     os.mkfifo(tmp_path / "pipe.csv")
     with pytest.raises(SourceError, match=r"pipe\.csv is no regular file"):
         source(tmp_path / "pipe.csv")
@@ -81,7 +81,7 @@ def test_a_pipe_is_no_source(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_rows_come_in_order_and_in_chunks(suffix: str, tmp_path: Path) -> None:
-    """Every row of every file comes once, in order, in chunks of at most so many rows that know their place."""
+    """Every row of every file comes once, in order, in chunks of limited size that know their first row."""
     whole = table(250)
     write(tmp_path / f"a{suffix}", whole.slice(0, 130))
     write(tmp_path / f"b{suffix}", whole.slice(130))
@@ -110,7 +110,7 @@ def test_wide_rows_make_small_chunks(suffix: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_only_what_is_needed_is_read(suffix: str, tmp_path: Path) -> None:
-    """Columns that are neither fields nor kept are left where they are."""
+    """Columns that are neither inputs nor kept are not read."""
     taken = source(write(tmp_path / f"a{suffix}", table(3)))
     chunk = next(taken.chunks(10, 2**20))
     columns = chunk.table[1] if isinstance(chunk.table, list) else chunk.table.schema.names
@@ -157,7 +157,7 @@ def test_a_file_that_differs_is_found_before_the_first_row(
 
 
 def test_every_problem_is_listed(tmp_path: Path) -> None:
-    """One message lists what is wrong with all files, as far as a person reads."""
+    """One message lists the problems of all files, up to a limit."""
     for number in range(4):
         write(tmp_path / f"{number}.parquet", retype("x", pa.string())(drop("n")(table(1))))
     write(tmp_path / "4.parquet", table(1))
@@ -222,7 +222,7 @@ def test_a_field_that_no_file_has_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", TYPED)
 def test_a_column_that_is_there_twice_is_refused(suffix: str, tmp_path: Path) -> None:
-    """Two columns of one name mean no one column."""
+    """A file with two columns of one name is refused."""
     twice = pa.Table.from_arrays([*table(2).columns, pa.array([1.0, 2.0])], names=["id", "x", "n", "word", "x"])
     with pytest.raises(SourceError, match="has the column 'x' twice"):
         source(write(tmp_path / f"a{suffix}", twice))
@@ -230,7 +230,7 @@ def test_a_column_that_is_there_twice_is_refused(suffix: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_no_rows_are_rows_too(suffix: str, tmp_path: Path) -> None:
-    """A file without rows gives none, whatever types its columns have for want of values."""
+    """A file without rows gives none, whatever the types of its columns are."""
     data = table(0)
     if suffix == ".parquet":
         data = data.set_column(1, "x", pa.nulls(0))
@@ -259,7 +259,7 @@ def test_damage_is_found_when_its_rows_are_reached(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_file_that_is_cut_off_is_refused(suffix: str, tmp_path: Path) -> None:
-    """Half a file is not fewer rows; CSV and JSON lines are refused where the cut leaves half a row."""
+    """A truncated file is refused; CSV and JSON lines only where half a row is left."""
     path = write(tmp_path / f"a{suffix}", table(500))
     data = path.read_bytes()
     half = data[: len(data) // 2].rsplit(b",", 1)[0]
@@ -288,7 +288,7 @@ def _append(path: Path) -> None:
 
 @pytest.mark.parametrize("change", [_touch, _replace, _append, Path.unlink])
 def test_a_file_that_changes_is_found_out(change: Any, tmp_path: Path) -> None:
-    """A file that is written to, replaced, appended to or removed is found out, when it is read and at the end."""
+    """A file that is written to, replaced, appended to or removed is noticed, when it is read and at the end."""
     write(tmp_path / "a.csv", table(3))
     write(tmp_path / "b.csv", table(3))
     taken = source(tmp_path)

@@ -102,7 +102,7 @@ def test_text_refuses_other_types(name: str, tmp_path: Path) -> None:
 
 
 def test_text_refuses_a_value_that_would_change(tmp_path: Path) -> None:
-    """A kept timestamp finer than microseconds is refused by a text format, and not cut."""
+    """A kept timestamp finer than microseconds is refused by a text format, not truncated."""
     target = tmp_path / "out.csv"
     array = pa.array([1], pa.timestamp("ns"))
     output = OutputFile(target, target, pa.schema({"at": array.type}), OUTPUTS, {})
@@ -138,7 +138,7 @@ def test_small_chunks_share_a_row_group(tmp_path: Path) -> None:
 
 
 def test_a_type_that_parquet_has_not_is_refused(tmp_path: Path) -> None:
-    """What Parquet cannot hold is a sink error that names the output."""
+    """A type that Parquet cannot hold is a sink error that names the output."""
     target = tmp_path / "out.parquet"
     array = pa.compute.run_end_encode(pa.array([1.0]))
     with pytest.raises(SinkError, match=r"out\.parquet cannot be written: "):

@@ -44,7 +44,7 @@ def _interrupted(staging: Staging) -> None:
 
 
 def test_publishes_whole_files(tmp_path: Path) -> None:
-    """A file is nowhere but in the staging folder until it is published, and then nothing else is left."""
+    """A file is in the staging folder only until it is published; then nothing else is left."""
     target = tmp_path / "new" / "out.csv"
     with Staging(target) as staging:
         staged = staging.write("output", b"a\n1\n")
@@ -97,7 +97,7 @@ def test_a_folder_is_no_output(tmp_path: Path) -> None:
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
-    """Who comes second is told that another run is writing; outputs beside it are nobody's business."""
+    """A second run of the same output is refused; runs of other outputs beside it are not."""
     target = tmp_path / "out.csv"
     process = holder(target)
     with pytest.raises(SinkError, match=r"another run is writing .*out\.csv"), Staging(target):
@@ -121,7 +121,7 @@ def test_sweeps_what_the_dead_have_left(name: str, tmp_path: Path) -> None:
 
 
 def test_keeps_what_others_have_published(tmp_path: Path) -> None:
-    """A sweep takes staged files and locks only: reports and quarantines of other outputs stay."""
+    """A new run removes only leftover staged files and locks: reports and quarantines of other outputs stay."""
     work_folder = tmp_path / WORK_FOLDER
     work_folder.mkdir()
     (work_folder / "other.csv.run.json").write_text("{}")
@@ -145,14 +145,14 @@ def test_the_lock_is_let_go_of_after_a_failure(tmp_path: Path) -> None:
 
 
 def test_says_what_cannot_be_made(tmp_path: Path) -> None:
-    """Where no folder can be, the error names the output and the reason."""
+    """Where the folder cannot be made, the error names the output and the reason."""
     (tmp_path / "file").write_text("")
     with pytest.raises(SinkError, match=r"file/out\.csv cannot be written: (Not a directory|File exists)"):
         Staging(tmp_path / "file" / "out.csv").__enter__()
 
 
 def test_a_published_file_has_the_rights_of_any_other(tmp_path: Path) -> None:
-    """The output can be read by whom the user's mask lets read, not by its owner alone."""
+    """The output's permissions follow the umask: it is not readable by its owner alone."""
     target = tmp_path / "out.csv"
     with Staging(target) as staging:
         staging.publish(staging.write("output", b"x"), target, replace=False)

@@ -1,4 +1,4 @@
-"""Somebody else's web app behind a real server, for as long as a test needs it."""
+"""Run a web app behind a real server, and make its client."""
 
 from __future__ import annotations
 
