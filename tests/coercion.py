@@ -1,7 +1,7 @@
-"""The coercion table as data: what each value class becomes in each kind of field, whatever door it comes through.
+"""Hold the coercion table as data: what each kind of value becomes in each kind of field, through every door.
 
-`json` and `csv` are the texts that say the value there, `arrow` its array; `None` where that door cannot say it at all
-(Arrow has no column in which one value is a string and the next a number; CSV has no strings and numbers, only text).
+`json` and `csv` are the value's text in these formats, `arrow` its array; `None` where the format has no such value
+(an Arrow column cannot hold a string and then a number; CSV has neither strings nor numbers, only text).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NOTHING = object()
 
 @dataclass(frozen=True)
 class Case:
-    """One value of one class, and what it becomes."""
+    """Hold one value and its expected canonical value, or the code of its error."""
 
     name: str
     python: Any
@@ -34,12 +34,12 @@ class Case:
 
 
 def ok(name: str, python: Any, json: str | None, csv: str | None, arrow: Any | None, expected: Any) -> Case:
-    """A value that every door takes, and what it becomes."""
+    """Return a case that every door accepts."""
     return Case(name, python, None if json is None else json.encode(), csv, arrow, expected)
 
 
 def bad(name: str, python: Any, json: str | None, csv: str | None, arrow: Any | None, error: str) -> Case:
-    """A value that every door refuses, and the code of its error."""
+    """Return a case that every door refuses with the error code `error`."""
     return Case(name, python, None if json is None else json.encode(), csv, arrow, error=error)
 
 

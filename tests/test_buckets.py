@@ -69,4 +69,4 @@ def test_causes_are_short_and_hold_no_secret() -> None:
         f"<?xml version='1.0'?><Error><Code>SlowDown</Code><Key>{SECRET}</Key></Error>\n\nDebug source: …"
     )
     assert buckets.safe_cause(report) == "Generic S3 error: http://***@host/key?… refused ***: SlowDown"
-    assert len(buckets.safe_cause("x" * 1000)) == buckets.MAX_CAUSE
+    assert len(buckets.safe_cause("x" * 1000)) == buckets.MAX_CAUSE_CHARACTERS

@@ -40,8 +40,8 @@ CONNECT_TIMEOUT = timedelta(seconds=5)
 REQUEST_TIMEOUT = timedelta(minutes=10)
 MAX_RETRIES = 4
 RETRY_TIMEOUT = timedelta(seconds=60)
-#: Characters of an error's cause.
-MAX_CAUSE = 300
+#: Characters of a cause in an error message.
+MAX_CAUSE_CHARACTERS = 300
 
 _ERROR_CODE = re.compile(r"<Code>(\w{1,60})</Code>", re.ASCII)
 _SECRET_VARIABLE = re.compile(r"SECRET|TOKEN|KEY|SAS|PASSWORD|CREDENTIAL", re.ASCII)
@@ -113,5 +113,5 @@ def safe_cause(report: str) -> str:
     for name, value in os.environ.items():
         if name.startswith(("AWS_", "AZURE_", "GOOGLE_")) and _SECRET_VARIABLE.search(name) and len(value) >= 8:
             line = line.replace(value, "***")
-    line = line if len(line) <= MAX_CAUSE else line[: MAX_CAUSE - 1] + "…"
+    line = line if len(line) <= MAX_CAUSE_CHARACTERS else line[: MAX_CAUSE_CHARACTERS - 1] + "…"
     return f"{line}: {code[1]}" if code and code[1] not in line else line
