@@ -1,4 +1,4 @@
-"""What scikit-learn and NumPy make of a container before an estimator computes with it: an array of one dtype."""
+"""Convert columns to an array of one dtype, as scikit-learn and NumPy do before an estimator computes with them."""
 
 from __future__ import annotations
 
@@ -33,82 +33,82 @@ __all__ = [
     "is_fixed_width",
     "is_masked",
     "map_two",
+    "missing_value_of",
     "numbers",
     "objects",
     "plain",
     "retyped",
     "stored",
     "times",
-    "told_apart",
 ]
 
 _BOOL = np.dtype(bool)
 
 
 def floats(matrix: Matrix, compiler: Compiler, who: object, *, nan: bool = False) -> Matrix:
-    """The array that `check_array(dtype=FLOAT_DTYPES)` makes; infinities are refused, and NaN unless it passes."""
-    made = compiler.floats(matrix, who, nan=nan)
-    return replace(retyped(made, made.dtype), sparse=matrix.sparse)
+    """Return the array of `check_array(dtype=FLOAT_DTYPES)`; refuse infinities, and NaN unless `nan` lets it pass."""
+    array = compiler.floats(matrix, who, nan=nan)
+    return replace(retyped(array, array.dtype), sparse=matrix.sparse)
 
 
 def numbers(matrix: Matrix, compiler: Compiler, who: object, *, nan: bool = False) -> Matrix:
-    """The array that `check_array(dtype="numeric")` makes: objects become float64, other dtypes stay."""
+    """Return the array of `check_array(dtype="numeric")`: objects become float64, other dtypes stay."""
     dtype = FLOAT64 if matrix.dtype == OBJECT else matrix.dtype
-    made = retyped(matrix, dtype)
+    array = retyped(matrix, dtype)
     if dtype.kind == "f":
-        compiler.refuse(made.columns, who, nan=nan)
-    return made
+        compiler.refuse(array.columns, who, nan=nan)
+    return array
 
 
 def plain(matrix: Matrix, compiler: Compiler, who: object, *, nan: bool = False, infinite: bool = False) -> Matrix:
-    """The array that `check_array(dtype=None)` makes: text stays, and among objects infinities are not looked for.
+    """Return the array of `check_array(dtype=None)`: text stays, and objects are not checked for infinities.
 
     Args:
         matrix: the columns.
-        compiler: the compiler.
-        who: whom a refusal names.
+        compiler: the plan's compiler.
+        who: the estimator, which a refusal names.
         nan: whether NaN passes.
         infinite: whether infinities pass.
     """
     if matrix.dtype != OBJECT:
-        made = retyped(matrix, matrix.dtype)
-        if made.dtype.kind == "f":
-            compiler.refuse(made.columns, who, nan=nan, infinite=infinite)
-        return made
+        array = retyped(matrix, matrix.dtype)
+        if array.dtype.kind == "f":
+            compiler.refuse(array.columns, who, nan=nan, infinite=infinite)
+        return array
     if not matrix.frame and all(map(is_fixed_width, matrix.columns)):
         return matrix
-    made = objects(matrix)
+    array = objects(matrix)
     if not nan:
-        _refuse_missing(made.columns, compiler, who)
-    return made
+        _refuse_missing(array.columns, compiler, who)
+    return array
 
 
 def array(matrix: Matrix, *, present: bool = False) -> Matrix:
-    """The array that `numpy.asarray` makes of a frame.
+    """Return the array of `numpy.asarray(frame)`.
 
-    pandas makes objects of booleans that stand beside numbers, and of columns of its own dtypes beside any others.
+    pandas converts to objects where booleans stand beside numbers, or columns of its own dtypes beside any others.
 
     Args:
         matrix: the columns.
-        present: whether none of pandas's missing values is among them.
+        present: whether none of the values is `pandas.NA`.
     """
     if not matrix.frame:
         return matrix
     columns = replace(matrix, frame=False)
-    dtypes = {_dtype(each) for each in matrix.columns}
-    masked = len(matrix) > 1 and any(map(is_masked, matrix.columns))
-    if masked or columns.dtype == OBJECT or (not matrix.polars and _BOOL in dtypes and len(dtypes) > 1):
+    dtypes = {_dtype(column) for column in matrix.columns}
+    has_masked = len(matrix) > 1 and any(map(is_masked, matrix.columns))
+    if has_masked or columns.dtype == OBJECT or (not matrix.polars and _BOOL in dtypes and len(dtypes) > 1):
         return objects(matrix, present=present)
     return retyped(matrix, columns.dtype)
 
 
 def is_masked(column: Column) -> bool:
-    """Whether a column is of a dtype of pandas's own."""
+    """Return whether a column has one of pandas's own dtypes, such as `Int64`."""
     return isinstance(column, Numeric) and column.missing is NA
 
 
 def is_fixed_width(column: Column) -> bool:
-    """Whether a column of an array is of a NumPy dtype of text, rather than of objects."""
+    """Return whether a column of text comes from an array of a NumPy string dtype rather than of objects."""
     return (
         isinstance(column, Text)
         and isinstance(column.missing, float)
@@ -117,65 +117,67 @@ def is_fixed_width(column: Column) -> bool:
     )
 
 
-def told_apart(column: Numeric) -> Any:
-    """What is missing in a column of numbers: NaN, or `None` among objects; raises `NoPlan` where it may be either."""
+def missing_value_of(column: Numeric) -> Any:
+    """Return a column's missing value, NaN or `None`; raise `NoPlan` where it may be either."""
     if column.missing is ...:
         raise NoPlan("a column of objects may hold None and NaN, which a plan cannot tell apart: use one of them")
     return None if column.missing is None else np.nan
 
 
 def objects(matrix: Matrix, *, present: bool = False) -> Matrix:
-    """The columns as an array of objects, of which one of pandas's own dtypes has no missing value if so said."""
+    """Return the columns as an array of objects; `present` says that none of the values is `pandas.NA`."""
     return Matrix(tuple(_object(column, present) for column in matrix.columns), sparse=matrix.sparse)
 
 
 def retyped(matrix: Matrix, dtype: np.dtype[Any]) -> Matrix:
-    """The columns as an array of a dtype that holds the numbers of each of them.
+    """Return the columns as an array of a dtype that can hold the numbers of all of them.
 
     Raises:
-        NoPlan: one of them holds no numbers.
+        NoPlan: a column holds no numbers.
     """
-    made: list[Column] = []
+    columns: list[Column] = []
     for column in matrix.columns:
         if isinstance(column, Numeric):
-            made.append(Numeric(column.value, dtype, column.finite))
+            columns.append(Numeric(column.value, dtype, column.finite))
         elif isinstance(column, Coded):
             same = column.dtype == dtype and column.categories is None
-            made.append(column if same else replace(column, dtype=dtype, categories=None))
+            columns.append(column if same else replace(column, dtype=dtype, categories=None))
         elif isinstance(column, (Text, Opaque)):
             raise NoPlan(column.why if isinstance(column, Opaque) else "text where numbers are needed")
         else:
-            made.append(column if column.dtype == dtype else column._replace(dtype=dtype))
-    return Matrix(tuple(made), sparse=matrix.sparse)
+            columns.append(column if column.dtype == dtype else column._replace(dtype=dtype))
+    return Matrix(tuple(columns), sparse=matrix.sparse)
 
 
 def stored(matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The columns as a sparse matrix, which stores no zeros and so forgets the sign of one."""
+    """Return the columns as a sparse matrix, which stores no zeros: negative zeros become positive."""
     if matrix.sparse:
         return matrix
-    return Matrix(_positive(retyped(matrix, matrix.dtype), compiler), sparse=True)
+    return Matrix(_without_negative_zeros(retyped(matrix, matrix.dtype), compiler), sparse=True)
 
 
 def dense(matrix: Matrix, compiler: Compiler) -> Matrix:
-    """A sparse matrix as an array, to which SciPy adds what is stored: so no zero there is negative."""
-    return Matrix(_positive(matrix, compiler)) if matrix.sparse else matrix
+    """Return a sparse matrix as an array; SciPy adds the stored values to zeros, so no zero is negative."""
+    return Matrix(_without_negative_zeros(matrix, compiler)) if matrix.sparse else matrix
 
 
-def _positive(matrix: Matrix, compiler: Compiler) -> tuple[Column, ...]:
-    """The columns of one dtype without negative zeros."""
-    kept = list(matrix.columns)
+def _without_negative_zeros(matrix: Matrix, compiler: Compiler) -> tuple[Column, ...]:
+    """Return columns of one dtype with 0.0 added, which turns -0.0 to 0.0."""
+    columns = list(matrix.columns)
     dtype = matrix.dtype
     if dtype.kind != "f":
         return matrix.columns
     for finite in (False, True):
-        places = [place for place, each in enumerate(kept) if isinstance(each, Numeric) and each.finite == finite]
-        made = compiler.map(MathFunction.ADD, [kept[place] for place in places], 0.0, dtype=dtype, finite=finite)
-        for place, column in zip(places, made, strict=True):
-            kept[place] = column
-    for place, column in enumerate(kept):
+        indexes = [
+            index for index, column in enumerate(columns) if isinstance(column, Numeric) and column.finite == finite
+        ]
+        sums = compiler.map(MathFunction.ADD, [columns[index] for index in indexes], 0.0, dtype=dtype, finite=finite)
+        for index, column in zip(indexes, sums, strict=True):
+            columns[index] = column
+    for index, column in enumerate(columns):
         if isinstance(column, Coded):
-            kept[place] = replace(column, levels=column.levels + 0.0)
-    return tuple(kept)
+            columns[index] = replace(column, levels=column.levels + 0.0)
+    return tuple(columns)
 
 
 def map_two(
@@ -185,55 +187,58 @@ def map_two(
     right: Sequence[Column],
     dtype: np.dtype[Any] = FLOAT64,
 ) -> tuple[Column, ...]:
-    """`f(x, y)` of each pair of columns, rounded where `dtype` is float32."""
-    made = compiler.graph.map_two(function, compiler.numbers(left), compiler.numbers(right))
+    """Return `f(x, y)` of each pair of columns, rounded where `dtype` is float32."""
+    results = compiler.graph.map_two(function, compiler.numbers(left), compiler.numbers(right))
     if dtype == np.float32:
-        made = compiler.graph.map(MathFunction.ROUND32, made)
-    return tuple(Numeric(each, dtype) for each in made)
+        results = compiler.graph.map(MathFunction.ROUND32, results)
+    return tuple(Numeric(value, dtype) for value in results)
 
 
 def times(
     left: Sequence[Column], right: Sequence[Column], dtype: np.dtype[Any], compiler: Compiler, *, sparse: bool
 ) -> tuple[Column, ...]:
-    """Products of pairs of columns; those that depend on one code do so too, and a sparse matrix has no `0 * x`."""
+    """Return the products of pairs of columns; in a sparse matrix the product with a zero is zero, even of NaN.
+
+    The product of two columns of one code is a column of that code.
+    """
     out: list[Column] = list(left)
-    places = []
-    for place, (one, other) in enumerate(zip(left, right, strict=True)):
-        if isinstance(one, Coded) and isinstance(other, Coded) and one.code is other.code:
-            out[place] = _coded_times(one, other, dtype, sparse=sparse)
+    indexes = []
+    for index, (x, y) in enumerate(zip(left, right, strict=True)):
+        if isinstance(x, Coded) and isinstance(y, Coded) and x.code is y.code:
+            out[index] = _coded_times(x, y, dtype, sparse=sparse)
         else:
-            places.append(place)
-    one_side, other_side = [left[place] for place in places], [right[place] for place in places]
-    made = map_two(compiler, MathFunction.MUL, one_side, other_side, dtype)
+            indexes.append(index)
+    xs, ys = [left[index] for index in indexes], [right[index] for index in indexes]
+    products = map_two(compiler, MathFunction.MUL, xs, ys, dtype)
     if sparse:
         graph = compiler.graph
-        both = [compiler.map(MathFunction.NE, side, 0.0) for side in (one_side, other_side)]
-        stays = graph.map_two(MathFunction.MUL, compiler.numbers(both[0]), compiler.numbers(both[1]))
-        kept = graph.select(stays, compiler.numbers(made), graph.constant(np.zeros(len(made))))
-        made = tuple(Numeric(value, dtype) for value in kept)
-    for place, column in zip(places, made, strict=True):
-        out[place] = column
+        are_stored = [compiler.map(MathFunction.NE, side, 0.0) for side in (xs, ys)]
+        both = graph.map_two(MathFunction.MUL, compiler.numbers(are_stored[0]), compiler.numbers(are_stored[1]))
+        values = graph.select(both, compiler.numbers(products), graph.constant(np.zeros(len(products))))
+        products = tuple(Numeric(value, dtype) for value in values)
+    for index, column in zip(indexes, products, strict=True):
+        out[index] = column
     return tuple(out)
 
 
-def _coded_times(one: Coded, other: Coded, dtype: np.dtype[Any], *, sparse: bool) -> Coded:
-    if one.hot_code == other.hot_code:  # both are tables, or differ at the same code
-        a, b, hot_code = one.levels, other.levels, one.hot_code
+def _coded_times(x: Coded, y: Coded, dtype: np.dtype[Any], *, sparse: bool) -> Coded:
+    if x.hot_code == y.hot_code:  # both are tables, or one-hot columns of the same code
+        a, b, hot_code = x.levels, y.levels, x.hot_code
     else:
-        a, b, hot_code = one.values, other.values, None
+        a, b, hot_code = x.values, y.values, None
     levels = elementary(MathFunction.MUL, a, b)
     if sparse:
         levels = np.where((a == 0) | (b == 0), 0.0, levels)
     if dtype == FLOAT32:
         levels = elementary(MathFunction.ROUND32, levels)
-    return Coded(one.code, dtype=dtype, levels=levels, hot_code=hot_code)
+    return Coded(x.code, dtype=dtype, levels=levels, hot_code=hot_code)
 
 
 def clipped(matrix: Matrix, low: float, high: float, compiler: Compiler) -> Matrix:
-    """The columns with what is below or above a range moved to its ends, in the matrix's dtype; NaN stays."""
+    """Return `numpy.clip(matrix, low, high)`, in the matrix's dtype; NaN stays."""
     dtype = matrix.dtype
-    above = compiler.map(MathFunction.MAX, matrix.columns, float(dtype.type(low)), dtype=dtype)
-    return replace(matrix, columns=compiler.map(MathFunction.MIN, above, float(dtype.type(high)), dtype=dtype))
+    raised = compiler.map(MathFunction.MAX, matrix.columns, float(dtype.type(low)), dtype=dtype)
+    return replace(matrix, columns=compiler.map(MathFunction.MIN, raised, float(dtype.type(high)), dtype=dtype))
 
 
 def _dtype(column: Column) -> np.dtype[Any]:
@@ -245,20 +250,20 @@ def _object(column: Column, present: bool) -> Column:
         if column.missing is NA and not column.finite and not present:
             return Opaque("a missing value is pandas.NA among objects")
         return replace(column, dtype=OBJECT, missing=np.nan if column.missing is NA else column.missing)
-    if isinstance(column, Text) and is_fixed_width(column):  # of a frame: text that is never missing
+    if isinstance(column, Text) and is_fixed_width(column):  # in a frame this is text that is never missing
         return replace(column, missing=None)
     return replace(column, dtype=OBJECT, categories=None) if isinstance(column, Coded) else column
 
 
-def _refuse_missing(listed: Sequence[Column], compiler: Compiler, who: object) -> None:
+def _refuse_missing(columns: Sequence[Column], compiler: Compiler, who: object) -> None:
     """Refuse rows with NaN among objects; `None` passes."""
-    doubtful = [each for each in listed if isinstance(each, (Numeric, Coded)) and not each.finite]
-    lost = [each for each in doubtful if not isinstance(each, Numeric) or told_apart(each) is not None]
-    compiler.refuse(lost, who, infinite=True)
-    for column in listed:
+    doubtful = [column for column in columns if isinstance(column, (Numeric, Coded)) and not column.finite]
+    with_nan = [column for column in doubtful if not isinstance(column, Numeric) or missing_value_of(column) is not None]
+    compiler.refuse(with_nan, who, infinite=True)
+    for column in columns:
         if isinstance(column, Text) and isinstance(column.missing, float) and (column.nullable or column.categories):
-            code, means = compiler.text(column, [])
-            gone = np.array([0.0 if isinstance(each, float) else 1.0 for each in means])
+            code, meanings = compiler.text(column, [])
+            is_present = np.array([0.0 if isinstance(meaning, float) else 1.0 for meaning in meanings])
             compiler.graph.refuse(
-                compiler.numbers([Coded(code, gone)]), Kind.ZERO, f"the {type(who).__name__} does not take NaN"
+                compiler.numbers([Coded(code, is_present)]), Kind.ZERO, f"the {type(who).__name__} does not take NaN"
             )

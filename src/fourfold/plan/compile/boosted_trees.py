@@ -1,8 +1,8 @@
-"""Trees of libraries that boost them, gathered until they are a forest of the plan.
+"""Collect the trees of a boosting library, one by one, and convert them to the forest of a plan.
 
-Each library has its own tests, marks of missing values and columns, so a rule says for each column what its trees see
-in it (a *view*), and for each node which of two kinds of tests it makes. What is left here is the same for all: nodes
-in preorder, and columns of codes tested by sets of codes, as few codes as the tests can tell apart.
+Each library has its own tests, missing values and columns. So its rule says which column a test sees (its *view*), and
+which of two kinds a test is. The rest is the same for all and stands here: nodes in preorder, and columns of codes that
+are tested by sets of codes, recoded to as few codes as the tests distinguish.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from fourfold.plan.graph.forest import NODE, Forest
 __all__ = ["Among", "Below", "Grove", "codes_of", "spread"]
 
 Booleans = npt.NDArray[np.bool_]
-#: The tests that are looked at before the codes that they do not tell apart are given one label.
-_BITS = 32
+#: How many tests distinguish codes before equal codes are relabelled, so that labels fit into 64 bits.
+_BITS_PER_ROUND = 32
 #: The most columns of texts that trees may test.
-_MOST_SPREAD = 4096
+_MAX_DENSE_COLUMNS = 4096
 
 
 class Below(NamedTuple):
-    """Left where a number is not above a threshold.
+    """Test whether a number is not above a threshold; it goes left then.
 
     Attributes:
         view: the view that is tested.
-        threshold: not NaN.
+        threshold: the threshold; not NaN.
         nan_left: whether NaN goes left.
     """
 
@@ -42,17 +42,17 @@ class Below(NamedTuple):
     nan_left: bool
 
     def left(self, values: npt.NDArray[np.float64]) -> Booleans:
-        """Which of the numbers go left."""
+        """Return which of the numbers go left."""
         return (values <= self.threshold) | (np.isnan(values) & self.nan_left)
 
 
 class Among(NamedTuple):
-    """Left where a number is one of some, or where it is none of them.
+    """Test whether a number is in a set; it goes left then, or else where it is not.
 
     Attributes:
         view: the view that is tested.
-        members: the numbers; no NaN.
-        inside: whether members go left; otherwise all others do.
+        members: the numbers of the set; no NaN.
+        inside: whether members go left; otherwise all other numbers do.
         nan_left: whether NaN goes left.
     """
 
@@ -62,9 +62,9 @@ class Among(NamedTuple):
     nan_left: bool
 
     def left(self, values: npt.NDArray[np.float64]) -> Booleans:
-        """Which of the numbers go left."""
-        found = np.isin(values, np.array(sorted(self.members), dtype=np.float64)) == self.inside
-        return np.where(np.isnan(values), self.nan_left, found)
+        """Return which of the numbers go left."""
+        goes_left = np.isin(values, np.array(sorted(self.members), dtype=np.float64)) == self.inside
+        return np.where(np.isnan(values), self.nan_left, goes_left)
 
 
 Test = Below | Among
@@ -72,11 +72,11 @@ Test = Below | Among
 
 @dataclass
 class Grove:
-    """Trees that grow one by one.
+    """Collect trees one by one.
 
     Args:
-        compiler: of the plan.
-        view: the column that a test sees, for its `view`; asked once for each.
+        compiler: the plan's compiler.
+        view: returns the column that tests with a `view` see; called once for each view.
     """
 
     compiler: Compiler
@@ -86,7 +86,7 @@ class Grove:
     _targets: list[int] = field(default_factory=list)
 
     def test(self, test: Test) -> int:
-        """The number of a test, for `tree`."""
+        """Return the number of a test, as `tree` takes it."""
         return self._tests.setdefault(test, len(self._tests))
 
     def tree(self, target: int, left: Sequence[int], right: Sequence[int], what: Sequence[int]) -> None:
@@ -94,14 +94,14 @@ class Grove:
 
         Args:
             target: the output that it adds to.
-            left: of each node its left child, -1 of a leaf; the root is node 0.
-            right: its right child.
-            what: of an inner node its test, of a leaf the row of its value.
+            left: the left child of each node, -1 for a leaf; the root is node 0.
+            right: the right child of each node.
+            what: the number of an inner node's test; the row of a leaf's value.
 
         Raises:
             NoPlan: a node is its own ancestor.
         """
-        rows: list[tuple[int, int, int]] = []  # whether it is a leaf, the right child's place, the test or value
+        rows: list[tuple[int, int, int]] = []  # is it a leaf; index of the right child, or row of values; test
         stack = [(0, -1)]
         while stack:
             node, parent = stack.pop()
@@ -118,11 +118,11 @@ class Grove:
         self._targets.append(target)
 
     def forest(self, values: Any, start: Any, *, float32: bool = False) -> list[Number]:
-        """The sums of all trees.
+        """Return the sums of all trees' leaves.
 
         Args:
-            values: what leaves hold, shape `(rows,)`, or `(rows, outputs)` where each tree adds to all outputs.
-            start: what sums begin with, shape `(outputs,)`.
+            values: the leaves' numbers, shape `(rows,)`, or `(rows, outputs)` where each tree adds to all outputs.
+            start: the constants that the sums start from, shape `(outputs,)`.
             float32: whether sums are rounded to float32 after every tree.
 
         Raises:
@@ -146,13 +146,13 @@ class Grove:
 
 
 class _Slots:
-    """What tests become: a slot each, with a threshold or a set of codes.
+    """Translate tests: a slot for each tested value, a threshold or a set of codes for each test.
 
     Attributes:
-        slots: the forest's.
-        sets: the forest's.
-        operand: of each test its threshold, or the index of its set.
-        flags: of each test its node's.
+        slots: the forest's slots.
+        sets: the forest's sets of codes.
+        operand: the threshold of each test, or the index of its set.
+        flags: the flags of each test's nodes.
     """
 
     def __init__(self, compiler: Compiler, view: Callable[[Any], Column], tests: list[Test]) -> None:
@@ -161,25 +161,28 @@ class _Slots:
         self.operand = np.zeros(max(1, len(tests)))
         self.flags = np.zeros(max(1, len(tests)), dtype=np.uint32)
         self._graph = compiler.graph
-        self._known: dict[tuple[int, ...], int] = {}
+        self._set_of: dict[tuple[int, ...], int] = {}
         views: dict[Any, list[int]] = {}
         for number, test in enumerate(tests):
             views.setdefault(test.view, []).append(number)
-        of_code: dict[Code, list[_Asked]] = {}
+        tests_of: dict[Code, list[_CodeTest]] = {}
         for key, numbers in views.items():
             column = view(key)
-            mine = [(number, tests[number]) for number in numbers]
+            view_tests = [(number, tests[number]) for number in numbers]
             if isinstance(column, Coded):
-                asked = [_Asked(number, test, column) for number, test in mine]
+                code_tests = [_CodeTest(number, test, column) for number, test in view_tests]
             else:
-                asked = self._number(compiler.number(column), mine)
-            for each in asked:
-                of_code.setdefault(each.column.code, []).append(each)
-        for code, asked in of_code.items():
-            self._codes(code, asked)
+                code_tests = self._test_number(compiler.number(column), view_tests)
+            for code_test in code_tests:
+                tests_of.setdefault(code_test.column.code, []).append(code_test)
+        for code, code_tests in tests_of.items():
+            self._test_code(code, code_tests)
 
-    def _number(self, value: Number, tests: list[tuple[int, Test]]) -> list[_Asked]:
-        """Tests of a number by thresholds; those by members are of its place among all of these."""
+    def _test_number(self, value: Number, tests: list[tuple[int, Test]]) -> list[_CodeTest]:
+        """Give a slot to a number tested by thresholds, and return its tests by sets as tests of a code.
+
+        The code is the index of the number among the members of all sets.
+        """
         below = [(number, test) for number, test in tests if isinstance(test, Below)]
         if below:
             slot = len(self.slots)
@@ -193,58 +196,58 @@ class _Slots:
         members = sorted(frozenset().union(*(test.members for _, test in among)))
         # Infinity stands for any number that is no member.
         column = Coded(self._graph.match(value, members), np.array([*members, np.inf, np.nan]))
-        return [_Asked(number, test, column) for number, test in among]
+        return [_CodeTest(number, test, column) for number, test in among]
 
-    def _codes(self, code: Code, asked: list[_Asked]) -> None:
-        """Tests on a code: on another one, with as many codes as the tests tell apart."""
-        spikes = {each.column.hot_code for each in asked}
-        # Codes without a column of their own are alike where each column stands for one code.
-        other = next((each for each in range(code.limit) if each not in spikes), 0)
-        own = {each for each in spikes if each is not None}
-        some = np.arange(code.limit) if None in spikes else np.array(sorted({other, *own}))
-        bits = [each.left(some) for each in asked]
-        found = _classes(bits)
-        limit = int(found.max()) + 1
-        label = np.full(code.limit, 0 if len(some) == code.limit else found[np.searchsorted(some, other)])
-        label[some] = found
-        first = np.unique(found, return_index=True)[1]
+    def _test_code(self, code: Code, tests: list[_CodeTest]) -> None:
+        """Give a slot to a code, recoded to as few codes as its tests distinguish."""
+        hot_codes = {test.column.hot_code for test in tests}
+        # Where every column is one-hot, all codes without a column are alike: one of them stands for all.
+        other = next((candidate for candidate in range(code.limit) if candidate not in hot_codes), 0)
+        with_column = {hot_code for hot_code in hot_codes if hot_code is not None}
+        sample = np.arange(code.limit) if None in hot_codes else np.array(sorted({other, *with_column}))
+        bits = [test.left(sample) for test in tests]
+        classes = _equivalence_classes(bits)
+        limit = int(classes.max()) + 1
+        label = np.full(code.limit, 0 if len(sample) == code.limit else classes[np.searchsorted(sample, other)])
+        label[sample] = classes
+        first = np.unique(classes, return_index=True)[1]
         slot = len(self.slots)
         self.slots.append(self._graph.recode(code, label.tolist(), limit) if limit < code.limit else code)
-        for each, left in zip(asked, bits, strict=True):
-            self.operand[each.number] = self._set(np.flatnonzero(left[first]).tolist())
-            self.flags[each.number] = slot
+        for test, left in zip(tests, bits, strict=True):
+            self.operand[test.number] = self._set(np.flatnonzero(left[first]).tolist())
+            self.flags[test.number] = slot
 
     def _set(self, codes: list[int]) -> int:
         key = tuple(codes)
-        if key not in self._known:
-            self._known[key] = len(self.sets)
+        if key not in self._set_of:
+            self._set_of[key] = len(self.sets)
             self.sets.append(codes)
-        return self._known[key]
+        return self._set_of[key]
 
 
-class _Asked(NamedTuple):
-    """A test of a column of codes: its number, the test and the column."""
+class _CodeTest(NamedTuple):
+    """Test a column of codes."""
 
     number: int
     test: Test
     column: Coded
 
     def left(self, codes: npt.NDArray[np.int64]) -> Booleans:
-        """Which of the codes go left."""
+        """Return which of the codes go left."""
         column = self.column
         if column.hot_code is None:
             return self.test.left(column.values)[codes]
         sides: Booleans = self.test.left(column.levels)
-        found: Booleans = sides[(codes == column.hot_code).astype(np.int64)]
-        return found
+        goes_left: Booleans = sides[(codes == column.hot_code).astype(np.int64)]
+        return goes_left
 
 
-def _classes(bits: Sequence[Booleans]) -> npt.NDArray[np.int64]:
-    """A label for each code, the same for codes that no test tells apart; numbered in the order of the codes."""
+def _equivalence_classes(bits: Sequence[Booleans]) -> npt.NDArray[np.int64]:
+    """Return a label for each code, equal for codes that no test distinguishes, numbered in the order of the codes."""
     label = np.zeros(len(bits[0]), dtype=np.int64)
-    for start in range(0, len(bits), _BITS):
-        for each in bits[start : start + _BITS]:
-            label = label * 2 + each
+    for start in range(0, len(bits), _BITS_PER_ROUND):
+        for goes_left in bits[start : start + _BITS_PER_ROUND]:
+            label = label * 2 + goes_left
         label = np.unique(label, return_inverse=True)[1]
     _, first, label = np.unique(label, return_index=True, return_inverse=True)
     rank = np.empty(len(first), dtype=np.int64)
@@ -253,52 +256,53 @@ def _classes(bits: Sequence[Booleans]) -> npt.NDArray[np.int64]:
 
 
 def codes_of(column: Column, known: Sequence[Any], compiler: Compiler) -> Coded:
-    """A column of categories as the places of its values among those that a library knows; NaN where it is none.
+    """Return a column of categories as indexes into a library's categories, NaN for any other value.
 
     Args:
-        column: of a categorical dtype.
+        column: a column of a categorical dtype.
         known: the library's categories, in its order.
-        compiler: of the plan.
+        compiler: the plan's compiler.
 
     Raises:
-        NoPlan: the column is of no categorical dtype.
+        NoPlan: the column's dtype is not categorical.
     """
-    places = {value: place for place, value in enumerate(known)}
+    indexes = {value: index for index, value in enumerate(known)}
     if isinstance(column, Text) and column.categories is not None:
-        strings = [each for each in known if isinstance(each, str) and each in set(column.categories)]
-        code, stands = compiler.text(column, strings)
+        own = set(column.categories)
+        strings = [category for category in known if isinstance(category, str) and category in own]
+        code, meanings = compiler.text(column, strings)
     elif isinstance(column, Coded) and column.categories is not None:
-        code, stands = column.code, [*column.categories, *[None] * (column.code.limit - len(column.categories))]
+        code, meanings = column.code, [*column.categories, *[None] * (column.code.limit - len(column.categories))]
     else:
         kind = column.why if isinstance(column, Opaque) else "numbers" if isinstance(column, Numeric) else "text"
         raise NoPlan(f"the model was trained on a column of categories where this is one of {kind}")
-    values = [places.get(each, np.nan) if isinstance(each, (str, int)) else np.nan for each in stands]
+    values = [indexes.get(value, np.nan) if isinstance(value, (str, int)) else np.nan for value in meanings]
     return Coded(code, np.array(values, dtype=np.float64))
 
 
 def spread(columns: Sequence[Column], used: Iterable[int], compiler: Compiler, *, nan: bool = False) -> list[Column]:
-    """The columns, with numbers for those of a bag that are used; the others of a bag stay as they are.
+    """Return the columns with the used columns of bags as dense numbers.
 
     Args:
-        columns: the columns, of which there may be a million.
-        used: the places of those that trees test.
-        compiler: of the plan.
-        nan: whether what is not there is NaN rather than 0.
+        columns: the columns; there may be a million.
+        used: the indexes of the columns that trees test.
+        compiler: the plan's compiler.
+        nan: whether an absent entry is NaN rather than 0.
 
     Raises:
-        NoPlan: too many of them are used.
+        NoPlan: too many columns of a bag are used.
     """
     out = list(columns)
-    of_bag: dict[Bag, list[tuple[int, Bagged]]] = {}
-    for place in sorted(set(used)):
-        column = out[place]
+    by_bag: dict[Bag, list[tuple[int, Bagged]]] = {}
+    for index in sorted(set(used)):
+        column = out[index]
         if isinstance(column, Bagged):
-            of_bag.setdefault(column.bag, []).append((place, column))
-    for bag, own in of_bag.items():
-        wanted = sorted({column.column for _, column in own})
-        if len(wanted) > _MOST_SPREAD:
-            raise NoPlan(f"trees that test {len(wanted)} columns of texts, more than {_MOST_SPREAD}")
+            by_bag.setdefault(column.bag, []).append((index, column))
+    for bag, members in by_bag.items():
+        wanted = sorted({column.column for _, column in members})
+        if len(wanted) > _MAX_DENSE_COLUMNS:
+            raise NoPlan(f"trees that test {len(wanted)} columns of texts, more than {_MAX_DENSE_COLUMNS}")
         numbers = dict(zip(wanted, compiler.graph.bag_spread(bag, wanted, nan=nan), strict=True))
-        for place, column in own:
-            out[place] = Numeric(numbers[column.column], column.dtype)
+        for index, column in members:
+            out[index] = Numeric(numbers[column.column], column.dtype)
     return out

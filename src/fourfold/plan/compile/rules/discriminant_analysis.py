@@ -16,7 +16,7 @@ from fourfold.plan.compile.scores import (
     logarithms,
     pair,
     plus,
-    refuse_rest_of_one,
+    refuse_binary_log_probabilities,
     sigmoids,
     single,
     softmax,
@@ -73,7 +73,7 @@ def linear_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
 @answers("predict_log_proba", _LINEAR)
 def linear_log_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """The logarithms of the probabilities, where the smallest normal number stands for zero."""
-    refuse_rest_of_one(len(model.classes_))
+    refuse_binary_log_probabilities(len(model.classes_))
     values, dtype = _linear_proba(model, matrix, compiler)
     smallest = float(np.finfo(dtype).smallest_normal)
     nothing = compiler.graph.map_const(MathFunction.EQ, values, 0.0)

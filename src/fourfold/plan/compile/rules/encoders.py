@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.plan.compile import transforms
-from fourfold.plan.compile.arrays import array, plain, told_apart
+from fourfold.plan.compile.arrays import array, missing_value, plain
 from fourfold.plan.compile.columns import FLOAT64, Coded, Column, Compiler, Matrix, NoPlan, Numeric, Opaque, Text
 from fourfold.plan.format import Kind
 from fourfold.plan.graph.builder import Code
@@ -192,7 +192,11 @@ def _looked_up(column: Column, categories: Sequence[Any], compiler: Compiler) ->
     if numbers and compiler.approximations and is_rounded(value):
         raise NoPlan("an encoder looks up numbers of which a library or a processor decides the last bits")
     code = compiler.graph.match(value, numbers)
-    return code, [*numbers, ..., told_apart(column) if isinstance(column, Numeric) and not column.finite else math.nan]
+    return code, [
+        *numbers,
+        ...,
+        missing_value(column) if isinstance(column, Numeric) and not column.finite else math.nan,
+    ]
 
 
 def _is_number(value: Any) -> bool:

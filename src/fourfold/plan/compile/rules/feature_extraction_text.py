@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.plan.compile import transforms
-from fourfold.plan.compile.bags import normalized, single
+from fourfold.plan.compile.bags import normalize_bags, round_bag
 from fourfold.plan.compile.columns import FLOAT32, FLOAT64, Compiler, Matrix, NoPlan, Text, runs
 from fourfold.plan.format import MathFunction
 from fourfold.plan.graph.builder import Bag
@@ -66,10 +66,10 @@ def hashing_vectorizer(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix
     reading = _reading(
         model, column, columns=int(model.n_features), signed=bool(model.alternate_sign), binary=bool(model.binary)
     )
-    bag = single(compiler.graph.bag(column.index, reading), dtype, compiler)
+    bag = round_bag(compiler.graph.bag(column.index, reading), dtype, compiler)
     if model.norm is not None:
         dtype = _float_dtype(dtype)
-        bag = normalized([bag], str(model.norm), dtype, compiler)[0]
+        bag = normalize_bags([bag], str(model.norm), dtype, compiler)[0]
     return Matrix(compiler.bagged(bag, dtype, finite=True), sparse=True)
 
 
@@ -100,7 +100,7 @@ def _counts(model: Any, matrix: Matrix, compiler: Compiler) -> tuple[Bag, np.dty
     column = _text_column(matrix)
     dtype = _count_dtype(model)
     reading = _reading(model, column, terms=_vocabulary(model), binary=bool(model.binary))
-    return single(compiler.graph.bag(column.index, reading), dtype, compiler), dtype
+    return round_bag(compiler.graph.bag(column.index, reading), dtype, compiler), dtype
 
 
 # Weights.
@@ -122,18 +122,18 @@ def _weighted(
     weighted = list(bags)
     if model.sublinear_tf:
         compiler.approximate("NumPy's logarithm of a TfidfTransformer")
-        weighted = [single(graph.bag_map(MathFunction.LOG, bag), dtype, compiler) for bag in weighted]
-        weighted = [single(graph.bag_const(MathFunction.ADD, bag, 1.0), dtype, compiler) for bag in weighted]
+        weighted = [round_bag(graph.bag_map(MathFunction.LOG, bag), dtype, compiler) for bag in weighted]
+        weighted = [round_bag(graph.bag_const(MathFunction.ADD, bag, 1.0), dtype, compiler) for bag in weighted]
     if hasattr(model, "idf_"):
         idf = np.asarray(model.idf_, dtype=np.float64)
         edges = np.cumsum([0, *(bag.width for bag in weighted)])
         if len(idf) != edges[-1]:
             raise NoPlan(f"a TfidfTransformer has {len(idf)} weights for {edges[-1]} columns")
         weighted = [
-            single(graph.bag_const(MathFunction.MUL, bag, idf[start:stop]), dtype, compiler)
+            round_bag(graph.bag_const(MathFunction.MUL, bag, idf[start:stop]), dtype, compiler)
             for bag, start, stop in zip(weighted, edges[:-1], edges[1:], strict=True)
         ]
-    return (weighted if model.norm is None else normalized(weighted, str(model.norm), dtype, compiler)), dtype
+    return (weighted if model.norm is None else normalize_bags(weighted, str(model.norm), dtype, compiler)), dtype
 
 
 def _float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:

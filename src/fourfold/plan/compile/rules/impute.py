@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fourfold.plan.compile import answer, transforms
-from fourfold.plan.compile.arrays import array, clipped, floats, objects, plain, retyped, told_apart
+from fourfold.plan.compile.arrays import array, clipped, floats, objects, plain, retyped, missing_value_of
 from fourfold.plan.compile.columns import OBJECT, Coded, Column, Compiler, Matrix, NoPlan, Numeric, Text
 from fourfold.plan.format import Kind, MathFunction
 from fourfold.plan.graph.numerics import is_rounded
@@ -170,7 +170,7 @@ def _imputed_text(column: Text, missing_value: Any, fill: Any) -> Text:
 
 def _missing_marker(column: Column, missing_value: Any) -> Any:
     """Return what a missing value of a column of numbers is: NaN or `None`; `pandas.NA` matches both."""
-    return told_apart(column) if isinstance(column, Numeric) and not _is_na(missing_value) else math.nan
+    return missing_value_of(column) if isinstance(column, Numeric) and not _is_na(missing_value) else math.nan
 
 
 def _stands_for(missing_value: Any, value: Any) -> bool:

@@ -16,7 +16,7 @@ from fourfold.plan.compile.scores import (
     logarithms,
     pair,
     plus,
-    refuse_rest_of_one,
+    refuse_binary_log_probabilities,
     shares,
     sigmoids,
     single,
@@ -161,7 +161,7 @@ def logistic_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
 @answers("predict_log_proba", *_LOGISTIC)
 def logistic_log_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Logarithms of the probabilities."""
-    refuse_rest_of_one(len(model.classes_))
+    refuse_binary_log_probabilities(len(model.classes_))
     values, dtype = _logistic(model, matrix, compiler)
     return as_matrix(logarithms(compiler, values, dtype), dtype)
 
@@ -183,7 +183,7 @@ def sgd_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
 def sgd_log_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Logarithms of the probabilities."""
     if model.loss == "log_loss":
-        refuse_rest_of_one(len(model.classes_))
+        refuse_binary_log_probabilities(len(model.classes_))
     values, dtype = _sgd(model, matrix, compiler)
     return as_matrix(logarithms(compiler, values, dtype), dtype)
 

@@ -37,14 +37,14 @@ def component(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
 def densities(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """The logarithm of the mixture's density."""
     values, dtype = _weighted(model, matrix, compiler)
-    return as_matrix([log_sum(compiler, values, dtype)], dtype)
+    return as_matrix([log_sum_exp(compiler, values, dtype)], dtype)
 
 
 @answers("predict_proba", *_NAMES)
 def proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Each component's share of the density."""
     values, dtype = _weighted(model, matrix, compiler)
-    total = [log_sum(compiler, values, dtype)]
+    total = [log_sum_exp(compiler, values, dtype)]
     logs = single(compiler, compiler.graph.map_two(MathFunction.SUB, values, total), dtype)
     return as_matrix(exponentials(compiler, logs, dtype), dtype)
 

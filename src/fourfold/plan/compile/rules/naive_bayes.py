@@ -143,5 +143,5 @@ def proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
 def _normalised(likelihoods: Values, compiler: Compiler) -> Values:
     """`x - logsumexp(x)`."""
     values, dtype = likelihoods
-    total = [log_sum(compiler, values, dtype)]
+    total = [log_sum_exp(compiler, values, dtype)]
     return single(compiler, compiler.graph.map_two(MathFunction.SUB, values, total), dtype), dtype

@@ -16,7 +16,7 @@ from fourfold.plan.compile.scores import (
     logarithms,
     pair,
     plus,
-    refuse_rest_of_one,
+    refuse_binary_log_probabilities,
     sigmoids,
     single,
     softmax,
@@ -99,7 +99,7 @@ def proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
 @answers("predict_log_proba", _CLASSIFIER)
 def log_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Logarithms of the probabilities."""
-    refuse_rest_of_one(len(model.classes_))
+    refuse_binary_log_probabilities(len(model.classes_))
     values, dtype = _proba(model, matrix, compiler)
     return as_matrix(logarithms(compiler, values, dtype), dtype)
 

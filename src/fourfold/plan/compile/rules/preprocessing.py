@@ -13,7 +13,7 @@ import numpy as np
 
 from fourfold.plan.compile import transforms
 from fourfold.plan.compile.arrays import clipped, floats, map_two, numbers
-from fourfold.plan.compile.bags import divided, row_norm
+from fourfold.plan.compile.bags import divide_row, row_norm
 from fourfold.plan.compile.columns import FLOAT32, FLOAT64, Coded, Column, Compiler, Matrix, NoPlan, Numeric
 from fourfold.plan.compile.rules.encoders import one_hot
 from fourfold.plan.format import Kind, MathFunction
@@ -108,7 +108,7 @@ def normalizer(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """
     values = floats(numbers(matrix, compiler, model), compiler, model)
     if values.sparse:
-        return replace(values, columns=divided(values, row_norm(values, model.norm, compiler), compiler))
+        return replace(values, columns=divide_row(values, row_norm(values, model.norm, compiler), compiler))
     norm = _norm(model.norm, values, compiler)
     is_tiny = compiler.graph.map_const(MathFunction.LT, norm, 10 * float(np.finfo(values.dtype).eps))
     norm = compiler.graph.select(is_tiny, compiler.graph.constant([1.0]), norm)
