@@ -1,10 +1,10 @@
-"""Rules: what a fitted estimator does to columns, as steps of a plan.
+"""Register and find rules: how a fitted estimator's method becomes steps of a plan.
 
-    transforms    of a transformer: columns to columns
-    answers       of a predictor: columns to an answer, for one of its methods
+    transforms    registers a rule for `transform`: columns to columns
+    answers       registers a rule for another method: columns to an answer
 
-A rule is found by the library and the name of the estimator's class, and reads its fitted attributes: no rule imports
-the estimator's library. A subclass has no rule, since it may do something else.
+A rule is found by the library and the class name of the estimator, and reads its fitted attributes: no rule imports the
+estimator's library. A subclass has no rule, because it may compute something else.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ __all__ = ["Answer", "Labels", "Rule", "answer", "answers", "transform", "transf
 
 @dataclass(frozen=True)
 class Labels:
-    """A classifier's label.
+    """Represent the label that a classifier answers.
 
     Attributes:
-        code: the class.
-        classes: the classes, an array or list of Python or NumPy values.
+        code: the index of the label in `classes`.
+        classes: the labels, an array or list of Python or NumPy values.
     """
 
     code: Code
     classes: Sequence[Any]
 
 
-#: What a method answers: numbers, the columns of its array; a label; or one of them for each target.
+#: The answer of a method: the columns of its array, a label, or one of these for each target.
 Answer = Matrix | Labels | list["Matrix | Labels"]
 Rule = Callable[[Any, Matrix, Compiler], Any]
 
 _TRANSFORMS: dict[str, Rule] = {}
 _ANSWERS: dict[tuple[str, str], Rule] = {}
-#: The files of rules.
-_FILES = (
+#: The modules of rules.
+_MODULES = (
     "compose",
     "encoders",
     "feature_selection",
@@ -96,17 +96,25 @@ def answers(method: str, *names: str) -> Callable[[Rule], Rule]:
 
 
 def transform(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """What a fitted transformer makes of columns; raises `NoPlan`."""
+    """Return the columns that a fitted transformer computes from columns.
+
+    Raises:
+        NoPlan: no rule covers the transformer.
+    """
     _load()
     rule = _TRANSFORMS.get(_name(model))
     if rule is None:
         raise NoPlan(f"there is no rule for {_name(model)}")
-    made: Matrix = rule(model, matrix, compiler)
-    return made
+    transformed: Matrix = rule(model, matrix, compiler)
+    return transformed
 
 
 def answer(model: Any, method: str, matrix: Matrix, compiler: Compiler) -> Any:
-    """What a method of a fitted estimator answers: an `Answer`; raises `NoPlan`."""
+    """Return what a method of a fitted estimator answers for columns: an `Answer`.
+
+    Raises:
+        NoPlan: no rule covers the method of this estimator.
+    """
     if method == "transform":
         return transform(model, matrix, compiler)
     _load()
@@ -123,6 +131,6 @@ def _name(model: Any) -> str:
 
 @cache
 def _load() -> None:
-    """Import the files of rules, which register themselves; one of them may have been imported before."""
-    for name in _FILES:
+    """Import the modules of rules, which register their rules."""
+    for name in _MODULES:
         import_module(f"fourfold.plan.compile.rules.{name}")

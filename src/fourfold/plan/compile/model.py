@@ -1,4 +1,4 @@
-"""From a fitted model to the bytes of a plan."""
+"""Compile a fitted model to the bytes of a plan."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ __all__ = ["Compiled", "compile_model"]
 
 @dataclass(frozen=True)
 class Compiled:
-    """A model as a plan.
+    """Hold a model's plan.
 
     Attributes:
-        plan: its bytes.
-        approximations: why the original's last bits depend on something besides its arithmetic; none where the plan's
-            answers must be the original's to the bit.
-        unbounded: why rows that were tried do not say how far answers to others may be apart; empty where they do.
+        plan: the bytes of the plan.
+        approximations: the reasons why the original's last bits depend on more than its arithmetic; without any, the
+            plan must answer with the original's bits.
+        unbounded: why the rows that were compared give no bound for the differences in other rows; empty where they do.
     """
 
     plan: bytes
@@ -44,11 +44,11 @@ def compile_model(
     methods: Sequence[tuple[str, int | None]],
     outputs: Sequence[Field],
 ) -> Compiled:
-    """A plan that answers what a fitted model answers.
+    """Return a plan that answers what a fitted model answers.
 
     Args:
         model: the model; it is only read, and no library is imported for it.
-        form: how it saw its inputs: what `fourfold.tables.form` gave.
+        form: the form of the container that it was trained with, as `fourfold.tables.form` gives it.
         inputs: the signature's inputs.
         methods: the methods that answer, each with the number of its targets, or `None`.
         outputs: the signature's outputs: one for each method, or for each of its targets.
@@ -61,76 +61,80 @@ def compile_model(
     matrix = training_matrix(form, inputs, compiler)
     answers: list[Any] = []
     for name, targets in methods:
-        found = answer(model, name, matrix, compiler)
-        if targets is not None and isinstance(found, Matrix):
-            found = [found.take([place]) for place in range(len(found))]
-        answers.extend(found if isinstance(found, list) and targets is not None else [found])
+        answered = answer(model, name, matrix, compiler)
+        if targets is not None and isinstance(answered, Matrix):
+            answered = [answered.take([target]) for target in range(len(answered))]
+        answers.extend(answered if isinstance(answered, list) and targets is not None else [answered])
     if len(answers) != len(outputs):
         raise NoPlan(f"the rules give {len(answers)} outputs where the model gives {len(outputs)}")
-    made = [_output(field, each, compiler) for field, each in zip(outputs, answers, strict=True)]
+    plan_outputs = [_output(field, answered, compiler) for field, answered in zip(outputs, answers, strict=True)]
     try:
-        plan = graph.plan(made)
+        plan = graph.plan(plan_outputs)
     except TooManyBags as error:
         raise NoPlan(f"the model reads too many texts: {error}") from error
-    return Compiled(plan, tuple(compiler.approximations), _unbounded(made) if compiler.approximations else "")
+    return Compiled(plan, tuple(compiler.approximations), _unbounded(plan_outputs) if compiler.approximations else "")
 
 
 def _unbounded(outputs: Sequence[Output]) -> str:
-    """What leaves no bound: one bit of a float32, which may be another in any row, is many of a float64."""
-    for each in outputs:
-        if each.dtype == "float64" and rests_on_rounded_float32(each.numbers):
-            return f"the output {each.name} is float64, and rests on float32 ones whose last bits a library decides"
+    """Return why differences have no bound, or an empty text.
+
+    One bit of a float32, which may differ in any row, is many units in the last place of a float64.
+    """
+    for output in outputs:
+        if output.dtype == "float64" and rests_on_rounded_float32(output.numbers):
+            return f"the output {output.name} is float64, and rests on float32 ones whose last bits a library decides"
     return ""
 
 
-def _output(field: Field, found: Matrix | Labels | list[Labels], compiler: Compiler) -> Output:
-    if isinstance(found, list):
-        return _several(field, found, compiler)
-    if isinstance(found, Labels):
-        classes = list(found.classes)
+def _output(field: Field, answered: Matrix | Labels | list[Labels], compiler: Compiler) -> Output:
+    if isinstance(answered, list):
+        return _label_tensor(field, answered, compiler)
+    if isinstance(answered, Labels):
+        classes = list(answered.classes)
         if field.shape or field.dtype not in ("string", "bool", "float32", "float64", *INTEGERS):
             raise NoPlan(f"the output {field.name} is {field.expected}, where the rules give a label")
-        if found.code.limit > len(classes):
+        if answered.code.limit > len(classes):
             raise NoPlan(f"the output {field.name} has {len(classes)} classes, where the rules tell more apart")
-        labels = [_label(each, field) for each in classes]
-        return Output(field.name, field.dtype, code=found.code, labels=labels)
+        labels = [_label(value, field) for value in classes]
+        return Output(field.name, field.dtype, code=answered.code, labels=labels)
     if field.dtype == "string":
         raise NoPlan(f"the output {field.name} is {field.expected}, where the rules give numbers")
-    made = dense(found, compiler)
+    array = dense(answered, compiler)
     if field.dtype not in ("float32", "float64"):
-        _check_whole(field, made, compiler)
-    numbers = compiler.numbers(made.columns)
+        _check_integers(field, array, compiler)
+    numbers = compiler.numbers(array.columns)
     if len(numbers) != math.prod(field.shape):
         raise NoPlan(f"the output {field.name} is {field.expected}, where the rules give {len(numbers)} numbers")
     return Output(field.name, field.dtype, numbers=numbers, tensor=bool(field.shape))
 
 
-def _several(field: Field, found: list[Labels], compiler: Compiler) -> Output:
-    """Labels of several targets in one tensor, as where each is whether a row has it."""
-    if field.dtype == "string" or field.shape != (len(found),):
-        raise NoPlan(f"the output {field.name} is {field.expected}, where the rules give {len(found)} labels")
+def _label_tensor(field: Field, targets: list[Labels], compiler: Compiler) -> Output:
+    """Return the labels of several targets as one tensor, as a multilabel classifier answers."""
+    if field.dtype == "string" or field.shape != (len(targets),):
+        raise NoPlan(f"the output {field.name} is {field.expected}, where the rules give {len(targets)} labels")
     numbers = []
-    for each in found:
-        values = np.array([_label(one, field) for one in each.classes], dtype=np.float64)
-        if [_label(one, field) for one in each.classes] != values.tolist():
+    for target in targets:
+        labels = [_label(value, field) for value in target.classes]
+        values = np.array(labels, dtype=np.float64)
+        if labels != values.tolist():
             raise NoPlan(f"the output {field.name} has classes that no float64 holds")
-        # A code stays below the number of classes, though its register may have a wider limit.
-        table = np.zeros(each.code.limit)
+        # A code is below the number of classes, though its register may have a wider limit.
+        table = np.zeros(target.code.limit)
         table[: len(values)] = values[: len(table)]
-        numbers += compiler.graph.lookup(each.code, table)
+        numbers += compiler.graph.lookup(target.code, table)
     return Output(field.name, field.dtype, numbers=numbers, tensor=True)
 
 
-def _check_whole(field: Field, made: Matrix, compiler: Compiler) -> None:
-    """Check that the rules give what an output of integers or booleans holds.
+def _check_integers(field: Field, array: Matrix, compiler: Compiler) -> None:
+    """Check that the rules give numbers that an output of integers or booleans can hold.
 
     Raises:
-        NoPlan: they give numbers of another dtype, or such that a float64 may not hold.
+        NoPlan: they give numbers of another dtype, or integers that a float64 may not hold exactly.
     """
-    found = made.dtype
-    if found != np.dtype(field.dtype):
-        raise NoPlan(f"the output {field.name} is {field.expected}, where the rules give numbers of {found}")
-    wide = compiler.graph.wide_integers(compiler.numbers(made.columns)) if found.itemsize == 8 else []
+    dtype = array.dtype
+    if dtype != np.dtype(field.dtype):
+        raise NoPlan(f"the output {field.name} is {field.expected}, where the rules give numbers of {dtype}")
+    wide = compiler.graph.wide_integers(compiler.numbers(array.columns)) if dtype.itemsize == 8 else []
     if wide:
         raise NoPlan(
             f"the output {field.name} gives integers as they come, and float64 has not all that {wide[0]} holds"

@@ -1,4 +1,4 @@
-"""From the scores of classes to labels, probabilities and their logarithms."""
+"""Compile the scores of classes to labels, probabilities and log-probabilities."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = [
     "expit_pair",
     "exponentials",
     "log_columns",
-    "log_sum",
+    "log_sum_exp",
     "logarithms",
     "pair",
     "plus",
-    "refuse_rest_of_one",
+    "refuse_binary_log_probabilities",
     "shares",
     "sigmoids",
     "single",
@@ -32,12 +32,12 @@ __all__ = [
 
 
 def as_matrix(values: Sequence[Number], dtype: np.dtype[Any] = FLOAT64) -> Matrix:
-    """Numbers as an array."""
+    """Return numbers as the columns of an array."""
     return Matrix(tuple(Numeric(value, dtype) for value in values))
 
 
 def single(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[Any]) -> list[Number]:
-    """The numbers, rounded where `dtype` is float32."""
+    """Return the numbers, rounded where `dtype` is float32."""
     return compiler.graph.map(MathFunction.ROUND32, values) if dtype == FLOAT32 else list(values)
 
 
@@ -48,53 +48,53 @@ def plus(
     constants: Any,
     function: MathFunction = MathFunction.ADD,
 ) -> tuple[list[Number], np.dtype[Any]]:
-    """Numbers of a dtype plus constants, as NumPy adds an array or a scalar to them.
+    """Return numbers plus constants, in the dtype that NumPy gives the sum.
 
     Args:
-        compiler: of the plan.
+        compiler: the plan's compiler.
         values: the numbers.
-        dtype: theirs.
-        constants: one for all or one for each; a Python number has no dtype of its own.
-        function: what is done instead of adding.
+        dtype: the dtype of the numbers.
+        constants: one for all numbers or one for each; a Python number has no dtype of its own.
+        function: applied instead of the addition.
 
     Returns:
         The sums, and their dtype.
 
     Raises:
-        NoPlan: they are neither float32 nor float64.
+        NoPlan: the sums are neither float32 nor float64.
     """
-    made = np.dtype(np.result_type(dtype, constants))
-    if made not in (FLOAT32, FLOAT64):
+    sum_dtype = np.dtype(np.result_type(dtype, constants))
+    if sum_dtype not in (FLOAT32, FLOAT64):
         raise NoPlan(f"a model adds {np.asarray(constants).dtype} to {dtype}")
-    numbers = np.asarray(constants, dtype=made).astype(np.float64).reshape(-1)
-    return single(compiler, compiler.graph.map_const(function, values, numbers), made), made
+    numbers = np.asarray(constants, dtype=sum_dtype).astype(np.float64).reshape(-1)
+    return single(compiler, compiler.graph.map_const(function, values, numbers), sum_dtype), sum_dtype
 
 
 def above_zero(compiler: Compiler, value: Number, *, or_zero: bool = False) -> Code:
-    """1 where a number is above zero (or zero, where that counts), 0 elsewhere and of NaN."""
+    """Return 1 where a number is above zero (with `or_zero` also where it is zero), and 0 elsewhere and for NaN."""
     code = compiler.graph.search(value, [0.0], right=or_zero)
     return compiler.graph.recode(code, [0, 1, 0], 2)
 
 
 def above_half(compiler: Compiler, value: Number) -> Code:
-    """1 where a number is above one half, 0 elsewhere and of NaN."""
+    """Return 1 where a number is above one half, and 0 elsewhere and for NaN."""
     return compiler.graph.recode(compiler.graph.search(value, [0.5]), [0, 1, 0], 2)
 
 
 def exponentials(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[Any]) -> list[Number]:
-    """`numpy.exp`."""
+    """Return `numpy.exp` of the values."""
     compiler.approximate("NumPy's exp differs from one processor to another")
     return single(compiler, compiler.graph.map(MathFunction.EXP, values), dtype)
 
 
 def logarithms(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[Any]) -> list[Number]:
-    """`numpy.log`."""
+    """Return `numpy.log` of the values."""
     compiler.approximate("NumPy's log differs from one processor to another")
     return single(compiler, compiler.graph.map(MathFunction.LOG, values), dtype)
 
 
-def log_sum(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[Any]) -> Number:
-    """`logsumexp`, where the largest number, or several that are the same, are kept out of the sum."""
+def log_sum_exp(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[Any]) -> Number:
+    """Return `scipy.special.logsumexp`: the largest values are counted, and only the others are summed."""
     graph = compiler.graph
 
     def two(function: MathFunction, left: Sequence[Number], right: Sequence[Number]) -> list[Number]:
@@ -102,20 +102,20 @@ def log_sum(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[Any]) 
 
     most = [graph.fold(MathFunction.MOST, values)]
     is_most = graph.map_two(MathFunction.EQ, values, most)
-    how_many = [graph.fold(MathFunction.SUM, is_most)]
+    count = [graph.fold(MathFunction.SUM, is_most)]
     others = graph.select(is_most, graph.constant(np.full(len(values), -np.inf)), values)
     is_finite = graph.map_const(MathFunction.EQ, graph.map_two(MathFunction.SUB, most, most), 0.0)
     shift = graph.select(is_finite, most, graph.constant([0.0]))
     powers = exponentials(compiler, two(MathFunction.SUB, others, shift), dtype)
     total = single(compiler, [graph.fold(MathFunction.SUM, powers)], dtype)
-    total = graph.select(graph.map_const(MathFunction.EQ, total, 0.0), total, two(MathFunction.DIV, total, how_many))
+    total = graph.select(graph.map_const(MathFunction.EQ, total, 0.0), total, two(MathFunction.DIV, total, count))
     one_more = single(compiler, graph.map(MathFunction.LOG1P, total), dtype)
-    logs = two(MathFunction.ADD, one_more, logarithms(compiler, how_many, dtype))
+    logs = two(MathFunction.ADD, one_more, logarithms(compiler, count, dtype))
     return two(MathFunction.ADD, logs, most)[0]
 
 
 def sigmoids(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[Any]) -> list[Number]:
-    """`scipy.special.expit`: `1 / (1 + exp(-x))`, of float32 with every step rounded."""
+    """Return `scipy.special.expit`, `1 / (1 + exp(-x))`; for float32 every step is rounded."""
     compiler.approximate("a libm computes SciPy's expit")
     graph = compiler.graph
     if dtype != FLOAT32:
@@ -126,7 +126,7 @@ def sigmoids(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[Any])
 
 
 def softmax(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[Any]) -> list[Number]:
-    """`exp(x - max) / sum(exp(x - max))`."""
+    """Return `exp(x - max) / sum(exp(x - max))`."""
     graph = compiler.graph
     moved = single(compiler, graph.map_two(MathFunction.SUB, values, [graph.fold(MathFunction.MOST, values)]), dtype)
     powers = exponentials(compiler, moved, dtype)
@@ -135,28 +135,28 @@ def softmax(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[Any]) 
 
 
 def pair(compiler: Compiler, probability: Number, dtype: np.dtype[Any]) -> list[Number]:
-    """`1 - p` and `p`."""
+    """Return the probabilities `1 - p` and `p` of two classes."""
     return [*single(compiler, compiler.graph.map_const(MathFunction.RSUB, [probability], 1.0), dtype), probability]
 
 
-def refuse_rest_of_one(classes: int) -> None:
-    """One of two classes has what the other's sigmoid leaves of 1, where the sigmoid's last bit may be all.
+def refuse_binary_log_probabilities(classes: int) -> None:
+    """Refuse log-probabilities of binary classifiers: log(1 - sigmoid) depends on the sigmoid's last bit.
 
     Raises:
-        NoPlan: there are two classes, and the logarithm of that is asked for.
+        NoPlan: there are two classes.
     """
     if classes == 2:
         raise NoPlan("the last bit of a sigmoid decides about the logarithm of what is left of 1; use predict_proba")
 
 
 def shares(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[Any]) -> list[Number]:
-    """Each number's share of their sum; all the same where that is zero."""
+    """Return each number's share of their sum, and equal shares where the sum is zero."""
     graph = compiler.graph
     total = single(compiler, [graph.fold(MathFunction.PAIRWISE, values)], dtype)
-    nothing = graph.map_const(MathFunction.EQ, total, 0.0)
+    is_zero = graph.map_const(MathFunction.EQ, total, 0.0)
     divided = single(compiler, graph.map_two(MathFunction.DIV, values, total), dtype)
     equal = single(compiler, graph.constant(np.full(len(values), 1 / len(values))), dtype)
-    return graph.select(nothing * len(values), equal, divided)
+    return graph.select(is_zero * len(values), equal, divided)
 
 
 def expit_pair(value: Number, compiler: Compiler) -> list[Number]:
@@ -167,12 +167,12 @@ def expit_pair(value: Number, compiler: Compiler) -> list[Number]:
 
 
 def sklearn_softmax(values: Sequence[Number], compiler: Compiler, *, contiguous: bool) -> list[Number]:
-    """Return what `sklearn.utils.extmath.softmax` makes of a row of float64 scores.
+    """Return `sklearn.utils.extmath.softmax` of a row of float64 scores.
 
     Args:
-        values: one row.
-        compiler: of the plan.
-        contiguous: whether the array's rows lie in one piece, so that NumPy sums them in its pairwise order.
+        values: the scores of a row.
+        compiler: the plan's compiler.
+        contiguous: whether the array's rows are contiguous, so that NumPy adds them in its pairwise order.
     """
     compiler.approximate("exp of NumPy's in a softmax")
     graph = compiler.graph

@@ -1,4 +1,4 @@
-"""What estimators that hold others ask of their parts, and what scikit-learn makes of the answers."""
+"""Ask the estimators inside of other estimators, and combine their answers as scikit-learn does."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from fourfold.plan.format import MathFunction
 from fourfold.plan.graph.builder import Code, Number
 
 __all__ = [
-    "arrayed",
+    "above_threshold",
     "average",
-    "beside",
     "binary_score",
-    "checked",
+    "checked_array",
     "first_method",
+    "hstack",
     "is_classifier",
     "is_regressor",
     "label_values",
-    "not_below",
+    "numeric_answer",
     "response",
-    "said",
+    "unchecked_array",
 ]
 
-#: The classifier that stands where all training rows had one label.
+#: The class of scikit-learn's classifier for training rows that all have one label.
 _CONSTANT = "_ConstantPredictor"
 
 
 def is_classifier(model: Any) -> bool:
-    """Whether scikit-learn takes an estimator for a classifier."""
+    """Return whether scikit-learn takes an estimator for a classifier."""
     return bool(_kind(model) == "classifier")
 
 
 def is_regressor(model: Any) -> bool:
-    """Whether scikit-learn takes an estimator for a regressor."""
+    """Return whether scikit-learn takes an estimator for a regressor."""
     return bool(_kind(model) == "regressor")
 
 
@@ -50,58 +50,62 @@ def _kind(model: Any) -> Any:
 
 
 def first_method(model: Any, names: Sequence[str]) -> str:
-    """The first of some methods that an estimator has."""
-    found = next((name for name in names if hasattr(model, name)), None)
-    if found is None:
+    """Return the first of the named methods that an estimator has; raise `NoPlan` where it has none."""
+    method = next((name for name in names if hasattr(model, name)), None)
+    if method is None:
         raise NoPlan(f"a {type(model).__name__} has none of {', '.join(names)}")
-    return found
+    return method
 
 
 # Containers.
 
 
-def arrayed(matrix: Matrix) -> Matrix:
-    """The array that `check_array(ensure_all_finite=False)` makes: objects become float64."""
-    made = array(matrix)
-    return retyped(made, FLOAT64 if made.dtype == OBJECT else made.dtype)
+def unchecked_array(matrix: Matrix) -> Matrix:
+    """Return the array of `check_array(ensure_all_finite=False)`: objects become float64."""
+    converted = array(matrix)
+    return retyped(converted, FLOAT64 if converted.dtype == OBJECT else converted.dtype)
 
 
-def checked(matrix: Matrix, compiler: Compiler, who: object) -> Matrix:
-    """The array that `check_array` makes, which refuses what is not finite."""
+def checked_array(matrix: Matrix, compiler: Compiler, who: object) -> Matrix:
+    """Return the array of `check_array`, and refuse NaN and infinities."""
     return numbers(array(matrix), compiler, who)
 
 
-def beside(blocks: Sequence[Matrix], compiler: Compiler) -> Matrix:
-    """Arrays side by side, as `numpy.hstack`, or `scipy.sparse.hstack` where one of them is sparse."""
+def hstack(blocks: Sequence[Matrix], compiler: Compiler) -> Matrix:
+    """Return `numpy.hstack` of arrays, or `scipy.sparse.hstack` where one of them is sparse."""
     sparse = any(block.sparse for block in blocks)
-    made = [stored(block, compiler) if sparse else block for block in blocks]
-    whole = Matrix(tuple(column for block in made for column in block.columns), sparse=sparse)
-    return objects(whole) if whole.dtype == OBJECT else retyped(whole, whole.dtype)
+    same_kind = [stored(block, compiler) if sparse else block for block in blocks]
+    joined = Matrix(tuple(column for block in same_kind for column in block.columns), sparse=sparse)
+    return objects(joined) if joined.dtype == OBJECT else retyped(joined, joined.dtype)
 
 
 # Answers.
 
 
 def label_values(labels: Labels) -> Any:
-    """The class of each code, an array."""
+    """Return the label of each code, as an array."""
     return np.asarray(labels.classes)[: labels.code.limit]
 
 
-def said(model: Any, method: str, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The numbers that a method of an estimator answers with; a label is one, where classes are numbers."""
-    found = _constant(model, method, compiler) or answer(model, method, matrix, compiler)
-    if isinstance(found, Labels):
-        classes = label_values(found)
+def numeric_answer(model: Any, method: str, matrix: Matrix, compiler: Compiler) -> Matrix:
+    """Return the numbers that a method of an estimator answers with; labels are numbers where the classes are.
+
+    Raises:
+        NoPlan: the labels are not numbers, or the estimator answers for several targets.
+    """
+    answered = _constant(model, method, compiler) or answer(model, method, matrix, compiler)
+    if isinstance(answered, Labels):
+        classes = label_values(answered)
         if classes.dtype.kind not in "biuf":
             raise NoPlan(f"the labels of a {type(model).__name__} are {classes.dtype}, where numbers are needed")
-        return Matrix((Coded(found.code, classes.astype(np.float64), classes.dtype),))
-    if not isinstance(found, Matrix):
+        return Matrix((Coded(answered.code, classes.astype(np.float64), classes.dtype),))
+    if not isinstance(answered, Matrix):
         raise NoPlan(f"a {type(model).__name__} answers for several targets, where one is needed")
-    return found
+    return answered
 
 
 def _constant(model: Any, method: str, compiler: Compiler) -> Matrix | None:
-    """What the classifier of one label answers."""
+    """Return what scikit-learn's classifier of one label answers, or `None` for any other estimator."""
     if type(model).__name__ != _CONSTANT:
         return None
     value = np.asarray(model.y_, dtype=np.float64).reshape(-1)[0]
@@ -113,49 +117,50 @@ def _constant(model: Any, method: str, compiler: Compiler) -> Matrix | None:
 def response(
     model: Any, methods: Sequence[str], matrix: Matrix, compiler: Compiler, positive: Any = None
 ) -> tuple[Matrix, str]:
-    """What `_get_response_values` of scikit-learn gives: of two classes the score of one of them.
+    """Return `sklearn.utils._response._get_response_values`: for two classes, the score of one of them.
 
     Args:
         model: the estimator.
-        methods: the first that it has is asked.
+        methods: names of methods; the first that the estimator has is asked.
         matrix: the columns.
-        compiler: of the plan.
-        positive: of two classes the one that the score is of; left out, the second.
+        compiler: the plan's compiler.
+        positive: the class that the score of two classes is for; the second by default.
 
     Returns:
-        The scores, and the method.
+        The scores, and the name of the method.
     """
     method = first_method(model, methods)
-    found = said(model, method, matrix, compiler)
+    scores = numeric_answer(model, method, matrix, compiler)
     if not is_classifier(model) or method == "predict":
-        return found, method
+        return scores, method
     classes = list(model.classes_)
     if len(classes) > 2:
-        return found, method
-    place = len(classes) - 1 if positive is None else classes.index(positive)
+        return scores, method
+    index = len(classes) - 1 if positive is None else classes.index(positive)
     if method in ("predict_proba", "predict_log_proba"):
-        return found.take([place]), method
-    if place == 0:
-        return replace(found, columns=compiler.map(MathFunction.MUL, found.columns, -1.0, dtype=found.dtype)), method
-    return found, method
+        return scores.take([index]), method
+    if index == 0:
+        negated = compiler.map(MathFunction.MUL, scores.columns, -1.0, dtype=scores.dtype)
+        return replace(scores, columns=negated), method
+    return scores, method
 
 
 def binary_score(model: Any, matrix: Matrix, compiler: Compiler) -> Column:
-    """What `_predict_binary` of scikit-learn gives: the score of the second of two classes."""
+    """Return `sklearn.multiclass._predict_binary`: the score of the second of two classes."""
     if is_regressor(model):
-        found = said(model, "predict", matrix, compiler)
+        scores = numeric_answer(model, "predict", matrix, compiler)
     elif hasattr(model, "decision_function"):
-        found = said(model, "decision_function", matrix, compiler)
+        scores = numeric_answer(model, "decision_function", matrix, compiler)
     else:
-        found = said(model, "predict_proba", matrix, compiler).take([1])
-    if len(found) != 1:
-        raise NoPlan(f"a {type(model).__name__} has {len(found)} scores, where one is needed")
-    return found.columns[0]
+        scores = numeric_answer(model, "predict_proba", matrix, compiler).take([1])
+    if len(scores) != 1:
+        raise NoPlan(f"a {type(model).__name__} has {len(scores)} scores, where one is needed")
+    return scores.columns[0]
 
 
-def not_below(column: Column, threshold: float, compiler: Compiler, *, equal: bool = True) -> Code:
-    """1 where a score is above a threshold, or at it where that counts; 0 elsewhere and of NaN."""
-    code = compiler.graph.search(compiler.number(column), [threshold], right=equal)
+def above_threshold(column: Column, threshold: float, compiler: Compiler, *, or_equal: bool = True) -> Code:
+    """Return 1 where a score is above a threshold (with `or_equal` also at it), and 0 elsewhere and for NaN."""
+    code = compiler.graph.search(compiler.number(column), [threshold], right=or_equal)
     return compiler.graph.recode(code, [0, 1, 0], 2)
 
 
@@ -163,12 +168,15 @@ def not_below(column: Column, threshold: float, compiler: Compiler, *, equal: bo
 
 
 def average(parts: Sequence[Matrix], weights: Sequence[Any] | None, compiler: Compiler) -> Matrix:
-    """`numpy.average` over answers of several parts that lie one behind the other, added up in their order.
+    """Return `numpy.average` over the answers of several estimators, added in their order.
 
     Args:
-        parts: of the same width.
-        weights: one for each, or none.
-        compiler: of the plan.
+        parts: the answers, all of the same width.
+        weights: a weight for each answer, or none.
+        compiler: the plan's compiler.
+
+    Raises:
+        NoPlan: the answers have different widths, or NumPy averages in another dtype than float32 and float64.
     """
     if len({len(part) for part in parts}) > 1:
         raise NoPlan("the estimators that are averaged give answers of different widths")
@@ -189,7 +197,7 @@ def average(parts: Sequence[Matrix], weights: Sequence[Any] | None, compiler: Co
         total = float(divisor)
     if dtype not in (FLOAT32, FLOAT64):
         raise NoPlan(f"answers are averaged in {dtype}")
-    added: list[Number] = graph.map_const(MathFunction.ADD, values[0], 0.0)
+    sums: list[Number] = graph.map_const(MathFunction.ADD, values[0], 0.0)
     for part in values[1:]:
-        added = single(compiler, graph.map_two(MathFunction.ADD, added, part), dtype)
-    return as_matrix(single(compiler, graph.map_const(MathFunction.DIV, added, total), dtype), dtype)
+        sums = single(compiler, graph.map_two(MathFunction.ADD, sums, part), dtype)
+    return as_matrix(single(compiler, graph.map_const(MathFunction.DIV, sums, total), dtype), dtype)

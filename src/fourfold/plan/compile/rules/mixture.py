@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fourfold.plan.compile import Labels, answers
 from fourfold.plan.compile.arrays import numbers
 from fourfold.plan.compile.columns import Compiler, Matrix, NoPlan
-from fourfold.plan.compile.scores import as_matrix, exponentials, log_sum, plus, single
+from fourfold.plan.compile.scores import as_matrix, exponentials, log_sum_exp, plus, single
 from fourfold.plan.compile.sums import matrix_product
 from fourfold.plan.format import MathFunction
 from fourfold.plan.graph.builder import Number

@@ -9,7 +9,7 @@ import numpy as np
 from fourfold.plan.compile import Labels, answers
 from fourfold.plan.compile.arrays import numbers, retyped
 from fourfold.plan.compile.columns import FLOAT64, OBJECT, Coded, Column, Compiler, Matrix, Numeric, elementary
-from fourfold.plan.compile.scores import as_matrix, exponentials, log_sum, plus, single
+from fourfold.plan.compile.scores import as_matrix, exponentials, log_sum_exp, plus, single
 from fourfold.plan.compile.sums import matrix_product, rounded, weighted_sums
 from fourfold.plan.format import Kind, MathFunction
 from fourfold.plan.graph.builder import Number
