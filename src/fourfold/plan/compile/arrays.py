@@ -258,7 +258,9 @@ def _object(column: Column, present: bool) -> Column:
 def _refuse_missing(columns: Sequence[Column], compiler: Compiler, who: object) -> None:
     """Refuse rows with NaN among objects; `None` passes."""
     doubtful = [column for column in columns if isinstance(column, (Numeric, Coded)) and not column.finite]
-    with_nan = [column for column in doubtful if not isinstance(column, Numeric) or missing_value_of(column) is not None]
+    with_nan = [
+        column for column in doubtful if not isinstance(column, Numeric) or missing_value_of(column) is not None
+    ]
     compiler.refuse(with_nan, who, infinite=True)
     for column in columns:
         if isinstance(column, Text) and isinstance(column.missing, float) and (column.nullable or column.categories):

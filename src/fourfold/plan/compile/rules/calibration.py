@@ -11,7 +11,7 @@ from fourfold.plan.compile import Labels, answer, answers, transforms
 from fourfold.plan.compile.arrays import array, clipped, retyped
 from fourfold.plan.compile.columns import FLOAT32, FLOAT64, Compiler, Matrix, NoPlan
 from fourfold.plan.compile.scores import as_matrix, logarithms, shares, sigmoids, single, softmax
-from fourfold.plan.compile.sub_estimators import first_method, not_below, response
+from fourfold.plan.compile.sub_estimators import above_threshold, first_method, response
 from fourfold.plan.format import Kind, MathFunction
 from fourfold.plan.graph.builder import Number
 
@@ -201,7 +201,7 @@ def _by_threshold(model: Any, matrix: Matrix, compiler: Compiler, threshold: Any
     narrow = scores.dtype == FLOAT32 and not isinstance(threshold, np.generic)
     limit = float(np.float32(threshold)) if narrow else float(threshold)
     place = 1 if positive is None else classes.index(positive)
-    code = not_below(scores.columns[0], limit, compiler)
+    code = above_threshold(scores.columns[0], limit, compiler)
     return Labels(code, [classes[1 - place], classes[place]])
 
 

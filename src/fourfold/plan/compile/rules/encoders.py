@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.plan.compile import transforms
-from fourfold.plan.compile.arrays import array, missing_value, plain
+from fourfold.plan.compile.arrays import array, missing_value_of, plain
 from fourfold.plan.compile.columns import FLOAT64, Coded, Column, Compiler, Matrix, NoPlan, Numeric, Opaque, Text
 from fourfold.plan.format import Kind
 from fourfold.plan.graph.builder import Code
@@ -195,7 +195,7 @@ def _looked_up(column: Column, categories: Sequence[Any], compiler: Compiler) ->
     return code, [
         *numbers,
         ...,
-        missing_value(column) if isinstance(column, Numeric) and not column.finite else math.nan,
+        missing_value_of(column) if isinstance(column, Numeric) and not column.finite else math.nan,
     ]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fourfold.plan.compile import answer, transforms
-from fourfold.plan.compile.arrays import array, clipped, floats, objects, plain, retyped, missing_value_of
+from fourfold.plan.compile.arrays import array, clipped, floats, missing_value_of, objects, plain, retyped
 from fourfold.plan.compile.columns import OBJECT, Coded, Column, Compiler, Matrix, NoPlan, Numeric, Text
 from fourfold.plan.format import Kind, MathFunction
 from fourfold.plan.graph.numerics import is_rounded

@@ -19,14 +19,14 @@ from fourfold.plan.compile.columns import Column, Compiler, Matrix, NoPlan
 from fourfold.plan.compile.rules.compose import applied
 from fourfold.plan.compile.scores import as_matrix, pair, single
 from fourfold.plan.compile.sub_estimators import (
-    arrayed,
+    above_threshold,
     average,
-    beside,
     binary_score,
+    hstack,
     is_classifier,
     label_values,
-    not_below,
-    said,
+    numeric_answer,
+    unchecked_array,
 )
 from fourfold.plan.format import MathFunction
 from fourfold.plan.graph.builder import Code, Number
@@ -65,7 +65,7 @@ def voting_predict(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
 
 def _single_prediction(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return what an estimator predicts, as one column; raises `NoPlan` where it is more."""
-    predictions = said(model, "predict", matrix, compiler)
+    predictions = numeric_answer(model, "predict", matrix, compiler)
     if len(predictions) != 1:
         raise NoPlan(f"a {type(model).__name__} predicts {len(predictions)} numbers, where one is needed")
     return predictions
@@ -74,7 +74,7 @@ def _single_prediction(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix
 @transforms(_VOTING_REGRESSOR)
 def voting_regressor_transform(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `VotingRegressor.transform`: the prediction of each estimator."""
-    return beside([_single_prediction(estimator, matrix, compiler) for estimator in model.estimators_], compiler)
+    return hstack([_single_prediction(estimator, matrix, compiler) for estimator in model.estimators_], compiler)
 
 
 @transforms(_VOTING_CLASSIFIER)
@@ -85,16 +85,18 @@ def voting_classifier_transform(model: Any, matrix: Matrix, compiler: Compiler) 
         NoPlan: the probabilities are an array of three dimensions (`flatten_transform=False`).
     """
     if model.voting == "hard":
-        return beside([_single_prediction(estimator, matrix, compiler) for estimator in model.estimators_], compiler)
+        return hstack([_single_prediction(estimator, matrix, compiler) for estimator in model.estimators_], compiler)
     if not model.flatten_transform:
         raise NoPlan("a VotingClassifier's probabilities are an array of three dimensions (flatten_transform)")
-    return beside([said(estimator, "predict_proba", matrix, compiler) for estimator in model.estimators_], compiler)
+    return hstack(
+        [numeric_answer(estimator, "predict_proba", matrix, compiler) for estimator in model.estimators_], compiler
+    )
 
 
 @answers("predict_proba", _VOTING_CLASSIFIER)
 def voting_predict_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `VotingClassifier.predict_proba`: `numpy.average` of the estimators' probabilities."""
-    parts = [said(estimator, "predict_proba", matrix, compiler) for estimator in model.estimators_]
+    parts = [numeric_answer(estimator, "predict_proba", matrix, compiler) for estimator in model.estimators_]
     return average(parts, _weights(model), compiler)
 
 
@@ -139,10 +141,10 @@ def stacking_transform(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix
         if isinstance(answered, list) and all(isinstance(probabilities, Matrix) for probabilities in answered):
             blocks += [probabilities.take(range(1, len(probabilities))) for probabilities in answered]
             continue
-        block = said(estimator, method, matrix, compiler)
+        block = numeric_answer(estimator, method, matrix, compiler)
         drops_first = method == "predict_proba" and len(classes) == 2
         blocks.append(block.take(range(1, len(block))) if drops_first else block)
-    return beside([*blocks, array(matrix)] if model.passthrough else blocks, compiler)
+    return hstack([*blocks, array(matrix)] if model.passthrough else blocks, compiler)
 
 
 def _final_answer(model: Any, method: str, matrix: Matrix, compiler: Compiler) -> Any:
@@ -214,7 +216,7 @@ def rest_predict(model: Any, matrix: Matrix, compiler: Compiler) -> Labels | lis
     if target_type == "multiclass":
         return Labels(_first_of_largest(compiler.numbers(scores), compiler), model.classes_)
     threshold = _threshold(model.estimators_)
-    is_above = [not_below(score, threshold, compiler, equal=False) for score in scores]
+    is_above = [above_threshold(score, threshold, compiler, or_equal=False) for score in scores]
     if target_type.startswith("multilabel"):
         return [Labels(code, [0, 1]) for code in is_above]
     if len(model.classes_) == 1:
@@ -228,8 +230,8 @@ def rest_predict_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix
 
     Where a row has one class they are divided by their sum, unless that is 0.
     """
-    parts = [said(estimator, "predict_proba", matrix, compiler).take([1]) for estimator in model.estimators_]
-    probabilities = beside(parts, compiler)
+    parts = [numeric_answer(estimator, "predict_proba", matrix, compiler).take([1]) for estimator in model.estimators_]
+    probabilities = hstack(parts, compiler)
     dtype, values, graph = probabilities.dtype, compiler.numbers(probabilities.columns), compiler.graph
     if len(values) == 1:
         values = pair(compiler, values[0], dtype)
@@ -247,7 +249,9 @@ def rest_predict_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix
 @answers("decision_function", _ONE_VS_REST)
 def rest_decision_function(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `OneVsRestClassifier.decision_function`: the score of each class against the rest."""
-    return beside([said(estimator, "decision_function", matrix, compiler) for estimator in model.estimators_], compiler)
+    return hstack(
+        [numeric_answer(estimator, "decision_function", matrix, compiler) for estimator in model.estimators_], compiler
+    )
 
 
 # One class against another.
@@ -264,11 +268,11 @@ def _votes(model: Any, matrix: Matrix, compiler: Compiler) -> list[Number]:
     if model.pairwise_indices_ is not None:
         raise NoPlan("a OneVsOneClassifier was fitted to a kernel")
     graph, n_classes = compiler.graph, len(model.classes_)
-    inputs = arrayed(matrix)
+    inputs = unchecked_array(matrix)
     zero = graph.constant([0.0])[0]
     sums, votes = [zero] * n_classes, [zero] * n_classes
     for estimator, (first, second) in zip(model.estimators_, combinations(range(n_classes), 2), strict=True):
-        predicted = compiler.number(said(estimator, "predict", inputs, compiler).columns[0])
+        predicted = compiler.number(numeric_answer(estimator, "predict", inputs, compiler).columns[0])
         score = compiler.number(binary_score(estimator, inputs, compiler))
         sums[first] = graph.map_two(MathFunction.SUB, [sums[first]], [score])[0]
         sums[second] = graph.map_two(MathFunction.ADD, [sums[second]], [score])[0]
@@ -295,7 +299,7 @@ def one_predict(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
     """
     decision = one_decision_function(model, matrix, compiler)
     if len(decision) == 1:
-        code = not_below(decision.columns[0], _threshold(model.estimators_), compiler, equal=False)
+        code = above_threshold(decision.columns[0], _threshold(model.estimators_), compiler, or_equal=False)
         return Labels(code, model.classes_)
     return Labels(compiler.graph.argmax(compiler.numbers(decision.columns)), model.classes_)
 
@@ -331,7 +335,7 @@ def _self_training(method: str) -> Any:
     """Return a rule that asks the classifier that self-training ended with."""
 
     def rule(model: Any, matrix: Matrix, compiler: Compiler) -> Any:
-        return answer(model.estimator_, method, arrayed(matrix), compiler)
+        return answer(model.estimator_, method, unchecked_array(matrix), compiler)
 
     return rule
 

@@ -11,7 +11,7 @@ from fourfold.plan.compile.arrays import retyped
 from fourfold.plan.compile.columns import FLOAT64, Column, Compiler, Matrix, NoPlan
 from fourfold.plan.compile.rules.inverse_transforms import inverse
 from fourfold.plan.compile.scores import as_matrix, logarithms
-from fourfold.plan.compile.sub_estimators import beside, checked, first_method, response, said
+from fourfold.plan.compile.sub_estimators import checked_array, first_method, hstack, numeric_answer, response
 
 __all__: list[str] = []
 
@@ -26,10 +26,10 @@ _TRANSFORMED = "sklearn.TransformedTargetRegressor"
 @answers("predict", _MANY_NUMBERS)
 def many_predict(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """What each estimator says."""
-    parts = [said(each, "predict", matrix, compiler) for each in model.estimators_]
+    parts = [numeric_answer(each, "predict", matrix, compiler) for each in model.estimators_]
     if any(len(part) != 1 for part in parts):
         raise NoPlan("an estimator of a MultiOutputRegressor predicts several numbers")
-    return beside(parts, compiler)
+    return hstack(parts, compiler)
 
 
 @answers("predict", _MANY_CLASSES)
@@ -44,7 +44,7 @@ def many_predict_class(model: Any, matrix: Matrix, compiler: Compiler) -> list[L
 @answers("predict_proba", _MANY_CLASSES)
 def many_predict_proba(model: Any, matrix: Matrix, compiler: Compiler) -> list[Matrix]:
     """The probabilities of each estimator."""
-    return [said(each, "predict_proba", matrix, compiler) for each in model.estimators_]
+    return [numeric_answer(each, "predict_proba", matrix, compiler) for each in model.estimators_]
 
 
 # One after the other.
@@ -52,14 +52,14 @@ def many_predict_proba(model: Any, matrix: Matrix, compiler: Compiler) -> list[M
 
 def _chained(model: Any, method: str, matrix: Matrix, compiler: Compiler) -> Matrix:
     """What the estimators say, each of the columns and of what those before it said; in the order of the targets."""
-    seen = checked(matrix, compiler, model)
+    seen = checked_array(matrix, compiler, model)
     # Beside what is said the columns become float64, even where nothing is said yet.
     seen = retyped(seen, np.result_type(seen.dtype, FLOAT64))
     asked = getattr(model, "chain_method_", "predict")
     before: list[Matrix] = []
     out: list[Column] = []
     for estimator in model.estimators_:
-        augmented = beside([seen, *before], compiler)
+        augmented = hstack([seen, *before], compiler)
         before.append(_one(estimator, asked, augmented, compiler))
         out += _one(estimator, method, augmented, compiler).columns
     places = np.argsort(np.asarray(model.order_))
@@ -98,4 +98,4 @@ def chain_predict_log_proba(model: Any, matrix: Matrix, compiler: Compiler) -> M
 @answers("predict", _TRANSFORMED)
 def transformed_predict(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """What the regressor says, as it was before the target was transformed."""
-    return inverse(model.transformer_, said(model.regressor_, "predict", matrix, compiler), compiler)
+    return inverse(model.transformer_, numeric_answer(model.regressor_, "predict", matrix, compiler), compiler)
