@@ -1,4 +1,8 @@
-"""The `FunctionTransformer`, over functions of NumPy that a plan has."""
+"""Compile scikit-learn's `FunctionTransformer` over functions of NumPy that a plan has.
+
+Arithmetic, rounding and square roots have one correct answer, so they are exact. Functions that NumPy leaves to a libm,
+or to code for each processor, are close.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +30,10 @@ from fourfold.plan.format import MathFunction
 
 __all__: list[str] = []
 
-#: A function of the columns of one dtype.
-_Applied = Callable[[Matrix, np.dtype[Any], Compiler], tuple[Column, ...]]
+#: What computes a function for columns of one dtype.
+_ColumnFunction = Callable[[Matrix, np.dtype[Any], Compiler], tuple[Column, ...]]
 
-#: Functions that are defined to the last bit.
+#: Functions whose last bit is defined.
 _EXACT = {
     np.absolute: MathFunction.ABS,
     np.fabs: MathFunction.ABS,
@@ -55,130 +59,143 @@ _LIBM = {
     np.tanh: MathFunction.TANH,
     np.cbrt: MathFunction.CBRT,
 }
-#: Those that leave whole numbers as they are.
-_WHOLE = (np.floor, np.ceil, np.trunc, np.positive)
-#: Those that could overflow where the numbers are whole.
-_OVERFLOWING = (np.absolute, np.negative, np.square, np.reciprocal)
-#: Those that a sparse matrix has, too.
-_SPARSE = (np.sin, np.tanh, np.rint, np.expm1, np.log1p, np.sqrt, np.absolute, np.negative, np.deg2rad)
+#: Functions that leave integers as they are.
+_KEEP_INTEGERS = (np.floor, np.ceil, np.trunc, np.positive)
+#: Functions that may overflow for integers.
+_OVERFLOW_INTEGERS = (np.absolute, np.negative, np.square, np.reciprocal)
+#: Functions that a sparse matrix has, too.
+_TAKE_SPARSE = (np.sin, np.tanh, np.rint, np.expm1, np.log1p, np.sqrt, np.absolute, np.negative, np.deg2rad)
 
 
 @transforms("sklearn.FunctionTransformer")
 def function_transformer(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """What a function of NumPy makes of the columns; nothing where there is no function."""
-    made = numbers(matrix, compiler, model) if model.validate else matrix
+    """Return `FunctionTransformer.transform`: a function of NumPy applied to the columns, or the columns without one.
+
+    Raises:
+        NoPlan: the function is not one of NumPy's that a plan has, or cannot be applied to the container.
+    """
+    inputs = numbers(matrix, compiler, model) if model.validate else matrix
     if model.func is None:
-        return made
-    function, options = _unwrapped(model.func, dict(model.kw_args or {}))
-    applied = _applied(function, options)
-    if made.sparse and function not in _SPARSE:
+        return inputs
+    function, keywords = _unwrapped(model.func, dict(model.kw_args or {}))
+    column_function = _column_function(function, keywords)
+    if inputs.sparse and function not in _TAKE_SPARSE:
         raise NoPlan(f"a FunctionTransformer applies {_name(function)} to a sparse matrix")
-    keeps = made.frame and not made.polars and (isinstance(function, np.ufunc) or function in (np.clip, np.round))
-    if not keeps:
-        made = array(made)
-        made = made if made.dtype == OBJECT else retyped(made, made.dtype)
-    for column in made.columns:
+    keeps_frame = (
+        inputs.frame and not inputs.polars and (isinstance(function, np.ufunc) or function in (np.clip, np.round))
+    )
+    if not keeps_frame:
+        inputs = array(inputs)
+        inputs = inputs if inputs.dtype == OBJECT else retyped(inputs, inputs.dtype)
+    for column in inputs.columns:
         if isinstance(column, (Text, Opaque)) or column.dtype == OBJECT:
             raise NoPlan(f"a FunctionTransformer applies {_name(function)} to a column of objects")
-        if is_masked(column) and keeps:
+        if is_masked(column) and keeps_frame:
             raise NoPlan(f"a FunctionTransformer applies {_name(function)} to a column of a dtype of pandas's own")
-    out: list[Column] = list(made.columns)
-    for dtype in {column.dtype for column in made.columns if not isinstance(column, (Text, Opaque))}:
-        places = [place for place, column in enumerate(made.columns) if _dtype(column) == dtype]
-        for place, column in zip(places, applied(made.take(places), dtype, compiler), strict=True):
-            out[place] = column
-    return Matrix(tuple(out), frame=keeps, names=made.names if keeps else None, sparse=made.sparse)
+    columns: list[Column] = list(inputs.columns)
+    for dtype in {column.dtype for column in inputs.columns if not isinstance(column, (Text, Opaque))}:
+        indices = [index for index, column in enumerate(inputs.columns) if _dtype(column) == dtype]
+        for index, column in zip(indices, column_function(inputs.take(indices), dtype, compiler), strict=True):
+            columns[index] = column
+    return Matrix(tuple(columns), frame=keeps_frame, names=inputs.names if keeps_frame else None, sparse=inputs.sparse)
 
 
 def _dtype(column: Column) -> np.dtype[Any]:
+    """Return a column's dtype; `object` for text."""
     return OBJECT if isinstance(column, (Text, Opaque)) else column.dtype
 
 
-def _unwrapped(function: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The function inside of `functools.partial`, and its options."""
+def _unwrapped(function: Any, keywords: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the function inside of `functools.partial`, and its keyword arguments."""
     while isinstance(function, partial):
         if function.args:
             raise NoPlan("a FunctionTransformer has a partial function with arguments that have no names")
-        function, options = function.func, {**function.keywords, **options}
-    return function, options
+        function, keywords = function.func, {**function.keywords, **keywords}
+    return function, keywords
 
 
 def _name(function: Any) -> str:
+    """Return the name of a function, for a message."""
     return str(getattr(function, "__name__", type(function).__name__))
 
 
-def _applied(function: Any, options: Mapping[str, Any]) -> _Applied:
-    """What computes a function of NumPy with these options."""
-    if not isinstance(function, np.ufunc) and function not in _MAKERS:
+def _column_function(function: Any, keywords: Mapping[str, Any]) -> _ColumnFunction:
+    """Return what computes a function of NumPy with these keyword arguments.
+
+    Raises:
+        NoPlan: no plan has the function, or not with these arguments.
+    """
+    if not isinstance(function, np.ufunc) and function not in _WITH_OPTIONS:
         raise NoPlan(
             f"a FunctionTransformer calls {_name(function)}, which is code, and a plan holds none: say it with NumPy's "
             "functions (log1p, sqrt, clip, nan_to_num and the like), or with steps of scikit-learn"
         )
-    if function in _MAKERS:
-        return _MAKERS[function](**_known(function, options))
-    if options:
-        raise NoPlan(f"a FunctionTransformer calls {_name(function)} with {', '.join(options)}")
+    if function in _WITH_OPTIONS:
+        return _WITH_OPTIONS[function](**_renamed_keywords(function, keywords))
+    if keywords:
+        raise NoPlan(f"a FunctionTransformer calls {_name(function)} with {', '.join(keywords)}")
     if function in _CONSTANTS:
-        return _constant(function)
+        return _with_constant(function)
     if function is np.square:
         return _square
     if function is np.positive:
         return lambda matrix, dtype, compiler: matrix.columns
     if function not in _EXACT and function not in _LIBM:
         raise NoPlan(f"a FunctionTransformer calls {_name(function)} of NumPy, which no plan has")
-    return _mapped(function)
+    return _elementwise(function)
 
 
-def _known(function: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options by their own names, all of them single numbers."""
-    allowed = {
+def _renamed_keywords(function: Any, keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keyword arguments under the names that the rules give them; all are single numbers."""
+    names = {
         np.clip: {"a_min": "low", "a_max": "high", "min": "low", "max": "high"},
         np.nan_to_num: {"copy": "copy", "nan": "nan", "posinf": "posinf", "neginf": "neginf"},
         np.round: {"decimals": "decimals"},
     }[function]
-    for name, value in options.items():
-        if name not in allowed or not (value is None or isinstance(value, (int, float, np.integer, np.floating))):
+    for name, value in keywords.items():
+        if name not in names or not (value is None or isinstance(value, (int, float, np.integer, np.floating))):
             raise NoPlan(f"a FunctionTransformer calls {_name(function)} with {name}={value!r}")
-    return {allowed[name]: value for name, value in options.items()}
+    return {names[name]: value for name, value in keywords.items()}
 
 
-def _result(function: Any, dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype that NumPy answers with.
+def _result_dtype(function: Any, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype of NumPy's answer.
 
     Raises:
-        NoPlan: it is one that no plan computes in, or whole numbers could overflow.
+        NoPlan: no plan computes in this dtype, or integers may overflow.
     """
     try:
-        made = np.asarray(function(np.ones(1, dtype=dtype))).dtype
+        result = np.asarray(function(np.ones(1, dtype=dtype))).dtype
     except TypeError as error:
         raise NoPlan(f"{_name(function)} of {dtype}: {error}") from error
-    if made.kind in "iu" and function in _OVERFLOWING:
+    if result.kind in "iu" and function in _OVERFLOW_INTEGERS:
         raise NoPlan(f"{_name(function)} of whole numbers can overflow: make them floats before")
-    if made not in (FLOAT32, FLOAT64) and made.kind not in "biu":
-        raise NoPlan(f"{_name(function)} of {dtype} is {made}: make the columns float64 before")
-    return made
+    if result not in (FLOAT32, FLOAT64) and result.kind not in "biu":
+        raise NoPlan(f"{_name(function)} of {dtype} is {result}: make the columns float64 before")
+    return result
 
 
-def _mapped(function: Any) -> _Applied:
-    """A function of each number alone."""
+def _elementwise(function: Any) -> _ColumnFunction:
+    """Return what computes a function of each number."""
 
     def apply(matrix: Matrix, dtype: np.dtype[Any], compiler: Compiler) -> tuple[Column, ...]:
-        made = _result(function, dtype)
-        if function in _WHOLE and made.kind in "biu":
+        result = _result_dtype(function, dtype)
+        if function in _KEEP_INTEGERS and result.kind in "biu":
             return matrix.columns
         if function in _LIBM:
             compiler.approximate(f"a libm computes {_name(function)}")
-        return compiler.map({**_EXACT, **_LIBM}[function], matrix.columns, dtype=made, finite=made.kind != "f")
+        return compiler.map({**_EXACT, **_LIBM}[function], matrix.columns, dtype=result, finite=result.kind != "f")
 
     return apply
 
 
 def _square(matrix: Matrix, dtype: np.dtype[Any], compiler: Compiler) -> tuple[Column, ...]:
-    made = _result(np.square, dtype)
-    return times(matrix.columns, matrix.columns, made, compiler, sparse=False)
+    """Compute `numpy.square` as `x * x`."""
+    result = _result_dtype(np.square, dtype)
+    return times(matrix.columns, matrix.columns, result, compiler, sparse=False)
 
 
-#: Functions of a number and a constant, and what makes the constant.
+#: Functions of a number and a constant: the operation, and the constant in a dtype.
 _CONSTANTS: dict[Any, tuple[MathFunction, Callable[[np.dtype[Any]], Any]]] = {
     np.reciprocal: (MathFunction.RDIV, lambda dtype: 1.0),
     np.deg2rad: (MathFunction.MUL, lambda dtype: dtype.type(np.pi) / dtype.type(180)),
@@ -188,51 +205,55 @@ _CONSTANTS: dict[Any, tuple[MathFunction, Callable[[np.dtype[Any]], Any]]] = {
 }
 
 
-def _constant(function: Any) -> _Applied:
+def _with_constant(function: Any) -> _ColumnFunction:
+    """Return what computes a function of each number and a constant."""
     operation, constant = _CONSTANTS[function]
 
     def apply(matrix: Matrix, dtype: np.dtype[Any], compiler: Compiler) -> tuple[Column, ...]:
-        made = _result(function, dtype)
-        return compiler.map(operation, matrix.columns, float(constant(made)), dtype=made)
+        result = _result_dtype(function, dtype)
+        return compiler.map(operation, matrix.columns, float(constant(result)), dtype=result)
 
     return apply
 
 
-def _clip(low: Any = None, high: Any = None) -> _Applied:
+def _clip(low: Any = None, high: Any = None) -> _ColumnFunction:
+    """Return what computes `numpy.clip`."""
+
     def apply(matrix: Matrix, dtype: np.dtype[Any], compiler: Compiler) -> tuple[Column, ...]:
         if dtype.kind != "f" and not all(bound is None or isinstance(bound, int) for bound in (low, high)):
             raise NoPlan(f"clip of {dtype} to bounds that are not whole: make the columns floats before")
-        least = -np.inf if low is None else low
-        most = np.inf if high is None else high
-        held = dtype if dtype.kind == "f" else FLOAT64
-        made = clipped(retyped(matrix, held), least, most, compiler)
-        return made.columns if held == dtype else retyped(made, dtype).columns
+        lower = -np.inf if low is None else low
+        upper = np.inf if high is None else high
+        dtype_of_bounds = dtype if dtype.kind == "f" else FLOAT64
+        result = clipped(retyped(matrix, dtype_of_bounds), lower, upper, compiler)
+        return result.columns if dtype_of_bounds == dtype else retyped(result, dtype).columns
 
     return apply
 
 
-def _nan_to_num(copy: Any = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> _Applied:
+def _nan_to_num(copy: Any = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> _ColumnFunction:
+    """Return what computes `numpy.nan_to_num`; infinities become the dtype's largest numbers by default."""
+
     def apply(matrix: Matrix, dtype: np.dtype[Any], compiler: Compiler) -> tuple[Column, ...]:
         if dtype.kind != "f":
             return matrix.columns
         info = np.finfo(dtype)
         columns = compiler.map(MathFunction.IF_NAN, matrix.columns, float(dtype.type(nan)), dtype=dtype)
-        # What is infinite is beyond the largest number, and nothing else is.
         graph = compiler.graph
         for function, infinite, bound in (
             (MathFunction.EQ, np.inf, info.max if posinf is None else posinf),
             (MathFunction.EQ, -np.inf, info.min if neginf is None else neginf),
         ):
             values = compiler.numbers(columns)
-            instead = graph.constant(np.full(len(values), float(dtype.type(bound))))
-            chosen = graph.select(graph.map_const(function, values, infinite), instead, values)
-            columns = tuple(Numeric(value, dtype) for value in chosen)
+            replacement = graph.constant(np.full(len(values), float(dtype.type(bound))))
+            replaced = graph.select(graph.map_const(function, values, infinite), replacement, values)
+            columns = tuple(Numeric(value, dtype) for value in replaced)
         return columns
 
     return apply
 
 
-def _round(decimals: Any = 0) -> _Applied:
+def _round(decimals: Any = 0) -> _ColumnFunction:
     def apply(matrix: Matrix, dtype: np.dtype[Any], compiler: Compiler) -> tuple[Column, ...]:
         if dtype.kind != "f":
             raise NoPlan(f"round of {dtype}")
@@ -246,5 +267,9 @@ def _round(decimals: Any = 0) -> _Applied:
     return apply
 
 
-#: Functions with options, and what makes each of them.
-_MAKERS: dict[Any, Callable[..., _Applied]] = {np.clip: _clip, np.nan_to_num: _nan_to_num, np.round: _round}
+#: Functions with keyword arguments: what computes them.
+_WITH_OPTIONS: dict[Any, Callable[..., _ColumnFunction]] = {
+    np.clip: _clip,
+    np.nan_to_num: _nan_to_num,
+    np.round: _round,
+}

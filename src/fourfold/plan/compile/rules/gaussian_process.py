@@ -1,4 +1,8 @@
-"""Gaussian processes: sums over the rows that they were trained with, weighted by kernels."""
+"""Compile scikit-learn's Gaussian processes (`sklearn.gaussian_process`).
+
+A prediction is a weighted sum of kernels between the row and the training rows. Exponentials depend on NumPy, sums over
+the training rows on a BLAS, so predictions are close and not exact.
+"""
 
 from __future__ import annotations
 
@@ -21,21 +25,25 @@ from fourfold.plan.graph.builder import Number
 __all__: list[str] = []
 
 _BINARY = "sklearn._BinaryGaussianProcessClassifierLaplace"
-#: The sigmoid as a sum of error functions: their widths and weights (C. Williams, D. Barber, 1998).
-_WIDTHS = np.array([0.41, 0.4, 0.37, 0.44, 0.39])
-_WEIGHTS = np.array([-1854.8214151, 3516.89893646, 221.29346712, 128.12323805, -2010.49422654])
+#: The sigmoid as a weighted sum of error functions, after Williams and Barber (1998): `LAMBDAS` and `COEFS` of
+#: `sklearn.gaussian_process._gpc`.
+_LAMBDAS = np.array([0.41, 0.4, 0.37, 0.44, 0.39])
+_COEFFICIENTS = np.array([-1854.8214151, 3516.89893646, 221.29346712, 128.12323805, -2010.49422654])
 
 Floats = npt.NDArray[np.float64]
 
 
-class _Pair:
-    """Rows of a plan and the rows that a process was trained with.
+class _KernelInput:
+    """Hold a plan's row and the training rows: the two sides of a kernel.
 
     Args:
         matrix: the columns.
-        points: shape `(rows, columns)`.
+        points: the training rows, shape `(rows, columns)`.
         who: the estimator.
         compiler: of the plan.
+
+    Raises:
+        NoPlan: the matrix is sparse, or there are too many training rows.
     """
 
     def __init__(self, matrix: Matrix, points: Any, who: object, compiler: Compiler) -> None:
@@ -48,130 +56,168 @@ class _Pair:
         self.graph = compiler.graph
 
     def squares(self, scale: Any = 1.0) -> list[Number]:
-        """The square of the distance of each row, in multiples of a scale."""
-        made = self.matrix
+        """Return the squared distances to the training rows, both sides divided by `scale` first."""
+        matrix = self.matrix
         if np.any(np.asarray(scale) != 1.0):
-            made = moved(made, scale, self.compiler, function=MathFunction.DIV)
-        return self.graph.distances(self.compiler.numbers(made.columns), self.points / scale, Metric.SQUARED)
+            matrix = moved(matrix, scale, self.compiler, function=MathFunction.DIV)
+        return self.graph.distances(self.compiler.numbers(matrix.columns), self.points / scale, Metric.SQUARED)
 
 
-def _kernel(kernel: Any, pair_: _Pair) -> list[Number]:
-    """What a kernel makes of a row and each of the rows of training."""
+def _kernel(kernel: Any, inputs: _KernelInput) -> list[Number]:
+    """Return the kernel between the row and each training row, float64.
+
+    Raises:
+        NoPlan: the kernel has no rule.
+    """
     name = type(kernel).__name__
     rule = _KERNELS.get(name)
     if rule is None or type(kernel).__module__.partition(".")[0] != "sklearn":
-        raise NoPlan(f"a {type(pair_.who).__name__} has the kernel {name}")
-    return rule(kernel, pair_)
+        raise NoPlan(f"a {type(inputs.who).__name__} has the kernel {name}")
+    return rule(kernel, inputs)
 
 
 def _scale(kernel: Any) -> Any:
+    """Return a kernel's length scale: a number, or one for each column."""
     return np.squeeze(kernel.length_scale).astype(float)
 
 
-def _radial(kernel: Any, both: _Pair) -> list[Number]:
-    halves = both.graph.map_const(MathFunction.MUL, both.squares(_scale(kernel)), -0.5)
-    return exponentials(both.compiler, halves, FLOAT64)
+def _rbf(kernel: Any, inputs: _KernelInput) -> list[Number]:
+    """Return `RBF`: `exp(-0.5 * d²)`, with the distance `d` in units of `length_scale`."""
+    exponents = inputs.graph.map_const(MathFunction.MUL, inputs.squares(_scale(kernel)), -0.5)
+    return exponentials(inputs.compiler, exponents, FLOAT64)
 
 
-def _matern(kernel: Any, both: _Pair) -> list[Number]:
-    graph, squares = both.graph, both.squares(_scale(kernel))
-    gaps = graph.map(MathFunction.SQRT, squares)
+def _matern(kernel: Any, inputs: _KernelInput) -> list[Number]:
+    """Return `Matern` for `nu` of 0.5, 1.5, 2.5 and infinity.
+
+    With `k = d * sqrt(2 * nu)`: `exp(-k)`, `(1 + k) * exp(-k)`, `(1 + k + k² / 3) * exp(-k)` and `exp(-d² / 2)`.
+
+    Raises:
+        NoPlan: another `nu`, which needs a Bessel function.
+    """
+    graph, squares = inputs.graph, inputs.squares(_scale(kernel))
+    distances = graph.map(MathFunction.SQRT, squares)
     if kernel.nu == np.inf:
-        squared = graph.map(MathFunction.NEGATE, graph.map_two(MathFunction.MUL, gaps, gaps))
-        return exponentials(both.compiler, graph.map_const(MathFunction.DIV, squared, 2.0), FLOAT64)
-    stretch = {0.5: 1.0, 1.5: math.sqrt(3), 2.5: math.sqrt(5)}.get(float(kernel.nu))
-    if stretch is None:
+        squared = graph.map(MathFunction.NEGATE, graph.map_two(MathFunction.MUL, distances, distances))
+        return exponentials(inputs.compiler, graph.map_const(MathFunction.DIV, squared, 2.0), FLOAT64)
+    factor = {0.5: 1.0, 1.5: math.sqrt(3), 2.5: math.sqrt(5)}.get(float(kernel.nu))
+    if factor is None:
         raise NoPlan(f"a Matern kernel of {kernel.nu} is a Bessel function")
-    scaled = graph.map_const(MathFunction.MUL, gaps, stretch)
-    fall = exponentials(both.compiler, graph.map(MathFunction.NEGATE, scaled), FLOAT64)
-    if stretch == 1.0:
-        return fall
-    rise = graph.map_const(MathFunction.ADD, scaled, 1.0)
+    scaled = graph.map_const(MathFunction.MUL, distances, factor)
+    decay = exponentials(inputs.compiler, graph.map(MathFunction.NEGATE, scaled), FLOAT64)
+    if factor == 1.0:
+        return decay
+    polynomial = graph.map_const(MathFunction.ADD, scaled, 1.0)
     if kernel.nu > 2:
-        third = graph.map_const(MathFunction.DIV, graph.map_two(MathFunction.MUL, scaled, scaled), 3.0)
-        rise = graph.map_two(MathFunction.ADD, rise, third)
-    return graph.map_two(MathFunction.MUL, rise, fall)
+        quadratic = graph.map_const(MathFunction.DIV, graph.map_two(MathFunction.MUL, scaled, scaled), 3.0)
+        polynomial = graph.map_two(MathFunction.ADD, polynomial, quadratic)
+    return graph.map_two(MathFunction.MUL, polynomial, decay)
 
 
-def _rational(kernel: Any, both: _Pair) -> list[Number]:
-    graph = both.graph
-    shares = graph.map_const(MathFunction.DIV, both.squares(), 2 * kernel.alpha * kernel.length_scale**2)
-    return raised(both.compiler, graph.map_const(MathFunction.ADD, shares, 1.0), -kernel.alpha, FLOAT64)
+def _rational_quadratic(kernel: Any, inputs: _KernelInput) -> list[Number]:
+    """Return `RationalQuadratic`: `(1 + d² / (2 * alpha * length_scale²)) ** -alpha`."""
+    graph = inputs.graph
+    ratios = graph.map_const(MathFunction.DIV, inputs.squares(), 2 * kernel.alpha * kernel.length_scale**2)
+    return raised(inputs.compiler, graph.map_const(MathFunction.ADD, ratios, 1.0), -kernel.alpha, FLOAT64)
 
 
-def _periodic(kernel: Any, both: _Pair) -> list[Number]:
-    graph = both.graph
-    both.compiler.approximate("NumPy's sin differs from one processor to another")
-    angles = graph.map_const(MathFunction.MUL, graph.map(MathFunction.SQRT, both.squares()), np.pi / kernel.periodicity)
-    waves = graph.map_const(MathFunction.DIV, graph.map(MathFunction.SIN, angles), float(kernel.length_scale))
-    squares = graph.map_const(MathFunction.MUL, graph.map_two(MathFunction.MUL, waves, waves), -2.0)
-    return exponentials(both.compiler, squares, FLOAT64)
+def _exp_sine_squared(kernel: Any, inputs: _KernelInput) -> list[Number]:
+    """Return `ExpSineSquared`: `exp(-2 * (sin(pi / periodicity * d) / length_scale)²)`."""
+    graph = inputs.graph
+    inputs.compiler.approximate("NumPy's sin differs from one processor to another")
+    angles = graph.map_const(
+        MathFunction.MUL, graph.map(MathFunction.SQRT, inputs.squares()), np.pi / kernel.periodicity
+    )
+    sines = graph.map_const(MathFunction.DIV, graph.map(MathFunction.SIN, angles), float(kernel.length_scale))
+    exponents = graph.map_const(MathFunction.MUL, graph.map_two(MathFunction.MUL, sines, sines), -2.0)
+    return exponentials(inputs.compiler, exponents, FLOAT64)
 
 
-def _inner(kernel: Any, both: _Pair) -> list[Number]:
-    if both.original.dtype.kind != "f":
-        raise NoPlan(f"a {type(both.who).__name__} multiplies integers, which may be too large for their dtype")
-    values, dtype = matrix_product(both.compiler, both.original, both.given.T, both.who)
-    return plus(both.compiler, values, dtype, kernel.sigma_0**2)[0]
+def _dot_product(kernel: Any, inputs: _KernelInput) -> list[Number]:
+    """Return `DotProduct`: `x @ y + sigma_0²`.
+
+    Raises:
+        NoPlan: the columns are integers, whose products may overflow.
+    """
+    if inputs.original.dtype.kind != "f":
+        raise NoPlan(f"a {type(inputs.who).__name__} multiplies integers, which may be too large for their dtype")
+    values, dtype = matrix_product(inputs.compiler, inputs.original, inputs.given.T, inputs.who)
+    return plus(inputs.compiler, values, dtype, kernel.sigma_0**2)[0]
 
 
-def _constant(kernel: Any, both: _Pair) -> list[Number]:
-    return both.graph.constant(np.full(len(both.points), float(kernel.constant_value)))
+def _constant_kernel(kernel: Any, inputs: _KernelInput) -> list[Number]:
+    """Return `ConstantKernel`: `constant_value`."""
+    return inputs.graph.constant(np.full(len(inputs.points), float(kernel.constant_value)))
 
 
-def _white(_: Any, both: _Pair) -> list[Number]:
-    return both.graph.constant(np.zeros(len(both.points)))
+def _white_kernel(_: Any, inputs: _KernelInput) -> list[Number]:
+    """Return `WhiteKernel`: 0 between a row and the training rows."""
+    return inputs.graph.constant(np.zeros(len(inputs.points)))
 
 
-def _powered(kernel: Any, both: _Pair) -> list[Number]:
-    return raised(both.compiler, _kernel(kernel.kernel, both), kernel.exponent, FLOAT64)
+def _exponentiation(kernel: Any, inputs: _KernelInput) -> list[Number]:
+    """Return `Exponentiation`: a kernel raised to a power."""
+    return raised(inputs.compiler, _kernel(kernel.kernel, inputs), kernel.exponent, FLOAT64)
 
 
-def _sum(kernel: Any, both: _Pair) -> list[Number]:
-    return both.graph.map_two(MathFunction.ADD, _kernel(kernel.k1, both), _kernel(kernel.k2, both))
+def _sum_kernel(kernel: Any, inputs: _KernelInput) -> list[Number]:
+    """Return `Sum`: one kernel plus another."""
+    return inputs.graph.map_two(MathFunction.ADD, _kernel(kernel.k1, inputs), _kernel(kernel.k2, inputs))
 
 
-def _product(kernel: Any, both: _Pair) -> list[Number]:
-    return both.graph.map_two(MathFunction.MUL, _kernel(kernel.k1, both), _kernel(kernel.k2, both))
+def _product_kernel(kernel: Any, inputs: _KernelInput) -> list[Number]:
+    """Return `Product`: one kernel times another."""
+    return inputs.graph.map_two(MathFunction.MUL, _kernel(kernel.k1, inputs), _kernel(kernel.k2, inputs))
 
 
-def _pairwise(kernel: Any, both: _Pair) -> list[Number]:
-    options = {"gamma": kernel.gamma, **(kernel.pairwise_kernels_kwargs or {})}
-    values, dtype = pairwise_kernel(kernel.metric, both.original, both.given, options, both.who, both.compiler)
+def _pairwise_kernel(kernel: Any, inputs: _KernelInput) -> list[Number]:
+    """Return `PairwiseKernel`: a kernel of `sklearn.metrics.pairwise`.
+
+    Raises:
+        NoPlan: the kernel is not float64.
+    """
+    parameters = {"gamma": kernel.gamma, **(kernel.pairwise_kernels_kwargs or {})}
+    values, dtype = pairwise_kernel(
+        kernel.metric, inputs.original, inputs.given, parameters, inputs.who, inputs.compiler
+    )
     if dtype != FLOAT64:
-        raise NoPlan(f"a {type(both.who).__name__} has a kernel in {dtype}")
+        raise NoPlan(f"a {type(inputs.who).__name__} has a kernel in {dtype}")
     return values
 
 
-_KERNELS: dict[str, Callable[[Any, _Pair], list[Number]]] = {
-    "RBF": _radial,
+_KERNELS: dict[str, Callable[[Any, _KernelInput], list[Number]]] = {
+    "RBF": _rbf,
     "Matern": _matern,
-    "RationalQuadratic": _rational,
-    "ExpSineSquared": _periodic,
-    "DotProduct": _inner,
-    "ConstantKernel": _constant,
-    "WhiteKernel": _white,
-    "Exponentiation": _powered,
-    "Sum": _sum,
-    "Product": _product,
-    "PairwiseKernel": _pairwise,
+    "RationalQuadratic": _rational_quadratic,
+    "ExpSineSquared": _exp_sine_squared,
+    "DotProduct": _dot_product,
+    "ConstantKernel": _constant_kernel,
+    "WhiteKernel": _white_kernel,
+    "Exponentiation": _exponentiation,
+    "Sum": _sum_kernel,
+    "Product": _product_kernel,
+    "PairwiseKernel": _pairwise_kernel,
 }
 
 
 def _diagonal(kernel: Any, matrix: Matrix, who: object, compiler: Compiler) -> list[Number]:
-    """What a kernel makes of a row and itself, as a list of one number."""
+    """Return the kernel between a row and itself (`kernel.diag`), as a list of one number.
+
+    Raises:
+        NoPlan: the kernel has no rule.
+    """
     graph, name = compiler.graph, type(kernel).__name__
     if name in ("Sum", "Product"):
-        one, other = (_diagonal(each, matrix, who, compiler) for each in (kernel.k1, kernel.k2))
-        return graph.map_two(MathFunction.ADD if name == "Sum" else MathFunction.MUL, one, other)
+        left, right = (_diagonal(operand, matrix, who, compiler) for operand in (kernel.k1, kernel.k2))
+        return graph.map_two(MathFunction.ADD if name == "Sum" else MathFunction.MUL, left, right)
     if name == "Exponentiation":
         return raised(compiler, _diagonal(kernel.kernel, matrix, who, compiler), kernel.exponent, FLOAT64)
     if name == "DotProduct":
         values = compiler.numbers(compiler.cast(matrix, FLOAT64).columns)
         return graph.map_const(MathFunction.ADD, [graph.fold(MathFunction.SQUARES, values)], float(kernel.sigma_0) ** 2)
-    constants = {"ConstantKernel": "constant_value", "WhiteKernel": "noise_level"}
-    if name in constants:
-        return graph.constant([float(getattr(kernel, constants[name]))])
+    parameters = {"ConstantKernel": "constant_value", "WhiteKernel": "noise_level"}
+    if name in parameters:
+        return graph.constant([float(getattr(kernel, parameters[name]))])
     if name in ("RBF", "Matern", "RationalQuadratic", "ExpSineSquared"):
         return graph.constant([1.0])
     raise NoPlan(f"a {type(who).__name__} has the kernel {name}")
@@ -182,14 +228,18 @@ def _diagonal(kernel: Any, matrix: Matrix, who: object, compiler: Compiler) -> l
 
 @answers("predict", "sklearn.GaussianProcessRegressor")
 def regressor(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The kernel times the weights, stretched and moved as the targets were."""
+    """Return `GaussianProcessRegressor.predict`: `kernel @ alpha_ * y_train_std + y_train_mean`.
+
+    Raises:
+        NoPlan: the regressor was not trained, or its kernel compares something else than rows of numbers.
+    """
     if not hasattr(model, "X_train_") or not model.kernel_.requires_vector_input:
         raise NoPlan("a GaussianProcessRegressor was not trained, or compares what are no rows of numbers")
     graph = compiler.graph
-    both = _Pair(numbers(matrix, compiler, model), model.X_train_, model, compiler)
+    inputs = _KernelInput(numbers(matrix, compiler, model), model.X_train_, model, compiler)
     weights = np.asarray(model.alpha_)
     weights = weights.reshape(-1, 1) if weights.ndim == 1 else weights
-    values, _ = matrix_product(compiler, as_matrix(_kernel(model.kernel_, both)), weights, model)
+    values, _ = matrix_product(compiler, as_matrix(_kernel(model.kernel_, inputs)), weights, model)
     values = graph.map_const(MathFunction.MUL, values, np.asarray(model._y_train_std, dtype=float).reshape(-1))  # noqa: SLF001
     return as_matrix(*plus(compiler, values, FLOAT64, np.asarray(model._y_train_mean, dtype=float)))  # noqa: SLF001
 
@@ -197,7 +247,9 @@ def regressor(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
 # Classifiers.
 
 
-def _of_base(method: str) -> Callable[[Any, Matrix, Compiler], Any]:
+def _base_answer(method: str) -> Callable[[Any, Matrix, Compiler], Any]:
+    """Return a rule for a method of `GaussianProcessClassifier`: that of its `base_estimator_`."""
+
     def rule(model: Any, matrix: Matrix, compiler: Compiler) -> Any:
         if model.kernel is not None and not model.kernel.requires_vector_input:
             raise NoPlan("a GaussianProcessClassifier compares what are no rows of numbers")
@@ -207,56 +259,66 @@ def _of_base(method: str) -> Callable[[Any, Matrix, Compiler], Any]:
 
 
 for _method in ("predict", "predict_proba"):
-    answers(_method, "sklearn.GaussianProcessClassifier")(_of_base(_method))
+    answers(_method, "sklearn.GaussianProcessClassifier")(_base_answer(_method))
 
 
-def _latent(model: Any, matrix: Matrix, compiler: Compiler) -> tuple[_Pair, list[Number], list[Number]]:
-    """The kernel, and the mean of the latent function."""
-    both = _Pair(matrix, model.X_train_, model, compiler)
-    values = _kernel(model.kernel_, both)
+def _latent_mean(model: Any, matrix: Matrix, compiler: Compiler) -> tuple[_KernelInput, list[Number], list[Number]]:
+    """Return the kernel's input, the kernel, and the mean of the latent function: `kernel @ (y_train_ - pi_)`."""
+    inputs = _KernelInput(matrix, model.X_train_, model, compiler)
+    values = _kernel(model.kernel_, inputs)
     weights = (model.y_train_ - model.pi_).reshape(-1, 1)
     mean, _ = matrix_product(compiler, as_matrix(values), weights, "GaussianProcessClassifier")
-    return both, values, mean
+    return inputs, values, mean
 
 
 @answers("predict", _BINARY)
 def classifier(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
-    """The second class where the latent function's mean is above zero."""
-    _, _, mean = _latent(model, matrix, compiler)
+    """Return `_BinaryGaussianProcessClassifierLaplace.predict`: the second class where the latent mean is above 0."""
+    _, _, mean = _latent_mean(model, matrix, compiler)
     return Labels(above_zero(compiler, mean[0]), model.classes_)
 
 
 @answers("predict_proba", _BINARY)
 def proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The expected sigmoid of the latent function, by a sum of error functions."""
+    """Return `_BinaryGaussianProcessClassifierLaplace.predict_proba`: the expected sigmoid of the latent function.
+
+    With its mean `f` and variance `v = kernel.diag - sum((L⁻¹ W^½ k)²)`, `alpha = 1 / (2 * v)` and the lambdas and
+    coefficients `l` and `c`, it is the sum of
+    `c * sqrt(pi / alpha) * erf(l * f * sqrt(alpha / (alpha + l²))) / (2 * sqrt(2 * pi * v))`, plus half of the sum of
+    `c`.
+    """
     graph = compiler.graph
-    both, values, mean = _latent(model, matrix, compiler)
+    inputs, values, mean = _latent_mean(model, matrix, compiler)
     graph.refuse(values, Kind.NOT_FINITE, "the kernel of the GaussianProcessClassifier is no finite number")
     compiler.approximate("a LAPACK solves the equations of the GaussianProcessClassifier")
     solved = np.linalg.solve(model.L_, np.diag(model.W_sr_))
-    apart, _ = matrix_product(compiler, as_matrix(values), solved.T, "GaussianProcessClassifier")
-    known = [graph.fold(MathFunction.SQUARES, apart)]
-    variance = graph.map_two(MathFunction.SUB, _diagonal(model.kernel_, both.matrix, model, compiler), known)
+    explained, _ = matrix_product(compiler, as_matrix(values), solved.T, "GaussianProcessClassifier")
+    explained_variance = [graph.fold(MathFunction.SQUARES, explained)]
+    variance = graph.map_two(
+        MathFunction.SUB, _diagonal(model.kernel_, inputs.matrix, model, compiler), explained_variance
+    )
     alpha = graph.map_const(MathFunction.RDIV, graph.map_const(MathFunction.MUL, variance, 2.0), 1.0)
-    bent = graph.map_const(MathFunction.MUL, mean * len(_WIDTHS), _WIDTHS)
-    wider = graph.map_const(MathFunction.ADD, alpha * len(_WIDTHS), _WIDTHS**2)
-    share = graph.map(MathFunction.SQRT, graph.map_two(MathFunction.DIV, alpha * len(_WIDTHS), wider))
-    errors = _error_functions(graph.map_two(MathFunction.MUL, bent, share), compiler)
-    height = graph.map(MathFunction.SQRT, graph.map_const(MathFunction.RDIV, alpha, np.pi))
-    width = graph.map(
+    gamma = graph.map_const(MathFunction.MUL, mean * len(_LAMBDAS), _LAMBDAS)
+    denominators = graph.map_const(MathFunction.ADD, alpha * len(_LAMBDAS), _LAMBDAS**2)
+    factors = graph.map(MathFunction.SQRT, graph.map_two(MathFunction.DIV, alpha * len(_LAMBDAS), denominators))
+    errors = _error_functions(graph.map_two(MathFunction.MUL, gamma, factors), compiler)
+    numerator = graph.map(MathFunction.SQRT, graph.map_const(MathFunction.RDIV, alpha, np.pi))
+    denominator = graph.map(
         MathFunction.SQRT, graph.map_const(MathFunction.MUL, graph.map_const(MathFunction.MUL, variance, 2.0), np.pi)
     )
     integrals = graph.map_two(
-        MathFunction.DIV, graph.map_two(MathFunction.MUL, errors, height), graph.map_const(MathFunction.MUL, width, 2.0)
+        MathFunction.DIV,
+        graph.map_two(MathFunction.MUL, errors, numerator),
+        graph.map_const(MathFunction.MUL, denominator, 2.0),
     )
-    total = graph.fold(MathFunction.SUM, graph.map_const(MathFunction.MUL, integrals, _WEIGHTS))
-    (one,) = graph.map_const(MathFunction.ADD, [total], 0.5 * _WEIGHTS.sum())
-    return as_matrix(pair(compiler, one, FLOAT64))
+    total = graph.fold(MathFunction.SUM, graph.map_const(MathFunction.MUL, integrals, _COEFFICIENTS))
+    (probability,) = graph.map_const(MathFunction.ADD, [total], 0.5 * _COEFFICIENTS.sum())
+    return as_matrix(pair(compiler, probability, FLOAT64))
 
 
 def _error_functions(values: list[Number], compiler: Compiler) -> list[Number]:
-    """The error function, by the normal distribution."""
+    """Return the error function: `2 * ndtr(x * sqrt(2)) - 1`."""
     graph = compiler.graph
     compiler.approximate("SciPy computes the error function")
-    shares = graph.map(MathFunction.NDTR, graph.map_const(MathFunction.MUL, values, math.sqrt(2)))
-    return graph.map_const(MathFunction.SUB, graph.map_const(MathFunction.MUL, shares, 2.0), 1.0)
+    probabilities = graph.map(MathFunction.NDTR, graph.map_const(MathFunction.MUL, values, math.sqrt(2)))
+    return graph.map_const(MathFunction.SUB, graph.map_const(MathFunction.MUL, probabilities, 2.0), 1.0)

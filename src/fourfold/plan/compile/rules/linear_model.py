@@ -1,4 +1,9 @@
-"""Linear models: weighted sums of columns, and what is made of them."""
+"""Compile scikit-learn's linear models (`sklearn.linear_model`, `LinearSVC` and `LinearSVR`): `X @ coef + intercept`.
+
+A BLAS orders the sums of an array, so scores are close and not exact, except with a single column. A sparse matrix is
+summed by SciPy in the order of the columns, which is exact where the compiler does not fuse products and sums (x86).
+Links depend on NumPy or SciPy.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +34,12 @@ from fourfold.plan.graph.builder import Number
 __all__ = ["affine", "label"]
 
 
-def _named(*names: str) -> tuple[str, ...]:
+def _sklearn_names(*names: str) -> tuple[str, ...]:
+    """Return the names with their library."""
     return tuple(f"sklearn.{name}" for name in names)
 
 
-_REGRESSORS = _named(
+_REGRESSORS = _sklearn_names(
     "ARDRegression",
     "BayesianRidge",
     "ElasticNet",
@@ -61,10 +67,14 @@ _REGRESSORS = _named(
     "SGDRegressor",
     "TheilSenRegressor",
 )
-_GENERALIZED = _named("GammaRegressor", "PoissonRegressor", "TweedieRegressor")
-_LOGISTIC = _named("LogisticRegression", "LogisticRegressionCV")
-_RIDGE = _named("RidgeClassifier", "RidgeClassifierCV")
-_CLASSIFIERS = (*_LOGISTIC, *_RIDGE, *_named("LinearSVC", "PassiveAggressiveClassifier", "Perceptron", "SGDClassifier"))
+_GENERALIZED = _sklearn_names("GammaRegressor", "PoissonRegressor", "TweedieRegressor")
+_LOGISTIC = _sklearn_names("LogisticRegression", "LogisticRegressionCV")
+_RIDGE = _sklearn_names("RidgeClassifier", "RidgeClassifierCV")
+_CLASSIFIERS = (
+    *_LOGISTIC,
+    *_RIDGE,
+    *_sklearn_names("LinearSVC", "PassiveAggressiveClassifier", "Perceptron", "SGDClassifier"),
+)
 
 
 def affine(
@@ -75,15 +85,15 @@ def affine(
     compiler: Compiler,
     function: MathFunction = MathFunction.ADD,
 ) -> tuple[list[Number], np.dtype[Any]]:
-    """`matrix @ coefficients.T + intercept`, and its dtype.
+    """Return `matrix @ coefficients.T + intercept`, and its dtype.
 
     Args:
         matrix: columns of numbers.
         coefficients: shape `(columns,)` or `(sums, columns)`, an array or a sparse matrix.
-        intercept: a number or one for each sum.
-        who: the estimator.
+        intercept: a number, or one for each sum.
+        who: the estimator, which the reason for other bits names.
         compiler: of the plan.
-        function: what is done with the intercept instead of adding it.
+        function: the operation with the intercept, instead of adding it.
     """
     sparse = hasattr(coefficients, "toarray")
     weights = coefficients.toarray() if sparse else np.asarray(coefficients)
@@ -93,7 +103,7 @@ def affine(
 
 
 def label(values: list[Number], classes: Any, compiler: Compiler) -> Labels:
-    """The second of two classes where the only score is above zero; else the class with the highest score."""
+    """Return the class of the highest score; of a single score the second class where it is above 0."""
     code = above_zero(compiler, values[0]) if len(values) == 1 else compiler.graph.argmax(values)
     return Labels(code, classes)
 
@@ -103,16 +113,20 @@ def label(values: list[Number], classes: Any, compiler: Compiler) -> Labels:
 
 @answers("predict", *_REGRESSORS)
 def regressor(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """`X @ coef + intercept`."""
-    made = numbers(matrix, compiler, model)
-    return as_matrix(*affine(made, model.coef_, model.intercept_, model, compiler))
+    """Return `LinearModel.predict`: `X @ coef_ + intercept_`."""
+    inputs = numbers(matrix, compiler, model)
+    return as_matrix(*affine(inputs, model.coef_, model.intercept_, model, compiler))
 
 
 @answers("predict", *_GENERALIZED)
 def generalized_regressor(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """`exp(X @ coef + intercept)`, or the sum itself where the link is the identity."""
-    made = floats(matrix, compiler, model)
-    values, dtype = affine(made, model.coef_, model.intercept_, model, compiler)
+    """Return `_GeneralizedLinearRegressor.predict`: the inverse link of `X @ coef_ + intercept_`, `exp` or nothing.
+
+    Raises:
+        NoPlan: the link has no rule.
+    """
+    inputs = floats(matrix, compiler, model)
+    values, dtype = affine(inputs, model.coef_, model.intercept_, model, compiler)
     link = type(model._base_loss.link).__name__  # noqa: SLF001 - what a fitted model computes with
     if link == "LogLink":
         values = exponentials(compiler, values, dtype)
@@ -123,28 +137,32 @@ def generalized_regressor(model: Any, matrix: Matrix, compiler: Compiler) -> Mat
 
 @answers("predict", "sklearn.RANSACRegressor")
 def ransac_regressor(model: Any, matrix: Matrix, compiler: Compiler) -> Any:
-    """What the estimator says that was fitted to the inliers."""
-    made = retyped(matrix, FLOAT64 if matrix.dtype == OBJECT else matrix.dtype)
-    return answer(model.estimator_, "predict", made, compiler)
+    """Return `RANSACRegressor.predict`: that of the estimator that was fitted to the inliers."""
+    inputs = retyped(matrix, FLOAT64 if matrix.dtype == OBJECT else matrix.dtype)
+    return answer(model.estimator_, "predict", inputs, compiler)
 
 
 # Classifiers.
 
 
 def _scores(model: Any, matrix: Matrix, compiler: Compiler) -> tuple[list[Number], np.dtype[Any]]:
-    made = numbers(matrix, compiler, model)
-    return affine(made, model.coef_, model.intercept_, model, compiler)
+    """Return `LinearClassifierMixin.decision_function`, and its dtype."""
+    inputs = numbers(matrix, compiler, model)
+    return affine(inputs, model.coef_, model.intercept_, model, compiler)
 
 
 @answers("decision_function", *_CLASSIFIERS)
 def decision_function(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """`X @ coef + intercept`."""
+    """Return `decision_function` of classifiers: `X @ coef_.T + intercept_`."""
     return as_matrix(*_scores(model, matrix, compiler))
 
 
 @answers("predict", *_CLASSIFIERS)
 def classifier(model: Any, matrix: Matrix, compiler: Compiler) -> Labels | list[Labels]:
-    """The class with the highest score, or of several labels all whose score is above zero."""
+    """Return `predict` of classifiers: the class of the highest score.
+
+    A RidgeClassifier of several labels a row answers 1 for each label whose score is above 0.
+    """
     values, _ = _scores(model, matrix, compiler)
     binarizer = getattr(model, "_label_binarizer", None)
     if binarizer is not None and binarizer.y_type_.startswith("multilabel"):
@@ -154,19 +172,20 @@ def classifier(model: Any, matrix: Matrix, compiler: Compiler) -> Labels | list[
 
 @answers("predict_proba", *_LOGISTIC)
 def logistic_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The sigmoid of the only score, or the softmax of several."""
-    return as_matrix(*_logistic(model, matrix, compiler))
+    """Return `LogisticRegression.predict_proba`: `expit` of the only score, or the softmax of several."""
+    return as_matrix(*_logistic_probabilities(model, matrix, compiler))
 
 
 @answers("predict_log_proba", *_LOGISTIC)
 def logistic_log_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """Logarithms of the probabilities."""
+    """Return `LogisticRegression.predict_log_proba`: `numpy.log` of the probabilities."""
     refuse_binary_log_probabilities(len(model.classes_))
-    values, dtype = _logistic(model, matrix, compiler)
+    values, dtype = _logistic_probabilities(model, matrix, compiler)
     return as_matrix(logarithms(compiler, values, dtype), dtype)
 
 
-def _logistic(model: Any, matrix: Matrix, compiler: Compiler) -> tuple[list[Number], np.dtype[Any]]:
+def _logistic_probabilities(model: Any, matrix: Matrix, compiler: Compiler) -> tuple[list[Number], np.dtype[Any]]:
+    """Return the probabilities of a logistic regression, and their dtype."""
     values, dtype = _scores(model, matrix, compiler)
     if len(model.classes_) > 2:
         return softmax(compiler, values, dtype), dtype
@@ -175,27 +194,34 @@ def _logistic(model: Any, matrix: Matrix, compiler: Compiler) -> tuple[list[Numb
 
 @answers("predict_proba", "sklearn.SGDClassifier")
 def sgd_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """Probabilities of one class against all others, made to add up to one."""
-    return as_matrix(*_sgd(model, matrix, compiler))
+    """Return `SGDClassifier.predict_proba`: one class against all others, divided by their sum."""
+    return as_matrix(*_sgd_probabilities(model, matrix, compiler))
 
 
 @answers("predict_log_proba", "sklearn.SGDClassifier")
 def sgd_log_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """Logarithms of the probabilities."""
+    """Return `SGDClassifier.predict_log_proba`: `numpy.log` of the probabilities."""
     if model.loss == "log_loss":
         refuse_binary_log_probabilities(len(model.classes_))
-    values, dtype = _sgd(model, matrix, compiler)
+    values, dtype = _sgd_probabilities(model, matrix, compiler)
     return as_matrix(logarithms(compiler, values, dtype), dtype)
 
 
-def _sgd(model: Any, matrix: Matrix, compiler: Compiler) -> tuple[list[Number], np.dtype[Any]]:
+def _sgd_probabilities(model: Any, matrix: Matrix, compiler: Compiler) -> tuple[list[Number], np.dtype[Any]]:
+    """Return the probabilities of an SGDClassifier, and their dtype.
+
+    With `log_loss` they are `expit` of the scores, with `modified_huber` `(clip(score, -1, 1) + 1) / 2`.
+
+    Raises:
+        NoPlan: the loss has no probabilities.
+    """
     graph = compiler.graph
     values, dtype = _scores(model, matrix, compiler)
     if model.loss == "log_loss":
         values = sigmoids(compiler, values, dtype)
     elif model.loss == "modified_huber":
         if len(model.classes_) == 2:
-            dtype = FLOAT64  # they are written into an array of float64
+            dtype = FLOAT64  # scikit-learn writes them into an array of float64
         values = graph.map_const(MathFunction.MIN, graph.map_const(MathFunction.MAX, values, -1.0), 1.0)
         values = single(compiler, graph.map_const(MathFunction.ADD, values, 1.0), dtype)
         values = graph.map_const(MathFunction.DIV, values, 2.0)
@@ -206,29 +232,30 @@ def _sgd(model: Any, matrix: Matrix, compiler: Compiler) -> tuple[list[Number], 
     return shares(compiler, values, dtype), dtype
 
 
-# One class.
+# One-class SVM by gradient descent.
 
 
 @answers("decision_function", "sklearn.SGDOneClassSVM")
 def one_class_decision(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """`X @ coef - offset`."""
-    return as_matrix(*_one_class(model, matrix, compiler))
+    """Return `SGDOneClassSVM.decision_function`: `X @ coef_ - offset_`."""
+    return as_matrix(*_one_class_values(model, matrix, compiler))
 
 
 @answers("score_samples", "sklearn.SGDOneClassSVM")
 def one_class_scores(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The decision function plus the offset again."""
-    values, dtype = _one_class(model, matrix, compiler)
+    """Return `SGDOneClassSVM.score_samples`: the decision function plus `offset_`."""
+    values, dtype = _one_class_values(model, matrix, compiler)
     return as_matrix(*plus(compiler, values, dtype, model.offset_))
 
 
 @answers("predict", "sklearn.SGDOneClassSVM")
 def one_class(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
-    """1 where the decision function is not below zero, else -1."""
-    values, _ = _one_class(model, matrix, compiler)
+    """Return `SGDOneClassSVM.predict`: 1 where the decision function is not below 0, else -1."""
+    values, _ = _one_class_values(model, matrix, compiler)
     return Labels(above_zero(compiler, values[0], or_zero=True), [-1, 1])
 
 
-def _one_class(model: Any, matrix: Matrix, compiler: Compiler) -> tuple[list[Number], np.dtype[Any]]:
-    made = numbers(matrix, compiler, model)
-    return affine(made, model.coef_, model.offset_, model, compiler, MathFunction.SUB)
+def _one_class_values(model: Any, matrix: Matrix, compiler: Compiler) -> tuple[list[Number], np.dtype[Any]]:
+    """Return the numbers of `decision_function`, and their dtype."""
+    inputs = numbers(matrix, compiler, model)
+    return affine(inputs, model.coef_, model.offset_, model, compiler, MathFunction.SUB)
