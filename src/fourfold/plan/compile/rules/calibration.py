@@ -1,4 +1,9 @@
-"""Classifiers whose scores are made probabilities, or that have a threshold of their own; isotonic regression."""
+"""Compile scikit-learn's calibrated classifiers, classifiers with a threshold, and isotonic regression.
+
+Sources: `sklearn.calibration`, `sklearn.model_selection._classification_threshold`, `sklearn.isotonic`. Isotonic
+regression is exact. Sigmoids and temperatures depend on SciPy's `expit` and NumPy's `exp` and `log`. A threshold is as
+exact as the scores.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +25,11 @@ __all__: list[str] = []
 _CALIBRATED = "sklearn.CalibratedClassifierCV"
 _ISOTONIC = "sklearn.IsotonicRegression"
 _FIXED, _TUNED = "sklearn.FixedThresholdClassifier", "sklearn.TunedThresholdClassifierCV"
-#: What a CalibratedClassifierCV asks its classifier for.
+#: The methods that a CalibratedClassifierCV asks its classifier for, in order of preference.
 _SCORES = ("decision_function", "predict_proba")
-#: How much above 1 a probability may be by rounding.
-_ROUNDING = 1.0 + 1e-5
-#: What a probability is raised by before its logarithm is taken.
+#: Probabilities above 1 and up to this are set to 1.
+_MAX_ROUNDED_PROBABILITY = 1.0 + 1e-5
+#: What is added to a probability before its logarithm is taken.
 _EPSILON = 1e-12
 
 
@@ -33,66 +38,77 @@ _EPSILON = 1e-12
 
 @answers("predict_proba", _CALIBRATED)
 def calibrated_predict_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The mean of what the calibrated classifiers say."""
+    """Return `CalibratedClassifierCV.predict_proba`: the mean over the calibrated classifiers, added from 0 on."""
     graph = compiler.graph
     total = graph.constant(np.zeros(len(model.classes_)))
-    for each in model.calibrated_classifiers_:
-        total = graph.map_two(MathFunction.ADD, total, _calibrated(each, matrix, compiler))
+    for classifier in model.calibrated_classifiers_:
+        total = graph.map_two(MathFunction.ADD, total, _calibrated(classifier, matrix, compiler))
     return as_matrix(graph.map_const(MathFunction.DIV, total, float(len(model.calibrated_classifiers_))))
 
 
 @answers("predict", _CALIBRATED)
 def calibrated_predict(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
-    """The class of the largest probability."""
-    made = calibrated_predict_proba(model, matrix, compiler)
-    return Labels(compiler.graph.argmax(compiler.numbers(made.columns)), model.classes_)
+    """Return `CalibratedClassifierCV.predict`: the class of the largest probability."""
+    probabilities = calibrated_predict_proba(model, matrix, compiler)
+    return Labels(compiler.graph.argmax(compiler.numbers(probabilities.columns)), model.classes_)
 
 
 def _calibrated(model: Any, matrix: Matrix, compiler: Compiler) -> list[Number]:
-    """The probabilities of one classifier and its calibrators."""
+    """Return `_CalibratedClassifier.predict_proba`: the probabilities of one classifier after its calibrators.
+
+    Raises:
+        NoPlan: the method has no rule.
+    """
     graph = compiler.graph
     scores, method = response(model.estimator, _SCORES, matrix, compiler)
     if model.method == "temperature":
-        values = _scaled(model, scores, method, compiler)
+        values = _temperature(model, scores, method, compiler)
     elif model.method in ("sigmoid", "isotonic"):
-        values = _one_by_one(model, scores, compiler)
+        values = _one_calibrator_per_class(model, scores, compiler)
     else:
         raise NoPlan(f"a CalibratedClassifierCV has the method {model.method}")
-    over = graph.map_const(MathFunction.GT, values, 1.0)
-    rounded = graph.map_two(MathFunction.MUL, over, graph.map_const(MathFunction.LE, values, _ROUNDING))
-    return graph.select(rounded, graph.constant([1.0] * len(values)), values)
+    is_above_one = graph.map_const(MathFunction.GT, values, 1.0)
+    is_rounding_error = graph.map_two(
+        MathFunction.MUL, is_above_one, graph.map_const(MathFunction.LE, values, _MAX_ROUNDED_PROBABILITY)
+    )
+    return graph.select(is_rounding_error, graph.constant([1.0] * len(values)), values)
 
 
-def _one_by_one(model: Any, scores: Matrix, compiler: Compiler) -> list[Number]:
-    """The probability of each class by a calibrator of its own, and then their shares."""
+def _one_calibrator_per_class(model: Any, scores: Matrix, compiler: Compiler) -> list[Number]:
+    """Return the probability of each class by its own calibrator, divided by their sum (`_fit_calibrator`).
+
+    Of two classes there is one calibrator, for the second; the first has 1 minus its probability.
+    """
     graph, classes = compiler.graph, list(model.classes)
-    count = len(classes)
-    values = graph.constant(np.zeros(count))
-    known = [classes.index(each) for each in model.estimator.classes_]
-    for place, score, calibrator in zip(known, scores.columns, model.calibrators, strict=False):
-        one = Matrix((score,))
-        made = (
-            _sigmoid(calibrator, one, compiler) if model.method == "sigmoid" else _isotonic(calibrator, one, compiler)
+    n_classes = len(classes)
+    values = graph.constant(np.zeros(n_classes))
+    class_indices = [classes.index(label) for label in model.estimator.classes_]
+    for index, score, calibrator in zip(class_indices, scores.columns, model.calibrators, strict=False):
+        column = Matrix((score,))
+        probability = (
+            _sigmoid(calibrator, column, compiler)
+            if model.method == "sigmoid"
+            else _isotonic(calibrator, column, compiler)
         )
-        values[place + 1 if count == 2 else place] = compiler.number(made.columns[0])
-    if count == 2:
+        values[index + 1 if n_classes == 2 else index] = compiler.number(probability.columns[0])
+    if n_classes == 2:
         return graph.map_const(MathFunction.RSUB, values[1:], 1.0) + values[1:]
     return shares(compiler, values, FLOAT64)
 
 
 def _sigmoid(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """`expit(-(a * x + b))` (Platt 1999)."""
+    """Return `_SigmoidCalibration.predict`: `expit(-(a_ * x + b_))` (Platt, 1999)."""
     graph = compiler.graph
     dtype = np.result_type(matrix.dtype, model.a_)
-    moved = single(
+    linear = single(
         compiler, graph.map_const(MathFunction.MUL, compiler.numbers(matrix.columns), float(model.a_)), dtype
     )
-    moved = single(compiler, graph.map_const(MathFunction.ADD, moved, float(model.b_)), dtype)
-    return as_matrix(sigmoids(compiler, graph.map(MathFunction.NEGATE, moved), dtype), dtype)
+    linear = single(compiler, graph.map_const(MathFunction.ADD, linear, float(model.b_)), dtype)
+    return as_matrix(sigmoids(compiler, graph.map(MathFunction.NEGATE, linear), dtype), dtype)
 
 
-def _scaled(model: Any, scores: Matrix, method: str, compiler: Compiler) -> list[Number]:
-    """Probabilities by one temperature for all classes (Guo and others 2017)."""
+def _temperature(model: Any, scores: Matrix, method: str, compiler: Compiler) -> list[Number]:
+    """Return `_TemperatureScaling.predict`: the softmax of `beta_ * logits` (Guo and others, 2017)."""
     graph, dtype = compiler.graph, scores.dtype
     compiler.refuse(scores.columns, model.calibrators[0])
     values = compiler.numbers(scores.columns)
@@ -102,25 +118,28 @@ def _scaled(model: Any, scores: Matrix, method: str, compiler: Compiler) -> list
         [*graph.map(MathFunction.NEGATE, values), *values] if len(values) == 1 else _logits(values, dtype, compiler)
     )
     beta = np.asarray(model.calibrators[0].beta_)
-    made = np.result_type(beta.dtype, dtype)
-    return softmax(compiler, single(compiler, graph.map_const(MathFunction.MUL, logits, float(beta)), made), made)
+    result_dtype = np.result_type(beta.dtype, dtype)
+    return softmax(
+        compiler, single(compiler, graph.map_const(MathFunction.MUL, logits, float(beta)), result_dtype), result_dtype
+    )
 
 
 def _logits(values: list[Number], dtype: np.dtype[Any], compiler: Compiler) -> list[Number]:
-    """The logarithms of what are probabilities, and what are none as they are.
+    """Return `_convert_to_logits`: `log(p + 1e-12)` of probabilities, other scores as they are.
 
-    scikit-learn looks at all rows at once; here each row is looked at as if it were alone.
+    scikit-learn takes scores for probabilities if those of all rows of the call are between 0 and 1 and add up to 1; a
+    plan decides for each row alone.
     """
     graph = compiler.graph
     inside = graph.map_two(
         MathFunction.MUL, graph.map_const(MathFunction.GE, values, 0.0), graph.map_const(MathFunction.LE, values, 1.0)
     )
     total = single(compiler, [graph.fold(MathFunction.PAIRWISE, values)], dtype)
-    apart = graph.map(MathFunction.ABS, graph.map_const(MathFunction.SUB, total, 1.0))
-    close = graph.map_const(MathFunction.LE, apart, 1e-8 + 1e-5)
-    are = graph.map_two(MathFunction.MUL, close, [graph.fold(MathFunction.LEAST, inside)])
+    difference = graph.map(MathFunction.ABS, graph.map_const(MathFunction.SUB, total, 1.0))
+    close = graph.map_const(MathFunction.LE, difference, 1e-8 + 1e-5)
+    are_probabilities = graph.map_two(MathFunction.MUL, close, [graph.fold(MathFunction.LEAST, inside)])
     raised = single(compiler, graph.map_const(MathFunction.ADD, values, float(dtype.type(_EPSILON))), dtype)
-    return graph.select(are * len(values), logarithms(compiler, raised, dtype), values)
+    return graph.select(are_probabilities * len(values), logarithms(compiler, raised, dtype), values)
 
 
 # Isotonic regression.
@@ -129,29 +148,42 @@ def _logits(values: list[Number], dtype: np.dtype[Any], compiler: Compiler) -> l
 @transforms(_ISOTONIC)
 @answers("predict", _ISOTONIC)
 def isotonic_predict(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """Straight lines between thresholds."""
-    made = array(matrix)
-    if len(made) != 1:
-        raise NoPlan(f"an IsotonicRegression takes one column; got {len(made)}")
-    return _isotonic(model, made, compiler)
+    """Return `IsotonicRegression.predict` and `transform`: linear interpolation between the thresholds.
+
+    Raises:
+        NoPlan: there is not exactly one column.
+    """
+    inputs = array(matrix)
+    if len(inputs) != 1:
+        raise NoPlan(f"an IsotonicRegression takes one column; got {len(inputs)}")
+    return _isotonic(model, inputs, compiler)
 
 
 def _isotonic(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
+    """Return `IsotonicRegression._transform` of one column.
+
+    Outside of the thresholds a value is clipped, refused or becomes NaN, as `out_of_bounds` says.
+
+    Raises:
+        NoPlan: the thresholds are neither float32 nor float64.
+    """
     graph = compiler.graph
     xs, ys = np.asarray(model.X_thresholds_), np.asarray(model.y_thresholds_)
     dtype = xs.dtype
     if dtype not in (FLOAT32, FLOAT64) or ys.dtype != dtype:
         raise NoPlan(f"an IsotonicRegression has thresholds of {dtype}")
-    seen = compiler.cast(retyped(matrix, FLOAT64) if matrix.dtype.kind != "f" else matrix, dtype)
-    compiler.refuse(seen.columns, model)
+    inputs = compiler.cast(retyped(matrix, FLOAT64) if matrix.dtype.kind != "f" else matrix, dtype)
+    compiler.refuse(inputs.columns, model)
     if model.out_of_bounds == "clip":
-        seen = clipped(seen, float(model.X_min_), float(model.X_max_), compiler)
-    value = compiler.number(seen.columns[0])
+        inputs = clipped(inputs, float(model.X_min_), float(model.X_max_), compiler)
+    value = compiler.number(inputs.columns[0])
     if len(ys) == 1:
         return as_matrix(graph.constant(ys), dtype)
-    made = graph.interpolate(value, xs, ys) if dtype == FLOAT64 else _lines(value, xs, ys, compiler)
+    interpolated = (
+        graph.interpolate(value, xs, ys) if dtype == FLOAT64 else _interpolate_float32(value, xs, ys, compiler)
+    )
     if model.out_of_bounds == "clip":
-        return as_matrix([made], dtype)
+        return as_matrix([interpolated], dtype)
     inside = graph.map_two(
         MathFunction.MUL,
         graph.map_const(MathFunction.GE, [value], float(xs[0])),
@@ -159,37 +191,46 @@ def _isotonic(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     )
     if model.out_of_bounds == "raise":
         graph.refuse(inside, Kind.ZERO, "the IsotonicRegression takes no number outside of those that it was fitted to")
-        return as_matrix([made], dtype)
-    return as_matrix(graph.select(inside, [made], graph.constant([np.nan])), dtype)
+        return as_matrix([interpolated], dtype)
+    return as_matrix(graph.select(inside, [interpolated], graph.constant([np.nan])), dtype)
 
 
-def _lines(value: Number, xs: Any, ys: Any, compiler: Compiler) -> Number:
-    """What SciPy's `interp1d` makes of float32, each operation rounded to it."""
-    graph, count = compiler.graph, len(xs)
+def _interpolate_float32(value: Number, xs: Any, ys: Any, compiler: Compiler) -> Number:
+    """Return `scipy.interpolate.interp1d` of float32: `slope * (x - x_low) + y_low`, rounded after each operation.
+
+    A value is on the line to the left of the first threshold that is not below it (`numpy.searchsorted`).
+    """
+    graph, n_thresholds = compiler.graph, len(xs)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         slopes = (ys[1:] - ys[:-1]) / (xs[1:] - xs[:-1])
-    lines = np.clip(np.arange(count + 2), 1, count - 1) - 1
-    lines[-1] = 0
-    code = graph.recode(graph.search(value, xs), lines.tolist(), count - 1)
-    slope, left, height = graph.lookup(code, np.stack([slopes, xs[:-1], ys[:-1]], axis=1))
-    moved = single(compiler, graph.map_two(MathFunction.SUB, [value], [left]), FLOAT32)
-    risen = single(compiler, graph.map_two(MathFunction.MUL, moved, [slope]), FLOAT32)
-    return single(compiler, graph.map_two(MathFunction.ADD, risen, [height]), FLOAT32)[0]
+    line_of_code = np.clip(np.arange(n_thresholds + 2), 1, n_thresholds - 1) - 1
+    line_of_code[-1] = 0
+    code = graph.recode(graph.search(value, xs), line_of_code.tolist(), n_thresholds - 1)
+    slope, x_low, y_low = graph.lookup(code, np.stack([slopes, xs[:-1], ys[:-1]], axis=1))
+    offset = single(compiler, graph.map_two(MathFunction.SUB, [value], [x_low]), FLOAT32)
+    rise = single(compiler, graph.map_two(MathFunction.MUL, offset, [slope]), FLOAT32)
+    return single(compiler, graph.map_two(MathFunction.ADD, rise, [y_low]), FLOAT32)[0]
 
 
-# Thresholds.
+# Classifiers with a threshold.
 
 
 def _methods(model: Any) -> Sequence[str]:
+    """Return the names of the methods that give the scores, in order of preference."""
     return ("predict_proba", "decision_function") if model.response_method == "auto" else (model.response_method,)
 
 
 def _estimator(model: Any) -> Any:
+    """Return the fitted classifier."""
     return getattr(model, "estimator_", model.estimator)
 
 
 def _by_threshold(model: Any, matrix: Matrix, compiler: Compiler, threshold: Any, positive: Any) -> Labels:
-    """The class that a score makes of a row, where it is not below a threshold, and the other one."""
+    """Return one class where the score is not below the threshold, else the other.
+
+    Raises:
+        NoPlan: there are not two classes, or not one score.
+    """
     estimator = _estimator(model)
     classes = list(estimator.classes_)
     if len(classes) != 2:
@@ -197,17 +238,17 @@ def _by_threshold(model: Any, matrix: Matrix, compiler: Compiler, threshold: Any
     scores, _ = response(estimator, _methods(model), matrix, compiler, positive)
     if len(scores) != 1:
         raise NoPlan(f"a {type(estimator).__name__} has {len(scores)} scores for two classes")
-    # A number of Python's is compared in the scores' own dtype, one of NumPy's in the wider of both.
-    narrow = scores.dtype == FLOAT32 and not isinstance(threshold, np.generic)
-    limit = float(np.float32(threshold)) if narrow else float(threshold)
-    place = 1 if positive is None else classes.index(positive)
-    code = above_threshold(scores.columns[0], limit, compiler)
-    return Labels(code, [classes[1 - place], classes[place]])
+    # NumPy compares a Python number in the scores' dtype, and a NumPy number in the wider of both dtypes.
+    in_float32 = scores.dtype == FLOAT32 and not isinstance(threshold, np.generic)
+    rounded_threshold = float(np.float32(threshold)) if in_float32 else float(threshold)
+    index = 1 if positive is None else classes.index(positive)
+    code = above_threshold(scores.columns[0], rounded_threshold, compiler)
+    return Labels(code, [classes[1 - index], classes[index]])
 
 
 @answers("predict", _FIXED)
 def fixed_predict(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
-    """The class by a threshold that was given."""
+    """Return `FixedThresholdClassifier.predict`: the class by the given threshold, 0.5 or 0 if it is `auto`."""
     automatic = isinstance(model.threshold, str)
     method = first_method(_estimator(model), _methods(model))
     threshold = (0.5 if method == "predict_proba" else 0.0) if automatic else model.threshold
@@ -216,12 +257,14 @@ def fixed_predict(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
 
 @answers("predict", _TUNED)
 def tuned_predict(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
-    """The class by a threshold that was found."""
-    positive = model._curve_scorer._get_pos_label()  # noqa: SLF001 - no other place has it
+    """Return `TunedThresholdClassifierCV.predict`: the class by `best_threshold_`."""
+    positive = model._curve_scorer._get_pos_label()  # noqa: SLF001 - nothing public has it
     return _by_threshold(model, matrix, compiler, model.best_threshold_, positive)
 
 
-def _untouched(method: str) -> Any:
+def _delegated(method: str) -> Any:
+    """Return a rule for a method that a classifier with a threshold takes from its estimator."""
+
     def rule(model: Any, matrix: Matrix, compiler: Compiler) -> Any:
         return answer(_estimator(model), method, matrix, compiler)
 
@@ -229,4 +272,4 @@ def _untouched(method: str) -> Any:
 
 
 for _method in ("predict_proba", "predict_log_proba", "decision_function"):
-    answers(_method, _FIXED, _TUNED)(_untouched(_method))
+    answers(_method, _FIXED, _TUNED)(_delegated(_method))

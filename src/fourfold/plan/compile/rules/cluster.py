@@ -1,4 +1,8 @@
-"""Clusters: the nearest of some centres, and how far all of them are."""
+"""Compile scikit-learn's clusterers (`sklearn.cluster`) and the NearestCentroid.
+
+Distances to centres are `c² - 2xc` or `x² - 2xc + c²` with products by a BLAS, so the nearest of two equally near
+centres may be another one than with the original. The means, minima and maxima of a FeatureAgglomeration are exact.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +31,12 @@ _CENTROIDS = "sklearn.NearestCentroid"
 # K means.
 
 
-def _gaps(model: Any, matrix: Matrix, centres: Any, compiler: Compiler) -> list[Number]:
-    """For each centre the square of its distance, without what all have in common: `c² - 2xc`, times -1."""
+def _closeness(model: Any, matrix: Matrix, centres: Any, compiler: Compiler) -> list[Number]:
+    """Return for each centre `2xc - c²`, larger for nearer centres: minus what `lloyd_iter_chunked_dense` compares.
+
+    Raises:
+        NoPlan: the model was trained with another dtype.
+    """
     if matrix.dtype != centres.dtype:
         raise NoPlan(f"the {type(model).__name__} was trained with {centres.dtype}, and sees {matrix.dtype}")
     norms = np.einsum("ij,ij->i", centres, centres)
@@ -39,41 +47,41 @@ def _gaps(model: Any, matrix: Matrix, centres: Any, compiler: Compiler) -> list[
 
 @answers("predict", *_MEANS)
 def means(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
-    """The nearest centre, the first of equally near ones."""
-    gaps = _gaps(model, floats(matrix, compiler, model), model.cluster_centers_, compiler)
-    return Labels(compiler.graph.argmax(gaps), range(len(gaps)))
+    """Return `KMeans.predict`: the nearest centre, the first one of equals."""
+    closeness = _closeness(model, floats(matrix, compiler, model), model.cluster_centers_, compiler)
+    return Labels(compiler.graph.argmax(closeness), range(len(closeness)))
 
 
 @answers("predict", "sklearn.BisectingKMeans")
 def bisecting_means(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
-    """Down a tree, at each node to the nearer one of two centres."""
+    """Return `BisectingKMeans.predict`: from the root down, at each node to the nearer of its two centres."""
     graph = compiler.graph
-    made = floats(matrix, compiler, model)
-    nodes = [model._bisecting_tree]  # noqa: SLF001 - no other place has it
+    inputs = floats(matrix, compiler, model)
+    nodes = [model._bisecting_tree]  # noqa: SLF001 - nothing public has it
     for node in nodes:
         nodes += [] if node.left is None else [node.left, node.right]
     centres = np.stack([node.center for node in nodes])
     if hasattr(model, "_X_mean"):
         centres += model._X_mean  # noqa: SLF001
-    gaps = dict(zip(map(id, nodes), _gaps(model, made, centres, compiler), strict=True))
+    closeness = dict(zip(map(id, nodes), _closeness(model, inputs, centres, compiler), strict=True))
 
-    label: dict[int, Number] = {}
+    label_of: dict[int, Number] = {}
     for node in reversed(nodes):
         if node.left is None:
-            (label[id(node)],) = graph.constant([float(node.label)])
+            (label_of[id(node)],) = graph.constant([float(node.label)])
             continue
-        is_right = graph.map_two(MathFunction.GT, [gaps[id(node.right)]], [gaps[id(node.left)]])
-        (label[id(node)],) = graph.select(is_right, [label[id(node.right)]], [label[id(node.left)]])
-    count = sum(node.left is None for node in nodes)
-    code = graph.match(label[id(nodes[0])], np.arange(count))
-    return Labels(graph.recode(code, [*range(count), 0, 0], count), range(count))
+        is_right = graph.map_two(MathFunction.GT, [closeness[id(node.right)]], [closeness[id(node.left)]])
+        (label_of[id(node)],) = graph.select(is_right, [label_of[id(node.right)]], [label_of[id(node.left)]])
+    n_clusters = sum(node.left is None for node in nodes)
+    code = graph.match(label_of[id(nodes[0])], np.arange(n_clusters))
+    return Labels(graph.recode(code, [*range(n_clusters), 0, 0], n_clusters), range(n_clusters))
 
 
-# The nearest point.
+# The nearest centre.
 
 
 def _distances(matrix: Matrix, centres: Any, compiler: Compiler) -> list[Number]:
-    """The squares of distances, as products make them."""
+    """Return squared distances as `euclidean_distances(squared=True)`: `x² - 2xc + c²`."""
     compiler.approximate("a BLAS computes distances")
     return compiler.graph.distances(
         compiler.numbers(matrix.columns), np.asarray(centres, dtype=np.float64), Metric.PRODUCTS
@@ -81,91 +89,112 @@ def _distances(matrix: Matrix, centres: Any, compiler: Compiler) -> list[Number]
 
 
 def _nearest(matrix: Matrix, centres: Any, compiler: Compiler) -> Code:
-    """The nearest centre, the first of equally near ones."""
+    """Return the index of the nearest centre, the first one of equals (`pairwise_distances_argmin`)."""
     return compiler.graph.argmax(compiler.graph.map(MathFunction.NEGATE, _distances(matrix, centres, compiler)))
 
 
 @answers("predict", "sklearn.MeanShift", "sklearn.AffinityPropagation")
 def centres(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
-    """The nearest centre."""
-    points = getattr(model, "cluster_centers_", np.zeros((0, 0)))
-    if hasattr(points, "toarray") or not len(points) or matrix.sparse:
+    """Return `MeanShift.predict` and `AffinityPropagation.predict`: the nearest centre.
+
+    Raises:
+        NoPlan: the model has no centres, or they or the columns are sparse.
+    """
+    cluster_centres = getattr(model, "cluster_centers_", np.zeros((0, 0)))
+    if hasattr(cluster_centres, "toarray") or not len(cluster_centres) or matrix.sparse:
         raise NoPlan(f"the {type(model).__name__} has no centres, or those of a sparse matrix")
-    code = _nearest(numbers(matrix, compiler, model), points, compiler)
-    return Labels(code, range(len(points)))
+    code = _nearest(numbers(matrix, compiler, model), cluster_centres, compiler)
+    return Labels(code, range(len(cluster_centres)))
 
 
 @answers("predict", "sklearn.Birch")
 def birch(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
-    """The cluster of the nearest small cluster."""
+    """Return `Birch.predict`: the cluster of the nearest subcluster."""
     code = _nearest(numbers(matrix, compiler, model), model.subcluster_centers_, compiler)
     return Labels(code, model.subcluster_labels_)
 
 
 @transforms(*_MEANS, "sklearn.BisectingKMeans", "sklearn.Birch")
 def distances(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The Euclidean distance of every centre; of float32 its square is rounded, and its root again."""
+    """Return `transform` of clusterers: the Euclidean distance of every centre.
+
+    With float32, the square is rounded to float32, and then its root is.
+    """
     is_birch = type(model).__name__ == "Birch"
-    made = (numbers if is_birch else floats)(matrix, compiler, model)
-    points = model.subcluster_centers_ if is_birch else model.cluster_centers_
-    dtype = FLOAT32 if made.dtype == points.dtype == FLOAT32 else FLOAT64
-    squares = single(compiler, _distances(made, points, compiler), dtype)
+    inputs = (numbers if is_birch else floats)(matrix, compiler, model)
+    cluster_centres = model.subcluster_centers_ if is_birch else model.cluster_centers_
+    dtype = FLOAT32 if inputs.dtype == cluster_centres.dtype == FLOAT32 else FLOAT64
+    squares = single(compiler, _distances(inputs, cluster_centres, compiler), dtype)
     return as_matrix(single(compiler, compiler.graph.map(MathFunction.SQRT, squares), dtype), dtype)
 
 
 @transforms("sklearn.FeatureAgglomeration")
 def agglomeration(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The mean, the least or the largest of the columns of each cluster."""
-    made = numbers(matrix, compiler, model)
-    pooled = {np.mean: MathFunction.SUM, np.max: MathFunction.MOST, np.min: MathFunction.LEAST}.get(model.pooling_func)
-    if pooled is None or made.sparse:
+    """Return `FeatureAgglomeration.transform`: the mean, minimum or maximum of the columns of each cluster.
+
+    Raises:
+        NoPlan: it pools by another function, or the columns are sparse.
+    """
+    inputs = numbers(matrix, compiler, model)
+    function = {np.mean: MathFunction.SUM, np.max: MathFunction.MOST, np.min: MathFunction.LEAST}.get(
+        model.pooling_func
+    )
+    if function is None or inputs.sparse:
         raise NoPlan("a FeatureAgglomeration pools by another function than the mean, the least and the largest")
-    values = compiler.numbers(made.columns)
-    out = []
+    values = compiler.numbers(inputs.columns)
+    columns = []
     for cluster in np.unique(model.labels_):
-        places = np.flatnonzero(model.labels_ == cluster)
-        mine = [values[place] for place in places]
-        mine = (
-            [*compiler.graph.constant([0.0]), *mine] if pooled == MathFunction.SUM else mine
-        )  # -0.0 is no sum of counts
-        value = compiler.graph.fold(pooled, mine)
-        if pooled == MathFunction.SUM:
-            (value,) = compiler.graph.map_const(MathFunction.DIV, [value], float(len(places)))
-        out.append(Numeric(value, FLOAT64 if pooled == MathFunction.SUM else made.dtype))
-    return Matrix(tuple(out))
+        indices = np.flatnonzero(model.labels_ == cluster)
+        members = [values[index] for index in indices]
+        members = (
+            [*compiler.graph.constant([0.0]), *members] if function == MathFunction.SUM else members
+        )  # the sum begins at 0.0, so it is never -0.0
+        value = compiler.graph.fold(function, members)
+        if function == MathFunction.SUM:
+            (value,) = compiler.graph.map_const(MathFunction.DIV, [value], float(len(indices)))
+        columns.append(Numeric(value, FLOAT64 if function == MathFunction.SUM else inputs.dtype))
+    return Matrix(tuple(columns))
 
 
-# Classes by their centroids.
+# Nearest centroid.
 
 
-def _uniform(model: Any) -> bool:
+def _has_uniform_priors(model: Any) -> bool:
+    """Tell whether all classes have the same prior probability."""
     return bool(np.isclose(model.class_prior_, 1 / len(model.classes_)).all())
 
 
 @answers("predict", _CENTROIDS)
 def nearest_centroid(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
-    """The class with the nearest centroid, or where priors differ the one with the highest score."""
-    if not _uniform(model):
+    """Return `NearestCentroid.predict`: the class of the nearest centroid, or with other priors of the highest score.
+
+    Raises:
+        NoPlan: the columns are sparse, or distances are measured in float32.
+    """
+    if not _has_uniform_priors(model):
         return Labels(compiler.graph.argmax(_scores(model, matrix, compiler)[0]), model.classes_)
-    made = numbers(_dense(matrix), compiler, model)
+    inputs = numbers(_dense(matrix), compiler, model)
     if model.metric == "euclidean":
-        return Labels(_nearest(made, model.centroids_, compiler), model.classes_)
-    if made.dtype == model.centroids_.dtype == FLOAT32:
+        return Labels(_nearest(inputs, model.centroids_, compiler), model.classes_)
+    if inputs.dtype == model.centroids_.dtype == FLOAT32:
         raise NoPlan("a NearestCentroid measures float32 in float32")
     return Labels(
-        compiler.graph.argmax(compiler.graph.map(MathFunction.NEGATE, _apart(model, made, model.centroids_, compiler))),
+        compiler.graph.argmax(
+            compiler.graph.map(MathFunction.NEGATE, _manhattan_distances(model, inputs, model.centroids_, compiler))
+        ),
         model.classes_,
     )
 
 
 def _dense(matrix: Matrix) -> Matrix:
+    """Return the columns; raises `NoPlan` where they are a sparse matrix."""
     if matrix.sparse:
         raise NoPlan("a NearestCentroid sees a sparse matrix")
     return matrix
 
 
-def _apart(model: Any, matrix: Matrix, centroids: Any, compiler: Compiler) -> list[Number]:
-    """The distance of each centroid: for the Euclidean one its square, for the other sums of magnitudes."""
+def _manhattan_distances(model: Any, matrix: Matrix, centroids: Any, compiler: Compiler) -> list[Number]:
+    """Return the Manhattan distance of each centroid; raises `NoPlan` for other metrics."""
     if model.metric != "manhattan":
         raise NoPlan(f"a NearestCentroid has the metric {model.metric}")
     points = np.asarray(centroids, dtype=np.float64)
@@ -173,37 +202,40 @@ def _apart(model: Any, matrix: Matrix, centroids: Any, compiler: Compiler) -> li
 
 
 def _scores(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
-    """Minus the square of the distance of each centroid, in deviations, plus twice the logarithm of its prior."""
+    """Return `NearestCentroid._decision_function`: `-distance² + 2 * log(prior)` of each class, in float64.
+
+    Columns and centroids are divided by the deviation within classes first, unless that is 0.
+    """
     graph = compiler.graph
-    made = compiler.cast(numbers(_dense(matrix), compiler, model), FLOAT64)
+    inputs = compiler.cast(numbers(_dense(matrix), compiler, model), FLOAT64)
     deviations: npt.NDArray[np.float64] = np.asarray(model.within_class_std_dev_, dtype=np.float64)
     scale = np.where(deviations != 0, deviations, 1.0)
-    made = moved(made, scale, compiler, function=MathFunction.DIV)
+    inputs = moved(inputs, scale, compiler, function=MathFunction.DIV)
     centroids = model.centroids_.copy()
-    mask = model.within_class_std_dev_ != 0
-    centroids[:, mask] /= model.within_class_std_dev_[mask]
+    is_scaled = model.within_class_std_dev_ != 0
+    centroids[:, is_scaled] /= model.within_class_std_dev_[is_scaled]
     if model.metric == "euclidean":
-        apart = graph.map(MathFunction.SQRT, _distances(made, centroids, compiler))
+        distances = graph.map(MathFunction.SQRT, _distances(inputs, centroids, compiler))
     else:
-        apart = _apart(model, made, centroids, compiler)
-    squares = graph.map(MathFunction.NEGATE, graph.map_two(MathFunction.MUL, apart, apart))
+        distances = _manhattan_distances(model, inputs, centroids, compiler)
+    squares = graph.map(MathFunction.NEGATE, graph.map_two(MathFunction.MUL, distances, distances))
     return graph.map_const(MathFunction.ADD, squares, rounded(2.0 * np.log(model.class_prior_), FLOAT64)), FLOAT64
 
 
 @answers("decision_function", _CENTROIDS)
 def centroid_decision(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """A score for each class; of two classes that of the second minus that of the first."""
+    """Return `NearestCentroid.decision_function`: the scores; for two classes the second minus the first."""
     return as_matrix(*difference(_scores(model, matrix, compiler), compiler))
 
 
 @answers("predict_log_proba", _CENTROIDS)
 def centroid_log_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The scores minus the logarithm of the sum of their exponentials."""
+    """Return `NearestCentroid.predict_log_proba`: `score - log(sum(exp(score)))`."""
     return as_matrix(*log_shares(_scores(model, matrix, compiler), compiler))
 
 
 @answers("predict_proba", _CENTROIDS)
 def centroid_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The exponentials of that."""
+    """Return `NearestCentroid.predict_proba`: `numpy.exp` of `predict_log_proba`."""
     values, dtype = log_shares(_scores(model, matrix, compiler), compiler)
     return as_matrix(exponentials(compiler, values, dtype), dtype)

@@ -1,6 +1,6 @@
-"""Encoders: categories looked up, and what stands for each of them.
+"""Compile scikit-learn's encoders of categories: OneHotEncoder, OrdinalEncoder and TargetEncoder.
 
-An encoder's columns depend on the category alone, so each of them stays a table of the category's code.
+A column of the answer depends on the category alone, so it is a table of the category's code. All of it is exact.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from fourfold.plan.graph.numerics import is_rounded
 
 __all__ = ["one_hot"]
 
-#: The first integer that a float64 cannot tell from its neighbour.
-_INEXACT = 2**53
+#: From here on, a float64 cannot distinguish adjacent integers.
+_MIN_INEXACT_INTEGER = 2**53
 
 
 @dataclass
 class _Categories:
-    """The categories of one column for each code of it, as an encoder of scikit-learn has them for each row.
+    """Hold the category of each code of a column, as `_BaseEncoder._transform` has it for each row.
 
     Attributes:
         code: the code.
-        places: the category's place for each code, 0 where it is unknown.
-        known: whether there is one, for each code.
+        indices: the index of each code's category, 0 where it is unknown.
+        known: whether each code has a category.
     """
 
     code: Code
-    places: npt.NDArray[np.int64]
+    indices: npt.NDArray[np.int64]
     known: npt.NDArray[np.bool_]
 
 
@@ -46,147 +46,175 @@ class _Categories:
 
 @transforms("sklearn.OneHotEncoder")
 def one_hot_encoder(encoder: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """A column for each category."""
+    """Return `OneHotEncoder.transform`: a column for each category."""
     return one_hot(encoder, matrix, compiler, dtype=np.dtype(encoder.dtype))
 
 
 def one_hot(encoder: Any, matrix: Matrix, compiler: Compiler, *, dtype: np.dtype[Any]) -> Matrix:
-    """A column for each category, for the encoder itself or for a transformer that has one inside.
+    """Return a column for each category, for a OneHotEncoder or a transformer that has one inside.
 
     Args:
         encoder: the fitted `OneHotEncoder`.
         matrix: the columns.
-        compiler: the compiler.
+        compiler: of the plan.
         dtype: of the columns that come out.
+
+    Raises:
+        NoPlan: the encoder handles unknown categories in a way that has no rule.
     """
     _check_dtype(encoder, dtype)
     if encoder.handle_unknown not in ("error", "ignore", "infrequent_if_exist", "warn"):
         raise NoPlan(f"a OneHotEncoder handles what is unknown as {encoder.handle_unknown}")
     columns: list[Column] = []
-    dropped = encoder._drop_idx_after_grouping  # noqa: SLF001 - `drop_idx_` names categories before they are grouped
-    for place, found in enumerate(_found(encoder, matrix, compiler)):
+    dropped_indices = encoder._drop_idx_after_grouping  # noqa: SLF001 - `drop_idx_` is ungrouped
+    for index, categories in enumerate(_categories_of_columns(encoder, matrix, compiler)):
         if encoder.handle_unknown == "error":
-            _refuse_unknown(encoder, place, found, compiler)
-        _group_infrequent(encoder, place, found, None)
-        if dropped is not None:
-            gone = len(encoder.categories_[place]) if dropped[place] is None else int(dropped[place])
-            kept = found.places != gone
-            found.places[found.places > gone] -= 1
-            found.known &= kept
-        width = int(encoder._n_features_outs[place])  # noqa: SLF001 - no public attribute has it
-        columns.extend(_one_hot_columns(found, width, dtype))
+            _refuse_unknown(encoder, index, categories, compiler)
+        _group_infrequent(encoder, index, categories, None)
+        if dropped_indices is not None:
+            dropped = len(encoder.categories_[index]) if dropped_indices[index] is None else int(dropped_indices[index])
+            is_kept = categories.indices != dropped
+            categories.indices[categories.indices > dropped] -= 1
+            categories.known &= is_kept
+        width = int(encoder._n_features_outs[index])  # noqa: SLF001 - no public attribute has it
+        columns.extend(_one_hot_columns(categories, width, dtype))
     return Matrix(tuple(columns), sparse=bool(encoder.sparse_output))
 
 
-def _one_hot_columns(found: _Categories, width: int, dtype: np.dtype[Any]) -> Iterator[Coded]:
-    """A column for each place: most of them differ at a single code, and are kept as such."""
-    codes = np.flatnonzero(found.known)
-    codes = codes[np.argsort(found.places[codes], kind="stable")]
-    starts = np.searchsorted(found.places[codes], np.arange(width + 1))
-    one, nothing = np.array([0.0, 1.0]), np.zeros(2)
-    for place in range(width):
-        mine = codes[starts[place] : starts[place + 1]]
-        if len(mine) > 1:
-            values = np.zeros(found.code.limit)
-            values[mine] = 1.0
-            yield Coded(found.code, values, dtype)
+def _one_hot_columns(categories: _Categories, width: int, dtype: np.dtype[Any]) -> Iterator[Coded]:
+    """Yield a column for each category.
+
+    Most differ from 0 at a single code; these are kept as two levels and the code, whatever the number of codes.
+    """
+    codes = np.flatnonzero(categories.known)
+    codes = codes[np.argsort(categories.indices[codes], kind="stable")]
+    starts = np.searchsorted(categories.indices[codes], np.arange(width + 1))
+    hot_levels, zero_levels = np.array([0.0, 1.0]), np.zeros(2)
+    for index in range(width):
+        hot_codes = codes[starts[index] : starts[index + 1]]
+        if len(hot_codes) > 1:
+            values = np.zeros(categories.code.limit)
+            values[hot_codes] = 1.0
+            yield Coded(categories.code, values, dtype)
         else:
-            code = int(mine[0]) if len(mine) else 0
-            yield Coded(found.code, dtype=dtype, levels=one if len(mine) else nothing, hot_code=code)
+            code = int(hot_codes[0]) if len(hot_codes) else 0
+            yield Coded(
+                categories.code, dtype=dtype, levels=hot_levels if len(hot_codes) else zero_levels, hot_code=code
+            )
 
 
 @transforms("sklearn.OrdinalEncoder")
 def ordinal_encoder(encoder: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The category's place as a number."""
+    """Return `OrdinalEncoder.transform`: the index of each category.
+
+    Raises:
+        NoPlan: the encoder handles unknown categories in a way that has no rule.
+    """
     dtype = np.dtype(encoder.dtype)
     _check_dtype(encoder, dtype)
     if encoder.handle_unknown not in ("error", "use_encoded_value"):
         raise NoPlan(f"an OrdinalEncoder handles what is unknown as {encoder.handle_unknown}")
     columns: list[Column] = []
-    for place, found in enumerate(_found(encoder, matrix, compiler)):
-        missing = encoder._missing_indices.get(place)  # noqa: SLF001 - no public attribute has it
+    for index, categories in enumerate(_categories_of_columns(encoder, matrix, compiler)):
+        missing_index = encoder._missing_indices.get(index)  # noqa: SLF001 - no public attribute has it
         if encoder.handle_unknown == "error":
-            _refuse_unknown(encoder, place, found, compiler)
-        _group_infrequent(encoder, place, found, missing)
-        values = found.places.astype(np.float64)
-        if missing is not None:
-            values[found.places == missing] = encoder.encoded_missing_value
+            _refuse_unknown(encoder, index, categories, compiler)
+        _group_infrequent(encoder, index, categories, missing_index)
+        values = categories.indices.astype(np.float64)
+        if missing_index is not None:
+            values[categories.indices == missing_index] = encoder.encoded_missing_value
         if encoder.handle_unknown == "use_encoded_value":
-            values[~found.known] = encoder.unknown_value
-        columns.append(Coded(found.code, _held(values, dtype), dtype))
+            values[~categories.known] = encoder.unknown_value
+        columns.append(Coded(categories.code, _stored_in(values, dtype), dtype))
     return Matrix(tuple(columns))
 
 
 @transforms("sklearn.TargetEncoder")
 def target_encoder(encoder: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The mean of the target among the rows of a category, one for each class where there are several."""
-    classes = len(encoder.classes_) if encoder.target_type_ == "multiclass" else 1
-    means = np.broadcast_to(np.asarray(encoder.target_mean_, dtype=np.float64), (classes,))
+    """Return `TargetEncoder.transform`: the target's mean in each category, one column a class if several."""
+    n_classes = len(encoder.classes_) if encoder.target_type_ == "multiclass" else 1
+    means = np.broadcast_to(np.asarray(encoder.target_mean_, dtype=np.float64), (n_classes,))
     columns: list[Column] = []
-    for place, found in enumerate(_found(encoder, matrix, compiler)):
-        for each in range(classes):
-            encoding = np.asarray(encoder.encodings_[place * classes + each], dtype=np.float64)
-            columns.append(Coded(found.code, np.where(found.known, encoding[found.places], means[each])))
+    for index, categories in enumerate(_categories_of_columns(encoder, matrix, compiler)):
+        for class_index in range(n_classes):
+            encoding = np.asarray(encoder.encodings_[index * n_classes + class_index], dtype=np.float64)
+            columns.append(
+                Coded(categories.code, np.where(categories.known, encoding[categories.indices], means[class_index]))
+            )
     return Matrix(tuple(columns))
 
 
 def _check_dtype(encoder: Any, dtype: np.dtype[Any]) -> None:
+    """Check that a plan can answer with an encoder's dtype; raises `NoPlan`."""
     if dtype.kind not in "biuf" or (dtype.kind == "f" and dtype.itemsize not in (4, 8)):
         raise NoPlan(f"the {type(encoder).__name__} gives {dtype}")
 
 
-def _held(values: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> npt.NDArray[np.float64]:
-    """Numbers as they come back from a dtype."""
-    held = values.astype(dtype).astype(np.float64)
-    if not np.array_equal(held, values, equal_nan=True):
+def _stored_in(values: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> npt.NDArray[np.float64]:
+    """Return numbers as a dtype stores them; raises `NoPlan` where it cannot."""
+    stored = values.astype(dtype).astype(np.float64)
+    if not np.array_equal(stored, values, equal_nan=True):
         raise NoPlan(f"an encoder's numbers do not fit into {dtype}")
-    return held
+    return stored
 
 
 # Categories.
 
 
-def _found(encoder: Any, matrix: Matrix, compiler: Compiler) -> list[_Categories]:
-    """The categories of every column; a frame of pandas is validated column by column, all else as one array."""
+def _categories_of_columns(encoder: Any, matrix: Matrix, compiler: Compiler) -> list[_Categories]:
+    """Return the categories of every column.
+
+    A frame of pandas is validated column by column, all else as one array (`_BaseEncoder._check_X`).
+    """
     if matrix.frame and not matrix.polars:
         columns = list(matrix.columns)
-        floats = [each for each in columns if isinstance(each, (Numeric, Coded)) and each.dtype.kind == "f"]
+        floats = [column for column in columns if isinstance(column, (Numeric, Coded)) and column.dtype.kind == "f"]
         compiler.refuse(floats, encoder, nan=True)
     else:
         columns = list(plain(array(matrix), compiler, encoder, nan=True).columns)
     pairs = zip(columns, encoder.categories_, strict=True)
-    return [_categorized(column, list(categories), compiler) for column, categories in pairs]
+    return [_categories_of(column, list(categories), compiler) for column, categories in pairs]
 
 
-def _categorized(column: Column, categories: list[Any], compiler: Compiler) -> _Categories:
-    code, means = _looked_up(column, categories, compiler)
-    known: dict[Any, int] = {}
-    for place, category in enumerate(categories):
-        known.setdefault("NaN" if _is_nan(category) else _key(category), place)
-    found = [known.get("NaN" if _is_nan(each) else _key(each), -1) for each in means]
-    places = np.array(found, dtype=np.int64)
-    return _Categories(code, np.maximum(places, 0), places >= 0)
+def _categories_of(column: Column, categories: list[Any], compiler: Compiler) -> _Categories:
+    """Return the categories of a column."""
+    code, values = _code_of(column, categories, compiler)
+    index_of: dict[Any, int] = {}
+    for index, category in enumerate(categories):
+        index_of.setdefault("NaN" if _is_nan(category) else _key(category), index)
+    indices = [index_of.get("NaN" if _is_nan(value) else _key(value), -1) for value in values]
+    category_indices = np.array(indices, dtype=np.int64)
+    return _Categories(code, np.maximum(category_indices, 0), category_indices >= 0)
 
 
 def _key(value: Any) -> Any:
-    """What two values have in common that are equal to a dictionary of Python; texts never equal the word NaN here."""
+    """Return a key that is equal for values that are equal in Python; no text is equal to the word NaN."""
     return ("text", str(value)) if isinstance(value, str) else value
 
 
 def _is_nan(value: Any) -> bool:
+    """Tell whether a value is a NaN."""
     return isinstance(value, (float, np.floating)) and math.isnan(value)
 
 
-def _looked_up(column: Column, categories: Sequence[Any], compiler: Compiler) -> tuple[Code, list[Any]]:
-    """A code of a column, and what stands there for each: `...` is something that is none of the categories."""
+def _code_of(column: Column, categories: Sequence[Any], compiler: Compiler) -> tuple[Code, list[Any]]:
+    """Return a code of a column, and the value that stands there for each code; `...` is none of the categories.
+
+    Raises:
+        NoPlan: the column cannot be read, or its numbers cannot be compared exactly.
+    """
     if isinstance(column, Opaque):
         raise NoPlan(column.why)
     if isinstance(column, Text):
-        return compiler.text(column, [str(each) for each in categories if isinstance(each, str)])
+        return compiler.text(column, [str(category) for category in categories if isinstance(category, str)])
     if isinstance(column, Coded):
         return column.code, column.values.tolist()
-    numbers = sorted({float(each) for each in categories if _is_number(each) and not _is_nan(each)})
-    if column.dtype != FLOAT64 and column.dtype.kind in "iuO" and any(abs(each) >= _INEXACT for each in numbers):
+    numbers = sorted({float(category) for category in categories if _is_number(category) and not _is_nan(category)})
+    if (
+        column.dtype != FLOAT64
+        and column.dtype.kind in "iuO"
+        and any(abs(category) >= _MIN_INEXACT_INTEGER for category in numbers)
+    ):
         raise NoPlan("an encoder has categories beyond 2^53, where numbers can no longer be told apart")
     value = compiler.number(column)
     if numbers and compiler.approximations and is_rounded(value):
@@ -200,28 +228,37 @@ def _looked_up(column: Column, categories: Sequence[Any], compiler: Compiler) ->
 
 
 def _is_number(value: Any) -> bool:
+    """Tell whether a value is a Python or NumPy number or boolean."""
     return isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating))
 
 
-def _group_infrequent(encoder: Any, place: int, found: _Categories, ignored: int | None) -> None:
-    """What is infrequent becomes one category, and what is unknown too where the encoder says so."""
+def _group_infrequent(encoder: Any, column: int, categories: _Categories, ignored: int | None) -> None:
+    """Replace infrequent categories by one, and unknown ones too if the encoder says so (`_map_infrequent_categories`).
+
+    Args:
+        encoder: the encoder.
+        column: the column's index.
+        categories: the column's categories, which are changed.
+        ignored: the index of the missing category, which is never infrequent; `None` without one.
+    """
     if not encoder._infrequent_enabled:  # noqa: SLF001 - no public attribute has it
         return
-    infrequent, mapping = encoder._infrequent_indices[place], encoder._default_to_infrequent_mappings[place]  # noqa: SLF001
+    infrequent, mapping = encoder._infrequent_indices[column], encoder._default_to_infrequent_mappings[column]  # noqa: SLF001
     if infrequent is None:
         return
-    found.places[~found.known] = infrequent[0]
+    categories.indices[~categories.known] = infrequent[0]
     if encoder.handle_unknown in ("infrequent_if_exist", "warn"):
-        found.known[:] = True
-    changed = np.full(len(found.places), True) if ignored is None else found.places != ignored
-    found.places[changed] = np.take(mapping, found.places[changed])
+        categories.known[:] = True
+    is_grouped = np.full(len(categories.indices), True) if ignored is None else categories.indices != ignored
+    categories.indices[is_grouped] = np.take(mapping, categories.indices[is_grouped])
 
 
-def _refuse_unknown(encoder: Any, place: int, found: _Categories, compiler: Compiler) -> None:
-    if found.known.all():
+def _refuse_unknown(encoder: Any, column: int, categories: _Categories, compiler: Compiler) -> None:
+    """Refuse rows with an unknown category."""
+    if categories.known.all():
         return
     names = getattr(encoder, "feature_names_in_", None)
-    where = place if names is None else names[place]
-    number = compiler.number(Coded(found.code, found.known.astype(np.float64)))
-    why = f"the {type(encoder).__name__} does not know the category in the column {where}"
-    compiler.graph.refuse([number], Kind.ZERO, why)
+    name = column if names is None else names[column]
+    number = compiler.number(Coded(categories.code, categories.known.astype(np.float64)))
+    reason = f"the {type(encoder).__name__} does not know the category in the column {name}"
+    compiler.graph.refuse([number], Kind.ZERO, reason)

@@ -254,6 +254,8 @@ def _nan_to_num(copy: Any = True, nan: Any = 0.0, posinf: Any = None, neginf: An
 
 
 def _round(decimals: Any = 0) -> _ColumnFunction:
+    """Return what computes `numpy.round`: `rint(x * 10**n) / 10**n`, or `rint(x / 10**-n) * 10**-n` for `n < 0`."""
+
     def apply(matrix: Matrix, dtype: np.dtype[Any], compiler: Compiler) -> tuple[Column, ...]:
         if dtype.kind != "f":
             raise NoPlan(f"round of {dtype}")
