@@ -98,7 +98,7 @@ def test_a_packed_model_gives_what_the_model_gives(packed: tuple[Any, Package]) 
         np.testing.assert_allclose(answers, expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max())
 
 
-def test_golden_rows_hurt(packed: tuple[Any, Package]) -> None:
+def test_golden_rows_hold_edge_cases(packed: tuple[Any, Package]) -> None:
     """Every package carries rows with missing values, unseen categories and extremes."""
     from fourfold.package.golden import read_golden
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from fourfold import runtimes, tables
 from fourfold.function import Function, without_numeric_warnings
-from fourfold.packing.engines.comparison import Answers, Proof, answers_of, prove, scales_of
+from fourfold.packing.engines.comparison import Answers, Comparison, compare_answers, output_scales, try_rows
 from fourfold.packing.samples.decision_boundaries import boundary_rows
 from fourfold.packing.samples.edge_cases import edge_cases
 from fourfold.plan.compile.model import Compiled, compile_model
@@ -31,8 +31,10 @@ def compiled(model: Any, sample: Any, methods: Sequence[str] | None = None) -> t
     return compile_model(model, ready.settings["form"], ready.inputs, asked, ready.outputs), signature, engine
 
 
-def proof(model: Any, sample: Any, methods: Sequence[str] | None = None, *, boundaries: bool | None = None) -> Proof:
-    """How far the plan of a model is from the model, on its sample, on rows made to hurt and on its boundaries.
+def proof(
+    model: Any, sample: Any, methods: Sequence[str] | None = None, *, boundaries: bool | None = None
+) -> Comparison:
+    """How far the plan of a model is from the model, on its sample, on edge cases and on its boundaries.
 
     Args:
         model: the fitted model.
@@ -54,23 +56,23 @@ def proof(model: Any, sample: Any, methods: Sequence[str] | None = None, *, boun
     return proof_of(plan.plan, signature, engine, rows, boundaries=boundaries)
 
 
-def proof_of(plan: bytes, signature: Signature, engine: Any, rows: list[Any], *, boundaries: bool) -> Proof:
+def proof_of(plan: bytes, signature: Signature, engine: Any, rows: list[Any], *, boundaries: bool) -> Comparison:
     """The same, of a plan that is there already, and canonical rows."""
     original, other = Function(signature, engine, None), Function(signature, PlanEngine(plan, signature), None)
     with without_numeric_warnings(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        plain: Answers = answers_of(original, rows)
-        hurt = edge_cases(signature, rows) + (boundary_rows(original, rows) if boundaries else [])
-        expected = plain + answers_of(original, hurt)
-        got = answers_of(other, [*rows, *hurt])
+        plain: Answers = try_rows(original, rows)
+        extra = edge_cases(signature, rows) + (boundary_rows(original, rows) if boundaries else [])
+        expected = plain + try_rows(original, extra)
+        got = try_rows(other, [*rows, *extra])
     assert sum(each is not None for each in expected) > len(rows) // 2, "the original refuses most rows"
     _alone(other, rows[:20], got)
-    return prove(signature, expected, got, scales_of(signature, plain))
+    return compare_answers(signature, expected, got, output_scales(signature, plain))
 
 
 def _alone(function: Function, rows: list[Any], together: Answers) -> None:
     """Check that rows alone have the answers that they have in company."""
-    alone = [each for row in rows for each in answers_of(function, [row])]
+    alone = [each for row in rows for each in try_rows(function, [row])]
     assert repr(alone) == repr(together[: len(rows)])
 
 

@@ -23,17 +23,17 @@ _OPTIONS = ("estimator", "onnx", "lightgbm", "xgboost", "function")
 
 
 def _block(_context: click.Context, _option: click.Parameter, value: str) -> str | int:
-    from fourfold.packing.engines.invariance import blocks_of
+    from fourfold.packing.engines.invariance import parse_block
 
     block = int(value) if value.isdecimal() else value
-    _judged(blocks_of, block)
+    _judged(parse_block, block)
     return block
 
 
 def _accepted(_context: click.Context, _option: click.Parameter, value: str) -> str:
     from fourfold.packing.engines.tolerance import Tolerance
 
-    _judged(Tolerance.of, value)
+    _judged(Tolerance.parse, value)
     return value
 
 
@@ -233,22 +233,22 @@ def _pack_mlflow(
     kind: str, path: str | Path, rows: Path | None, given: dict[str, Any], options: dict[str, Any]
 ) -> tuple[Package, tuple[str, ...]]:
     from fourfold.packing.mlflow import open_mlflow
-    from fourfold.packing.samples.training_file import as_seen
+    from fourfold.packing.samples.training_file import restore_none
 
     model = open_mlflow(path, trust=given["trust"])
     # Its signature says which columns it takes.
-    sample = None if rows is None else as_seen(_rows(rows, given["container"], None, given["inputs"]), model.model)
+    sample = None if rows is None else restore_none(_rows(rows, given["container"], None, given["inputs"]), model.model)
     return model.pack(rows=sample, **options)
 
 
 def _expected(path: Path) -> Any:
-    from fourfold.packing.samples.training_file import training_rows
+    from fourfold.packing.samples.training_file import read_training_rows
 
-    return training_rows(path, "rows")
+    return read_training_rows(path, "rows")
 
 
 def _rows(path: Path, container: Any, model: Any, inputs: str | None) -> Any:
-    from fourfold.packing.samples.training_file import as_seen, training_rows
+    from fourfold.packing.samples.training_file import read_training_rows, restore_none
 
     names = inputs.split(",") if inputs else [str(name) for name in getattr(model, "feature_names_in_", ())]
-    return as_seen(training_rows(path, container, names), model)
+    return restore_none(read_training_rows(path, container, names), model)

@@ -1,4 +1,4 @@
-"""Packing: the act of making a package, which no architecture ever needs (docs/packing.md).
+"""Pack models: make packages, which no architecture ever does (docs/packing.md).
 
-Nothing is imported here: the process that measures an engine holds what a process that serves it would.
+Nothing is imported here: the process that measures an engine must import no more than a process that serves it.
 """

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from fourfold.function import without_numeric_warnings
 from fourfold.package import Package
-from fourfold.packing.engines.invariance import blocks_of
+from fourfold.packing.engines.invariance import parse_block
 from fourfold.packing.engines.tolerance import Tolerance
 from fourfold.packing.samples.expected_outputs import EXPECT_RTOL
 from fourfold.packing.stages.build import build
@@ -76,7 +76,7 @@ def pack(
         SignatureError: no signature can be inferred from the rows.
         InputError: the rows do not fit the inputs given.
     """
-    tolerance, blocks = Tolerance.of(accept), blocks_of(block)
+    tolerance, blocks = Tolerance.parse(accept), parse_block(block)
     convert = measure or engine not in ("auto", "original", "plan")
     original = prepare(model, name, rows, inputs=inputs, extra=extra, runtime=runtime, options=options)
     with without_numeric_warnings():

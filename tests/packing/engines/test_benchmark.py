@@ -12,7 +12,7 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 import fourfold
-from fourfold.packing.engines.benchmark import measure
+from fourfold.packing.engines.benchmark import benchmark_engine
 
 
 def test_engines_are_measured_on_rows_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,9 +21,9 @@ def test_engines_are_measured_on_rows_that_differ(monkeypatch: pytest.MonkeyPatc
 
     def spy(package: Any, size: int, rows: Any) -> Any:
         seen.append(rows)
-        return measure(package, size, rows)
+        return benchmark_engine(package, size, rows)
 
-    monkeypatch.setattr("fourfold.packing.stages.measure.benchmark", spy)
+    monkeypatch.setattr("fourfold.packing.stages.measure.benchmark_engine", spy)
     x = np.arange(3000.0).reshape(1000, 3)
     package = fourfold.pack(LinearRegression().fit(x, x[:, 0]), name="sum", rows=x, measure=True)
     assert all(len({json.dumps(row) for row in rows}) == 1000 for rows in seen)

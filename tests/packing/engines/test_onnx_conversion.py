@@ -108,7 +108,7 @@ def test_a_converter_that_fails_is_an_absent_contender() -> None:
 
 def test_a_converter_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """A conversion has its time, and then its process is ended and the reason said."""
-    monkeypatch.setattr(onnx_conversion, "_PATIENCE", 2.0)
+    monkeypatch.setattr(onnx_conversion, "CONVERSION_TIMEOUT_S", 2.0)
     ports = [{"name": "X", "dtype": "float64", "width": 4}]
     with pytest.raises(onnx_conversion._NoConversionError, match="did not end within 2 s"):
-        onnx_conversion._converted(Endless().fit(NUMBERS), ports, classifies=False)
+        onnx_conversion._convert(Endless().fit(NUMBERS), ports, classifies=False)

@@ -19,7 +19,7 @@ from fourfold.errors import PackError
 from fourfold.package import Package
 from fourfold.packing.engines.benchmark import Figures
 from fourfold.packing.engines.candidate import Candidate
-from fourfold.packing.engines.tournament import Entry, chosen
+from fourfold.packing.engines.tournament import TournamentEntry, choose
 
 RANDOM = np.random.default_rng(3)
 # Columns enough for any BLAS to sum them in an order of its own.
@@ -93,17 +93,17 @@ def test_the_fastest_of_those_that_hold_the_model_is_chosen() -> None:
     """A rejected engine is not, however fast; what was not measured is not either, where something was."""
     figures = Figures(one_row=1e-3, rows_per_second=1e4, start_up=1.0, memory=2**20, size=2**10)
     fast = replace(figures, one_row=1e-6, rows_per_second=1e6)
-    original = Entry(Candidate("sklearn"), "original", figures=figures)
-    plan = Entry(Candidate("plan"), "exact", figures=fast)
+    original = TournamentEntry(Candidate("sklearn"), "original", figures=figures)
+    plan = TournamentEntry(Candidate("plan"), "exact", figures=fast)
 
     def refuse() -> None:
         raise PackError("no function")
 
-    def find(*entries: Entry, engine: str = "auto") -> str:
-        return chosen([*entries, original], engine, refuse).candidate.name
+    def find(*entries: TournamentEntry, engine: str = "auto") -> str:
+        return choose([*entries, original], engine, refuse).candidate.name
 
     assert find(plan) == "plan"
-    assert find(replace(plan, figures=None), Entry(Candidate("onnx"), "bound", figures=fast)) == "onnx"
+    assert find(replace(plan, figures=None), TournamentEntry(Candidate("onnx"), "bound", figures=fast)) == "onnx"
     for verdict in ("rejected", "absent"):
         with pytest.raises(PackError, match="no function"):
             find(replace(plan, verdict=verdict))

@@ -1,4 +1,4 @@
-"""Rows chosen to hurt."""
+"""Edge cases: rows with values that a model meets in production and not in its training rows."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import math
 
 import numpy as np
 
-from fourfold.packing.samples.edge_cases import FEWEST, edge_cases, spread
+from fourfold.packing.samples.edge_cases import MIN_EDGE_CASES, edge_cases, spread_indices
 from fourfold.signature import Field, RowCoercer, Signature
 from fourfold.signature.field import DTYPES, TENSOR_DTYPES
 
 OUT = (Field("y", "float64"),)
 
 
-def test_they_hold_what_hurts() -> None:
+def test_they_hold_every_kind_of_value() -> None:
     """Missing where a field is nullable, unseen categories, both zeros, 0 for float32, neighbours, infinities, NaN."""
     signature = Signature(
         (Field("f", "float64", nullable=True), Field("i", "int8"), Field("s", "string", nullable=True)), OUT
@@ -53,7 +53,7 @@ def test_a_wide_signature_has_as_many_of_them_as_a_narrow_one() -> None:
     fields = tuple(Field(f"x{place}", "float64", nullable=True) for place in range(1000))
     base = dict.fromkeys((field.name for field in fields), 1.0)
     rows = edge_cases(Signature(fields, OUT), [base])
-    assert len(rows) == FEWEST + 1
+    assert len(rows) == MIN_EDGE_CASES + 1
     assert rows == edge_cases(Signature(fields, OUT), [base])
     assert rows[-1] == dict.fromkeys(base)
     assert len({repr(value) for row in rows for value in row.values()}) > 6
@@ -61,5 +61,5 @@ def test_a_wide_signature_has_as_many_of_them_as_a_narrow_one() -> None:
 
 def test_a_spread_takes_both_ends() -> None:
     """Few rows of many, evenly, the first and the last among them."""
-    assert spread(3, 10) == [0, 1, 2]
-    assert spread(1000, 5) == [0, 250, 500, 749, 999]
+    assert spread_indices(3, 10) == [0, 1, 2]
+    assert spread_indices(1000, 5) == [0, 250, 500, 749, 999]

@@ -19,7 +19,7 @@ import fourfold
 from fourfold.errors import PackError
 from fourfold.function import Function
 from fourfold.package import Package
-from fourfold.packing.samples.expected_outputs import Expected, expected_of
+from fourfold.packing.samples.expected_outputs import ExpectedOutputs, read_expected
 from fourfold.signature import Field, Signature
 from tests.models import identity
 
@@ -116,7 +116,7 @@ def check(wanted: list[Any], got: list[Any], dtype: str = "float64", rtol: float
     output = Field("y", dtype, nullable=True)
     signature = Signature((Field("x", "int64"),), (output,))
     inputs = [{"x": place} for place in range(len(wanted))]
-    expected = Expected(inputs, (output,), [{"y": value} for value in wanted], rtol)
+    expected = ExpectedOutputs(inputs, (output,), [{"y": value} for value in wanted], rtol)
     return expected.check(Function(signature, Says(), None))
 
 
@@ -184,7 +184,7 @@ def test_tolerances_that_are_none(rtol: Any) -> None:
     """A tolerance is a share of less than the whole."""
     signature = Signature((Field("x", "float64"),), (Field("y", "float64"),))
     with pytest.raises(PackError, match="expect_rtol"):
-        expected_of([{"y": 1.0}], [{"x": 1.0}], signature, rtol)
+        read_expected([{"y": 1.0}], [{"x": 1.0}], signature, rtol)
 
 
 def test_functions_can_be_expected_too() -> None:

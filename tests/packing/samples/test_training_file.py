@@ -15,7 +15,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 import fourfold
 from fourfold.errors import PackError
-from fourfold.packing.samples.training_file import as_seen, training_rows
+from fourfold.packing.samples.training_file import read_training_rows, restore_none
 
 RANDOM = np.random.default_rng(31)
 GOAL = RANDOM.normal(size=200)
@@ -42,8 +42,8 @@ def test_a_missing_text_is_what_the_encoder_saw(missing: Any, suffix: str, tmp_p
     model = fitted(data, encoder)
     path = tmp_path / f"rows.{suffix}"
     data.to_parquet(path) if suffix == "parquet" else data.to_csv(path, index=False, na_rep="")
-    read = training_rows(path, "pandas", ["word", "x"])
-    rows = as_seen(read, model)
+    read = read_training_rows(path, "pandas", ["word", "x"])
+    rows = restore_none(read, model)
     assert (rows is read) == (missing is not None)
     predictor = fourfold.load(fourfold.pack(model, name="words", rows=rows))
     np.testing.assert_allclose(predictor.predict(data).prediction, model.predict(data), rtol=1e-12)
@@ -55,13 +55,13 @@ def test_rows_stay_where_nothing_is_known() -> None:
     """Other containers, models that read no texts, and encoders that know NaN change nothing."""
     data = frame(np.nan)
     models = [Ridge().fit(data[["x"]].fillna(0), GOAL), fitted(data, OneHotEncoder()), object()]
-    assert all(as_seen(data, model) is data for model in models)
+    assert all(restore_none(data, model) is data for model in models)
     rows = data.to_dict("records")
-    assert as_seen(rows, fitted(frame(None), OneHotEncoder())) is rows
+    assert restore_none(rows, fitted(frame(None), OneHotEncoder())) is rows
 
 
 def test_a_column_that_is_not_there(tmp_path: Path) -> None:
     """The file and the columns that it has are named."""
     frame(None).to_parquet(tmp_path / "rows.parquet")
     with pytest.raises(PackError, match=r"rows\.parquet lacks the columns 'y' that the model takes; it has word, x"):
-        training_rows(tmp_path / "rows.parquet", "pandas", ["x", "y"])
+        read_training_rows(tmp_path / "rows.parquet", "pandas", ["x", "y"])

@@ -1,1 +1,1 @@
-"""The engines that could run a model, how they are compared, and which of them a package gets."""
+"""Find the engines that could run a model, compare them with the original engine, and choose one."""

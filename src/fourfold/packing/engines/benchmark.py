@@ -1,4 +1,4 @@
-"""How fast and how large an engine is: measured in a process of its own, which imports nothing else."""
+"""Measure how fast and how large an engine is, in a process of its own, which imports nothing else."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from typing import Any
 from fourfold.codecs import json_rows
 from fourfold.errors import PackError, shorten
 from fourfold.package import SUFFIX, Package, write_package
-from fourfold.packing.samples.edge_cases import cells
+from fourfold.packing.samples.edge_cases import cells_per_row
 
-__all__ = ["Figures", "measure"]
+__all__ = ["Figures", "benchmark_engine"]
 
-#: Longer than any honest engine takes to load and answer some rows.
-_PATIENCE = 300.0
-#: The most values in the rows that an engine is measured on.
-_VALUES = 2**20
+#: Longer than any engine needs to load and to answer some rows.
+BENCHMARK_TIMEOUT_S = 300.0
+#: The cells of the rows that an engine is measured on.
+_MAX_CELLS = 2**20
 
 
 @dataclass(frozen=True)
 class Figures:
-    """The figures of an engine, on one core.
+    """Hold the speed and size of an engine, on one core.
 
     Attributes:
-        one_row: seconds for one row through `predict_one`, the least of several runs.
-        rows_per_second: of some thousand rows at once, in columns, the most of several runs.
-        start_up: seconds from the start of Python to the first answer.
-        memory: bytes that the process held at its largest.
-        size: bytes of the engine's files.
+        one_row: seconds for one row through `predict_one`, the minimum of several runs.
+        rows_per_second: for some thousand rows at once, in columns, the maximum of several runs.
+        start_up: seconds from the start of Python until the engine is loaded and has replayed its golden rows.
+        memory: peak memory of the process, in bytes.
+        size: size of the engine's files, in bytes.
     """
 
     one_row: float
@@ -46,48 +46,42 @@ class Figures:
 
     @property
     def cost(self) -> float:
-        """What engines are ranked by: between a row alone and one of many."""
+        """Return the geometric mean of the seconds for a row alone and for one of many; the least wins."""
         return math.sqrt(self.one_row / self.rows_per_second)
 
     def to_json(self) -> dict[str, Any]:
-        """The figures as a manifest has them, with three digits that mean something."""
+        """Return the figures as JSON values, for the manifest, with three significant digits."""
         return {
             name: float(f"{value:.3g}") if isinstance(value, float) else value for name, value in asdict(self).items()
         }
 
 
-def measure(package: Package, size: int, rows: Sequence[Mapping[str, Any]]) -> Figures:
+def benchmark_engine(package: Package, size: int, rows: Sequence[Mapping[str, Any]]) -> Figures:
     """Measure the engine of a package.
 
     Args:
         package: the package.
-        size: bytes of the engine's files.
-        rows: canonical rows that differ from each other as those in production do: a processor soon knows its way for
-            a few, and for how many depends on the engine.
+        size: size of the engine's files, in bytes.
+        rows: canonical rows, as different as those in production: a processor's branch predictor soon learns a few.
 
     Raises:
-        PackError: the engine does not start by itself, or takes minutes.
+        PackError: the engine does not start in a process of its own, or takes too long.
     """
     inputs = package.signature.inputs
-    few = rows[: max(1, _VALUES // cells(package.signature))]
+    measured_rows = list(rows[: max(1, _MAX_CELLS // cells_per_row(package.signature))])
     with tempfile.TemporaryDirectory(prefix="fourfold-") as folder:
-        path = write_package(package, Path(folder) / f"package{SUFFIX}")
-        many = Path(folder) / "rows.json"
-        many.write_bytes(json_rows.encode(list(few), inputs))
-        begun = time.time()
-        command = [
-            sys.executable,
-            "-m",
-            "fourfold.packing.engines.benchmark_process",
-            str(path),
-            str(many),
-            repr(begun),
-        ]
+        package_path = write_package(package, Path(folder) / f"package{SUFFIX}")
+        rows_path = Path(folder) / "rows.json"
+        rows_path.write_bytes(json_rows.encode(measured_rows, inputs))
+        module = "fourfold.packing.engines.benchmark_process"
+        command = [sys.executable, "-m", module, str(package_path), str(rows_path), repr(time.time())]
         try:
-            finished = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_PATIENCE)
+            finished = subprocess.run(command, check=False, capture_output=True, text=True, timeout=BENCHMARK_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            raise PackError(f"the engine took longer than {_PATIENCE:.0f} s to load and answer some rows") from None
+            raise PackError(
+                f"the engine took longer than {BENCHMARK_TIMEOUT_S:.0f} s to load and answer some rows"
+            ) from None
     if finished.returncode:
         raise PackError(f"the engine does not start in a process of its own: {shorten(finished.stderr[-2000:], 500)}")
-    found = json.loads(finished.stdout.splitlines()[-1])
-    return Figures(**found, size=size)
+    figures = json.loads(finished.stdout.splitlines()[-1])
+    return Figures(**figures, size=size)

@@ -1,11 +1,14 @@
-"""The process that measures one engine: `python -m fourfold.packing.engines.benchmark_process PACKAGE ROWS BEGUN`."""
+"""Measure one engine: `python -m fourfold.packing.engines.benchmark_process PACKAGE ROWS STARTED`.
+
+This process imports what a process that serves the package would import, and nothing more before it has measured.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,54 +17,61 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
-#: Rows at once, and their bytes in JSON unless there are fewer rows to measure with.
-_ROWS = 4096
-_BYTES = 2**26
-#: Seconds that one kind of measurement may go on, and the runs that it has at least.
-_LONG = 0.5
-_RUNS = 3
+#: The rows of the bulk call: 4,096, or fewer that have 64 MiB as JSON, but all rows that came.
+_BULK_ROWS = 4096
+_BULK_JSON_BYTES = 2**26
+#: The rows that are asked about one by one.
+_SINGLE_ROWS = 16
+#: A call is repeated for so long, and at least so many times, but not for longer than the maximum.
+_REPEAT_S = 0.5
+_MIN_RUNS = 3
+_MAX_REPEAT_S = 10.0
 
 
-def main(path: str, rows: str, begun: float) -> dict[str, Any]:
-    """The figures of an engine.
+def main(package_path: str, rows_path: str, started: float) -> dict[str, Any]:
+    """Measure an engine.
 
     Args:
-        path: the package.
-        rows: canonical rows to measure it on, as JSON.
-        begun: when this process was started.
+        package_path: the package's file.
+        rows_path: a file of canonical rows, as JSON.
+        started: the time when this process was started, in seconds since the epoch.
+
+    Returns:
+        The keyword arguments of `Figures`, without `size`.
     """
     import fourfold
 
-    predictor = fourfold.load(Path(path), trust=True)
-    start_up = time.time() - begun
+    predictor = fourfold.load(Path(package_path), trust=True)
+    start_up = time.time() - started
     from fourfold.package.golden import read_golden
 
-    few = read_golden(predictor.package).inputs[:16]
-    one_row = _least(lambda: _each(predictor, few)) / len(few)
-    memory = _memory()  # before columns come in: an engine that needs no Arrow shall not count it
-    bulk = _bulk(predictor.signature.inputs, Path(rows).read_bytes())
-    least = _least(lambda: predictor.answer(bulk))
-    return {"one_row": one_row, "rows_per_second": bulk.num_rows / least, "start_up": start_up, "memory": memory}
+    rows = read_golden(predictor.package).inputs[:_SINGLE_ROWS]
+    one_row = _shortest_run(lambda: _predict_one_by_one(predictor, rows)) / len(rows)
+    memory = _peak_memory()  # before Arrow is imported: an engine that does without shall not count it
+    bulk = _bulk_table(predictor.signature.inputs, Path(rows_path).read_bytes())
+    rows_per_second = bulk.num_rows / _shortest_run(lambda: predictor.answer(bulk))
+    return {"one_row": one_row, "rows_per_second": rows_per_second, "start_up": start_up, "memory": memory}
 
 
-def _memory() -> int:
-    """The most bytes that this process has held."""
+def _peak_memory() -> int:
+    """Return the peak memory of this process, in bytes."""
     status = Path("/proc/self/status")
-    if status.exists():  # what `getrusage` says on Linux counts the process that started this one
-        line = next(each for each in status.read_text(encoding="ascii").splitlines() if each.startswith("VmHWM:"))
+    if status.exists():  # on Linux `getrusage` counts the process that started this one, too
+        lines = status.read_text(encoding="ascii").splitlines()
+        line = next(line for line in lines if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
     import resource
 
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
-def _each(predictor: Any, rows: list[dict[str, Any]]) -> None:
+def _predict_one_by_one(predictor: Any, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         predictor.predict_one(row)
 
 
-def _bulk(inputs: Sequence[Field], encoded: bytes) -> Any:
-    """Many rows in columns, which is what architectures move: those of a file, again and again."""
+def _bulk_table(inputs: Sequence[Field], encoded: bytes) -> Any:
+    """Return many rows as a `RecordBatch`, which is what architectures move: the file's rows, repeated."""
     from fourfold.codecs import json_rows
     from fourfold.errors import InputError
     from fourfold.signature import RowCoercer
@@ -71,20 +81,21 @@ def _bulk(inputs: Sequence[Field], encoded: bytes) -> Any:
     if errors:
         raise InputError(errors)
     rows = [row for row in coerced if row is not None]
-    count = min(_ROWS, max(len(rows), _BYTES * len(rows) // len(encoded)))
-    return rows_to_columns(inputs, [rows[place % len(rows)] for place in range(count)])
+    count = min(_BULK_ROWS, max(len(rows), _BULK_JSON_BYTES * len(rows) // len(encoded)))
+    return rows_to_columns(inputs, [rows[index % len(rows)] for index in range(count)])
 
 
-def _least(call: Any) -> float:
-    best, begun, runs = float("inf"), time.perf_counter(), 0
-    while runs < _RUNS or time.perf_counter() - begun < _LONG:
+def _shortest_run(call: Callable[[], object]) -> float:
+    """Return the seconds of the shortest of several runs."""
+    shortest, begun, runs = float("inf"), time.perf_counter(), 0
+    while runs < _MIN_RUNS or time.perf_counter() - begun < _REPEAT_S:
         start = time.perf_counter()
         call()
-        best = min(best, time.perf_counter() - start)
+        shortest = min(shortest, time.perf_counter() - start)
         runs += 1
-        if time.perf_counter() - begun > 20 * _LONG:
+        if time.perf_counter() - begun > _MAX_REPEAT_S:
             break
-    return best
+    return shortest
 
 
 if __name__ == "__main__":

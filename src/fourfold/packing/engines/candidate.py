@@ -1,11 +1,11 @@
-"""A candidate of the tournament: an engine that could run a model."""
+"""Define a candidate: an engine that could run a model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from fourfold.function import Function
-from fourfold.packing.engines.invariance import Finding, best
+from fourfold.packing.engines.invariance import Finding, best_finding
 from fourfold.runtimes.engine import Engine, Prepared
 from fourfold.signature import Signature
 
@@ -14,28 +14,28 @@ __all__ = ["Candidate"]
 
 @dataclass(frozen=True)
 class Candidate:
-    """An engine that could run a model.
+    """Hold an engine that could run a model, or the reason why it cannot.
 
     Attributes:
-        name: what the tournament calls it.
-        prepared: the model in its form, where it takes the model.
-        engine: the engine, loaded.
-        approximations: why the original's last bits are not defined by its arithmetic, as far as this engine knows;
-            where there is no reason, its answers must be the original's to the bit.
-        unbounded: why rows that were tried say nothing of how far its answers to others may be from the original's.
-        absent: why it does not take the model.
-        findings: of an engine whose answers may depend on the rows that come along, what the invariance test found.
+        name: the engine's name in the tournament's table.
+        prepared: the model as files and settings of the engine's runtime, where the engine takes the model.
+        engine: the loaded engine.
+        approximations: the reasons, as far as this engine knows, why arithmetic does not define the original's last
+            bits; where there are none, its answers must have the original's bits.
+        unbounded_reason: why the rows tried give no bound for the distance of its answers to other rows.
+        absence_reason: why the engine does not take the model.
+        findings: the findings of the invariance test, where the engine's answers may depend on other rows.
     """
 
     name: str
     prepared: Prepared | None = None
     engine: Engine | None = None
     approximations: tuple[str, ...] = ()
-    unbounded: str = ""
-    absent: str = ""
+    unbounded_reason: str = ""
+    absence_reason: str = ""
     findings: tuple[Finding, ...] = ()
 
     def function(self, signature: Signature) -> Function:
-        """The engine as a function, in the block that it needs."""
+        """Return the engine as a function, in the block that it needs."""
         assert self.engine is not None
-        return Function(signature, self.engine, best(self.findings).block if self.findings else None)
+        return Function(signature, self.engine, best_finding(self.findings).block if self.findings else None)

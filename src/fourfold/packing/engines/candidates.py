@@ -7,56 +7,59 @@ from typing import Any
 
 from fourfold.errors import FourfoldError
 from fourfold.packing.engines.candidate import Candidate
-from fourfold.packing.engines.onnx_conversion import onnx
+from fourfold.packing.engines.onnx_conversion import onnx_candidate
 from fourfold.runtimes.engine import Prepared
 from fourfold.signature import Signature
 
-__all__ = ["candidates"]
+__all__ = ["make_candidates"]
 
 
-def candidates(model: Any, prepared: Prepared, signature: Signature, *, everything: bool) -> list[Candidate]:
-    """The other engines, in the order in which they are expected to be fast.
+def make_candidates(model: Any, prepared: Prepared, signature: Signature, *, convert: bool) -> list[Candidate]:
+    """Make the candidates beside the original, those first that are expected to be faster.
 
     Args:
-        model: the model, as it was trained.
-        prepared: the same, made ready by its own runtime.
-        signature: the package's.
-        everything: whether the model is converted for other libraries' engines too, which takes seconds.
+        model: the model, as its owner trained it.
+        prepared: the same, as files and settings of its own runtime.
+        signature: the package's signature.
+        convert: whether the model is converted for other libraries' engines too, which takes seconds.
     """
-    plan = _plan(model, prepared, signature)
-    if not everything or prepared.runtime != "sklearn":
+    plan = _plan_candidate(model, prepared, signature)
+    if not convert or prepared.runtime != "sklearn":
         return [plan]
     unknown = ("no rule knows how the original computes",)
-    converted = onnx(model, prepared, signature, plan.approximations if plan.engine else unknown)
-    return [plan, replace(converted, unbounded=plan.unbounded)]
+    converted = onnx_candidate(model, prepared, signature, plan.approximations if plan.engine else unknown)
+    return [plan, replace(converted, unbounded_reason=plan.unbounded_reason)]
 
 
-def _plan(model: Any, prepared: Prepared, signature: Signature) -> Candidate:
+def _plan_candidate(model: Any, prepared: Prepared, signature: Signature) -> Candidate:
     if prepared.runtime not in ("sklearn", "lightgbm", "xgboost", "catboost"):
-        return Candidate("plan", absent=f"plans are not made of models of the {prepared.runtime} runtime")
+        return Candidate("plan", absence_reason=f"plans are not made of models of the {prepared.runtime} runtime")
     from fourfold.plan.compile.columns import NoPlan
     from fourfold.plan.compile.model import compile_model
     from fourfold.runtimes.plan import PlanEngine
-    from fourfold.runtimes.plan import prepared as as_plan
+    from fourfold.runtimes.plan import prepared as prepared_plan
 
     try:
-        made = compile_model(model, prepared.settings["form"], signature.inputs, _methods(prepared), signature.outputs)
-        engine = PlanEngine(made.plan, signature)
+        form, methods = prepared.settings["form"], _methods(prepared)
+        compiled = compile_model(model, form, signature.inputs, methods, signature.outputs)
+        engine = PlanEngine(compiled.plan, signature)
     except NoPlan as error:
-        return Candidate("plan", absent=str(error))
+        return Candidate("plan", absence_reason=str(error))
     except FourfoldError as error:
-        return Candidate("plan", absent=f"the plan is refused: {error}")
+        return Candidate("plan", absence_reason=f"the plan is refused: {error}")
     except MemoryError:
-        return Candidate("plan", absent="the plan does not fit into memory")
-    # A rule reads the insides of another library's object: a version that keeps them otherwise ends no packing.
+        return Candidate("plan", absence_reason="the plan does not fit into memory")
+    # Rules read private attributes of other libraries' objects: a version that keeps them otherwise ends no packing.
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        return Candidate("plan", absent=f"a rule failed: {type(error).__name__}: {error}")
-    return Candidate("plan", as_plan(made.plan, prepared), engine, made.approximations, made.unbounded)
+        return Candidate("plan", absence_reason=f"a rule failed: {type(error).__name__}: {error}")
+    files = prepared_plan(compiled.plan, prepared)
+    return Candidate("plan", files, engine, compiled.approximations, compiled.unbounded)
 
 
 def _methods(prepared: Prepared) -> list[tuple[str, int | None]]:
-    listed = prepared.settings.get("methods")
-    if listed is not None:
-        return [(each["name"], each["targets"]) for each in listed]
-    # Boosters, and the estimators of their libraries: a classifier's runtime gives both.
+    """Return the model's methods that give the outputs, each with its number of targets where it has several."""
+    methods = prepared.settings.get("methods")
+    if methods is not None:
+        return [(method["name"], method["targets"]) for method in methods]
+    # Boosters, and the estimators of their libraries: the runtime of a classifier gives both.
     return [(name, None) for name in ("predict", "predict_proba")[: len(prepared.outputs)]]

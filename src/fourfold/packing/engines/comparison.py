@@ -1,4 +1,4 @@
-"""Proof that an engine answers what another one answers: the same rows through both, compared to the bit."""
+"""Compare an engine with the original: the same rows through both, and every bit of their answers."""
 
 from __future__ import annotations
 
@@ -12,141 +12,144 @@ from fourfold.function import Function, slice_rows
 from fourfold.signature import Field, Signature
 from fourfold.signature.bits import Difference, same_bits
 
-__all__ = ["Answers", "Proof", "answered_rows", "answers_of", "prove", "scales_of"]
+__all__ = ["Answers", "Comparison", "accepted_rows", "compare_answers", "output_scales", "try_rows"]
 
 Row = dict[str, Any]
-#: The answer for each row; `None` for one that the engine refuses.
+#: The answer to each row; `None` for a row that the engine refuses.
 Answers = list[Row | None]
-#: What one unit in the last place is, as a share of a number.
-_ULP = {"float32": 2.0**-23, "float64": 2.0**-52}
+#: The scale of each element of each float output, by the output's name.
+Scales = dict[str, list[float]]
+#: One unit in the last place, relative to the number.
+_RELATIVE_ULP = {"float32": 2.0**-23, "float64": 2.0**-52}
 
 
 @dataclass(frozen=True)
-class Proof:
-    """How far an engine's answers are from the original's.
+class Comparison:
+    """Hold how far an engine's answers are from the original's.
 
     Attributes:
-        rows: how many rows were compared.
-        differing: how many of them have other bits, or an answer from one engine only.
-        ulps: for each dtype of outputs that differ, the largest distance of two values in units in the last place: of
-            the larger of the two, or of what the output is usually as large as where both are smaller (what is left of
-            two numbers that nearly cancel has few right digits in any engine). Infinite where anything but finite
-            floats differs.
-        first: the first of the largest differences, which decides.
+        rows: the number of rows compared.
+        differing: the number of rows with other bits, or with an answer from one engine only.
+        ulps: the largest distance of two values in units in the last place, by the dtype of the outputs that differ.
+            The unit is that of the largest of the two values and the output's scale: where two numbers nearly cancel,
+            few digits of the rest are right in any engine. Infinite where anything but finite floats differs.
+        largest: the first of the largest differences; errors show it.
     """
 
     rows: int
     differing: int
     ulps: dict[str, float]
-    first: Difference | None
+    largest: Difference | None
 
     @property
     def exact(self) -> bool:
-        """Whether every row has the same bits."""
+        """Return whether every row has the same bits."""
         return not self.differing
 
     @property
     def ulp(self) -> float:
-        """The largest distance, in units in the last place of its own dtype."""
+        """Return the largest distance, in units in the last place of the output's own dtype."""
         return max(self.ulps.values(), default=0.0)
 
     @property
     def gap(self) -> float:
-        """The largest distance, as a share."""
-        return max((apart * _ULP.get(dtype, 1.0) for dtype, apart in self.ulps.items()), default=0.0)
+        """Return the largest distance, relative to the values or to the output's scale."""
+        return max((distance * _RELATIVE_ULP.get(dtype, 1.0) for dtype, distance in self.ulps.items()), default=0.0)
 
 
-def answers_of(function: Function, rows: Sequence[Row]) -> Answers:
-    """The answer for every row, `None` where the engine refuses it: found by halving."""
-    out: Answers = [None] * len(rows)
+def try_rows(function: Function, rows: Sequence[Row]) -> Answers:
+    """Return the answer to every row, `None` where the engine refuses it: found by halving."""
+    answers: Answers = [None] * len(rows)
     stack = [(0, len(rows))]
     while stack:
         start, stop = stack.pop()
         if start == stop:
             continue
         try:
-            out[start:stop] = function(slice_rows(list(rows), start, stop))
+            answers[start:stop] = function(slice_rows(list(rows), start, stop))
         except EngineError:
             if stop - start > 1:
                 middle = (start + stop) // 2
                 stack += [(start, middle), (middle, stop)]
-    return out
+    return answers
 
 
-def answered_rows(function: Function, rows: Sequence[Row]) -> list[Row]:
-    """Return the rows that the engine answers: it may refuse an infinity, say, and rightly."""
-    answers = answers_of(function, rows)
+def accepted_rows(function: Function, rows: Sequence[Row]) -> list[Row]:
+    """Return the rows that the engine answers: a scaler, for example, rightly refuses an infinity."""
+    answers = try_rows(function, rows)
     return [row for row, answer in zip(rows, answers, strict=True) if answer is not None]
 
 
-def scales_of(signature: Signature, answers: Sequence[Row | None]) -> dict[str, list[float]]:
-    """How large each element of each output of floats is among answers: its largest finite magnitude."""
-    out = {}
+def output_scales(signature: Signature, answers: Answers) -> Scales:
+    """Return the largest finite magnitude of each element of each float output among answers."""
+    scales = {}
     for field in signature.outputs:
-        if field.dtype in _ULP:
-            rows = [_flat(row[field.name]) for row in answers if row is not None]
-            out[field.name] = [
-                max((abs(each) for each in column if math.isfinite(each)), default=0.0)
-                for column in zip(*rows, strict=True)
+        if field.dtype in _RELATIVE_ULP:
+            rows = [_elements(row[field.name]) for row in answers if row is not None]
+            scales[field.name] = [
+                max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+                for values in zip(*rows, strict=True)
             ]
-    return out
+    return scales
 
 
-def prove(signature: Signature, expected: Answers, got: Answers, scales: dict[str, list[float]]) -> Proof:
+def compare_answers(signature: Signature, expected: Answers, got: Answers, scales: Scales) -> Comparison:
     """Compare the answers of two engines to the same rows.
 
     Args:
         signature: the signature of both.
-        expected: the original's.
-        got: the other's, as many.
-        scales: what `scales_of` says of the original's answers to plain rows.
+        expected: the original's answers.
+        got: the other engine's answers, as many.
+        scales: the result of `output_scales` for the original's answers to plain rows.
     """
     differing = 0
     ulps: dict[str, float] = {}
-    first: Difference | None = None
-    largest = 0.0
+    largest: Difference | None = None
+    largest_ulps = 0.0
     for row, (left, right) in enumerate(zip(expected, got, strict=True)):
-        before = differing
+        differing_before = differing
         if left is None or right is None:
             if left is not right:
                 differing += 1
                 ulps["refusal"] = math.inf
-                if largest < math.inf:
-                    first, largest = Difference(row, "", left or "a refusal", right or "a refusal"), math.inf
+                if largest_ulps < math.inf:
+                    largest = Difference(row, "", left or "a refusal", right or "a refusal")
+                    largest_ulps = math.inf
             continue
         for field in signature.outputs:
-            one, other = left[field.name], right[field.name]
-            if same_bits(one, other):
+            left_value, right_value = left[field.name], right[field.name]
+            if same_bits(left_value, right_value):
                 continue
-            differing = before + 1
-            apart = _apart(field, one, other, scales) / _ULP.get(field.dtype, 1.0)
-            if apart > largest:
-                first, largest = Difference(row, field.name, one, other), apart
-            ulps[field.dtype] = max(ulps.get(field.dtype, 0.0), apart)
-    return Proof(len(expected), differing, ulps, first)
+            differing = differing_before + 1
+            distance = _relative_distance(field, left_value, right_value, scales) / _RELATIVE_ULP.get(field.dtype, 1.0)
+            if distance > largest_ulps:
+                largest, largest_ulps = Difference(row, field.name, left_value, right_value), distance
+            ulps[field.dtype] = max(ulps.get(field.dtype, 0.0), distance)
+    return Comparison(len(expected), differing, ulps, largest)
 
 
-def _apart(field: Field, one: Any, other: Any, scales: dict[str, list[float]]) -> float:
-    """How far two values of a field are apart, as a share of their size or their usual size."""
-    if field.dtype not in _ULP:
+def _relative_distance(field: Field, left: Any, right: Any, scales: Scales) -> float:
+    """Return the largest distance of two values' elements, relative to the elements or to their scale."""
+    if field.dtype not in _RELATIVE_ULP:
         return math.inf
-    left, right = list(_flat(one)), list(_flat(other))
-    usual = scales.get(field.name) or [0.0] * len(left)
-    worst = 0.0
-    for a, b, scale in zip(left, right, usual, strict=True):
+    left_elements, right_elements = list(_elements(left)), list(_elements(right))
+    element_scales = scales.get(field.name) or [0.0] * len(left_elements)
+    largest = 0.0
+    for a, b, scale in zip(left_elements, right_elements, element_scales, strict=True):
         if same_bits(a, b):
             continue
         if not (math.isfinite(a) and math.isfinite(b)):
             return math.inf
         size = max(abs(a), abs(b), scale)
-        # Zeros of two signs are as close as two values that differ can be.
-        worst = max(worst, abs(a - b) / size if size else 0.0, _ULP[field.dtype] * 2.0**-60)
-    return worst
+        # Zeros of two signs differ, by less than any other two values.
+        largest = max(largest, abs(a - b) / size if size else 0.0, _RELATIVE_ULP[field.dtype] * 2.0**-60)
+    return largest
 
 
-def _flat(value: Any) -> Iterator[Any]:
+def _elements(value: Any) -> Iterator[Any]:
+    """Yield the elements of a tensor, or a scalar itself."""
     if isinstance(value, list):
-        for each in value:
-            yield from _flat(each)
+        for item in value:
+            yield from _elements(item)
     else:
         yield value

@@ -1,8 +1,8 @@
-"""The invariance test: does the answer for a row depend on the rows that come along with it?
+"""Test whether the answer for a row depends on the rows that come along with it.
 
 For most engines built on BLAS it does, in the last bits: another number of rows picks another kernel, which sums in
 another order. The test predicts the same rows alone, whole, in slices of odd sizes, shuffled, repeated, and at every
-offset of a block, and counts the rows whose bits moved.
+offset of a block, and counts the rows whose bits changed.
 """
 
 from __future__ import annotations
@@ -14,27 +14,32 @@ from typing import Any
 
 from fourfold.errors import PackError, shorten
 from fourfold.function import Function, slice_rows, take_rows
-from fourfold.packing.samples.edge_cases import cells
+from fourfold.packing.samples.edge_cases import cells_per_row
 from fourfold.signature.bits import relative_gap, same_bits
 
-__all__ = ["BLOCKS", "Finding", "best", "blocks_of", "find_block"]
+__all__ = ["BLOCKS", "Finding", "best_finding", "find_block", "parse_block"]
 
-#: The blocks tried where the answers are not free of it: the largest first, since bulk work pays for every call.
+#: The blocks to try where the answers depend on the call's size: the largest first, since every call costs time.
 BLOCKS = (64, 32, 8)
 
-_ALONE = 96
-_SLICES = (1, 2, 3, 5, 7, 8, 13, 16, 17, 31, 32, 33, 63, 64, 65, 127)
-_LARGE = 5_000
-#: The cells that so many rows may have: 160 MB of float64.
-_LARGE_CELLS = 20_000_000
-_OFFSETS = 32
+#: At least so many rows, where there are as many, are predicted alone.
+_MIN_ROWS_ALONE = 96
+_SLICE_SIZES = (1, 2, 3, 5, 7, 8, 13, 16, 17, 31, 32, 33, 63, 64, 65, 127)
+#: The rows of one large call; fewer where they would have more cells than 160 MB of float64.
+_LARGE_CALL_ROWS = 5_000
+_LARGE_CALL_CELLS = 20_000_000
+#: A fixed block is tested at every offset; where calls are free, slices of this size are.
+_FREE_SLICE_ROWS = 32
 
 
-def blocks_of(block: object) -> tuple[int | None, ...]:
-    """The blocks to try for what a packer asks for: `auto`, `free`, or the rows of every engine call.
+def parse_block(block: object) -> tuple[int | None, ...]:
+    """Return the blocks to try, in order, for the option `block` of `pack`; `None` is a call of any size.
+
+    Args:
+        block: `auto`, `free`, or the rows of every engine call.
 
     Raises:
-        PackError: it is none of these.
+        PackError: the option is none of these.
     """
     if block == "auto":
         return (None, *BLOCKS)
@@ -49,14 +54,14 @@ def blocks_of(block: object) -> tuple[int | None, ...]:
 
 @dataclass(frozen=True)
 class Finding:
-    """What the test found for one block.
+    """Hold the result of the test for one block.
 
     Attributes:
         block: the rows of every engine call, or `None` for calls of any size.
-        rows: how many different rows were compared.
-        differing: how many of them had other bits in at least one variation.
+        rows: the number of different rows compared.
+        differing: the number of rows that had other bits in at least one variation.
         largest_gap: the largest relative gap between two answers for one row.
-        variation: the first variation that moved a bit, or `None`.
+        variation: the first variation that changed a bit, or `None`.
     """
 
     block: int | None
@@ -67,11 +72,11 @@ class Finding:
 
     @property
     def invariant(self) -> bool:
-        """Whether no bit moved."""
+        """Return whether no bit changed."""
         return self.differing == 0
 
     def to_json(self) -> dict[str, Any]:
-        """The finding as JSON values."""
+        """Return the finding as JSON values, for the manifest."""
         return {
             "block": self.block,
             "rows": self.rows,
@@ -87,7 +92,7 @@ def find_block(
     """Test one block after the other until one is invariant.
 
     Args:
-        function: gives the package's function with a block.
+        function: returns the engine as a function with a block.
         table: canonical inputs, a list of rows or a `RecordBatch`; the engine must accept every row.
         blocks: the blocks to try, in order; `None` is free.
 
@@ -102,62 +107,63 @@ def find_block(
     return findings
 
 
-def best(findings: Sequence[Finding]) -> Finding:
-    """The finding of the block that is invariant, or else of the one with the smallest gap."""
-    return min(findings, key=lambda each: (not each.invariant, each.largest_gap))
+def best_finding(findings: Sequence[Finding]) -> Finding:
+    """Return the finding of the block that is invariant, or else of the one with the smallest gap."""
+    return min(findings, key=lambda finding: (not finding.invariant, finding.largest_gap))
 
 
 def _test(function: Function, table: Any) -> Finding:
     length = len(table)
-    reference = _rows(function, table)
+    reference = _answers(function, table)
     names = [field.name for field in function.signature.outputs]
     differing: set[int] = set()
-    largest, first = 0.0, None
-    for variation, order, outputs in _variations(function, table):
-        for row, got in zip(order, outputs, strict=True):
+    largest_gap, first_variation = 0.0, None
+    for variation, order, answers in _variations(function, table):
+        for row, got in zip(order, answers, strict=True):
             expected = reference[row]
             for name in names:
                 if not same_bits(expected[name], got[name]):
                     differing.add(row)
-                    largest = max(largest, relative_gap(expected[name], got[name]))
-                    first = first or variation
-    return Finding(function.block, length, len(differing), largest, first)
+                    largest_gap = max(largest_gap, relative_gap(expected[name], got[name]))
+                    first_variation = first_variation or variation
+    return Finding(function.block, length, len(differing), largest_gap, first_variation)
 
 
 def _variations(function: Function, table: Any) -> Iterator[tuple[str, Sequence[int], list[dict[str, Any]]]]:
-    """Name, the row that each output belongs to, and the outputs, of every way to cut and order the table."""
+    """Yield every way to slice and order the table: its name, the rows in their new order, and their answers."""
     length = len(table)
-    everything = range(length)
-    step = max(1, length // _ALONE)
-    alone = everything[::step]
-    yield "alone", alone, [row for index in alone for row in _rows(function, slice_rows(table, index, index + 1))]
-    yield "slices", everything, _sliced(function, table, _SLICES)
+    rows = range(length)
+    alone = rows[:: max(1, length // _MIN_ROWS_ALONE)]
+    yield "alone", alone, [answer for row in alone for answer in _answers(function, slice_rows(table, row, row + 1))]
+    yield "slices", rows, _answers_in_slices(function, table, _SLICE_SIZES)
     for seed in (1, 2):
-        order = list(everything)
+        order = list(rows)
         random.Random(seed).shuffle(order)
-        yield f"shuffled, seed {seed}", order, _rows(function, take_rows(table, order))
-        yield f"shuffled slices, seed {seed}", order, _sliced(function, take_rows(table, order), _SLICES[seed:])
-    large = max(length, min(_LARGE, _LARGE_CELLS // cells(function.signature)))
-    many = [index % length for index in range(large)]
-    yield f"{large} rows", many, _rows(function, take_rows(table, many))
-    # A fixed block is met at every offset; where calls are free, a slice of 32 stands in for it.
-    width = function.block or _OFFSETS
+        shuffled = take_rows(table, order)
+        yield f"shuffled, seed {seed}", order, _answers(function, shuffled)
+        yield f"shuffled slices, seed {seed}", order, _answers_in_slices(function, shuffled, _SLICE_SIZES[seed:])
+    large = max(length, min(_LARGE_CALL_ROWS, _LARGE_CALL_CELLS // cells_per_row(function.signature)))
+    repeated = [index % length for index in range(large)]
+    yield f"{large} rows", repeated, _answers(function, take_rows(table, repeated))
+    width = function.block or _FREE_SLICE_ROWS
     for offset in range(1, width):
         order = [(index - offset) % length for index in range(min(length, 2 * width))]
-        yield f"offset {offset}", order, _sliced(function, take_rows(table, order), (width,))
+        yield f"offset {offset}", order, _answers_in_slices(function, take_rows(table, order), (width,))
 
 
-def _sliced(function: Function, table: Any, sizes: Sequence[int]) -> list[dict[str, Any]]:
-    out: list[dict[str, Any]] = []
+def _answers_in_slices(function: Function, table: Any, sizes: Sequence[int]) -> list[dict[str, Any]]:
+    """Return the answers to a table that is predicted in slices of these sizes, in turn."""
+    answers: list[dict[str, Any]] = []
     start = turn = 0
     while start < len(table):
         size = sizes[turn % len(sizes)]
-        out += _rows(function, slice_rows(table, start, start + size))
+        answers += _answers(function, slice_rows(table, start, start + size))
         start, turn = start + size, turn + 1
-    return out
+    return answers
 
 
-def _rows(function: Function, table: Any) -> list[dict[str, Any]]:
+def _answers(function: Function, table: Any) -> list[dict[str, Any]]:
+    """Return the answers as rows, whatever the form of the table."""
     outputs = function(table)
     if isinstance(outputs, list):
         return outputs

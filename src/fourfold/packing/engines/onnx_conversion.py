@@ -1,4 +1,4 @@
-"""ONNX Runtime as a candidate, where the public converter claims a scikit-learn model."""
+"""Convert a scikit-learn model to ONNX with the public converter, and make ONNX Runtime a candidate."""
 
 from __future__ import annotations
 
@@ -20,55 +20,61 @@ from fourfold.runtimes.engine import Prepared, versions
 from fourfold.signature import Field, Signature
 from fourfold.signature.field import FLOATS, INTEGERS
 
-__all__ = ["onnx"]
+__all__ = ["onnx_candidate"]
 
 NAME = "onnx"
-#: Seconds that a conversion may take.
-_PATIENCE = 120.0
+CONVERSION_TIMEOUT_S = 120.0
 _METHODS = (["predict"], ["predict", "predict_proba"])
+_DTYPES = ("float32", "float64", "int64", "string", "bool")
 
 
-def onnx(model: Any, prepared: Prepared, signature: Signature, approximations: tuple[str, ...]) -> Candidate:
-    """The model as ONNX Runtime computes it, converted in a process of its own.
+def onnx_candidate(model: Any, prepared: Prepared, signature: Signature, approximations: tuple[str, ...]) -> Candidate:
+    """Return the model as ONNX Runtime computes it, converted in a process of its own, or the reason why it cannot.
 
     The dtypes of the inputs are kept: float64 goes in as float64. Where the converter or ONNX Runtime has no operator
-    for that, numbers go in as float32, as most who convert by hand have it.
+    for that, numbers go in as float32, which is what most people convert to by hand.
 
     Args:
         model: the estimator.
-        prepared: the same, made ready by its own runtime.
-        signature: the package's.
-        approximations: why the original's last bits are not defined by its arithmetic; none where they are.
+        prepared: the same, as files and settings of its own runtime.
+        signature: the package's signature.
+        approximations: why arithmetic does not define the original's last bits; none where it does.
     """
     if find_spec("skl2onnx") is None or find_spec("onnxruntime") is None:
-        return Candidate(NAME, absent="skl2onnx or onnxruntime is not installed (the extra 'convert' brings them)")
-    methods = [each["name"] for each in prepared.settings["methods"]]
-    if methods not in _METHODS or any(each["targets"] is not None for each in prepared.settings["methods"]):
-        return Candidate(NAME, absent=f"a converted model answers with predict and predict_proba, not {methods}")
-    why = ""
+        why = "skl2onnx or onnxruntime is not installed (the extra 'convert' brings them)"
+        return Candidate(NAME, absence_reason=why)
+    settings = prepared.settings["methods"]
+    methods = [method["name"] for method in settings]
+    if methods not in _METHODS or any(method["targets"] is not None for method in settings):
+        why = f"a converted model answers with predict and predict_proba, not {methods}"
+        return Candidate(NAME, absence_reason=why)
+    first_error = ""
     for ports in _ports(prepared.settings["form"], signature.inputs):
         try:
-            data = _converted(model, ports, classifies=len(methods) > 1 or signature.outputs[0].name == "label")
-            return _candidate(data, ports, prepared, signature, approximations)
+            data = _convert(model, ports, classifies=len(methods) > 1 or signature.outputs[0].name == "label")
+            return _load(data, ports, prepared, signature, approximations)
         except _NoConversionError as error:
-            why = why or str(error)
+            first_error = first_error or str(error)
         except FourfoldError as error:
-            why = why or f"ONNX Runtime does not load what the converter made: {shorten(str(error), 200)}"
-    return Candidate(NAME, absent=why)
+            first_error = (
+                first_error or f"ONNX Runtime does not load what the converter made: {shorten(str(error), 200)}"
+            )
+    return Candidate(NAME, absence_reason=first_error)
 
 
 class _NoConversionError(Exception):
-    """The converter gave no model; the message says what it said."""
+    """Report that the converter gave no model, and why."""
 
 
+#: An input of the graph: `name`, `dtype`, `width` in columns, the signature's `columns`, and whether it is a `matrix`.
 Port = dict[str, Any]
 
 
 def _ports(form: dict[str, Any], fields: Sequence[Field]) -> Iterator[list[Port]]:
-    """The inputs of the graph: a matrix for an array, a column for each of a frame's; in float64, then in float32."""
+    """Yield the inputs that the graph may have: a matrix, or a port for each column; in float64, then in float32."""
     numeric = all(field.dtype in (*FLOATS, *INTEGERS) for field in fields)
     for floats in ("float64", "float32"):
-        # A frame of numbers becomes a matrix, too: estimators that no pipeline names columns for take only one input.
+        # Of a frame of numbers, too: an estimator without a pipeline that selects columns by name takes one input.
         if numeric and form.get("dtype") != "object":
             columns = [field.name for field in fields]
             width = len(columns)
@@ -76,13 +82,7 @@ def _ports(form: dict[str, Any], fields: Sequence[Field]) -> Iterator[list[Port]
         if form["container"] == "numpy" and numeric:
             continue
         yield [
-            {
-                "name": field.name,
-                "dtype": _dtype(field, floats),
-                "width": 1,
-                "columns": [field.name],
-                "matrix": False,
-            }
+            {"name": field.name, "dtype": _dtype(field, floats), "width": 1, "columns": [field.name], "matrix": False}
             for field in fields
         ]
 
@@ -93,44 +93,46 @@ def _dtype(field: Field, floats: str) -> str:
     return "int64" if field.dtype in INTEGERS else field.dtype
 
 
-def _converted(model: Any, ports: list[Port], *, classifies: bool) -> bytes:
-    """The bytes that the converter makes; raises `_NoConversionError`."""
-    known = ("float32", "float64", "int64", "string", "bool")
-    strange = next((port for port in ports if port["dtype"] not in known), None)
-    if strange is not None:
-        raise _NoConversionError(f"the converter takes no {strange['dtype']}, as {shorten(strange['name'])} is")
+def _convert(model: Any, ports: list[Port], *, classifies: bool) -> bytes:
+    """Convert a model, and return the bytes of its ONNX file; raise `_NoConversionError` where that fails."""
+    unknown = next((port for port in ports if port["dtype"] not in _DTYPES), None)
+    if unknown is not None:
+        raise _NoConversionError(f"the converter takes no {unknown['dtype']}, as {shorten(unknown['name'])} is")
     with tempfile.TemporaryDirectory(prefix="fourfold-") as name:
         folder = Path(name)
         try:
             (folder / "model.pickle").write_bytes(pickle.dumps(model, protocol=5))
-        except Exception as error:  # whatever anybody's `__getstate__` raises
+        except Exception as error:  # a model's `__getstate__` may raise anything
             raise _NoConversionError(f"it cannot be given to another process: {type(error).__name__}") from error
-        wanted = {"inputs": ports, "classifies": classifies}
-        (folder / "inputs.json").write_text(json.dumps(wanted), encoding="utf-8")
+        request = {"inputs": ports, "classifies": classifies}
+        (folder / "inputs.json").write_text(json.dumps(request), encoding="utf-8")
         command = [sys.executable, "-m", "fourfold.packing.engines.onnx_conversion_process", name]
         try:
-            finished = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_PATIENCE)
+            finished = subprocess.run(
+                command, check=False, capture_output=True, text=True, timeout=CONVERSION_TIMEOUT_S
+            )
         except subprocess.TimeoutExpired:
-            raise _NoConversionError(f"the converter did not end within {_PATIENCE:.0f} s") from None
+            raise _NoConversionError(f"the converter did not end within {CONVERSION_TIMEOUT_S:.0f} s") from None
         if finished.returncode < 0:
             raise _NoConversionError(f"the converter crashed: {signal.Signals(-finished.returncode).name}")
-        made = folder / "model.onnx"
-        if finished.returncode or not made.is_file():
-            said = finished.stderr.strip().splitlines() or ["it said nothing"]
-            raise _NoConversionError(f"the converter failed: {shorten(said[-1], 200)}")
-        return made.read_bytes()
+        onnx_file = folder / "model.onnx"
+        if finished.returncode or not onnx_file.is_file():
+            output = finished.stderr.strip().splitlines() or ["it said nothing"]
+            raise _NoConversionError(f"the converter failed: {shorten(output[-1], 200)}")
+        return onnx_file.read_bytes()
 
 
-def _candidate(
+def _load(
     data: bytes, ports: list[Port], prepared: Prepared, signature: Signature, approximations: tuple[str, ...]
 ) -> Candidate:
+    """Load a converted model with ONNX Runtime, as a package would."""
     module: Any = runtimes.runtime(NAME)
     names = module.graph_outputs(data)[: len(signature.outputs)]
     inputs = [
         {key: port[key] for key in ("name", "dtype", "columns", "matrix")} | {"shape": [port["width"]]}
         for port in ports
     ]
-    ready = Prepared(
+    converted = Prepared(
         NAME,
         {"inputs": inputs, "outputs": names},
         {"model.onnx": data},
@@ -139,5 +141,5 @@ def _candidate(
         "",
         versions("onnxruntime", "numpy"),
     )
-    engine = runtimes.load(NAME, ready.settings, ready.files.__getitem__, signature, trust=False)
-    return Candidate(NAME, ready, engine, approximations)
+    engine = runtimes.load(NAME, converted.settings, converted.files.__getitem__, signature, trust=False)
+    return Candidate(NAME, converted, engine, approximations)

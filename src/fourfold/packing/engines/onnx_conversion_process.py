@@ -1,6 +1,6 @@
 """Convert a scikit-learn model to ONNX: `python -m fourfold.packing.engines.onnx_conversion_process FOLDER`.
 
-A converter may crash, hang or take all memory: it gets a process of its own, and what it makes is only a candidate.
+A converter may crash, hang or take all memory, so it runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _OPSET = 18
 
 
 def main(folder: Path) -> None:
-    """Convert `model.pickle` to `model.onnx`, as `inputs.json` says: names, dtypes, and whether they are one matrix."""
+    """Convert `model.pickle` in the folder to `model.onnx`; `inputs.json` names the graph's inputs and their dtypes."""
     import skl2onnx
     from skl2onnx.common.data_types import (
         BooleanTensorType,
@@ -29,25 +29,27 @@ def main(folder: Path) -> None:
         StringTensorType,
     )
 
-    kinds = {
+    tensor_types = {
         "float32": FloatTensorType,
         "float64": DoubleTensorType,
         "int64": Int64TensorType,
         "string": StringTensorType,
         "bool": BooleanTensorType,
     }
-    model = pickle.loads((folder / "model.pickle").read_bytes())  # noqa: S301 - written by the process that asks
-    wanted = json.loads((folder / "inputs.json").read_text(encoding="utf-8"))
-    types: list[Any] = [(each["name"], kinds[each["dtype"]]([None, each["width"]])) for each in wanted["inputs"]]
-    options = {"zipmap": False} if wanted["classifies"] else None
-    made = skl2onnx.to_onnx(model, initial_types=types, target_opset=_OPSET, options=options)
-    (folder / "model.onnx").write_bytes(made.SerializeToString(deterministic=True))
+    model = pickle.loads((folder / "model.pickle").read_bytes())  # noqa: S301 - the process that started this one wrote it
+    request = json.loads((folder / "inputs.json").read_text(encoding="utf-8"))
+    types: list[Any] = [
+        (port["name"], tensor_types[port["dtype"]]([None, port["width"]])) for port in request["inputs"]
+    ]
+    options = {"zipmap": False} if request["classifies"] else None
+    graph = skl2onnx.to_onnx(model, initial_types=types, target_opset=_OPSET, options=options)
+    (folder / "model.onnx").write_bytes(graph.SerializeToString(deterministic=True))
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     try:
         main(Path(sys.argv[1]))
-    except Exception as error:  # noqa: BLE001 - a converter raises anything; the last line is what the table says
+    except Exception as error:  # noqa: BLE001 - a converter raises anything; the last line stands in the table
         sys.stderr.write(f"{type(error).__name__}: {' '.join(str(error).split())}\n")
         sys.exit(1)

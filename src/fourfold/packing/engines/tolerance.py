@@ -1,27 +1,27 @@
-"""What a user accepts as the same answer: the words after `--accept`."""
+"""Define how far an engine's answers may be from the original's: the option `accept` of `pack`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from fourfold.errors import PackError, shorten
-from fourfold.packing.engines.comparison import Proof
+from fourfold.packing.engines.comparison import Comparison
 
-__all__ = ["TIGHT", "Tolerance"]
+__all__ = ["TIGHT_ULPS", "Tolerance"]
 
 #: The distance in units in the last place that `tight` allows where the original's own last bits depend on a BLAS or a
-#: libm: 1.1e-13 and 1.9e-6 of a number, or of what an output is usually as large as.
-TIGHT = {"float64": 512.0, "float32": 16.0}
+#: libm: 1.1e-13 and 1.9e-6, relative to the value or to the output's scale.
+TIGHT_ULPS = {"float64": 512.0, "float32": 16.0}
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far answers may be from the original's.
+    """Hold how far answers may be from the original's.
 
     Attributes:
-        text: `tight`, `exact`, `ulp:N` or `rtol:X`, as the user said it.
+        text: `tight`, `exact`, `ulp:N` or `rtol:X`, as the user wrote it.
         kind: the word before the colon.
-        bound: the number after it, or 0.
+        bound: the number after the colon, or 0.
     """
 
     text: str
@@ -29,11 +29,11 @@ class Tolerance:
     bound: float = 0.0
 
     @classmethod
-    def of(cls, text: str) -> Tolerance:
-        """What a text accepts.
+    def parse(cls, text: str) -> Tolerance:
+        """Read a tolerance from the user's text.
 
         Raises:
-            PackError: it says nothing of the kind.
+            PackError: the text is none of the four forms.
         """
         kind, _, number = text.partition(":") if isinstance(text, str) else ("", "", "")
         if text in ("tight", "exact"):
@@ -49,20 +49,20 @@ class Tolerance:
         )
 
     @property
-    def tolerance(self) -> float:
-        """The relative gap allowed between answers for one row in different company."""
+    def max_gap(self) -> float:
+        """Return the relative gap allowed between an engine's own answers to one row among different rows."""
         return {"ulp": self.bound * 2.0**-52, "rtol": self.bound}.get(self.kind, 0.0)
 
-    def must_be_exact(self, *, defined: bool) -> bool:
-        """Whether only the same bits will do; `defined` where arithmetic alone decides about the original's."""
+    def requires_same_bits(self, *, defined: bool) -> bool:
+        """Return whether only the same bits will do; `defined` where arithmetic alone decides the original's bits."""
         return self.kind == "exact" or (self.kind == "tight" and defined)
 
-    def holds(self, proof: Proof, *, defined: bool) -> bool:
-        """Whether an engine of which this was found gives the same answer."""
-        if proof.exact:
+    def accepts(self, comparison: Comparison, *, defined: bool) -> bool:
+        """Return whether an engine gives the same answers as the original; `defined` as in `requires_same_bits`."""
+        if comparison.exact:
             return True
-        if self.must_be_exact(defined=defined):
+        if self.requires_same_bits(defined=defined):
             return False
         if self.kind == "tight":
-            return all(apart <= TIGHT.get(dtype, 0.0) for dtype, apart in proof.ulps.items())
-        return proof.ulp <= self.bound if self.kind == "ulp" else proof.gap <= self.bound
+            return all(distance <= TIGHT_ULPS.get(dtype, 0.0) for dtype, distance in comparison.ulps.items())
+        return comparison.ulp <= self.bound if self.kind == "ulp" else comparison.gap <= self.bound

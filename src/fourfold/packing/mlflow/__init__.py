@@ -16,7 +16,7 @@ from fourfold.packing.mlflow.flavors import open_flavor
 from fourfold.packing.mlflow.requirements import differing
 from fourfold.packing.mlflow.schema import Schema, schema_of
 from fourfold.packing.packer import pack
-from fourfold.packing.samples.training_file import as_seen
+from fourfold.packing.samples.training_file import restore_none
 from fourfold.runtimes.open_model import columns_of
 
 __all__ = ["MlflowModel", "open_mlflow"]
@@ -76,7 +76,7 @@ class MlflowModel:
                     f"the model {self.directory.path} was logged without an input example: give rows as it was trained "
                     "with them (--rows FILE)"
                 )
-            rows = as_seen(rows, self.model)
+            rows = restore_none(rows, self.model)
             if len(rows) < _FEW:
                 notes.append(
                     f"packed with the model's own example of {len(rows)} rows; more of them (--rows) prove more"

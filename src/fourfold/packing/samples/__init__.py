@@ -1,1 +1,1 @@
-"""The rows that a model is packed with: read from files, made to provoke differences, or expected by its maker."""
+"""Read, make and check the rows that a model is packed with."""

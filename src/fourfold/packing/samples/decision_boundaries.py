@@ -1,15 +1,15 @@
-"""Rows on the boundaries of a model: where the last bit of a sum decides about the whole answer.
+"""Find rows on a model's decision boundaries, where the last bit of a sum decides about the whole answer.
 
-A classifier that answers labels alone hides the last bits of what it computes, and so does a tree behind a matrix
-product, until a row lies so close to a boundary that they decide. Among packing rows there is hardly ever such a row:
-an engine whose sums depend on the rows that come along would look as if its answers did not.
+A classifier that answers with labels alone hides the last bits of its sums, and so does a tree behind a matrix product,
+until a row lies so close to a boundary that these bits decide. Packing rows hardly ever do: an engine whose sums depend
+on the other rows of a call would pass the invariance test.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fourfold.errors import EngineError
@@ -20,20 +20,21 @@ from fourfold.signature.rows import coercer
 
 __all__ = ["boundary_rows"]
 
-#: The pairs of rows that boundaries are looked for between, and of those the ones that are followed.
-_TRIED = 256
-_FOLLOWED = 32
-#: The halvings after which two float64 between 0 and 1 have no other between them.
+#: The pairs of rows between which boundaries are searched.
+_PAIRS = 256
+#: The pairs with different answers that are followed to the boundary.
+_MAX_FOLLOWED_PAIRS = 32
+#: After so many halvings two float64 between 0 and 1 have no other between them.
 _HALVINGS = 54
 
 Row = dict[str, Any]
 
 
 def boundary_rows(function: Function, rows: Sequence[Row]) -> list[Row]:
-    """Rows on both sides of the steps in a model's answers, as close to them as floats can be.
+    """Return rows on both sides of the steps in a model's answers, as close to them as floats can be.
 
     Args:
-        function: the package's function.
+        function: the original engine as a function.
         rows: canonical packing rows, which the engine accepts.
 
     Returns:
@@ -44,35 +45,38 @@ def boundary_rows(function: Function, rows: Sequence[Row]) -> list[Row]:
         return []
     answers = function(list(rows))
     outputs = [field.name for field in function.signature.outputs]
-    # Among labels and their probabilities only the labels have steps. A deep tree has as many as there are rows.
+    # Labels have steps, probabilities have none. A deep tree has as many values as rows: then all outputs count.
     names = [name for name in outputs if _has_few_values([row[name] for row in answers])] or outputs
 
-    def sides(asked: list[Row]) -> list[str]:
+    def answers_of(asked: list[Row]) -> list[str]:
         return [repr([row[name] for name in names]) for row in function(asked)]
 
     generator = random.Random(1)
-    lefts = [generator.choice(rows) for _ in range(_TRIED)]
-    rights = [generator.choice(rows) for _ in range(_TRIED)]
+    lefts = [generator.choice(rows) for _ in range(_PAIRS)]
+    rights = [generator.choice(rows) for _ in range(_PAIRS)]
     try:
-        return _followed(floats, lefts, rights, sides)
+        return _bisect(floats, lefts, rights, answers_of)
     except EngineError:
-        # The model refuses a row between two that it takes: then it has holes, and what lies between says nothing.
+        # The model refuses a row between two that it accepts: its domain has holes, so a search in it proves nothing.
         return []
 
 
-def _followed(floats: Sequence[Field], lefts: list[Row], rights: list[Row], sides: Any) -> list[Row]:
-    """Halve the way between rows that have different answers, all of them at once."""
-    from_here, to_there = sides(lefts), sides(_moved(floats, lefts, rights, [1.0] * len(lefts)))
-    apart = [place for place in range(len(lefts)) if from_here[place] != to_there[place]][:_FOLLOWED]
-    if not apart:
+def _bisect(
+    floats: Sequence[Field], lefts: list[Row], rights: list[Row], answers_of: Callable[[list[Row]], list[str]]
+) -> list[Row]:
+    """Bisect the way from left rows to right rows that have other answers, all pairs in one call."""
+    left_answers, right_answers = answers_of(lefts), answers_of(_moved(floats, lefts, rights, [1.0] * len(lefts)))
+    followed = [index for index in range(len(lefts)) if left_answers[index] != right_answers[index]]
+    followed = followed[:_MAX_FOLLOWED_PAIRS]
+    if not followed:
         return []
-    lefts, rights = [lefts[place] for place in apart], [rights[place] for place in apart]
-    before, after = [0.0] * len(apart), [1.0] * len(apart)
+    lefts, rights = [lefts[index] for index in followed], [rights[index] for index in followed]
+    before, after = [0.0] * len(followed), [1.0] * len(followed)
     for _ in range(_HALVINGS):
         middle = [(low + high) / 2 for low, high in zip(before, after, strict=True)]
-        for place, side in enumerate(sides(_moved(floats, lefts, rights, middle))):
-            ends = before if side == from_here[apart[place]] else after
-            ends[place] = middle[place]
+        for pair, answer in enumerate(answers_of(_moved(floats, lefts, rights, middle))):
+            ends = before if answer == left_answers[followed[pair]] else after
+            ends[pair] = middle[pair]
     return _moved(floats, lefts, rights, before) + _moved(floats, lefts, rights, after)
 
 
@@ -80,21 +84,22 @@ def _has_few_values(values: Sequence[Any]) -> bool:
     return len(set(map(repr, values))) <= len(values) // 2
 
 
-def _moved(floats: Sequence[Field], lefts: list[Row], rights: list[Row], shares: list[float]) -> list[Row]:
-    """The rows with their floats moved that share of the way to those of others; what is no float stays."""
+def _moved(floats: Sequence[Field], lefts: list[Row], rights: list[Row], fractions: list[float]) -> list[Row]:
+    """Return the left rows with their floats moved by a fraction of the way to the right rows' floats."""
     coercers = [(field.name, coercer(field)) for field in floats]
-    out = []
-    for left, right, share in zip(lefts, rights, shares, strict=True):
+    moved_rows = []
+    for left, right, fraction in zip(lefts, rights, fractions, strict=True):
         moved = dict(left)
         for name, coerce in coercers:
             if left[name] is not None and right[name] is not None:
-                moved[name] = coerce(_between(left[name], right[name], share))
-        out.append(moved)
-    return out
+                moved[name] = coerce(_between(left[name], right[name], fraction))
+        moved_rows.append(moved)
+    return moved_rows
 
 
-def _between(left: Any, right: Any, share: float) -> Any:
+def _between(left: Any, right: Any, fraction: float) -> Any:
+    """Return the number, or tensor of numbers, a fraction of the way from left to right; left where it overflows."""
     if isinstance(left, list):
-        return [_between(one, other, share) for one, other in zip(left, right, strict=True)]
-    between = left + (right - left) * share
+        return [_between(a, b, fraction) for a, b in zip(left, right, strict=True)]
+    between = left + (right - left) * fraction
     return between if math.isfinite(between) else left

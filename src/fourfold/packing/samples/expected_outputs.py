@@ -1,7 +1,7 @@
-"""Expected outputs: what the framework that trained a model answered to rows, held against what the package answers.
+"""Compare a package's answers with expected outputs: those of the framework that trained the model.
 
-An exporter can leave out a layer's mode or swap two axes, and say nothing. Rows and answers from the framework itself
-show it, before anybody relies on the package.
+An exporter can silently leave out a layer's mode or swap two axes. Rows and answers from the framework itself reveal
+that before anybody relies on the package.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from fourfold.signature.bits import same_bits
 from fourfold.signature.columns import columns_to_rows
 from fourfold.signature.field import FLOATS
 
-__all__ = ["EXPECT_RTOL", "Expected", "expected_of"]
+__all__ = ["EXPECT_RTOL", "ExpectedOutputs", "read_expected"]
 
-#: The share of an output's size by which a package's answer may be off: some float32 additions in another order.
+#: The default relative distance of an answer from the expected one: that of some float32 additions in another order.
 EXPECT_RTOL = 1e-5
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Expected:
-    """Rows, and what was answered to them elsewhere.
+class ExpectedOutputs:
+    """Hold rows, and the outputs that another framework computed from them.
 
     Attributes:
         inputs: canonical rows.
-        outputs: the fields that are compared.
-        answers: for each row, the canonical values of these fields.
-        rtol: the largest distance of two floats, as a share of the larger one, or of what the output is usually as
-            large as where both are smaller. Anything else must be equal.
+        outputs: the fields to compare.
+        answers: the canonical values of these fields, for each row.
+        rtol: the largest distance of two floats, relative to the largest of the two and the output's usual size.
+            Anything but floats must be equal.
     """
 
     inputs: Sequence[Row]
@@ -47,25 +47,25 @@ class Expected:
     rtol: float
 
     def check(self, function: Function) -> dict[str, Any]:
-        """Hold a package's function against the expected answers.
+        """Compare a package's function with the expected outputs.
 
         Returns:
-            What a manifest says of it: `rows`, `rtol` and the `largest_gap`.
+            The manifest's entry `expected`: `rows`, `rtol` and the `largest_gap`.
 
         Raises:
-            PackError: an answer is further off than `rtol`; it names the first row and how many there are.
+            PackError: an answer is further off than `rtol`; it describes the first row and gives the number of them.
             EngineError: the engine does not answer a row.
         """
-        got = function(list(self.inputs))
-        usual = {field.name: _usual([row[field.name] for row in self.answers]) for field in self.outputs}
+        answers = function(list(self.inputs))
+        sizes = {field.name: _usual_size([row[field.name] for row in self.answers]) for field in self.outputs}
         largest, differing, first = 0.0, 0, ""
-        for place, (wanted, answer) in enumerate(zip(self.answers, got, strict=True)):
-            gaps = [_gap(field, wanted[field.name], answer[field.name], usual[field.name]) for field in self.outputs]
+        for index, (expected, got) in enumerate(zip(self.answers, answers, strict=True)):
+            gaps = [_gap(field, expected[field.name], got[field.name], sizes[field.name]) for field in self.outputs]
             largest = max(largest, *gaps)
-            worst = next((field for field, gap in zip(self.outputs, gaps, strict=True) if not gap <= self.rtol), None)
-            if worst is not None:
+            wrong = next((field for field, gap in zip(self.outputs, gaps, strict=True) if not gap <= self.rtol), None)
+            if wrong is not None:
                 differing += 1
-                first = first or self._described(place, worst, wanted, answer, usual[worst.name])
+                first = first or self._describe(index, wrong, expected[wrong.name], got[wrong.name], sizes[wrong.name])
         if differing:
             raise PackError(
                 f"the answers are not the expected ones: {differing} of {len(self.answers)} rows differ, by up to "
@@ -75,83 +75,84 @@ class Expected:
             )
         return {"rows": len(self.answers), "rtol": self.rtol, "largest_gap": largest}
 
-    def _described(self, place: int, field: Field, wanted: Row, answer: Row, usual: float) -> str:
-        """The first value that differs, and where it stands."""
-        if wanted[field.name] is None or answer[field.name] is None:
-            one, other = wanted[field.name], answer[field.name]
-            return f"row {place}, output {field.name}: expected {shorten(one)}, got {shorten(other)}"
-        pairs = zip(_flat(wanted[field.name]), _flat(answer[field.name]), strict=True)
+    def _describe(self, row: int, field: Field, expected: Any, got: Any, size: float) -> str:
+        """Describe the first element of an output that differs, for the error."""
+        if expected is None or got is None:
+            return f"row {row}, output {field.name}: expected {shorten(expected)}, got {shorten(got)}"
         scalar = Field(field.name, field.dtype, nullable=field.nullable)
-        for index, (one, other) in enumerate(pairs):
-            if not _gap(scalar, one, other, usual) <= self.rtol:
-                name = f"{field.name}{_place(index, field.shape)}" if field.shape else field.name
-                return f"row {place}, output {name}: expected {shorten(one)}, got {shorten(other)}"
-        raise AssertionError(field.name)  # the caller has found a gap in it
+        for index, (wanted, answer) in enumerate(zip(_elements(expected), _elements(got), strict=True)):
+            if not _gap(scalar, wanted, answer, size) <= self.rtol:
+                name = f"{field.name}{_subscript(index, field.shape)}" if field.shape else field.name
+                return f"row {row}, output {name}: expected {shorten(wanted)}, got {shorten(answer)}"
+        raise AssertionError(field.name)  # the caller has found a gap in this output
 
 
-def expected_of(expect: Any, rows: Any, signature: Signature, rtol: float) -> Expected:
-    """The expected answers of a table.
+def read_expected(expect: Any, rows: Any, signature: Signature, rtol: float) -> ExpectedOutputs:
+    """Read the expected outputs that `pack` was given.
 
     Args:
-        expect: a table with a column for each output that is compared, or arrays by the outputs' names, or the array
-            of the only output. Where it has a column for each input too, its own rows are asked about; otherwise its
-            rows belong to `rows`, one by one.
+        expect: a table with a column for each output to compare, or a mapping of arrays by the outputs' names, or the
+            array of the only output. A table with a column for each input, too, brings its own rows; otherwise its rows
+            belong to `rows`, one by one.
         rows: the packing rows, in a container.
-        signature: the package's.
-        rtol: as in `Expected`.
+        signature: the package's signature.
+        rtol: the largest relative distance, as in `ExpectedOutputs`.
 
     Raises:
-        PackError: it has no output, or a column that is neither, or another number of rows, or values that do not fit.
+        PackError: the table has no output, an unknown column, another number of rows, or values that do not fit.
     """
     if not isinstance(rtol, (int, float)) or isinstance(rtol, bool) or not 0 <= rtol < 1:
         raise PackError(f"expected expect_rtol to be a number from 0 to 1; got {shorten(rtol)}")
     table = _table(expect, signature)
     names = [str(name) for name in names_of(table) or ()]
-    known = [field.name for field in signature.outputs]
-    inputs = {field.name for field in signature.inputs}
-    others = [name for name in names if name not in inputs]
-    if len(known) == 1 and len(others) == 1:
-        # An exporter calls the only output as it likes ("23"): the only column can be no other.
-        table, names = _renamed(table, others[0], known[0]), [known[0] if name == others[0] else name for name in names]
+    output_names = [field.name for field in signature.outputs]
+    input_names = {field.name for field in signature.inputs}
+    other_names = [name for name in names if name not in input_names]
+    if len(output_names) == 1 and len(other_names) == 1:
+        # Exporters give outputs names of their own ("23"), but the only column can be no other than the only output.
+        table = _renamed(table, other_names[0], output_names[0])
+        names = [output_names[0] if name == other_names[0] else name for name in names]
     outputs = tuple(field for field in signature.outputs if field.name in names)
     if not outputs:
         raise PackError(
-            f"the expected outputs have the columns {shorten(names, 200)}; expected one or more of {', '.join(known)}"
+            f"the expected outputs have the columns {shorten(names, 200)}; expected one or more of "
+            f"{', '.join(output_names)}"
         )
-    strange = [name for name in names if name not in inputs and name not in known]
-    if strange:
+    unknown = [name for name in names if name not in input_names and name not in output_names]
+    if unknown:
         raise PackError(
-            f"the expected outputs have a column {shorten(strange[0])}, which is no output of the model (it has "
-            f"{', '.join(known)}): rename it or leave it out"
+            f"the expected outputs have a column {shorten(unknown[0])}, which is no output of the model (it has "
+            f"{', '.join(output_names)}): rename it or leave it out"
         )
     answers = _read(table, outputs, "the expected outputs")
-    asked = _read(table if inputs <= set(names) else rows, signature.inputs, "the rows of the expected outputs")
-    if len(asked) != len(answers):
+    has_inputs = input_names <= set(names)
+    inputs = _read(table if has_inputs else rows, signature.inputs, "the rows of the expected outputs")
+    if len(inputs) != len(answers):
         raise PackError(
-            f"expected outputs for {len(asked)} rows, one for each packing row; got {len(answers)}. Expected outputs "
+            f"expected outputs for {len(inputs)} rows, one for each packing row; got {len(answers)}. Expected outputs "
             "for other rows bring these rows along, in columns named as the inputs"
         )
-    return Expected(asked, outputs, answers, float(rtol))
+    return ExpectedOutputs(inputs, outputs, answers, float(rtol))
 
 
 def _table(expect: Any, signature: Signature) -> Any:
-    """The expected outputs as a table with names; arrays as rows."""
+    """Return the expected outputs as a table whose columns have names; arrays become rows."""
     if tables.kind_of(expect) == "numpy" and len(signature.outputs) == 1:
         expect = {signature.outputs[0].name: expect}
     if not isinstance(expect, Mapping):
         if names_of(expect) is None:
-            known = ", ".join(field.name for field in signature.outputs)
-            raise PackError(f"expected a table of expected outputs, or arrays named {known}; got {shorten(expect)}")
+            names = ", ".join(field.name for field in signature.outputs)
+            raise PackError(f"expected a table of expected outputs, or arrays named {names}; got {shorten(expect)}")
         return expect
-    columns = {str(name): each.tolist() if hasattr(each, "tolist") else list(each) for name, each in expect.items()}
-    if len({len(each) for each in columns.values()}) != 1:
-        lengths = ", ".join(f"{name}: {len(each)}" for name, each in columns.items()) or "none"
+    columns = {str(name): array.tolist() if hasattr(array, "tolist") else list(array) for name, array in expect.items()}
+    if len({len(values) for values in columns.values()}) != 1:
+        lengths = ", ".join(f"{name}: {len(values)}" for name, values in columns.items()) or "none"
         raise PackError(f"expected arrays of expected outputs of one length; got {lengths}")
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def _renamed(table: Any, name: str, new: str) -> Any:
-    """A table with a column called otherwise."""
+    """Return the table with one column renamed."""
     kind = tables.kind_of(table)
     if kind == "rows":
         return [{new if key == name else key: value for key, value in row.items()} for row in table]
@@ -162,57 +163,65 @@ def _renamed(table: Any, name: str, new: str) -> Any:
     import pyarrow as pa
 
     columns = pa.table(table)
-    return columns.rename_columns([new if each == name else each for each in columns.column_names])
+    return columns.rename_columns([new if column == name else column for column in columns.column_names])
 
 
 def _read(table: Any, fields: tuple[Field, ...], what: str) -> list[Row]:
-    """A table's canonical rows of some fields."""
+    """Return a table's canonical rows of some fields; `what` names the table in errors."""
     try:
-        found, errors = tables.read(table, fields, "ignore")
+        canonical, errors = tables.read(table, fields, "ignore")
     except FourfoldError as error:
         raise PackError(f"{what} cannot be read: {error}") from error
     if errors:
         raise PackError(f"{what} do not fit the signature: {InputError(errors)}")
-    return found if isinstance(found, list) else columns_to_rows(fields, found)
+    return canonical if isinstance(canonical, list) else columns_to_rows(fields, canonical)
 
 
-def _usual(values: Sequence[Any]) -> float:
-    """How large an output usually is: the median of its rows that are not zero, each by its largest element."""
+def _usual_size(values: Sequence[Any]) -> float:
+    """Return how large an output usually is: the median of each row's largest magnitude, without rows of zeros."""
     sizes: list[float] = []
     for value in values:
-        finite = [abs(each) for each in _flat(value) if isinstance(each, float) and math.isfinite(each)]
+        finite = [abs(number) for number in _elements(value) if isinstance(number, float) and math.isfinite(number)]
         if any(finite):
             sizes.append(max(finite))
     return median(sizes) if sizes else 0.0
 
 
-def _gap(field: Field, wanted: Any, got: Any, usual: float) -> float:
-    """How far two values of a field are apart, as a share; infinite where anything but finite floats differs."""
-    if (wanted is None) != (got is None):
+def _gap(field: Field, expected: Any, got: Any, size: float) -> float:
+    """Return the largest relative distance of two values' elements; infinite where anything but finite floats differs.
+
+    Args:
+        field: the output.
+        expected: the expected value.
+        got: the package's value.
+        size: the output's usual size; distances of smaller numbers are relative to it.
+    """
+    if (expected is None) != (got is None):
         return math.inf
-    worst = 0.0
-    for one, other in zip(_flat(wanted), _flat(got), strict=True):
+    largest = 0.0
+    for a, b in zip(_elements(expected), _elements(got), strict=True):
         # An exporter that gives 0.0 for -0.0 has changed no number.
-        if same_bits(one, other) or (field.dtype in FLOATS and one == other):
+        if same_bits(a, b) or (field.dtype in FLOATS and a == b):
             continue
-        if field.dtype not in FLOATS or not (math.isfinite(one) and math.isfinite(other)):
+        if field.dtype not in FLOATS or not (math.isfinite(a) and math.isfinite(b)):
             return math.inf
-        worst = max(worst, abs(one - other) / max(abs(one), abs(other), usual))
-    return worst
+        largest = max(largest, abs(a - b) / max(abs(a), abs(b), size))
+    return largest
 
 
-def _flat(value: Any) -> Iterator[Any]:
+def _elements(value: Any) -> Iterator[Any]:
+    """Yield the elements of a tensor, or a scalar itself."""
     if isinstance(value, list):
-        for each in value:
-            yield from _flat(each)
+        for item in value:
+            yield from _elements(item)
     else:
         yield value
 
 
-def _place(index: int, shape: tuple[int, ...]) -> str:
-    """The place of an element in a tensor, from its place among all elements."""
-    places: list[int] = []
+def _subscript(index: int, shape: tuple[int, ...]) -> str:
+    """Return the subscripts of a tensor's element, such as `[1][0]`, from its index among all elements."""
+    subscripts: list[int] = []
     for size in reversed(shape):
-        index, place = divmod(index, size)
-        places.append(place)
-    return "".join(f"[{place}]" for place in reversed(places))
+        index, subscript = divmod(index, size)
+        subscripts.append(subscript)
+    return "".join(f"[{subscript}]" for subscript in reversed(subscripts))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fourfold.packing.samples.expected_outputs import Expected
+from fourfold.packing.samples.expected_outputs import ExpectedOutputs
 
 __all__ = ["PackingRows"]
 
@@ -32,5 +32,5 @@ class PackingRows:
     plain: Sequence[Row]
     edge_cases: Sequence[Row]
     boundaries: Sequence[Row]
-    expected: Expected | None = None
+    expected: ExpectedOutputs | None = None
     benchmark: Sequence[Row] = ()

@@ -1,4 +1,4 @@
-"""Rows from a file, in the container that a model was trained with."""
+"""Read training rows from a file, in the container that a model was trained with."""
 
 from __future__ import annotations
 
@@ -10,76 +10,80 @@ from typing import Any, Literal, get_args
 from fourfold import codecs, tables
 from fourfold.errors import PackError, SourceError, shorten
 
-__all__ = ["CONTAINERS", "as_seen", "training_rows"]
+__all__ = ["CONTAINERS", "read_training_rows", "restore_none"]
 
 Container = Literal["pandas", "polars", "arrow", "numpy", "rows"]
 CONTAINERS: tuple[Container, ...] = get_args(Container)
 
 
-def training_rows(path: Path, container: Container, columns: Sequence[str] = ()) -> Any:
-    """The rows of a file as the model was trained with them.
+def read_training_rows(path: Path, container: Container, columns: Sequence[str] = ()) -> Any:
+    """Read rows from a file in the form that the model was trained with.
 
     Args:
         path: a Parquet, CSV, JSON lines or Arrow file.
-        container: one of `CONTAINERS`. `pandas` reads the file with pandas, whose dtypes and missing values are those
-            that a model trained on a frame from such a file has seen.
+        container: one of `CONTAINERS`. `pandas` reads the file with pandas: a model trained on a frame from such a file
+            has seen its dtypes and missing values.
         columns: the columns that the model takes, in its order; every column otherwise.
 
     Raises:
-        SourceError: the file cannot be read, or has no such format.
-        DecodeError: it is not what its suffix says.
-        PackError: a column is not there.
+        SourceError: the file cannot be read, or has another format.
+        DecodeError: the content does not match the file's suffix.
+        PackError: the file lacks a column.
         MissingLibrary: the container's library is not installed.
     """
     if container == "pandas":
         frame = tables.of_file(path)
-        return frame[_there(path, columns, map(str, frame.columns))] if columns else frame
-    table = _decoded(path)
+        return frame[_check_columns(path, columns, map(str, frame.columns))] if columns else frame
+    table = _decode(path)
     if container == "rows":
         rows = table if isinstance(table, list) else table.to_pylist()
-        names = _there(path, columns, dict.fromkeys(str(key) for row in rows for key in row))
+        names = _check_columns(path, columns, dict.fromkeys(str(key) for row in rows for key in row))
         return [{name: row[name] for name in names if name in row} for row in rows] if columns else rows
     import pyarrow as pa
 
     arrow = pa.Table.from_pylist(table) if isinstance(table, list) else pa.table(table)
     if columns:
-        arrow = arrow.select(_there(path, columns, arrow.column_names))
+        arrow = arrow.select(_check_columns(path, columns, arrow.column_names))
     return arrow if container == "arrow" else tables.of_arrow(container, arrow)
 
 
-def as_seen(rows: Any, model: Any) -> Any:
-    """Rows from a file, with missing texts as the model's encoders saw them: a file does not tell `None` from NaN.
+def restore_none(rows: Any, model: Any) -> Any:
+    """Return rows from a file with `None` for missing texts, where the model's encoders were trained with `None`.
+
+    A file does not distinguish `None` from NaN, and pandas reads NaN.
 
     Args:
-        rows: the rows; only frames of pandas, which reads NaN, may change.
-        model: the model: where an encoder inside it knows `None` as a category, and none knows NaN, that is it.
+        rows: the rows; only pandas frames may change.
+        model: the model. Its encoders show what it was trained with: `None` or NaN is among their categories.
     """
     if tables.kind_of(rows) != "pandas" or "sklearn" not in sys.modules:
         return rows
     from fourfold.runtimes.sklearn.inspection import reachable
 
-    lists = [each for part in reachable(model) for each in getattr(part, "__dict__", {}).get("categories_", ())]
-    known = [
-        category for each in lists if getattr(getattr(each, "dtype", None), "kind", "") == "O" for category in each
+    arrays = [array for part in reachable(model) for array in getattr(part, "__dict__", {}).get("categories_", ())]
+    categories = [
+        category for array in arrays if getattr(getattr(array, "dtype", None), "kind", "") == "O" for category in array
     ]
-    if not any(each is None for each in known) or any(isinstance(each, float) for each in known):
+    if not any(category is None for category in categories) or any(
+        isinstance(category, float) for category in categories
+    ):
         return rows
-    out = rows.copy(deep=False)
+    restored = rows.copy(deep=False)
     for label, column in rows.items():
-        gone = column.isna()
-        if gone.any() and _is_text(column):
-            out[label] = column.astype(object).where(~gone, None)
-    return out
+        is_missing = column.isna()
+        if is_missing.any() and _is_text(column):
+            restored[label] = column.astype(object).where(~is_missing, None)
+    return restored
 
 
 def _is_text(column: Any) -> bool:
-    """Whether pandas holds a column as texts: of its own dtype, or among objects."""
+    """Return whether pandas holds a column as texts: of its own string dtype, or among objects."""
     name = str(column.dtype)
-    return name.startswith("str") or (name == "object" and column.map(lambda each: isinstance(each, str)).any())
+    return name.startswith("str") or (name == "object" and column.map(lambda value: isinstance(value, str)).any())
 
 
-def _there(path: Path, columns: Sequence[str], names: Iterable[str]) -> list[str]:
-    """The columns, once it is sure that they are among the names."""
+def _check_columns(path: Path, columns: Sequence[str], names: Iterable[str]) -> list[str]:
+    """Return the columns; raise `PackError` where one is not among the file's names."""
     names = list(names)
     missing = [name for name in columns if name not in names]
     if missing:
@@ -88,7 +92,7 @@ def _there(path: Path, columns: Sequence[str], names: Iterable[str]) -> list[str
     return list(columns)
 
 
-def _decoded(path: Path) -> Any:
+def _decode(path: Path) -> Any:
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -10,10 +10,10 @@ from fourfold import __version__
 from fourfold.function import Function
 from fourfold.package import FORMAT, Package
 from fourfold.package.golden import GOLDEN_FILE, GoldenRows, encode_golden
-from fourfold.packing.engines.comparison import answered_rows
-from fourfold.packing.engines.invariance import Finding, best, find_block
-from fourfold.packing.engines.tournament import Entry
-from fourfold.packing.samples.edge_cases import spread
+from fourfold.packing.engines.comparison import accepted_rows
+from fourfold.packing.engines.invariance import Finding, best_finding, find_block
+from fourfold.packing.engines.tournament import TournamentEntry
+from fourfold.packing.samples.edge_cases import spread_indices
 from fourfold.packing.stages.compete import Contest
 
 __all__ = ["GOLDEN_TOLERANCE", "assemble"]
@@ -25,7 +25,7 @@ MAX_GOLDEN_ROWS = 24
 GOLDEN_TOLERANCE = 1e-9
 
 
-def assemble(contest: Contest, entry: Entry, provenance: Mapping[str, str] | None = None) -> Package:
+def assemble(contest: Contest, entry: TournamentEntry, provenance: Mapping[str, str] | None = None) -> Package:
     """Assemble the package of one engine that took part.
 
     Raises:
@@ -36,13 +36,13 @@ def assemble(contest: Contest, entry: Entry, provenance: Mapping[str, str] | Non
     assert engine is not None
     rows, signature = contest.rows, contest.signature
     findings = _findings(contest, entry)
-    finding = best(findings)
+    finding = best_finding(findings)
     function = Function(signature, engine, finding.block)
-    inputs = [rows.plain[index] for index in spread(len(rows.plain), MAX_GOLDEN_ROWS)]
-    inputs += answered_rows(function, rows.edge_cases)
+    inputs = [rows.plain[index] for index in spread_indices(len(rows.plain), MAX_GOLDEN_ROWS)]
+    inputs += accepted_rows(function, rows.edge_cases)
     golden = GoldenRows(inputs, function(inputs))
     is_free = finding.invariant and finding.block is None
-    tolerance = 0 if is_free else max(GOLDEN_TOLERANCE, contest.tolerance.tolerance)
+    tolerance = 0 if is_free else max(GOLDEN_TOLERANCE, contest.tolerance.max_gap)
     manifest: dict[str, Any] = {
         "fourfold": FORMAT,
         "name": contest.name,
@@ -72,12 +72,12 @@ def assemble(contest: Contest, entry: Entry, provenance: Mapping[str, str] | Non
     return Package.build(manifest, {**prepared.files, GOLDEN_FILE: encode_golden(golden, signature)})
 
 
-def _findings(contest: Contest, entry: Entry) -> list[Finding]:
+def _findings(contest: Contest, entry: TournamentEntry) -> list[Finding]:
     """Return what the invariance test finds about an engine; a plan is tested here, and only once it may be packed."""
     engine = entry.candidate.engine
     if entry.candidate.name != "plan" or engine is None:
         return list(entry.candidate.findings or contest.findings)
     # A check and no search: a plan computes every row by itself.
     plan = Function(contest.signature, engine, None)
-    rows = [*contest.rows.plain, *answered_rows(plan, contest.rows.edge_cases)]
+    rows = [*contest.rows.plain, *accepted_rows(plan, contest.rows.edge_cases)]
     return find_block(lambda _: plan, rows, (None,))

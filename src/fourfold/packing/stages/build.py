@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fourfold.package import Package
-from fourfold.packing.engines.tournament import chosen
+from fourfold.packing.engines.tournament import choose
 from fourfold.packing.stages.assemble import assemble
 from fourfold.packing.stages.compete import Contest
 from fourfold.predictor import Predictor
@@ -14,7 +14,7 @@ __all__ = ["build"]
 
 
 def build(contest: Contest, engine: str, provenance: Mapping[str, str] | None) -> Package:
-    """Build the package of the engine that is chosen.
+    """Build the package of the engine that is choose.
 
     Args:
         contest: what the tournament found.
@@ -25,7 +25,7 @@ def build(contest: Contest, engine: str, provenance: Mapping[str, str] | None) -
         PackError: no engine can be packed as asked.
         GoldenMismatch: the engine does not repeat its own answers.
     """
-    entry = chosen(contest.entries, engine, contest.check_original)
+    entry = choose(contest.entries, engine, contest.check_original)
     package = assemble(contest, entry, provenance)
     assert entry.candidate.engine is not None
     # Replays the golden rows as they were written: what cannot be replayed is not packed.

@@ -9,11 +9,11 @@ from typing import Any
 from fourfold.errors import PackError
 from fourfold.function import Function
 from fourfold.packing.engines.candidate import Candidate
-from fourfold.packing.engines.candidates import candidates
-from fourfold.packing.engines.comparison import answered_rows
-from fourfold.packing.engines.invariance import BLOCKS, Finding, best, find_block
+from fourfold.packing.engines.candidates import make_candidates
+from fourfold.packing.engines.comparison import accepted_rows
+from fourfold.packing.engines.invariance import BLOCKS, Finding, best_finding, find_block
 from fourfold.packing.engines.tolerance import Tolerance
-from fourfold.packing.engines.tournament import Entry, hold
+from fourfold.packing.engines.tournament import TournamentEntry, run_tournament
 from fourfold.packing.samples.packing_rows import PackingRows
 from fourfold.packing.stages.prepare import Original
 from fourfold.signature import Signature
@@ -39,12 +39,12 @@ class Contest:
     rows: PackingRows
     tolerance: Tolerance
     findings: Sequence[Finding]
-    entries: Sequence[Entry]
+    entries: Sequence[TournamentEntry]
 
     @property
     def original_is_invariant(self) -> bool:
         """Return whether the original answers a row the same among any other rows, within the tolerance."""
-        return self.findings[-1].invariant or best(self.findings).largest_gap <= self.tolerance.tolerance
+        return self.findings[-1].invariant or best_finding(self.findings).largest_gap <= self.tolerance.max_gap
 
     def check_original(self) -> None:
         """Raise `PackError` where the original is not invariant: it cannot be packed."""
@@ -75,15 +75,15 @@ def compete(
         convert: whether the model is converted for other libraries' engines too, which takes seconds.
     """
     signature = original.signature
-    answered = answered_rows(original.function(), [*rows.edge_cases, *rows.boundaries])
-    findings = find_block(original.function, _appended(rows.table, answered, signature), blocks)
-    reference = original.function(best(findings).block)
+    accepted = accepted_rows(original.function(), [*rows.edge_cases, *rows.boundaries])
+    findings = find_block(original.function, _appended(rows.table, accepted, signature), blocks)
+    reference = original.function(best_finding(findings).block)
     others = [
         _with_block(candidate, signature, rows)
-        for candidate in candidates(original.model, original.prepared, signature, everything=convert)
+        for candidate in make_candidates(original.model, original.prepared, signature, convert=convert)
     ]
     own = Candidate(original.prepared.runtime, original.prepared, original.engine)
-    entries = [*hold(signature, reference, others, rows, tolerance), Entry(own, "original")]
+    entries = [*run_tournament(signature, reference, others, rows, tolerance), TournamentEntry(own, "original")]
     return Contest(original.name, signature, rows, tolerance, findings, entries)
 
 
@@ -92,10 +92,10 @@ def _with_block(candidate: Candidate, signature: Signature, rows: PackingRows) -
     engine = candidate.engine
     if engine is None or candidate.name == "plan":
         return candidate
-    answered = answered_rows(Function(signature, engine, None), [*rows.plain, *rows.edge_cases])
-    if not answered:  # the comparison will report it
+    accepted = accepted_rows(Function(signature, engine, None), [*rows.plain, *rows.edge_cases])
+    if not accepted:  # the comparison will report it
         return candidate
-    findings = find_block(lambda block: Function(signature, engine, block), answered, (None, *BLOCKS))
+    findings = find_block(lambda block: Function(signature, engine, block), accepted, (None, *BLOCKS))
     return replace(candidate, findings=tuple(findings))
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fourfold.packing.engines.benchmark import measure as benchmark
-from fourfold.packing.engines.tournament import Entry
+from fourfold.packing.engines.benchmark import benchmark_engine
+from fourfold.packing.engines.tournament import TournamentEntry
 from fourfold.packing.stages.assemble import assemble
 from fourfold.packing.stages.compete import Contest
 
@@ -21,9 +21,9 @@ def measure_engines(contest: Contest) -> Contest:
     return replace(contest, entries=[_measured(contest, entry) for entry in contest.entries])
 
 
-def _measured(contest: Contest, entry: Entry) -> Entry:
-    if not entry.takes_part or (entry.verdict == "original" and not contest.original_is_invariant):
+def _measured(contest: Contest, entry: TournamentEntry) -> TournamentEntry:
+    if not entry.can_be_chosen or (entry.verdict == "original" and not contest.original_is_invariant):
         return entry
     assert entry.candidate.prepared is not None
     size = sum(map(len, entry.candidate.prepared.files.values()))
-    return replace(entry, figures=benchmark(assemble(contest, entry), size, contest.rows.benchmark))
+    return replace(entry, figures=benchmark_engine(assemble(contest, entry), size, contest.rows.benchmark))

@@ -8,8 +8,8 @@ from typing import Any
 from fourfold import tables
 from fourfold.errors import InputError
 from fourfold.packing.samples.decision_boundaries import boundary_rows
-from fourfold.packing.samples.edge_cases import edge_cases, spread
-from fourfold.packing.samples.expected_outputs import expected_of
+from fourfold.packing.samples.edge_cases import edge_cases, spread_indices
+from fourfold.packing.samples.expected_outputs import read_expected
 from fourfold.packing.samples.packing_rows import PackingRows
 from fourfold.packing.stages.prepare import Original
 from fourfold.signature import Signature
@@ -38,7 +38,7 @@ def sample(original: Original, rows: Any, expect: Any, expect_rtol: float, *, me
     """
     signature = original.signature
     rows = _with_names(rows, signature)
-    expected = None if expect is None else expected_of(expect, rows, signature, expect_rtol)
+    expected = None if expect is None else read_expected(expect, rows, signature, expect_rtol)
     table, errors = _read(rows, signature, MAX_SAMPLE_ROWS)
     if errors:
         raise InputError(errors)
@@ -66,7 +66,7 @@ def _with_names(rows: Any, signature: Signature) -> Any:
 
 def _read(rows: Any, signature: Signature, most: int) -> tuple[Any, Any]:
     """Return at most so many of the rows, canonical, and the errors of those that do not fit the signature."""
-    taken = tables.take(rows, spread(tables.length(rows), most))
+    taken = tables.take(rows, spread_indices(tables.length(rows), most))
     return tables.read(taken, signature.inputs, "ignore")
 
 
