@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fourfold.plan.compile import Labels, answers, transforms
 from fourfold.plan.compile.arrays import floats, numbers
 from fourfold.plan.compile.columns import FLOAT32, FLOAT64, Compiler, Matrix, NoPlan, Numeric
-from fourfold.plan.compile.rules.discriminant_analysis import difference, log_shares
+from fourfold.plan.compile.rules.discriminant_analysis import difference, log_probabilities
 from fourfold.plan.compile.scores import as_matrix, exponentials, plus, single
 from fourfold.plan.compile.sums import matrix_product, moved, rounded
 from fourfold.plan.format import MathFunction, Metric
@@ -231,11 +231,11 @@ def centroid_decision(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
 @answers("predict_log_proba", _CENTROIDS)
 def centroid_log_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `NearestCentroid.predict_log_proba`: `score - log(sum(exp(score)))`."""
-    return as_matrix(*log_shares(_scores(model, matrix, compiler), compiler))
+    return as_matrix(*log_probabilities(_scores(model, matrix, compiler), compiler))
 
 
 @answers("predict_proba", _CENTROIDS)
 def centroid_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `NearestCentroid.predict_proba`: `numpy.exp` of `predict_log_proba`."""
-    values, dtype = log_shares(_scores(model, matrix, compiler), compiler)
+    values, dtype = log_probabilities(_scores(model, matrix, compiler), compiler)
     return as_matrix(exponentials(compiler, values, dtype), dtype)

@@ -1,4 +1,7 @@
-"""Outliers by their distance from the centre of an ellipse."""
+"""Compile scikit-learn's EllipticEnvelope (`sklearn.covariance`): outliers by their Mahalanobis distance.
+
+SciPy orders the sums of a distance, so scores are close and not exact, except with a single column.
+"""
 
 from __future__ import annotations
 
@@ -19,36 +22,40 @@ _NAME = "sklearn.EllipticEnvelope"
 
 
 def _scores(model: Any, matrix: Matrix, compiler: Compiler) -> list[Number]:
-    """Minus the square of the Mahalanobis distance, of which SciPy takes the root."""
+    """Return `score_samples`: `-sqrt((x - location_) @ precision @ (x - location_))²`.
+
+    scikit-learn squares the distance of SciPy, which has taken a root; both are repeated, since they round.
+    """
     graph = compiler.graph
     if len(matrix) > 1:
         compiler.approximate("SciPy orders the sums of a Mahalanobis distance")
-    made = compiler.cast(numbers(matrix, compiler, model), FLOAT64)
-    apart = graph.map_const(MathFunction.SUB, compiler.numbers(made.columns), model.location_)
-    turned = graph.dot(apart, np.asarray(model.get_precision(), dtype=np.float64).T)
-    total = graph.fold(MathFunction.SUM, graph.map_two(MathFunction.MUL, apart, turned))
+    inputs = compiler.cast(numbers(matrix, compiler, model), FLOAT64)
+    centred = graph.map_const(MathFunction.SUB, compiler.numbers(inputs.columns), model.location_)
+    projected = graph.dot(centred, np.asarray(model.get_precision(), dtype=np.float64).T)
+    total = graph.fold(MathFunction.SUM, graph.map_two(MathFunction.MUL, centred, projected))
     root = graph.map(MathFunction.SQRT, [total])
     return graph.map(MathFunction.NEGATE, graph.map_two(MathFunction.MUL, root, root))
 
 
 @answers("score_samples", _NAME)
 def score_samples(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """Minus the squared distance."""
+    """Return `EllipticEnvelope.score_samples`: minus the squared Mahalanobis distance."""
     return as_matrix(_scores(model, matrix, compiler))
 
 
 def _decisions(model: Any, matrix: Matrix, compiler: Compiler) -> list[Number]:
+    """Return the number of `decision_function`."""
     return compiler.graph.map_const(MathFunction.SUB, _scores(model, matrix, compiler), float(model.offset_))
 
 
 @answers("decision_function", _NAME)
 def decision_function(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """That minus the offset."""
+    """Return `EllipticEnvelope.decision_function`: `score_samples - offset_`."""
     return as_matrix(_decisions(model, matrix, compiler))
 
 
 @answers("predict", _NAME)
 def outliers(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
-    """1 where that is not below zero, else -1."""
+    """Return `EllipticEnvelope.predict`: 1 where the decision function is not below 0, else -1."""
     (decision,) = _decisions(model, matrix, compiler)
     return Labels(above_zero(compiler, decision, or_zero=True), [-1, 1])

@@ -1,4 +1,8 @@
-"""Projections: columns as a few weighted sums of them."""
+"""Compile scikit-learn's projections: `sklearn.decomposition`, `cross_decomposition`, `random_projection` and others.
+
+A BLAS orders the sums, so they are close and not exact. A sparse matrix on either side is summed by SciPy in one order,
+which is exact.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +21,19 @@ from fourfold.plan.format import MathFunction
 
 __all__: list[str] = []
 
-_PARTIAL = ("sklearn.PLSRegression", "sklearn.PLSCanonical", "sklearn.CCA")
+_PARTIAL_LEAST_SQUARES = ("sklearn.PLSRegression", "sklearn.PLSCanonical", "sklearn.CCA")
 
 
 @transforms("sklearn.PCA", "sklearn.IncrementalPCA")
 def principal_components(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """`X @ components.T - mean @ components.T`, divided by each component's deviation where it is whitened."""
-    made = floats(matrix, compiler, model)
+    """Return `PCA.transform`: `X @ components_.T - mean_ @ components_.T`.
+
+    With `whiten` it is divided by `sqrt(explained_variance_)`, which is at least eps.
+    """
+    inputs = floats(matrix, compiler, model)
     if type(model).__name__ == "IncrementalPCA":
-        made = Matrix(made.columns)  # it makes arrays of a sparse matrix
-    values, dtype = matrix_product(compiler, made, model.components_.T, model)
+        inputs = Matrix(inputs.columns)  # it converts a sparse matrix to arrays
+    values, dtype = matrix_product(compiler, inputs, model.components_.T, model)
     compiler.approximate(f"a BLAS projects the mean of the {type(model).__name__}")
     offsets = np.reshape(model.mean_, (1, -1)) @ model.components_.T
     values = single(compiler, compiler.graph.map_const(MathFunction.SUB, values, offsets), dtype)
@@ -39,86 +46,99 @@ def principal_components(model: Any, matrix: Matrix, compiler: Compiler) -> Matr
 
 @transforms("sklearn.TruncatedSVD")
 def truncated_svd(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """`X @ components.T`."""
+    """Return `TruncatedSVD.transform`: `X @ components_.T`."""
     return as_matrix(*matrix_product(compiler, numbers(matrix, compiler, model), model.components_.T, model))
 
 
 @transforms("sklearn.FactorAnalysis")
 def factor_analysis(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The mean of the latent variables given the columns (Barber's *Bayesian Reasoning*, 21.2.33)."""
-    made = moved(numbers(matrix, compiler, model), model.mean_, compiler)
+    """Return `FactorAnalysis.transform`: the mean of the latent variables, given the columns.
+
+    It is `(X - mean_) @ (W / noise_variance_).T @ inv(I + (W / noise_variance_) @ W.T)` with the components `W`
+    (Barber, *Bayesian Reasoning and Machine Learning*, equation 21.2.33).
+    """
+    inputs = moved(numbers(matrix, compiler, model), model.mean_, compiler)
     weighted = model.components_ / model.noise_variance_
     covariance = np.linalg.inv(np.eye(len(model.components_)) + weighted @ model.components_.T)
-    first = as_matrix(*matrix_product(compiler, made, weighted.T, model))
-    return as_matrix(*matrix_product(compiler, first, covariance, model))
+    projected = as_matrix(*matrix_product(compiler, inputs, weighted.T, model))
+    return as_matrix(*matrix_product(compiler, projected, covariance, model))
 
 
 @transforms("sklearn.SparsePCA", "sklearn.MiniBatchSparsePCA")
 def sparse_components(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The ridge regression of the columns, moved by their mean, on the components: a product, since they are fixed."""
-    made = moved(numbers(matrix, compiler, model), model.mean_, compiler)
+    """Return `SparsePCA.transform`: the ridge regression of the centred columns on the components.
+
+    The components are fixed, so it is a product: `(X - mean_) @ solve(W @ W.T + ridge_alpha * I, W).T`.
+    """
+    inputs = moved(numbers(matrix, compiler, model), model.mean_, compiler)
     covariance = model.components_ @ model.components_.T
     covariance.flat[:: len(covariance) + 1] += model.ridge_alpha
     compiler.approximate(f"a LAPACK solves the equations of the {type(model).__name__}")
-    return as_matrix(*matrix_product(compiler, made, np.linalg.solve(covariance, model.components_).T, model))
+    return as_matrix(*matrix_product(compiler, inputs, np.linalg.solve(covariance, model.components_).T, model))
 
 
 @transforms("sklearn.NeighborhoodComponentsAnalysis")
 def neighborhood_components(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """`X @ components.T`."""
+    """Return `NeighborhoodComponentsAnalysis.transform`: `X @ components_.T`."""
     return as_matrix(*matrix_product(compiler, numbers(matrix, compiler, model), model.components_.T, model))
 
 
 @transforms("sklearn.FastICA")
 def independent_components(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The columns, moved by their mean where they were whitened, times the components."""
-    made = floats(matrix, compiler, model)
+    """Return `FastICA.transform`: `(X - mean_) @ components_.T`, not centred without whitening."""
+    inputs = floats(matrix, compiler, model)
     if model.whiten:
-        made = moved(made, model.mean_, compiler, in_place=True)
-    return as_matrix(*matrix_product(compiler, made, model.components_.T, model))
+        inputs = moved(inputs, model.mean_, compiler, in_place=True)
+    return as_matrix(*matrix_product(compiler, inputs, model.components_.T, model))
 
 
 @answers("score_samples", "sklearn.PCA", "sklearn.FactorAnalysis")
 def log_likelihoods(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The logarithm of a row's density under the model's normal distribution."""
+    """Return `score_samples` of PCA and FactorAnalysis: the logarithm of the row's normal density.
+
+    It is `-0.5 * sum(Xc * (Xc @ precision)) - 0.5 * (n_features * log(2 * pi) - logdet(precision))` with the centred
+    row `Xc`.
+    """
     graph = compiler.graph
-    made = moved((floats if type(model).__name__ == "PCA" else numbers)(matrix, compiler, model), model.mean_, compiler)
+    centred = moved(
+        (floats if type(model).__name__ == "PCA" else numbers)(matrix, compiler, model), model.mean_, compiler
+    )
     precision = model.get_precision()
-    turned, dtype = matrix_product(compiler, made, precision, model)
-    terms = single(compiler, graph.map_two(MathFunction.MUL, compiler.numbers(made.columns), turned), dtype)
+    projected, dtype = matrix_product(compiler, centred, precision, model)
+    terms = single(compiler, graph.map_two(MathFunction.MUL, compiler.numbers(centred.columns), projected), dtype)
     total = single(compiler, [graph.fold(MathFunction.PAIRWISE, terms)], dtype)
     likelihood = single(compiler, graph.map_const(MathFunction.MUL, total, -0.5), dtype)
     sign, determinant = np.linalg.slogdet(precision)
-    constant = 0.5 * (len(made) * math.log(2.0 * np.pi) - (determinant if sign > 0 else -np.inf))
+    constant = 0.5 * (len(centred) * math.log(2.0 * np.pi) - (determinant if sign > 0 else -np.inf))
     return as_matrix(single(compiler, graph.map_const(MathFunction.SUB, likelihood, constant), dtype), dtype)
 
 
 # Partial least squares.
 
 
-@transforms(*_PARTIAL)
+@transforms(*_PARTIAL_LEAST_SQUARES)
 def partial_scores(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """Standardised columns times the rotations."""
-    made = floats(matrix, compiler, model)
-    made = moved(made, model._x_mean, compiler, in_place=True)  # noqa: SLF001 - no other place has it
-    made = moved(made, model._x_std, compiler, function=MathFunction.DIV, in_place=True)  # noqa: SLF001
-    return as_matrix(*matrix_product(compiler, made, model.x_rotations_, model))
+    """Return `transform` of partial least squares: `(X - x_mean) / x_std @ x_rotations_`."""
+    inputs = floats(matrix, compiler, model)
+    inputs = moved(inputs, model._x_mean, compiler, in_place=True)  # noqa: SLF001 - nothing public has it
+    inputs = moved(inputs, model._x_std, compiler, function=MathFunction.DIV, in_place=True)  # noqa: SLF001
+    return as_matrix(*matrix_product(compiler, inputs, model.x_rotations_, model))
 
 
 @transforms("sklearn.PLSSVD")
 def partial_svd_scores(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """Standardised columns times the weights, in float64."""
-    made = floats(matrix, compiler, model)
-    made = moved(made, np.asarray(model._x_mean, dtype=np.float64), compiler)  # noqa: SLF001
-    made = moved(made, model._x_std, compiler, function=MathFunction.DIV)  # noqa: SLF001
-    return as_matrix(*matrix_product(compiler, made, model.x_weights_, model))
+    """Return `PLSSVD.transform`: `(X - x_mean) / x_std @ x_weights_`, in float64."""
+    inputs = floats(matrix, compiler, model)
+    inputs = moved(inputs, np.asarray(model._x_mean, dtype=np.float64), compiler)  # noqa: SLF001
+    inputs = moved(inputs, model._x_std, compiler, function=MathFunction.DIV)  # noqa: SLF001
+    return as_matrix(*matrix_product(compiler, inputs, model.x_weights_, model))
 
 
-@answers("predict", *_PARTIAL)
+@answers("predict", *_PARTIAL_LEAST_SQUARES)
 def partial_regressor(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """Columns moved by their mean, times the coefficients, plus the intercept."""
-    made = moved(floats(matrix, compiler, model), model._x_mean, compiler, in_place=True)  # noqa: SLF001
-    return as_matrix(*affine(made, model.coef_, model.intercept_, model, compiler))
+    """Return `predict` of partial least squares: `(X - x_mean) @ coef_.T + intercept_`."""
+    centred = moved(floats(matrix, compiler, model), model._x_mean, compiler, in_place=True)  # noqa: SLF001
+    return as_matrix(*affine(centred, model.coef_, model.intercept_, model, compiler))
 
 
 # Random projections.
@@ -126,25 +146,28 @@ def partial_regressor(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
 
 @transforms("sklearn.GaussianRandomProjection")
 def gaussian_projection(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """`X @ components.T`."""
+    """Return `GaussianRandomProjection.transform`: `X @ components_.T`."""
     return as_matrix(*matrix_product(compiler, floats(matrix, compiler, model), model.components_.T, model))
 
 
 @transforms("sklearn.SparseRandomProjection")
 def sparse_projection(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """`X @ components.T`: of an array, each sum in the order in which a component stores its weights."""
-    made = floats(matrix, compiler, model)
+    """Return `SparseRandomProjection.transform`: `X @ components_.T`.
+
+    Of an array, SciPy adds the products of a component in the order in which it stores its weights.
+    """
+    inputs = floats(matrix, compiler, model)
     components = model.components_
-    if not hasattr(components, "toarray"):  # of a density of 1
-        return as_matrix(*matrix_product(compiler, made, components.T, model))
-    if made.sparse or components.has_sorted_indices:
-        values, dtype = matrix_product(compiler, made, components.toarray().T, model, sparse=True)
+    if not hasattr(components, "toarray"):  # components of density 1 are an array
+        return as_matrix(*matrix_product(compiler, inputs, components.T, model))
+    if inputs.sparse or components.has_sorted_indices:
+        values, dtype = matrix_product(compiler, inputs, components.toarray().T, model, sparse=True)
         result = as_matrix(values, dtype)
-        return Matrix(result.columns, sparse=made.sparse and not model.dense_output)
-    _, dtype = matrix_product(compiler, made, components.toarray().T, model, sparse=True)
+        return Matrix(result.columns, sparse=inputs.sparse and not model.dense_output)
+    _, dtype = matrix_product(compiler, inputs, components.toarray().T, model, sparse=True)
     values = []
     for start, stop in zip(components.indptr[:-1], components.indptr[1:], strict=True):
-        mine = [made.columns[place] for place in components.indices[start:stop]]
+        columns = [inputs.columns[index] for index in components.indices[start:stop]]
         weights = components.data[start:stop].reshape(-1, 1)
-        values += ordered_sums(compiler, mine, weights, dtype) if mine else compiler.graph.constant([0.0])
+        values += ordered_sums(compiler, columns, weights, dtype) if columns else compiler.graph.constant([0.0])
     return as_matrix(values, dtype)

@@ -1,4 +1,7 @@
-"""Discriminant analysis: classes as normal distributions, with one covariance or one each."""
+"""Compile scikit-learn's discriminant analysis (`sklearn.discriminant_analysis`), linear and quadratic.
+
+A BLAS orders the sums, and probabilities depend on NumPy's `exp`, so answers are close and not exact.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ from fourfold.plan.compile.sums import matrix_product, moved
 from fourfold.plan.format import MathFunction
 from fourfold.plan.graph.builder import Number
 
-__all__ = ["difference", "log_shares"]
+__all__ = ["difference", "log_probabilities"]
 
 _LINEAR = "sklearn.LinearDiscriminantAnalysis"
 _QUADRATIC = "sklearn.QuadraticDiscriminantAnalysis"
@@ -33,78 +36,87 @@ _QUADRATIC = "sklearn.QuadraticDiscriminantAnalysis"
 Values = tuple[list[Number], np.dtype[Any]]
 
 
-# One covariance.
+# Linear: one covariance for all classes.
 
 
 @transforms(_LINEAR)
 def linear_transform(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The columns, moved by their mean where the solver is the singular value decomposition, times the scalings."""
-    made = numbers(matrix, compiler, model)
+    """Return `LinearDiscriminantAnalysis.transform`: `X @ scalings_`, centred by `xbar_` first for the solver `svd`.
+
+    Raises:
+        NoPlan: the solver has no transform.
+    """
+    inputs = numbers(matrix, compiler, model)
     if model.solver == "svd":
-        made = moved(made, model.xbar_, compiler)
+        inputs = moved(inputs, model.xbar_, compiler)
     elif model.solver != "eigen":
         raise NoPlan(f"a LinearDiscriminantAnalysis with the solver {model.solver} does not transform")
-    kept = model.scalings_[:, : model._max_components]  # noqa: SLF001 - no other place has it
-    return as_matrix(*matrix_product(compiler, made, kept, model))
+    scalings = model.scalings_[:, : model._max_components]  # noqa: SLF001 - nothing public has it
+    return as_matrix(*matrix_product(compiler, inputs, scalings, model))
 
 
-def _linear(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
+def _linear_scores(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
+    """Return `X @ coef_.T + intercept_`, and its dtype."""
     return affine(numbers(matrix, compiler, model), model.coef_, model.intercept_, model, compiler)
 
 
 @answers("decision_function", _LINEAR)
 def linear_decision(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """`X @ coef + intercept`."""
-    return as_matrix(*_linear(model, matrix, compiler))
+    """Return `LinearDiscriminantAnalysis.decision_function`: `X @ coef_.T + intercept_`."""
+    return as_matrix(*_linear_scores(model, matrix, compiler))
 
 
 @answers("predict", _LINEAR)
 def linear_classifier(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
-    """The class with the highest score."""
-    return label(_linear(model, matrix, compiler)[0], model.classes_, compiler)
+    """Return `LinearDiscriminantAnalysis.predict`: the class of the highest score."""
+    return label(_linear_scores(model, matrix, compiler)[0], model.classes_, compiler)
 
 
 @answers("predict_proba", _LINEAR)
 def linear_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The sigmoid of the only score, or the softmax of several."""
-    return as_matrix(*_linear_proba(model, matrix, compiler))
+    """Return `LinearDiscriminantAnalysis.predict_proba`: `expit` of the only score, or the softmax of several."""
+    return as_matrix(*_linear_probabilities(model, matrix, compiler))
 
 
 @answers("predict_log_proba", _LINEAR)
 def linear_log_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The logarithms of the probabilities, where the smallest normal number stands for zero."""
+    """Return `LinearDiscriminantAnalysis.predict_log_proba`: `numpy.log`, of the smallest normal number for 0."""
     refuse_binary_log_probabilities(len(model.classes_))
-    values, dtype = _linear_proba(model, matrix, compiler)
+    values, dtype = _linear_probabilities(model, matrix, compiler)
     smallest = float(np.finfo(dtype).smallest_normal)
-    nothing = compiler.graph.map_const(MathFunction.EQ, values, 0.0)
-    values = compiler.graph.select(nothing, compiler.graph.constant(np.full(len(values), smallest)), values)
+    is_zero = compiler.graph.map_const(MathFunction.EQ, values, 0.0)
+    values = compiler.graph.select(is_zero, compiler.graph.constant(np.full(len(values), smallest)), values)
     return as_matrix(logarithms(compiler, values, dtype), dtype)
 
 
-def _linear_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
-    values, dtype = _linear(model, matrix, compiler)
+def _linear_probabilities(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
+    """Return the probabilities, and their dtype."""
+    values, dtype = _linear_scores(model, matrix, compiler)
     if len(model.classes_) > 2:
         return softmax(compiler, values, dtype), dtype
     return pair(compiler, sigmoids(compiler, values, dtype)[0], dtype), dtype
 
 
-# A covariance for each class.
+# Quadratic: one covariance for each class.
 
 
-def _quadratic(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
-    """Minus half of what a class's distance and its covariance's determinant give, plus the logarithm of its prior."""
+def _quadratic_scores(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
+    """Return `QuadraticDiscriminantAnalysis._decision_function`, and its dtype.
+
+    For each class it is `-0.5 * (sum(((X - mean) @ (rotation * scaling ** -0.5))²) + sum(log(scaling))) + log(prior)`.
+    """
     graph = compiler.graph
-    made = numbers(matrix, compiler, model)
+    inputs = numbers(matrix, compiler, model)
     distances: list[Number] = []
     dtypes = set()
     for means, rotations, scalings in zip(model.means_, model.rotations_, model.scalings_, strict=True):
-        apart = moved(made, means, compiler)
-        turned, dtype = matrix_product(compiler, apart, rotations * scalings ** (-0.5), model)
-        squares = single(compiler, graph.map_two(MathFunction.MUL, turned, turned), dtype)
+        centred = moved(inputs, means, compiler)
+        projected, dtype = matrix_product(compiler, centred, rotations * scalings ** (-0.5), model)
+        squares = single(compiler, graph.map_two(MathFunction.MUL, projected, projected), dtype)
         distances += single(compiler, [graph.fold(MathFunction.PAIRWISE, squares)], dtype)
         dtypes.add(dtype)
     (dtype,) = dtypes
-    determinants = np.asarray([np.sum(np.log(each)) for each in model.scalings_])
+    determinants = np.asarray([np.sum(np.log(scalings)) for scalings in model.scalings_])
     values, dtype = plus(compiler, distances, dtype, determinants)
     values = single(compiler, graph.map_const(MathFunction.MUL, values, -0.5), dtype)
     return plus(compiler, values, dtype, np.log(model.priors_))
@@ -112,45 +124,49 @@ def _quadratic(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
 
 @answers("decision_function", _QUADRATIC)
 def quadratic_decision(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """A score for each class; of two classes that of the second minus that of the first."""
-    return as_matrix(*difference(_quadratic(model, matrix, compiler), compiler))
+    """Return `QuadraticDiscriminantAnalysis.decision_function`: the scores; the second minus the first of two."""
+    return as_matrix(*difference(_quadratic_scores(model, matrix, compiler), compiler))
 
 
 @answers("predict", _QUADRATIC)
 def quadratic_classifier(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
-    """The class with the highest score."""
-    return Labels(compiler.graph.argmax(_quadratic(model, matrix, compiler)[0]), model.classes_)
+    """Return `QuadraticDiscriminantAnalysis.predict`: the class of the highest score."""
+    return Labels(compiler.graph.argmax(_quadratic_scores(model, matrix, compiler)[0]), model.classes_)
 
 
 @answers("predict_log_proba", _QUADRATIC)
 def quadratic_log_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The scores minus the logarithm of the sum of their exponentials."""
-    return as_matrix(*log_shares(_quadratic(model, matrix, compiler), compiler))
+    """Return `QuadraticDiscriminantAnalysis.predict_log_proba`."""
+    return as_matrix(*log_probabilities(_quadratic_scores(model, matrix, compiler), compiler))
 
 
 @answers("predict_proba", _QUADRATIC)
 def quadratic_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The exponentials of that."""
-    values, dtype = log_shares(_quadratic(model, matrix, compiler), compiler)
+    """Return `QuadraticDiscriminantAnalysis.predict_proba`: `numpy.exp` of `predict_log_proba`."""
+    values, dtype = log_probabilities(_quadratic_scores(model, matrix, compiler), compiler)
     return as_matrix(exponentials(compiler, values, dtype), dtype)
 
 
 def difference(scores: Values, compiler: Compiler) -> Values:
-    """The scores of classes; of two classes that of the second minus that of the first."""
+    """Return the scores of classes; for two classes that of the second minus that of the first."""
     values, dtype = scores
     if len(values) == 2:
         values = single(compiler, compiler.graph.map_two(MathFunction.SUB, values[1:], values[:1]), dtype)
     return values, dtype
 
 
-def log_shares(scores: Values, compiler: Compiler) -> Values:
-    """The logarithm of each class's share of the sum of the scores' exponentials."""
+def log_probabilities(scores: Values, compiler: Compiler) -> Values:
+    """Return the logarithms of probabilities from scores: `s - max(s) - log(sum(exp(s - max(s))))`.
+
+    The sum is added from the left, and every step is rounded where the dtype is float32
+    (`DiscriminantAnalysisPredictionMixin.predict_log_proba`).
+    """
     graph = compiler.graph
     values, dtype = scores
     likelihoods = single(
         compiler, graph.map_two(MathFunction.SUB, values, [graph.fold(MathFunction.MOST, values)]), dtype
     )
-    powers = exponentials(compiler, likelihoods, dtype)
-    total = single(compiler, [graph.fold(MathFunction.SUM, powers)], dtype)
+    exp_values = exponentials(compiler, likelihoods, dtype)
+    total = single(compiler, [graph.fold(MathFunction.SUM, exp_values)], dtype)
     logs = logarithms(compiler, total, dtype)
     return single(compiler, graph.map_two(MathFunction.SUB, likelihoods, logs), dtype), dtype

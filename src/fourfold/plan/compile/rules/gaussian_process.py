@@ -16,7 +16,7 @@ import numpy.typing as npt
 from fourfold.plan.compile import Labels, answer, answers
 from fourfold.plan.compile.arrays import numbers
 from fourfold.plan.compile.columns import FLOAT64, Compiler, Matrix, NoPlan
-from fourfold.plan.compile.rules.kernels import limited, pairwise_kernel, raised
+from fourfold.plan.compile.rules.kernels import check_size, pairwise_kernel, to_power
 from fourfold.plan.compile.scores import above_zero, as_matrix, exponentials, pair, plus
 from fourfold.plan.compile.sums import matrix_product, moved
 from fourfold.plan.format import Kind, MathFunction, Metric
@@ -50,7 +50,7 @@ class _KernelInput:
         if matrix.sparse:
             raise NoPlan(f"the {type(who).__name__} compares rows of a sparse matrix")
         self.points: Floats = np.asarray(points, dtype=np.float64)
-        limited(self.points, who)
+        check_size(self.points, who)
         self.original, self.given = matrix, np.asarray(points)
         self.matrix, self.who, self.compiler = compiler.cast(matrix, FLOAT64), who, compiler
         self.graph = compiler.graph
@@ -118,7 +118,7 @@ def _rational_quadratic(kernel: Any, inputs: _KernelInput) -> list[Number]:
     """Return `RationalQuadratic`: `(1 + d² / (2 * alpha * length_scale²)) ** -alpha`."""
     graph = inputs.graph
     ratios = graph.map_const(MathFunction.DIV, inputs.squares(), 2 * kernel.alpha * kernel.length_scale**2)
-    return raised(inputs.compiler, graph.map_const(MathFunction.ADD, ratios, 1.0), -kernel.alpha, FLOAT64)
+    return to_power(inputs.compiler, graph.map_const(MathFunction.ADD, ratios, 1.0), -kernel.alpha, FLOAT64)
 
 
 def _exp_sine_squared(kernel: Any, inputs: _KernelInput) -> list[Number]:
@@ -156,8 +156,8 @@ def _white_kernel(_: Any, inputs: _KernelInput) -> list[Number]:
 
 
 def _exponentiation(kernel: Any, inputs: _KernelInput) -> list[Number]:
-    """Return `Exponentiation`: a kernel raised to a power."""
-    return raised(inputs.compiler, _kernel(kernel.kernel, inputs), kernel.exponent, FLOAT64)
+    """Return `Exponentiation`: a kernel to_power to a power."""
+    return to_power(inputs.compiler, _kernel(kernel.kernel, inputs), kernel.exponent, FLOAT64)
 
 
 def _sum_kernel(kernel: Any, inputs: _KernelInput) -> list[Number]:
@@ -211,7 +211,7 @@ def _diagonal(kernel: Any, matrix: Matrix, who: object, compiler: Compiler) -> l
         left, right = (_diagonal(operand, matrix, who, compiler) for operand in (kernel.k1, kernel.k2))
         return graph.map_two(MathFunction.ADD if name == "Sum" else MathFunction.MUL, left, right)
     if name == "Exponentiation":
-        return raised(compiler, _diagonal(kernel.kernel, matrix, who, compiler), kernel.exponent, FLOAT64)
+        return to_power(compiler, _diagonal(kernel.kernel, matrix, who, compiler), kernel.exponent, FLOAT64)
     if name == "DotProduct":
         values = compiler.numbers(compiler.cast(matrix, FLOAT64).columns)
         return graph.map_const(MathFunction.ADD, [graph.fold(MathFunction.SQUARES, values)], float(kernel.sigma_0) ** 2)

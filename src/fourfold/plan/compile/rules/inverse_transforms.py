@@ -1,4 +1,7 @@
-"""The inverses of transformers: what a target was before it was transformed."""
+"""Compile `inverse_transform` of scikit-learn's transformers, for targets that were transformed before training.
+
+Scalers are exact; powers, `exp` and the normal distribution are close.
+"""
 
 from __future__ import annotations
 
@@ -17,50 +20,59 @@ from fourfold.plan.graph.builder import Number
 
 __all__ = ["inverse"]
 
-#: How near to 0 and 1 a QuantileTransformer takes a share for one of them.
-_BOUND = 1e-7
+#: A QuantileTransformer takes a probability within this of 0 or 1 for the bound (`BOUNDS_THRESHOLD`).
+_BOUNDS_THRESHOLD = 1e-7
 
 
 def inverse(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """What `inverse_transform` of a fitted transformer makes of an array; raises `NoPlan`."""
-    kind = type(model)
-    rule = _INVERSES.get(kind.__qualname__) if kind.__module__.partition(".")[0] == "sklearn" else None
+    """Return `inverse_transform` of a fitted transformer; raises `NoPlan` where it has no rule."""
+    transformer_type = type(model)
+    rule = (
+        _INVERSES.get(transformer_type.__qualname__)
+        if transformer_type.__module__.partition(".")[0] == "sklearn"
+        else None
+    )
     if rule is None:
-        raise NoPlan(f"there is no rule for the inverse of a {kind.__qualname__}")
+        raise NoPlan(f"there is no rule for the inverse of a {transformer_type.__qualname__}")
     return rule(model, matrix, compiler)
 
 
 def _mapped(function: MathFunction, matrix: Matrix, constants: Any, compiler: Compiler) -> Matrix:
-    made = compiler.map(function, matrix.columns, np.asarray(constants, dtype=np.float64), dtype=matrix.dtype)
-    return replace(matrix, columns=made)
+    """Return `f(x, constant)` of each column, in the array's dtype."""
+    columns = compiler.map(function, matrix.columns, np.asarray(constants, dtype=np.float64), dtype=matrix.dtype)
+    return replace(matrix, columns=columns)
 
 
 def _standard(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    made = floats(matrix, compiler, model, nan=True)
+    """Return `StandardScaler.inverse_transform`: `x * scale_ + mean_`, each part if it is enabled."""
+    inputs = floats(matrix, compiler, model, nan=True)
     if model.with_std:
-        made = _mapped(MathFunction.MUL, made, model.scale_.astype(made.dtype), compiler)
-    return _mapped(MathFunction.ADD, made, model.mean_.astype(made.dtype), compiler) if model.with_mean else made
+        inputs = _mapped(MathFunction.MUL, inputs, model.scale_.astype(inputs.dtype), compiler)
+    return _mapped(MathFunction.ADD, inputs, model.mean_.astype(inputs.dtype), compiler) if model.with_mean else inputs
 
 
 def _min_max(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    made = floats(matrix, compiler, model, nan=True)
-    return _mapped(MathFunction.DIV, _mapped(MathFunction.SUB, made, model.min_, compiler), model.scale_, compiler)
+    """Return `MinMaxScaler.inverse_transform`: `(x - min_) / scale_`."""
+    inputs = floats(matrix, compiler, model, nan=True)
+    return _mapped(MathFunction.DIV, _mapped(MathFunction.SUB, inputs, model.min_, compiler), model.scale_, compiler)
 
 
 def _max_abs(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
+    """Return `MaxAbsScaler.inverse_transform`: `x * scale_`."""
     return _mapped(MathFunction.MUL, floats(matrix, compiler, model, nan=True), model.scale_, compiler)
 
 
 def _robust(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    made = floats(matrix, compiler, model, nan=True)
+    """Return `RobustScaler.inverse_transform`: `x * scale_ + center_`, each part if it is enabled."""
+    inputs = floats(matrix, compiler, model, nan=True)
     if model.with_scaling:
-        made = _mapped(MathFunction.MUL, made, model.scale_, compiler)
-    return _mapped(MathFunction.ADD, made, model.center_, compiler) if model.with_centering else made
+        inputs = _mapped(MathFunction.MUL, inputs, model.scale_, compiler)
+    return _mapped(MathFunction.ADD, inputs, model.center_, compiler) if model.with_centering else inputs
 
 
 @dataclass(frozen=True)
 class InverseFunction:
-    """The inverse of a FunctionTransformer, as one."""
+    """Stand for a FunctionTransformer whose function is the inverse of another's."""
 
     func: Any
     validate: bool
@@ -68,94 +80,120 @@ class InverseFunction:
 
 
 def _function(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    back = InverseFunction(model.inverse_func, bool(model.validate), dict(model.inv_kw_args or {}))
-    made: Matrix = function_transformer(back, matrix, compiler)
-    return made
+    """Return `FunctionTransformer.inverse_transform`."""
+    inverted = InverseFunction(model.inverse_func, bool(model.validate), dict(model.inv_kw_args or {}))
+    result: Matrix = function_transformer(inverted, matrix, compiler)
+    return result
 
 
 def _quantile(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    made = floats(matrix, compiler, model, nan=True)
+    """Return `QuantileTransformer.inverse_transform`."""
+    inputs = floats(matrix, compiler, model, nan=True)
     quantiles = np.asarray(model.quantiles_, dtype=np.float64)
     values = [
-        _of_share(compiler.number(column), model, quantiles[:, place], compiler)
-        for place, column in enumerate(made.columns)
+        _quantile_of(compiler.number(column), model, quantiles[:, index], compiler)
+        for index, column in enumerate(inputs.columns)
     ]
-    return as_matrix(single(compiler, values, made.dtype), made.dtype)
+    return as_matrix(single(compiler, values, inputs.dtype), inputs.dtype)
 
 
-def _of_share(value: Number, model: Any, quantiles: Any, compiler: Compiler) -> Number:
-    """The quantile of a share, or of the share that a normal distribution has below a number."""
+def _quantile_of(value: Number, model: Any, quantiles: Any, compiler: Compiler) -> Number:
+    """Return the training quantile of a probability, or of the normal distribution's probability below a number.
+
+    Raises:
+        NoPlan: the output distribution has no rule.
+    """
     graph = compiler.graph
-    shares = [value]
+    probabilities = [value]
     if model.output_distribution == "normal":
         compiler.approximate("SciPy computes the shares of the normal distribution")
-        shares = graph.map(MathFunction.NDTR, shares)
-        low = graph.map_const(MathFunction.LT, graph.map_const(MathFunction.SUB, shares, _BOUND), 0.0)
-        high = graph.map_const(MathFunction.GT, graph.map_const(MathFunction.ADD, shares, _BOUND), 1.0)
+        probabilities = graph.map(MathFunction.NDTR, probabilities)
+        is_lowest = graph.map_const(
+            MathFunction.LT, graph.map_const(MathFunction.SUB, probabilities, _BOUNDS_THRESHOLD), 0.0
+        )
+        is_highest = graph.map_const(
+            MathFunction.GT, graph.map_const(MathFunction.ADD, probabilities, _BOUNDS_THRESHOLD), 1.0
+        )
     elif model.output_distribution == "uniform":
-        low, high = graph.map_const(MathFunction.EQ, shares, 0.0), graph.map_const(MathFunction.EQ, shares, 1.0)
+        is_lowest, is_highest = (
+            graph.map_const(MathFunction.EQ, probabilities, 0.0),
+            graph.map_const(MathFunction.EQ, probabilities, 1.0),
+        )
     else:
         raise NoPlan(f"a QuantileTransformer has the distribution {model.output_distribution}")
-    between = [graph.interpolate(shares[0], model.references_, quantiles)]
-    above = graph.select(high, graph.constant([quantiles[-1]]), between)
-    return graph.select(low, graph.constant([quantiles[0]]), above)[0]
+    interpolated = [graph.interpolate(probabilities[0], model.references_, quantiles)]
+    without_lowest = graph.select(is_highest, graph.constant([quantiles[-1]]), interpolated)
+    return graph.select(is_lowest, graph.constant([quantiles[0]]), without_lowest)[0]
 
 
 def _power(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    made = floats(matrix, compiler, model, nan=True)
+    """Return `PowerTransformer.inverse_transform`.
+
+    Raises:
+        NoPlan: the method has no rule.
+    """
+    inputs = floats(matrix, compiler, model, nan=True)
     compiler.approximate("a libm computes the powers of a PowerTransformer")
     if model.standardize:
-        made = _standard(model._scaler, made, compiler)  # noqa: SLF001 - no other place has it
+        inputs = _standard(model._scaler, inputs, compiler)  # noqa: SLF001 - nothing public has it
     rules = {"box-cox": _box_cox, "yeo-johnson": _yeo_johnson}
     if model.method not in rules:
         raise NoPlan(f"a PowerTransformer has the method {model.method}")
     values = [
-        rules[model.method](compiler.number(column), float(power), made.dtype, compiler)
-        for column, power in zip(made.columns, model.lambdas_, strict=True)
+        rules[model.method](compiler.number(column), float(lambda_), inputs.dtype, compiler)
+        for column, lambda_ in zip(inputs.columns, model.lambdas_, strict=True)
     ]
-    return replace(made, columns=tuple(Numeric(value, made.dtype) for value in single(compiler, values, made.dtype)))
+    return replace(
+        inputs, columns=tuple(Numeric(value, inputs.dtype) for value in single(compiler, values, inputs.dtype))
+    )
 
 
-def _box_cox(value: Number, power: float, dtype: np.dtype[Any], compiler: Compiler) -> Number:
-    """`(x * power + 1) ** (1 / power)`, as SciPy computes it: by logarithms."""
+def _box_cox(value: Number, lambda_: float, dtype: np.dtype[Any], compiler: Compiler) -> Number:
+    """Return `scipy.special.inv_boxcox`: `exp(log1p(x * lambda) / lambda)`, or `exp(x)` for a lambda of 0."""
     graph = compiler.graph
-    if power == 0:
+    if lambda_ == 0:
         return graph.map(MathFunction.EXP, [value])[0]
-    logs = graph.map(MathFunction.LOG1P, graph.map_const(MathFunction.MUL, [value], power))
-    return graph.map(MathFunction.EXP, graph.map_const(MathFunction.DIV, logs, power))[0]
+    logs = graph.map(MathFunction.LOG1P, graph.map_const(MathFunction.MUL, [value], lambda_))
+    return graph.map(MathFunction.EXP, graph.map_const(MathFunction.DIV, logs, lambda_))[0]
 
 
-def _yeo_johnson(value: Number, power: float, dtype: np.dtype[Any], compiler: Compiler) -> Number:
-    """The inverse of powers of `x + 1` for what is not negative, and of `1 - x` for what is."""
+def _yeo_johnson(value: Number, lambda_: float, dtype: np.dtype[Any], compiler: Compiler) -> Number:
+    """Return `PowerTransformer._yeo_johnson_inverse_transform` of one number.
+
+    From 0 on it is `(x * lambda + 1) ** (1 / lambda) - 1`, or `exp(x) - 1` for a lambda of 0. Below it is
+    `1 - (1 - (2 - lambda) * x) ** (1 / (2 - lambda))`, or `1 - exp(-x)` for a lambda of 2.
+    """
     graph = compiler.graph
-    tiny = float(np.spacing(1.0))
-    if abs(power) < tiny:
-        up = graph.map_const(MathFunction.SUB, _exponential([value], dtype, compiler), 1.0)
+    eps = float(np.spacing(1.0))
+    if abs(lambda_) < eps:
+        from_zero_on = graph.map_const(MathFunction.SUB, _exponential([value], dtype, compiler), 1.0)
     else:
-        base = graph.map_const(MathFunction.ADD, graph.map_const(MathFunction.MUL, [value], power), 1.0)
-        up = graph.map_const(MathFunction.SUB, graph.map_const(MathFunction.POW, base, 1 / power), 1.0)
-    if abs(power - 2) > tiny:
-        base = graph.map_const(MathFunction.ADD, graph.map_const(MathFunction.MUL, [value], -(2 - power)), 1.0)
-        down = graph.map_const(MathFunction.RSUB, graph.map_const(MathFunction.POW, base, 1 / (2 - power)), 1.0)
+        base = graph.map_const(MathFunction.ADD, graph.map_const(MathFunction.MUL, [value], lambda_), 1.0)
+        from_zero_on = graph.map_const(MathFunction.SUB, graph.map_const(MathFunction.POW, base, 1 / lambda_), 1.0)
+    if abs(lambda_ - 2) > eps:
+        base = graph.map_const(MathFunction.ADD, graph.map_const(MathFunction.MUL, [value], -(2 - lambda_)), 1.0)
+        below_zero = graph.map_const(MathFunction.RSUB, graph.map_const(MathFunction.POW, base, 1 / (2 - lambda_)), 1.0)
     else:
-        down = graph.map_const(
+        below_zero = graph.map_const(
             MathFunction.RSUB, _exponential(graph.map(MathFunction.NEGATE, [value]), dtype, compiler), 1.0
         )
-    return graph.select(graph.map_const(MathFunction.GE, [value], 0.0), up, down)[0]
+    return graph.select(graph.map_const(MathFunction.GE, [value], 0.0), from_zero_on, below_zero)[0]
 
 
 def _exponential(values: list[Number], dtype: np.dtype[Any], compiler: Compiler) -> list[Number]:
+    """Return `numpy.exp`, rounded where the dtype is float32."""
     return single(compiler, compiler.graph.map(MathFunction.EXP, values), dtype)
 
 
 def _pipeline(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
+    """Return `Pipeline.inverse_transform`: the inverse of each step, from the last one back."""
     for _, step in reversed(model.steps):
         if step is not None and step != "passthrough":
             matrix = inverse(step, matrix, compiler)
     return matrix
 
 
-#: By the names of scikit-learn's transformers.
+#: The rule of each transformer of scikit-learn, by its class's name.
 _INVERSES: dict[str, Callable[[Any, Matrix, Compiler], Matrix]] = {
     "FunctionTransformer": _function,
     "MaxAbsScaler": _max_abs,

@@ -1,6 +1,7 @@
-"""Approximations of kernels by random weights and waves.
+"""Compile scikit-learn's approximations of kernels by random weights (`sklearn.kernel_approximation`).
 
-Count sketches have no rule: a fast Fourier transform leaves noise in places of its own where nothing was hashed to.
+They need a BLAS, `cos`, `sin` or `log`, so they are close and not exact. PolynomialCountSketch has no rule: its Fourier
+transforms leave rounding noise where the exact answer is 0.
 """
 
 from __future__ import annotations
@@ -22,40 +23,52 @@ __all__: list[str] = []
 
 @transforms("sklearn.RBFSampler")
 def radial_sampler(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The cosine of weighted sums and an offset."""
-    made = numbers(matrix, compiler, model)
-    return _waves(made, model, (2.0 / model.n_components) ** 0.5, compiler)
+    """Return `RBFSampler.transform`: `sqrt(2 / n_components) * cos(X @ random_weights_ + random_offset_)`."""
+    inputs = numbers(matrix, compiler, model)
+    return _cosine_features(inputs, model, (2.0 / model.n_components) ** 0.5, compiler)
 
 
 @transforms("sklearn.SkewedChi2Sampler")
 def skewed_sampler(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The cosine of weighted sums of logarithms and an offset; what is too small has none."""
+    """Return `SkewedChi2Sampler.transform`.
+
+    It is `sqrt(2) / sqrt(n_components) * cos(log(X + skewedness) @ random_weights_ + random_offset_)`. A row with a
+    value that is not above `-skewedness` is refused.
+    """
     graph = compiler.graph
-    made = floats(matrix, compiler, model)
-    least = float(rounded(-model.skewedness, made.dtype))
-    enough = graph.map_const(MathFunction.GT, compiler.numbers(made.columns), least)
-    graph.refuse(enough, Kind.ZERO, "the SkewedChi2Sampler takes nothing that is not above minus its skewedness")
-    made = moved(made, rounded(model.skewedness, made.dtype), compiler, function=MathFunction.ADD, in_place=True)
-    made = as_matrix(logarithms(compiler, compiler.numbers(made.columns), made.dtype), made.dtype)
-    return _waves(made, model, np.sqrt(2.0) / np.sqrt(model.n_components), compiler)
+    inputs = floats(matrix, compiler, model)
+    lower_bound = float(rounded(-model.skewedness, inputs.dtype))
+    is_above = graph.map_const(MathFunction.GT, compiler.numbers(inputs.columns), lower_bound)
+    graph.refuse(is_above, Kind.ZERO, "the SkewedChi2Sampler takes nothing that is not above minus its skewedness")
+    inputs = moved(inputs, rounded(model.skewedness, inputs.dtype), compiler, function=MathFunction.ADD, in_place=True)
+    inputs = as_matrix(logarithms(compiler, compiler.numbers(inputs.columns), inputs.dtype), inputs.dtype)
+    return _cosine_features(inputs, model, np.sqrt(2.0) / np.sqrt(model.n_components), compiler)
 
 
-def _waves(matrix: Matrix, model: Any, height: float, compiler: Compiler) -> Matrix:
+def _cosine_features(matrix: Matrix, model: Any, height: float, compiler: Compiler) -> Matrix:
+    """Return `height * cos(X @ random_weights_ + random_offset_)`, in the dtype of the product."""
     values, dtype = matrix_product(compiler, matrix, model.random_weights_, model)
     values = single(compiler, plus(compiler, values, dtype, model.random_offset_)[0], dtype)
     compiler.approximate("NumPy's cos differs from one processor to another")
-    waves = single(compiler, compiler.graph.map(MathFunction.COS, values), dtype)
-    # Weak as Python's own, or float64 and rounded in place: either way a product of float32 is rounded once.
+    cosines = single(compiler, compiler.graph.map(MathFunction.COS, values), dtype)
+    # A Python factor takes the array's dtype; a NumPy factor stays float64 and the product is rounded in place.
     factor = float(height) if dtype == FLOAT64 or isinstance(height, np.floating) else float(np.float32(height))
-    return as_matrix(single(compiler, compiler.graph.map_const(MathFunction.MUL, waves, factor), dtype), dtype)
+    return as_matrix(single(compiler, compiler.graph.map_const(MathFunction.MUL, cosines, factor), dtype), dtype)
 
 
 @transforms("sklearn.AdditiveChi2Sampler")
 def additive_sampler(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The root of every number, and then waves of its logarithm; 0 of 0."""
+    """Return `AdditiveChi2Sampler.transform`.
+
+    With the interval `s`: first `sqrt(x * s)` of each column, then for each step `j` below `sample_steps`
+    `sqrt(2 * x * s / cosh(pi * j * s))` times `cos(j * s * log(x))` and times `sin` of the same. A value of 0 gives 0.
+
+    Raises:
+        NoPlan: the columns are integers, or the sampler has no interval.
+    """
     graph = compiler.graph
-    made = numbers(matrix, compiler, model)
-    dtype = made.dtype
+    inputs = numbers(matrix, compiler, model)
+    dtype = inputs.dtype
     if dtype not in (FLOAT32, FLOAT64):
         raise NoPlan(f"an AdditiveChi2Sampler writes into an array of {dtype}")
     interval = (
@@ -63,28 +76,36 @@ def additive_sampler(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     )
     if interval is None:
         raise NoPlan("an AdditiveChi2Sampler has no interval between its samples")
-    step = float(rounded(interval, dtype))
-    x = compiler.numbers(made.columns)
-    low = graph.map_const(MathFunction.LT, x, 0.0)
+    rounded_interval = float(rounded(interval, dtype))
+    entries = compiler.numbers(inputs.columns)
+    is_negative = graph.map_const(MathFunction.LT, entries, 0.0)
     graph.refuse(
-        graph.map_const(MathFunction.EQ, low, 0.0), Kind.ZERO, "the AdditiveChi2Sampler takes no negative number"
+        graph.map_const(MathFunction.EQ, is_negative, 0.0),
+        Kind.ZERO,
+        "the AdditiveChi2Sampler takes no negative number",
     )
-    zeros, some = graph.constant([0.0]) * len(x), graph.map_const(MathFunction.NE, x, 0.0)
+    zeros, is_nonzero = graph.constant([0.0]) * len(entries), graph.map_const(MathFunction.NE, entries, 0.0)
 
-    def kept(values: list[Number]) -> list[Number]:
-        return graph.select(some, single(compiler, values, dtype), zeros)
+    def zero_where_zero(values: list[Number]) -> list[Number]:
+        return graph.select(is_nonzero, single(compiler, values, dtype), zeros)
 
-    out = kept(graph.map(MathFunction.SQRT, single(compiler, graph.map_const(MathFunction.MUL, x, step), dtype)))
-    compiler.approximate("NumPy's sin and cos differ from one processor to another")
-    logs = single(compiler, graph.map_const(MathFunction.MUL, logarithms(compiler, x, dtype), step), dtype)
-    doubled = single(compiler, graph.map_const(MathFunction.MUL, x, 2.0), dtype)
-    doubled = single(compiler, graph.map_const(MathFunction.MUL, doubled, step), dtype)
-    for turn in range(1, model.sample_steps):
-        height = graph.map(
-            MathFunction.SQRT, graph.map_const(MathFunction.DIV, doubled, np.cosh(np.pi * turn * interval))
+    features = zero_where_zero(
+        graph.map(
+            MathFunction.SQRT, single(compiler, graph.map_const(MathFunction.MUL, entries, rounded_interval), dtype)
         )
-        angles = single(compiler, graph.map_const(MathFunction.MUL, logs, float(turn)), dtype)
-        for wave in (MathFunction.COS, MathFunction.SIN):
-            values = single(compiler, graph.map(wave, angles), dtype)
-            out += kept(graph.map_two(MathFunction.MUL, height, values))
-    return Matrix(as_matrix(out, dtype).columns, sparse=made.sparse)
+    )
+    compiler.approximate("NumPy's sin and cos differ from one processor to another")
+    logs = single(
+        compiler, graph.map_const(MathFunction.MUL, logarithms(compiler, entries, dtype), rounded_interval), dtype
+    )
+    twice = single(compiler, graph.map_const(MathFunction.MUL, entries, 2.0), dtype)
+    twice = single(compiler, graph.map_const(MathFunction.MUL, twice, rounded_interval), dtype)
+    for step in range(1, model.sample_steps):
+        amplitudes = graph.map(
+            MathFunction.SQRT, graph.map_const(MathFunction.DIV, twice, np.cosh(np.pi * step * interval))
+        )
+        angles = single(compiler, graph.map_const(MathFunction.MUL, logs, float(step)), dtype)
+        for function in (MathFunction.COS, MathFunction.SIN):
+            values = single(compiler, graph.map(function, angles), dtype)
+            features += zero_where_zero(graph.map_two(MathFunction.MUL, amplitudes, values))
+    return Matrix(as_matrix(features, dtype).columns, sparse=inputs.sparse)

@@ -1,4 +1,8 @@
-"""Kernels: how alike a row and each of the rows are that a model was trained with."""
+"""Compile kernels of `sklearn.metrics.pairwise`, and the KernelRidge, KernelPCA and Nystroem that use them.
+
+Kernels are float32 where the columns and the training rows are, else float64. They need a BLAS, `exp` or `tanh`, so
+they are close and not exact.
+"""
 
 from __future__ import annotations
 
@@ -15,21 +19,21 @@ from fourfold.plan.compile.sums import matrix_product, moved, rounded
 from fourfold.plan.format import Kind, MathFunction, Metric
 from fourfold.plan.graph.builder import Number
 
-__all__ = ["Values", "hyperbolic", "limited", "pairwise_kernel", "raised"]
+__all__ = ["Values", "check_size", "pairwise_kernel", "tanh", "to_power"]
 
 Values = tuple[list[Number], np.dtype[Any]]
 
-#: The most numbers that the points of one model may have: half a gigabyte.
-_LARGEST = 1 << 26
+#: The most numbers in a model's training rows: half a gigabyte.
+_MAX_POINT_NUMBERS = 1 << 26
 
 
 def pairwise_kernel(
     name: Any, matrix: Matrix, points: Any, options: Mapping[str, Any], who: object, compiler: Compiler
 ) -> Values:
-    """What `sklearn.metrics.pairwise.pairwise_kernels` makes of a row and each of some points.
+    """Return `sklearn.metrics.pairwise.pairwise_kernels` of the row and some points, and its dtype.
 
     Args:
-        name: the kernel's.
+        name: the kernel's name.
         matrix: columns of numbers.
         points: shape `(points, columns)`.
         options: `gamma`, `degree` and `coef0`, where they are given.
@@ -44,29 +48,29 @@ def pairwise_kernel(
         raise NoPlan(f"a {type(who).__name__} has the kernel {name}")
     if matrix.sparse or hasattr(points, "toarray"):
         raise NoPlan(f"the {type(who).__name__} compares rows of a sparse matrix")
-    limited(points, who)
+    check_size(points, who)
     dtype = FLOAT32 if matrix.dtype == points.dtype == FLOAT32 else FLOAT64
-    made = compiler.cast(matrix, dtype)
+    inputs = compiler.cast(matrix, dtype)
     gamma = options.get("gamma")
-    known = {"gamma": 1.0 / len(made) if gamma is None else gamma, "degree": 3, "coef0": 1}
-    known |= {key: value for key, value in options.items() if value is not None}
-    return rule(made, np.asarray(points, dtype=dtype), known, who, compiler)
+    parameters = {"gamma": 1.0 / len(inputs) if gamma is None else gamma, "degree": 3, "coef0": 1}
+    parameters |= {key: value for key, value in options.items() if value is not None}
+    return rule(inputs, np.asarray(points, dtype=dtype), parameters, who, compiler)
 
 
-def limited(points: Any, who: object) -> None:
-    """Check that a plan can hold a model's points; raises `NoPlan`."""
-    if points.shape[0] * points.shape[1] > _LARGEST:
+def check_size(points: Any, who: object) -> None:
+    """Check that a plan can hold a model's training rows; raises `NoPlan`."""
+    if points.shape[0] * points.shape[1] > _MAX_POINT_NUMBERS:
         raise NoPlan(f"the {type(who).__name__} keeps {points.shape[0]} rows of {points.shape[1]} columns")
 
 
-def hyperbolic(compiler: Compiler, values: list[Number], dtype: np.dtype[Any]) -> list[Number]:
-    """The hyperbolic tangent."""
+def tanh(compiler: Compiler, values: list[Number], dtype: np.dtype[Any]) -> list[Number]:
+    """Return `numpy.tanh`, which differs between processors."""
     compiler.approximate("a tanh differs from one processor to another")
     return single(compiler, compiler.graph.map(MathFunction.TANH, values), dtype)
 
 
-def raised(compiler: Compiler, values: list[Number], power: float, dtype: np.dtype[Any]) -> list[Number]:
-    """`numpy.power`; a square is a product."""
+def to_power(compiler: Compiler, values: list[Number], power: float, dtype: np.dtype[Any]) -> list[Number]:
+    """Return `numpy.power`; NumPy computes squares as products."""
     if power == 1:
         return values
     if power == 2:
@@ -75,66 +79,70 @@ def raised(compiler: Compiler, values: list[Number], power: float, dtype: np.dty
     return single(compiler, compiler.graph.map_const(MathFunction.POW, values, float(power)), dtype)
 
 
-def _times(compiler: Compiler, values: list[Number], factor: float, dtype: np.dtype[Any]) -> list[Number]:
+def _multiplied(compiler: Compiler, values: list[Number], factor: float, dtype: np.dtype[Any]) -> list[Number]:
+    """Return values times a factor that has their dtype."""
     return single(compiler, compiler.graph.map_const(MathFunction.MUL, values, float(rounded(factor, dtype))), dtype)
 
 
 def _linear(matrix: Matrix, points: Any, _: Mapping[str, Any], who: object, compiler: Compiler) -> Values:
+    """Return `linear_kernel`: `x @ y`."""
     return matrix_product(compiler, matrix, points.T, who)
 
 
-def _bent(matrix: Matrix, points: Any, options: Mapping[str, Any], who: object, compiler: Compiler) -> Values:
-    """`gamma * x @ y + coef0`."""
+def _affine(matrix: Matrix, points: Any, options: Mapping[str, Any], who: object, compiler: Compiler) -> Values:
+    """Return `gamma * x @ y + coef0`."""
     values, dtype = matrix_product(compiler, matrix, points.T, who)
-    values = _times(compiler, values, options["gamma"], dtype)
+    values = _multiplied(compiler, values, options["gamma"], dtype)
     return plus(compiler, values, dtype, float(options["coef0"]))
 
 
 def _polynomial(matrix: Matrix, points: Any, options: Mapping[str, Any], who: object, compiler: Compiler) -> Values:
-    values, dtype = _bent(matrix, points, options, who, compiler)
-    return raised(compiler, values, options["degree"], dtype), dtype
+    """Return `polynomial_kernel`: `(gamma * x @ y + coef0) ** degree`."""
+    values, dtype = _affine(matrix, points, options, who, compiler)
+    return to_power(compiler, values, options["degree"], dtype), dtype
 
 
 def _sigmoid(matrix: Matrix, points: Any, options: Mapping[str, Any], who: object, compiler: Compiler) -> Values:
-    values, dtype = _bent(matrix, points, options, who, compiler)
-    return hyperbolic(compiler, values, dtype), dtype
+    """Return `sigmoid_kernel`: `tanh(gamma * x @ y + coef0)`."""
+    values, dtype = _affine(matrix, points, options, who, compiler)
+    return tanh(compiler, values, dtype), dtype
 
 
-def _radial(matrix: Matrix, points: Any, options: Mapping[str, Any], _: object, compiler: Compiler) -> Values:
-    """`exp(-gamma * distance²)`."""
+def _rbf(matrix: Matrix, points: Any, options: Mapping[str, Any], _: object, compiler: Compiler) -> Values:
+    """Return `rbf_kernel`: `exp(-gamma * distance²)`, with the distance as `euclidean_distances` computes it."""
     compiler.approximate("a BLAS computes distances")
     dtype = matrix.dtype
     squares = compiler.graph.distances(
         compiler.numbers(matrix.columns), np.asarray(points, dtype=np.float64), Metric.PRODUCTS
     )
-    values = _times(compiler, single(compiler, squares, dtype), -options["gamma"], dtype)
+    values = _multiplied(compiler, single(compiler, squares, dtype), -options["gamma"], dtype)
     return exponentials(compiler, values, dtype), dtype
 
 
 def _laplacian(matrix: Matrix, points: Any, options: Mapping[str, Any], _: object, compiler: Compiler) -> Values:
-    """`exp(-gamma * distance)` with sums of magnitudes, in float64."""
-    gaps = compiler.graph.distances(
+    """Return `laplacian_kernel`: `exp(-gamma * distance)` with Manhattan distances, in float64."""
+    distances = compiler.graph.distances(
         compiler.numbers(matrix.columns), np.asarray(points, dtype=np.float64), Metric.MANHATTAN
     )
-    values = _times(compiler, gaps, -options["gamma"], FLOAT64)
+    values = _multiplied(compiler, distances, -options["gamma"], FLOAT64)
     return exponentials(compiler, values, FLOAT64), FLOAT64
 
 
 def _cosine(matrix: Matrix, points: Any, _: Mapping[str, Any], who: object, compiler: Compiler) -> Values:
-    """Products of rows of length one; a row that is next to nothing keeps its length."""
+    """Return `cosine_similarity`: products of rows divided by their norms; a norm below `10 * eps` counts as 1."""
     graph, dtype = compiler.graph, matrix.dtype
     compiler.approximate("the processor orders the sums of a norm")
-    tiny = 10 * float(np.finfo(dtype).eps)
+    min_norm = 10 * float(np.finfo(dtype).eps)
     norms = np.sqrt(np.einsum("ij,ij->i", points, points))
-    theirs = points / np.where(norms < tiny, 1, norms)[:, None]
+    unit_points = points / np.where(norms < min_norm, 1, norms)[:, None]
     values = compiler.numbers(matrix.columns)
     squares = single(compiler, graph.map_two(MathFunction.MUL, values, values), dtype)
     norm = single(
         compiler, graph.map(MathFunction.SQRT, single(compiler, [graph.fold(MathFunction.SUM, squares)], dtype)), dtype
     )
-    norm = graph.select(graph.map_const(MathFunction.LT, norm, tiny), graph.constant([1.0]), norm)
-    ours = as_matrix(single(compiler, graph.map_two(MathFunction.DIV, values, norm), dtype), dtype)
-    return matrix_product(compiler, ours, theirs.T, who)
+    norm = graph.select(graph.map_const(MathFunction.LT, norm, min_norm), graph.constant([1.0]), norm)
+    unit_row = as_matrix(single(compiler, graph.map_two(MathFunction.DIV, values, norm), dtype), dtype)
+    return matrix_product(compiler, unit_row, unit_points.T, who)
 
 
 _PAIRWISE: dict[str, Callable[[Matrix, Any, Mapping[str, Any], object, Compiler], Values]] = {
@@ -142,7 +150,7 @@ _PAIRWISE: dict[str, Callable[[Matrix, Any, Mapping[str, Any], object, Compiler]
     "poly": _polynomial,
     "polynomial": _polynomial,
     "sigmoid": _sigmoid,
-    "rbf": _radial,
+    "rbf": _rbf,
     "laplacian": _laplacian,
     "cosine": _cosine,
 }
@@ -150,10 +158,10 @@ _PAIRWISE: dict[str, Callable[[Matrix, Any, Mapping[str, Any], object, Compiler]
 
 @answers("predict", "sklearn.KernelRidge")
 def kernel_ridge(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The kernel times the dual coefficients."""
+    """Return `KernelRidge.predict`: the kernel times `dual_coef_`."""
     options = {"gamma": model.gamma, "degree": model.degree, "coef0": model.coef0}
-    made = numbers(matrix, compiler, model)
-    values, dtype = pairwise_kernel(model.kernel, made, model.X_fit_, options, model, compiler)
+    inputs = numbers(matrix, compiler, model)
+    values, dtype = pairwise_kernel(model.kernel, inputs, model.X_fit_, options, model, compiler)
     weights = np.asarray(model.dual_coef_)
     weights = weights.reshape(-1, 1) if weights.ndim == 1 else weights
     return as_matrix(*matrix_product(compiler, as_matrix(values, dtype), weights, model))
@@ -161,30 +169,38 @@ def kernel_ridge(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
 
 @transforms("sklearn.KernelPCA")
 def kernel_components(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The centred kernel times the scaled eigenvectors."""
+    """Return `KernelPCA.transform`: the centred kernel times `eigenvectors_ / sqrt(eigenvalues_)`.
+
+    `KernelCenterer.transform` subtracts the means of the training kernel's columns and of the row's kernel, and adds
+    the mean of all. Components with an eigenvalue of 0 give 0.
+    """
     graph = compiler.graph
     options = {"gamma": model.gamma_, "degree": model.degree, "coef0": model.coef0}
-    made = numbers(matrix, compiler, model)
-    values, dtype = pairwise_kernel(model.kernel, made, model.X_fit_, options, model, compiler)
+    inputs = numbers(matrix, compiler, model)
+    values, dtype = pairwise_kernel(model.kernel, inputs, model.X_fit_, options, model, compiler)
     graph.refuse(values, Kind.NOT_FINITE, "the kernel of the KernelPCA is no finite number")
-    centre = model._centerer  # noqa: SLF001 - no other place has it
+    centerer = model._centerer  # noqa: SLF001 - nothing public has it
     mean = single(compiler, [graph.fold(MathFunction.PAIRWISE, values)], dtype)
-    mean = single(compiler, graph.map_const(MathFunction.DIV, mean, float(len(centre.K_fit_rows_))), dtype)
-    made = moved(as_matrix(values, dtype), centre.K_fit_rows_, compiler, in_place=True)
-    apart = single(compiler, graph.map_two(MathFunction.SUB, compiler.numbers(made.columns), mean), dtype)
-    made = moved(as_matrix(apart, dtype), centre.K_fit_all_, compiler, function=MathFunction.ADD, in_place=True)
-    kept = np.flatnonzero(model.eigenvalues_)
-    scaled = np.zeros_like(model.eigenvectors_)
-    scaled[:, kept] = model.eigenvectors_[:, kept] / np.sqrt(model.eigenvalues_[kept])
-    return as_matrix(*matrix_product(compiler, made, scaled, model))
+    mean = single(compiler, graph.map_const(MathFunction.DIV, mean, float(len(centerer.K_fit_rows_))), dtype)
+    inputs = moved(as_matrix(values, dtype), centerer.K_fit_rows_, compiler, in_place=True)
+    centred = single(compiler, graph.map_two(MathFunction.SUB, compiler.numbers(inputs.columns), mean), dtype)
+    inputs = moved(as_matrix(centred, dtype), centerer.K_fit_all_, compiler, function=MathFunction.ADD, in_place=True)
+    nonzero = np.flatnonzero(model.eigenvalues_)
+    scaled_eigenvectors = np.zeros_like(model.eigenvectors_)
+    scaled_eigenvectors[:, nonzero] = model.eigenvectors_[:, nonzero] / np.sqrt(model.eigenvalues_[nonzero])
+    return as_matrix(*matrix_product(compiler, inputs, scaled_eigenvectors, model))
 
 
 @transforms("sklearn.Nystroem")
 def nystroem(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The kernel of some rows, times the normalization."""
+    """Return `Nystroem.transform`: the kernel with `components_`, times `normalization_.T`.
+
+    Raises:
+        NoPlan: the kernel's parameters are in a dictionary.
+    """
     if model.kernel_params:
         raise NoPlan("a Nystroem has parameters of its kernel in a dictionary")
     options = {"gamma": model.gamma, "degree": model.degree, "coef0": model.coef0}
-    made = numbers(matrix, compiler, model)
-    values, dtype = pairwise_kernel(model.kernel, made, model.components_, options, model, compiler)
+    inputs = numbers(matrix, compiler, model)
+    values, dtype = pairwise_kernel(model.kernel, inputs, model.components_, options, model, compiler)
     return as_matrix(*matrix_product(compiler, as_matrix(values, dtype), model.normalization_.T, model))

@@ -1,4 +1,7 @@
-"""Mixtures of normal distributions."""
+"""Compile scikit-learn's mixtures of normal distributions (`sklearn.mixture`).
+
+Sums of distances depend on a BLAS, densities on NumPy's `exp` and `log`, so answers are close and not exact.
+"""
 
 from __future__ import annotations
 
@@ -21,85 +24,108 @@ __all__: list[str] = []
 Values = tuple[list[Number], np.dtype[Any]]
 
 _NAMES = ("sklearn.GaussianMixture", "sklearn.BayesianGaussianMixture")
-_LONG = 2.0**63
-#: From here on the series of the digamma function has all digits of a double.
-_LARGE = 12.0
+#: The first float64 that no int64 holds; a cast to int64 makes the lowest int64 of it.
+_INT64_OVERFLOW = 2.0**63
+#: From here on, the asymptotic series of the digamma function has the precision of a float64.
+_MIN_ASYMPTOTIC = 12.0
 
 
 @answers("predict", *_NAMES)
 def component(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
-    """The component that most likely gave the row."""
-    values, _ = _weighted(model, matrix, compiler)
+    """Return `predict`: the component with the largest weighted density."""
+    values, _ = _weighted_log_densities(model, matrix, compiler)
     return Labels(compiler.graph.argmax(values), range(len(values)))
 
 
 @answers("score_samples", *_NAMES)
 def densities(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The logarithm of the mixture's density."""
-    values, dtype = _weighted(model, matrix, compiler)
+    """Return `score_samples`: the logarithm of the mixture's density."""
+    values, dtype = _weighted_log_densities(model, matrix, compiler)
     return as_matrix([log_sum_exp(compiler, values, dtype)], dtype)
 
 
 @answers("predict_proba", *_NAMES)
 def proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """Each component's share of the density."""
-    values, dtype = _weighted(model, matrix, compiler)
+    """Return `predict_proba`: each component's share of the density."""
+    values, dtype = _weighted_log_densities(model, matrix, compiler)
     total = [log_sum_exp(compiler, values, dtype)]
     logs = single(compiler, compiler.graph.map_two(MathFunction.SUB, values, total), dtype)
     return as_matrix(exponentials(compiler, logs, dtype), dtype)
 
 
-def _weighted(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
-    """The logarithm of each component's density times its weight."""
-    made = numbers(matrix, compiler, model)
-    values, dtype = _distances(model, made, compiler)
-    features = len(made)
-    values, dtype = plus(compiler, values, dtype, features * math.log(2 * math.pi))
+def _weighted_log_densities(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
+    """Return the logarithm of each component's density times its weight (`_estimate_weighted_log_prob`).
+
+    A GaussianMixture has `-0.5 * (n_features * log(2 * pi) + distance²) + log_det + log(weight)`. A
+    BayesianGaussianMixture adds the expected logarithms of its precisions and weights under their posterior
+    distributions.
+    """
+    inputs = numbers(matrix, compiler, model)
+    values, dtype = _distances(model, inputs, compiler)
+    n_features = len(inputs)
+    values, dtype = plus(compiler, values, dtype, n_features * math.log(2 * math.pi))
     values = single(compiler, compiler.graph.map_const(MathFunction.MUL, values, -0.5), dtype)
-    values, dtype = plus(compiler, values, dtype, _determinants(model, features))
+    values, dtype = plus(compiler, values, dtype, _log_determinants(model, n_features))
     if type(model).__name__ == "GaussianMixture":
         return plus(compiler, values, dtype, np.log(model.weights_))
-    freedom = model.degrees_of_freedom_
-    values, dtype = plus(compiler, values, dtype, 0.5 * features * np.log(freedom), MathFunction.SUB)
-    scatter = _digamma(0.5 * (freedom - np.arange(0, features)[:, np.newaxis])).sum(axis=0)
-    spread = 0.5 * (features * np.log(2.0) + scatter - features / model.mean_precision_)
-    values, dtype = plus(compiler, values, dtype, spread)
+    degrees_of_freedom = model.degrees_of_freedom_
+    values, dtype = plus(compiler, values, dtype, 0.5 * n_features * np.log(degrees_of_freedom), MathFunction.SUB)
+    digamma_sum = _digamma(0.5 * (degrees_of_freedom - np.arange(0, n_features)[:, np.newaxis])).sum(axis=0)
+    log_lambda = 0.5 * (n_features * np.log(2.0) + digamma_sum - n_features / model.mean_precision_)
+    values, dtype = plus(compiler, values, dtype, log_lambda)
     return plus(compiler, values, dtype, _log_weights(model))
 
 
 def _distances(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
-    """For each component the square of the row's distance from its mean, in its deviations."""
-    kind, chol = model.covariance_type, model.precisions_cholesky_
-    if kind in ("full", "tied"):
-        return _turned(model, matrix, [chol] * len(model.means_) if kind == "tied" else chol, compiler)
-    if kind == "diag":
-        return _diagonal(model, matrix, compiler)
-    if kind == "spherical":
-        return _spherical(model, matrix, compiler)
-    raise NoPlan(f"a {type(model).__name__} has covariances of the type {kind}")
+    """Return the squared Mahalanobis distance of the row from each component's mean.
+
+    Raises:
+        NoPlan: the type of covariance has no rule.
+    """
+    covariance_type, precisions_cholesky = model.covariance_type, model.precisions_cholesky_
+    if covariance_type in ("full", "tied"):
+        return _full_distances(
+            model,
+            matrix,
+            [precisions_cholesky] * len(model.means_) if covariance_type == "tied" else precisions_cholesky,
+            compiler,
+        )
+    if covariance_type == "diag":
+        return _diagonal_distances(model, matrix, compiler)
+    if covariance_type == "spherical":
+        return _spherical_distances(model, matrix, compiler)
+    raise NoPlan(f"a {type(model).__name__} has covariances of the type {covariance_type}")
 
 
-def _turned(model: Any, matrix: Matrix, factors: Any, compiler: Compiler) -> Values:
-    """Sums of squares of `X @ factor - mean @ factor`, written into an array of the rows' dtype."""
+def _full_distances(model: Any, matrix: Matrix, factors: Any, compiler: Compiler) -> Values:
+    """Return the sums of squares of `X @ factor - mean @ factor` for each component.
+
+    scikit-learn writes them into an array of the rows' dtype, which truncates them where the rows are integers.
+
+    Raises:
+        NoPlan: the rows are integers of another dtype than int64.
+    """
     graph = compiler.graph
-    out: list[Number] = []
+    distances: list[Number] = []
     for mean, factor in zip(model.means_, factors, strict=True):
-        turned, dtype = matrix_product(compiler, matrix, factor, model)
-        apart, dtype = plus(compiler, turned, dtype, mean @ factor, MathFunction.SUB)
-        squares = single(compiler, graph.map_two(MathFunction.MUL, apart, apart), dtype)
-        out += single(compiler, [graph.fold(MathFunction.PAIRWISE, squares)], dtype)
+        projected, dtype = matrix_product(compiler, matrix, factor, model)
+        differences, dtype = plus(compiler, projected, dtype, mean @ factor, MathFunction.SUB)
+        squares = single(compiler, graph.map_two(MathFunction.MUL, differences, differences), dtype)
+        distances += single(compiler, [graph.fold(MathFunction.PAIRWISE, squares)], dtype)
     if matrix.dtype.kind == "f":
-        return single(compiler, out, matrix.dtype), matrix.dtype
+        return single(compiler, distances, matrix.dtype), matrix.dtype
     if matrix.dtype != np.int64:
         raise NoPlan(f"a {type(model).__name__} writes distances into an array of {matrix.dtype}")
     compiler.approximate("a processor makes integers of distances")
-    whole = graph.map(MathFunction.TRUNC, out)
-    small = graph.map_const(MathFunction.LT, out, _LONG)
-    return graph.select(small, whole, graph.constant(np.full(len(out), -_LONG))), np.dtype(np.float64)
+    truncated = graph.map(MathFunction.TRUNC, distances)
+    fits_int64 = graph.map_const(MathFunction.LT, distances, _INT64_OVERFLOW)
+    return graph.select(fits_int64, truncated, graph.constant(np.full(len(distances), -_INT64_OVERFLOW))), np.dtype(
+        np.float64
+    )
 
 
-def _diagonal(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
-    """`sum(mean² precision) - 2 X @ (mean precision) + X² @ precision`."""
+def _diagonal_distances(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
+    """Return `sum(mean² * precision) - 2 * X @ (mean * precision) + X² @ precision` for each component."""
     graph, means = compiler.graph, model.means_
     precisions = model.precisions_cholesky_**2
     products, dtype = matrix_product(compiler, matrix, (means * precisions).T, model)
@@ -111,14 +137,15 @@ def _diagonal(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
 
 
 def _squared(matrix: Matrix, compiler: Compiler) -> list[Number]:
+    """Return the squares of the columns; raises `NoPlan` for integers, which may overflow."""
     if matrix.dtype.kind != "f":
         raise NoPlan("a mixture squares integers, which may be too large for their dtype")
     values = compiler.numbers(matrix.columns)
     return single(compiler, compiler.graph.map_two(MathFunction.MUL, values, values), matrix.dtype)
 
 
-def _spherical(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
-    """`sum(mean²) precision - 2 X @ mean precision + sum(X²) precision`."""
+def _spherical_distances(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
+    """Return `sum(mean²) * precision - 2 * X @ mean * precision + sum(X²) * precision` for each component."""
     graph, means = compiler.graph, model.means_
     precisions = model.precisions_cholesky_**2
     products, dtype = matrix_product(compiler, matrix, means.T, model)
@@ -130,41 +157,45 @@ def _spherical(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
     return single(compiler, graph.map_two(MathFunction.ADD, values, outer), dtype), dtype
 
 
-def _determinants(model: Any, features: int) -> Any:
-    """The logarithm of the determinant of each component's factor."""
-    kind, chol = model.covariance_type, model.precisions_cholesky_
-    if kind == "full":
-        return np.sum(np.log(chol.reshape(len(chol), -1)[:, :: features + 1]), axis=1)
-    if kind == "tied":
-        return np.sum(np.log(np.diagonal(chol)))
-    return np.sum(np.log(chol), axis=1) if kind == "diag" else features * np.log(chol)
+def _log_determinants(model: Any, n_features: int) -> Any:
+    """Return `_compute_log_det_cholesky`: the logarithm of the determinant of each component's factor."""
+    covariance_type, precisions_cholesky = model.covariance_type, model.precisions_cholesky_
+    if covariance_type == "full":
+        return np.sum(np.log(precisions_cholesky.reshape(len(precisions_cholesky), -1)[:, :: n_features + 1]), axis=1)
+    if covariance_type == "tied":
+        return np.sum(np.log(np.diagonal(precisions_cholesky)))
+    return (
+        np.sum(np.log(precisions_cholesky), axis=1)
+        if covariance_type == "diag"
+        else n_features * np.log(precisions_cholesky)
+    )
 
 
 def _log_weights(model: Any) -> Any:
-    """The expected logarithms of the weights of a Bayesian mixture."""
+    """Return `BayesianGaussianMixture._estimate_log_weights`: the expected logarithms of the weights."""
     weights = model.weight_concentration_
     if model.weight_concentration_prior_type != "dirichlet_process":
         return _digamma(weights) - _digamma(np.sum(weights))
-    one, other = weights
-    both = _digamma(one + other)
-    return _digamma(one) - both + np.hstack((0, np.cumsum(_digamma(other) - both)[:-1]))
+    first, second = weights
+    digamma_of_sum = _digamma(first + second)
+    return _digamma(first) - digamma_of_sum + np.hstack((0, np.cumsum(_digamma(second) - digamma_of_sum)[:-1]))
 
 
 def _digamma(values: Any) -> npt.NDArray[np.float64]:
-    """The derivative of the logarithm of the gamma function, of positive numbers.
+    """Return the digamma function of positive numbers: the derivative of the logarithm of the gamma function.
 
-    By its recurrence up to numbers for which the asymptotic series has all digits; see Bernardo, "Psi (digamma)
-    function", Applied Statistics 25, 1976.
+    Small numbers are raised by its recurrence; then the asymptotic series has the precision of a float64. See Bernardo,
+    "Psi (digamma) function", Applied Statistics 25, 1976.
     """
     x = np.array(values, dtype=np.float64)
-    out = np.zeros_like(x)
-    for _ in range(int(_LARGE)):
-        small = x < _LARGE
-        out = np.where(small, out - 1 / x, out)
-        x = np.where(small, x + 1, x)
+    result = np.zeros_like(x)
+    for _ in range(int(_MIN_ASYMPTOTIC)):
+        is_small = x < _MIN_ASYMPTOTIC
+        result = np.where(is_small, result - 1 / x, result)
+        x = np.where(is_small, x + 1, x)
     inverse = 1 / (x * x)
     terms = (-1 / 12, 1 / 120, -1 / 252, 1 / 240, -1 / 132, 691 / 32760, -1 / 12)
     series = np.zeros_like(x)
     for term in reversed(terms):
         series = (series + term) * inverse
-    return np.asarray(out + np.log(x) - 0.5 / x + series)
+    return np.asarray(result + np.log(x) - 0.5 / x + series)

@@ -1,4 +1,7 @@
-"""Several targets, each with an estimator of its own or one after the other, and targets that were transformed."""
+"""Compile scikit-learn's estimators of several targets (`sklearn.multioutput`) and TransformedTargetRegressor.
+
+They compute nothing of their own: answers are as exact as those of their estimators.
+"""
 
 from __future__ import annotations
 
@@ -15,87 +18,101 @@ from fourfold.plan.compile.sub_estimators import checked_array, first_method, hs
 
 __all__: list[str] = []
 
-_MANY_CLASSES, _MANY_NUMBERS = "sklearn.MultiOutputClassifier", "sklearn.MultiOutputRegressor"
-_CHAIN_CLASSES, _CHAIN_NUMBERS = "sklearn.ClassifierChain", "sklearn.RegressorChain"
+_MULTI_CLASSIFIER, _MULTI_REGRESSOR = "sklearn.MultiOutputClassifier", "sklearn.MultiOutputRegressor"
+_CHAIN_CLASSIFIER, _CHAIN_REGRESSOR = "sklearn.ClassifierChain", "sklearn.RegressorChain"
 _TRANSFORMED = "sklearn.TransformedTargetRegressor"
 
 
-# Side by side.
+# One estimator a target.
 
 
-@answers("predict", _MANY_NUMBERS)
+@answers("predict", _MULTI_REGRESSOR)
 def many_predict(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """What each estimator says."""
-    parts = [numeric_answer(each, "predict", matrix, compiler) for each in model.estimators_]
+    """Return `MultiOutputRegressor.predict`: the prediction of each estimator.
+
+    Raises:
+        NoPlan: an estimator predicts several numbers.
+    """
+    parts = [numeric_answer(estimator, "predict", matrix, compiler) for estimator in model.estimators_]
     if any(len(part) != 1 for part in parts):
         raise NoPlan("an estimator of a MultiOutputRegressor predicts several numbers")
     return hstack(parts, compiler)
 
 
-@answers("predict", _MANY_CLASSES)
+@answers("predict", _MULTI_CLASSIFIER)
 def many_predict_class(model: Any, matrix: Matrix, compiler: Compiler) -> list[Labels]:
-    """The label that each estimator says."""
-    found = [answer(each, "predict", matrix, compiler) for each in model.estimators_]
-    if not all(isinstance(each, Labels) for each in found):
+    """Return `MultiOutputClassifier.predict`: the label of each estimator.
+
+    Raises:
+        NoPlan: an estimator answers with no label.
+    """
+    labels = [answer(estimator, "predict", matrix, compiler) for estimator in model.estimators_]
+    if not all(isinstance(label, Labels) for label in labels):
         raise NoPlan("an estimator of a MultiOutputClassifier answers with no label")
-    return found
+    return labels
 
 
-@answers("predict_proba", _MANY_CLASSES)
+@answers("predict_proba", _MULTI_CLASSIFIER)
 def many_predict_proba(model: Any, matrix: Matrix, compiler: Compiler) -> list[Matrix]:
-    """The probabilities of each estimator."""
-    return [numeric_answer(each, "predict_proba", matrix, compiler) for each in model.estimators_]
+    """Return `MultiOutputClassifier.predict_proba`: the probabilities of each estimator."""
+    return [numeric_answer(estimator, "predict_proba", matrix, compiler) for estimator in model.estimators_]
 
 
-# One after the other.
+# Chains.
 
 
-def _chained(model: Any, method: str, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """What the estimators say, each of the columns and of what those before it said; in the order of the targets."""
-    seen = checked_array(matrix, compiler, model)
-    # Beside what is said the columns become float64, even where nothing is said yet.
-    seen = retyped(seen, np.result_type(seen.dtype, FLOAT64))
-    asked = getattr(model, "chain_method_", "predict")
-    before: list[Matrix] = []
-    out: list[Column] = []
+def _chain_answers(model: Any, method: str, matrix: Matrix, compiler: Compiler) -> Matrix:
+    """Return the answers of a chain's estimators, in the order of the targets (`_BaseChain._get_predictions`).
+
+    Each estimator sees the columns and the answers of those before it (by `chain_method_`), as float64.
+    """
+    inputs = checked_array(matrix, compiler, model)
+    # scikit-learn puts the columns beside float64 predictions, also for the first estimator, which sees none.
+    inputs = retyped(inputs, np.result_type(inputs.dtype, FLOAT64))
+    chain_method = getattr(model, "chain_method_", "predict")
+    previous: list[Matrix] = []
+    answered: list[Column] = []
     for estimator in model.estimators_:
-        augmented = hstack([seen, *before], compiler)
-        before.append(_one(estimator, asked, augmented, compiler))
-        out += _one(estimator, method, augmented, compiler).columns
-    places = np.argsort(np.asarray(model.order_))
-    return Matrix(tuple(out[int(place)] for place in places))
+        augmented = hstack([inputs, *previous], compiler)
+        previous.append(_single_answer(estimator, chain_method, augmented, compiler))
+        answered += _single_answer(estimator, method, augmented, compiler).columns
+    indices = np.argsort(np.asarray(model.order_))
+    return Matrix(tuple(answered[int(index)] for index in indices))
 
 
-def _one(model: Any, method: str, matrix: Matrix, compiler: Compiler) -> Matrix:
-    made, _ = response(model, (first_method(model, (method,)),), matrix, compiler)
-    if len(made) != 1:
-        raise NoPlan(f"the {method} of a {type(model).__name__} in a chain gives {len(made)} numbers")
-    return retyped(made, FLOAT64)
+def _single_answer(model: Any, method: str, matrix: Matrix, compiler: Compiler) -> Matrix:
+    """Return the one number of an estimator's answer, as float64; raises `NoPlan` where it is more."""
+    numbers, _ = response(model, (first_method(model, (method,)),), matrix, compiler)
+    if len(numbers) != 1:
+        raise NoPlan(f"the {method} of a {type(model).__name__} in a chain gives {len(numbers)} numbers")
+    return retyped(numbers, FLOAT64)
 
 
-def _chain(method: str) -> Any:
+def _chain_rule(method: str) -> Any:
+    """Return a rule for a method of a chain."""
+
     def rule(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-        return _chained(model, method, matrix, compiler)
+        return _chain_answers(model, method, matrix, compiler)
 
     return rule
 
 
-answers("predict", _CHAIN_CLASSES, _CHAIN_NUMBERS)(_chain("predict"))
+answers("predict", _CHAIN_CLASSIFIER, _CHAIN_REGRESSOR)(_chain_rule("predict"))
 for _method in ("predict_proba", "decision_function"):
-    answers(_method, _CHAIN_CLASSES)(_chain(_method))
+    answers(_method, _CHAIN_CLASSIFIER)(_chain_rule(_method))
 
 
-@answers("predict_log_proba", _CHAIN_CLASSES)
+@answers("predict_log_proba", _CHAIN_CLASSIFIER)
 def chain_predict_log_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The logarithms of the probabilities."""
-    made = _chained(model, "predict_proba", matrix, compiler)
-    return as_matrix(logarithms(compiler, compiler.numbers(made.columns), FLOAT64))
+    """Return `ClassifierChain.predict_log_proba`: `numpy.log` of the probabilities."""
+    probabilities = _chain_answers(model, "predict_proba", matrix, compiler)
+    return as_matrix(logarithms(compiler, compiler.numbers(probabilities.columns), FLOAT64))
 
 
-# Transformed.
+# Transformed targets.
 
 
 @answers("predict", _TRANSFORMED)
 def transformed_predict(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """What the regressor says, as it was before the target was transformed."""
+    """Return `TransformedTargetRegressor.predict`: the regressor's prediction, transformed back."""
     return inverse(model.transformer_, numeric_answer(model.regressor_, "predict", matrix, compiler), compiler)

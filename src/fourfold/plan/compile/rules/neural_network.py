@@ -1,4 +1,8 @@
-"""Neural networks: layers of weighted sums, each bent by a function."""
+"""Compile scikit-learn's neural networks (`sklearn.neural_network`).
+
+A layer is `activation(X @ weights + intercepts)` in the dtype of the weights. A BLAS orders the sums, so outputs are
+close and not exact.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +36,8 @@ _CLASSIFIER = "sklearn.MLPClassifier"
 Values = tuple[list[Number], np.dtype[Any]]
 
 
-def _activated(name: str, values: list[Number], dtype: np.dtype[Any], compiler: Compiler) -> list[Number]:
-    """What an activation function makes of numbers."""
+def _activation(name: str, values: list[Number], dtype: np.dtype[Any], compiler: Compiler) -> list[Number]:
+    """Return an activation function (`ACTIVATIONS`) of numbers; raises `NoPlan` where it has no rule."""
     match name:
         case "identity":
             return values
@@ -51,19 +55,20 @@ def _activated(name: str, values: list[Number], dtype: np.dtype[Any], compiler: 
     raise NoPlan(f"a neural network has the activation {name}")
 
 
-def _forward(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
-    """What the last layer gives."""
-    made = numbers(matrix, compiler, model)
-    names = [model.activation] * (len(model.coefs_) - 1) + [model.out_activation_]
-    for weights, intercepts, name in zip(model.coefs_, model.intercepts_, names, strict=True):
-        values, dtype = _layer(made, weights, intercepts, model, compiler)
-        values = _activated(name, values, dtype, compiler)
-        made = as_matrix(values, dtype)
+def _forward_pass(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
+    """Return the numbers of the last layer (`_forward_pass_fast`), and their dtype."""
+    layer_input = numbers(matrix, compiler, model)
+    activations = [model.activation] * (len(model.coefs_) - 1) + [model.out_activation_]
+    for weights, intercepts, activation in zip(model.coefs_, model.intercepts_, activations, strict=True):
+        values, dtype = _layer(layer_input, weights, intercepts, model, compiler)
+        values = _activation(activation, values, dtype, compiler)
+        layer_input = as_matrix(values, dtype)
     return values, dtype
 
 
-def _layer(made: Matrix, weights: Any, intercepts: Any, model: Any, compiler: Compiler) -> Values:
-    sums, dtype = matrix_product(compiler, made, weights, model)
+def _layer(inputs: Matrix, weights: Any, intercepts: Any, model: Any, compiler: Compiler) -> Values:
+    """Return `inputs @ weights + intercepts`, and its dtype; raises `NoPlan` where the intercepts widen the dtype."""
+    sums, dtype = matrix_product(compiler, inputs, weights, model)
     values, widened = plus(compiler, sums, dtype, intercepts)
     if widened != dtype:
         raise NoPlan(f"the {type(model).__name__} has intercepts of {widened} and sums of {dtype}")
@@ -72,46 +77,55 @@ def _layer(made: Matrix, weights: Any, intercepts: Any, model: Any, compiler: Co
 
 @answers("predict", "sklearn.MLPRegressor")
 def regressor(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """What the last layer gives."""
-    return as_matrix(*_forward(model, matrix, compiler))
+    """Return `MLPRegressor.predict`: the numbers of the last layer."""
+    return as_matrix(*_forward_pass(model, matrix, compiler))
 
 
 @answers("predict", _CLASSIFIER)
 def classifier(model: Any, matrix: Matrix, compiler: Compiler) -> Labels | list[Labels]:
-    """The class with the highest probability; of two classes the second, and of several labels all, above one half."""
-    values, _ = _forward(model, matrix, compiler)
-    kind = model._label_binarizer.y_type_  # noqa: SLF001 - what a fitted classifier looks at
-    if kind == "multilabel-indicator":
+    """Return `MLPClassifier.predict`: the class of the highest probability.
+
+    Of two classes it is the second one above one half; of several labels a row, each label above one half.
+
+    Raises:
+        NoPlan: the target is of another type.
+    """
+    values, _ = _forward_pass(model, matrix, compiler)
+    target_type = model._label_binarizer.y_type_  # noqa: SLF001 - what a fitted classifier looks at
+    if target_type == "multilabel-indicator":
         return [Labels(above_half(compiler, value), [0, 1]) for value in values]
-    if kind == "binary" and len(model.classes_) == 2:
+    if target_type == "binary" and len(model.classes_) == 2:
         return Labels(above_half(compiler, values[0]), model.classes_)
-    if kind == "multiclass":
+    if target_type == "multiclass":
         return Labels(compiler.graph.argmax(values), model.classes_)
-    raise NoPlan(f"a MLPClassifier was trained with a target of the type {kind} and {len(model.classes_)} classes")
+    raise NoPlan(
+        f"a MLPClassifier was trained with a target of the type {target_type} and {len(model.classes_)} classes"
+    )
 
 
 @answers("predict_proba", _CLASSIFIER)
 def proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """What the last layer gives; of two classes also what is left of one."""
-    return as_matrix(*_proba(model, matrix, compiler))
+    """Return `MLPClassifier.predict_proba`: the numbers of the last layer; for two classes `1 - p` and `p`."""
+    return as_matrix(*_probabilities(model, matrix, compiler))
 
 
 @answers("predict_log_proba", _CLASSIFIER)
 def log_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """Logarithms of the probabilities."""
+    """Return `MLPClassifier.predict_log_proba`: `numpy.log` of the probabilities."""
     refuse_binary_log_probabilities(len(model.classes_))
-    values, dtype = _proba(model, matrix, compiler)
+    values, dtype = _probabilities(model, matrix, compiler)
     return as_matrix(logarithms(compiler, values, dtype), dtype)
 
 
-def _proba(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
-    values, dtype = _forward(model, matrix, compiler)
+def _probabilities(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
+    """Return the probabilities, and their dtype."""
+    values, dtype = _forward_pass(model, matrix, compiler)
     return (pair(compiler, values[0], dtype) if len(values) == 1 else values), dtype
 
 
 @transforms("sklearn.BernoulliRBM")
 def boltzmann_machine(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
-    """The probability that each hidden unit is on."""
-    made = floats(matrix, compiler, model)
-    values, dtype = _layer(made, model.components_.T, model.intercept_hidden_, model, compiler)
+    """Return `BernoulliRBM.transform`: `expit(X @ components_.T + intercept_hidden_)`."""
+    inputs = floats(matrix, compiler, model)
+    values, dtype = _layer(inputs, model.components_.T, model.intercept_hidden_, model, compiler)
     return as_matrix(sigmoids(compiler, values, dtype), dtype)

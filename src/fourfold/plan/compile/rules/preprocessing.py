@@ -104,7 +104,7 @@ def normalizer(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `Normalizer.transform`: each row divided by its norm.
 
     A norm below `10 * eps` of the dtype counts as 1 (`_handle_zeros_in_scale`); of a sparse row only a norm of 0 does
-    (`inplace_csr_row_normalize`).
+    (`inplace_csr_row_normalize_l2`).
     """
     values = floats(numbers(matrix, compiler, model), compiler, model)
     if values.sparse:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from fourfold.plan.compile import Labels, answers
 from fourfold.plan.compile.arrays import floats
 from fourfold.plan.compile.columns import FLOAT64, Compiler, Matrix, NoPlan
-from fourfold.plan.compile.rules.kernels import hyperbolic, limited
+from fourfold.plan.compile.rules.kernels import check_size, tanh
 from fourfold.plan.compile.scores import above_zero, as_matrix, exponentials, logarithms, plus
 from fourfold.plan.compile.sums import matrix_product
 from fourfold.plan.format import MathFunction, Metric
@@ -41,7 +41,7 @@ def _kernel(model: Any, matrix: Matrix, compiler: Compiler) -> list[Number]:
     is_sparse = bool(model._sparse)  # noqa: SLF001 - nothing public has it
     if matrix.sparse and not is_sparse:
         raise NoPlan(f"the {type(model).__name__} was trained with an array, and takes no sparse matrix")
-    limited(model.support_vectors_, model)
+    check_size(model.support_vectors_, model)
     vectors = _dense(model.support_vectors_)
     inputs = compiler.cast(floats(matrix, compiler, model), FLOAT64)
     if model.kernel == "rbf":
@@ -58,7 +58,7 @@ def _kernel(model: Any, matrix: Matrix, compiler: Compiler) -> list[Number]:
     values = graph.map_const(MathFunction.ADD, values, float(model.coef0))
     if model.kernel == "poly":
         return _power(values, int(model.degree), compiler)
-    return hyperbolic(compiler, values, FLOAT64)
+    return tanh(compiler, values, FLOAT64)
 
 
 def _dense(values: Any) -> npt.NDArray[np.float64]:
