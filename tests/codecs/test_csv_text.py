@@ -115,6 +115,6 @@ def test_a_header_longer_than_a_block() -> None:
 
 def test_a_record_has_a_longest(monkeypatch: pytest.MonkeyPatch) -> None:
     """A quote that never closes does not bring the whole file into memory."""
-    monkeypatch.setattr(csv_text, "LONGEST", 1000)
+    monkeypatch.setattr(csv_text, "MAX_RECORD_BYTES", 1000)
     with pytest.raises(DecodeError, match="a record of more than 1000 bytes, or a quote that never closes"):
         _read(b'a,b\n1,"' + b"x,y\n" * 10_000, 10)

@@ -1,4 +1,4 @@
-"""Bytes to tables and back: one module a format, the same verbs in each.
+"""Convert bytes to tables and back: one module a format, the same verbs in each.
 
     decode(data, fields) -> Table                       all of it at once
     encode(table, fields) -> bytes
@@ -6,8 +6,8 @@
     read(path, fields, chunk_rows, columns) -> Tables   a file in bounded memory, in order
     Writer(target, fields): write(table), close()       the same for writing
 
-A decoder changes nothing and coerces nothing: what the bytes say is what the coercion gets to judge. A format is
-imported when it is asked for, since CSV, Arrow and Parquet need pyarrow.
+A decoder coerces nothing: the signature's coercion judges the values as the bytes hold them. A module is imported when
+its format is asked for, because CSV, Arrow and Parquet need pyarrow.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ __all__ = ["FORMATS", "Codec", "Rows", "Table", "by_media_type", "by_name", "by_
 
 
 class MakeWriter(Protocol):
-    """What makes a format's writer."""
+    """Make a format's writer."""
 
     def __call__(self, target: str | os.PathLike[str] | IO[bytes], fields: Sequence[Field]) -> TableWriter: ...
 
 
 class Codec(Protocol):
-    """What every module of a format holds."""
+    """Describe what every module of a format holds."""
 
     Writer: MakeWriter
 
     def decode(self, data: bytes, fields: Sequence[Field] | None = None) -> Table:
-        """The table of all of the bytes; raises `DecodeError`."""
+        """Return the table that the bytes hold; raise `DecodeError` where they are malformed."""
 
     def encode(self, table: Table, fields: Sequence[Field]) -> bytes:
-        """A canonical table's bytes; raises `SinkError` where it does not fit the fields."""
+        """Return a canonical table's bytes; raise `SinkError` where it does not fit the fields."""
 
     def names(self, path: str | os.PathLike[str]) -> tuple[str, ...] | None:
-        """A file's columns, or `None` where only its rows say it; raises `SourceError` and `DecodeError`."""
+        """Return a file's columns, or `None` where only its rows tell; raise `SourceError` or `DecodeError`."""
 
     def read(
         self,
@@ -53,11 +53,11 @@ class Codec(Protocol):
         chunk_rows: int = 65_536,
         columns: Sequence[str] | None = None,
     ) -> Iterator[Table]:
-        """A file's tables of `chunk_rows` rows, in order; raises `SourceError` and `DecodeError`."""
+        """Yield a file's rows in tables of `chunk_rows`, in order; raise `SourceError` or `DecodeError`."""
 
 
 def by_name(name: str) -> Codec:
-    """The codec of a format by its name in `FORMATS`.
+    """Return the codec of a format, named as in `FORMATS`.
 
     Raises:
         DecodeError: there is none of that name.
@@ -75,7 +75,7 @@ def by_name(name: str) -> Codec:
 
 
 def by_media_type(media_type: str) -> Codec:
-    """The codec of a media type, such as `application/json; charset=utf-8`.
+    """Return the codec of a media type, such as `application/json; charset=utf-8`.
 
     Raises:
         DecodeError: no format has it, or it names another charset than UTF-8.
@@ -94,7 +94,7 @@ def by_media_type(media_type: str) -> Codec:
 
 
 def by_suffix(path: str | os.PathLike[str]) -> Codec:
-    """The codec of a file by the end of its name, in upper or lower case.
+    """Return the codec of a file by the end of its name, in upper or lower case.
 
     Raises:
         SourceError: no format has it.
@@ -102,8 +102,8 @@ def by_suffix(path: str | os.PathLike[str]) -> Codec:
     """
     ending = os.fspath(path).lower()
     pairs = ((suffix, name) for name, form in FORMATS.items() for suffix in form.suffixes)
-    found = [(suffix, name) for suffix, name in pairs if ending.endswith(suffix)]
-    if not found:
+    matches = [(suffix, name) for suffix, name in pairs if ending.endswith(suffix)]
+    if not matches:
         known = ", ".join(suffix for form in FORMATS.values() for suffix in form.suffixes)
         raise SourceError(f"{path}: its name does not say its format; expected it to end in one of {known}")
-    return by_name(max(found, key=lambda pair: len(pair[0]))[1])  # .columns.json before .json
+    return by_name(max(matches, key=lambda pair: len(pair[0]))[1])  # .columns.json before .json

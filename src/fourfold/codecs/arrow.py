@@ -1,4 +1,4 @@
-"""Arrow IPC: the stream form, which travels, and the file form, which lies still; their first bytes tell them apart."""
+"""Read and write Arrow IPC, the stream form and the file form; their first bytes tell which one it is."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 
 def decode(data: bytes, fields: Sequence[Field] | None = None) -> Any:
-    """The table of an Arrow IPC stream or file.
+    """Return the table of an Arrow IPC stream or file.
 
     Args:
         data: the stream or file, whole.
@@ -62,7 +62,7 @@ def _bound(data: bytes) -> None:
 
 
 def _batches(buffer: Any, where: str) -> Iterator[Any]:
-    """The schema, and then the record batches, of an Arrow stream or file that is open."""
+    """Yield the schema of an open Arrow stream or file, and then its record batches."""
     try:
         start = buffer.read(8)
         buffer.seek(0)
@@ -83,8 +83,8 @@ def _batches(buffer: Any, where: str) -> Iterator[Any]:
 def _file(buffer: Any, where: str) -> Iterator[Any]:
     reader = pa.ipc.open_file(buffer)
     yield readable(reader.schema, where)
-    for place in range(reader.num_record_batches):
-        yield _checked(reader.get_batch(place))
+    for index in range(reader.num_record_batches):
+        yield _checked(reader.get_batch(index))
 
 
 def _stream(buffer: Any, where: str) -> Iterator[Any]:
@@ -119,7 +119,7 @@ def _checked(batch: Any) -> Any:
 
 
 def encode(table: Table, fields: Sequence[Field]) -> bytes:
-    """A canonical table as an Arrow IPC stream of one record batch, with the canonical schema of `fields`.
+    """Return a canonical table as an Arrow IPC stream of one record batch, with the canonical schema of `fields`.
 
     Raises:
         SinkError: the table does not fit the fields.
@@ -131,7 +131,7 @@ def encode(table: Table, fields: Sequence[Field]) -> bytes:
 
 
 def names(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """The columns that a file has.
+    """Return the columns that a file has.
 
     Raises:
         SourceError: the file cannot be read.
@@ -147,7 +147,7 @@ def read(
     chunk_rows: int = 65_536,
     columns: Sequence[str] | None = None,
 ) -> Iterator[Any]:
-    """The rows of an Arrow IPC file, a chunk at a time; no more is held than a chunk and a stored record batch.
+    """Yield the rows of an Arrow IPC file, a chunk at a time; no more is held than a chunk and a stored record batch.
 
     Args:
         path: a file with what `decode` takes.

@@ -1,4 +1,4 @@
-"""CSV: a header, then a record a row (RFC 4180, in UTF-8)."""
+"""Read and write CSV: a header, then a record for each row (RFC 4180, in UTF-8)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Writer", "decode", "encode", "names", "read"]
 
 
 def decode(data: bytes, fields: Sequence[Field] | None = None) -> Table:
-    """The rows of CSV.
+    """Return the rows of CSV.
 
     Args:
         data: a header and records in UTF-8; a byte-order mark is passed over.
@@ -45,12 +45,12 @@ def _no_rows(reader: Reader) -> Any:
 
 
 def _typed(cells: Any, fields: Sequence[Field] | None) -> Table:
-    """The values of cells, as one record batch if every cell fits its field, and as rows if one does not."""
+    """Return cells' values: one record batch where every cell fits its field, and rows where one does not."""
     columns = cells.columns
     names = cells.schema.names
-    known = {each.name: each for each in (csv_cells.infer(names, columns) if fields is None else fields)}
+    known = {field.name: field for field in (csv_cells.infer(names, columns) if fields is None else fields)}
     typed = [csv_cells.column(known.get(name), texts) for name, texts in zip(names, columns, strict=True)]
-    if all(each is not None for each in typed):
+    if all(column is not None for column in typed):
         return pa.RecordBatch.from_arrays(typed, names=names)
     values = [_values(known.get(name), texts) for name, texts in zip(names, columns, strict=True)]
     return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
@@ -58,12 +58,12 @@ def _typed(cells: Any, fields: Sequence[Field] | None) -> Table:
 
 def _values(field: Field | None, texts: Any) -> list[Any]:
     read = csv_cells.cell(field)
-    found: list[Any] = texts.to_pylist()
-    return found if read is None else [None if text is None else read(text) for text in found]
+    cells: list[Any] = texts.to_pylist()
+    return cells if read is None else [None if text is None else read(text) for text in cells]
 
 
 def names(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """The columns that a file's header names.
+    """Return the columns that a file's header names.
 
     Raises:
         SourceError: the file cannot be read.
@@ -79,7 +79,7 @@ def read(
     chunk_rows: int = 65_536,
     columns: Sequence[str] | None = None,
 ) -> Iterator[Table]:
-    """The rows of a CSV file, a chunk at a time; no more of the file is held than a chunk and a block of a megabyte.
+    """Yield the rows of a CSV file, a chunk at a time, holding only a chunk and a block of a megabyte.
 
     Args:
         path: a file with what `decode` takes.
@@ -105,7 +105,7 @@ def read(
 
 
 def encode(table: Table, fields: Sequence[Field]) -> bytes:
-    """A canonical table as CSV with a header, one column for each of `fields`, in their order; LF ends a record.
+    """Return a canonical table as CSV with a header, one column for each of `fields`, in their order; LF ends a record.
 
     Text is quoted where it must be, and where it is empty: an unquoted empty cell is a missing value.
 
@@ -116,7 +116,7 @@ def encode(table: Table, fields: Sequence[Field]) -> bytes:
 
 
 def _header(fields: Sequence[Field]) -> bytes:
-    return _bytes([",".join(_text(each.name) for each in fields)])
+    return _bytes([",".join(_text(field.name) for field in fields)])
 
 
 def _records(table: Table, fields: Sequence[Field]) -> bytes:
@@ -146,7 +146,7 @@ def _text(value: str) -> str:
 
 
 def _spelling(field: Field) -> Callable[[Any], str]:
-    """The function from a canonical value, not missing, of that field to its cell."""
+    """Return the function that converts a present canonical value of a field to its cell."""
     convert = plain(field)
     if field.shape:
         return lambda value: _text(dump(convert(value) if convert else value).decode())

@@ -1,4 +1,4 @@
-"""The cells of a CSV file: text to values, by the dtype of the cell's field.
+"""Read the cells of a CSV file: text to values, by the dtype of the cell's field.
 
 Each dtype has one grammar and two readings of it. `column` reads a whole column with Arrow, where every cell fits the
 plain part of the grammar; `cell` reads one cell, whatever it is. After coercion both give the same, which a property
@@ -42,7 +42,7 @@ _ZONED = rf"\A[12][0-9]{{3}}-[01][0-9]-[0-3][0-9]{_CLOCK}(?:Z|[+-](?:[01][0-9]|2
 
 
 def cell(field: Field | None) -> Callable[[str], Any] | None:
-    """The function that reads one cell, not missing, of that field; `None` where the text is the value.
+    """Return the function that reads a present cell of a field; `None` where the text is the value.
 
     Text is the value of strings, timestamps, dates and bytes, which the coercion reads, and where there is no field.
     """
@@ -84,7 +84,7 @@ def _tensor(text: str) -> Any:
 
 
 def column(field: Field | None, texts: Any) -> Any | None:
-    """A whole column's values as one Arrow array; `None` where it takes a look at each cell.
+    """Return a column's values as one Arrow array; `None` where its cells must be read one by one.
 
     Args:
         field: the column's field, or `None` for a column that is no field, which stays text.
@@ -158,11 +158,11 @@ def _tensors(field: Field, texts: Any) -> Any | None:
             continue
         level = [value]
         for _ in field.shape:
-            if any(type(each) is not list for each in level):
+            if any(type(item) is not list for item in level):
                 return None
-            level = [inner for each in level for inner in each]
+            level = [inner for item in level for inner in item]
         kinds.update(map(type, level))
-        if int in kinds and any(type(each) is int and abs(each) > 2**53 for each in level):
+        if int in kinds and any(type(number) is int and abs(number) > 2**53 for number in level):
             return None
     mixed = len(kinds) > 1 and not (kinds == {int, float} and field.dtype in FLOATS)
     if mixed or not kinds <= {bool, int, float}:

@@ -1,4 +1,4 @@
-"""The structure of CSV: where records and cells begin and end, and what is wrong where they do not.
+"""Split CSV into records and cells, and explain what is wrong where that fails.
 
 The grammar is RFC 4180's, with LF, CR LF or CR after a record. pyarrow cuts the cells; what it lets pass (a quote
 inside an unquoted cell, text after a closing quote, a quote that never closes) is refused before it gets to see it.
@@ -21,7 +21,7 @@ __all__ = ["Reader"]
 #: Bytes of a file that are cut into cells at a time.
 BLOCK = 1 << 20
 #: The longest record, in bytes. Without a limit, one quote that never closes would bring a whole file into memory.
-LONGEST = 1 << 28
+MAX_RECORD_BYTES = 1 << 28
 
 _BOM = b"\xef\xbb\xbf"
 _QUOTED = re.compile(rb'"[^"]*+"')
@@ -53,19 +53,19 @@ class Reader:
     def _header(self) -> list[str]:
         first = self._rest.removeprefix(_BOM)
         _check_quotes(first, 1)
-        found, at = [], 0
+        names_read, at = [], 0
         while True:
             match = _CELL.match(first, at)
             if match is None:  # the quotes are in order: only a broken pattern could get here
                 raise DecodeError("line 1: malformed header")
             at = match.end()
-            found.append(_unquoted(match[1]))
+            names_read.append(_unquoted(match[1]))
             if match[2] != b",":
                 break
-        if found == [b""]:
+        if names_read == [b""]:
             raise DecodeError("expected a header line with the columns' names, got nothing")
         try:
-            names = [name.decode() for name in found]
+            names = [name.decode() for name in names_read]
         except UnicodeDecodeError as error:
             raise DecodeError(f"line 1: the header must be UTF-8; got {shorten(error.object)}") from error
         twice = repeated(names)
@@ -78,7 +78,7 @@ class Reader:
         return names
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """The cells as record batches of one string column for each name; an unquoted empty cell is null.
+        """Yield the cells as record batches of one string column for each name; an unquoted empty cell is null.
 
         Raises:
             DecodeError: a record has too many or too few cells, a quote is out of place, or a cell is not UTF-8; the
@@ -90,7 +90,7 @@ class Reader:
             yield from self._cells(block)
 
     def schema(self) -> pa.Schema:
-        """The schema of the batches."""
+        """Return the schema of the batches."""
         return pa.schema([pa.field(name, pa.string()) for name in self.names])
 
     def _cells(self, block: bytes) -> Iterator[pa.RecordBatch]:
@@ -100,14 +100,14 @@ class Reader:
         if not block.endswith((b"\n", b"\r")):
             block += b"\n"  # pyarrow takes an empty cell that the end of the file ends for a quoted one
         alone = len(self.names) == 1  # then an empty line is a row whose one cell is missing
-        places = [str(place) for place in range(len(self.names))]
+        indexes = [str(index) for index in range(len(self.names))]
         try:
             table = pa.csv.read_csv(
                 pa.BufferReader(block),
-                read_options=pa.csv.ReadOptions(use_threads=False, column_names=places, block_size=len(block) + 1),
+                read_options=pa.csv.ReadOptions(use_threads=False, column_names=indexes, block_size=len(block) + 1),
                 parse_options=pa.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=not alone),
                 convert_options=pa.csv.ConvertOptions(
-                    column_types=dict.fromkeys(places, pa.string()),
+                    column_types=dict.fromkeys(indexes, pa.string()),
                     null_values=[""],
                     strings_can_be_null=True,
                     quoted_strings_can_be_null=False,
@@ -117,42 +117,43 @@ class Reader:
             if not alone and not block.strip(b"\r\n"):
                 self._line += _lines(block)
                 return  # pyarrow calls nothing but empty lines an empty file
-            raise _explained(block, self._line, len(self.names), error) from error
+            raise _explain(block, self._line, len(self.names), error) from error
         self._line += _lines(block)
         # Not by name: pyarrow would make the names of the columns' positions ours.
         yield from table.rename_columns(self.names).to_batches()
 
 
 def _blocks(file: IO[bytes], size: int) -> Iterator[bytes]:
-    """The file in blocks that end where a record ends."""
+    """Yield the file in blocks of whole records."""
     rest = b""
     while piece := file.read(max(size, len(rest))):
-        held = rest + piece
-        end = _last_end(held)
+        block = rest + piece
+        end = _last_record_end(block)
         if end:
-            yield held[:end]
-        elif len(held) > LONGEST:
+            yield block[:end]
+        elif len(block) > MAX_RECORD_BYTES:
             raise DecodeError(
-                f"a record of more than {LONGEST} bytes, or a quote that never closes, at {shorten(held[:30])}"
+                f"a record of more than {MAX_RECORD_BYTES} bytes, or a quote that never closes, "
+                f"at {shorten(block[:30])}"
             )
-        rest = held[end:]
+        rest = block[end:]
     if rest:
         yield rest
 
 
-def _last_end(held: bytes) -> int:
-    """Where the last record that is complete ends; 0 where none is."""
-    parts = held.split(b'"')
-    # Text between the quotes of a pair stands at odd places. A line's end there is part of a cell.
-    end = len(held)
-    for place in range(len(parts) - 1, -1, -1):
-        part = parts[place]
-        if place % 2 == 0:
+def _last_record_end(block: bytes) -> int:
+    """Return the offset behind the last complete record; 0 where there is none."""
+    parts = block.split(b'"')
+    # The parts of odd index stand between quotes. A line's end in them belongs to a cell.
+    end = len(block)
+    for index in range(len(parts) - 1, -1, -1):
+        part = parts[index]
+        if index % 2 == 0:
             # A CR that ends the block may be the first half of a CR LF.
-            whole = part[:-1] if end == len(held) and part.endswith(b"\r") else part
-            found = max(whole.rfind(b"\n"), whole.rfind(b"\r"))
-            if found >= 0:
-                return end - len(part) + found + 1
+            whole = part[:-1] if end == len(block) and part.endswith(b"\r") else part
+            line_end = max(whole.rfind(b"\n"), whole.rfind(b"\r"))
+            if line_end >= 0:
+                return end - len(part) + line_end + 1
         end -= len(part) + 1
     return 0
 
@@ -187,8 +188,8 @@ def _check_quotes(block: bytes, line: int) -> None:
     raise DecodeError(f"line {line + _lines(block)}: a quote that never closes")
 
 
-def _explained(block: bytes, line: int, width: int, error: Exception) -> DecodeError:
-    """What is wrong with a block that pyarrow refused."""
+def _explain(block: bytes, line: int, width: int, error: Exception) -> DecodeError:
+    """Explain what is wrong with a block that pyarrow refused."""
     at, cells, began = 0, 0, 0
     while at < len(block):
         match = _CELL.match(block, at)

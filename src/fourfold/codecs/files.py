@@ -1,4 +1,4 @@
-"""Files that codecs read and write, with their failures as errors that name the path and the reason."""
+"""Open the files that codecs read and write, with failures as errors that name the path and the reason."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Sink", "TableWriter", "named", "source"]
 
 @contextmanager
 def source(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """The file at `path`, open for reading in binary.
+    """Open the file at `path` for reading, in binary.
 
     Raises:
         SourceError: it cannot be opened, or reading it fails inside the block.
@@ -34,7 +34,7 @@ def source(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def named(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Puts the file's path before the message of a `DecodeError` that is raised inside the block."""
+    """Put the file's path before the message of a `DecodeError` that is raised inside the block."""
     try:
         yield
     except DecodeError as error:
@@ -42,14 +42,14 @@ def named(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """Why the system refused, without the path that the message names already."""
+    """Return why the system refused, without the path, which the message names already."""
     return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 class Sink:
-    """A file to write bytes to; every failure is a `SinkError`.
+    """Write bytes to a file; every failure is a `SinkError`.
 
-    It has what pyarrow asks of a Python file, so pyarrow's writers write through it too.
+    It has the methods that pyarrow needs of a Python file, so pyarrow's writers write through it too.
 
     Args:
         target: a path, which is replaced if it is there, or an open binary file, which is flushed at the end and left
@@ -94,7 +94,7 @@ class Sink:
         return len(view)
 
     def tell(self) -> int:
-        """How many bytes were written."""
+        """Return the number of bytes written."""
         return self._position
 
     def flush(self) -> None:
@@ -107,19 +107,19 @@ class Sink:
             raise self._refused(error) from error
 
     def writable(self) -> bool:
-        """Whether bytes can still be written."""
+        """Return whether bytes can still be written."""
         return not self.closed
 
     def readable(self) -> bool:
-        """Never."""
+        """Return `False`: nothing is read."""
         return False
 
     def seekable(self) -> bool:
-        """Never: every format here is written from start to end."""
+        """Return `False`: every format is written from start to end."""
         return False
 
     def discard(self) -> None:
-        """Close, without raising, and take whatever is still written without writing it anywhere."""
+        """Close, without raising, and drop whatever is written afterwards."""
         self._discarding = True
         try:
             self.close()
@@ -142,7 +142,9 @@ class Sink:
 
 
 class TableWriter:
-    """What the writers of all formats share. As a context manager it closes, or aborts where the block raises.
+    """Write tables to a file; the writers of all formats derive from it.
+
+    As a context manager it closes, or aborts where the block raises.
 
     Attributes:
         sink: where the bytes go.

@@ -1,4 +1,4 @@
-"""Strict JSON: bytes to plain Python values and back, with nothing lost on the way.
+"""Parse and write strict JSON: bytes to plain Python values and back, with nothing lost.
 
 msgspec does the work. Three things that it lets pass are looked for here: a key that is there twice (it keeps the
 last), `-0` (it gives the integer 0), and NaN and infinities on the way out (it writes null).
@@ -36,7 +36,7 @@ Plain = Callable[[Any], Any]
 
 
 def parse(data: bytes) -> Any:
-    """The value of a JSON text.
+    """Return the value of a JSON text.
 
     Integers of any size are `int`, numbers with a fraction or an exponent `float`, and so is `-0`, which is -0.0: its
     sign would be lost otherwise, and an integer field takes it as 0.
@@ -74,24 +74,24 @@ def _quick_pairs(value: Any) -> int:
 
 
 def _pairs(value: Any) -> tuple[int, int]:
-    """How many pairs the objects within a value have, and how many colons its strings and keys."""
+    """Count the pairs in the objects of a value, and the colons in its strings and keys."""
     pairs = colons = 0
     waiting = [value]
     while waiting:
-        each = waiting.pop()
-        if type(each) is str:
-            colons += each.count(":")
-        elif type(each) is dict:
-            pairs += len(each)
-            colons += sum(key.count(":") for key in each)
-            waiting.extend(inner for inner in each.values() if type(inner) in (str, dict, list))
-        elif type(each) is list:
-            waiting.extend(inner for inner in each if type(inner) in (str, dict, list))
+        value = waiting.pop()
+        if type(value) is str:
+            colons += value.count(":")
+        elif type(value) is dict:
+            pairs += len(value)
+            colons += sum(key.count(":") for key in value)
+            waiting.extend(inner for inner in value.values() if type(inner) in (str, dict, list))
+        elif type(value) is list:
+            waiting.extend(inner for inner in value if type(inner) in (str, dict, list))
     return pairs, colons
 
 
 def _hooked(data: bytes) -> Any:
-    """The value of a text that msgspec has accepted, by the standard library, whose hooks see what msgspec hides."""
+    """Parse with the standard library a text that msgspec accepted: its hooks see what msgspec hides."""
     try:
         return json.loads(data, object_pairs_hook=unique_keys, parse_int=_integer)
     except RepeatedKey as error:
@@ -125,9 +125,9 @@ def _explained(data: bytes, error: Exception) -> DecodeError:
     message = str(error).removeprefix("JSON is malformed: ")
     if "truncated" in message:
         return DecodeError(f"JSON ends too early, at byte {len(data)}: it ends {shorten(data[-20:])}")
-    place = re.search(r"\(byte (\d+)\)$", message)
+    offset = re.search(r"\(byte (\d+)\)$", message)
     # msgspec counts to the byte at fault or to the one behind it: what stands around it shows which.
-    at = len(data) if place is None else int(place[1])
+    at = len(data) if offset is None else int(offset[1])
     around = shorten(data[max(at - 10, 0) : at + 10])
     return DecodeError(f"malformed JSON: {message}, near {around}")
 
@@ -138,7 +138,7 @@ def _too_large(number: bytes) -> bool:
 
 
 def plain(field: Field) -> Plain | None:
-    """The function from a field's canonical value to its JSON value; `None` where they are the same.
+    """Return the function that converts a field's canonical value to JSON; `None` where both are the same.
 
     NaN and infinities are the strings `NaN`, `Infinity` and `-Infinity`, timestamps and dates ISO 8601, bytes base64.
     """
@@ -160,7 +160,7 @@ def _word(value: float) -> str:
 
 def _floats(value: Any) -> Any:
     if isinstance(value, list):
-        return [_floats(each) for each in value]
+        return [_floats(item) for item in value]
     return _float(value)
 
 
@@ -182,7 +182,7 @@ def plain_rows(rows: Sequence[dict[str, Any]], fields: Sequence[Field]) -> list[
     Raises:
         SinkError: a value is not its field's canonical one.
     """
-    names = [each.name for each in fields]
+    names = [field.name for field in fields]
     out = [{name: row.get(name) for name in names} for row in rows]
     for field in fields:
         convert, name = plain(field), field.name
@@ -201,7 +201,7 @@ def plain_rows(rows: Sequence[dict[str, Any]], fields: Sequence[Field]) -> list[
 
 
 def dump(value: Any) -> bytes:
-    """A JSON value as compact JSON in UTF-8, floats in their shortest form that reads back as the same bits.
+    """Return a JSON value as compact JSON in UTF-8, floats in their shortest form that reads back as the same bits.
 
     Raises:
         SinkError: it holds text that UTF-8 cannot, or a value that JSON has no form for.

@@ -1,4 +1,4 @@
-"""JSON columns: one object whose values are arrays of one length, one a column."""
+"""Read and write JSON columns: an object whose values are arrays of one length, one for each column."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NOTHING = object()
 
 
 def decode(data: bytes, fields: Sequence[Field] | None = None) -> Rows:
-    """The rows of a JSON text of columns.
+    """Return the rows of a JSON text of columns.
 
     Args:
         data: an object whose values are arrays of one length, in UTF-8.
@@ -42,7 +42,7 @@ def decode(data: bytes, fields: Sequence[Field] | None = None) -> Rows:
 
 
 def rows_of(value: object) -> Rows:
-    """The rows of columns that are parsed already, as a part of a larger JSON text.
+    """Return the rows of columns that are parsed already, as a part of a larger JSON text.
 
     Raises:
         DecodeError: it is no object of arrays, or they are not equally long.
@@ -66,17 +66,17 @@ def _unequal(first: str, length: int, name: str, other: int) -> DecodeError:
 
 
 def encode(table: Table, fields: Sequence[Field]) -> bytes:
-    """A canonical table as a compact JSON object of arrays, one for each of `fields`, in their order.
+    """Return a canonical table as a compact JSON object of arrays, one for each of `fields`, in their order.
 
     Raises:
         SinkError: the table does not fit the fields.
     """
     rows = plain_rows(as_rows(table, fields), fields)
-    return dump({each.name: [row[each.name] for row in rows] for each in fields})
+    return dump({field.name: [row[field.name] for row in rows] for field in fields})
 
 
 def names(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """The columns that a file has; it is read through once.
+    """Return the columns that a file has; it is read through once.
 
     Raises:
         SourceError: the file cannot be read.
@@ -92,7 +92,7 @@ def read(
     chunk_rows: int = 65_536,
     columns: Sequence[str] | None = None,
 ) -> Iterator[Rows]:
-    """The rows of a JSON file of columns, a chunk at a time; no more of the file is held than a chunk.
+    """Yield the rows of a JSON file of columns, a chunk at a time; no more of the file is held than a chunk.
 
     The file is read through once to find where its columns begin, and then at as many places as it has columns.
 
@@ -114,14 +114,14 @@ def read(
 
 
 def _starts(file: IO[bytes]) -> list[tuple[str, int]]:
-    """The columns' names and the offsets at which their arrays begin; the whole text is scanned."""
+    """Return the columns' names and the offsets at which their arrays begin; the whole text is scanned."""
     scanner = Scanner(file)
-    found: list[tuple[str, int]] = []
+    starts: list[tuple[str, int]] = []
     scanner.take(b"{")
     if scanner.peek() == b"}":
         scanner.take(b"}")
         scanner.end()
-        return found
+        return starts
     while True:
         name = parse(scanner.value())
         if not isinstance(name, str):
@@ -129,12 +129,12 @@ def _starts(file: IO[bytes]) -> list[tuple[str, int]]:
         scanner.take(b":")
         if scanner.peek() != b"[":
             raise DecodeError(f"column {shorten(name)}: expected an array at byte {scanner.offset}")
-        found.append((name, scanner.offset))
+        starts.append((name, scanner.offset))
         for _ in scanner.array():
             pass
         if scanner.take(b",}") == b"}":
             scanner.end()
-            return found
+            return starts
 
 
 def _rows(path: str | os.PathLike[str], starts: dict[str, int], wanted: Sequence[str]) -> Iterator[dict[str, Any]]:

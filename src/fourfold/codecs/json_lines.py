@@ -1,4 +1,4 @@
-"""JSON lines: one object a line."""
+"""Read and write JSON lines: an object on each line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Writer", "decode", "decode_line", "encode", "names", "read"]
 
 
 def decode_line(line: bytes) -> dict[str, Any]:
-    """The row of one line.
+    """Return the row of one line.
 
     Args:
         line: one JSON object in UTF-8, with or without the line's end.
@@ -31,7 +31,7 @@ def decode_line(line: bytes) -> dict[str, Any]:
 
 
 def decode(data: bytes, fields: Sequence[Field] | None = None) -> Rows:
-    """The rows of JSON lines; empty lines are passed over.
+    """Return the rows of JSON lines; empty lines are passed over.
 
     Args:
         data: lines in UTF-8 that end with LF or CR LF, one JSON object each; the last may lack its end.
@@ -60,7 +60,7 @@ def _rows(lines: Iterable[bytes]) -> Iterator[Any]:
 
 
 def encode(table: Table, fields: Sequence[Field]) -> bytes:
-    """A canonical table as JSON lines, each with all `fields` in their order, each ended by LF.
+    """Return a canonical table as JSON lines, each with all `fields` in their order, each ended by LF.
 
     Raises:
         SinkError: the table does not fit the fields.
@@ -79,7 +79,7 @@ def read(
     chunk_rows: int = 65_536,
     columns: Sequence[str] | None = None,
 ) -> Iterator[Rows]:
-    """The rows of a file of JSON lines, a chunk at a time; no more of the file is held than a chunk.
+    """Yield the rows of a file of JSON lines, a chunk at a time; no more of the file is held than a chunk.
 
     Args:
         path: a file with what `decode` takes.

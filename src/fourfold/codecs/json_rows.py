@@ -1,4 +1,4 @@
-"""JSON rows: an array of objects, one a row. One object alone is one row."""
+"""Read and write JSON rows: an array of objects, one for each row; an object alone is one row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Writer", "decode", "encode", "names", "read"]
 
 
 def decode(data: bytes, fields: Sequence[Field] | None = None) -> Rows:
-    """The rows of a JSON text.
+    """Return the rows of a JSON text.
 
     Args:
         data: an array of objects, or one object, in UTF-8.
@@ -40,7 +40,7 @@ def decode(data: bytes, fields: Sequence[Field] | None = None) -> Rows:
 
 
 def encode(table: Table, fields: Sequence[Field]) -> bytes:
-    """A canonical table as a compact JSON array of objects, each with all `fields` in their order.
+    """Return a canonical table as a compact JSON array of objects, each with all `fields` in their order.
 
     Raises:
         SinkError: the table does not fit the fields.
@@ -59,7 +59,7 @@ def read(
     chunk_rows: int = 65_536,
     columns: Sequence[str] | None = None,
 ) -> Iterator[Rows]:
-    """The rows of a JSON file, a chunk at a time; no more of the file is held than a chunk.
+    """Yield the rows of a JSON file, a chunk at a time; no more of the file is held than a chunk.
 
     Args:
         path: a file with what `decode` takes.

@@ -1,4 +1,4 @@
-"""Reading the values of a JSON file without holding all of it.
+"""Read the values of a JSON file one by one, without holding all of it.
 
 The scanner only finds where a value begins and ends; `json_bytes.parse` judges what is between.
 """
@@ -48,11 +48,11 @@ class Scanner:
 
     @property
     def offset(self) -> int:
-        """How far into the text the scanner stands, in bytes."""
+        """Return the scanner's offset in the text, in bytes."""
         return self._dropped + self._at
 
     def peek(self) -> bytes:
-        """The next byte that is no white space, without taking it; empty at the end."""
+        """Return the next byte that is not white space, without taking it; empty at the end."""
         while True:
             match = _SPACE.match(self._buffer, self._at)
             self._at = match.end() if match else self._at
@@ -63,7 +63,7 @@ class Scanner:
         """Take the next byte that is no white space, which must be one of `expected`; returns it."""
         byte = self.peek()
         if not byte or byte not in expected:
-            raise self._unexpected(" or ".join(repr(chr(each)) for each in expected))
+            raise self._unexpected(" or ".join(repr(chr(byte)) for byte in expected))
         self._at += 1
         return byte
 
@@ -97,7 +97,7 @@ class Scanner:
             raise self._unexpected("the end")
 
     def _value_end(self, first: bytes) -> int | None:
-        """Where the value at hand ends in the buffer; `None` where that is further on."""
+        """Return the end of the current value in the buffer; `None` where it lies behind the buffer."""
         if first in (b"{", b"["):
             flat = _FLAT.match(self._buffer, self._at)
             return flat.end() if flat else self._nested_end()
@@ -113,12 +113,12 @@ class Scanner:
         return match.end() if match.end() < len(self._buffer) or self._ended else None
 
     def _nested_end(self) -> int | None:
-        depth, place = 0, self._at
-        while (match := _NESTING.match(self._buffer, place)) is not None:
-            place = match.end()
+        depth, position = 0, self._at
+        while (match := _NESTING.match(self._buffer, position)) is not None:
+            position = match.end()
             depth += (match[1] is not None) - (match[2] is not None)
             if depth == 0:
-                return place
+                return position
         return None
 
     def _more(self) -> bool:
@@ -142,7 +142,7 @@ class Scanner:
 
 
 def elements(scanner: Scanner) -> Iterator[Any]:
-    """The elements of the array at hand, parsed.
+    """Yield the parsed elements of the current array.
 
     Raises:
         DecodeError: the array is not well formed, or an element is not; the elements before it have come out by then.
@@ -176,9 +176,9 @@ def _parsed(texts: list[bytes], begins: list[int], row: int) -> Iterator[Any]:
     if values is not None:
         yield from values
         return
-    for place, (text, began) in enumerate(zip(texts, begins, strict=True)):
+    for index, (text, began) in enumerate(zip(texts, begins, strict=True)):
         try:
             value = parse(text)
         except DecodeError as error:
-            raise DecodeError(f"row {row + place}, which begins at byte {began}: {error}") from error
+            raise DecodeError(f"row {row + index}, which begins at byte {began}: {error}") from error
         yield value

@@ -1,4 +1,4 @@
-"""Parquet, with a checksum on every page that is written, and every checksum that is there verified on reading."""
+"""Read and write Parquet: every page is written with a checksum, and every checksum is verified on reading."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FREE_ROWS = 1 << 20
 
 @contextmanager
 def _open(buffer: Any) -> Iterator[Any]:
-    """A Parquet file that is open; what is wrong with its bytes is a `DecodeError`."""
+    """Open a Parquet file; wrong bytes are a `DecodeError`."""
     try:
         # Not buffered ahead: that would hold a whole row group of all its columns.
         with pq.ParquetFile(buffer, page_checksum_verification=True, pre_buffer=False, buffer_size=1 << 20) as file:
@@ -44,7 +44,7 @@ def _open(buffer: Any) -> Iterator[Any]:
 
 
 def decode(data: bytes, fields: Sequence[Field] | None = None) -> Any:
-    """The table of a Parquet file.
+    """Return the table of a Parquet file.
 
     Args:
         data: the file, whole.
@@ -80,7 +80,7 @@ def _check_rows(file: Any, size: int) -> None:
 
 
 def encode(table: Table, fields: Sequence[Field]) -> bytes:
-    """A canonical table as a Parquet file, with the canonical schema of `fields`.
+    """Return a canonical table as a Parquet file, with the canonical schema of `fields`.
 
     Raises:
         SinkError: the table does not fit the fields.
@@ -92,7 +92,7 @@ def encode(table: Table, fields: Sequence[Field]) -> bytes:
 
 
 def names(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """The columns that a file has.
+    """Return the columns that a file has.
 
     Raises:
         SourceError: the file cannot be read.
@@ -108,7 +108,7 @@ def read(
     chunk_rows: int = 65_536,
     columns: Sequence[str] | None = None,
 ) -> Iterator[Any]:
-    """The rows of a Parquet file, a chunk at a time; no more is held than a chunk and the pages it lies in.
+    """Yield the rows of a Parquet file, a chunk at a time; no more is held than a chunk and the pages it lies in.
 
     Args:
         path: a file with what `decode` takes.

@@ -1,4 +1,4 @@
-"""The two forms of a table, and the ways between them that the codecs share."""
+"""Convert the two forms of a table, rows and record batches, into each other, and into chunks."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from fourfold.signature.field import Field
 
 __all__ = ["Rows", "Table", "as_batch", "as_rows", "readable", "rechunk", "repeated", "require", "rows_in_chunks"]
 
-#: Rows as plain Python values. What a decoder gives may hold an element that is no object, where the bytes had one: the
-#: coercion makes it an error of that row.
+#: Rows as plain Python values. A decoder's rows may hold an element that is no object, as the bytes had it: the
+#: coercion reports it as an error of that row.
 Rows: TypeAlias = list[dict[str, Any]]
 #: `Rows`, or a `pyarrow.RecordBatch` or `Table`; pyarrow ships no types.
 Table: TypeAlias = Any
 
 
 def as_rows(table: Table, fields: Sequence[Field]) -> Rows:
-    """A canonical table as canonical rows that hold exactly `fields`, in their order; an absent key is missing.
+    """Return a canonical table as rows that hold exactly `fields`, in their order; an absent key is missing.
 
     Raises:
         SinkError: an Arrow table lacks a column, or holds one of another type than the field's.
     """
-    names = [each.name for each in fields]
+    names = [field.name for field in fields]
     if isinstance(table, list):
         return [{name: row.get(name) for name in names} for row in table]
     from fourfold.signature.columns import columns_to_rows
@@ -32,7 +32,7 @@ def as_rows(table: Table, fields: Sequence[Field]) -> Rows:
 
 
 def as_batch(table: Table, fields: Sequence[Field]) -> Any:
-    """A canonical table as a `pyarrow.RecordBatch` of the canonical schema of `fields`.
+    """Return a canonical table as a `pyarrow.RecordBatch` of the canonical schema of `fields`.
 
     Raises:
         SinkError: an Arrow table lacks a column or holds one of another type, or a row's value does not fit its field.
@@ -96,7 +96,7 @@ def _joined(batches: list[Any]) -> Any:
 
 def rows_in_chunks(rows: Iterable[Any], chunk_rows: int, columns: Sequence[str] | None) -> Iterator[Rows]:
     """Rows as lists of `chunk_rows`, only the last with fewer, cut down to the keys in `columns` where it is given."""
-    _positive(chunk_rows)
+    _check_chunk_rows(chunk_rows)
     keep = None if columns is None else frozenset(columns)
     held: Rows = []
     for row in rows:
@@ -112,14 +112,14 @@ def rows_in_chunks(rows: Iterable[Any], chunk_rows: int, columns: Sequence[str] 
 
 
 def require(columns: Sequence[str] | None, stored: Sequence[str], chunk_rows: int, where: str) -> list[str]:
-    """The columns to read: those asked for, in the order asked, or all that are stored.
+    """Return the columns to read: those asked for, in the order asked, or all that are stored.
 
     Raises:
         SourceError: one is not stored.
         DecodeError: a name is stored twice, so that it means no one column.
         ValueError: `chunk_rows` is less than 1.
     """
-    _positive(chunk_rows)
+    _check_chunk_rows(chunk_rows)
     twice = repeated(stored)
     if twice is not None:
         raise DecodeError(f"{where} has the column {shorten(twice)} twice")
@@ -132,7 +132,7 @@ def require(columns: Sequence[str] | None, stored: Sequence[str], chunk_rows: in
 
 
 def readable(schema: Any, where: str) -> Any:
-    """An Arrow schema whose every part can be looked at, and whose names each mean one column.
+    """Return an Arrow schema after checking that all of it is readable and no name stands for two columns.
 
     Raises:
         DecodeError: a name is there twice.
@@ -149,12 +149,12 @@ def readable(schema: Any, where: str) -> Any:
         elif pa.types.is_dictionary(kind):
             kinds.append(kind.value_type)
         else:
-            kinds.extend(kind.field(place).type for place in range(kind.num_fields))
+            kinds.extend(kind.field(index).type for index in range(kind.num_fields))
     return schema
 
 
 def repeated(names: Iterable[str]) -> str | None:
-    """The first name that is there a second time, or `None`."""
+    """Return the first name that occurs twice, or `None`."""
     seen: set[str] = set()
     for name in names:
         if name in seen:
@@ -163,6 +163,6 @@ def repeated(names: Iterable[str]) -> str | None:
     return None
 
 
-def _positive(chunk_rows: int) -> None:
+def _check_chunk_rows(chunk_rows: int) -> None:
     if chunk_rows < 1:
         raise ValueError(f"chunk_rows must be at least 1, not {chunk_rows}")

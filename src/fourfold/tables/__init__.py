@@ -1,4 +1,4 @@
-"""Tables in memory: the containers that a caller or a training script holds, one file a container.
+"""Convert the containers that a caller or a training script holds to canonical tables and back, one file a container.
 
 `pandas`, `polars`, `arrow`, `numpy` and `rows` have the same verbs; the functions here find the container's file by the
 type's module, so no library is imported before an object of it is there, or a package's form asks for it.
@@ -46,7 +46,7 @@ _EXPECTED = "a pandas or polars DataFrame, an Arrow table, a NumPy array of shap
 
 
 def kind_of(data: object) -> str | None:
-    """The kind of a container, one of `KINDS`, or `None` if it is none; nothing is imported to tell.
+    """Return the kind of a container, one of `KINDS`, or `None` if it is none; nothing is imported to tell.
 
     Any object with the Arrow C interface (`__arrow_c_stream__` or `__arrow_c_array__`) is `arrow`; a list or tuple is
     `rows`, whatever it holds.
@@ -66,7 +66,7 @@ def kind_of(data: object) -> str | None:
 
 
 def infer(data: Any) -> tuple[Field, ...]:
-    """The input fields of a signature, from the table that a model is trained with.
+    """Return the input fields of a signature, from the table that a model is trained with.
 
     A field is nullable where the table has a missing value (in a pandas or NumPy float column, NaN counts as one).
 
@@ -86,7 +86,7 @@ def infer(data: Any) -> tuple[Field, ...]:
 
 
 def form(data: Any) -> dict[str, Any]:
-    """How exactly a model sees its inputs: the container, its dtypes, labels, order and forms of missing values.
+    """Return how exactly a model sees its inputs: the container, its dtypes, labels, order and forms of missing values.
 
     Args:
         data: the table that the model is trained with.
@@ -103,7 +103,7 @@ def form(data: Any) -> dict[str, Any]:
 
 
 def builder(form: Mapping[str, Any], fields: Sequence[Field]) -> Callable[[Any], Any]:
-    """The function that builds the container of a form from canonical batches: make it once, call it many times.
+    """Return the function that builds the container of a form from canonical batches: make it once, call it many times.
 
     Args:
         form: what `form` gave.
@@ -126,14 +126,14 @@ def builder(form: Mapping[str, Any], fields: Sequence[Field]) -> Callable[[Any],
 
 
 def build(form: Mapping[str, Any], fields: Sequence[Field], batch: Any) -> Any:
-    """The container of a form from one canonical batch; raises as `builder` and its function do."""
+    """Return the container of a form from one canonical batch; raises as `builder` and its function do."""
     return builder(form, fields)(batch)
 
 
 def read(
     data: Any, fields: Sequence[Field], extra: Literal["forbid", "ignore"] = "forbid"
 ) -> tuple[Any, list[RowError]]:
-    """A caller's table to canonical columns, or rows, through the coercion table.
+    """Convert a caller's table to canonical columns, or rows, by the coercion table.
 
     Args:
         data: a container of any kind, of `n` rows.
@@ -173,7 +173,7 @@ def write(like: Any, outputs: Any, kept: Sequence[int] | None = None) -> Any:
 
 
 def of_file(path: Path) -> Any:
-    """The pandas frame that pandas reads of a Parquet, CSV, JSON lines or Arrow file.
+    """Return a Parquet, CSV, JSON lines or Arrow file as a pandas frame, read by pandas.
 
     Raises:
         SourceError: the file cannot be read, or pandas reads no files of its suffix.
@@ -183,18 +183,18 @@ def of_file(path: Path) -> Any:
 
 
 def of_arrow(kind: Literal["polars", "numpy"], table: Any) -> Any:
-    """An Arrow table as a container of that kind; raises `MissingLibrary` where its library is not installed."""
+    """Return an Arrow table as a container of that kind; raises `MissingLibrary` where its library is not installed."""
     return _room(kind, f"a table of {kind}").of_arrow(table)
 
 
 def length(data: Any) -> int:
-    """The number of rows; raises `InputError` where this is no table, or one that can be read only once."""
+    """Return the number of rows; raises `InputError` where this is no table, or one that can be read only once."""
     rows: int = _room_of(data).length(data)
     return rows
 
 
 def take(data: Any, indices: Sequence[int]) -> Any:
-    """The rows with these indices, in a container that has the same `form`.
+    """Return the rows with these indices, in a container that has the same `form`.
 
     Raises:
         InputError: this is no table, or one that can be read only once.

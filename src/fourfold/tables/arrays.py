@@ -1,4 +1,4 @@
-"""Between Arrow and NumPy arrays of one dimension: what the containers that are made of NumPy arrays share."""
+"""Convert one-dimensional Arrow arrays to NumPy arrays and back, for the containers that consist of NumPy arrays."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _FAMILIES = {
 
 
 def arrow_dtype(dtype: np.dtype[Any]) -> Any | None:
-    """The Arrow type of a NumPy dtype; `None` where Arrow has none, or where the values are Python objects."""
+    """Return the Arrow type of a NumPy dtype; `None` where Arrow has none, or where the values are Python objects."""
     if dtype.kind in "biuf" and dtype.itemsize <= 8:
         return pa.from_numpy_dtype(dtype.newbyteorder("="))
     if dtype.kind == "M":
@@ -52,14 +52,14 @@ def arrow_dtype(dtype: np.dtype[Any]) -> Any | None:
 
 
 def from_numpy(values: np.ndarray[Any, Any]) -> Any:
-    """A `pyarrow.Array` of a NumPy array of shape `(n,)` whose dtype `arrow_dtype` knows; NaN stays, NaT is null."""
+    """Return a NumPy array of shape `(n,)` as a `pyarrow.Array`; NaN stays, NaT becomes null."""
     if not values.dtype.isnative:
         values = values.astype(values.dtype.newbyteorder("="))
     return pa.array(values, from_pandas=False)
 
 
 def numpy_caster(field: Field, dtype: np.dtype[Any]) -> Callable[[Any], np.ndarray[Any, Any]]:
-    """The function from the field's canonical array to a NumPy array of shape `(n,)` and that dtype.
+    """Return the function from the field's canonical array to a NumPy array of shape `(n,)` and that dtype.
 
     A null becomes NaN in a float array and NaT in one of timestamps; no other can hold one.
 
@@ -75,23 +75,23 @@ def numpy_caster(field: Field, dtype: np.dtype[Any]) -> Callable[[Any], np.ndarr
     return lambda array: cast(array).to_numpy(zero_copy_only=False).astype(dtype)
 
 
-def study_to_json(found: Study) -> dict[str, Any]:
-    """What `object_builder` must know of a column of Python objects."""
-    out: dict[str, Any] = {"of": found.of}
-    if found.null is not None:
-        out["null"] = found.null
-    if found.shape:
-        out["shape"] = list(found.shape)
-        out["element"] = found.dtype
-    if found.zone is not None:
-        out["zone"] = found.zone
+def study_to_json(study: Study) -> dict[str, Any]:
+    """Return the form of a column of Python objects, as `object_builder` takes it."""
+    out: dict[str, Any] = {"of": study.of}
+    if study.null is not None:
+        out["null"] = study.null
+    if study.shape:
+        out["shape"] = list(study.shape)
+        out["element"] = study.dtype
+    if study.zone is not None:
+        out["zone"] = study.zone
     return out
 
 
 def object_builder(
     field: Field, form: Mapping[str, Any], nulls: Mapping[str, Any], timestamp: Callable[[Any], Any] | None = None
 ) -> Callable[[Any], np.ndarray[Any, Any]]:
-    """The function from the field's canonical array to an object array of shape `(n,)`.
+    """Return the function from the field's canonical array to an object array of shape `(n,)`.
 
     Args:
         field: the field.
@@ -120,7 +120,7 @@ def object_builder(
 
 
 def objects(values: list[Any]) -> np.ndarray[Any, Any]:
-    """An object array of shape `(n,)` of those values, lists and arrays among them as they are."""
+    """Return an object array of shape `(n,)` of those values, lists and arrays among them as they are."""
     out = np.empty(len(values), dtype=object)
     for index, value in enumerate(values):
         out[index] = value
@@ -132,12 +132,12 @@ def tensors(array: Any, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
     stacked = stack(array, shape)
     if not array.null_count:
         return objects(list(stacked))
-    each = iter(stacked)
-    return objects([next(each) if valid else None for valid in array.is_valid().to_pylist()])
+    rows = iter(stacked)
+    return objects([next(rows) if valid else None for valid in array.is_valid().to_pylist()])
 
 
 def stack(array: Any, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    """The nested fixed-size lists of that shape that are not null, as one array of shape `(n, *shape)`."""
+    """Return the nested fixed-size lists of that shape that are not null, as one array of shape `(n, *shape)`."""
     present = array.drop_null() if array.null_count else array
     inner = present
     while pa.types.is_fixed_size_list(inner.type):

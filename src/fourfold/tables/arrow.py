@@ -1,4 +1,4 @@
-"""Arrow tables: `pyarrow.Table`, `RecordBatch`, and any object with the Arrow C interface."""
+"""Read and build Arrow tables: `pyarrow.Table`, `RecordBatch`, and any object with the Arrow C interface."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 
 
 def infer(data: Any) -> tuple[Field, ...]:
-    """A field for every column; nullable where it holds a null."""
+    """Return a field for every column; nullable where it holds a null."""
     table = _checked(data)
     return tuple(
         field_of(f"column {shorten(name)}", name, column, str(column.type))
@@ -41,17 +41,18 @@ def infer(data: Any) -> tuple[Field, ...]:
 
 
 def form(data: Any) -> dict[str, Any]:
-    """The container, a batch or a table, and its schema."""
+    """Return the container, a batch or a table, and its schema."""
     table = _checked(data)
     columns = []
-    for each in table.schema:
-        column = {"name": each.name, "type": type_to_json(f"column {shorten(each.name)}", each.type)}
-        columns.append(column if each.nullable else {**column, "nullable": False})
+    for arrow_field in table.schema:
+        name = arrow_field.name
+        column = {"name": name, "type": type_to_json(f"column {shorten(name)}", arrow_field.type)}
+        columns.append(column if arrow_field.nullable else {**column, "nullable": False})
     return {"container": "arrow", "batch": isinstance(table, pa.RecordBatch), "columns": columns}
 
 
 def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any], Any]:
-    """The function from a canonical batch to a batch or table of the form's schema."""
+    """Return the function from a canonical batch to a batch or table of the form's schema."""
     columns = form["columns"]
     types = [type_from_json(column["type"]) for column in columns]
     nullable = [column.get("nullable", True) for column in columns]
@@ -83,24 +84,24 @@ def read(data: Any, fields: tuple[Field, ...], extra: Literal["forbid", "ignore"
 
 
 def write(like: Any, outputs: Any, kept: Sequence[int] | None) -> Any:
-    """The outputs as a batch where a batch came in, otherwise as a table."""
+    """Return the outputs as a batch where a batch came in, otherwise as a table."""
     return outputs if isinstance(like, pa.RecordBatch) else pa.Table.from_batches([outputs])
 
 
 def length(data: Any) -> int:
-    """The number of rows."""
+    """Return the number of rows."""
     return int(_again(data).num_rows)
 
 
 def take(data: Any, indices: Sequence[int]) -> Any:
-    """The rows with these indices; an object of another library becomes a table."""
+    """Return the rows with these indices; an object of another library becomes a table."""
     table, wanted = _again(data), pa.array(indices, type=pa.int64())
     arrays = [_take(column, wanted) for column in table.columns]
     return type(table).from_arrays(arrays, schema=table.schema)
 
 
 def field_of(where: str, name: str, array: Any, shown: str) -> Field:
-    """The field of an Arrow column, nullable where it holds a null.
+    """Return the field of an Arrow column, nullable where it holds a null.
 
     Args:
         where: the column, in the words of an error.
@@ -120,14 +121,14 @@ def field_of(where: str, name: str, array: Any, shown: str) -> Field:
 
 
 def one_array(column: Any) -> Any:
-    """A column as one array; one chunk, the common case, is not copied."""
+    """Return a column as one array; one chunk, the common case, is not copied."""
     if not isinstance(column, pa.ChunkedArray):
         return column
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def caster(field: Field, target: Any, *, nullable: bool) -> Callable[[Any], Any]:
-    """The function from the field's canonical array to the Arrow type that the model's column has.
+    """Return the function from the field's canonical array to the Arrow type that the model's column has.
 
     Args:
         field: the field.
@@ -155,7 +156,7 @@ def caster(field: Field, target: Any, *, nullable: bool) -> Callable[[Any], Any]
 
 
 def places(fields: Sequence[Field], names: Sequence[str]) -> list[int]:
-    """For every column that the model was trained with, the place of its field among the signature's inputs.
+    """Return, for every column that the model was trained with, the index of its field in the signature's inputs.
 
     Raises:
         SignatureError: a column has no field, or a field no column.
@@ -174,7 +175,7 @@ def _same(array: Any) -> Any:
 
 
 def _misfit(field: Field, dtype: str, shape: tuple[int, ...], zone: str | None, *, nullable: bool) -> str | None:
-    """Why the field cannot feed a column of that dtype; `None` where it can."""
+    """Return why a field cannot fill a column of that dtype, or `None` where it can."""
     if field.nullable and not nullable:
         return f"it is nullable, but the model was trained with a column that cannot hold a missing {dtype}"
     if field.shape != shape:
@@ -210,7 +211,7 @@ def _casts(value: Any, target: Any) -> bool:
 
 
 def _encoded(array: Any, target: Any) -> Any:
-    """A dictionary array; `cast` makes one only of text."""
+    """Return a dictionary array; `cast` makes one only of text."""
     encoded = array.cast(target.value_type).dictionary_encode()
     try:
         indices = encoded.indices.cast(target.index_type)
@@ -266,7 +267,7 @@ def _again(data: Any) -> Any:
 
 
 def _table(data: Any) -> Any | None:
-    """The table that an object is or streams; `None` where what it streams are no rows of columns."""
+    """Return the table that an object is or streams; `None` where what it streams are no rows of columns."""
     if isinstance(data, (pa.Table, pa.RecordBatch)):
         return data
     if isinstance(data, pa.RecordBatchReader):

@@ -1,4 +1,4 @@
-"""Columns of any container to a canonical batch: what a container cannot give as an Arrow array goes value by value."""
+"""Coerce the columns of any container to a canonical batch; what is no Arrow array is coerced value by value."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def coerce(
         if column is None or name not in by_name:
             array = pa.nulls(length)
         elif isinstance(column, list):
-            array, found = _one_by_one(by_name[name], column)
-            faults.extend(found)
+            array, errors = _one_by_one(by_name[name], column)
+            faults.extend(errors)
         names.append(name)
         arrays.append(array)
     if not names:  # a table of rows without a single column: Arrow would forget how many
@@ -66,7 +66,7 @@ def _one_by_one(field: Field, values: Sequence[Any]) -> tuple[Any, list[RowError
 
 
 def _merged(faults: list[RowError], errors: list[RowError], fields: tuple[Field, ...]) -> list[RowError]:
-    """Both lists by row and field, without the "missing" that a value at fault left behind."""
+    """Merge two lists of errors by row and field, without the "missing" that a refused value left behind."""
     known = {(fault.row, fault.field) for fault in faults}
     order: dict[str | None, int] = {field.name: index for index, field in enumerate(fields)}
     both = faults + [error for error in errors if (error.row, error.field) not in known]

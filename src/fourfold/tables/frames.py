@@ -1,4 +1,4 @@
-"""How a pandas frame is remembered in JSON, and built again: labels, dtypes, categories, forms of missing values."""
+"""Describe a pandas frame in JSON, and build it again: labels, dtypes, categories, forms of missing values."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MASKED = {
 
 
 def labels_to_json(columns: pd.Index[Any]) -> dict[str, Any]:
-    """A frame's column labels, strings and integers, with what the index itself adds to them.
+    """Return a frame's column labels, strings and integers, with what the index itself adds to them.
 
     Raises:
         SignatureError: a label is of another type, or two of them are written the same.
@@ -57,7 +57,7 @@ def labels_to_json(columns: pd.Index[Any]) -> dict[str, Any]:
 
 
 def order_of(frame: pd.DataFrame) -> Literal["C", "F"] | None:
-    """The memory order in which NumPy sees a frame whose columns have all one numeric dtype, otherwise `None`.
+    """Return the memory order in which NumPy sees a frame whose columns have all one numeric dtype, otherwise `None`.
 
     An engine's sums may depend on it.
     """
@@ -69,7 +69,7 @@ def order_of(frame: pd.DataFrame) -> Literal["C", "F"] | None:
 
 
 def dtype_to_json(where: str, dtype: Any) -> dict[str, Any]:
-    """A dtype of NumPy, of text or a nullable one, as JSON."""
+    """Return a dtype of NumPy, of text or a nullable one, as JSON."""
     if isinstance(dtype, pd.StringDtype):
         return {"dtype": str(dtype), "storage": dtype.storage}
     if isinstance(dtype, np.dtype) or str(dtype) in _MASKED:
@@ -78,12 +78,12 @@ def dtype_to_json(where: str, dtype: Any) -> dict[str, Any]:
 
 
 def is_object(dtype: Any) -> bool:
-    """Whether this is the dtype of a column of Python objects."""
+    """Return whether this is the dtype of a column of Python objects."""
     return isinstance(dtype, np.dtype) and dtype.kind == "O"
 
 
 def column_to_json(where: str, series: pd.Series[Any]) -> dict[str, Any]:
-    """A column's dtype as JSON, with all that `frame_builder` needs to build it again.
+    """Return a column's dtype as JSON, with all that `frame_builder` needs to build it again.
 
     Raises:
         SignatureError: it could not be built again.
@@ -103,7 +103,7 @@ def column_to_json(where: str, series: pd.Series[Any]) -> dict[str, Any]:
 
 
 def frame_builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any], pd.DataFrame]:
-    """The function from a canonical batch to a frame; see `fourfold.tables.builder`."""
+    """Return the function from a canonical batch to a frame; see `fourfold.tables.builder`."""
     columns = form["columns"]
     labels = _labels([column["label"] for column in columns], form["labels"])
     order = places(fields, [str(column["label"]) for column in columns])
@@ -113,15 +113,15 @@ def frame_builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callabl
     names = [column["label"] for column in columns]
     of_objects = [column["dtype"] == "object" for column in columns]
     # Setting the labels takes as long as building a column: it is left out where pandas makes the same ones.
-    made = pd.DataFrame({name: [] for name in names}).columns
-    same = type(made) is type(labels) and made.identical(labels)
+    plain = pd.DataFrame({name: [] for name in names}).columns
+    same = type(plain) is type(labels) and plain.identical(labels)
 
     def build(batch: Any) -> pd.DataFrame:
         rows = pd.RangeIndex(batch.num_rows)
         arrays = [step(batch.column(index)) for index, step in steps]
-        for place, values in enumerate(arrays):
-            if of_objects[place]:  # pandas would look for a better dtype, were it not told that there is none
-                arrays[place] = pd.Series(values, index=rows, dtype=object, copy=False)
+        for index, values in enumerate(arrays):
+            if of_objects[index]:  # pandas would look for a better dtype, were it not told that there is none
+                arrays[index] = pd.Series(values, index=rows, dtype=object, copy=False)
         frame = pd.DataFrame(dict(zip(names, arrays, strict=True)), index=rows)
         if not same:
             frame.columns = labels
@@ -133,12 +133,12 @@ def frame_builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callabl
 def _one_block(
     steps: Sequence[tuple[int, Callable[[Any], Any]]], labels: Any, dtype: Any, order: Literal["C", "F"]
 ) -> Callable[[Any], pd.DataFrame]:
-    """The builder of a frame of one numeric dtype: one array, of the memory order that NumPy saw in training."""
+    """Return the builder of a frame of one numeric dtype: one array, of the memory order that NumPy saw in training."""
 
     def build(batch: Any) -> pd.DataFrame:
         values = np.empty((batch.num_rows, len(steps)), dtype=dtype, order=order)
-        for place, (index, step) in enumerate(steps):
-            values[:, place] = step(batch.column(index))
+        for column, (index, step) in enumerate(steps):
+            values[:, column] = step(batch.column(index))
         return pd.DataFrame(values, columns=labels, copy=False)
 
     return build
@@ -158,7 +158,7 @@ def _dtype(data: Mapping[str, Any]) -> Any:
 
 
 def _column(column: Mapping[str, Any], field: Field) -> Callable[[Any], Any]:
-    """The function from the field's canonical array to what the frame's column is made of."""
+    """Return the function from the field's canonical array to what the frame's column is made of."""
     dtype = column["dtype"]
     if dtype == "object":
         return object_builder(field, column, NULLS, pd.Timestamp)
@@ -195,13 +195,13 @@ def _categorical(column: Mapping[str, Any], field: Field) -> Callable[[Any], Any
         )
     dtype = pd.CategoricalDtype(pd.Index(listed, dtype=_dtype(column["of"])), ordered=column["ordered"])
     # In the field's own type, as the values come; a category that no such value can be is left out.
-    kept = [place for place, value in enumerate(listed) if text or _fits(value, field)]
-    known = pa.array([listed[place] for place in kept], type=arrow_type(field))
+    kept = [code for code, value in enumerate(listed) if text or _fits(value, field)]
+    known = pa.array([listed[code] for code in kept], type=arrow_type(field))
     codes = np.array([*kept, -1])  # the last is for a value that is missing, or no category
 
     def build(array: Any) -> Any:
-        found = pc.index_in(array, value_set=known).fill_null(len(kept)).to_numpy()
-        return pd.Categorical.from_codes(codes[found], dtype=dtype)
+        indexes = pc.index_in(array, value_set=known).fill_null(len(kept)).to_numpy()
+        return pd.Categorical.from_codes(codes[indexes], dtype=dtype)
 
     return build
 

@@ -1,4 +1,4 @@
-"""NumPy arrays of shape `(rows, columns)`: columns without names, all of one dtype."""
+"""Read and build NumPy arrays of shape `(rows, columns)`: columns without names, all of one dtype."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ _NULLS = {"None": None, "NaN": float("nan")}
 
 
 def of_arrow(table: Any) -> np.ndarray[Any, Any]:
-    """An Arrow table of numbers as an array of shape `(rows, columns)`, of the dtype that holds them all."""
+    """Return an Arrow table of numbers as an array of shape `(rows, columns)`, of the dtype that holds them all."""
     return np.column_stack([column.to_numpy() for column in table.columns])
 
 
 def infer(data: Array) -> tuple[Field, ...]:
-    """The fields `x0`, `x1`, … of the array's dtype; nullable where a column has a NaN or a NaT."""
+    """Return the fields `x0`, `x1`, … of the array's dtype; nullable where a column has a NaN or a NaT."""
     _check(data)
     return tuple(_infer(index, data[:, index]) for index in range(data.shape[1]))
 
 
 def form(data: Array) -> dict[str, Any]:
-    """The dtype and the memory order; for objects, the Python type and the form of a missing value of each column."""
+    """Return the dtype and the memory order; for objects, each column's Python type and form of a missing value."""
     _check(data)
     out: dict[str, Any] = {"container": "numpy", "columns": data.shape[1], "order": _order(data)}
     if data.dtype.kind == "O":
@@ -58,7 +58,7 @@ def form(data: Array) -> dict[str, Any]:
 
 
 def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any], Array]:
-    """The function from a canonical batch to an array of the form's dtype and memory order."""
+    """Return the function from a canonical batch to an array of the form's dtype and memory order."""
     if len(fields) != form["columns"]:
         raise SignatureError(
             f"the model was trained with {form['columns']} columns, the signature has {len(fields)} inputs"
@@ -68,7 +68,7 @@ def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any
     if form["dtype"] == "str":
         casts = [_text(field) for field in fields]
     elif form["dtype"] == "object":
-        casts = [object_builder(field, each, _NULLS) for field, each in zip(fields, form["objects"], strict=True)]
+        casts = [object_builder(field, column, _NULLS) for field, column in zip(fields, form["objects"], strict=True)]
     else:
         casts = [numpy_caster(field, dtype) for field in fields]
 
@@ -95,7 +95,7 @@ def read(data: Array, fields: tuple[Field, ...], extra: Literal["forbid", "ignor
 
 
 def write(like: Array, outputs: Any, kept: Sequence[int] | None) -> Array | dict[str, Array]:
-    """The one output as an array of shape `(rows,)`, or `(rows, *shape)` for a tensor; several in a dict by name.
+    """Return one output as an array of shape `(rows,)` or `(rows, *shape)`; several outputs as a dict of them by name.
 
     Text, bytes, and integers or booleans with missing values become objects; missing floats NaN; timestamps
     `datetime64[us]`, of UTC where the field has a zone; dates `datetime64[D]`.
@@ -105,12 +105,12 @@ def write(like: Array, outputs: Any, kept: Sequence[int] | None) -> Array | dict
 
 
 def length(data: Array) -> int:
-    """The number of rows."""
+    """Return the number of rows."""
     return len(data)
 
 
 def take(data: Array, indices: Sequence[int]) -> Array:
-    """The rows with these indices, in the memory order of the array."""
+    """Return the rows with these indices, in the memory order of the array."""
     return np.asarray(data[np.asarray(indices, dtype=np.intp)], order=_order(data))
 
 
@@ -138,12 +138,12 @@ def _where(index: int) -> str:
 
 
 def _study(index: int, column: Array) -> Study:
-    found = study(_where(index), column, foreign=True)
-    if found.null not in (None, *_NULLS):
+    studied = study(_where(index), column, foreign=True)
+    if studied.null not in (None, *_NULLS):
         raise SignatureError(
-            f"{_where(index)}: a missing value is pandas's {found.null}; in a NumPy array use None or NaN"
+            f"{_where(index)}: a missing value is pandas's {studied.null}; in a NumPy array use None or NaN"
         )
-    return found
+    return studied
 
 
 def _infer(index: int, column: Array) -> Field:
@@ -163,7 +163,7 @@ def _infer(index: int, column: Array) -> Field:
 def _column(column: Array, field: Field) -> Any:
     if column.ndim > 1:
         if arrow_dtype(column.dtype) is None:
-            return [each.tolist() for each in column]
+            return [row.tolist() for row in column]
         inner = from_numpy(np.ascontiguousarray(column).reshape(-1))
         for size in reversed(column.shape[1:]):
             inner = pa.FixedSizeListArray.from_arrays(inner, size)

@@ -1,4 +1,4 @@
-"""pandas frames.
+"""Read and build pandas frames.
 
 None, NaN, NA and NaT are missing in an object, string or category column; in a float column NaN is a value.
 """
@@ -44,7 +44,7 @@ _ADVICE = {
 
 
 def from_file(path: Path) -> pd.DataFrame:
-    """The frame that pandas reads of a file: Parquet, CSV, JSON lines or Arrow, told by the suffix.
+    """Return the frame that pandas reads of a file: Parquet, CSV, JSON lines or Arrow, told by the suffix.
 
     Raises:
         SourceError: the file cannot be read, or pandas reads no files of that suffix.
@@ -59,7 +59,7 @@ def from_file(path: Path) -> pd.DataFrame:
 
 
 def infer(data: pd.DataFrame) -> tuple[Field, ...]:
-    """A field for every column; nullable where a value is missing, or NaN in a NumPy float column."""
+    """Return a field for every column; nullable where a value is missing, or NaN in a NumPy float column."""
     _check(data)
     return tuple(_infer(str(label), series) for label, series in data.items())
 
@@ -78,7 +78,7 @@ def form(data: pd.DataFrame) -> dict[str, Any]:
 
 
 def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any], pd.DataFrame]:
-    """The function from a canonical batch to a frame of the form, with a `RangeIndex`.
+    """Return the function from a canonical batch to a frame of the form, with a `RangeIndex`.
 
     A value that is not among the categories of a category column becomes missing there.
     """
@@ -98,19 +98,19 @@ def read(
 
 
 def write(like: pd.DataFrame, outputs: Any, kept: Sequence[int] | None) -> pd.DataFrame:
-    """The outputs as a frame with the index of `like`, or that of the rows kept."""
+    """Return the outputs as a frame with the index of `like`, or that of the rows kept."""
     index = like.index if kept is None else like.index[list(kept)]
-    arrays = {name: _natural(outputs.column(place)) for place, name in enumerate(outputs.schema.names)}
+    arrays = {name: _natural(outputs.column(index)) for index, name in enumerate(outputs.schema.names)}
     return pd.DataFrame(arrays, index=index)
 
 
 def length(data: pd.DataFrame) -> int:
-    """The number of rows."""
+    """Return the number of rows."""
     return len(data)
 
 
 def take(data: pd.DataFrame, indices: Sequence[int]) -> pd.DataFrame:
-    """The rows with these indices."""
+    """Return the rows with these indices."""
     return data.iloc[list(indices)]
 
 
@@ -165,7 +165,7 @@ def _refuse(where: str, dtype: Any) -> None:
 
 
 def _column(series: pd.Series[Any], field: Field) -> Any:
-    """A caller's column as an Arrow array, or as a list of Python values where Arrow cannot tell what they are."""
+    """Return a caller's column as an Arrow array, or as Python values where Arrow has no type for them."""
     dtype = series.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         return _decoded(series, field)
@@ -214,7 +214,7 @@ def _objects(series: pd.Series[Any], field: Field) -> Any:
 
 
 def _natural(array: Any) -> Any:
-    """An output as pandas people have it: NumPy dtypes, the nullable ones where a value is missing."""
+    """Return an output with NumPy dtypes, and pandas's nullable dtypes where a value is missing."""
     kind = array.type
     if pa.types.is_string(kind):
         text: Any = pd.StringDtype(na_value=np.nan)
@@ -234,5 +234,5 @@ def _natural(array: Any) -> Any:
     values = array.fill_null(False if pa.types.is_boolean(kind) else 0).to_numpy(zero_copy_only=False)
     if pa.types.is_boolean(kind):
         return pd.arrays.BooleanArray(values, mask)
-    made = pd.arrays.FloatingArray if pa.types.is_floating(kind) else pd.arrays.IntegerArray
-    return made(values, mask)
+    array_type = pd.arrays.FloatingArray if pa.types.is_floating(kind) else pd.arrays.IntegerArray
+    return array_type(values, mask)

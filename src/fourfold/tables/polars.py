@@ -1,4 +1,4 @@
-"""polars frames. In polars null is missing, and NaN is a value."""
+"""Read and build polars frames. In polars null is missing, and NaN is a value."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _ADVICE = {
 
 
 def of_arrow(table: Any) -> pl.DataFrame:
-    """An Arrow table as a polars frame."""
+    """Return an Arrow table as a polars frame."""
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)
     return frame
 
 
 def infer(data: pl.DataFrame) -> tuple[Field, ...]:
-    """A field for every column; nullable where it holds a null.
+    """Return a field for every column; nullable where it holds a null.
 
     An `Enum` is a closed field with its categories. A `Categorical` is plain text: its categories belong to the
     process, not to the column, and it welcomes new ones.
@@ -49,13 +49,13 @@ def infer(data: pl.DataFrame) -> tuple[Field, ...]:
 
 
 def form(data: pl.DataFrame) -> dict[str, Any]:
-    """The schema."""
+    """Return the schema."""
     _check(data)
     return {"container": "polars", "columns": [_column_to_json(series) for series in data.get_columns()]}
 
 
 def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any], pl.DataFrame]:
-    """The function from a canonical batch to a frame of the form's schema.
+    """Return the function from a canonical batch to a frame of the form's schema.
 
     A value that is not among the categories of an `Enum` becomes null there.
     """
@@ -86,17 +86,17 @@ def read(
 
 
 def write(like: pl.DataFrame, outputs: Any, kept: Sequence[int] | None) -> pl.DataFrame:
-    """The outputs as a frame."""
+    """Return the outputs as a frame."""
     return pl.DataFrame(pa.Table.from_batches([outputs]))
 
 
 def length(data: pl.DataFrame) -> int:
-    """The number of rows."""
+    """Return the number of rows."""
     return data.height
 
 
 def take(data: pl.DataFrame, indices: Sequence[int]) -> pl.DataFrame:
-    """The rows with these indices."""
+    """Return the rows with these indices."""
     return data[list(indices)]
 
 

@@ -1,4 +1,4 @@
-"""Rows: a list of dicts, the container that needs no library."""
+"""Read and build rows: lists of dicts, the container that needs no library."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["builder", "form", "infer", "length", "read", "take", "write"]
 
 
 def infer(data: Sequence[Mapping[str, Any]]) -> tuple[Field, ...]:
-    """A field for every key, in the order in which they first appear; a key that a row lacks is a missing value."""
+    """Return a field for every key, in the order of their first appearance; a key that a row lacks is missing."""
     _check(data)
     names = dict.fromkeys(key for row in data for key in row)
     return tuple(
@@ -29,7 +29,7 @@ def form(data: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any], list[dict[str, Any]]]:
-    """The function from a canonical batch to canonical rows; canonical rows stay as they are."""
+    """Return the function from a canonical batch to canonical rows; canonical rows stay as they are."""
 
     def build(batch: Any) -> list[dict[str, Any]]:
         if isinstance(batch, list):
@@ -49,7 +49,7 @@ def read(
 
 
 def write(like: object, outputs: Any, kept: Sequence[int] | None) -> list[dict[str, Any]]:
-    """The outputs as a list of dicts."""
+    """Return the outputs as a list of dicts."""
     if isinstance(outputs, list):
         return outputs
     rows: list[dict[str, Any]] = outputs.to_pylist()
@@ -57,12 +57,12 @@ def write(like: object, outputs: Any, kept: Sequence[int] | None) -> list[dict[s
 
 
 def length(data: Sequence[Any]) -> int:
-    """The number of rows."""
+    """Return the number of rows."""
     return len(data)
 
 
 def take(data: Sequence[Any], indices: Sequence[int]) -> list[Any]:
-    """The rows with these indices."""
+    """Return the rows with these indices."""
     return [data[index] for index in indices]
 
 

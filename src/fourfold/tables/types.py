@@ -1,4 +1,4 @@
-"""Arrow types: the dtype of a field that each stands for, and their form in JSON."""
+"""Map Arrow types to the dtypes of fields, and to JSON and back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BY_TYPE = {kind: (name, dtype) for name, (kind, dtype) in _SIMPLE.items()}
 
 
 def dtype_of(where: str, kind: Any, shown: str) -> tuple[str, tuple[int, ...], str | None]:
-    """The dtype, shape and zone of the field that holds an Arrow type.
+    """Return the dtype, shape and zone of the field that holds an Arrow type.
 
     Args:
         where: the column, in the words of an error.
@@ -63,7 +63,7 @@ def dtype_of(where: str, kind: Any, shown: str) -> tuple[str, tuple[int, ...], s
 
 
 def type_to_json(where: str, kind: Any) -> Any:
-    """An Arrow type as JSON: a name, or an object for a type with parameters.
+    """Return an Arrow type as JSON: a name, or an object for a type with parameters.
 
     Raises:
         SignatureError: no field holds it.
@@ -85,7 +85,7 @@ def type_to_json(where: str, kind: Any) -> Any:
 
 
 def type_from_json(data: Any) -> Any:
-    """The Arrow type that `type_to_json` wrote.
+    """Return the Arrow type that `type_to_json` wrote.
 
     Raises:
         SignatureError: it did not write that.

@@ -1,4 +1,4 @@
-"""What a column of plain Python values holds: of rows, and of the object columns of pandas and NumPy.
+"""Find what a column of plain Python values holds: of rows, and of the object columns of pandas and NumPy.
 
 Nothing is imported to look at a value: NumPy's and pandas's own are told by the names of their types.
 """
@@ -22,7 +22,7 @@ _PLAIN = ((bool, "bool"), (int, "int"), (float, "float"), (str, "str"), (bytes, 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """What a column of values holds.
+    """Describe what a column of values holds.
 
     Attributes:
         dtype, shape, zone: as in `Field`.
@@ -40,12 +40,12 @@ class Study:
     zone: str | None = None
 
     def field(self, name: str) -> Field:
-        """The field of that name which takes such values."""
+        """Return the field of that name which takes such values."""
         return Field(name, self.dtype, nullable=self.nullable, shape=self.shape, zone=self.zone)
 
 
 def missing_form(value: Any) -> str | None:
-    """How this value says that nothing is there: `None`, `NaN`, `NA` or `NaT`; `None` if it is a value."""
+    """Return the form of a missing value (`None`, `NaN`, `NA` or `NaT`), or `None` where it is a value."""
     if value is None:
         return "None"
     if isinstance(value, float):
@@ -59,7 +59,7 @@ def missing_form(value: Any) -> str | None:
 
 
 def study(where: str, values: Iterable[Any], *, foreign: bool) -> Study:
-    """What a column of Python values holds.
+    """Return what a column of Python values holds.
 
     Args:
         where: the column, in the words of an error.
@@ -98,7 +98,7 @@ def study(where: str, values: Iterable[Any], *, foreign: bool) -> Study:
 
 
 def zone_name(where: str, zone: Any) -> str | None:
-    """The IANA name of a `tzinfo`, `None` for `None`.
+    """Return the IANA name of a `tzinfo`, `None` for `None`.
 
     Raises:
         SignatureError: it has none: a fixed offset, say.
@@ -117,7 +117,7 @@ def zone_name(where: str, zone: Any) -> str | None:
 
 
 def _one_type(where: str, present: Sequence[tuple[int, Any]], *, mix: bool) -> str:
-    """The one Python type of the values; `float` where floats and integers mix and may."""
+    """Return the Python type that all values have; `float` where floats and integers are mixed and may be."""
     seen: dict[str, int] = {}
     for row, value in present:
         of = _python_type(value)
@@ -195,19 +195,19 @@ def _zone(where: str, present: Sequence[tuple[int, Any]]) -> str | None:
 
 
 def _tensor(where: str, of: str, present: Sequence[tuple[int, Any]]) -> tuple[str, tuple[int, ...]]:
-    found: dict[tuple[str, tuple[int, ...]], int] = {}
+    kinds: dict[tuple[str, tuple[int, ...]], int] = {}
     for row, value in present:
         try:
-            one = _array(value) if of == "ndarray" else _nested(value, type(value))
+            kind_and_shape = _array(value) if of == "ndarray" else _nested(value, type(value))
         except ValueError as problem:
             raise SignatureError(f"{where}: row {row} is no tensor: {problem}") from None
-        found.setdefault(one, row)
-    if len(found) > 1:
+        kinds.setdefault(kind_and_shape, row)
+    if len(kinds) > 1:
         two = " and ".join(
-            f"{kind} of shape {list(shape)} (row {row})" for (kind, shape), row in list(found.items())[:2]
+            f"{kind} of shape {list(shape)} (row {row})" for (kind, shape), row in list(kinds.items())[:2]
         )
         raise SignatureError(f"{where}: tensors of two types or shapes, {two}; every row must have the same")
-    kind, shape = next(iter(found))
+    kind, shape = next(iter(kinds))
     if kind == "int":
         kind = _integers(where, (leaf for _, value in present for leaf in _leaves(value)))
     return {"float": "float64"}.get(kind, kind), shape
@@ -223,7 +223,7 @@ def _array(value: Any) -> tuple[str, tuple[int, ...]]:
 
 
 def _nested(value: Any, container: type) -> tuple[str, tuple[int, ...]]:
-    """The element type and the shape of nested lists, or of nested tuples."""
+    """Return the element type and the shape of nested lists, or of nested tuples."""
     if not isinstance(value, (list, tuple)):
         of = _python_type(value)
         if of not in ("bool", "int", "float"):
