@@ -22,7 +22,7 @@ from fourfold.tables.arrays import (
     tensors,
 )
 from fourfold.tables.arrow import field_of
-from fourfold.tables.columns import coerce
+from fourfold.tables.canonical import coerce
 from fourfold.tables.values import Study, missing_form, study
 
 __all__ = ["builder", "form", "infer", "length", "of_arrow", "read", "take", "write"]

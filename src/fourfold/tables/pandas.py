@@ -18,8 +18,8 @@ from fourfold.errors import RowError, SignatureError, SourceError, shorten
 from fourfold.signature.field import FLOATS, INTEGERS, Field
 from fourfold.tables.arrays import arrow_dtype, from_numpy, objects, tensors
 from fourfold.tables.arrow import field_of, one_array
-from fourfold.tables.columns import coerce
-from fourfold.tables.frames import column_to_json, frame_builder, is_object, labels_to_json, order_of
+from fourfold.tables.canonical import coerce
+from fourfold.tables.pandas_form import column_to_json, frame_builder, is_object, labels_to_json, order_of
 from fourfold.tables.values import study, zone_name
 
 __all__ = ["builder", "form", "from_file", "infer", "length", "read", "take", "write"]

@@ -12,7 +12,7 @@ import pyarrow as pa
 from fourfold.errors import RowError, SignatureError, shorten
 from fourfold.signature.field import Field
 from fourfold.tables.arrow import caster, field_of, places
-from fourfold.tables.columns import coerce
+from fourfold.tables.canonical import coerce
 from fourfold.tables.types import type_from_json, type_to_json
 
 __all__ = ["builder", "form", "infer", "length", "of_arrow", "read", "take", "write"]
