@@ -118,6 +118,7 @@ def predict_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
 
 
 def _matrix(numbers: Sequence[Number]) -> Matrix:
+    """Return numbers as a float64 array."""
     return Matrix(tuple(Numeric(number) for number in numbers))
 
 
@@ -224,6 +225,7 @@ class _SplitColumns:
     _hashes: dict[int, Numeric | Coded] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        """Check the columns' number and names, and hash the columns of categories."""
         needed = 1 + max(self.cbm.names, default=-1)
         if len(self.matrix) < needed:
             raise NoPlan(f"a CatBoost model of {needed} columns is given {len(self.matrix)}")

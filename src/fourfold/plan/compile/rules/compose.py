@@ -107,8 +107,8 @@ def _pipeline_answer(method: str) -> Any:
     """Return a rule for a method of a pipeline: that of its last step, after all others."""
 
     def rule(model: Any, matrix: Matrix, compiler: Compiler) -> Any:
-        *before, last = (step for _, step in model.steps)
-        return answer(last, method, _apply_steps(before, matrix, compiler), compiler)
+        *transformers, last = (step for _, step in model.steps)
+        return answer(last, method, _apply_steps(transformers, matrix, compiler), compiler)
 
     return rule
 
@@ -167,9 +167,9 @@ def column_transformer(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix
     for name, transformer, columns in model.transformers_:
         if _is(transformer, "drop") or _is_empty(columns):
             continue
-        own = matrix.take(_column_indices(model, name, matrix))
+        inputs = matrix.take(_column_indices(model, name, matrix))
         # Fitting replaces "passthrough" by a FunctionTransformer.
-        block = own if _is(transformer, "passthrough") else applied(transformer, own, compiler)
+        block = inputs if _is(transformer, "passthrough") else applied(transformer, inputs, compiler)
         blocks.append(_weighted(block, weights.get(name), compiler))
     if output_library(model) != "pandas":
         for block in blocks:

@@ -257,9 +257,9 @@ def _in_all_classes(estimator: Any, values: Floats, width: int) -> Floats:
 
     An estimator's classes are indices of the ensemble's; it lacks those that its sample of rows lacks.
     """
-    spread = np.zeros((len(values), width))
-    spread[:, np.asarray(estimator.classes_, dtype=np.int64)] = values[:, : len(estimator.classes_)]
-    return spread
+    widened = np.zeros((len(values), width))
+    widened[:, np.asarray(estimator.classes_, dtype=np.int64)] = values[:, : len(estimator.classes_)]
+    return widened
 
 
 def _class_numbers(estimator: Any, matrix: Matrix, n_classes: int, compiler: Compiler) -> list[Number]:
@@ -366,8 +366,8 @@ def _average_path_length(count: int) -> float:
     """Return the average path length of a tree of `count` rows (`_iforest._average_path_length`)."""
     if count <= 2:
         return float(count == 2)
-    rest = np.array([count]) - 1.0
-    return float((2.0 * (np.log(rest) + np.euler_gamma) - 2.0 * rest / np.array([count]))[0])
+    n_others = np.array([count]) - 1.0
+    return float((2.0 * (np.log(n_others) + np.euler_gamma) - 2.0 * n_others / np.array([count]))[0])
 
 
 def _scores(model: Any, matrix: Matrix, compiler: Compiler) -> list[Number]:
@@ -418,6 +418,7 @@ def _smallest_inlier_depth(usual: float, offset: float) -> tuple[float, bool]:
     """
 
     def is_outlier(bits: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Tell which depths, given as the bits of float64, are those of outliers."""
         depths = bits.view(np.float64)
         shares = np.divide(depths, usual) if usual else np.ones_like(depths)
         below: npt.NDArray[np.bool_] = -(2 ** (-shares)) - offset < 0

@@ -198,20 +198,22 @@ def _wrap_periodically(x: Number, low: float, high: float, compiler: Compiler) -
     return graph.map_const(MathFunction.ADD, shifted, low)[0]
 
 
-def _extrapolated(spline: Any, x: Number, end: float, some: int, compiler: Compiler, *, linear: bool) -> list[Number]:
+def _extrapolated(
+    spline: Any, x: Number, end: float, n_extrapolated: int, compiler: Compiler, *, linear: bool
+) -> list[Number]:
     """Return the splines beyond an end.
 
     Args:
         spline: SciPy's `BSpline`.
         x: the number.
         end: the end.
-        some: how many splines, the last ones if negative, go on; all others are 0.
+        n_extrapolated: how many splines, the last ones if negative, go on; all others are 0.
         compiler: of the plan.
         linear: whether they go on as lines by their slope at the end, or as constants.
     """
     graph = compiler.graph
     heights = np.asarray(spline(end), dtype=np.float64)
-    indices = list(range(len(heights)))[slice(some, None) if some < 0 else slice(some)]
+    indices = list(range(len(heights)))[slice(n_extrapolated, None) if n_extrapolated < 0 else slice(n_extrapolated)]
     values = graph.constant(np.zeros(len(heights)))
     extrapolated = graph.constant(heights[indices])
     if linear:

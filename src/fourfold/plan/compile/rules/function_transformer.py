@@ -262,9 +262,9 @@ def _round(decimals: Any = 0) -> _ColumnFunction:
         if not decimals:
             return compiler.map(MathFunction.RINT, matrix.columns, dtype=dtype)
         power = float(dtype.type(10.0 ** abs(int(decimals))))
-        before, after = (MathFunction.MUL, MathFunction.DIV) if decimals > 0 else (MathFunction.DIV, MathFunction.MUL)
-        columns = compiler.map(before, matrix.columns, power, dtype=dtype)
-        return compiler.map(after, compiler.map(MathFunction.RINT, columns, dtype=dtype), power, dtype=dtype)
+        first, last = (MathFunction.MUL, MathFunction.DIV) if decimals > 0 else (MathFunction.DIV, MathFunction.MUL)
+        columns = compiler.map(first, matrix.columns, power, dtype=dtype)
+        return compiler.map(last, compiler.map(MathFunction.RINT, columns, dtype=dtype), power, dtype=dtype)
 
     return apply
 

@@ -66,7 +66,7 @@ def _initial_sums(
     """
     init = model.init_
     if isinstance(init, str) or getattr(init, "strategy", None) in _CONSTANT_STRATEGIES.get(type(init).__name__, ()):
-        # Asked itself: the answer to any row is the answer to all.
+        # It answers the same for every row, so it is asked about one.
         row = np.zeros((1, model.n_features_in_), dtype=np.float32)
         return np.asarray(model._raw_predict_init(row), dtype=np.float64)[0], []  # noqa: SLF001
     start = np.zeros(n_outputs)
@@ -210,10 +210,10 @@ def _category_sets(
     bitset_rows = np.repeat(first, sizes)[nodes] + node_records["bitset_idx"][nodes].astype(np.int64)
     left = _bits(np.concatenate([tree.raw_left_cat_bitsets for tree in predictors]))[bitset_rows]
     known_bits, categorical_index = mapper.make_known_categories_bitsets()
-    known = _bits(known_bits)[categorical_index[node_records["feature_idx"][nodes]]]
+    is_known = _bits(known_bits)[categorical_index[node_records["feature_idx"][nodes]]]
     sets = np.empty((len(nodes), CATEGORIES + 1), dtype=np.bool_)
     sets[:] = node_records["missing_go_to_left"][nodes, None] != 0
-    sets[:, :CATEGORIES] = np.where(left, left, np.where(known, left, sets[:, :CATEGORIES]))
+    sets[:, :CATEGORIES] = np.where(left, left, np.where(is_known, left, sets[:, :CATEGORIES]))
     packed, set_of_node = np.unique(np.packbits(sets, axis=1), axis=0, return_inverse=True)
     set_rows = np.full(len(node_records), -1, dtype=np.int64)
     set_rows[nodes] = set_of_node.reshape(-1)

@@ -66,13 +66,13 @@ def _check_bits_are_defined(matrix: Matrix, missing_value: Any, compiler: Compil
         raise NoPlan("an imputer looks for a number in columns of which a library or a processor decides the last bits")
 
 
-def _with_indicator(imputer: Any, before: Matrix, after: Matrix, compiler: Compiler) -> Matrix:
+def _with_indicator(imputer: Any, inputs: Matrix, imputed: Matrix, compiler: Compiler) -> Matrix:
     """Return the columns after imputing, and beside them the indicator's if `add_indicator`."""
     if not imputer.add_indicator:
-        return after
-    flags = _indicated(imputer.indicator_, before, compiler)
-    both = Matrix(after.columns + flags, sparse=after.sparse)
-    return objects(both) if both.dtype == OBJECT else retyped(both, both.dtype)
+        return imputed
+    flags = _indicated(imputer.indicator_, inputs, compiler)
+    columns = Matrix(imputed.columns + flags, sparse=imputed.sparse)
+    return objects(columns) if columns.dtype == OBJECT else retyped(columns, columns.dtype)
 
 
 def _imputed(matrix: Matrix, missing_value: Any, fills: Any, compiler: Compiler) -> tuple[Column, ...]:

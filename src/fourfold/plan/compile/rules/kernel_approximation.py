@@ -87,6 +87,7 @@ def additive_sampler(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     zeros, is_nonzero = graph.constant([0.0]) * len(entries), graph.map_const(MathFunction.NE, entries, 0.0)
 
     def zero_where_zero(values: list[Number]) -> list[Number]:
+        """Return values in the array's dtype, with 0 where the column is 0."""
         return graph.select(is_nonzero, single(compiler, values, dtype), zeros)
 
     features = zero_where_zero(

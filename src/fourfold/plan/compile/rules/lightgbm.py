@@ -93,6 +93,7 @@ def decision_function(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
 
 
 def _matrix(numbers: Sequence[Number]) -> Matrix:
+    """Return numbers as a float64 array."""
     return Matrix(tuple(Numeric(number, FLOAT64) for number in numbers))
 
 
@@ -401,8 +402,10 @@ def _terms(tree: dict[str, str]) -> list[dict[int, float]]:
 
 
 def _integers(text: str) -> npt.NDArray[np.int64]:
+    """Parse integers that spaces separate."""
     return np.array(text.split(), dtype=np.int64)
 
 
 def _floats(text: str) -> npt.NDArray[np.float64]:
+    """Parse floats that spaces separate."""
     return np.array(text.split(), dtype=np.float64)

@@ -49,8 +49,8 @@ def _weights(model: Any) -> Sequence[Any] | None:
     """Return the weights of the estimators that were not dropped, or `None`."""
     if model.weights is None:
         return None
-    kept = zip(model.estimators, model.weights, strict=True)
-    return [weight for (_, estimator), weight in kept if not isinstance(estimator, str)]
+    weighted = zip(model.estimators, model.weights, strict=True)
+    return [weight for (_, estimator), weight in weighted if not isinstance(estimator, str)]
 
 
 @answers("predict", _VOTING_REGRESSOR)

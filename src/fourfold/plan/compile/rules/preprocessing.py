@@ -293,7 +293,7 @@ def _quantile(
     (negative,) = graph.map(MathFunction.NEGATE, [x])
     backward = graph.interpolate(negative, -quantiles[::-1], -references[::-1])
     share = graph.map_const(MathFunction.MUL, graph.map_two(MathFunction.SUB, [forward], [backward]), 0.5)
-    zero, one = graph.constant([0.0]), graph.constant([1.0])
+    none_below, all_below = graph.constant([0.0]), graph.constant([1.0])
     if normal:
         threshold = float(dtype.type(1e-7))
         (shifted_down,) = compiler.map(MathFunction.SUB, [column], threshold, dtype=dtype)
@@ -303,7 +303,7 @@ def _quantile(
     else:
         below = graph.map_const(MathFunction.EQ, [x], float(quantiles[0]))
         above = graph.map_const(MathFunction.EQ, [x], float(quantiles[-1]))
-    share = graph.select(below, zero, graph.select(above, one, share))
+    share = graph.select(below, none_below, graph.select(above, all_below, share))
     rounded = _round_to(share, dtype, compiler)
     if not normal:
         return Numeric(rounded[0], dtype)

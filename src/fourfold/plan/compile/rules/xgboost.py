@@ -107,6 +107,7 @@ def predict_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
 
 
 def _matrix(numbers: Sequence[Number]) -> Matrix:
+    """Return numbers as a float32 array."""
     return Matrix(tuple(Numeric(number, FLOAT32) for number in numbers))
 
 
@@ -227,16 +228,19 @@ def _trained_categories(column: Text | Coded, trained: list[Any]) -> list[Any]:
     Raises:
         NoPlan: the column has a category that training did not have; XGBoost takes it for another one.
     """
-    own = column.categories or ()
-    if all(isinstance(name, str) for name in own):
-        joined = "".join(own).encode()
-        ends = np.cumsum([0, *map(len, own)]).tolist()
-        as_split, encoded = [joined[start:stop] for start, stop in pairwise(ends)], [name.encode() for name in own]
+    column_categories = column.categories or ()
+    if all(isinstance(name, str) for name in column_categories):
+        joined = "".join(column_categories).encode()
+        ends = np.cumsum([0, *map(len, column_categories)]).tolist()
+        as_split, encoded = (
+            [joined[start:stop] for start, stop in pairwise(ends)],
+            [name.encode() for name in column_categories],
+        )
         if trained in (as_split, encoded) and len(set(trained)) == len(trained):
-            return list(own)
+            return list(column_categories)
         if all(isinstance(name, bytes) and name.isascii() for name in [*trained, *encoded]):
             trained = [name.decode() for name in trained]
-    if not set(own) <= set(trained):
+    if not set(column_categories) <= set(trained):
         raise NoPlan("XGBoost is given categories that it was not trained with, and takes them for others")
     return trained
 
@@ -349,6 +353,7 @@ def _forest(booster: _Booster, columns: Sequence[Column], compiler: Compiler) ->
         trees = trees[: model["iteration_indptr"][min(booster.n_rounds, len(model["iteration_indptr"]) - 1)]]
 
     def view(key: tuple[int, bool]) -> Column:
+        """Return a column as tests see it; tests of categories truncate."""
         index, by_category = key
         column = columns[index]
         return compiler.map(MathFunction.FLOOR, [column], dtype=FLOAT32)[0] if by_category else column
