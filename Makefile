@@ -10,23 +10,38 @@ ARGS :=
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test fuzz check format lint types imports docs coverage lock clean
+.PHONY: help demo test test-places check sweep faults fuzz format lint types imports docs coverage lock clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.made-demo ## real flights, one package, four architectures, the same bits: about a minute
 	@$(BIN)/fourfold demo $(ARGS)
 
 test: $(VENV)/.made-dev ## run the tests, the code in README.md and docs/ among them
-	@$(BIN)/python scripts/components.py
 	$(BIN)/pytest -n 2 $(ARGS)
 
-fuzz: $(VENV)/.made-dev ## feed the evaluator hostile plans for ten minutes; ARGS='--seconds 60' for another time
-	@$(BIN)/python scripts/components.py
-	$(BIN)/python -m tests.plan.fuzz $(ARGS)
+test-places: ## run the tests that need more compilers, emulators of other processors, or Node
 
-check: lint types imports test ## all that must pass before a change lands
+# A target of a component installs it, or says what is missing, and runs the tests that bear its marker.
+test-places: test-%: $(VENV)/.made-dev
+	@$(BIN)/python scripts/components.py $*
+	$(BIN)/pytest -n 2 --dist=loadgroup -m $* $(ARGS)
+
+check: lint types imports test ## what to run before a change lands; .ci/run adds the tests of every component
+
+# Not CI: each leaves a dated file in benchmarks/results/.
+
+sweep: $(VENV)/.made-dev ## run in full what `make test` runs a part of: random models, every plan on every processor
+	@$(BIN)/python scripts/components.py places
+	$(BIN)/python scripts/recorded.py sweep $(ARGS)
+
+faults: $(VENV)/.made-dev ## kill and crash processes at any moment; ARGS='--repeat 20' to do it more often
+	$(BIN)/python scripts/recorded.py faults $(ARGS)
+
+fuzz: $(VENV)/.made-dev ## feed the evaluator hostile plans for ten minutes; ARGS='--seconds 60' for another time
+	@$(BIN)/python scripts/components.py places
+	$(BIN)/python scripts/recorded.py fuzz $(ARGS)
 
 format: $(VENV)/.made-dev ## rewrite the files as the formatter and the safe fixes want them
 	$(BIN)/ruff format .
@@ -46,8 +61,8 @@ docs: $(VENV)/.made-dev ## run the code in README.md and docs/ only
 	$(BIN)/pytest tests/docs $(ARGS)
 
 coverage: $(VENV)/.made-dev ## run the tests and show which branches none of them took
-	@$(BIN)/python scripts/components.py
-	$(BIN)/pytest -n 2 --cov --cov-report=term-missing:skip-covered $(ARGS)
+	@$(BIN)/python scripts/components.py places
+	$(BIN)/pytest -n 2 -m 'places or not places' --cov --cov-report=term-missing:skip-covered $(ARGS)
 
 lock: ## write requirements/*.txt anew from pyproject.toml; ARGS=--upgrade for newer versions
 	@python=$$(scripts/python) && "$$python" scripts/environment.py lock $(ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 
@@ -15,6 +16,10 @@ from tests.architectures import ARCHITECTURES, Architecture
 settings.register_profile("fourfold", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("fourfold")
 
+#: The markers of components, each with a target `make test-NAME`; and those of them that start one thing for all tests.
+COMPONENTS = ("places",)
+STARTED_ONCE: tuple[str, ...] = ()
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """No test sees the settings of whoever runs it, nor leaves anything in their home."""
@@ -24,6 +29,22 @@ def pytest_configure(config: pytest.Config) -> None:
         if name != "AWS_CA_BUNDLE":  # the machine's, not the user's
             del os.environ[name]
     os.environ["HOME"] = home
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out sweeps and the tests of components, unless `-m` names them; keep the tests of a component together."""
+    named = set(re.findall(r"\w+", config.option.markexpr))
+    left_out = []
+    for item in items:
+        marks = {mark.name for mark in item.iter_markers()}
+        for name in marks.intersection(STARTED_ONCE):
+            item.add_marker(pytest.mark.xdist_group(name))
+        needed = marks.intersection({"sweep"} if "sweep" in marks else COMPONENTS)
+        if needed - named:
+            left_out.append(item)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
 
 
 @pytest.fixture(params=ARCHITECTURES, ids=lambda each: each.name)

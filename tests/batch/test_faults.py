@@ -22,6 +22,8 @@ from fourfold.errors import SinkError
 from tests.batch.support import column_predictor, files_below, table, write
 from tests.project.tree import ROOT
 
+pytestmark = pytest.mark.faults
+
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
 
 # Runs the job in its argument, and prints what came of it and the memory that it took at most, in kilobytes. It says
@@ -91,7 +93,6 @@ def published(tmp_path: Path) -> dict[str, bytes]:
     return {name: (tmp_path / "out" / name).read_bytes() for name in names}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_killed_at_any_moment(elsewhere: bool, tmp_path: Path) -> None:
     """However often a run is killed, its output is there whole or not at all, and the next run completes it."""
@@ -223,7 +224,6 @@ def wide(path: Path, rows: int) -> Path:
     return path
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
 def test_memory_does_not_grow_with_the_rows(suffix: str, tmp_path: Path) -> None:
     """Four times as many rows, 400 MB of them, take no more memory than the fourth part, but for a margin of 50 MB."""

@@ -89,6 +89,7 @@ def test_a_second_run_goes_on_with_the_same_repository(done: tuple[Path, str]) -
     assert "certificate of eta:1\n" in run.stdout
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("stage", ["training", "packing", "service: POST /predict, JSON rows"])
 def test_an_interruption_ends_quietly_and_loses_nothing(tmp_path: Path, stage: str) -> None:
     """Control-C in any stage: status 130, one line, no process left behind, nothing half-written, and a run after

@@ -87,6 +87,7 @@ def lock_state(path: Path) -> str:
         return process.communicate()[0].strip()
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("call", "is_written"), [("fsync:1", False), ("replace:1", False), ("fsync:2", True), ("unlink:1", True)]
 )
@@ -99,6 +100,7 @@ def test_killed_while_replacing(tmp_path: Path, call: str, is_written: bool) -> 
     assert path.read_bytes() == (NEW if is_written else b"old")
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("call", "is_written"), [("fsync:1", False), ("link:1", False), ("unlink:1", True), ("fsync:2", True)]
 )
@@ -179,6 +181,7 @@ def test_a_failing_sync_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert ((tmp_path / "file").read_bytes(), names(tmp_path)) == (b"old", ["file"])
 
 
+@pytest.mark.faults
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     """A file that the system cuts short is removed."""
     with start(WRITER_ON_A_FULL_DISK, tmp_path / "file") as process:
@@ -220,6 +223,7 @@ def test_a_second_process_cannot_take_a_lock(tmp_path: Path) -> None:
     assert lock_state(path) == "free"
 
 
+@pytest.mark.faults
 def test_a_killed_holder_frees_its_lock(tmp_path: Path) -> None:
     """The lock of a process that is killed is free."""
     path = tmp_path / "lock"

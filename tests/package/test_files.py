@@ -165,6 +165,7 @@ else:
 """
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("name", ["a.fourfold", "folder"])
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, name: str) -> None:
     """What cannot be written whole is not there at all, and the error says where."""

@@ -81,6 +81,7 @@ def test_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert list((tmp_path / ".writing").iterdir()) == []
 
 
+@pytest.mark.faults
 def test_a_full_disk(tmp_path: Path) -> None:
     """A write that the system cuts short leaves nothing under its key, and the next push completes the package."""
     script = (
@@ -170,6 +171,7 @@ def test_processes_move_one_alias(tmp_path: Path) -> None:
     assert repository.resolve("eta@counter").version == count * steps + 1
 
 
+@pytest.mark.faults
 def test_killed_writers(tmp_path: Path) -> None:
     """Writers that are killed at any moment leave no record torn, no version without its package, and no lock."""
     repository = Repository.open(tmp_path)

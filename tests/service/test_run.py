@@ -176,6 +176,7 @@ def two_workers(process: Process) -> set[int]:
     return seen
 
 
+@pytest.mark.faults
 def test_workers_share_the_port(tmp_path: Path) -> None:
     """Two workers answer on one port, one that dies is replaced, and a stop ends all of them."""
     with started(tmp_path, workers=2) as process:
@@ -207,6 +208,7 @@ def test_workers_finish_what_was_begun(tmp_path: Path) -> None:
         assert process.end()[0] == 0
 
 
+@pytest.mark.faults
 def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     """Workers whose parent was killed do not stay behind."""
     with started(tmp_path, workers=2) as process:

@@ -73,6 +73,7 @@ def test_burst_is_one_call() -> None:
     os.close(reading)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_ends_cleanly(number: signal.Signals, tmp_path: Path) -> None:
     """A stream that is told to stop finishes what it has in hand, commits it, and ends well."""
@@ -120,6 +121,7 @@ def test_second_stream_is_refused(tmp_path: Path) -> None:
     assert len(lines(tmp_path / "out.jsonl")) == 10
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("max_file", [100, 5000, 20_000])
 def test_full_disk_loses_nothing(max_file: int, tmp_path: Path) -> None:
     """Where the disk is full the error names the file, and a run with room goes on as if nothing had happened."""

@@ -110,6 +110,7 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
     assert files_below(tmp_path) == ["other.csv"]
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("name", ["out.csv", "other.csv"])
 def test_sweeps_what_the_dead_have_left(name: str, tmp_path: Path) -> None:
     """A run that was killed leaves its half file, and the next run beside it removes that."""

@@ -109,7 +109,6 @@ def test_the_machines_own_compiler_builds(built: Path) -> None:
     assert answers(built) == expected()
 
 
-@pytest.mark.slow
 def test_the_wheels_compiler_builds_where_there_is_no_other(tmp_path: Path) -> None:
     """With no compiler on the PATH the one in the ziglang wheel builds, and its extension gives the same answers."""
     env = without_compilers(tmp_path / "empty")
@@ -297,7 +296,6 @@ def test_the_extension_shows_one_name(built: Path) -> None:
 # Wheels.
 
 
-@pytest.mark.slow
 def test_sdist_and_wheel(tmp_path: Path) -> None:
     """The sdist holds what a build needs; its wheel is for every Python from 3.11 on, and answers with nothing else."""
     hook = "import sys; from build_backend import hooks; print(getattr(hooks, sys.argv[1])(sys.argv[2]))"

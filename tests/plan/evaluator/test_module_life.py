@@ -179,7 +179,6 @@ OFTEN = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", list(calls()))
 def test_nothing_leaks(name: str) -> None:
     """However often anything is called, neither Python's memory nor the process grows."""

@@ -9,7 +9,7 @@ import pytest
 from tests.plan.fuzz.running import built, fuzz, run_mutants
 
 
-@pytest.mark.slow
+@pytest.mark.places
 def test_hostile_plans_do_no_harm(tmp_path: Path) -> None:
     """Plans with changed words, and what a fuzzer makes of them, neither step outside of memory nor take too much."""
     program = built(tmp_path)

@@ -15,6 +15,8 @@ from tests.plan.places.building import ASKED, PLACES, Place, compiled, results_o
 from tests.plan.places.plans import Golden, plans
 from tests.plan.places.rows import answer_bytes, read_results, rows_bytes
 
+pytestmark = pytest.mark.places
+
 
 class Laid(NamedTuple):
     """A plan and its rows in files, and the results that every place must give."""
@@ -54,7 +56,6 @@ def first_difference(golden: Golden, one: bytes, other: bytes) -> str:
     return f"{golden.name}: the files differ"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
 def test_every_place_gives_the_same_bits(place: Place, laid: list[Laid], tmp_path: Path) -> None:
     """A place compiles the evaluator without a warning, and answers every plan with the bits of every other place."""

@@ -42,6 +42,7 @@ def undisturbed(folder: Path, count: int) -> list[bytes]:
     return contents(folder)
 
 
+@pytest.mark.faults
 def test_killed_at_every_step(tmp_path: Path) -> None:
     """Killed within any call that changes a file, and started again, a run leaves what an undisturbed one leaves."""
     expected = undisturbed(tmp_path, 400)
@@ -56,6 +57,7 @@ def test_killed_at_every_step(tmp_path: Path) -> None:
     } == set()
 
 
+@pytest.mark.faults
 def test_killed_at_random_moments(tmp_path: Path) -> None:
     """Killed a hundred times on its way through 20,000 events, a stream leaves what an undisturbed run leaves."""
     expected = undisturbed(tmp_path, 20_000)
