@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fourfold.errors import EngineError, GoldenMismatch, InputError, RowError, shorten
 from fourfold.function import Function, concatenate, slice_rows, take_rows, without_numeric_warnings
 from fourfold.package.golden import GoldenRows, Replay, compare, read_golden
-from fourfold.runtimes.engine import DirectEngine, Engine, installed
+from fourfold.runtimes.engine import DirectEngine, Engine, installed_version
 from fourfold.signature import RowCoercer, Signature
 
 if TYPE_CHECKING:
@@ -266,7 +266,7 @@ def changed_libraries(package: Package) -> str:
     """Return a sentence on the libraries whose version differs from that at packing; empty where all are the same."""
     changed = []
     for library, packed in package.manifest["runtime"]["libraries"].items():
-        version = installed(library) or "not installed"
+        version = installed_version(library) or "not installed"
         if version != packed:
             changed.append(f"{library} {packed}, here {version}")
     return f"the package was made with {', '.join(changed)}" if changed else ""

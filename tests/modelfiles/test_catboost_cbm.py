@@ -4,8 +4,8 @@ import catboost
 import pytest
 
 from fourfold.modelfiles import MalformedModel, catboost_cbm
+from tests.runtimes.round_trip import TARGET, prepared
 from tests.runtimes.test_catboost import CATEGORIES, SAMPLE
-from tests.runtimes.trip import TARGET, prepared
 
 
 @pytest.mark.parametrize("grown", ["SymmetricTree", "Lossguide"])

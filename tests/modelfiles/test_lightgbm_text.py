@@ -6,7 +6,7 @@ import lightgbm
 import pytest
 
 from fourfold.modelfiles import MalformedModel, lightgbm_text
-from tests.runtimes.trip import NUMBERS, TARGET
+from tests.runtimes.round_trip import NUMBERS, TARGET
 
 
 @pytest.mark.parametrize(

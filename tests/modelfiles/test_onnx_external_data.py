@@ -16,8 +16,8 @@ from fourfold import runtimes
 from fourfold.errors import PackError
 from fourfold.modelfiles import MalformedModel
 from fourfold.modelfiles.onnx_external_data import embed_tensors
+from tests.runtimes.round_trip import prepared, signature_of
 from tests.runtimes.test_onnx import MATRIX, TIMES, external
-from tests.runtimes.trip import prepared, signature_of
 
 
 def outside(model: bytes, location: str = "w.bin", offset: str = "8", length: str = "24") -> bytes:

@@ -4,7 +4,7 @@ import pytest
 import xgboost
 
 from fourfold.modelfiles import MalformedModel, xgboost_ubjson
-from tests.runtimes.trip import NUMBERS, TARGET
+from tests.runtimes.round_trip import NUMBERS, TARGET
 
 
 @pytest.mark.parametrize("key", ["left_children", "right_children", "split_indices", "tree_info", "iteration_indptr"])

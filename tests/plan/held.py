@@ -21,7 +21,7 @@ ROWS = 400
 
 def compiled(model: Any, sample: Any, methods: Sequence[str] | None = None) -> tuple[Compiled, Signature, Any]:
     """The plan of a model, its signature, and the original's engine, as a package would give it back."""
-    module: Any = runtimes.claim(model)
+    module: Any = runtimes.by_model(model)
     options = {} if methods is None else {"methods": methods}
     ready = module.prepare(model, sample, **options)
     signature = Signature(ready.inputs, ready.outputs)

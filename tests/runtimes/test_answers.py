@@ -12,11 +12,11 @@ from hypothesis.extra import numpy as npst
 from scipy import sparse
 
 from fourfold.errors import EngineError, PackError
-from fourfold.runtimes.answers import array, describe, gap, label, record_batch
+from fourfold.runtimes.answers import answer_array, label_field, output_field, record_batch, relative_gap
 from fourfold.signature import Field
 from fourfold.signature.columns import arrow_schema
 from fourfold.signature.field import TENSOR_DTYPES
-from tests.runtimes.trip import assert_bits, values
+from tests.runtimes.round_trip import assert_bits, values
 
 SHAPES = npst.array_shapes(min_dims=1, max_dims=4, min_side=1, max_side=4)
 ARRAYS = st.sampled_from(TENSOR_DTYPES).flatmap(lambda dtype: npst.arrays(dtype, SHAPES))
@@ -26,7 +26,7 @@ ARRAYS = st.sampled_from(TENSOR_DTYPES).flatmap(lambda dtype: npst.arrays(dtype,
 def test_arrays_keep_their_bits(answer: np.ndarray, fortran: bool, step: int) -> None:
     """An array of any dtype, shape and memory order is a column with its bits."""
     answer = (np.asfortranarray(answer) if fortran else answer)[::step]
-    field = describe("y", answer, len(answer))
+    field = output_field("y", answer, len(answer))
     assert (field.dtype, field.shape) == (answer.dtype.name, answer.shape[1:])
     batch = record_batch([field], [answer], len(answer))
     assert batch.schema.equals(arrow_schema([field]))
@@ -40,7 +40,7 @@ def test_texts_keep_their_letters(words: list[str]) -> None:
     if not any(word.endswith("\\0") or "\\0" in word for word in words):
         answers.append(np.array(words))
     for answer in answers:
-        field = describe("y", answer, len(words))
+        field = output_field("y", answer, len(words))
         assert field == Field("y", "string")
         assert record_batch([field], [answer], len(words)).column("y").to_pylist() == answer.tolist()
 
@@ -53,15 +53,15 @@ def test_texts_keep_their_letters(words: list[str]) -> None:
         (np.array([1.5, np.float32(2)], dtype=object), "float64"),
         (np.array([1.5, 2], dtype=object), "float64"),
         (np.array(["a", np.str_("b")], dtype=object), "string"),
-        (array(np.array([1, 2], dtype=np.float16)), "float32"),
-        (array(sparse.csr_matrix([[1.0, 0.0], [0.0, 2.0]])), "float64"),
-        (array([[1, 2], [3, 4]]), "int64"),
+        (answer_array(np.array([1, 2], dtype=np.float16)), "float32"),
+        (answer_array(sparse.csr_matrix([[1.0, 0.0], [0.0, 2.0]])), "float64"),
+        (answer_array([[1, 2], [3, 4]]), "int64"),
     ],
     ids=str,
 )
 def test_other_arrays_find_their_dtype(answer: Any, dtype: str) -> None:
     """Objects of one kind, half floats, sparse matrices and lists have a field too."""
-    field = describe("y", answer, 2)
+    field = output_field("y", answer, 2)
     assert field.dtype == dtype
     assert record_batch([field], [answer], 2).column("y").to_pylist() == answer.tolist()
 
@@ -70,7 +70,7 @@ def test_a_sparse_answer_that_is_too_wide_is_refused() -> None:
     """What is mostly zeros does not fill the memory: hashed features have a million columns."""
     wide = sparse.csr_matrix((3, 2**20))
     with pytest.raises(PackError, match=r"sparse matrix of 1,048,576 columns.*n_features"):
-        array(wide)
+        answer_array(wide)
 
 
 @pytest.mark.parametrize(
@@ -90,16 +90,16 @@ def test_a_sparse_answer_that_is_too_wide_is_refused() -> None:
 def test_what_no_field_holds(answer: Any) -> None:
     """An answer of another length, of mixed kinds or of a dtype that no field has cannot be packed."""
     with pytest.raises(PackError, match="output 'y'"):
-        describe("y", answer, 2)
+        output_field("y", answer, 2)
 
 
 def test_labels_know_their_classes() -> None:
     """Labels of strings and integers are categories; a tensor's elements have the classes' names."""
-    assert label("y", np.array(["b"]), 1, ["a", "b"]) == Field("y", "string", categories=("a", "b"))
-    assert label("y", np.array([3]), 1, [np.int64(3), np.int64(5)]) == Field("y", "int64", categories=(3, 5))
-    assert label("y", np.array([True]), 1, [False, True]) == Field("y", "bool")
-    assert label("y", np.array([[1, 0]]), 1, [7, 8]) == Field("y", "int64", shape=(2,), labels=("7", "8"))
-    assert describe("y", np.array([[1.0, 0]]), 1, ("only",)).labels is None
+    assert label_field("y", np.array(["b"]), 1, ["a", "b"]) == Field("y", "string", categories=("a", "b"))
+    assert label_field("y", np.array([3]), 1, [np.int64(3), np.int64(5)]) == Field("y", "int64", categories=(3, 5))
+    assert label_field("y", np.array([True]), 1, [False, True]) == Field("y", "bool")
+    assert label_field("y", np.array([[1, 0]]), 1, [7, 8]) == Field("y", "int64", shape=(2,), labels=("7", "8"))
+    assert output_field("y", np.array([[1.0, 0]]), 1, ("only",)).labels is None
 
 
 @pytest.mark.parametrize(
@@ -148,12 +148,12 @@ def test_nan_is_no_null() -> None:
 def test_gaps() -> None:
     """No gap means the same bits; floats have a relative one, everything else an infinite one."""
     one = np.array([1.0, math.nan, 0.0, math.inf])
-    assert gap([one], [one.copy()]) == 0.0
-    assert gap([one], [np.array([1.0, math.nan, 0.0, math.inf], order="F")]) == 0.0
-    assert 0 < gap([np.array([0.0])], [np.array([-0.0])]) < 1e-300
-    assert gap([np.array([2.0])], [np.array([2.0 + 4e-16])]) == pytest.approx(2.2e-16, rel=0.1)
-    assert gap([np.array([1, 2])], [np.array([1, 2])]) == 0.0
-    assert gap([np.array(["a", "bb"])], [np.array(["a", "bb"], dtype="U20")]) == 0.0
+    assert relative_gap([one], [one.copy()]) == 0.0
+    assert relative_gap([one], [np.array([1.0, math.nan, 0.0, math.inf], order="F")]) == 0.0
+    assert 0 < relative_gap([np.array([0.0])], [np.array([-0.0])]) < 1e-300
+    assert relative_gap([np.array([2.0])], [np.array([2.0 + 4e-16])]) == pytest.approx(2.2e-16, rel=0.1)
+    assert relative_gap([np.array([1, 2])], [np.array([1, 2])]) == 0.0
+    assert relative_gap([np.array(["a", "bb"])], [np.array(["a", "bb"], dtype="U20")]) == 0.0
     for left, right in [
         ([one], []),
         ([one], [one[:2]]),
@@ -163,4 +163,4 @@ def test_gaps() -> None:
         ([np.array([1])], [np.array([2])]),
         ([np.array(["a"], dtype=object)], [np.array(["b"], dtype=object)]),
     ]:
-        assert gap(left, right) == math.inf
+        assert relative_gap(left, right) == math.inf

@@ -12,7 +12,7 @@ import pytest
 from fourfold import runtimes, tables
 from fourfold.errors import CorruptPackage, EngineError, PackError
 from fourfold.signature import Field
-from tests.runtimes.trip import (
+from tests.runtimes.round_trip import (
     FRAME,
     LABELS,
     NUMBERS,
@@ -20,8 +20,8 @@ from tests.runtimes.trip import (
     assert_bits,
     loaded,
     prepared,
+    round_trip,
     signature_of,
-    trip,
     values,
 )
 
@@ -37,7 +37,7 @@ CLASSES = np.digitize(TARGET, [-0.5, 2.0])
 def test_classifiers_keep_their_bits(target: Any) -> None:
     """A classifier's label and probability are to the bit what it gives itself, a label a row however many classes."""
     model = catboost.CatBoostClassifier(**CATEGORIES).fit(SAMPLE, target)
-    ready, answer = trip(model, SAMPLE)
+    ready, answer = round_trip(model, SAMPLE)
     assert (ready.runtime, ready.requires, list(ready.files)) == ("catboost", "", ["model.cbm"])
     assert_bits(np.ravel(model.predict(SAMPLE)), values(answer, "label"))
     assert_bits(model.predict_proba(SAMPLE), values(answer, "probability"))
@@ -49,7 +49,7 @@ def test_many_labels_a_row_are_a_tensor(loss: str) -> None:
     """A multi-label classifier gives a tensor of labels."""
     target = np.column_stack([TARGET > 0, TARGET > 1, TARGET < 2]).astype(int)
     model = catboost.CatBoostClassifier(**OPTIONS, loss_function=loss).fit(NUMBERS, target)
-    _, answer = trip(model, NUMBERS)
+    _, answer = round_trip(model, NUMBERS)
     assert_bits(model.predict(NUMBERS), values(answer, "label"))
     assert_bits(model.predict_proba(NUMBERS), values(answer, "probability"))
 
@@ -59,7 +59,7 @@ def test_regressors_predict(loss: str) -> None:
     """A regressor answers with the kind of number that its loss asks for, from its bytes too."""
     target = np.column_stack([TARGET, -TARGET]) if loss == "MultiRMSE" else np.abs(TARGET)
     model = catboost.CatBoostRegressor(**OPTIONS, loss_function=loss).fit(NUMBERS, target)
-    ready, answer = trip(model, NUMBERS)
+    ready, answer = round_trip(model, NUMBERS)
     assert_bits(model.predict(NUMBERS), values(answer, "prediction"))
     assert ready.outputs[0].shape == ((2,) if loss in ("RMSEWithUncertainty", "MultiRMSE") else ())
 
@@ -69,23 +69,23 @@ def test_other_estimators_predict(grown: str) -> None:
     """What ranks, and CatBoost's base class, give their prediction, from trees of any shape."""
     ranker = catboost.CatBoostRanker(**CATEGORIES, loss_function="QueryRMSE", grow_policy=grown)
     ranker.fit(SAMPLE, CLASSES, group_id=np.repeat([0, 1, 2], 40))
-    ready, answer = trip(ranker, SAMPLE)
+    ready, answer = round_trip(ranker, SAMPLE)
     assert ready.outputs == (Field("prediction", "float64"),)
     assert_bits(ranker.predict(SAMPLE), values(answer, "prediction"))
     plain = catboost.CatBoost({**CATEGORIES, "grow_policy": grown}).fit(SAMPLE, TARGET)
-    assert_bits(plain.predict(SAMPLE), values(trip(plain, SAMPLE)[1], "prediction"))
+    assert_bits(plain.predict(SAMPLE), values(round_trip(plain, SAMPLE)[1], "prediction"))
 
 
 def test_frames_are_put_in_order() -> None:
     """Columns come in the order of training, others are left out, and a frame gives an array model's fields names."""
     model = catboost.CatBoostRegressor(**OPTIONS).fit(NUMBERS, TARGET)
-    ready, answer = trip(model, FRAME[["n", "kind", "b", "a"]])
+    ready, answer = round_trip(model, FRAME[["n", "kind", "b", "a"]])
     assert [field.name for field in ready.inputs] == ["a", "b", "n"]
     assert_bits(model.predict(NUMBERS), values(answer, "prediction"))
     for sample in (NUMBERS.to_numpy(), NUMBERS.to_numpy(dtype="float32"), np.asfortranarray(NUMBERS.to_numpy())):
         array_model = catboost.CatBoostRegressor(**OPTIONS).fit(sample, TARGET)
-        assert_bits(array_model.predict(sample), values(trip(array_model, sample)[1], "prediction"))
-    ready, _ = trip(array_model, NUMBERS)
+        assert_bits(array_model.predict(sample), values(round_trip(array_model, sample)[1], "prediction"))
+    ready, _ = round_trip(array_model, NUMBERS)
     assert [field.name for field in ready.inputs] == ["a", "b", "n"]
 
 
@@ -103,7 +103,7 @@ def test_same_model_same_bytes() -> None:
 def test_many_threads_at_once() -> None:
     """Calls from many threads at once get the bits of calls one by one."""
     model = catboost.CatBoostRegressor(**CATEGORIES).fit(SAMPLE, TARGET)
-    ready, expected = trip(model, SAMPLE)
+    ready, expected = round_trip(model, SAMPLE)
     engine = loaded(ready)
     batch, _ = tables.read(SAMPLE, ready.inputs)
     with ThreadPoolExecutor(8) as pool:
@@ -117,10 +117,10 @@ def test_models_from_files(tmp_path: Path) -> None:
     poisson = catboost.CatBoostRegressor(**CATEGORIES, loss_function="Poisson").fit(SAMPLE, np.abs(TARGET))
     for model in (classifier, poisson):
         model.save_model(str(path))
-        module: Any = runtimes.runtime("catboost")
+        module: Any = runtimes.by_name("catboost")
         opened, _ = module.open_model(path)
         assert type(opened) is type(model)
-        (ready, answer), (expected, original) = trip(opened, SAMPLE), trip(model, SAMPLE)
+        (ready, answer), (expected, original) = round_trip(opened, SAMPLE), round_trip(model, SAMPLE)
         assert (ready.settings, ready.outputs) == (expected.settings, expected.outputs)
         assert answer.equals(original)
     path.write_bytes(b"CBM1 and so on")

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from fourfold.errors import CorruptPackage, PackageError, PackError
-from fourfold.runtimes.code import Code, collect, module_of
+from fourfold.runtimes.code import PackageCode, collect_files, defining_module
 from tests.runtimes import functions
 
 FILES = {
@@ -39,7 +39,7 @@ FILES = {
 
 def test_imports_find_the_package_first() -> None:
     """Absolute, relative, star, dotted and late imports find the package's own files, and nobody else's."""
-    code = Code(
+    code = PackageCode(
         {name: FILES[name] for name in FILES if "leaf" not in name} | {"code/pkg/deep/leaf.py": b"NAME = __name__"}
     )
     value, name = code.get("late", "get")()
@@ -50,12 +50,12 @@ def test_imports_find_the_package_first() -> None:
     assert code.get("names", "D")(3).x == 3
     assert not {"alone", "pkg", "space", "late", "shadow"} & sys.modules.keys()
     assert not hasattr(sys.modules["json"], "MINE")
-    assert {"os.path", "collections", "dataclasses"} <= code.foreign
+    assert {"os.path", "collections", "dataclasses"} <= code.foreign_imports
 
 
 def test_errors_name_the_module() -> None:
     """Code that fails, cannot be read or needs what is not here is an error that names its module and the reason."""
-    code = Code(FILES)
+    code = PackageCode(FILES)
     for module, error, words in [
         ("broken", PackageError, "module broken fails: ZeroDivisionError"),
         ("wrong", PackageError, "module wrong fails: SyntaxError"),
@@ -74,7 +74,7 @@ def test_errors_name_the_module() -> None:
 
 def test_modules_go_with_their_package() -> None:
     """What a package put into `sys.modules` is gone when the package is, and its code says so when it still runs."""
-    code = Code({"code/late.py": b"def get():\n    import os\n    return os"})
+    code = PackageCode({"code/late.py": b"def get():\n    import os\n    return os"})
     late = code.get("late", "get")
     private = late.__module__
     assert private in sys.modules
@@ -88,8 +88,8 @@ def test_modules_go_with_their_package() -> None:
 
 def test_objects_of_carried_classes() -> None:
     """A pickle's classes are the package's where it carries their module, and the host's otherwise."""
-    files = collect(["tests.runtimes.functions"], [])
-    code = Code(files)
+    files = collect_files(["tests.runtimes.functions"], [])
+    code = PackageCode(files)
     found = code.unpickle(pickle.dumps((functions.Scale(2.0), threading.get_ident)))
     assert type(found[0]) is code.get("tests.runtimes.functions", "Scale")
     assert found[0].by == 2.0
@@ -106,7 +106,7 @@ def test_packages_are_carried_whole(tmp_path: Path) -> None:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
-    files = collect([], [tmp_path / "one.py", str(tmp_path / "a"), tmp_path / "one.py"])
+    files = collect_files([], [tmp_path / "one.py", str(tmp_path / "a"), tmp_path / "one.py"])
     assert list(files) == ["code/a/__init__.py", "code/a/b/__init__.py", "code/a/b/c.py", "code/one.py"]
     assert files["code/a/b/c.py"] == b"a/b/c.py"
 
@@ -127,18 +127,18 @@ def test_paths_that_are_no_code(tmp_path: Path) -> None:
         ([tmp_path / "huge.py"], "more than 16 MiB"),
     ]:
         with pytest.raises(PackError, match=words):
-            collect([], paths)
+            collect_files([], paths)
 
 
 def test_the_module_of_a_function(monkeypatch: pytest.MonkeyPatch) -> None:
     """A function, a class or a method is found again under its name in its module, or is refused."""
-    assert module_of(functions.alias) == module_of(functions.Scale) == "tests.runtimes.functions"
-    assert module_of(functions.Scale.default) == "tests.runtimes.functions"
+    assert defining_module(functions.alias) == defining_module(functions.Scale) == "tests.runtimes.functions"
+    assert defining_module(functions.Scale.default) == "tests.runtimes.functions"
     monkeypatch.setattr(functions, "roots", functions.words)
     module = ModuleType("made4f")
     exec("def f(): pass", module.__dict__)
     with pytest.raises(PackError, match="not imported"):
-        module_of(module.f)
+        defining_module(module.f)
     monkeypatch.setitem(sys.modules, "made4f", module)
     with pytest.raises(PackError, match="no source file"):
-        module_of(module.f)
+        defining_module(module.f)

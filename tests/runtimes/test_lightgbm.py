@@ -16,7 +16,7 @@ from fourfold import runtimes, tables
 from fourfold.errors import CorruptPackage, EngineError, PackError
 from fourfold.signature import Field
 from tests.project.tree import ROOT
-from tests.runtimes.trip import (
+from tests.runtimes.round_trip import (
     FRAME,
     LABELS,
     NUMBERS,
@@ -24,8 +24,8 @@ from tests.runtimes.trip import (
     assert_bits,
     loaded,
     prepared,
+    round_trip,
     signature_of,
-    trip,
     values,
 )
 
@@ -39,7 +39,7 @@ OPTIONS: dict[str, Any] = {"n_estimators": 5, "verbose": -1, "n_jobs": 2}
 def test_classifiers_keep_their_bits(target: Any) -> None:
     """A classifier's label and probability are to the bit what it gives itself, for classes of any dtype."""
     model = lightgbm.LGBMClassifier(**OPTIONS).fit(SAMPLE, target)
-    ready, answer = trip(model, SAMPLE)
+    ready, answer = round_trip(model, SAMPLE)
     assert (ready.runtime, ready.requires, list(ready.files)) == ("lightgbm", "", ["model.txt"])
     assert_bits(model.predict(SAMPLE), values(answer, "label"))
     assert_bits(model.predict_proba(SAMPLE), values(answer, "probability"))
@@ -51,7 +51,7 @@ def test_other_estimators_predict(kind: Any) -> None:
     """Any other estimator gives its prediction."""
     options = {"group": [60, 60]} if kind is lightgbm.LGBMRanker else {}
     model = kind(**OPTIONS).fit(SAMPLE, np.digitize(TARGET, [0, 1, 2]), **options)
-    ready, answer = trip(model, SAMPLE)
+    ready, answer = round_trip(model, SAMPLE)
     assert ready.outputs == (Field("prediction", "float64"),)
     assert_bits(model.predict(SAMPLE), values(answer, "prediction"))
 
@@ -62,7 +62,7 @@ def test_boosters_predict() -> None:
         target = (TARGET > 0) if not shape else np.digitize(TARGET, [-0.5, 2.0])
         data = lightgbm.Dataset(SAMPLE, target)
         model = lightgbm.train({**parameters, "verbose": -1}, data, num_boost_round=4)
-        ready, answer = trip(model, SAMPLE)
+        ready, answer = round_trip(model, SAMPLE)
         assert ready.outputs == (Field("prediction", "float64", shape=shape),)
         assert_bits(model.predict(SAMPLE), values(answer, "prediction"))
 
@@ -73,7 +73,7 @@ def test_early_stopping_is_kept() -> None:
     callbacks: list[Any] = [lightgbm.early_stopping(2, verbose=False)]
     model.fit(SAMPLE[:60], TARGET[:60], eval_X=SAMPLE[60:], eval_y=TARGET[60:], callbacks=callbacks)
     assert 0 < model.best_iteration_ < 200
-    assert_bits(model.predict(SAMPLE), values(trip(model, SAMPLE)[1], "prediction"))
+    assert_bits(model.predict(SAMPLE), values(round_trip(model, SAMPLE)[1], "prediction"))
 
 
 def test_custom_objectives_predict() -> None:
@@ -85,7 +85,7 @@ def test_custom_objectives_predict() -> None:
 
     model = lightgbm.LGBMClassifier(objective=objective, **OPTIONS).fit(SAMPLE, TARGET > 0)
     booster = model.booster_
-    ready, answer = trip(booster, SAMPLE)
+    ready, answer = round_trip(booster, SAMPLE)
     assert [field.name for field in ready.outputs] == ["prediction"]
     assert_bits(booster.predict(SAMPLE), values(answer, "prediction"))
 
@@ -95,17 +95,17 @@ def test_containers() -> None:
     array = NUMBERS.to_numpy()
     model = lightgbm.LGBMRegressor(**OPTIONS).fit(array, TARGET)
     for sample in (array, NUMBERS):
-        ready, answer = trip(model, sample)
+        ready, answer = round_trip(model, sample)
         assert_bits(model.predict(array), values(answer, "prediction"))
     assert [field.name for field in ready.inputs] == list(NUMBERS)
     spaced = NUMBERS.rename(columns={"a": "a value"})
     model = lightgbm.LGBMRegressor(**OPTIONS).fit(spaced, TARGET)
-    ready, answer = trip(model, spaced.assign(target=TARGET)[["n", "target", "b", "a value"]])
+    ready, answer = round_trip(model, spaced.assign(target=TARGET)[["n", "target", "b", "a value"]])
     assert [field.name for field in ready.inputs] == ["a value", "b", "n"]
     assert_bits(model.predict(spaced), values(answer, "prediction"))
     polars = pl.DataFrame({name: NUMBERS[name].to_numpy() for name in NUMBERS})
     model = lightgbm.LGBMRegressor(**OPTIONS).fit(polars, TARGET)
-    assert_bits(model.predict(polars), values(trip(model, polars)[1], "prediction"))
+    assert_bits(model.predict(polars), values(round_trip(model, polars)[1], "prediction"))
 
 
 def test_unseen_categories_are_missing() -> None:
@@ -135,7 +135,7 @@ def test_same_model_same_bytes() -> None:
 def test_many_threads_at_once() -> None:
     """Calls from many threads at once get the bits of calls one by one."""
     model = lightgbm.LGBMClassifier(**OPTIONS).fit(SAMPLE, LABELS)
-    ready, expected = trip(model, SAMPLE)
+    ready, expected = round_trip(model, SAMPLE)
     engine = loaded(ready)
     batch, _ = tables.read(SAMPLE, ready.inputs)
     with ThreadPoolExecutor(8) as pool:

@@ -22,7 +22,7 @@ from fourfold import runtimes, tables
 from fourfold.errors import CorruptPackage, EngineError, PackError
 from fourfold.signature import Field
 from fourfold.signature.columns import rows_to_columns
-from tests.runtimes.trip import (
+from tests.runtimes.round_trip import (
     FRAME,
     LABELS,
     NUMBERS,
@@ -30,8 +30,8 @@ from tests.runtimes.trip import (
     assert_bits,
     loaded,
     prepared,
+    round_trip,
     signature_of,
-    trip,
     values,
 )
 
@@ -80,7 +80,7 @@ def test_models_come_in_many_forms(form: str, tmp_path: Path) -> None:
     path = tmp_path / "times.onnx"
     path.write_bytes(data)
     model: Any = {"proto": TIMES, "bytes": data, "path": path, "text": str(path)}[form]
-    ready, answer = trip(model, MATRIX)
+    ready, answer = round_trip(model, MATRIX)
     assert ready.files == {"model.onnx": TIMES.SerializeToString(deterministic=True)}
     assert ready.inputs == (Field("x", "float32", shape=(3,)),)
     assert_bits(run(TIMES, {"x": MATRIX})[0], values(answer, "y"))
@@ -90,7 +90,7 @@ def test_a_frame_fills_the_matrix() -> None:
     """Where the one input is a matrix, a frame's columns are its columns, in their order, with NaN where missing."""
     model = to_onnx(RandomForestRegressor(4, random_state=0).fit(MATRIX, TARGET), MATRIX[:1], target_opset=18)
     sample = NUMBERS.astype("float64").mask(NUMBERS > 1.5)
-    ready, answer = trip(model, sample)
+    ready, answer = round_trip(model, sample)
     assert ready.inputs == tuple(Field(name, "float32", nullable=True) for name in ("a", "b", "n"))
     expected = run(model, {"X": sample.to_numpy(dtype=np.float32)})[0]
     assert_bits(expected[:, 0], values(answer, "variable"))
@@ -104,7 +104,7 @@ def test_classifiers_give_labels_and_tensors() -> None:
     types = [("text", StringTensorType([None, 1])), ("a", FloatTensorType([None, 1]))]
     model = to_onnx(pipeline, initial_types=types, **OPTIONS)
     for sample in (FRAME, FRAME[["a", "text"]].to_dict("records")):
-        ready, answer = trip(model, sample)
+        ready, answer = round_trip(model, sample)
         assert ready.inputs == (Field("text", "string"), Field("a", "float32"))
         feed = {"text": FRAME[["text"]].to_numpy(object), "a": FRAME[["a"]].to_numpy(np.float32)}
         label, probability = run(model, feed)
@@ -122,7 +122,7 @@ def test_every_shape_of_input() -> None:
         ("Neg", ["cube"], ["c"], {}),
     )
     rows = [{"flat": n, "column": n / 3, "cube": [[n, 1.5, 2], [3, 4, 5]]} for n in range(4)]
-    ready, answer = trip(model, rows)
+    ready, answer = round_trip(model, rows)
     assert [(field.dtype, field.shape) for field in ready.inputs] == [
         ("int64", ()),
         ("float64", ()),
@@ -143,7 +143,7 @@ def test_outputs_are_chosen_by_name() -> None:
     model = to_onnx(classifier, MATRIX[:1], target_opset=18)
     with pytest.raises(PackError, match=r"zipmap.*outputs="):
         prepared(model, MATRIX)
-    ready, answer = trip(model, MATRIX, outputs=["output_label"])
+    ready, answer = round_trip(model, MATRIX, outputs=["output_label"])
     assert [field.name for field in ready.outputs] == ["output_label"]
     assert values(answer, "output_label").tolist() == classifier.predict(MATRIX).tolist()
     with pytest.raises(PackError, match="has no output 'z'"):
@@ -153,7 +153,7 @@ def test_outputs_are_chosen_by_name() -> None:
 def test_inputs_by_hand() -> None:
     """A field given by hand may say more than the graph, not anything else."""
     given = tuple(Field(str(name), "float32", description=f"the {name}") for name in NUMBERS)
-    ready, _ = trip(TIMES, NUMBERS, inputs=given)
+    ready, _ = round_trip(TIMES, NUMBERS, inputs=given)
     assert ready.inputs == given
     for wrong in (given[:2], (*given[:2], Field("n", "int64")), (*given[:2], Field("m", "float32"))):
         with pytest.raises(PackError, match=r"input|inputs"):
@@ -238,7 +238,7 @@ def test_failures_are_engine_errors() -> None:
 def test_many_threads_at_once() -> None:
     """Calls from many threads at once get the bits of calls one by one."""
     model = to_onnx(RandomForestRegressor(20, random_state=0).fit(MATRIX, TARGET), MATRIX[:1], target_opset=18)
-    ready, expected = trip(model, MATRIX)
+    ready, expected = round_trip(model, MATRIX)
     engine = loaded(ready)
     batch, _ = tables.read(MATRIX, ready.inputs)
     with ThreadPoolExecutor(8) as pool:

@@ -18,8 +18,8 @@ import xgboost
 from sklearn.linear_model import LinearRegression
 
 from fourfold.errors import PackError
-from fourfold.runtimes.open_model import columns_of, open_model
-from tests.runtimes.trip import NUMBERS, RANDOM, TARGET
+from fourfold.runtimes.open_model import open_model, trained_columns
+from tests.runtimes.round_trip import NUMBERS, RANDOM, TARGET
 
 FILLED = NUMBERS.fillna(0.0)
 LINE = LinearRegression().fit(FILLED, TARGET)
@@ -182,7 +182,7 @@ def test_the_columns_that_models_know() -> None:
         lambda data: xgboost.train({}, xgboost.DMatrix(data, TARGET), 2),
         lambda data: catboost.CatBoostRegressor(**QUIET).fit(data, TARGET),
     ]
-    assert {columns_of(make(FILLED)) for make in models} == {names}
-    assert {columns_of(make(array)) for make in models} == {()}
-    assert columns_of(pd.DataFrame) == ()
-    assert columns_of(b"onnx") == ()
+    assert {trained_columns(make(FILLED)) for make in models} == {names}
+    assert {trained_columns(make(array)) for make in models} == {()}
+    assert trained_columns(pd.DataFrame) == ()
+    assert trained_columns(b"onnx") == ()

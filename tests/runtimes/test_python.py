@@ -20,7 +20,7 @@ from fourfold import runtimes, tables
 from fourfold.errors import CorruptPackage, EngineError, PackError, TrustError
 from fourfold.signature import Field
 from tests.runtimes import functions
-from tests.runtimes.trip import assert_bits, loaded, prepared, signature_of, trip, values
+from tests.runtimes.round_trip import assert_bits, loaded, prepared, round_trip, signature_of, values
 
 ROWS = [{"x": 1.5, "kind": "a"}, {"x": 0.25, "kind": "b"}, {"x": 4.0, "kind": "a"}]
 FRAME = pd.DataFrame({"a": [1.0, -2.0, 0.5], "b": [3, 4, 5]})
@@ -68,7 +68,7 @@ CONTAINERS: dict[str, tuple[Any, Any]] = {
 def test_containers_for_containers(name: str) -> None:
     """A function of a frame or an array gets one, and answers with either, a Series or a dict of arrays."""
     sample, function = CONTAINERS[name]
-    ready, batch = trip(function, sample, trust=True)
+    ready, batch = round_trip(function, sample, trust=True)
     expected = function(sample)
     if name in ("pandas", "polars"):
         assert batch.schema.names == ["b", "a"]
@@ -87,7 +87,7 @@ def test_containers_for_containers(name: str) -> None:
 def test_arrow_for_arrow() -> None:
     """A function of an Arrow table gets one, and may answer with one."""
     sample = pa.table({"a": [1.0, 2.0], "b": [3, 4]})
-    _, batch = trip(functions.arrow, sample, trust=True)
+    _, batch = round_trip(functions.arrow, sample, trust=True)
     assert batch.to_pydict() == {"b": [3, 4], "a": [1.0, 2.0]}
 
 
@@ -148,7 +148,7 @@ def test_what_cannot_be_packed() -> None:
     sample = [*ROWS, {"x": 13.0, "kind": "a"}]
     for model, words in cases:
         with pytest.raises(PackError, match=words):
-            runtimes.runtime("python").prepare(model, sample)
+            runtimes.by_name("python").prepare(model, sample)
     with pytest.raises(PackError, match="fails on the sample: LookupError: thirteen"):
         prepared(functions.fails, sample)
 

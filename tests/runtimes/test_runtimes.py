@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 
 from fourfold import runtimes
 from fourfold.errors import CorruptPackage, PackError, SignatureError
-from fourfold.runtimes.engine import versions
+from fourfold.runtimes.engine import library_versions
 from fourfold.signature import Signature
 from tests.runtimes import functions
 from tests.runtimes.models import Clipper
@@ -49,28 +49,27 @@ class Duck:
 )
 def test_models_find_their_runtime(model: Any, name: str) -> None:
     """A model's type tells its runtime, a library's own estimators before scikit-learn's."""
-    runtime = runtimes.claim(model)
-    assert (runtime.NAME, runtime) == (name, runtimes.runtime(name))
-    assert runtime.claims(model)
+    runtime = runtimes.by_model(model)
+    assert (runtime.NAME, runtime) == (name, runtimes.by_name(name))
 
 
 @pytest.mark.parametrize("model", [None, 3, "model.txt", Path("model.pkl"), Duck, Ridge, np.ones(3), {}], ids=str)
 def test_what_is_no_model(model: Any) -> None:
     """What no runtime knows is refused with a list of what they do know."""
     with pytest.raises(PackError, match="expected a scikit-learn estimator or pipeline, a LightGBM"):
-        runtimes.claim(model)
+        runtimes.by_model(model)
 
 
 def test_runtimes_that_are_none() -> None:
     """A package that names a runtime that is none is corrupt, whatever module has that name."""
     for name in ("threads", "", "../x", "Sklearn"):
         with pytest.raises(CorruptPackage, match="expected a runtime of plan, lightgbm"):
-            runtimes.runtime(name)
+            runtimes.by_name(name)
 
 
 def test_settings_that_are_none() -> None:
     """Settings that lack what a runtime needs, or name a method that is no answer, are a corrupt package."""
-    ready = runtimes.claim(Ridge()).prepare(Ridge().fit(np.ones((3, 2)), [1, 2, 3]), np.ones((3, 2)))
+    ready = runtimes.by_model(Ridge()).prepare(Ridge().fit(np.ones((3, 2)), [1, 2, 3]), np.ones((3, 2)))
     signature = Signature(ready.inputs, ready.outputs)
     damages: list[dict[str, Any]] = [
         {"form": None},
@@ -104,7 +103,7 @@ def test_missing_libraries_are_named(name: str, library: str) -> None:
     code = (
         f"import sys; sys.modules[{library!r}] = None\n"
         "from fourfold import runtimes; from fourfold.errors import MissingLibrary\n"
-        f"try: runtimes.runtime({name!r})\n"
+        f"try: runtimes.by_name({name!r})\n"
         "except MissingLibrary as error: print(error.library, error.extra, error)"
     )
     assert python(code).startswith(f"{library} {name} the {name} runtime needs {library}")
@@ -112,7 +111,7 @@ def test_missing_libraries_are_named(name: str, library: str) -> None:
 
 def test_versions_are_those_of_projects() -> None:
     """Versions go by the names of projects; modules of the standard library and of nobody have none."""
-    found = versions("sklearn", "json", "nowhere4f", "numpy", container="arrow")
+    found = library_versions("sklearn", "json", "nowhere4f", "numpy", container="arrow")
     assert list(found) == ["numpy", "pyarrow", "scikit-learn"]
     assert found["numpy"] == np.__version__
-    assert versions(container="rows") == {}
+    assert library_versions(container="rows") == {}

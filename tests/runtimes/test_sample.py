@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from fourfold.errors import InputError, PackError
-from fourfold.runtimes.sample import ENOUGH, as_array, names_of, select, study
+from fourfold.runtimes.sample import MAX_SAMPLE_ROWS, column_names, frame_to_array, read_sample, select_columns
 from fourfold.signature import Field
 
 FRAME = pd.DataFrame({"b": [1, 2], "a": [0.5, None], "c": [3, 4]})
@@ -19,10 +19,10 @@ FRAMES = [FRAME, pl.from_pandas(FRAME), pa.table(pl.from_pandas(FRAME)), pa.Reco
 @pytest.mark.parametrize("data", FRAMES, ids=lambda data: type(data).__name__)
 def test_select_puts_columns_in_order(data: Any) -> None:
     """A frame of any kind gives the columns asked for in their order, and says which it lacks."""
-    assert names_of(select(data, ["a", "b"])) == ["a", "b"]
-    assert select(data, ["b", "a", "c"]) is data
+    assert column_names(select_columns(data, ["a", "b"])) == ["a", "b"]
+    assert select_columns(data, ["b", "a", "c"]) is data
     with pytest.raises(PackError, match=r"lacks columns.*'x', 'y'"):
-        select(data, ["a", "x", "y"])
+        select_columns(data, ["a", "x", "y"])
 
 
 @pytest.mark.parametrize(
@@ -31,49 +31,49 @@ def test_select_puts_columns_in_order(data: Any) -> None:
 def test_select_needs_a_frame(data: Any) -> None:
     """What has no columns by name cannot be put in order."""
     with pytest.raises(PackError, match=r"trained on a frame with the columns \['a'\]"):
-        select(data, ["a"])
+        select_columns(data, ["a"])
 
 
 @pytest.mark.parametrize("data", FRAMES, ids=lambda data: type(data).__name__)
 def test_as_array_is_in_row_order(data: Any) -> None:
     """A frame of any kind as an array is C-ordered and of one dtype."""
-    array = as_array(select(data, ["b", "c"]))
+    array = frame_to_array(select_columns(data, ["b", "c"]))
     assert (array.flags.c_contiguous, array.dtype, array.tolist()) == (True, np.dtype("int64"), [[1, 3], [2, 4]])
 
 
 def test_fields_are_inferred_named_or_given() -> None:
     """Fields come from the container, with names from elsewhere for an array, or from the caller."""
-    assert [field.name for field in study(FRAME).fields] == ["b", "a", "c"]
-    assert [field.name for field in study(np.ones((2, 2)), None, ["p", "q"]).fields] == ["p", "q"]
+    assert [field.name for field in read_sample(FRAME).fields] == ["b", "a", "c"]
+    assert [field.name for field in read_sample(np.ones((2, 2)), None, ["p", "q"]).fields] == ["p", "q"]
     given = (Field("c", "int8"), Field("a", "float32", nullable=True), Field("b", "int64"))
     with pytest.raises(PackError, match="expected inputs for the columns b, a, c; got c, a"):
-        study(FRAME, given[:2])
+        read_sample(FRAME, given[:2])
     assert [
-        field.name for field in study(FRAME, (*given[:1], Field("a", "float64", nullable=True), given[2])).fields
+        field.name for field in read_sample(FRAME, (*given[:1], Field("a", "float64", nullable=True), given[2])).fields
     ] == [
         "b",
         "a",
         "c",
     ]
-    assert study(np.ones((2, 1)), (Field("p", "float64"),), ["ignored"]).fields == (Field("p", "float64"),)
+    assert read_sample(np.ones((2, 1)), (Field("p", "float64"),), ["ignored"]).fields == (Field("p", "float64"),)
 
 
 def test_a_sample_that_its_own_fields_refuse() -> None:
     """A sample that does not fit fields given by hand is an input error that names its rows."""
     fields = (Field("b", "int64"), Field("a", "float64"), Field("c", "int64", categories=(3,)))
     with pytest.raises(InputError, match="row 1, field 'c'"):
-        study(FRAME.fillna(0.0), fields).canonical()
+        read_sample(FRAME.fillna(0.0), fields).to_batch()
 
 
 def test_a_sample_is_rebuilt() -> None:
     """What an engine builds for the sample's rows is the sample."""
-    pd.testing.assert_frame_equal(study(FRAME).rebuilt(), FRAME)
+    pd.testing.assert_frame_equal(read_sample(FRAME).rebuild(), FRAME)
     rows = [{"a": 1, "b": "x"}, {"a": 2, "b": None}]
-    assert study(rows).rebuilt() == rows
+    assert read_sample(rows).rebuild() == rows
 
 
 def test_long_samples_are_thinned() -> None:
     """Of many rows, rows spread over all of them stand for the others."""
-    sample = study(np.arange(10 * ENOUGH, dtype=float).reshape(-1, 1))
-    assert (sample.rows, len(sample.data)) == (ENOUGH, ENOUGH)
+    sample = read_sample(np.arange(10 * MAX_SAMPLE_ROWS, dtype=float).reshape(-1, 1))
+    assert (sample.count, len(sample.data)) == (MAX_SAMPLE_ROWS, MAX_SAMPLE_ROWS)
     assert sample.data[:3, 0].tolist() == [0.0, 10.0, 20.0]

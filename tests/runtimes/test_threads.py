@@ -10,7 +10,7 @@ import pytest
 import sklearn  # noqa: F401 - its OpenMP and its BLAS are what is limited
 from threadpoolctl import ThreadpoolController
 
-from fourfold.runtimes.threads import OneThread, one_thread
+from fourfold.runtimes.threads import ThreadGuard, thread_guard
 
 LIBRARIES = ThreadpoolController().lib_controllers
 
@@ -39,7 +39,7 @@ def test_libraries_are_here() -> None:
 
 def test_inside_there_is_one() -> None:
     """Inside, nested or not, every library has one thread; outside, what it had, after an error too."""
-    guard = one_thread()
+    guard = thread_guard()
     with guard():
         with guard():
             assert set(counts()) == {1}
@@ -52,7 +52,7 @@ def test_inside_there_is_one() -> None:
 
 def test_calls_overlap() -> None:
     """While calls of several threads overlap each has one thread of everything, and the last one out restores it."""
-    guard = one_thread()
+    guard = thread_guard()
     meet = threading.Barrier(4)
 
     def call(index: int) -> list[list[int]]:
@@ -80,7 +80,7 @@ def test_calls_overlap() -> None:
 
 def test_a_library_that_comes_later_is_limited() -> None:
     """A library that is loaded while a call is inside is limited from then on, and restored with the others."""
-    guard = OneThread()
+    guard = ThreadGuard()
     guard.refresh([])
     with guard():
         assert set(counts()) == {2}
@@ -96,7 +96,7 @@ def test_a_library_that_comes_later_is_limited() -> None:
 def test_what_is_computed_inside() -> None:
     """A BLAS gives the bits of one thread inside, whatever it gives outside."""
     left, right = np.random.default_rng(0).normal(size=(2, 300, 300))
-    guard = one_thread()
+    guard = thread_guard()
     with guard():
         expected = left @ right
     for each in LIBRARIES:
@@ -107,7 +107,7 @@ def test_what_is_computed_inside() -> None:
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_child_forgets_the_calls_of_its_parent() -> None:
     """A child that is forked while another thread is inside starts with no call inside, and can make its own."""
-    guard = one_thread()
+    guard = thread_guard()
     inside, leave = threading.Event(), threading.Event()
 
     def call() -> None:

@@ -10,7 +10,17 @@ import xgboost
 from fourfold import runtimes, tables
 from fourfold.errors import CorruptPackage, EngineError, PackError
 from fourfold.signature import Field
-from tests.runtimes.trip import FRAME, NUMBERS, TARGET, assert_bits, loaded, prepared, signature_of, trip, values
+from tests.runtimes.round_trip import (
+    FRAME,
+    NUMBERS,
+    TARGET,
+    assert_bits,
+    loaded,
+    prepared,
+    round_trip,
+    signature_of,
+    values,
+)
 
 SAMPLE = FRAME[["kind", "a", "c", "n"]]
 OPTIONS: dict[str, Any] = {"n_estimators": 5, "n_jobs": 2, "enable_categorical": True}
@@ -22,7 +32,7 @@ def test_classifiers_keep_their_bits(objective: str | None) -> None:
     """A classifier's label and probability are to the bit what it gives itself."""
     binary = str(objective).startswith("binary")
     model = xgboost.XGBClassifier(objective=objective, **OPTIONS).fit(SAMPLE, TARGET > 0 if binary else CLASSES)
-    ready, answer = trip(model, SAMPLE)
+    ready, answer = round_trip(model, SAMPLE)
     assert (ready.runtime, ready.requires, list(ready.files)) == ("xgboost", "", ["model.ubj"])
     assert_bits(model.predict(SAMPLE), values(answer, "label"))
     assert_bits(model.predict_proba(SAMPLE), values(answer, "probability"))
@@ -33,7 +43,7 @@ def test_many_labels_a_row_are_a_tensor() -> None:
     """A multi-label classifier gives a tensor of labels."""
     target = np.column_stack([TARGET > 0, TARGET > 1]).astype(int)
     model = xgboost.XGBClassifier(**OPTIONS).fit(SAMPLE, target)
-    _, answer = trip(model, SAMPLE)
+    _, answer = round_trip(model, SAMPLE)
     assert_bits(model.predict(SAMPLE), values(answer, "label"))
     assert_bits(model.predict_proba(SAMPLE), values(answer, "probability"))
 
@@ -43,7 +53,7 @@ def test_other_estimators_predict(kind: Any) -> None:
     """Any other estimator gives its prediction."""
     options = {"qid": np.repeat([0, 1], 60)} if kind is xgboost.XGBRanker else {}
     model = kind(**OPTIONS).fit(SAMPLE, CLASSES, **options)
-    ready, answer = trip(model, SAMPLE)
+    ready, answer = round_trip(model, SAMPLE)
     assert ready.outputs == (Field("prediction", "float32"),)
     assert_bits(model.predict(SAMPLE), values(answer, "prediction"))
 
@@ -54,17 +64,17 @@ def test_boosters_predict(booster: str) -> None:
     for sample in (NUMBERS, NUMBERS.to_numpy()):
         matrix = xgboost.DMatrix(sample, TARGET)
         model = xgboost.train({"booster": booster}, matrix, num_boost_round=4)
-        ready, answer = trip(model, sample)
+        ready, answer = round_trip(model, sample)
         assert_bits(model.predict(matrix), values(answer, "prediction"))
         estimator = xgboost.XGBRegressor(n_estimators=4, booster=booster).fit(sample, TARGET)
-        assert_bits(estimator.predict(sample), values(trip(estimator, sample)[1], "prediction"))
+        assert_bits(estimator.predict(sample), values(round_trip(estimator, sample)[1], "prediction"))
     assert [field.name for field in ready.inputs] == ["x0", "x1", "x2"]
 
 
 def test_many_targets_are_a_tensor() -> None:
     """A regressor with several targets answers with a tensor of them."""
     model = xgboost.XGBRegressor(n_estimators=3).fit(NUMBERS, np.column_stack([TARGET, -TARGET]))
-    ready, answer = trip(model, NUMBERS)
+    ready, answer = round_trip(model, NUMBERS)
     assert ready.outputs == (Field("prediction", "float32", shape=(2,)),)
     assert_bits(model.predict(NUMBERS), values(answer, "prediction"))
 
@@ -75,9 +85,9 @@ def test_early_stopping_is_kept() -> None:
     model.fit(SAMPLE[:60], TARGET[:60], eval_set=[(SAMPLE[60:], TARGET[60:])], verbose=False)
     booster = model.get_booster()
     assert model.best_iteration + 1 < booster.num_boosted_rounds()
-    assert_bits(model.predict(SAMPLE), values(trip(model, SAMPLE)[1], "prediction"))
+    assert_bits(model.predict(SAMPLE), values(round_trip(model, SAMPLE)[1], "prediction"))
     matrix = xgboost.DMatrix(SAMPLE, enable_categorical=True)
-    assert_bits(booster.predict(matrix), values(trip(booster, SAMPLE)[1], "prediction"))
+    assert_bits(booster.predict(matrix), values(round_trip(booster, SAMPLE)[1], "prediction"))
 
 
 @pytest.mark.parametrize("missing", [-1.0, 0.0, float("inf")])
@@ -85,18 +95,18 @@ def test_other_marks_of_missing_values(missing: float) -> None:
     """A number that says that a value is missing says so from a package too."""
     sample = NUMBERS.round().astype("float64").replace(2.0, missing)
     model = xgboost.XGBRegressor(n_estimators=5, missing=missing).fit(sample, TARGET)
-    assert_bits(model.predict(sample), values(trip(model, sample)[1], "prediction"))
+    assert_bits(model.predict(sample), values(round_trip(model, sample)[1], "prediction"))
 
 
 def test_frames_are_put_in_order() -> None:
     """Columns come in the order of training, others are left out, and a frame gives an array model's fields names."""
     model = xgboost.XGBRegressor(n_estimators=3).fit(NUMBERS, TARGET)
-    ready, answer = trip(model, FRAME[["n", "kind", "b", "a"]])
+    ready, answer = round_trip(model, FRAME[["n", "kind", "b", "a"]])
     assert [field.name for field in ready.inputs] == ["a", "b", "n"]
     assert_bits(model.predict(NUMBERS), values(answer, "prediction"))
     array = NUMBERS.to_numpy()
     model = xgboost.XGBRegressor(n_estimators=3).fit(array, TARGET)
-    ready, answer = trip(model, NUMBERS)
+    ready, answer = round_trip(model, NUMBERS)
     assert [field.name for field in ready.inputs] == ["a", "b", "n"]
     assert_bits(model.predict(array), values(answer, "prediction"))
 
@@ -115,7 +125,7 @@ def test_same_model_same_bytes() -> None:
 def test_many_threads_at_once(booster: str) -> None:
     """Calls from many threads at once get the bits of calls one by one."""
     model = xgboost.XGBRegressor(n_estimators=5, booster=booster).fit(NUMBERS, TARGET)
-    ready, expected = trip(model, NUMBERS)
+    ready, expected = round_trip(model, NUMBERS)
     engine = loaded(ready)
     batch, _ = tables.read(NUMBERS, ready.inputs)
     with ThreadPoolExecutor(8) as pool:

@@ -19,7 +19,7 @@ from fourfold.certificate.doors.door import Door, Row
 from fourfold.codecs import json_rows
 from fourfold.errors import EngineError, InputError
 from fourfold.package import SUFFIX, write_package
-from fourfold.runtimes.engine import installed
+from fourfold.runtimes.engine import installed_version
 from fourfold.signature.bits import Difference, first_difference, same_bits
 
 if TYPE_CHECKING:
@@ -231,5 +231,5 @@ def _environment(predictor: Predictor) -> dict[str, str]:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "system": platform.system(),
-        **{library: installed(library) or "not installed" for library in libraries},
+        **{library: installed_version(library) or "not installed" for library in libraries},
     }

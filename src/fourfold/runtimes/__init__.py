@@ -1,12 +1,15 @@
-"""The engines: one module or folder a runtime, with the same names in each.
+"""Drive the engines behind packages: one module or folder a runtime, the same names in each.
 
-    NAME                                                   the name that a package's manifest says
-    claims(model) -> bool                                  whether the model is this runtime's
-    prepare(model, sample, *, inputs=None, **options)      a model made ready for a package: `Prepared`
-    load(settings, read, signature, trust) -> Engine       what a package holds, ready to answer
+    NAME                                                   the runtime's name in a package's manifest
+    prepare(model, sample, *, inputs=None, **options)      turn a model into what a package holds: `Prepared`
+    load(settings, read, signature, trust) -> Engine       turn what a package holds into an engine that answers
+    open_model(path, **options)                            read the model of a file in the library's own format, if it
+                                                           has one: the model, and notes for the user
 
-The modules import the libraries that they drive, so they are themselves imported only when one of them is needed:
-this is one of the two places of the project that import inside functions.
+`engine` defines these types. To add a runtime: write its module, add a test of types to `detection` and the name to
+`_DETECTORS` below, and its library to `tests/project/test_libraries.py` and `pyproject.toml`.
+
+Each module imports the library that it drives, so the functions here import it only when it is needed.
 """
 
 from __future__ import annotations
@@ -20,54 +23,55 @@ from fourfold.runtimes import detection
 from fourfold.runtimes.engine import Engine, Prepared, Runtime
 from fourfold.signature.field import Signature
 
-__all__ = ["NAMES", "TAKERS", "Engine", "Prepared", "Runtime", "claim", "load", "requires", "runtime"]
+__all__ = ["MODEL_RUNTIMES", "NAMES", "Engine", "Prepared", "Runtime", "by_model", "by_name", "load", "requires"]
 
-# In the order in which they are asked: a library's own estimators derive from scikit-learn's classes, too.
-_CLAIMS: dict[str, Callable[[object], bool]] = {
-    "lightgbm": detection.lightgbm,
-    "xgboost": detection.xgboost,
-    "catboost": detection.catboost,
-    "onnx": detection.onnx,
-    "sklearn": detection.sklearn,
-    "python": detection.python,
+# The first that detects a model packs it: the boosters' own estimators derive from scikit-learn's classes, too.
+_DETECTORS: dict[str, Callable[[object], bool]] = {
+    "lightgbm": detection.is_lightgbm,
+    "xgboost": detection.is_xgboost,
+    "catboost": detection.is_catboost,
+    "onnx": detection.is_onnx,
+    "sklearn": detection.is_sklearn,
+    "python": detection.is_python,
 }
-#: The module of a runtime that has a folder; any other has one of its own name.
-_FOLDERS = {"sklearn": "sklearn.runtime"}
-#: The names of the runtimes that take models, and of all: a plan is what `pack` makes of another runtime's model.
-TAKERS = tuple(_CLAIMS)
-NAMES = ("plan", *TAKERS)
+#: The modules of runtimes that are not called like the runtime.
+_MODULES = {"sklearn": "sklearn.runtime"}
+#: The runtimes that pack models; `plan` has no models of its own, `pack` compiles it from another runtime's.
+MODEL_RUNTIMES = tuple(_DETECTORS)
+#: All runtimes.
+NAMES = ("plan", *MODEL_RUNTIMES)
 
 
-def runtime(name: str) -> Runtime:
-    """The runtime of that name, imported.
+def by_name(name: str) -> Runtime:
+    """Import and return the runtime of that name.
 
     Raises:
-        CorruptPackage: there is none, so a package that names it is not one of ours, or is newer than this version.
-        MissingLibrary: a library that it drives is not installed.
+        CorruptPackage: no runtime has that name: the package is damaged, or made by a newer version.
+        MissingLibrary: a library that the runtime drives is not installed.
     """
     if name not in NAMES:
         raise CorruptPackage(f"expected a runtime of {', '.join(NAMES)}; got {shorten(name)}")
     try:
-        module: Any = import_module(f"fourfold.runtimes.{_FOLDERS.get(name, name)}")
+        module: Any = import_module(f"fourfold.runtimes.{_MODULES.get(name, name)}")
     except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing in ("", "fourfold"):
+        library = (error.name or "").partition(".")[0]
+        if library in ("", "fourfold"):
             raise
-        raise MissingLibrary(missing, extra=name, purpose=f"the {name} runtime") from error
-    found: Runtime = module
-    return found
+        raise MissingLibrary(library, extra=name, purpose=f"the {name} runtime") from error
+    runtime: Runtime = module
+    return runtime
 
 
-def claim(model: object) -> Runtime:
-    """The runtime that packs this model.
+def by_model(model: object) -> Runtime:
+    """Import and return the runtime that packs a model.
 
     Raises:
-        PackError: no runtime knows what it is.
+        PackError: no runtime packs models of this type.
         MissingLibrary: a library that the runtime drives is not installed.
     """
-    for name, claims_it in _CLAIMS.items():
-        if claims_it(model):
-            return runtime(name)
+    for name, detects in _DETECTORS.items():
+        if detects(model):
+            return by_name(name)
     kind = type(model)
     raise PackError(
         f"no runtime packs a {kind.__module__}.{kind.__qualname__}: expected a scikit-learn estimator or pipeline, a "
@@ -76,7 +80,7 @@ def claim(model: object) -> Runtime:
 
 
 def requires(name: str, settings: dict[str, Any]) -> str:
-    """What a host must allow before a package of these settings is loaded: nothing, `pickle` or `code`."""
+    """Return what a host must allow before it loads a package of these settings: `""`, `"pickle"` or `"code"`."""
     if name == "python":
         return "code"
     return "pickle" if name == "sklearn" and settings.get("file") == "model.pickle" else ""
@@ -85,26 +89,26 @@ def requires(name: str, settings: dict[str, Any]) -> str:
 def load(
     name: str, settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature, trust: bool
 ) -> Engine:
-    """The engine that a package holds.
+    """Return the engine that a package holds.
 
     Args:
-        name: the runtime's name, as `Prepared.runtime` had it.
-        settings: as `Prepared.settings` had them.
-        read: gives the bytes of one of `Prepared.files`, verified.
-        signature: the package's.
-        trust: whether this host allows the package to run code of its own (pickle, Python files).
+        name: the runtime's name, `Prepared.runtime`.
+        settings: the runtime's settings, `Prepared.settings`.
+        read: returns the verified bytes of a file of the package, by its name in `Prepared.files`.
+        signature: the package's signature.
+        trust: whether this host allows the package to run code of its own (a pickle, Python files).
 
     Raises:
-        TrustError: the package needs what the host has not allowed.
-        CorruptPackage: its files are not what the runtime wrote.
+        TrustError: the package needs what the host does not allow.
+        CorruptPackage: the package's settings or files are not what the runtime wrote.
         MissingLibrary: a library that the engine needs is not installed.
     """
-    module = runtime(name)
+    runtime = by_name(name)
     try:
-        return module.load(settings, read, signature, trust)
+        return runtime.load(settings, read, signature, trust)
     except FourfoldError:
         raise
-    # Settings come with the package: what they lack or contradict shows wherever a runtime first uses them.
+    # Settings come with the package. If they lack a key or have a wrong type, a runtime fails where it first uses them.
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise CorruptPackage(
             f"the {name} runtime cannot use the package's settings: {type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""Answers of the engines: what fields they are, and the record batch that goes out."""
+"""Turn a model's answers into arrays, output fields and record batches, and compare them."""
 
 from __future__ import annotations
 
@@ -12,45 +12,43 @@ from fourfold.errors import EngineError, PackError, shorten
 from fourfold.signature.columns import arrow_schema
 from fourfold.signature.field import CATEGORY_DTYPES, TENSOR_DTYPES, Field
 
-__all__ = ["array", "class_names", "describe", "gap", "label", "record_batch"]
+__all__ = ["answer_array", "class_names", "label_field", "output_field", "record_batch", "relative_gap"]
 
 Array = np.ndarray[Any, Any]
+#: The most columns of a sparse answer, which becomes dense: more zeros would fill the memory of the host that packs it.
+_MAX_SPARSE_COLUMNS = 1 << 16
 
 
-#: The widest sparse answer that becomes dense: zeros of a wider one would fill the memory of whoever packs it.
-_WIDEST = 1 << 16
-
-
-def array(answer: Any) -> Array:
-    """An answer as a NumPy array of shape `(rows, ...)`: sparse matrices become dense, and frames matrices.
+def answer_array(answer: Any) -> Array:
+    """Return an answer as a NumPy array of shape `(rows, ...)`: sparse matrices become dense, and frames matrices.
 
     Raises:
-        PackError: a sparse matrix is too wide to be an answer.
+        PackError: a sparse matrix has too many columns.
     """
     if hasattr(answer, "toarray"):
-        if answer.shape[-1] > _WIDEST:
+        if answer.shape[-1] > _MAX_SPARSE_COLUMNS:
             raise PackError(
                 f"the model answers with a sparse matrix of {answer.shape[-1]:,} columns; a package answers with every "
-                f"number of a row, at most {_WIDEST:,} of them here. Pack it with the model that reads them in one "
-                "pipeline, or make fewer (n_features, max_features)"
+                f"number of a row, at most {_MAX_SPARSE_COLUMNS:,} of them here. Pack it with the model that reads "
+                "them in one pipeline, or make fewer (n_features, max_features)"
             )
         answer = answer.toarray()
-    found: Array = np.asarray(answer)
-    # Half floats have no dtype of their own here; a float32 holds each of them exactly.
-    return found.astype(np.float32) if found.dtype == np.float16 else found
+    array: Array = np.asarray(answer)
+    # No field has the dtype float16; float32 holds its values exactly.
+    return array.astype(np.float32) if array.dtype == np.float16 else array
 
 
-def describe(name: str, answer: Array, rows: int, labels: tuple[str, ...] | None = None) -> Field:
-    """The output field that an answer to `rows` rows fills.
+def output_field(name: str, answer: Array, rows: int, labels: tuple[str, ...] | None = None) -> Field:
+    """Return the output field that an answer fills.
 
     Args:
         name: the field's name.
-        answer: shape `(rows,)` for a value a row, `(rows, ...)` for a tensor.
-        rows: how many rows were asked about.
-        labels: a name for each element of a tensor of one dimension; left out where they do not fit.
+        answer: the answer, of shape `(rows,)` for a value a row, or `(rows, ...)` for a tensor a row.
+        rows: the number of rows that the model was asked about.
+        labels: a name for each element of a tensor of one dimension; ignored where their number differs.
 
     Raises:
-        PackError: it has another number of rows, or a dtype that no field holds.
+        PackError: the answer has another number of rows, or a dtype that no field holds.
     """
     if answer.ndim == 0 or len(answer) != rows:
         raise PackError(f"output {shorten(name)}: expected one answer a row, {rows} in all; got shape {answer.shape}")
@@ -63,6 +61,7 @@ def describe(name: str, answer: Array, rows: int, labels: tuple[str, ...] | None
 
 
 def _dtype(name: str, answer: Array) -> str:
+    """Return the dtype of the field that an answer fills; raise `PackError` where no field holds it."""
     if answer.dtype.kind in "OUT":
         kinds = {_kind(value) for value in answer.ravel()}
         if len(kinds) == 1 and None not in kinds:
@@ -78,6 +77,7 @@ def _dtype(name: str, answer: Array) -> str:
 
 
 def _kind(value: object) -> str | None:
+    """Return the dtype of the field that a Python value fills, `None` for any but booleans, numbers and strings."""
     kinds = (((bool, np.bool_), "bool"), ((int, np.integer), "int64"), ((float, np.floating), "float64"))
     for types, kind in (*kinds, ((str,), "string")):
         if isinstance(value, types):
@@ -86,56 +86,58 @@ def _kind(value: object) -> str | None:
 
 
 def class_names(classes: Iterable[Any]) -> tuple[str, ...]:
-    """A classifier's classes as the labels of its probabilities, in their order."""
-    return tuple(str(each) for each in classes)
+    """Return a classifier's classes as the labels of its probabilities, in the model's order."""
+    return tuple(str(value) for value in classes)
 
 
-def label(name: str, answer: Array, rows: int, classes: Sequence[Any]) -> Field:
-    """The output field of a classifier's labels, knowing the classes that they can be.
+def label_field(name: str, answer: Array, rows: int, classes: Sequence[Any]) -> Field:
+    """Return the output field of a classifier's labels; its categories are the classes.
 
     Args:
         name: the field's name.
-        answer: shape `(rows,)`, or `(rows, classes)` where a row can have many labels.
-        rows: how many rows were asked about.
+        answer: the labels, of shape `(rows,)`, or `(rows, classes)` where a row can have several.
+        rows: the number of rows that the model was asked about.
         classes: the classes, in the model's order.
 
     Raises:
-        PackError: as `describe`.
+        PackError: see `output_field`.
     """
-    field = describe(name, answer, rows, class_names(classes))
+    field = output_field(name, answer, rows, class_names(classes))
     if field.shape or field.dtype not in CATEGORY_DTYPES:
         return field
-    known = class_names(classes) if field.dtype == "string" else tuple(int(each) for each in classes)
-    return Field(name, field.dtype, categories=known)
+    categories = class_names(classes) if field.dtype == "string" else tuple(int(value) for value in classes)
+    return Field(name, field.dtype, categories=categories)
 
 
 def record_batch(fields: Sequence[Field], answers: Sequence[Array], rows: int) -> Any:
-    """Answers as the `pyarrow.RecordBatch` of `fields`.
+    """Return answers as a `pyarrow.RecordBatch` with exactly the Arrow schema of the output fields.
 
     Args:
         fields: the output fields.
-        answers: an array for each field, of shape `(rows, *field.shape)` and of its dtype, or of one that fits in it.
-        rows: how many rows were asked about.
+        answers: an array for each field, of shape `(rows, *field.shape)`, of the field's dtype or one that casts to it
+            without loss.
+        rows: the number of rows that the model was asked about.
 
     Raises:
         EngineError: an answer has another shape or dtype than its field.
     """
     if len(fields) != len(answers):
-        raise EngineError(f"expected {len(fields)} outputs ({', '.join(f.name for f in fields)}); got {len(answers)}")
+        names = ", ".join(field.name for field in fields)
+        raise EngineError(f"expected {len(fields)} outputs ({names}); got {len(answers)}")
     columns = [_column(field, answer, rows) for field, answer in zip(fields, answers, strict=True)]
     return pa.RecordBatch.from_arrays(columns, schema=arrow_schema(fields))
 
 
 def _column(field: Field, answer: Array, rows: int) -> Any:
     if rows == 1 and field.shape and answer.shape == field.shape:
-        answer = answer[np.newaxis]  # as scikit-learn's SparsePCA answers for one row
+        answer = answer[np.newaxis]  # scikit-learn's SparsePCA drops the dimension of rows where there is one row
     if answer.shape != (rows, *field.shape):
         raise EngineError(f"output {field.name}: expected shape {(rows, *field.shape)}; got {answer.shape}")
     if field.dtype == "string":
         return _strings(field, answer)
     if answer.dtype.name != field.dtype:
         answer = _cast(field, answer)
-    # Nulls are none of an array's business: NaN stays NaN.
+    # `pa.array` takes no value of an array for a null: NaN stays NaN.
     column = pa.array(np.ascontiguousarray(answer).reshape(-1))
     for size in reversed(field.shape):
         column = pa.FixedSizeListArray.from_arrays(column, size)
@@ -160,32 +162,32 @@ def _cast(field: Field, answer: Array) -> Array:
     return answer.astype(field.dtype)
 
 
-def gap(expected: Sequence[Array], actual: Sequence[Array]) -> float:
-    """How far answers are apart.
+def relative_gap(expected: Sequence[Array], actual: Sequence[Array]) -> float:
+    """Return the largest relative gap between two lists of answers.
 
     Returns:
-        0.0 where every bit is the same (signs of zero too; every NaN counts as the same), otherwise the largest
-        difference as a share of the larger magnitude, and infinity where anything but finite floats differs.
+        0.0 where every bit is the same, the sign of zero included; all NaNs count as the same. Otherwise the largest
+        difference of two floats, divided by the larger magnitude; infinity where anything but finite floats differs.
     """
     if len(expected) != len(actual):
         return float("inf")
-    return max((_gap(one, other) for one, other in zip(expected, actual, strict=True)), default=0.0)
+    return max((_relative_gap(left, right) for left, right in zip(expected, actual, strict=True)), default=0.0)
 
 
-def _gap(one: Array, other: Array) -> float:
-    # NumPy's fixed width of text is no part of it.
-    is_text = one.dtype.kind == other.dtype.kind == "U"
-    if one.shape != other.shape or (one.dtype != other.dtype and not is_text):
+def _relative_gap(left: Array, right: Array) -> float:
+    # Strings of NumPy have a fixed width, which is no part of the answer.
+    is_text = left.dtype.kind == right.dtype.kind == "U"
+    if left.shape != right.shape or (left.dtype != right.dtype and not is_text):
         return float("inf")
-    if one.dtype.kind != "f":
-        return 0.0 if one.tolist() == other.tolist() else float("inf")
-    same = (one == other) & (np.signbit(one) == np.signbit(other)) | (np.isnan(one) & np.isnan(other))
-    left, right = one[~same], other[~same]
+    if left.dtype.kind != "f":
+        return 0.0 if left.tolist() == right.tolist() else float("inf")
+    is_same = (left == right) & (np.signbit(left) == np.signbit(right)) | (np.isnan(left) & np.isnan(right))
+    left, right = left[~is_same], right[~is_same]
     if not left.size:
         return 0.0
     scale = np.maximum(np.abs(left), np.abs(right))
     if not np.isfinite(scale).all():
         return float("inf")
-    # Zeros of two signs are as close as two values that differ can be.
-    share = np.divide(np.abs(left - right), scale, out=np.zeros_like(scale), where=scale > 0)
-    return max(float(share.max()), float(np.finfo(one.dtype).tiny))
+    gaps = np.divide(np.abs(left - right), scale, out=np.zeros_like(scale), where=scale > 0)
+    # Zeros of two signs have the gap 0, and yet differ: the smallest gap that counts is a tiny number.
+    return max(float(gaps.max()), float(np.finfo(left.dtype).tiny))

@@ -1,4 +1,4 @@
-"""CatBoost: its own estimators, in its binary format."""
+"""Run CatBoost's estimators, stored in CatBoost's binary format."""
 
 from __future__ import annotations
 
@@ -14,36 +14,44 @@ import numpy as np
 from fourfold import tables
 from fourfold.errors import CorruptPackage, EngineError, FourfoldError, PackError
 from fourfold.modelfiles import MalformedModel, catboost_cbm
-from fourfold.runtimes.answers import Array, array, class_names, describe, gap, label, record_batch
-from fourfold.runtimes.detection import catboost as claims
-from fourfold.runtimes.engine import Prepared, versions
-from fourfold.runtimes.sample import Sample, names_of, select, study
+from fourfold.runtimes.answers import (
+    Array,
+    answer_array,
+    class_names,
+    label_field,
+    output_field,
+    record_batch,
+    relative_gap,
+)
+from fourfold.runtimes.engine import OpenedModel, Prepared, library_versions
+from fourfold.runtimes.sample import Sample, column_names, read_sample, select_columns
 from fourfold.signature.field import Field, Signature
 
-__all__ = ["NAME", "claims", "load", "open_model", "prepare"]
+__all__ = ["NAME", "load", "open_model", "prepare"]
 
 NAME = "catboost"
 _FILE = "model.cbm"
 _ESTIMATORS = ("CatBoost", "CatBoostClassifier", "CatBoostRanker", "CatBoostRegressor")
-#: What a model in JSON holds at least.
-_PARTS = ("features_info", "model_info", "scale_and_bias")
-#: Losses of several targets, each with statistics of its own about categories: of these JSON keeps those of one target.
-_SEVERAL_TARGETS = ("MultiCrossEntropy", "MultiLogloss", "MultiRMSE", "MultiRMSEWithMissingValues")
+#: The keys that every model in JSON has.
+_JSON_KEYS = ("features_info", "model_info", "scale_and_bias")
+#: Losses of several targets, each of which has its own statistics of categories; JSON keeps those of one target.
+_MULTI_TARGET_LOSSES = ("MultiCrossEntropy", "MultiLogloss", "MultiRMSE", "MultiRMSEWithMissingValues")
 
 
 def prepare(model: Any, sample: Any, *, inputs: tuple[Field, ...] | None = None) -> Prepared:
-    """One of CatBoost's estimators made ready for a package.
+    """Return what a package keeps of one of CatBoost's estimators.
 
-    A classifier's outputs are `label`, one a row, and `probability`, those of its classes or of each of many labels;
-    another's is `prediction`, to the bit what its `predict` gives.
+    A classifier has the outputs `label`, one a row, and `probability`, one for each class (or for each label, where a
+    row can have several); any other estimator has `prediction`, the bits of its `predict`.
 
     Args:
         model: the fitted estimator; it is not changed.
-        sample: rows as it was trained with them: a pandas frame with its columns (others are left out), or an array.
-        inputs: the fields that go in, where they shall not be inferred from the sample.
+        sample: rows as the model was trained with them: a pandas frame with its columns (others are ignored), or an
+            array.
+        inputs: the input fields; inferred from the sample by default.
 
     Raises:
-        PackError: it is not fitted, does not answer the sample, or answers otherwise from CatBoost's own format.
+        PackError: the model is not fitted, does not answer the sample, or its file gives other answers.
         SignatureError: no inputs can be inferred from the sample.
     """
     kind = type(model).__name__
@@ -56,42 +64,48 @@ def prepare(model: Any, sample: Any, *, inputs: tuple[Field, ...] | None = None)
         catboost_cbm.check(data)
     except MalformedModel as error:
         raise PackError(f"the {kind} cannot be packed: {error}") from error
-    seen = _sample(model, sample, inputs)
-    settings: dict[str, Any] = {"form": seen.form, "kind": kind}
+    sample_rows = _read_sample(model, sample, inputs)
+    settings: dict[str, Any] = {"form": sample_rows.form, "kind": kind}
     if isinstance(model, catboost.CatBoostRegressor):
-        # Which of its numbers a regressor answers with depends on its loss, which its bytes do not bring back.
+        # What a regressor predicts depends on its loss, which CatBoost does not restore from bytes.
         settings["prediction"] = model._get_default_prediction_type()  # noqa: SLF001
     try:
-        expected = _Engine(model, settings, lambda same: same, ()).answers(seen.data)
-        answers = _Engine(_read(data, settings), settings, lambda same: same, ()).answers(seen.rebuilt())
+        expected = _Engine(model, settings, _identity, ()).answers(sample_rows.data)
+        answers = _Engine(_read(data, settings), settings, _identity, ()).answers(sample_rows.rebuild())
     except FourfoldError:
         raise
     except Exception as error:  # a foreign model and foreign data: anything
         raise PackError(f"the model fails on the sample: {type(error).__name__}: {error}") from error
-    if gap(expected, answers):
+    if relative_gap(expected, answers):
         raise PackError(f"the {kind} answers otherwise when it is loaded from CatBoost's own format")
-    libraries = versions("catboost", "numpy", container=seen.form["container"])
-    return Prepared(NAME, settings, {_FILE: data}, seen.fields, _outputs(model, answers, seen.rows), "", libraries)
+    libraries = library_versions("catboost", "numpy", container=sample_rows.form["container"])
+    return Prepared(
+        NAME, settings, {_FILE: data}, sample_rows.fields, _outputs(model, answers, sample_rows.count), "", libraries
+    )
+
+
+def _identity(data: Any) -> Any:
+    return data
 
 
 def _bytes(model: Any) -> bytes:
-    """The model's bytes, the same for two trainings: without the time, and the random name that each one gets."""
-    alike = model.copy()
-    known = alike.get_metadata()
+    """Return the model's bytes without its random name and its time, so that two equal trainings give the same."""
+    copy = model.copy()
+    metadata = copy.get_metadata()
     for key in ("model_guid", "train_finish_time"):
-        if key in known:
-            known[key] = ""
-    return bytes(alike._serialize_model())  # noqa: SLF001 - the only way to its bytes without a file
+        if key in metadata:
+            metadata[key] = ""
+    return bytes(copy._serialize_model())  # noqa: SLF001 - the only way to its bytes without a file
 
 
 def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature, trust: bool) -> _Engine:
-    """The model of a package; raises `CorruptPackage` where its file is none."""
+    """Return the engine of a package; raise `CorruptPackage` where CatBoost cannot read its file."""
     model = _read(read(_FILE), settings)
     return _Engine(model, settings, tables.builder(settings["form"], signature.inputs), signature.outputs)
 
 
 class _Engine:
-    """An estimator that answers."""
+    """Answer with an estimator."""
 
     takes: Literal["rows", "columns"] = "columns"
 
@@ -106,16 +120,16 @@ class _Engine:
         self._outputs = outputs
 
     def answers(self, data: Any) -> list[Array]:
-        """The arrays of the outputs for a container as in training."""
-        found = array(self._model.predict(data, **self._options))
+        """Return the arrays of the outputs for a container like that of training."""
+        prediction = answer_array(self._model.predict(data, **self._options))
         if not isinstance(self._model, catboost.CatBoostClassifier):
-            return [found]
-        # Of several classes CatBoost gives a column of labels.
-        labels = found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found
-        return [labels, array(self._model.predict_proba(data, thread_count=1))]
+            return [prediction]
+        # For more than two classes CatBoost returns the labels as a matrix of one column.
+        labels = prediction[:, 0] if prediction.ndim == 2 and prediction.shape[1] == 1 else prediction
+        return [labels, answer_array(self._model.predict_proba(data, thread_count=1))]
 
     def predict(self, batch: Any) -> Any:
-        """Answer every row of a canonical record batch; raises `EngineError`."""
+        """Return the answers to a canonical record batch; raise `EngineError` where the model fails."""
         data = self._build(batch)
         try:
             answers = self.answers(data)
@@ -124,20 +138,17 @@ class _Engine:
         return record_batch(self._outputs, answers, batch.num_rows)
 
 
-def open_model(path: Path, form: str | None = None, kind: str | None = None) -> tuple[Any, tuple[str, ...]]:
-    """The model that a file in one of CatBoost's own formats holds.
+def open_model(path: Path, form: str | None = None, kind: str | None = None) -> OpenedModel:
+    """Return the model of a file in one of CatBoost's own formats.
 
     Args:
         path: the file.
-        form: `cbm` or `json`; left out, the suffix says which.
-        kind: the estimator that wrote it. Left out, a model with classes is a classifier, any other a regressor: what
-            ranks answers as one does.
-
-    Returns:
-        The model, and what a person should know about it.
+        form: `cbm` or `json`; by default the suffix decides.
+        kind: the class of the estimator that wrote the file. By default a model with classes is a classifier, and any
+            other a regressor, which answers like a ranker too.
 
     Raises:
-        PackError: it holds none, or does not hold all of it.
+        PackError: the file holds no model, or not all of it.
     """
     if kind is not None and kind not in _ESTIMATORS:
         raise PackError(f"expected an estimator of {', '.join(_ESTIMATORS)} in {path}; got {kind!r}")
@@ -146,48 +157,48 @@ def open_model(path: Path, form: str | None = None, kind: str | None = None) -> 
         raise PackError(f"{path} is in CatBoost's format {form!r}, which cannot be read again: save it as cbm or json")
     try:
         if form == "cbm":
-            return _opened(path, kind), ()
+            return OpenedModel(_open_binary(path, kind))
         _check_json(path)
         with TemporaryDirectory(prefix="fourfold-") as folder:
             binary = Path(folder) / _FILE
             catboost.CatBoost().load_model(path, format="json").save_model(binary)
-            return _opened(binary, kind), ()
+            return OpenedModel(_open_binary(binary, kind))
     except (catboost.CatBoostError, MalformedModel, OSError, ValueError) as error:
-        text = "binary" if form == "cbm" else "JSON"
-        raise PackError(f"{path} is no model in CatBoost's {text} format: {str(error)[:200]}") from error
+        format_name = "binary" if form == "cbm" else "JSON"
+        raise PackError(f"{path} is no model in CatBoost's {format_name} format: {str(error)[:200]}") from error
 
 
 def _check_json(path: Path) -> None:
-    """Check what CatBoost does not: it takes a file that is cut off for the model that its beginning is.
+    """Check that a JSON file holds a whole model: CatBoost reads a file that is cut off as if its beginning were all.
 
     Raises:
-        ValueError: the file is no JSON.
-        PackError: it is no model, or one that CatBoost's JSON does not hold.
+        ValueError: the file is not JSON.
+        PackError: the file holds no model, or one that CatBoost's JSON format cannot hold.
     """
-    found = json.loads(path.read_bytes())
-    missing = [part for part in _PARTS if not isinstance(found, dict) or not found.get(part)]
-    if missing or not ("oblivious_trees" in found or "trees" in found):
+    data = json.loads(path.read_bytes())
+    missing = [key for key in _JSON_KEYS if not isinstance(data, dict) or not data.get(key)]
+    if missing or not ("oblivious_trees" in data or "trees" in data):
         raise PackError(f"{path} is no model in CatBoost's JSON format: it has no {(missing or ['trees'])[0]}")
-    params = found["model_info"].get("params") or {}
+    params = data["model_info"].get("params") or {}
     params = json.loads(params) if isinstance(params, str) else params
     loss = params.get("loss_function", {}).get("type")
-    if found.get("ctr_data") and loss in _SEVERAL_TARGETS:
+    if data.get("ctr_data") and loss in _MULTI_TARGET_LOSSES:
         raise PackError(
             f"{path} is a model of several targets ({loss}) that counts categories, of which CatBoost's JSON format "
             "keeps the counts of one target: save it as cbm"
         )
 
 
-def _opened(path: Path, kind: str | None) -> Any:
+def _open_binary(path: Path, kind: str | None) -> Any:
     if kind is None:
-        classifies = "class_params" in catboost_cbm.read(path.read_bytes()).info
-        kind = "CatBoostClassifier" if classifies else "CatBoostRegressor"
-    # From a path it learns of the loss too, and so of the kind of its predictions; from bytes it does not.
+        has_classes = "class_params" in catboost_cbm.read(path.read_bytes()).info
+        kind = "CatBoostClassifier" if has_classes else "CatBoostRegressor"
+    # CatBoost restores the loss, which decides what is predicted, from a path; from bytes it does not.
     return getattr(catboost, kind)().load_model(path)
 
 
 def _read(data: bytes, settings: dict[str, Any]) -> Any:
-    """The estimator that a file holds."""
+    """Return the estimator in the bytes of a file; raise `CorruptPackage` where CatBoost cannot read it."""
     kind = settings["kind"]
     if kind not in _ESTIMATORS:
         raise CorruptPackage(f"expected an estimator of {', '.join(_ESTIMATORS)}; got {kind!r}")
@@ -198,23 +209,25 @@ def _read(data: bytes, settings: dict[str, Any]) -> Any:
         raise CorruptPackage(f"CatBoost cannot read its model: {error}") from error
 
 
-def _sample(model: Any, sample: Any, inputs: tuple[Field, ...] | None) -> Sample:
+def _read_sample(model: Any, sample: Any, inputs: tuple[Field, ...] | None) -> Sample:
     kind = tables.kind_of(sample)
     if kind not in ("pandas", "numpy"):
         raise PackError(f"CatBoost takes pandas frames and NumPy arrays; got {kind}")
     trained = list(model.feature_names_)
-    names = names_of(sample)
+    names = column_names(sample)
     if names is not None and trained != [str(index) for index in range(len(trained))]:
-        by_text = {str(name): name for name in names}
-        sample = select(sample, [by_text.get(name, name) for name in trained])
-    seen = study(sample, inputs)
-    if len(seen.fields) != len(trained):
-        raise PackError(f"the model was trained with {len(trained)} columns; got {len(seen.fields)}")
-    return seen
+        original_names = {str(name): name for name in names}
+        sample = select_columns(sample, [original_names.get(name, name) for name in trained])
+    sample_rows = read_sample(sample, inputs)
+    if len(sample_rows.fields) != len(trained):
+        raise PackError(f"the model was trained with {len(trained)} columns; got {len(sample_rows.fields)}")
+    return sample_rows
 
 
 def _outputs(model: Any, answers: list[Array], rows: int) -> tuple[Field, ...]:
     if not isinstance(model, catboost.CatBoostClassifier):
-        return (describe("prediction", answers[0], rows),)
+        return (output_field("prediction", answers[0], rows),)
     classes = np.asarray(model.classes_).tolist()
-    return label("label", answers[0], rows, classes), describe("probability", answers[1], rows, class_names(classes))
+    return label_field("label", answers[0], rows, classes), output_field(
+        "probability", answers[1], rows, class_names(classes)
+    )

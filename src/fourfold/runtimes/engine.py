@@ -1,4 +1,9 @@
-"""What every runtime gives: `Prepared` for the package, and an `Engine` that answers."""
+"""Define the contract of an engine: what a runtime puts into a package, and what answers once the package is loaded.
+
+A runtime is a module of this room with the names of `Runtime`. Its `prepare` turns a trained model into `Prepared`,
+which `pack` writes into a package; its `load` turns the same settings and files into an `Engine`. An engine is pure and
+exact: the same rows get the same bits in every call, in every process and on every thread.
+"""
 
 from __future__ import annotations
 
@@ -6,72 +11,75 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from fourfold.signature.field import Field, Signature
 
-__all__ = ["DirectEngine", "Engine", "Prepared", "Runtime", "installed", "versions"]
+__all__ = ["DirectEngine", "Engine", "OpenedModel", "Prepared", "Runtime", "installed_version", "library_versions"]
 
 # Modules whose project has another name.
 _PROJECTS = {"sklearn": "scikit-learn"}
 
 
 class Engine(Protocol):
-    """A loaded model: one pure function from a canonical table to a canonical table.
+    """Represent a loaded model: a pure function from a canonical table to a canonical table.
 
-    `predict` may be called from any number of threads at once, each of which it gives one thread of computation.
+    Canonical tables hold exactly the signature's fields, coerced to their dtypes. Any number of threads may call
+    `predict` at once; each call computes on one thread.
 
     Attributes:
-        takes: `rows`, a list of dicts, or `columns`, a `pyarrow.RecordBatch`; what comes out is of the same form. An
-            engine that takes `either` gives by its making what the signature says, and is a `DirectEngine`.
+        takes: the form of the tables that go in and come out: `rows`, lists of dicts; `columns`, a
+            `pyarrow.RecordBatch`; or `either`. An engine that takes `either` is a `DirectEngine`, and checks when it is
+            made that its outputs are the signature's.
     """
 
     @property
     def takes(self) -> Literal["rows", "columns", "either"]:
-        """The form of table that `predict` takes and gives."""
+        """Return the form of table that `predict` takes and returns."""
         ...
 
     def predict(self, table: Any) -> Any:
-        """Answer every row.
+        """Return the answer to every row.
 
         Args:
-            table: at least one row of the signature's inputs, in canonical values.
+            table: a canonical table of the signature's inputs, of at least one row.
 
         Returns:
-            As many rows of the signature's outputs, in the same order; a batch has exactly their Arrow schema.
+            A canonical table of the signature's outputs, of as many rows in the same order; a `pyarrow.RecordBatch` has
+            exactly the outputs' Arrow schema.
 
         Raises:
-            EngineError: the model failed, or answered with another shape or dtype than it was packed with.
+            EngineError: the model failed, or answered with another shape or dtype than when it was packed.
         """
         ...
 
 
 @runtime_checkable
 class DirectEngine(Engine, Protocol):
-    """Describe an engine that also answers rows as callers have them, where these need no coercion."""
+    """Represent an engine that also answers rows as callers have them, where these need no coercion."""
 
     @property
     def one(self) -> Callable[[Any], dict[str, Any] | None]:
-        """Return a function that answers one row; its answer is None where the row must be coerced first."""
+        """Return a function that answers one row; it returns `None` where the row must be coerced first."""
         ...
 
     def many(self, rows: list[Any]) -> list[dict[str, Any]] | None:
-        """Return the answers to rows, or None where one of them must be coerced first."""
+        """Return the answer to every row, or `None` where one of them must be coerced first."""
         ...
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A model made ready for a package.
+    """Hold what a package keeps of a model.
 
     Attributes:
         runtime: the runtime's name.
-        settings: what `load` needs besides the files, in JSON values.
-        files: the engine's files by name, such as `model.skops`; the same model gives the same bytes.
+        settings: what `load` needs besides the files, as JSON values.
+        files: the bytes of the engine's files by name, such as `model.skops`; the same model gives the same bytes.
         inputs: the fields that the model takes.
-        outputs: the fields that it gives.
-        requires: what a host must allow before it is loaded: nothing, `pickle` or `code`.
-        libraries: the libraries that computed the answers, with their versions.
+        outputs: the fields that it returns.
+        requires: what a host must allow before it loads the package: nothing, `pickle` or `code`.
+        libraries: the versions of the libraries that computed the answers, by name.
     """
 
     runtime: str
@@ -83,23 +91,35 @@ class Prepared:
     libraries: dict[str, str]
 
 
+class OpenedModel(NamedTuple):
+    """Hold a model that was read from a file.
+
+    Attributes:
+        model: the model, ready for `pack`.
+        notes: what the user should know about it.
+    """
+
+    model: Any
+    notes: tuple[str, ...] = ()
+
+
 class Runtime(Protocol):
-    """One engine's adapter: a module of this room."""
+    """Describe the module of a runtime.
+
+    Attributes:
+        NAME: the runtime's name in a package's manifest.
+    """
 
     NAME: str
 
-    def claims(self, model: object) -> bool:
-        """Whether the model is this runtime's, told from its type alone."""
-        ...
-
     def prepare(self, model: Any, sample: Any, *, inputs: tuple[Field, ...] | None = None, **options: Any) -> Prepared:
-        """A model made ready for a package.
+        """Return what a package keeps of a model, after checking that it gives the model's answers again.
 
         Args:
-            model: the model as it was trained; it is not changed.
-            sample: rows as the model was trained with them, in the same container, at least one.
-            inputs: the fields that go in, where they shall not be inferred from the sample.
-            options: the runtime's own, named on its page.
+            model: the trained model; it is not changed.
+            sample: at least one row as the model was trained with them, in the same container.
+            inputs: the input fields; inferred from the sample by default.
+            options: the runtime's own options, listed in docs/runtimes.md.
 
         Raises:
             PackError: the model cannot be packed, or does not answer the sample.
@@ -108,29 +128,29 @@ class Runtime(Protocol):
         ...
 
     def load(self, settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature, trust: bool) -> Engine:
-        """What `fourfold.runtimes.load` does, for this runtime's packages."""
+        """Return the engine of a package of this runtime; see `fourfold.runtimes.load`."""
         ...
 
 
-def versions(*modules: str, container: str = "") -> dict[str, str]:
-    """The versions of installed libraries, by the names that `pip` knows them under, sorted.
+def library_versions(*modules: str, container: str = "") -> dict[str, str]:
+    """Return the versions of installed libraries, sorted by the names that `pip` knows.
 
     Args:
-        modules: top-level modules; one that is no installed project is left out.
-        container: the container of a form, which is a library too unless it is plain Python.
+        modules: top-level modules; modules of the standard library and of no installed project are left out.
+        container: the kind of container that the model takes; its library is added, if it has one.
     """
     names = {*modules, "pyarrow" if container == "arrow" else container} - {""} - sys.stdlib_module_names
-    found = {}
-    for name in sorted(_PROJECTS.get(name, name) for name in names):
-        here = installed(name)
-        if here is not None:
-            found[name] = here
-    return found
+    versions = {}
+    for project in sorted(_PROJECTS.get(name, name) for name in names):
+        version = installed_version(project)
+        if version is not None:
+            versions[project] = version
+    return versions
 
 
-def installed(project: str) -> str | None:
-    """The version of an installed project, or of the build of it for processors alone (`xgboost-cpu`, say)."""
-    from importlib.metadata import PackageNotFoundError, version  # it brings e-mail and sockets: only where it is used
+def installed_version(project: str) -> str | None:
+    """Return the version of an installed project, or of its build for CPUs alone such as `xgboost-cpu`."""
+    from importlib.metadata import PackageNotFoundError, version  # imports e-mail and sockets: only when it is needed
 
     for name in (project, f"{project}-cpu"):
         with suppress(PackageNotFoundError):

@@ -1,4 +1,4 @@
-"""LightGBM: boosters and its own estimators, in its text format."""
+"""Run LightGBM's boosters and estimators, stored in LightGBM's text format."""
 
 from __future__ import annotations
 
@@ -12,66 +12,73 @@ import numpy as np
 from fourfold import tables
 from fourfold.errors import CorruptPackage, EngineError, FourfoldError, PackError
 from fourfold.modelfiles import lightgbm_text
-from fourfold.runtimes.answers import Array, array, class_names, describe, gap, label, record_batch
-from fourfold.runtimes.detection import lightgbm as claims
-from fourfold.runtimes.engine import Prepared, versions
-from fourfold.runtimes.sample import Sample, names_of, select, study
+from fourfold.runtimes.answers import (
+    Array,
+    answer_array,
+    class_names,
+    label_field,
+    output_field,
+    record_batch,
+    relative_gap,
+)
+from fourfold.runtimes.engine import OpenedModel, Prepared, library_versions
+from fourfold.runtimes.sample import Sample, column_names, read_sample, select_columns
 from fourfold.signature.field import Field, Signature
 
-__all__ = ["NAME", "claims", "load", "open_model", "prepare"]
+__all__ = ["NAME", "load", "open_model", "prepare"]
 
 NAME = "lightgbm"
 _FILE = "model.txt"
-# What the scikit-learn interface passes on to every prediction, of the parameters that change one.
+# The parameters that change a prediction, which the scikit-learn interface passes to every one.
 _OPTIONS = ("pred_early_stop", "pred_early_stop_freq", "pred_early_stop_margin", "predict_disable_shape_check")
 
 
 def prepare(model: Any, sample: Any, *, inputs: tuple[Field, ...] | None = None) -> Prepared:
-    """A booster or one of LightGBM's estimators made ready for a package.
+    """Return what a package keeps of a booster or one of LightGBM's estimators.
 
-    A booster's output is `prediction`, as `Booster.predict` gives it; a classifier's are `label` and `probability`, to
-    the bit what its `predict` and `predict_proba` give.
+    A classifier has the outputs `label` and `probability`, the bits of its `predict` and `predict_proba`; any other
+    model has `prediction`, the bits of its `predict`.
 
     Args:
         model: the booster or the fitted estimator; it is not changed.
-        sample: rows as it was trained with them: a frame with its columns (others are left out), or an array.
-        inputs: the fields that go in, where they shall not be inferred from the sample.
+        sample: rows as the model was trained with them: a frame with its columns (others are ignored), or an array.
+        inputs: the input fields; inferred from the sample by default.
 
     Raises:
-        PackError: it is not fitted, does not answer the sample, or answers otherwise from LightGBM's own format.
+        PackError: the model is not fitted, does not answer the sample, or its file gives other answers.
         SignatureError: no inputs can be inferred from the sample.
     """
     booster = _booster(model)
-    seen = _sample(booster, sample, inputs)
+    sample_rows = _read_sample(booster, sample, inputs)
     text = booster.model_to_string()
-    settings: dict[str, Any] = {"form": seen.form, "options": _options(model)}
+    settings: dict[str, Any] = {"form": sample_rows.form, "options": _options(model)}
     if isinstance(model, lightgbm.LGBMClassifier) and not callable(model.objective_):
         classes = np.asarray(model.classes_)
         dtype = "str" if classes.dtype.kind == "U" else str(classes.dtype)
         settings["classes"] = {"dtype": dtype, "values": classes.tolist()}
-    again = _Engine(_read(text), lambda data: data, settings, ())
+    reloaded = _Engine(_read(text), lambda data: data, settings, ())
     try:
-        expected = _original(model, seen.data, "classes" in settings)
-        answers = again.answers(seen.rebuilt())
+        expected = _original_answers(model, sample_rows.data, "classes" in settings)
+        answers = reloaded.answers(sample_rows.rebuild())
     except FourfoldError:
         raise
     except Exception as error:  # a foreign model and foreign data: anything
         raise PackError(f"the model fails on the sample: {type(error).__name__}: {error}") from error
-    if gap(expected, answers):
+    if relative_gap(expected, answers):
         raise PackError(f"the {type(model).__name__} answers otherwise when it is loaded from LightGBM's own format")
-    libraries = versions("lightgbm", "numpy", "scipy", container=seen.form["container"])
-    outputs = _outputs(answers, seen.rows, settings)
-    return Prepared(NAME, settings, {_FILE: text.encode()}, seen.fields, outputs, "", libraries)
+    libraries = library_versions("lightgbm", "numpy", "scipy", container=sample_rows.form["container"])
+    outputs = _outputs(answers, sample_rows.count, settings)
+    return Prepared(NAME, settings, {_FILE: text.encode()}, sample_rows.fields, outputs, "", libraries)
 
 
 def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature, trust: bool) -> _Engine:
-    """The booster of a package; raises `CorruptPackage` where its file is none."""
+    """Return the engine of a package; raise `CorruptPackage` where LightGBM cannot read its file."""
     booster = _read(read(_FILE).decode("utf-8", "replace"))
     return _Engine(booster, tables.builder(settings["form"], signature.inputs), settings, signature.outputs)
 
 
 class _Engine:
-    """A booster that answers, and makes labels of probabilities as its classifier did."""
+    """Answer with a booster, and turn probabilities into labels as its classifier did."""
 
     takes: Literal["rows", "columns"] = "columns"
 
@@ -89,16 +96,16 @@ class _Engine:
         self._classes = _classes(settings)
 
     def answers(self, data: Any) -> list[Array]:
-        """The arrays of the outputs for a container as in training."""
-        raw = array(self._booster.predict(data, num_threads=1, **self._options))
+        """Return the arrays of the outputs for a container like that of training."""
+        raw = answer_array(self._booster.predict(data, num_threads=1, **self._options))
         if self._classes is None:
             return [raw]
-        # Word for word what `LGBMClassifier` does, since another order of operations has other bits.
+        # The same operations as in `LGBMClassifier.predict_proba`: another order of them gives other bits.
         probability = raw if raw.ndim == 2 else np.vstack((1.0 - raw, raw)).transpose()
         return [self._classes[np.argmax(probability, axis=1)], probability]
 
     def predict(self, batch: Any) -> Any:
-        """Answer every row of a canonical record batch; raises `EngineError`."""
+        """Return the answers to a canonical record batch; raise `EngineError` where the model fails."""
         data = self._build(batch)
         try:
             answers = self.answers(data)
@@ -108,20 +115,21 @@ class _Engine:
 
 
 def _classes(settings: dict[str, Any]) -> Array | None:
-    known = settings.get("classes")
-    return None if known is None else np.array(known["values"], dtype=known["dtype"])
+    """Return the classes of a classifier, `None` for any other model."""
+    classes = settings.get("classes")
+    return None if classes is None else np.array(classes["values"], dtype=classes["dtype"])
 
 
-def open_model(path: Path) -> tuple[lightgbm.Booster, tuple[str, ...]]:
-    """The booster that a file in LightGBM's text format holds, and what a person should know about it.
+def open_model(path: Path) -> OpenedModel:
+    """Return the booster of a file in LightGBM's text format.
 
     Raises:
-        PackError: it holds none.
+        PackError: the file holds no booster.
     """
     try:
         text = path.read_text("utf-8")
         lightgbm_text.check(text)
-        return lightgbm.Booster(model_str=text), ()
+        return OpenedModel(lightgbm.Booster(model_str=text))
     except (lightgbm.basic.LightGBMError, ValueError, OSError) as error:
         raise PackError(f"{path} is no model in LightGBM's text format: {error}") from error
 
@@ -146,17 +154,17 @@ def _booster(model: Any) -> lightgbm.Booster:
     return model.booster_
 
 
-def _sample(booster: lightgbm.Booster, sample: Any, inputs: tuple[Field, ...] | None) -> Sample:
+def _read_sample(booster: lightgbm.Booster, sample: Any, inputs: tuple[Field, ...] | None) -> Sample:
     trained = booster.feature_name()
-    names = names_of(sample) if tables.kind_of(sample) != "rows" else None
+    names = column_names(sample) if tables.kind_of(sample) != "rows" else None
     if names is not None and trained != [f"Column_{index}" for index in range(len(trained))]:
-        # LightGBM keeps names with an underscore for each space.
-        known = {str(name).replace(" ", "_"): str(name) for name in names}
-        sample = select(sample, [known.get(name, name) for name in trained])
-    seen = study(sample, inputs)
-    if len(seen.fields) != len(trained):
-        raise PackError(f"the model was trained with {len(trained)} columns; got {len(seen.fields)}")
-    return seen
+        # LightGBM replaces spaces in names by underscores.
+        original_names = {str(name).replace(" ", "_"): str(name) for name in names}
+        sample = select_columns(sample, [original_names.get(name, name) for name in trained])
+    sample_rows = read_sample(sample, inputs)
+    if len(sample_rows.fields) != len(trained):
+        raise PackError(f"the model was trained with {len(trained)} columns; got {len(sample_rows.fields)}")
+    return sample_rows
 
 
 def _options(model: Any) -> dict[str, Any]:
@@ -164,15 +172,17 @@ def _options(model: Any) -> dict[str, Any]:
     return {name: params[name] for name in _OPTIONS if isinstance(params.get(name), (bool, int, float))}
 
 
-def _original(model: Any, data: Any, classifies: bool) -> list[Array]:
-    if not classifies:
-        return [array(model.predict(data, num_threads=1))]
-    return [array(model.predict(data, num_threads=1)), array(model.predict_proba(data, num_threads=1))]
+def _original_answers(model: Any, data: Any, has_classes: bool) -> list[Array]:
+    if not has_classes:
+        return [answer_array(model.predict(data, num_threads=1))]
+    return [answer_array(model.predict(data, num_threads=1)), answer_array(model.predict_proba(data, num_threads=1))]
 
 
 def _outputs(answers: list[Array], rows: int, settings: dict[str, Any]) -> tuple[Field, ...]:
     classes = _classes(settings)
     if classes is None:
-        return (describe("prediction", answers[0], rows),)
+        return (output_field("prediction", answers[0], rows),)
     names = class_names(classes)
-    return label("label", answers[0], rows, classes.tolist()), describe("probability", answers[1], rows, names)
+    return label_field("label", answers[0], rows, classes.tolist()), output_field(
+        "probability", answers[1], rows, names
+    )

@@ -1,4 +1,4 @@
-"""ONNX: a file, its bytes or a `ModelProto`, run by ONNX Runtime on one thread of the CPU."""
+"""Run ONNX models (a file, its bytes or a `ModelProto`) with ONNX Runtime, on one thread of the CPU."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from fourfold.errors import CorruptPackage, EngineError, FourfoldError, InputErr
 from fourfold.modelfiles import MalformedModel
 from fourfold.modelfiles.onnx_external_data import embed_tensors
 from fourfold.modelfiles.onnx_protobuf import external_tensors
-from fourfold.runtimes.answers import Array, array, describe, record_batch
-from fourfold.runtimes.detection import onnx as claims
-from fourfold.runtimes.engine import Prepared, versions
-from fourfold.runtimes.sample import ENOUGH, names_of, select
+from fourfold.runtimes.answers import Array, answer_array, output_field, record_batch
+from fourfold.runtimes.engine import OpenedModel, Prepared, library_versions
+from fourfold.runtimes.sample import MAX_SAMPLE_ROWS, column_names, select_columns
 from fourfold.signature.columns import rows_to_columns
 from fourfold.signature.field import FLOATS, TENSOR_DTYPES, Field, Signature
 
-__all__ = ["NAME", "claims", "load", "open_model", "prepare"]
+__all__ = ["NAME", "load", "open_model", "prepare"]
 
 NAME = "onnx"
 _FILE = "model.onnx"
@@ -41,22 +40,23 @@ def prepare(
     inputs: tuple[Field, ...] | None = None,
     outputs: Sequence[str] | None = None,
 ) -> Prepared:
-    """An ONNX model made ready for a package.
+    """Return what a package keeps of an ONNX model.
 
-    An input of shape `[N]` or `[N, 1]` is a field of that name, one of `[N, k]` and more a tensor field. Where the only
-    input is `[N, k]` and the sample is a frame or rows of `k` columns, each column is a field of the input's dtype, and
-    they fill the matrix in their order. A float field is nullable where the sample misses a value: NaN goes in.
+    A graph's input of shape `[N]` or `[N, 1]` becomes a field of its name, an input of more dimensions a tensor field.
+    Where the only input is `[N, k]` and the sample is a frame or rows of `k` columns, each column becomes a field of
+    the input's dtype, and the columns fill the matrix in their order. A float field is nullable where the sample misses
+    a value; the model gets NaN.
 
     Args:
-        model: the file's bytes, its path, or a `ModelProto`. Tensors that lie in other files, beside the file of a
-            path, come into the package's file; a model without a path must hold them itself.
+        model: the file's bytes, its path, or a `ModelProto`. Tensors in other files beside the path go into the
+            package's file; a model without a path must hold them itself.
         sample: a frame, an Arrow table or rows with the inputs' names, or an array for a model with one input.
-        inputs: the fields that go in, where they shall not be inferred.
-        outputs: the graph's outputs to answer with, in this order; left out, all of them.
+        inputs: the input fields; inferred by default.
+        outputs: the names of the graph's outputs to answer with, in this order; all of them by default.
 
     Raises:
-        PackError: it keeps data in files that are not there, has no free first dimension or another dimension that is
-            free, an input or output of a type that no field holds, or it does not answer the sample.
+        PackError: a file of tensors is missing, the first dimension is fixed or another one is not, no field holds the
+            type of an input or output, or the model does not answer the sample.
     """
     data = _bytes(model)
     try:
@@ -66,36 +66,36 @@ def prepare(
             "the model cannot be loaded: it is no ONNX file, or has operators that ONNX Runtime "
             f"{onnxruntime.__version__} does not know: {error}"
         ) from error
-    ports, found = _inputs(session, sample)
-    given = found if inputs is None else _checked(inputs, found)
+    graph_inputs, inferred = _inputs(session, sample)
+    input_fields = inferred if inputs is None else _check_inputs(inputs, inferred)
     names = _output_names(session, outputs)
-    batch = _canonical(sample, given)
-    settings = {"inputs": [port.to_json() for port in ports], "outputs": names}
-    answers = _Engine(session, ports, names, ()).answers(batch)
-    described = tuple(describe(name, answer, batch.num_rows) for name, answer in zip(names, answers, strict=True))
-    return Prepared(NAME, settings, {_FILE: data}, given, described, "", versions("onnxruntime", "numpy"))
+    batch = _to_batch(sample, input_fields)
+    settings = {"inputs": [graph_input.to_json() for graph_input in graph_inputs], "outputs": names}
+    answers = _Engine(session, graph_inputs, names, ()).answers(batch)
+    fields = tuple(output_field(name, answer, batch.num_rows) for name, answer in zip(names, answers, strict=True))
+    return Prepared(NAME, settings, {_FILE: data}, input_fields, fields, "", library_versions("onnxruntime", "numpy"))
 
 
 def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature, trust: bool) -> _Engine:
-    """The session of a package.
+    """Return the engine of a package.
 
     Raises:
-        CorruptPackage: its file is no ONNX model, or one that keeps data in other files.
+        CorruptPackage: its file is no ONNX model, or keeps tensors in other files.
     """
-    ports = [_Port.from_json(each) for each in settings["inputs"]]
-    return _Engine(_session(read(_FILE)), ports, settings["outputs"], signature.outputs)
+    graph_inputs = [_GraphInput.from_json(entry) for entry in settings["inputs"]]
+    return _Engine(_session(read(_FILE)), graph_inputs, settings["outputs"], signature.outputs)
 
 
 @dataclass(frozen=True)
-class _Port:
-    """An input of the graph, and the fields that fill it.
+class _GraphInput:
+    """Describe an input of the graph, and the fields that fill it.
 
     Attributes:
         name: the input's name.
         dtype: the dtype of its elements.
         shape: its dimensions after the rows.
-        columns: the fields that fill it, side by side; one of them as a whole where there is one.
-        matrix: whether each field is a column of it.
+        columns: the names of the fields that fill it.
+        matrix: whether each field is a column of the input; otherwise one field fills it.
     """
 
     name: str
@@ -114,22 +114,22 @@ class _Port:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> _Port:
+    def from_json(cls, data: Mapping[str, Any]) -> _GraphInput:
         return cls(data["name"], data["dtype"], tuple(data["shape"]), tuple(data["columns"]), data["matrix"])
 
     def fill(self, batch: Any) -> Array:
-        """The input's array of shape `(rows, *shape)`."""
+        """Return the input's array for a canonical batch, of shape `(rows, *shape)`."""
         columns = [_values(batch.column(name), self.dtype) for name in self.columns]
         if not self.matrix:
             return columns[0].reshape(batch.num_rows, *self.shape)
-        out: Array = np.empty((batch.num_rows, len(columns)), dtype=columns[0].dtype)
+        matrix: Array = np.empty((batch.num_rows, len(columns)), dtype=columns[0].dtype)
         for index, column in enumerate(columns):
-            out[:, index] = column
-        return out
+            matrix[:, index] = column
+        return matrix
 
 
 def _values(column: Any, dtype: str) -> Array:
-    """A canonical column's elements, in one dimension; a missing float is NaN."""
+    """Return the elements of a canonical column in one dimension; a missing float is NaN."""
     while pa.types.is_fixed_size_list(column.type):
         column = column.flatten()
     values: Array = column.to_numpy(zero_copy_only=False)
@@ -137,31 +137,33 @@ def _values(column: Any, dtype: str) -> Array:
 
 
 class _Engine:
-    """A session that answers; ONNX Runtime lets any number of threads run it at once."""
+    """Answer with a session, which any number of threads may run at once."""
 
     takes: Literal["rows", "columns"] = "columns"
 
-    def __init__(self, session: Any, ports: Sequence[_Port], names: Sequence[str], outputs: tuple[Field, ...]) -> None:
+    def __init__(
+        self, session: Any, graph_inputs: Sequence[_GraphInput], names: Sequence[str], outputs: tuple[Field, ...]
+    ) -> None:
         self._session = session
-        self._ports = ports
+        self._graph_inputs = graph_inputs
         self._names = list(names)
         self._outputs = outputs
 
     def answers(self, batch: Any) -> list[Array]:
-        """The arrays of the outputs for a canonical record batch; a last dimension of 1 alone is dropped.
+        """Return the arrays of the outputs for a canonical batch; those of shape `(rows, 1)` become `(rows,)`.
 
         Raises:
             EngineError: ONNX Runtime failed.
         """
-        feed = {port.name: port.fill(batch) for port in self._ports}
+        feed = {graph_input.name: graph_input.fill(batch) for graph_input in self._graph_inputs}
         try:
-            answers = [array(each) for each in self._session.run(self._names, feed)]
-        except Exception as error:  # its errors have no class in common
+            answers = [answer_array(output) for output in self._session.run(self._names, feed)]
+        except Exception as error:  # ONNX Runtime's errors have no class in common
             raise EngineError(f"ONNX Runtime failed: {error}") from error
-        return [each[:, 0] if each.ndim == 2 and each.shape[1] == 1 else each for each in answers]
+        return [answer[:, 0] if answer.ndim == 2 and answer.shape[1] == 1 else answer for answer in answers]
 
     def predict(self, batch: Any) -> Any:
-        """Answer every row of a canonical record batch; raises `EngineError`."""
+        """Return the answers to a canonical record batch; raise `EngineError` where the model fails."""
         return record_batch(self._outputs, self.answers(batch), batch.num_rows)
 
 
@@ -170,17 +172,21 @@ def _bytes(model: Any) -> bytes:
         return bytes(model.SerializeToString(deterministic=True))
     if isinstance(model, (bytes, bytearray, memoryview)):
         return bytes(model)
-    return open_model(Path(model))[0]
+    return _read(Path(model))
 
 
-def open_model(path: Path) -> tuple[bytes, tuple[str, ...]]:
-    """The model of a file, with those of its tensors that lie in other files beside it, and what one should know.
+def open_model(path: Path) -> OpenedModel:
+    """Return the bytes of the model in a file; tensors in other files beside it are put inside.
 
     Raises:
-        PackError: there is no such file, or no model in it, or a tensor's file is not there.
+        PackError: the file or that of a tensor cannot be read, or the file holds no model.
     """
+    return OpenedModel(_read(path))
+
+
+def _read(path: Path) -> bytes:
     try:
-        return embed_tensors(path.read_bytes(), path.parent), ()
+        return embed_tensors(path.read_bytes(), path.parent)
     except OSError as error:
         raise PackError(f"the model {path} cannot be read: {error.strerror or error}") from error
     except MalformedModel as error:
@@ -188,23 +194,23 @@ def open_model(path: Path) -> tuple[bytes, tuple[str, ...]]:
 
 
 def graph_outputs(data: bytes) -> list[str]:
-    """The names of a model's outputs, in their order; raises `CorruptPackage` where ONNX Runtime cannot load it."""
-    return [each.name for each in _session(data).get_outputs()]
+    """Return the names of a model's outputs in order; raise `CorruptPackage` where ONNX Runtime cannot load it."""
+    return [output.name for output in _session(data).get_outputs()]
 
 
 def _session(data: bytes) -> Any:
-    """A session of one thread on the CPU, with no operators but ONNX Runtime's own.
+    """Return a session of one thread on the CPU, with no operators but ONNX Runtime's own.
 
     Raises:
-        CorruptPackage: the bytes are no model, or one that keeps data in other files.
+        CorruptPackage: the bytes are no model, or one that keeps tensors in other files.
     """
     try:
-        outside = external_tensors(data)
+        external = external_tensors(data)
     except MalformedModel as error:
         raise CorruptPackage(f"not an ONNX model: {error}") from error
-    if outside:
+    if external:
         raise CorruptPackage(
-            f"the ONNX model keeps tensors in other files ({shorten(outside[0])}): save it in one, "
+            f"the ONNX model keeps tensors in other files ({shorten(external[0])}): save it in one, "
             "onnx.save_model(model, "
             "path, save_as_external_data=False)"
         )
@@ -213,97 +219,98 @@ def _session(data: bytes) -> Any:
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.use_deterministic_compute = True
-    options.log_severity_level = 4  # what is wrong is in the exception
-    # Bytes that look like ONNX Runtime's own format would otherwise be taken for it, and nothing here reads that.
+    options.log_severity_level = 4  # only fatal errors: all others are in the exception
+    # Otherwise ONNX Runtime would accept its own format, ORT, which `external_tensors` does not check.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its errors have no class in common
+    except Exception as error:  # ONNX Runtime's errors have no class in common
         raise CorruptPackage(f"ONNX Runtime cannot load the model: {error}") from error
 
 
-def _shape(port: Any) -> tuple[int, ...]:
-    """The dimensions of an input after the rows."""
-    first, *rest = port.shape or [0]
+def _shape(node: Any) -> tuple[int, ...]:
+    """Return the dimensions of a graph's input after the rows; raise `PackError` where they are not fixed."""
+    first, *rest = node.shape or [0]
     if isinstance(first, int):
-        shape = port.shape or "a shape that the file does not say"
-        raise PackError(f"input {shorten(port.name)}: expected a first dimension for any number of rows; got {shape}")
+        shape = node.shape or "a shape that the file does not say"
+        raise PackError(f"input {shorten(node.name)}: expected a first dimension for any number of rows; got {shape}")
     if any(not isinstance(size, int) or size < 1 for size in rest):
-        raise PackError(f"input {shorten(port.name)}: every dimension but the first must be fixed; got {port.shape}")
+        raise PackError(f"input {shorten(node.name)}: every dimension but the first must be fixed; got {node.shape}")
     return tuple(rest)
 
 
-def _inputs(session: Any, sample: Any) -> tuple[list[_Port], tuple[Field, ...]]:
-    ports: list[_Port] = []
+def _inputs(session: Any, sample: Any) -> tuple[list[_GraphInput], tuple[Field, ...]]:
+    """Return the graph's inputs, and the fields that fill them for such a sample."""
+    graph_inputs: list[_GraphInput] = []
     fields: list[Field] = []
-    graph = session.get_inputs()
-    names = names_of(sample)
-    for each in graph:
-        dtype = _DTYPES.get(each.type)
+    nodes = session.get_inputs()
+    names = column_names(sample)
+    for node in nodes:
+        dtype = _DTYPES.get(node.type)
         if dtype is None:
-            raise PackError(f"input {shorten(each.name)}: no field holds {each.type}")
-        shape = _shape(each)
-        matrix = len(graph) == 1 and len(shape) == 1 and names is not None and each.name not in names
-        columns = tuple(str(name) for name in names or ()) if matrix else (each.name,)
+            raise PackError(f"input {shorten(node.name)}: no field holds {node.type}")
+        shape = _shape(node)
+        matrix = len(nodes) == 1 and len(shape) == 1 and names is not None and node.name not in names
+        columns = tuple(str(name) for name in names or ()) if matrix else (node.name,)
         if matrix and len(columns) != shape[0]:
             raise PackError(
-                f"input {shorten(each.name)}: expected a sample of {shape[0]} columns, or one named {each.name}; got "
+                f"input {shorten(node.name)}: expected a sample of {shape[0]} columns, or one named {node.name}; got "
                 f"{len(columns)}: {shorten(list(columns), 200)}"
             )
-        ports.append(_Port(each.name, dtype, shape, columns, matrix))
-        tensor = () if matrix or shape == (1,) else shape
-        if tensor and dtype == "string":
+        graph_inputs.append(_GraphInput(node.name, dtype, shape, columns, matrix))
+        field_shape = () if matrix or shape == (1,) else shape
+        if field_shape and dtype == "string":
             raise PackError(
-                f"input {shorten(each.name)}: a tensor holds numbers; give a frame with a column for each string"
+                f"input {shorten(node.name)}: a tensor holds numbers; give a frame with a column for each string"
             )
-        fields += [Field(name, dtype, shape=tensor) for name in columns]
-    missing = _missing(sample, [field.name for field in fields if field.dtype in FLOATS and not field.shape])
-    return ports, tuple(replace(field, nullable=field.name in missing) for field in fields)
+        fields += [Field(name, dtype, shape=field_shape) for name in columns]
+    missing = _incomplete_columns(sample, [field.name for field in fields if field.dtype in FLOATS and not field.shape])
+    return graph_inputs, tuple(replace(field, nullable=field.name in missing) for field in fields)
 
 
-def _checked(inputs: Sequence[Field], found: Sequence[Field]) -> tuple[Field, ...]:
-    """Inputs given by hand, which may say more of a field than the graph does, but nothing else."""
-    for given, field in zip(inputs, found, strict=False):
-        same = (given.name, given.dtype, given.shape) == (field.name, field.dtype, field.shape)
-        if not same or (given.nullable and given.dtype not in FLOATS):
+def _check_inputs(inputs: Sequence[Field], inferred: Sequence[Field]) -> tuple[Field, ...]:
+    """Return the caller's input fields, checked to have the names, dtypes and shapes of the inferred ones."""
+    for given, field in zip(inputs, inferred, strict=False):
+        is_same = (given.name, given.dtype, given.shape) == (field.name, field.dtype, field.shape)
+        if not is_same or (given.nullable and given.dtype not in FLOATS):
             raise PackError(
                 f"input {shorten(field.name)}: the model takes {field.expected}; got {given.name}: {given.expected}"
             )
-    if len(inputs) != len(found):
-        raise PackError(f"expected inputs named {', '.join(field.name for field in found)}; got {len(inputs)}")
+    if len(inputs) != len(inferred):
+        raise PackError(f"expected inputs named {', '.join(field.name for field in inferred)}; got {len(inputs)}")
     return tuple(inputs)
 
 
-def _missing(sample: Any, columns: Sequence[str]) -> set[str]:
-    """Those of a sample's columns that miss a value, which goes in as NaN."""
-    if names_of(sample) is None or not columns:
+def _incomplete_columns(sample: Any, columns: Sequence[str]) -> set[str]:
+    """Return those of a sample's columns that miss a value."""
+    if column_names(sample) is None or not columns:
         return set()
     if tables.kind_of(sample) == "rows":
-        part: Any = [{name: row.get(name) for name in columns} for row in sample]
+        selected: Any = [{name: row.get(name) for name in columns} for row in sample]
     else:
-        part = select(sample, columns)
-    return {field.name for field in tables.infer(part) if field.nullable}
+        selected = select_columns(sample, columns)
+    return {field.name for field in tables.infer(selected) if field.nullable}
 
 
 def _output_names(session: Any, outputs: Sequence[str] | None) -> list[str]:
-    known = {each.name: each for each in session.get_outputs()}
-    names = list(known) if outputs is None else list(outputs)
+    nodes = {node.name: node for node in session.get_outputs()}
+    names = list(nodes) if outputs is None else list(outputs)
     for name in names:
-        if name not in known:
-            raise PackError(f"the model has no output {shorten(name)}; it has {', '.join(known)}")
-        if not known[name].type.startswith("tensor("):
+        if name not in nodes:
+            raise PackError(f"the model has no output {shorten(name)}; it has {', '.join(nodes)}")
+        if not nodes[name].type.startswith("tensor("):
             raise PackError(
-                f"output {shorten(name)}: expected a tensor; got {known[name].type}. Convert the model with "
+                f"output {shorten(name)}: expected a tensor; got {nodes[name].type}. Convert the model with "
                 "options={'zipmap': False}, or leave this output out: outputs=[…]"
             )
     return names
 
 
-def _canonical(sample: Any, fields: tuple[Field, ...]) -> Any:
-    """The sample as the record batch that the engine gets."""
+def _to_batch(sample: Any, fields: tuple[Field, ...]) -> Any:
+    """Return the sample as the record batch that the engine gets."""
     rows = tables.length(sample)
-    if rows > ENOUGH:
-        sample = tables.take(sample, [index * rows // ENOUGH for index in range(ENOUGH)])
+    if rows > MAX_SAMPLE_ROWS:
+        sample = tables.take(sample, [index * rows // MAX_SAMPLE_ROWS for index in range(MAX_SAMPLE_ROWS)])
     try:
         table, errors = tables.read(sample, fields, "ignore")
     except FourfoldError as error:

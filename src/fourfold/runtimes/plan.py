@@ -1,4 +1,4 @@
-"""Plans: a model as flat arrays, computed by the evaluator. Nothing but Python itself is needed to answer rows."""
+"""Run plans, models as flat arrays, with the evaluator in C. Answering rows needs no library but Python's own."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from fourfold.plan.format import TYPES, Port, read_ports
 from fourfold.runtimes.engine import Prepared
 from fourfold.signature.field import Field, Signature
 
-__all__ = ["FILE", "NAME", "PlanEngine", "load", "prepared"]
+__all__ = ["FILE", "NAME", "PlanEngine", "load", "prepare_plan"]
 
 NAME = "plan"
 FILE = "model.plan"
-#: A type that no plan has: of a field that a plan does not read.
+#: The type number of fields that a plan does not read.
 _UNREAD = 255
 
 
-def prepared(plan: bytes, original: Prepared) -> Prepared:
-    """A plan made ready for a package, in the place of the original that it was made from."""
+def prepare_plan(plan: bytes, original: Prepared) -> Prepared:
+    """Return what a package keeps of a plan, given what it would keep of the model from which the plan was compiled."""
     return Prepared(NAME, {}, {FILE: plan}, original.inputs, original.outputs, "", {})
 
 
 def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature, trust: bool) -> PlanEngine:
-    """The plan of a package.
+    """Return the engine of a package.
 
     Raises:
-        CorruptPackage: its file is no plan, or one that takes or gives something else than the signature says.
+        CorruptPackage: its file is no plan, or one whose inputs or outputs are not those of the signature.
     """
     return PlanEngine(read(FILE), signature)
 
 
 class PlanEngine:
-    """A plan that answers. Safe to call from any number of threads.
+    """Answer with a plan, from any number of threads at once.
 
     Args:
-        plan: its bytes; they are checked before anything of them is used.
-        signature: the package's.
+        plan: the bytes of the plan; they are checked before they are used.
+        signature: the package's signature.
 
     Raises:
-        CorruptPackage: as `load`.
+        CorruptPackage: see `load`.
     """
 
     takes: Literal["rows", "columns", "either"] = "either"
@@ -55,71 +55,76 @@ class PlanEngine:
             raise CorruptPackage(f"the package's plan cannot be used: {error}") from error
         _check_outputs(signature.outputs, outputs)
         self._outputs = signature.outputs
-        #: The answer for one row as a caller has it; `None` where it must be coerced first, or has no answer.
+        #: Return the answer to a row as a caller has it, `None` where it must be coerced first or has no answer.
         self.one: Callable[[Any], dict[str, Any] | None] = self._evaluator.one
 
     def many(self, rows: list[Any]) -> list[dict[str, Any]] | None:
-        """The answers for rows as a caller has them; `None` where one must be coerced first, or has no answer."""
-        found = self._evaluator.many(rows)
-        return found if isinstance(found, list) else None
+        """Return the answers to rows as a caller has them, `None` where one must be coerced first or has no answer."""
+        answers = self._evaluator.many(rows)
+        return answers if isinstance(answers, list) else None
 
     def predict(self, table: Any) -> Any:
-        """Answer every row of a canonical table: a list of rows, or a `pyarrow.RecordBatch`.
+        """Return the answers to a canonical table: a list of rows, or a `pyarrow.RecordBatch`.
 
         Raises:
-            EngineError: the model has no answer for a row, such as one with an infinity where none is taken.
+            EngineError: the model has no answer to a row, such as one with an infinity that it does not take.
         """
         if isinstance(table, list):
-            found = self._evaluator.many(table, True)
-            if found is None:
+            answers = self._evaluator.many(table, True)
+            if answers is None:
                 raise EngineError("the plan cannot read these rows: they are not canonical")
-            return found if isinstance(found, list) else _refuse(found)
+            return answers if isinstance(answers, list) else _raise_refusal(answers)
         buffers = self._evaluator.columns(*table.__arrow_c_array__())
         if isinstance(buffers, dict):
-            _refuse(buffers)
-        from fourfold.runtimes.plan_columns import batch_of  # pyarrow: whoever brings a batch has it
+            _raise_refusal(buffers)
+        from fourfold.runtimes.plan_columns import buffers_to_batch  # needs pyarrow, which made the batch
 
-        return batch_of(self._outputs, buffers, table.num_rows)
+        return buffers_to_batch(self._outputs, buffers, table.num_rows)
 
 
-def _refuse(refused: dict[int, str]) -> NoReturn:
-    row, why = next(iter(refused.items()))
-    more = f", and {len(refused) - 1} more rows" if len(refused) > 1 else ""
-    raise EngineError(f"row {row}: {why}{more}")
+def _raise_refusal(reasons: dict[int, str]) -> NoReturn:
+    """Raise `EngineError` for rows without an answer, given the reasons by the rows' indices."""
+    row, reason = next(iter(reasons.items()))
+    more = f", and {len(reasons) - 1} more rows" if len(reasons) > 1 else ""
+    raise EngineError(f"row {row}: {reason}{more}")
 
 
 def _fields(fields: tuple[Field, ...], inputs: tuple[Port, ...]) -> tuple[Any, ...]:
-    """What the evaluator must know of each field: name, type, nullable, closed categories, and its input or -1."""
-    places = {port.name: place for place, port in enumerate(inputs)}
+    """Return for each field its name, type, nullability, closed categories, and index among the inputs or -1.
+
+    Raises:
+        ValueError: an input of the plan is no field.
+    """
+    indices = {port.name: index for index, port in enumerate(inputs)}
     names = {field.name for field in fields}
     for port in inputs:
         if port.name not in names:
             raise ValueError(f"it takes {port.name!r}, which is no field of the signature")
-    out = []
+    descriptions = []
     for field in fields:
-        kind = TYPES.get(field.dtype, _UNREAD) if not field.shape else _UNREAD
-        closed = None if field.categories is None or field.open else frozenset(field.categories)
-        out.append((field.name, kind, field.nullable, closed, places.get(field.name, -1)))
-    return tuple(out)
+        type_number = TYPES.get(field.dtype, _UNREAD) if not field.shape else _UNREAD
+        categories = None if field.categories is None or field.open else frozenset(field.categories)
+        descriptions.append((field.name, type_number, field.nullable, categories, indices.get(field.name, -1)))
+    return tuple(descriptions)
 
 
 def _check_outputs(fields: tuple[Field, ...], outputs: tuple[Port, ...]) -> None:
-    """Check that a plan gives what the signature says, so that no answer needs to be looked at again.
+    """Check that a plan's outputs are those of the signature, so that no answer needs a check.
 
     Raises:
-        CorruptPackage: it does not.
+        CorruptPackage: they are not.
     """
-    given = [(port.name, port.dtype, port.tensor) for port in outputs]
-    wanted = [(field.name, field.dtype, bool(field.shape)) for field in fields]
-    if given != wanted:
-        raise CorruptPackage(f"the package's plan gives {given}; its signature says {wanted}")
+    actual = [(port.name, port.dtype, port.tensor) for port in outputs]
+    expected = [(field.name, field.dtype, bool(field.shape)) for field in fields]
+    if actual != expected:
+        raise CorruptPackage(f"the package's plan gives {actual}; its signature says {expected}")
     for field, port in zip(fields, outputs, strict=True):
         size = 1
-        for each in field.shape:
-            size *= each
-        # An output of the evaluator is flat: a tensor of more dimensions is not what a plan gives.
+        for dimension in field.shape:
+            size *= dimension
+        # The evaluator's outputs have one dimension, so no plan gives a tensor of more.
         if len(field.shape) > 1 or (port.width and port.width != size):
             raise CorruptPackage(f"the package's plan gives {port.width} numbers for {field.name}, {field.expected}")
-        strange = set(port.labels) - set(field.categories) if field.categories is not None else set()
-        if strange:
-            raise CorruptPackage(f"the package's plan can give {min(map(str, strange))!r} for {field.name}")
+        unknown = set(port.labels) - set(field.categories) if field.categories is not None else set()
+        if unknown:
+            raise CorruptPackage(f"the package's plan can give {min(map(str, unknown))!r} for {field.name}")

@@ -1,4 +1,4 @@
-"""Python: a function, or an object with `predict`, together with the code that it is made of."""
+"""Run Python functions and objects with `predict`, stored together with their source code."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import pyarrow as pa
 
 from fourfold import tables
 from fourfold.errors import EngineError, FourfoldError, PackError, SignatureError, TrustError, shorten
-from fourfold.runtimes.answers import Array, array, describe, record_batch
-from fourfold.runtimes.code import Code, collect, module_of
-from fourfold.runtimes.detection import python as claims
-from fourfold.runtimes.engine import Prepared, versions
-from fourfold.runtimes.sample import Sample, study
-from fourfold.runtimes.source_model import Carried
-from fourfold.runtimes.threads import OneThread, one_thread
+from fourfold.runtimes.answers import Array, answer_array, output_field, record_batch
+from fourfold.runtimes.code import PackageCode, collect_files, defining_module
+from fourfold.runtimes.engine import Prepared, library_versions
+from fourfold.runtimes.sample import Sample, read_sample
+from fourfold.runtimes.source_model import SourceModel
+from fourfold.runtimes.threads import ThreadGuard, thread_guard
 from fourfold.signature.bits import first_difference
 from fourfold.signature.columns import arrow_schema, columns_to_rows, rows_to_columns
 from fourfold.signature.field import Field, Signature
 from fourfold.signature.rows import to_plain
 
-__all__ = ["NAME", "claims", "load", "prepare"]
+__all__ = ["NAME", "load", "prepare"]
 
 NAME = "python"
-_STATE = "state.pickle"
-_ALONE = "prediction"
+_STATE_FILE = "state.pickle"
+#: The output of values that come without a name.
+_UNNAMED_OUTPUT = "prediction"
 
 
 def prepare(
@@ -39,60 +39,61 @@ def prepare(
     outputs: Sequence[Field] | None = None,
     code: Sequence[Any] = (),
 ) -> Prepared:
-    """A function, or an object with `predict`, made ready for a package that carries its code.
+    """Return what a package keeps of a function or an object with `predict`, its source code included.
 
-    It is called with a table and gives one: a list of dicts for a list of dicts (or a list of values, one a row), or
-    the sample's kind of container for any other (a frame, a Series, an array of a value or a tensor a row, a dict of
-    arrays, or a list of values). Values that come without a name are the output `prediction`.
+    The model is called with a table, and returns one. For a list of dicts it returns a list of dicts or of values, one
+    a row; for any other container a frame, a Series, an array of a value or a tensor a row, a dict of arrays, or a list
+    of values. Values without a name become the output `prediction`.
 
     Args:
         model: a function at the top of a module, or an object whose class is; its `predict` is called, or the object
-            itself where it has none. Or a `Carried` one, whose code and state are files already.
+            itself where it has none. Or a `SourceModel`, whose code and state are files already.
         sample: rows as the model takes them, in the container that it takes.
-        inputs: the fields that go in, where they shall not be inferred from the sample.
-        outputs: the fields that go out, where they shall not be inferred from the answers: where one may be missing.
-        code: Python files and folders of packages to carry besides the model's own module or package.
+        inputs: the input fields; inferred from the sample by default.
+        outputs: the output fields; inferred from the answers by default, as fields that are never missing.
+        code: Python files, and folders of packages, to carry besides the model's own module or package.
 
     Raises:
-        PackError: its code cannot be carried, or it does not answer the sample, or answers otherwise once it is loaded.
+        PackError: the code cannot be carried, or the model does not answer the sample, or answers otherwise once it is
+            loaded.
         SignatureError: no inputs or outputs can be inferred.
     """
-    seen = study(sample, inputs)
-    call, settings, files = _ready(model) if isinstance(model, Carried) else _collected(model, code)
-    settings = {"form": seen.form, **settings}
-    expected = _expected(call, seen)
-    fields = tuple(outputs) if outputs is not None else _fields(expected, seen.rows)
-    engine = load(settings, files.__getitem__, Signature(seen.fields, fields), trust=True)
-    _compare(expected, engine, seen, fields)
-    engine.code.check_local()
-    imported = {name.partition(".")[0] for name in engine.code.foreign}
-    libraries = versions("numpy", "pyarrow", *imported, container=seen.form["container"])
-    return Prepared(NAME, settings, files, seen.fields, fields, "code", libraries)
+    sample_rows = read_sample(sample, inputs)
+    call, settings, files = _from_source_model(model) if isinstance(model, SourceModel) else _from_object(model, code)
+    settings = {"form": sample_rows.form, **settings}
+    expected = _original_answer(call, sample_rows)
+    fields = tuple(outputs) if outputs is not None else _infer_outputs(expected, sample_rows.count)
+    engine = load(settings, files.__getitem__, Signature(sample_rows.fields, fields), trust=True)
+    _compare(expected, engine, sample_rows, fields)
+    engine.code.check_imports()
+    imported = {name.partition(".")[0] for name in engine.code.foreign_imports}
+    libraries = library_versions("numpy", "pyarrow", *imported, container=sample_rows.form["container"])
+    return Prepared(NAME, settings, files, sample_rows.fields, fields, "code", libraries)
 
 
-def _collected(model: Any, code: Sequence[Any]) -> tuple[Callable[[Any], Any], dict[str, Any], dict[str, bytes]]:
-    """What is called, the settings, and the files of a model of this process."""
+def _from_object(model: Any, code: Sequence[Any]) -> tuple[Callable[[Any], Any], dict[str, Any], dict[str, bytes]]:
+    """Return the callable, the settings and the files of a model of this process."""
     target, owner, method = _target(model)
-    files = collect([module_of(target)], code)
+    files = collect_files([defining_module(target)], code)
     settings = {"module": target.__module__, "name": target.__qualname__, "method": method, "code": list(files)}
     if owner is None:
         return model, settings, files
-    return getattr(owner, method or "__call__"), settings, {**files, _STATE: _pickled(owner)}
+    return getattr(owner, method or "__call__"), settings, {**files, _STATE_FILE: _pickle(owner)}
 
 
-def _ready(model: Carried) -> tuple[Callable[[Any], Any], dict[str, Any], dict[str, bytes]]:
-    """The same of a model that is files already."""
+def _from_source_model(model: SourceModel) -> tuple[Callable[[Any], Any], dict[str, Any], dict[str, bytes]]:
+    """Return the callable, the settings and the files of a model that is files already."""
     settings = {"module": model.module, "name": model.name, "method": "predict", "code": list(model.code)}
-    return model.model.predict, settings, {**model.code, _STATE: model.state}
+    return model.model.predict, settings, {**model.code, _STATE_FILE: model.state}
 
 
 def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature, trust: bool) -> _Engine:
-    """The function or object of a package.
+    """Return the engine of a package.
 
     Raises:
-        TrustError: the host has not allowed the package to run code.
-        PackageError: its code fails, or needs a module that is not installed here.
-        CorruptPackage: its code has not what the package names.
+        TrustError: the host does not allow the package to run code.
+        PackageError: its code fails, or needs a module that is not installed.
+        CorruptPackage: its code lacks the function or class that the settings name.
     """
     if not trust:
         raise TrustError(
@@ -100,18 +101,23 @@ def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Sign
             f"{shorten(settings['name'])}). A host "
             "that knows where the package comes from allows it: trust=True, or --trust on the command line"
         )
-    code = Code({name: read(name) for name in settings["code"]})
-    found = code.get(settings["module"], settings["name"])
+    code = PackageCode({name: read(name) for name in settings["code"]})
+    call = code.get(settings["module"], settings["name"])
     if settings["method"] is not None:
-        found = getattr(code.unpickle(read(_STATE)), settings["method"])
-    return _Engine(found, code, settings["form"], signature, one_thread())
+        call = getattr(code.unpickle(read(_STATE_FILE)), settings["method"])
+    return _Engine(call, code, settings["form"], signature, thread_guard())
 
 
 class _Engine:
-    """A function that answers: rows where it takes rows, otherwise columns."""
+    """Answer with a function: rows if it takes rows, otherwise columns."""
 
     def __init__(
-        self, call: Callable[[Any], Any], code: Code, form: dict[str, Any], signature: Signature, guard: OneThread
+        self,
+        call: Callable[[Any], Any],
+        code: PackageCode,
+        form: dict[str, Any],
+        signature: Signature,
+        guard: ThreadGuard,
     ) -> None:
         self.takes: Literal["rows", "columns"] = "rows" if form["container"] == "rows" else "columns"
         self.code = code
@@ -121,7 +127,7 @@ class _Engine:
         self._guard = guard
 
     def predict(self, table: Any) -> Any:
-        """Answer every row, in the form that came in: canonical rows, or a canonical record batch.
+        """Return the answers to canonical rows or a canonical record batch, in the same form.
 
         Raises:
             EngineError: the function failed, or its answer does not fit the outputs.
@@ -132,39 +138,39 @@ class _Engine:
                 answer = self._call(data)
         except Exception as error:  # the function may raise anything
             raise EngineError(f"the function failed: {type(error).__name__}: {error}") from error
-        found = _canonical(answer, self._outputs, len(table))
+        answers = _to_canonical(answer, self._outputs, len(table))
         if self.takes == "columns":
-            return found if not isinstance(found, list) else rows_to_columns(self._outputs, found)
-        return found if isinstance(found, list) else columns_to_rows(self._outputs, found)
+            return answers if not isinstance(answers, list) else rows_to_columns(self._outputs, answers)
+        return answers if isinstance(answers, list) else columns_to_rows(self._outputs, answers)
 
 
-def _named(answer: Any) -> Any:
-    """An answer as a frame, as rows, or as a dict of arrays of numbers."""
+def _add_names(answer: Any) -> Any:
+    """Return an answer as a frame, as rows, or as a dict of arrays of numbers."""
     if hasattr(answer, "to_frame") and not hasattr(answer, "columns"):
-        answer = answer.to_frame(_ALONE)
+        answer = answer.to_frame(_UNNAMED_OUTPUT)
     if tables.kind_of(answer) in ("pandas", "polars", "arrow"):
         return answer
     if isinstance(answer, np.ndarray) or hasattr(answer, "toarray"):
-        answer = {_ALONE: answer}
+        answer = {_UNNAMED_OUTPUT: answer}
     if isinstance(answer, Mapping):
-        arrays = {str(name): array(each) for name, each in answer.items()}
-        if all(each.ndim and each.dtype.kind in "biuf" for each in arrays.values()):
+        arrays = {str(name): answer_array(value) for name, value in answer.items()}
+        if all(array.ndim and array.dtype.kind in "biuf" for array in arrays.values()):
             return arrays
-        # What else there is goes value by value: strings, moments, missing values.
-        columns = [each.tolist() for each in arrays.values()]
+        # Strings, timestamps and missing values go value by value.
+        columns = [array.tolist() for array in arrays.values()]
         return [dict(zip(arrays, row, strict=True)) for row in zip(*columns, strict=True)]
     if not isinstance(answer, (list, tuple)):
         raise EngineError(f"expected a table, an array or a list of answers; got a {type(answer).__name__}")
-    rows = [each if isinstance(each, Mapping) else {_ALONE: each} for each in answer]
+    rows = [row if isinstance(row, Mapping) else {_UNNAMED_OUTPUT: row} for row in answer]
     return [{str(name): to_plain(value) for name, value in row.items()} for row in rows]
 
 
-def _canonical(answer: Any, outputs: tuple[Field, ...], rows: int) -> Any:
-    """An answer as canonical rows where it is a list, otherwise as a canonical record batch."""
+def _to_canonical(answer: Any, outputs: tuple[Field, ...], rows: int) -> Any:
+    """Return an answer as canonical rows where it is a list, otherwise as a canonical record batch."""
     try:
-        named = _named(answer)
+        named = _add_names(answer)
         if isinstance(named, dict):
-            return record_batch(outputs, _in_order(named, outputs), rows)
+            return record_batch(outputs, _sort_outputs(named, outputs), rows)
         table, errors = tables.read(named, outputs)
     except EngineError:
         raise
@@ -174,30 +180,30 @@ def _canonical(answer: Any, outputs: tuple[Field, ...], rows: int) -> Any:
         raise EngineError(f"the function's answer does not fit the outputs: {errors[0]}")
     if len(table) != rows:
         raise EngineError(f"expected {rows} answers, one a row; got {len(table)}")
-    # A coerced table does not say which of its fields may be missing; the outputs do.
+    # The schema of a coerced table does not say which fields are nullable; that of the outputs does.
     return table if isinstance(table, list) else pa.RecordBatch.from_arrays(table.columns, schema=arrow_schema(outputs))
 
 
-def _in_order(arrays: dict[str, Array], outputs: tuple[Field, ...]) -> list[Array]:
+def _sort_outputs(arrays: dict[str, Array], outputs: tuple[Field, ...]) -> list[Array]:
     names = [field.name for field in outputs]
     if sorted(arrays) != sorted(names):
         raise EngineError(f"expected outputs {', '.join(names)}; got {', '.join(arrays)}")
     return [arrays[name] for name in names]
 
 
-def _fields(answer: Any, rows: int) -> tuple[Field, ...]:
-    """The outputs of an answer."""
+def _infer_outputs(answer: Any, rows: int) -> tuple[Field, ...]:
+    """Return the output fields of an answer to `rows` rows."""
     try:
-        named = _named(answer)
+        named = _add_names(answer)
         if isinstance(named, dict):
-            return tuple(describe(name, each, rows) for name, each in named.items())
+            return tuple(output_field(name, array, rows) for name, array in named.items())
         return tables.infer(named)
     except (EngineError, SignatureError, TypeError, ValueError) as error:
         raise PackError(f"no outputs can be inferred from the function's answer: {error}") from error
 
 
 def _target(model: Any) -> tuple[Any, Any, str | None]:
-    """The function or class to find in its module, the object whose state is carried, and the method to call on it."""
+    """Return the function or class that the module defines, the object whose state is stored, and its method's name."""
     if isinstance(model, FunctionType):
         return model, None, None
     if isinstance(model, MethodType):
@@ -214,37 +220,38 @@ def _target(model: Any) -> tuple[Any, Any, str | None]:
     return type(model), model, "__call__"
 
 
-def _pickled(owner: Any) -> bytes:
+def _pickle(owner: Any) -> bytes:
     try:
         return pickle.dumps(owner, protocol=5)
-    except Exception as error:  # whatever `__getstate__` of anybody's class raises
+    except Exception as error:  # `__getstate__` of the user's class may raise anything
         raise PackError(f"the {type(owner).__name__} cannot be stored: {type(error).__name__}: {error}") from error
 
 
-def _expected(call: Callable[[Any], Any], seen: Sample) -> Any:
-    data = seen.data if seen.form["container"] != "rows" else seen.rebuilt()
+def _original_answer(call: Callable[[Any], Any], sample: Sample) -> Any:
+    data = sample.data if sample.form["container"] != "rows" else sample.rebuild()
     try:
-        with one_thread()():
+        with thread_guard()():
             return call(data)
     except Exception as error:  # the function may raise anything
         raise PackError(f"the function fails on the sample: {type(error).__name__}: {error}") from error
 
 
-def _compare(expected: Any, engine: _Engine, seen: Sample, fields: tuple[Field, ...]) -> None:
-    """Check that the function answers the same once it is loaded from what the package carries."""
+def _compare(expected: Any, engine: _Engine, sample: Sample, fields: tuple[Field, ...]) -> None:
+    """Check that the function answers the same once it is loaded; raise `PackError` where it does not."""
 
     def rows(table: Any) -> list[dict[str, Any]]:
         return table if isinstance(table, list) else columns_to_rows(fields, table)
 
-    batch = seen.canonical()
+    batch = sample.to_batch()
     try:
-        wanted = rows(_canonical(expected, fields, seen.rows))
-        got = rows(engine.predict(columns_to_rows(seen.fields, batch) if engine.takes == "rows" else batch))
+        original = rows(_to_canonical(expected, fields, sample.count))
+        loaded = rows(engine.predict(columns_to_rows(sample.fields, batch) if engine.takes == "rows" else batch))
     except EngineError as error:
         raise PackError(str(error)) from error
-    apart = first_difference(wanted, got, [field.name for field in fields])
-    if apart is not None:
+    difference = first_difference(original, loaded, [field.name for field in fields])
+    if difference is not None:
         raise PackError(
-            f"the function answers otherwise once it is loaded: row {apart.row}, {apart.field}: expected "
-            f"{shorten(apart.expected)}, got {shorten(apart.got)}. A package is a function: same rows, same answer"
+            f"the function answers otherwise once it is loaded: row {difference.row}, {difference.field}: expected "
+            f"{shorten(difference.expected)}, got {shorten(difference.got)}. A package is a function: same rows, same "
+            "answer"
         )

@@ -1,4 +1,4 @@
-"""A Python model whose code and state are files already, as another format's reader finds them."""
+"""Define a Python model that is stored as source files and a pickle, as a reader of another package format finds it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Carried"]
+__all__ = ["SourceModel"]
 
 
 @dataclass(frozen=True)
-class Carried:
-    """An object with `predict`, and what a package carries of it.
+class SourceModel:
+    """Hold an object with `predict`, and the files that a package carries of it.
 
     Attributes:
-        model: the object, as it was before its state became a file.
-        code: its source files by name, as `code.collect` names them.
-        state: the object pickled; `code.Code` of these files unpickles it.
+        model: the object, loaded.
+        code: its source files by name, named as by `code.collect_files`.
+        state: the pickled object; `code.PackageCode` of these files unpickles it.
         module: the module of its class.
-        name: its class's name in that module.
+        name: the name of its class in that module.
     """
 
     model: Any

@@ -1,4 +1,4 @@
-"""One thread a call, for the native libraries that ask nobody how many they may use."""
+"""Hold native libraries to one thread a call, where nothing that is passed to them limits their threads."""
 
 from __future__ import annotations
 
@@ -10,49 +10,49 @@ from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["OneThread", "one_thread"]
+__all__ = ["ThreadGuard", "thread_guard"]
 
 
-class OneThread:
-    """Holds native libraries to one thread while any call is inside, and puts back what it found.
+class ThreadGuard:
+    """Hold native libraries to one thread while any call is inside, and restore their thread counts afterwards.
 
-    A BLAS keeps one thread count for the process: the first call in sets it and the last one out restores it. OpenMP,
-    and a BLAS built on it, keeps one for each thread that calls it: every call sets and restores its own. Calls may
-    nest and overlap. While a call is inside, the host's own BLAS work in other threads is held to one thread too.
+    A BLAS keeps one thread count for the process: the first call in sets it, and the last one out restores it. OpenMP,
+    and a BLAS built on it, keep one for each thread that calls them: every call sets and restores its own. Calls may
+    nest and overlap. While a call is inside, the host's own BLAS work in other threads has one thread too.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._local = threading.local()
-        self._known: set[str] = set()
-        self._of_thread: tuple[Any, ...] = ()
-        self._of_process: tuple[Any, ...] = ()
+        self._paths: set[str] = set()
+        self._per_thread: tuple[Any, ...] = ()
+        self._per_process: tuple[Any, ...] = ()
         self._inside = 0
-        self._before: list[tuple[Any, int]] = []
+        self._process_counts: list[tuple[Any, int]] = []
 
     def refresh(self, libraries: list[Any]) -> None:
-        """Add libraries that have been loaded since the last time.
+        """Add the libraries that were loaded since the last call.
 
         Args:
             libraries: `threadpoolctl.ThreadpoolController().lib_controllers`.
         """
         with self._lock:
-            new = [each for each in libraries if each.filepath not in self._known]
-            self._known.update(each.filepath for each in new)
-            # New tuples, never longer lists: a call that is inside goes on with those it started with.
-            self._of_thread += tuple(each for each in new if _is_of_thread(each))
-            of_process = tuple(each for each in new if not _is_of_thread(each))
-            self._of_process += of_process
+            new = [library for library in libraries if library.filepath not in self._paths]
+            self._paths.update(library.filepath for library in new)
+            # Tuples are replaced, not extended: a call that is inside keeps the libraries that it started with.
+            self._per_thread += tuple(library for library in new if _is_per_thread(library))
+            per_process = tuple(library for library in new if not _is_per_thread(library))
+            self._per_process += per_process
             if self._inside:
-                self._before.extend(_limit(of_process))
+                self._process_counts.extend(_limit(per_process))
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """One thread for what runs inside, in this thread."""
+        """Hold what this thread calls inside the context to one thread."""
         if getattr(self._local, "inside", False):
             yield
             return
-        before = _limit(self._of_thread)
+        counts = _limit(self._per_thread)
         self._enter()
         self._local.inside = True
         try:
@@ -60,56 +60,57 @@ class OneThread:
         finally:
             self._local.inside = False
             self._leave()
-            _restore(before)
+            _restore(counts)
 
     def _enter(self) -> None:
         with self._lock:
-            # Limited again though others are inside: the host may have set it meanwhile.
-            found = _limit(self._of_process)
+            # Set again even if other calls are inside: the host may have changed it meanwhile.
+            counts = _limit(self._per_process)
             if not self._inside:
-                self._before = found
+                self._process_counts = counts
             self._inside += 1
 
     def _leave(self) -> None:
         with self._lock:
             self._inside -= 1
             if not self._inside:
-                _restore(self._before)
-                self._before = []
+                _restore(self._process_counts)
+                self._process_counts = []
 
     def after_fork(self) -> None:
-        """Forget the calls of the parent's other threads, which do not exist in a child.
+        """Forget the calls of the parent's other threads, which do not exist in the child.
 
-        The lock may have been held by one of them, so the child gets its own.
+        One of them may have held the lock, so the child gets its own.
         """
         self._lock = threading.Lock()
-        inside = getattr(self._local, "inside", False)
-        self._inside = 1 if inside else 0
-        if not inside:
-            _restore(self._before)
-            self._before = []
+        is_inside = getattr(self._local, "inside", False)
+        self._inside = 1 if is_inside else 0
+        if not is_inside:
+            _restore(self._process_counts)
+            self._process_counts = []
 
 
-def _is_of_thread(library: Any) -> bool:
+def _is_per_thread(library: Any) -> bool:
+    """Return whether a library keeps a thread count for each thread that calls it."""
     return library.user_api == "openmp" or getattr(library, "threading_layer", None) == "openmp"
 
 
 def _limit(libraries: tuple[Any, ...]) -> list[tuple[Any, int]]:
-    """Set one thread; what there was before, of those that had another number."""
-    before = [(each, count) for each in libraries if (count := each.get_num_threads()) not in (None, 1)]
-    for each, _ in before:
-        _set(each, 1)
-    return before
+    """Set libraries to one thread, and return those that had another count, with the count."""
+    counts = [(library, count) for library in libraries if (count := library.get_num_threads()) not in (None, 1)]
+    for library, _ in counts:
+        _set(library, 1)
+    return counts
 
 
-def _restore(before: list[tuple[Any, int]]) -> None:
-    for each, count in reversed(before):
-        _set(each, count)
+def _restore(counts: list[tuple[Any, int]]) -> None:
+    for library, count in reversed(counts):
+        _set(library, count)
 
 
 def _set(library: Any, count: int) -> None:
-    # threadpoolctl lets the first thread that sets a BLAS's count be the only one, and ignores all others without a
-    # word. Here the thread that must set it is any; the lock, which is held, sees to it that they take turns.
+    # threadpoolctl lets only the first thread that set a BLAS's count set it again, and silently ignores all others.
+    # Here any thread may have to; they take turns, since the caller holds the lock.
     clear = getattr(library, "clear_controlling_thread", None)
     if clear is None:
         library.set_num_threads(count)
@@ -119,17 +120,17 @@ def _set(library: Any, count: int) -> None:
     clear(force=True)
 
 
-_guard = OneThread()
-# Not on Windows, where nothing forks.
+_guard = ThreadGuard()
+# Windows has no fork.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_guard.after_fork)
 
 
-def one_thread() -> OneThread:
-    """The process's one guard, knowing every native library that is loaded by now.
+def thread_guard() -> ThreadGuard:
+    """Return the guard of the process, which then knows every native library that is loaded.
 
-    A runtime asks for it when an engine is loaded, after the engine's own libraries: looking for libraries takes
-    milliseconds, entering the guard microseconds.
+    Runtimes call this when they load an engine, after its libraries: searching for libraries takes milliseconds,
+    entering the guard microseconds.
     """
     _guard.refresh(ThreadpoolController().lib_controllers)
     return _guard

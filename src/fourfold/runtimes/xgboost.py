@@ -1,4 +1,4 @@
-"""XGBoost: boosters and its own estimators, in its native UBJSON."""
+"""Run XGBoost's boosters and estimators, stored in XGBoost's UBJSON."""
 
 from __future__ import annotations
 
@@ -15,13 +15,20 @@ import xgboost
 from fourfold import tables
 from fourfold.errors import CorruptPackage, EngineError, FourfoldError, MissingLibrary, PackError
 from fourfold.modelfiles import xgboost_ubjson
-from fourfold.runtimes.answers import Array, array, class_names, describe, gap, label, record_batch
-from fourfold.runtimes.detection import xgboost as claims
-from fourfold.runtimes.engine import Prepared, versions
-from fourfold.runtimes.sample import Sample, as_array, names_of, select, study
+from fourfold.runtimes.answers import (
+    Array,
+    answer_array,
+    class_names,
+    label_field,
+    output_field,
+    record_batch,
+    relative_gap,
+)
+from fourfold.runtimes.engine import OpenedModel, Prepared, library_versions
+from fourfold.runtimes.sample import Sample, column_names, frame_to_array, read_sample, select_columns
 from fourfold.signature.field import Field, Signature
 
-__all__ = ["NAME", "claims", "load", "open_model", "prepare"]
+__all__ = ["NAME", "load", "open_model", "prepare"]
 
 NAME = "xgboost"
 _FILE = "model.ubj"
@@ -29,52 +36,53 @@ _ESTIMATORS = ("XGBClassifier", "XGBRFClassifier", "XGBRFRegressor", "XGBRanker"
 
 
 def prepare(model: Any, sample: Any, *, inputs: tuple[Field, ...] | None = None) -> Prepared:
-    """A booster or one of XGBoost's estimators made ready for a package.
+    """Return what a package keeps of a booster or one of XGBoost's estimators.
 
-    A booster's output is `prediction`, as `Booster.predict` gives it, from all of its trees. An estimator answers as
-    it does itself, from its best iteration where it stopped early: a classifier's outputs are `label` and
-    `probability`, another's `prediction`.
+    A classifier has the outputs `label` and `probability`, any other model `prediction`. A booster answers from all of
+    its trees, as `Booster.predict` does; an estimator that stopped early answers from its best iteration.
 
     Args:
         model: the booster or the fitted estimator; it is not changed.
-        sample: rows as it was trained with them: a frame with its columns (others are left out), or an array.
-        inputs: the fields that go in, where they shall not be inferred from the sample.
+        sample: rows as the model was trained with them: a frame with its columns (others are ignored), or an array.
+        inputs: the input fields; inferred from the sample by default.
 
     Raises:
-        PackError: it is not fitted, does not answer the sample, or answers otherwise from XGBoost's own format.
+        PackError: the model is not fitted, does not answer the sample, or its file gives other answers.
         SignatureError: no inputs can be inferred from the sample.
     """
     kind = _kind(model)
-    booster = model if kind == "Booster" else _booster(model)
-    seen = _sample(booster, sample, inputs)
+    booster = model if kind == "Booster" else _fitted_booster(model)
+    sample_rows = _read_sample(booster, sample, inputs)
     data = bytes(booster.save_raw("ubj"))
     missing = float("nan") if kind == "Booster" or model.missing is None else float(model.missing)
-    settings: dict[str, Any] = {"form": seen.form, "kind": kind, "missing": repr(missing)}
+    settings: dict[str, Any] = {"form": sample_rows.form, "kind": kind, "missing": repr(missing)}
     try:
-        again = _read(data, settings)  # and checked, before a model from a hostile file answers
-        expected = _original(model, seen.data)
-        answers = _Engine(again, lambda same: same, ()).answers(seen.rebuilt())
+        reloaded = _read(data, settings)  # checks the model, which may come from a hostile file, before it answers
+        expected = _original_answers(model, sample_rows.data)
+        answers = _Engine(reloaded, lambda data: data, ()).answers(sample_rows.rebuild())
     except FourfoldError:
         raise
     except Exception as error:  # a foreign model and foreign data: anything
         raise PackError(f"the model fails on the sample: {type(error).__name__}: {error}") from error
-    if gap(expected, answers):
+    if relative_gap(expected, answers):
         raise PackError(
             f"the {type(model).__name__} answers otherwise when it is loaded from XGBoost's own format; where it has "
             "an objective of its own, pack its booster: model.get_booster()"
         )
-    libraries = versions("xgboost", "numpy", "scipy", container=seen.form["container"])
-    return Prepared(NAME, settings, {_FILE: data}, seen.fields, _outputs(model, answers, seen.rows), "", libraries)
+    libraries = library_versions("xgboost", "numpy", "scipy", container=sample_rows.form["container"])
+    return Prepared(
+        NAME, settings, {_FILE: data}, sample_rows.fields, _outputs(model, answers, sample_rows.count), "", libraries
+    )
 
 
 def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature, trust: bool) -> _Engine:
-    """The model of a package; raises `CorruptPackage` where its file is none."""
+    """Return the engine of a package; raise `CorruptPackage` where XGBoost cannot read its file."""
     model = _read(read(_FILE), settings)
     return _Engine(model, tables.builder(settings["form"], signature.inputs), signature.outputs)
 
 
 class _Engine:
-    """A booster or estimator that answers."""
+    """Answer with a booster or an estimator."""
 
     takes: Literal["rows", "columns"] = "columns"
 
@@ -83,26 +91,28 @@ class _Engine:
         self._build = build
         self._outputs = outputs
         booster = model if isinstance(model, xgboost.Booster) else model.get_booster()
-        kind = _grown(booster)
-        # A booster answers from a matrix, and an estimator from the data itself; of trees alone, both are the same.
-        self._from_matrix = booster is model and kind != "gbtree"
-        # From many threads at once XGBoost predicts with trees, and with a matrix or a linear booster from one.
-        self._turn = threading.Lock() if self._from_matrix or kind == "gblinear" else nullcontext()
+        kind = _booster_kind(booster)
+        # `Booster.predict` takes a matrix, an estimator takes the data itself. With `gbtree` both give the same bits.
+        self._needs_matrix = booster is model and kind != "gbtree"
+        # XGBoost is thread-safe with trees and the data itself, but neither with a matrix nor with a linear booster.
+        self._lock = threading.Lock() if self._needs_matrix or kind == "gblinear" else nullcontext()
 
     def answers(self, data: Any) -> list[Array]:
-        """The arrays of the outputs for a container as in training."""
+        """Return the arrays of the outputs for a container like that of training."""
         if isinstance(self._model, xgboost.Booster):
             booster = self._model
-            return [array(booster.predict(_matrix(data)) if self._from_matrix else booster.inplace_predict(data))]
+            return [
+                answer_array(booster.predict(_matrix(data)) if self._needs_matrix else booster.inplace_predict(data))
+            ]
         if isinstance(self._model, xgboost.XGBClassifier):
-            return [array(self._model.predict(data)), array(self._model.predict_proba(data))]
-        return [array(self._model.predict(data))]
+            return [answer_array(self._model.predict(data)), answer_array(self._model.predict_proba(data))]
+        return [answer_array(self._model.predict(data))]
 
     def predict(self, batch: Any) -> Any:
-        """Answer every row of a canonical record batch; raises `EngineError`."""
+        """Return the answers to a canonical record batch; raise `EngineError` where the model fails."""
         data = self._build(batch)
         try:
-            with self._turn:
+            with self._lock:
                 answers = self.answers(data)
         except Exception as error:  # whatever XGBoost and the container's library raise
             raise EngineError(f"XGBoost failed: {type(error).__name__}: {error}") from error
@@ -113,62 +123,61 @@ def _matrix(data: Any) -> xgboost.DMatrix:
     return xgboost.DMatrix(data, nthread=1, enable_categorical=True)
 
 
-def open_model(path: Path, kind: str = "Booster") -> tuple[Any, tuple[str, ...]]:
-    """The model that a file in XGBoost's JSON or UBJSON format holds.
+def open_model(path: Path, kind: str = "Booster") -> OpenedModel:
+    """Return the model of a file in XGBoost's JSON or UBJSON format.
 
-    A booster has all trees of the file, but for one that an estimator wrote which stopped early: as that one answers
-    from its best iteration, the later trees are left out.
+    A booster gets all trees of the file, with one exception: where an estimator wrote the file and stopped early, the
+    trees after its best iteration are left out, since the estimator answers without them.
 
     Args:
         path: the file.
-        kind: `Booster`, or the estimator that wrote the file.
-
-    Returns:
-        The model, and what a person should know about it.
+        kind: `Booster`, or the class of the estimator that wrote the file.
 
     Raises:
-        PackError: it holds none.
+        PackError: the file holds no such model.
+        MissingLibrary: scikit-learn is not installed, which XGBoost's estimators need.
     """
     if kind != "Booster" and kind not in _ESTIMATORS:
         raise PackError(f"expected a Booster or an estimator of {', '.join(_ESTIMATORS)} in {path}; got {kind!r}")
     try:
-        # XGBoost reads its JSON with care, and its UBJSON without; what either says it follows without looking.
+        # XGBoost's parser of JSON checks the syntax, its parser of UBJSON does not; neither checks what the model says.
         if (data := path.read_bytes()).startswith(b"{L"):
             xgboost_ubjson.check(data)
         booster = xgboost.Booster(model_file=path)
         xgboost_ubjson.check(bytes(booster.save_raw("ubj")))
         if kind == "Booster":
-            return _stopped(booster)
+            return _cut_at_best_round(booster)
         estimator = getattr(xgboost, kind)()
         estimator.load_model(path)
     except ImportError as error:
         raise MissingLibrary("scikit-learn", extra="sklearn", purpose=f"XGBoost's {kind}") from error
-    # It complains of a file of another kind in many ways.
+    # XGBoost raises many kinds of errors for files of another kind.
     except (xgboost.core.XGBoostError, KeyError, TypeError, ValueError, OSError) as error:
         raise PackError(f"{path} is no model in XGBoost's JSON or UBJSON format: {str(error)[:200]}") from error
-    return estimator, ()
+    return OpenedModel(estimator)
 
 
-def _stopped(booster: xgboost.Booster) -> tuple[xgboost.Booster, tuple[str, ...]]:
-    """The rounds of a booster that answer, and a word about them where training stopped after the best one."""
+def _cut_at_best_round(booster: xgboost.Booster) -> OpenedModel:
+    """Return a booster without the rounds that do not answer, and a note where training stopped after the best one."""
     attribute, rounds = booster.attr("best_iteration"), booster.num_boosted_rounds()
     best = rounds if attribute is None else int(attribute) + 1
-    # An estimator of linear models answers from all rounds.
-    if not 0 < best < rounds or _grown(booster) == "gblinear":
-        return booster, ()
-    said = f"training stopped early, at its best after {best} of {rounds} rounds"
+    # Estimators of linear models answer from all rounds.
+    if not 0 < best < rounds or _booster_kind(booster) == "gblinear":
+        return OpenedModel(booster)
+    note = f"training stopped early, at its best after {best} of {rounds} rounds"
     if booster.attr("scikit_learn") is None:
-        return booster, (f"{said}: all {rounds} answer, as Booster.predict does; booster[:{best}] answers otherwise",)
-    return booster[:best], (f"{said}: these answer, as the estimator does that wrote the file",)
+        note += f": all {rounds} answer, as Booster.predict does; booster[:{best}] answers otherwise"
+        return OpenedModel(booster, (note,))
+    return OpenedModel(booster[:best], (f"{note}: these answer, as the estimator does that wrote the file",))
 
 
-def _grown(booster: xgboost.Booster) -> str:
-    """What its rounds are made of: `gbtree`, `dart` or `gblinear`."""
+def _booster_kind(booster: xgboost.Booster) -> str:
+    """Return `gbtree`, `dart` or `gblinear`."""
     return str(json.loads(booster.save_config())["learner"]["gradient_booster"]["name"])
 
 
 def _read(data: bytes, settings: dict[str, Any]) -> Any:
-    """The booster or estimator that a file holds, on the CPU and with one thread."""
+    """Return the booster or estimator in the bytes of a file, on the CPU and with one thread."""
     kind = settings["kind"]
     try:
         xgboost_ubjson.check(data)
@@ -182,13 +191,14 @@ def _read(data: bytes, settings: dict[str, Any]) -> Any:
         estimator.load_model(bytearray(data))
         estimator.get_booster().set_param({"nthread": 1, "device": "cpu"})
         return estimator
-    except ImportError as error:  # its estimators are scikit-learn's, its boosters are not
+    except ImportError as error:  # its estimators need scikit-learn, its boosters do not
         raise MissingLibrary("scikit-learn", extra="sklearn", purpose=f"XGBoost's {kind}") from error
     except (xgboost.core.XGBoostError, KeyError, TypeError, ValueError) as error:
         raise CorruptPackage(f"XGBoost cannot read its model: {error}") from error
 
 
 def _kind(model: Any) -> str:
+    """Return `Booster` or the estimator's class; raise `PackError` for any other model."""
     if isinstance(model, xgboost.Booster):
         return "Booster"
     kind = type(model).__name__
@@ -197,37 +207,37 @@ def _kind(model: Any) -> str:
     return kind
 
 
-def _booster(model: Any) -> xgboost.Booster:
+def _fitted_booster(model: Any) -> xgboost.Booster:
     if not model.__sklearn_is_fitted__():
         raise PackError(f"the {type(model).__name__} is not fitted: fit it before it is packed")
     booster: xgboost.Booster = model.get_booster()
     return booster
 
 
-def _sample(booster: xgboost.Booster, sample: Any, inputs: tuple[Field, ...] | None) -> Sample:
+def _read_sample(booster: xgboost.Booster, sample: Any, inputs: tuple[Field, ...] | None) -> Sample:
     names = booster.feature_names
     if names is not None:
-        seen = study(select(sample, names), inputs)
+        sample_rows = read_sample(select_columns(sample, names), inputs)
     elif tables.kind_of(sample) in ("pandas", "polars", "arrow"):
-        seen = study(as_array(sample), inputs, [str(name) for name in names_of(sample) or ()])
+        sample_rows = read_sample(frame_to_array(sample), inputs, [str(name) for name in column_names(sample) or ()])
     else:
-        seen = study(sample, inputs)
-    if len(seen.fields) != booster.num_features():
-        raise PackError(f"the model was trained with {booster.num_features()} columns; got {len(seen.fields)}")
-    return seen
+        sample_rows = read_sample(sample, inputs)
+    if len(sample_rows.fields) != booster.num_features():
+        raise PackError(f"the model was trained with {booster.num_features()} columns; got {len(sample_rows.fields)}")
+    return sample_rows
 
 
-def _original(model: Any, data: Any) -> list[Array]:
+def _original_answers(model: Any, data: Any) -> list[Array]:
     if isinstance(model, xgboost.Booster):
-        return [array(model.predict(_matrix(data)))]
+        return [answer_array(model.predict(_matrix(data)))]
     if isinstance(model, xgboost.XGBClassifier):
-        return [array(model.predict(data)), array(model.predict_proba(data))]
-    return [array(model.predict(data))]
+        return [answer_array(model.predict(data)), answer_array(model.predict_proba(data))]
+    return [answer_array(model.predict(data))]
 
 
 def _outputs(model: Any, answers: list[Array], rows: int) -> tuple[Field, ...]:
     if not isinstance(model, xgboost.XGBClassifier):
-        return (describe("prediction", answers[0], rows),)
+        return (output_field("prediction", answers[0], rows),)
     classes = np.asarray(model.classes_).tolist()
     names = class_names(classes)
-    return label("label", answers[0], rows, classes), describe("probability", answers[1], rows, names)
+    return label_field("label", answers[0], rows, classes), output_field("probability", answers[1], rows, names)

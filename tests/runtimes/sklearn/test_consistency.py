@@ -13,7 +13,7 @@ from sklearn.svm import SVC
 
 from fourfold.errors import CorruptPackage
 from fourfold.runtimes.sklearn.inspection import check_bounds
-from tests.runtimes.trip import NUMBERS, TARGET
+from tests.runtimes.round_trip import NUMBERS, TARGET
 
 X, CLASS = NUMBERS.to_numpy(dtype=float), (TARGET > 0).astype(int)
 

@@ -20,8 +20,8 @@ from sklearn.preprocessing import SplineTransformer
 from sklearn.tree import DecisionTreeRegressor
 
 from fourfold.errors import CorruptPackage
-from fourfold.runtimes.sklearn.inspection import check_bounds, classes_of, reachable, set_one_thread
-from tests.runtimes.trip import FRAME, LABELS, NUMBERS, TARGET
+from fourfold.runtimes.sklearn.inspection import check_bounds, classes_of, set_one_thread, walk_parts
+from tests.runtimes.round_trip import FRAME, LABELS, NUMBERS, TARGET
 
 FITTED = [
     DecisionTreeRegressor(max_leaf_nodes=9, ccp_alpha=0.01, random_state=0),
@@ -136,7 +136,7 @@ def test_every_part_is_reached_once() -> None:
     ridge, circle = Ridge(), [np.array([{"a": None}], dtype=object)]
     circle.append(circle)  # type: ignore[arg-type]
     circle[0][0]["a"] = (ridge, ridge)
-    found = list(reachable(circle))
+    found = list(walk_parts(circle))
     assert sum(part is ridge for part in found) == 1
 
 

@@ -56,7 +56,7 @@ from fourfold.errors import EngineError, PackError, TrustError
 from fourfold.signature import Field
 from fourfold.signature.columns import rows_to_columns
 from tests.runtimes.models import Clipper, Coin, Halver
-from tests.runtimes.trip import (
+from tests.runtimes.round_trip import (
     FRAME,
     LABELS,
     NUMBERS,
@@ -65,8 +65,8 @@ from tests.runtimes.trip import (
     loaded,
     original,
     prepared,
+    round_trip,
     signature_of,
-    trip,
     values,
 )
 
@@ -129,7 +129,7 @@ def test_regressors_keep_their_bits(name: str) -> None:
     """A regressor from a package, which needs no trust, answers with the bits of the original."""
     model, sample = REGRESSORS[name]()
     model.fit(sample, TARGET)
-    ready, answer = trip(model, sample)
+    ready, answer = round_trip(model, sample)
     assert (ready.requires, list(ready.files), ready.settings["notes"]) == ("", ["model.skops"], [])
     assert [field.name for field in ready.outputs] == ["prediction"]
     assert_bits(original(model, sample), values(answer, "prediction"))
@@ -158,7 +158,7 @@ def test_classifiers_keep_their_bits(name: str) -> None:
     """A classifier gives its labels in their own dtype, and a probability for each of them by name."""
     model, sample, target = CLASSIFIERS[name]()
     model.fit(sample, target)
-    ready, answer = trip(model, sample)
+    ready, answer = round_trip(model, sample)
     assert ready.requires == ""
     assert [field.name for field in ready.outputs] == ["label", "probability"]
     assert ready.outputs[1].labels == tuple(str(each) for each in model.classes_)
@@ -183,14 +183,14 @@ def test_clusters_and_outliers_are_predictions() -> None:
     """What predicts integers but knows no classes gives a prediction of its dtype."""
     for model in (KMeans(3, random_state=0, n_init=1), IsolationForest(n_estimators=10, random_state=0)):
         model.fit(NUMBERS)
-        _, answer = trip(model, NUMBERS)
+        _, answer = round_trip(model, NUMBERS)
         assert_bits(original(model, NUMBERS), values(answer, "prediction"))
 
 
 def test_many_targets_of_numbers_are_a_tensor() -> None:
     """A regressor with several targets answers with a tensor of them."""
     model = LinearRegression().fit(NUMBERS, TWO)
-    ready, answer = trip(model, NUMBERS)
+    ready, answer = round_trip(model, NUMBERS)
     assert ready.outputs == (Field("prediction", "float64", shape=(2,)),)
     assert_bits(original(model, NUMBERS), values(answer, "prediction"))
 
@@ -201,7 +201,7 @@ def test_many_targets_of_classes_are_numbered(wrapped: bool) -> None:
     forest = RandomForestClassifier(4, random_state=0)
     target = np.column_stack([LABELS, np.where(TARGET > 0, "yes", "no")]).astype(object)
     model = (MultiOutputClassifier(forest) if wrapped else forest).fit(NUMBERS, target)
-    ready, answer = trip(model, NUMBERS)
+    ready, answer = round_trip(model, NUMBERS)
     assert [field.name for field in ready.outputs] == ["label_0", "label_1", "probability_0", "probability_1"]
     assert ready.outputs[3].labels == ("no", "yes")
     for target_number in (0, 1):
@@ -213,7 +213,7 @@ def test_many_labels_a_row_are_a_tensor() -> None:
     """A multi-label classifier gives one tensor of labels and one of probabilities."""
     target = np.column_stack([TARGET > 0, TARGET > 1]).astype(int)
     model = MLPClassifier((4,), max_iter=500, random_state=0, tol=1.0).fit(NUMBERS, target)
-    ready, answer = trip(model, NUMBERS)
+    ready, answer = round_trip(model, NUMBERS)
     assert [field.shape for field in ready.outputs] == [(2,), (2,)]
     assert_bits(original(model, NUMBERS), values(answer, "label"))
 
@@ -221,7 +221,7 @@ def test_many_labels_a_row_are_a_tensor() -> None:
 def test_transformers_give_features() -> None:
     """What only transforms gives its features, a sparse matrix of them as a tensor of fixed width."""
     model = columns().set_params(sparse_threshold=1.0).fit(FRAME)
-    ready, answer = trip(model, FRAME)
+    ready, answer = round_trip(model, FRAME)
     assert [field.name for field in ready.outputs] == ["features"]
     assert_bits(model.transform(FRAME).toarray(), values(answer, "features"))
 
@@ -238,20 +238,22 @@ def test_one_row_without_its_dimension() -> None:
 def test_methods_are_chosen_by_name() -> None:
     """The methods asked for are the outputs, in their order."""
     model = make_pipeline(StandardScaler(), SVC(random_state=0)).fit(NUMBERS, LABELS)
-    ready, answer = trip(model, NUMBERS, methods=("decision_function", "predict"))
+    ready, answer = round_trip(model, NUMBERS, methods=("decision_function", "predict"))
     assert [field.name for field in ready.outputs] == ["decision", "label"]
     assert_bits(model.decision_function(NUMBERS), values(answer, "decision"))
     density = KernelDensity().fit(MATRIX)
-    assert_bits(density.score_samples(MATRIX), values(trip(density, MATRIX, methods=["score_samples"])[1], "score"))
-    assert_bits(density.score_samples(MATRIX), values(trip(density, MATRIX)[1], "score"))
-    assert_bits(PCA(2).fit(MATRIX).transform(MATRIX), values(trip(PCA(2).fit(MATRIX), MATRIX)[1], "features"))
+    assert_bits(
+        density.score_samples(MATRIX), values(round_trip(density, MATRIX, methods=["score_samples"])[1], "score")
+    )
+    assert_bits(density.score_samples(MATRIX), values(round_trip(density, MATRIX)[1], "score"))
+    assert_bits(PCA(2).fit(MATRIX).transform(MATRIX), values(round_trip(PCA(2).fit(MATRIX), MATRIX)[1], "features"))
 
 
 def test_counts_are_no_texts() -> None:
     """What weighs counts takes a table of them, as any transformer of numbers."""
     counts = np.abs(MATRIX).round()
     model = TfidfTransformer().fit(counts)
-    assert_bits(model.transform(counts).toarray(), values(trip(model, counts)[1], "features"))
+    assert_bits(model.transform(counts).toarray(), values(round_trip(model, counts)[1], "features"))
 
 
 @pytest.mark.parametrize("sample", ["list", "series", "array", "frame"])
@@ -286,7 +288,7 @@ def test_rows_of_dicts() -> None:
     """A model trained on dicts is given dicts."""
     rows = [{"n": float(n), "kind": kind} for n, kind in zip(FRAME["n"], FRAME["kind"], strict=True)]
     model = make_pipeline(DictVectorizer(), Ridge()).fit(rows, TARGET)
-    _, answer = trip(model, rows)
+    _, answer = round_trip(model, rows)
     assert_bits(original(model, rows), values(answer, "prediction"))
 
 
@@ -306,7 +308,7 @@ def test_missing_values_come_as_in_training(name: str, encoder: Any) -> None:
     """None, NaN and NA are different categories to an encoder: a null comes in the form that it was trained with."""
     sample = MISSING[name]
     model = make_pipeline(encoder(), ExtraTreesRegressor(5, random_state=0)).fit(sample, np.arange(20) % 4)
-    ready, answer = trip(model, sample)
+    ready, answer = round_trip(model, sample)
     assert ready.inputs[0].nullable
     assert_bits(original(model, sample), values(answer, "prediction"))
 
@@ -315,7 +317,7 @@ def test_frames_are_put_in_order() -> None:
     """Columns come in the order of training whatever the sample's, and those that the model never saw are left out."""
     model = Ridge().fit(NUMBERS, TARGET)
     shuffled = FRAME[["n", "kind", "b", "a"]]
-    ready, answer = trip(model, shuffled)
+    ready, answer = round_trip(model, shuffled)
     assert [field.name for field in ready.inputs] == ["a", "b", "n"]
     assert_bits(original(model, NUMBERS), values(answer, "prediction"))
 
@@ -323,7 +325,7 @@ def test_frames_are_put_in_order() -> None:
 def test_a_frame_for_a_model_of_arrays_gives_names() -> None:
     """A model trained on an array gets one, C-ordered, from a frame whose names its fields have."""
     model = Ridge().fit(MATRIX, TARGET)
-    ready, answer = trip(model, NUMBERS)
+    ready, answer = round_trip(model, NUMBERS)
     assert [(field.name, field.dtype) for field in ready.inputs] == [(name, "float64") for name in NUMBERS]
     assert ready.settings["form"]["order"] == "C"
     assert_bits(original(model, np.ascontiguousarray(MATRIX)), values(answer, "prediction"))
@@ -333,7 +335,7 @@ def test_inputs_by_hand() -> None:
     """Fields given by hand are taken instead of the inferred ones, by their names where the sample has names."""
     model = Ridge().fit(NUMBERS, TARGET)
     given = (*(Field(name, "float64", description=f"the {name}") for name in ("b", "a")), Field("n", "int32"))
-    ready, _ = trip(model, NUMBERS, inputs=given)
+    ready, _ = round_trip(model, NUMBERS, inputs=given)
     assert [field.description for field in ready.inputs] == ["the a", "the b", ""]
     with pytest.raises(PackError, match="expected inputs for the columns a, b, n; got a"):
         prepared(model, NUMBERS, inputs=(Field("a", "float64"),))
@@ -346,7 +348,7 @@ def test_pickles_need_trust() -> None:
     assert (ready.requires, list(ready.files)) == ("pickle", ["model.pickle"])
     with pytest.raises(TrustError, match=r"tests\.runtimes\.models\.Clipper.*trust=True, or --trust"):
         loaded(ready)
-    _, answer = trip(model, NUMBERS, trust=True)
+    _, answer = round_trip(model, NUMBERS, trust=True)
     assert_bits(original(model, NUMBERS), values(answer, "prediction"))
 
 
@@ -411,7 +413,7 @@ def test_nothing_is_changed_and_nothing_said() -> None:
     before = pickle.dumps(model)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        trip(model, NUMBERS)
+        round_trip(model, NUMBERS)
     assert pickle.dumps(model) == before
     assert model.n_jobs == 2
 
@@ -428,7 +430,7 @@ def test_loaded_estimators_have_one_thread() -> None:
 def test_many_threads_at_once() -> None:
     """Calls from many threads at once get the bits of calls one by one."""
     model = make_pipeline(columns(), MLPClassifier((16,), max_iter=500, random_state=0, tol=1.0)).fit(FRAME, LABELS)
-    ready, expected = trip(model, FRAME)
+    ready, expected = round_trip(model, FRAME)
     engine = loaded(ready)
     batch, _ = tables.read(FRAME, ready.inputs)
     with ThreadPoolExecutor(8) as pool:

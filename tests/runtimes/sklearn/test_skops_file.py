@@ -28,7 +28,7 @@ from fourfold.errors import CorruptPackage, TrustError
 from fourfold.runtimes.sklearn import skops_file
 from tests.project.tree import ROOT
 from tests.runtimes.models import Clipper
-from tests.runtimes.trip import FRAME, LABELS, NUMBERS, TARGET
+from tests.runtimes.round_trip import FRAME, LABELS, NUMBERS, TARGET
 
 BOOSTED = lightgbm.LGBMRegressor(n_estimators=2, min_child_samples=5, verbose=-1).fit(NUMBERS, TARGET)
 TEXTS = [f"{text} {kind} {n}" for text, kind, n in zip(FRAME["text"], FRAME["kind"], FRAME["n"], strict=True)]
@@ -161,7 +161,7 @@ ATTACKS: dict[str, dict[str, Any]] = {
 def test_files_with_other_types_are_refused(name: str) -> None:
     """A file that names anything but the trusted libraries' own classes and harmless functions builds nothing."""
     data = crafted(ATTACKS[name])
-    assert skops_file.refused(data)
+    assert skops_file.refused_names(data)
     with pytest.raises(TrustError, match="holds what no model may hold"):
         skops_file.loads(data)
 
@@ -208,7 +208,7 @@ def test_arrays_are_never_pickles() -> None:
 def test_foreign_types_are_named() -> None:
     """What a model holds that no file may hold is named, for the person who asks why it became a pickle."""
     model = make_pipeline(Clipper(), FunctionTransformer(partial(np.clip, a_min=0)))
-    assert skops_file.refused(skops_file.dumps(model)) == ["tests.runtimes.models.Clipper"]
+    assert skops_file.refused_names(skops_file.dumps(model)) == ["tests.runtimes.models.Clipper"]
 
 
 @pytest.mark.parametrize("dump", [skops.io.dumps, skops_file.dumps], ids=["skops", "fourfold"])

@@ -36,8 +36,7 @@ def _plan_candidate(model: Any, prepared: Prepared, signature: Signature) -> Can
         return Candidate("plan", absence_reason=f"plans are not made of models of the {prepared.runtime} runtime")
     from fourfold.plan.compile.columns import NoPlan
     from fourfold.plan.compile.model import compile_model
-    from fourfold.runtimes.plan import PlanEngine
-    from fourfold.runtimes.plan import prepared as prepared_plan
+    from fourfold.runtimes.plan import PlanEngine, prepare_plan
 
     try:
         form, methods = prepared.settings["form"], _methods(prepared)
@@ -52,7 +51,7 @@ def _plan_candidate(model: Any, prepared: Prepared, signature: Signature) -> Can
     # Rules read private attributes of other libraries' objects: a version that keeps them otherwise ends no packing.
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         return Candidate("plan", absence_reason=f"a rule failed: {type(error).__name__}: {error}")
-    files = prepared_plan(compiled.plan, prepared)
+    files = prepare_plan(compiled.plan, prepared)
     return Candidate("plan", files, engine, compiled.approximations, compiled.unbounded)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from fourfold import runtimes
 from fourfold.errors import FourfoldError, shorten
 from fourfold.packing.engines.candidate import Candidate
-from fourfold.runtimes.engine import Prepared, versions
+from fourfold.runtimes.engine import Prepared, library_versions
 from fourfold.signature import Field, Signature
 from fourfold.signature.field import FLOATS, INTEGERS
 
@@ -126,7 +126,7 @@ def _load(
     data: bytes, ports: list[Port], prepared: Prepared, signature: Signature, approximations: tuple[str, ...]
 ) -> Candidate:
     """Load a converted model with ONNX Runtime, as a package would."""
-    module: Any = runtimes.runtime(NAME)
+    module: Any = runtimes.by_name(NAME)
     names = module.graph_outputs(data)[: len(signature.outputs)]
     inputs = [
         {key: port[key] for key in ("name", "dtype", "columns", "matrix")} | {"shape": [port["width"]]}
@@ -139,7 +139,7 @@ def _load(
         prepared.inputs,
         prepared.outputs,
         "",
-        versions("onnxruntime", "numpy"),
+        library_versions("onnxruntime", "numpy"),
     )
     engine = runtimes.load(NAME, converted.settings, converted.files.__getitem__, signature, trust=False)
     return Candidate(NAME, converted, engine, approximations)

@@ -17,7 +17,7 @@ from fourfold.packing.mlflow.requirements import differing
 from fourfold.packing.mlflow.schema import Schema, schema_of
 from fourfold.packing.packer import pack
 from fourfold.packing.samples.training_file import restore_none
-from fourfold.runtimes.open_model import columns_of
+from fourfold.runtimes.open_model import trained_columns
 
 __all__ = ["MlflowModel", "open_mlflow"]
 
@@ -140,7 +140,9 @@ def open_mlflow(path: str | Path, *, trust: bool = False) -> MlflowModel:
     notes = [*opened.notes]
     if apart:
         notes.append(f"made with {_list(apart)}")
-    return MlflowModel(directory, flavor, opened.model, columns_of(opened.model), schema, options, apart, tuple(notes))
+    return MlflowModel(
+        directory, flavor, opened.model, trained_columns(opened.model), schema, options, apart, tuple(notes)
+    )
 
 
 def _explained(open_it: Callable[[], Any], apart: dict[str, tuple[str, str]]) -> Any:

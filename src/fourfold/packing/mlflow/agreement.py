@@ -11,7 +11,7 @@ from fourfold import tables
 from fourfold.errors import PackError, SignatureError, shorten
 from fourfold.function import without_numeric_warnings
 from fourfold.packing.mlflow.schema import Column, Schema
-from fourfold.runtimes.sample import names_of
+from fourfold.runtimes.sample import column_names
 from fourfold.signature import Field
 from fourfold.signature.field import FLOATS, INTEGERS
 from fourfold.signature.rows import Mismatch, coercer, is_missing
@@ -57,7 +57,7 @@ def agree(schema: Schema, rows: Any, columns: Sequence[str] = ()) -> Agreed:
         return Agreed(rows, None, ())
     if isinstance(rows, list) and not all(isinstance(row, dict) for row in rows):
         return _agree_values(schema, rows)
-    names = names_of(rows)
+    names = column_names(rows)
     if schema.matrix is not None and schema.matrix.shape is not None:
         return _agree_matrix(schema.matrix, rows, names)
     if not any(column.name for column in schema.inputs):

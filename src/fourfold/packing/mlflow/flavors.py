@@ -9,8 +9,8 @@ from fourfold.errors import PackError, TrustError, shorten
 from fourfold.packing.mlflow.directory import Directory
 from fourfold.packing.mlflow.pyfunc import PYFUNC, open_pyfunc
 from fourfold.packing.mlflow.schema import Schema
-from fourfold.runtimes import TAKERS
-from fourfold.runtimes.open_model import Opened, open_model
+from fourfold.runtimes import MODEL_RUNTIMES
+from fourfold.runtimes.open_model import OpenedModel, open_model
 
 __all__ = ["FLAVORS", "open_flavor"]
 
@@ -20,7 +20,7 @@ FLAVORS = ("sklearn", "lightgbm", "xgboost", "catboost", "onnx", PYFUNC)
 _NETWORKS = ("keras", "pytorch", "tensorflow", "transformers", "fastai", "paddle", "diffusers", "sentence_transformers")
 
 
-def open_flavor(directory: Directory, schema: Schema | None, *, trust: bool) -> tuple[str, Opened, dict[str, Any]]:
+def open_flavor(directory: Directory, schema: Schema | None, *, trust: bool) -> tuple[str, OpenedModel, dict[str, Any]]:
     """The model of a directory.
 
     Args:
@@ -42,7 +42,7 @@ def open_flavor(directory: Directory, schema: Schema | None, *, trust: bool) -> 
     settings = directory.flavors[flavor]
     if flavor == PYFUNC:
         return flavor, open_pyfunc(directory, schema, trust=trust), {}
-    if flavor not in ("sklearn", *TAKERS):
+    if flavor not in ("sklearn", *MODEL_RUNTIMES):
         raise PackError(f"this version of Fourfold has no runtime for the flavour {flavor}")
     opened = (
         _sklearn(directory, settings, trust) if flavor == "sklearn" else _library(directory, flavor, settings, trust)
@@ -64,12 +64,12 @@ def _refused(directory: Directory) -> str:
     return f"{text}. Load it where it was trained, and pack it with fourfold.pack"
 
 
-def _sklearn(directory: Directory, settings: Mapping[str, Any], trust: bool) -> Opened:
+def _sklearn(directory: Directory, settings: Mapping[str, Any], trust: bool) -> OpenedModel:
     path = directory.file(settings.get("pickled_model") or settings.get("model_path") or "model.pkl", "its estimator")
     return _estimator(path, str(settings.get("serialization_format") or "pickle"), trust)
 
 
-def _estimator(path: Any, form: str, trust: bool) -> Opened:
+def _estimator(path: Any, form: str, trust: bool) -> OpenedModel:
     if form == "skops":
         return open_model("skops", path, trust=trust)
     if form not in ("pickle", "cloudpickle"):
@@ -82,7 +82,7 @@ def _estimator(path: Any, form: str, trust: bool) -> Opened:
     return open_model("estimator", path)
 
 
-def _library(directory: Directory, flavor: str, settings: Mapping[str, Any], trust: bool) -> Opened:
+def _library(directory: Directory, flavor: str, settings: Mapping[str, Any], trust: bool) -> OpenedModel:
     path = directory.file(settings.get("data") or settings.get("model_binary") or _file(flavor), "its model")
     kind = str(settings.get("model_class") or settings.get("model_type") or "").rpartition(".")[2]
     if flavor == "lightgbm" and kind not in ("", "Booster"):

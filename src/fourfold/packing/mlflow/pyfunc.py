@@ -18,9 +18,9 @@ from typing import Any
 from fourfold.errors import CorruptPackage, FourfoldError, PackageError, PackError, TrustError, shorten
 from fourfold.packing.mlflow.directory import Directory
 from fourfold.packing.mlflow.schema import Schema
-from fourfold.runtimes.code import PREFIX, Code
-from fourfold.runtimes.open_model import Opened
-from fourfold.runtimes.source_model import Carried
+from fourfold.runtimes.code import PREFIX, PackageCode
+from fourfold.runtimes.open_model import OpenedModel
+from fourfold.runtimes.source_model import SourceModel
 
 __all__ = ["PYFUNC", "open_pyfunc"]
 
@@ -51,7 +51,7 @@ _ADVICE = (
 )
 
 
-def open_pyfunc(directory: Directory, schema: Schema | None, *, trust: bool) -> Opened:
+def open_pyfunc(directory: Directory, schema: Schema | None, *, trust: bool) -> OpenedModel:
     """The Python model of a directory.
 
     Args:
@@ -74,7 +74,7 @@ def open_pyfunc(directory: Directory, schema: Schema | None, *, trust: bool) -> 
             "the model's predict has a type hint that is no table, which MLflow converts rows to: a package has "
             "columns. Log it with a predict that takes a frame, without such a hint"
         )
-    code = Code(files := _code(directory, settings))
+    code = PackageCode(files := _code(directory, settings))
     try:
         found = _loaded(directory, settings, code)
         context, params = _taken(found)
@@ -82,7 +82,7 @@ def open_pyfunc(directory: Directory, schema: Schema | None, *, trust: bool) -> 
         config = settings.get("config") or None
         model = code.get(_STAND_IN, "Model")(found, context=context, model_config=config, given=given)
         notes = _notes(given.get("params"))
-        return Opened(Carried(model, files, code.pickle(model), _STAND_IN, "Model"), notes)
+        return OpenedModel(SourceModel(model, files, code.pickle(model), _STAND_IN, "Model"), notes)
     except (PackageError, CorruptPackage) as error:
         text = str(error).replace("the package's", "the model's").replace("the package", "the model")
         raise PackError(f"{text}. The model {directory.path} is loaded without MLflow, from its own files") from error
@@ -118,7 +118,7 @@ def _code(directory: Directory, settings: Mapping[str, Any]) -> dict[str, bytes]
     return dict(sorted({**files, **own}.items()))
 
 
-def _loaded(directory: Directory, settings: Mapping[str, Any], code: Code) -> Any:
+def _loaded(directory: Directory, settings: Mapping[str, Any], code: PackageCode) -> Any:
     """The model's object, with its artifacts loaded."""
     if settings.get("model_code_path"):
         code.get(Path(str(settings["model_code_path"])).stem, "__name__")
@@ -147,10 +147,10 @@ def _loaded(directory: Directory, settings: Mapping[str, Any], code: Code) -> An
     return found
 
 
-def _from_loader(directory: Directory, settings: Mapping[str, Any], code: Code) -> Any:
+def _from_loader(directory: Directory, settings: Mapping[str, Any], code: PackageCode) -> Any:
     """What the loader of the model's own makes of its data."""
     module = str(settings.get("loader_module") or "")
-    if not code.has(module):
+    if not code.has_module(module):
         raise PackError(
             f"the model is loaded by {shorten(module)}, which is not in its directory: log it with that in "
             "code_paths=[…]"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fourfold.packing.mlflow.directory import Directory
-from fourfold.runtimes.engine import installed
+from fourfold.runtimes.engine import installed_version
 
 __all__ = ["differing"]
 
@@ -37,7 +37,7 @@ def differing(directory: Directory) -> dict[str, tuple[str, str]]:
     """
     found = {}
     for name, version in sorted(_pinned(directory).items()):
-        here = f"{sys.version_info.major}.{sys.version_info.minor}" if name == "python" else installed(name)
+        here = f"{sys.version_info.major}.{sys.version_info.minor}" if name == "python" else installed_version(name)
         if here is not None and here != version:
             found[name] = (version, here)
     return found

@@ -15,7 +15,7 @@ from typing import Any
 from fourfold import tables
 from fourfold.errors import FourfoldError, InputError, PackError, shorten
 from fourfold.function import Function
-from fourfold.runtimes.sample import names_of
+from fourfold.runtimes.sample import column_names
 from fourfold.signature import Field, Signature
 from fourfold.signature.bits import same_bits
 from fourfold.signature.columns import columns_to_rows
@@ -104,7 +104,7 @@ def read_expected(expect: Any, rows: Any, signature: Signature, rtol: float) -> 
     if not isinstance(rtol, (int, float)) or isinstance(rtol, bool) or not 0 <= rtol < 1:
         raise PackError(f"expected expect_rtol to be a number from 0 to 1; got {shorten(rtol)}")
     table = _table(expect, signature)
-    names = [str(name) for name in names_of(table) or ()]
+    names = [str(name) for name in column_names(table) or ()]
     output_names = [field.name for field in signature.outputs]
     input_names = {field.name for field in signature.inputs}
     other_names = [name for name in names if name not in input_names]
@@ -140,7 +140,7 @@ def _table(expect: Any, signature: Signature) -> Any:
     if tables.kind_of(expect) == "numpy" and len(signature.outputs) == 1:
         expect = {signature.outputs[0].name: expect}
     if not isinstance(expect, Mapping):
-        if names_of(expect) is None:
+        if column_names(expect) is None:
             names = ", ".join(field.name for field in signature.outputs)
             raise PackError(f"expected a table of expected outputs, or arrays named {names}; got {shorten(expect)}")
         return expect

@@ -58,9 +58,9 @@ def restore_none(rows: Any, model: Any) -> Any:
     """
     if tables.kind_of(rows) != "pandas" or "sklearn" not in sys.modules:
         return rows
-    from fourfold.runtimes.sklearn.inspection import reachable
+    from fourfold.runtimes.sklearn.inspection import walk_parts
 
-    arrays = [array for part in reachable(model) for array in getattr(part, "__dict__", {}).get("categories_", ())]
+    arrays = [array for part in walk_parts(model) for array in getattr(part, "__dict__", {}).get("categories_", ())]
     categories = [
         category for array in arrays if getattr(getattr(array, "dtype", None), "kind", "") == "O" for category in array
     ]

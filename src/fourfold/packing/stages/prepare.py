@@ -70,9 +70,9 @@ def _prepared_by_runtime(
     options: Mapping[str, Any],
 ) -> Prepared:
     """Return the model as its runtime writes it; raise `PackError` where an option is not the runtime's."""
-    if runtime is not None and runtime not in runtimes.TAKERS:
-        raise PackError(f"expected a runtime of {', '.join(runtimes.TAKERS)}; got {shorten(runtime)}")
-    module = runtimes.claim(model) if runtime is None else runtimes.runtime(runtime)
+    if runtime is not None and runtime not in runtimes.MODEL_RUNTIMES:
+        raise PackError(f"expected a runtime of {', '.join(runtimes.MODEL_RUNTIMES)}; got {shorten(runtime)}")
+    module = runtimes.by_model(model) if runtime is None else runtimes.by_name(runtime)
     try:
         return module.prepare(model, rows, inputs=None if inputs is None else fields(inputs), **options)
     except TypeError as error:

@@ -1,4 +1,4 @@
-"""The runtime of scikit-learn's estimators: `runtime`, and what it needs to know of estimators and of their files.
+"""Run scikit-learn's estimators: `runtime` is the runtime's module, the others are its parts.
 
-Nothing is imported here: files of estimators are also looked at where scikit-learn is not installed.
+Nothing is imported here, since `estimator_file` also works where scikit-learn is not installed.
 """

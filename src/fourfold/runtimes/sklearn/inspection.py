@@ -1,8 +1,8 @@
-"""What is inside an estimator: its parts found, held to one thread, and their index arrays checked.
+"""Walk through the parts of an estimator, limit their threads, and check their indices.
 
-scikit-learn follows the indices that trees and neighbour searches keep without checking them, so a crafted file could
-make it read where it must not. That is why skops trusts none of these types by itself; here they are trusted, and
-checked after they are loaded.
+scikit-learn follows the indices in trees and neighbour searches without checking them, so a crafted file could make it
+read outside of their arrays. That is why skops does not trust these types by itself. Here they are trusted, and checked
+after they are loaded.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from sklearn.tree._tree import Tree
 from fourfold.errors import CorruptPackage
 from fourfold.runtimes.sklearn import consistency
 
-_BALLS = (_ball_tree.BinaryTree32, _ball_tree.BinaryTree64)
-_BOXES = (_kd_tree.BinaryTree32, _kd_tree.BinaryTree64)
+_BALL_TREES = (_ball_tree.BinaryTree32, _ball_tree.BinaryTree64)
+_KD_TREES = (_kd_tree.BinaryTree32, _kd_tree.BinaryTree64)
 
-__all__ = ["check_bounds", "classes_of", "reachable", "set_one_thread"]
+__all__ = ["check_bounds", "classes_of", "set_one_thread", "walk_parts"]
 
-# What estimators call their number of threads.
-_THREADS = ("n_jobs", "nthread", "nthreads", "num_thread", "num_threads")
+# The names of the parameter that limits an estimator's threads.
+_THREAD_PARAMETERS = ("n_jobs", "nthread", "nthreads", "num_thread", "num_threads")
 
 
-def reachable(model: object) -> Iterator[Any]:
-    """The model and every object inside it, each once: fitted parts too, which `get_params` does not list."""
+def walk_parts(model: object) -> Iterator[Any]:
+    """Yield the model and every object inside it, each once; also fitted parts, which `get_params` does not list."""
     seen: set[int] = set()
     stack: list[Any] = [model]
     while stack:
@@ -51,10 +51,10 @@ def reachable(model: object) -> Iterator[Any]:
 
 def set_one_thread(model: object) -> None:
     """Set the number of threads of every estimator and booster inside a model to 1, in place."""
-    for part in reachable(model):
+    for part in walk_parts(model):
         if callable(getattr(part, "get_params", None)) and callable(getattr(part, "set_params", None)):
             params = part.get_params(deep=False)
-            threads = {name: 1 for name in _THREADS if name in params}
+            threads = {name: 1 for name in _THREAD_PARAMETERS if name in params}
             if threads:
                 part.set_params(**threads)
         elif type(part).__module__ == "xgboost.core" and type(part).__name__ == "Booster":
@@ -62,16 +62,16 @@ def set_one_thread(model: object) -> None:
 
 
 def check_bounds(model: object) -> None:
-    """Check that every index that compiled code will follow stays inside its array, and that no part opens files.
+    """Check that every index that compiled code follows is inside its array, and that no part opens files.
 
     Raises:
-        CorruptPackage: one does not, so the model was not written by the library that it names.
+        CorruptPackage: an index is not: the library that the model names did not write it.
     """
     try:
-        for part in reachable(model):
-            if not (consistency.fit(part) and _in_bounds(part)):
+        for part in walk_parts(model):
+            if not (consistency.is_consistent(part) and _in_bounds(part)):
                 raise CorruptPackage(f"the model's {type(part).__name__} points outside of itself")
-    # A part that lacks what every fitted one has, or has it with another type, fails with any of these.
+    # Parts raise these where an attribute is missing or has another type.
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise CorruptPackage(f"the model's parts contradict each other: {error}") from error
 
@@ -79,15 +79,16 @@ def check_bounds(model: object) -> None:
 def _in_bounds(part: Any) -> bool:
     if isinstance(part, Tree):
         return _tree(part)
-    if isinstance(part, (*_BALLS, *_BOXES)):
-        return _neighbours(part.__getstate__(), 1 if isinstance(part, _BALLS) else 2)
+    if isinstance(part, (*_BALL_TREES, *_KD_TREES)):
+        return _neighbours(part.__getstate__(), 1 if isinstance(part, _BALL_TREES) else 2)
     if isinstance(part, BaseHistGradientBoosting):
-        return all(_histogram_tree(vars(part), each) for row in vars(part)["_predictors"] for each in row)
+        trees = (tree for iteration in vars(part)["_predictors"] for tree in iteration)
+        return all(_histogram_tree(vars(part), tree) for tree in trees)
     if isinstance(part, BSpline):
-        BSpline(part.t, part.c, part.k)  # its constructor checks what `__setstate__` takes as given
+        BSpline(part.t, part.c, part.k)  # the constructor checks what `__setstate__` does not
         return True
     if isinstance(part, (CountVectorizer, HashingVectorizer)) and part.input != "content":
-        return False  # its inputs would be names of files on this host
+        return False  # it would open its inputs as files of this host
     if isinstance(getattr(part, "tree_", None), Tree):
         return bool(part.tree_.n_features == part.n_features_in_)
     return _forest(part)
@@ -95,49 +96,56 @@ def _in_bounds(part: Any) -> bool:
 
 def _tree(tree: Any) -> bool:
     left, right, feature = tree.children_left, tree.children_right, tree.feature
-    inner = left != -1
-    index = np.arange(tree.node_count)[inner]
-    # Children come after their parents, so that a walk ends, too.
-    after = (left[inner] > index) & (right[inner] > index)
-    inside = (left[inner] < tree.node_count) & (right[inner] < tree.node_count)
-    known = (feature[inner] >= 0) & (feature[inner] < tree.n_features)
-    return bool(tree.node_count > 0 and (after & inside & known).all())
+    is_inner = left != -1
+    index = np.arange(tree.node_count)[is_inner]
+    # Children come after their parents, so every walk from the root ends.
+    is_after = (left[is_inner] > index) & (right[is_inner] > index)
+    is_inside = (left[is_inner] < tree.node_count) & (right[is_inner] < tree.node_count)
+    has_column = (feature[is_inner] >= 0) & (feature[is_inner] < tree.n_features)
+    return bool(tree.node_count > 0 and (is_after & is_inside & has_column).all())
 
 
 def _forest(part: Any) -> bool:
-    """Whether the trees of a forest read no column that the forest does not have: it does not let them check."""
+    """Return whether the trees of a forest read only columns of the forest, which passes them rows unchecked."""
     trees = getattr(part, "estimators_", None)
     if trees is None or not hasattr(part, "n_features_in_"):
         return True
     subsets = getattr(part, "estimators_features_", None)
-    for number, each in enumerate(np.ravel(np.asarray(trees, dtype=object))):
-        if isinstance(getattr(each, "tree_", None), Tree):
-            width = part.n_features_in_ if subsets is None else len(subsets[number])
-            if each.tree_.n_features > width:
+    for index, estimator in enumerate(np.ravel(np.asarray(trees, dtype=object))):
+        if isinstance(getattr(estimator, "tree_", None), Tree):
+            width = part.n_features_in_ if subsets is None else len(subsets[index])
+            if estimator.tree_.n_features > width:
                 return False
-    steps = getattr(part, "n_trees_per_iteration_", None)
-    return steps is None or bool(np.shape(trees)[1:] == (steps,))
+    trees_per_iteration = getattr(part, "n_trees_per_iteration_", None)
+    return trees_per_iteration is None or bool(np.shape(trees)[1:] == (trees_per_iteration,))
 
 
 def _histogram_tree(owner: dict[str, Any], tree: Any) -> bool:
     nodes = tree.nodes
     index = np.arange(len(nodes))
-    leaf = nodes["is_leaf"] != 0
-    inside = (nodes["left"] > index) & (nodes["right"] > index)
-    inside &= (nodes["left"] < len(nodes)) & (nodes["right"] < len(nodes))
-    inside &= (nodes["feature_idx"] >= 0) & (nodes["feature_idx"] < owner["_n_features"])
-    split = ~leaf & (nodes["is_categorical"] != 0)
-    if split.any():
-        categorical = owner["_bin_mapper"].is_categorical_
-        known = np.zeros(owner["_n_features"], dtype=bool)
-        known[: len(categorical)] = categorical != 0
-        in_bitsets = nodes["bitset_idx"] < len(tree.raw_left_cat_bitsets)
-        inside &= ~split | (in_bitsets & known[np.where(split, nodes["feature_idx"], 0)])
-    return bool(len(nodes) > 0 and (inside | leaf).all())
+    is_leaf = nodes["is_leaf"] != 0
+    is_sound = (nodes["left"] > index) & (nodes["right"] > index)
+    is_sound &= (nodes["left"] < len(nodes)) & (nodes["right"] < len(nodes))
+    is_sound &= (nodes["feature_idx"] >= 0) & (nodes["feature_idx"] < owner["_n_features"])
+    is_category_split = ~is_leaf & (nodes["is_categorical"] != 0)
+    if is_category_split.any():
+        binned = owner["_bin_mapper"].is_categorical_
+        is_categorical = np.zeros(owner["_n_features"], dtype=bool)
+        is_categorical[: len(binned)] = binned != 0
+        has_bitset = nodes["bitset_idx"] < len(tree.raw_left_cat_bitsets)
+        has_categories = is_categorical[np.where(is_category_split, nodes["feature_idx"], 0)]
+        is_sound &= ~is_category_split | (has_bitset & has_categories)
+    return bool(len(nodes) > 0 and (is_sound | is_leaf).all())
 
 
 def _neighbours(state: tuple[Any, ...], corners: int) -> bool:
-    data, order, nodes, bounds, count, metric = *(np.asarray(each) for each in state[:4]), state[6], state[11]
+    """Return whether the state of a search tree is sound.
+
+    Args:
+        state: the state of a ball tree or a k-d tree, as `__getstate__` returns it.
+        corners: the number of points that bound a node: 1 (the centre of a ball) or 2 (the corners of a box).
+    """
+    data, order, nodes, bounds, count, metric = *(np.asarray(array) for array in state[:4]), state[6], state[11]
     rows, width = data.shape
     index = np.arange(count)
     weights = np.asarray(metric.__getstate__()[1])
@@ -158,7 +166,7 @@ def _neighbours(state: tuple[Any, ...], corners: int) -> bool:
 
 
 def classes_of(model: Any) -> Any:
-    """A classifier's classes, a list of them where it has many targets; `None` for any other model."""
+    """Return a classifier's classes, a list of them where it has several targets; `None` for any other model."""
     try:
         return model.classes_ if is_classifier(model) else None
     except AttributeError:  # an estimator of another library, without tags or without classes

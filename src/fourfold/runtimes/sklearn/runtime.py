@@ -1,4 +1,4 @@
-"""scikit-learn: any fitted estimator or pipeline, without pickle where skops can hold it."""
+"""Run scikit-learn's fitted estimators and pipelines, stored without pickle where skops can hold them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from sklearn.utils.validation import check_is_fitted
 from fourfold import tables
 from fourfold.errors import CorruptPackage, EngineError, PackError, TrustError, shorten
 from fourfold.runtimes.answers import Array, record_batch
-from fourfold.runtimes.detection import sklearn as claims
-from fourfold.runtimes.engine import Prepared, versions
-from fourfold.runtimes.sample import Sample, as_array, names_of, select, study
-from fourfold.runtimes.sklearn.inspection import reachable
-from fourfold.runtimes.sklearn.methods import CLOSE, METHODS, Asked, split
+from fourfold.runtimes.engine import Prepared, library_versions
+from fourfold.runtimes.sample import Sample, column_names, frame_to_array, read_sample, select_columns
+from fourfold.runtimes.sklearn.inspection import walk_parts
+from fourfold.runtimes.sklearn.methods import METHODS, ROUNDING_GAP, OriginalAnswers, split_targets
 from fourfold.runtimes.sklearn.storage import PICKLE, SKOPS, restore, store
-from fourfold.runtimes.threads import OneThread, one_thread
+from fourfold.runtimes.threads import ThreadGuard, thread_guard
 from fourfold.signature.field import Field, Signature
 
-__all__ = ["METHODS", "NAME", "claims", "load", "prepare"]
+__all__ = ["METHODS", "NAME", "load", "prepare"]
 
 NAME = "sklearn"
-_TEXTS = "texts"  # a list of strings: the one form that is no table's
+_TEXTS = "texts"  # a list of strings: the only container that `tables` does not build
 
 
 def prepare(
@@ -34,45 +33,48 @@ def prepare(
     inputs: tuple[Field, ...] | None = None,
     methods: Sequence[str] | None = None,
 ) -> Prepared:
-    """A fitted estimator made ready for a package.
+    """Return what a package keeps of a fitted estimator or pipeline.
 
     Args:
-        model: the estimator or pipeline; it is not changed.
-        sample: rows as it was trained with them: a frame with its columns (others are left out), an array, or, where
-            it begins with a text vectorizer, strings in a list, a Series, an array or a frame of one column.
-        inputs: the fields that go in, where they shall not be inferred from the sample.
-        methods: of `METHODS`, in the order of the outputs; left out, `predict`, and `predict_proba` where there is
-            one, or `transform` where the estimator does nothing else.
+        model: the estimator; it is not changed.
+        sample: rows as the model was trained with them: a frame with its columns (others are ignored) or an array. For
+            a model that begins with a text vectorizer, strings in a list, a Series, an array or a frame of one column.
+        inputs: the input fields; inferred from the sample by default.
+        methods: names in `METHODS`, in the order of the outputs. By default `predict`, and `predict_proba` if it works;
+            without both `transform`, or the first other method.
 
     Raises:
-        PackError: it is not fitted, lacks a method, does not answer the sample, answers it with another bit each
-            time, or cannot be stored.
+        PackError: the model is not fitted, lacks a method, does not answer the sample, gives two different answers to
+            it, or cannot be stored.
         SignatureError: no inputs can be inferred from the sample.
     """
     _check_fitted(model)
-    seen = _sample(model, sample, inputs)
-    guard = one_thread()
-    asked = Asked.of(model, seen.data, seen.rows, methods, guard)
-    notes = _rebuilt(model, seen, asked, guard)
-    stored = store(model, seen.data, asked, guard)
+    sample_rows = _read_sample(model, sample, inputs)
+    guard = thread_guard()
+    original = OriginalAnswers.ask(model, sample_rows.data, sample_rows.count, methods, guard)
+    notes = _check_rebuilt(model, sample_rows, original, guard)
+    stored = store(model, sample_rows.data, original, guard)
+    methods_with_targets = zip(original.names, original.targets, strict=True)
     settings = {
-        "form": seen.form,
-        "methods": [{"name": name, "targets": count} for name, count in zip(asked.names, asked.targets, strict=True)],
+        "form": sample_rows.form,
+        "methods": [{"name": name, "targets": count} for name, count in methods_with_targets],
         "file": stored.file,
         "notes": [*notes, *stored.reasons],
     }
-    libraries = _libraries(model, seen.form, stored.file)
+    libraries = _libraries(model, sample_rows.form, stored.file)
     requires: Literal["", "pickle"] = "pickle" if stored.file == PICKLE else ""
-    return Prepared(NAME, settings, {stored.file: stored.data}, seen.fields, asked.fields, requires, libraries)
+    files = {stored.file: stored.data}
+    return Prepared(NAME, settings, files, sample_rows.fields, original.fields, requires, libraries)
 
 
 def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature, trust: bool) -> _Engine:
-    """The estimator of a package.
+    """Return the engine of a package.
 
     Raises:
-        TrustError: it is a pickle and the host has not allowed that, or a skops file with types that no host allows.
+        TrustError: its file is a pickle and the host does not allow that, or a skops file with types that no host
+            allows.
         CorruptPackage: its file is not what `prepare` wrote.
-        PackageError: it needs a module that is not installed here.
+        PackageError: the estimator needs a module that is not installed.
     """
     file = PICKLE if settings["file"] == PICKLE else SKOPS
     if file == PICKLE and not trust:
@@ -82,14 +84,14 @@ def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Sign
             "trust=True, or --trust on the command line"
         )
     model = restore(file, read(file))
-    methods = [(each["name"], each["targets"]) for each in settings["methods"]]
+    methods = [(method["name"], method["targets"]) for method in settings["methods"]]
     if unknown := [name for name, _ in methods if name not in METHODS]:
         raise CorruptPackage(f"expected methods of {', '.join(METHODS)}; got {shorten(unknown[0])}")
-    return _Engine(model, _builder(settings["form"], signature.inputs), methods, signature.outputs, one_thread())
+    return _Engine(model, _builder(settings["form"], signature.inputs), methods, signature.outputs, thread_guard())
 
 
 class _Engine:
-    """An estimator that answers."""
+    """Answer with an estimator."""
 
     takes: Literal["rows", "columns"] = "columns"
 
@@ -99,9 +101,9 @@ class _Engine:
         build: Callable[[Any], Any],
         methods: Sequence[tuple[str, int | None]],
         outputs: tuple[Field, ...],
-        guard: OneThread,
+        guard: ThreadGuard,
     ) -> None:
-        #: The estimator, for whoever explains its answers.
+        #: The estimator, which the certificate looks into to explain its answers.
         self.model = model
         self._build = build
         self._methods = [(getattr(model, name), targets) for name, targets in methods]
@@ -109,14 +111,14 @@ class _Engine:
         self._guard = guard
 
     def predict(self, batch: Any) -> Any:
-        """Answer every row of a canonical record batch; raises `EngineError`."""
+        """Return the answers to a canonical record batch; raise `EngineError` where the model fails."""
         data = self._build(batch)
         answers: list[Array] = []
         try:
             with self._guard():
                 for method, targets in self._methods:
-                    answers.extend(split(method(data), targets))
-        # An estimator may be anybody's, and raise anything.
+                    answers.extend(split_targets(method(data), targets))
+        # The estimator may be of the user's own class, and raise anything.
         except Exception as error:
             raise EngineError(f"the estimator failed: {type(error).__name__}: {error}") from error
         return record_batch(self._outputs, answers, batch.num_rows)
@@ -128,18 +130,18 @@ def _builder(form: dict[str, Any], fields: tuple[Field, ...]) -> Callable[[Any],
     return tables.builder(form, fields)
 
 
-def _rebuilt(model: Any, seen: Sample, asked: Asked, guard: OneThread) -> list[str]:
-    """Ask the model about the sample as an engine builds it; what a person should know about its answers.
+def _check_rebuilt(model: Any, sample: Sample, original: OriginalAnswers, guard: ThreadGuard) -> list[str]:
+    """Check that the model answers a container that an engine builds as it answers the sample; return notes.
 
     Raises:
-        PackError: they are others, so the model sees something in the container that its form does not say.
+        PackError: the answers differ: the model uses something of the container that its description lacks.
     """
-    if seen.form["container"] == _TEXTS:
+    if sample.form["container"] == _TEXTS:
         return []
-    apart = asked.gap(model, seen.rebuilt(), guard)
-    if apart > CLOSE:
+    gap = original.gap(model, sample.rebuild(), guard)
+    if gap > ROUNDING_GAP:
         raise PackError("the model answers otherwise when the sample is built again from its signature")
-    return [f"the sample, built again, has answers that differ by a relative gap of up to {apart:.1e}"] if apart else []
+    return [f"the sample, built again, has answers that differ by a relative gap of up to {gap:.1e}"] if gap else []
 
 
 def _check_fitted(model: Any) -> None:
@@ -151,67 +153,65 @@ def _check_fitted(model: Any) -> None:
         raise PackError(f"the {type(model).__name__} is no estimator: {error}") from error
 
 
-def _sample(model: Any, sample: Any, inputs: tuple[Field, ...] | None) -> Sample:
-    """The sample in the container that the model was trained with."""
+def _read_sample(model: Any, sample: Any, inputs: tuple[Field, ...] | None) -> Sample:
+    """Return the sample in the container that the model was trained with."""
     if _takes_texts(model):
         return _text_sample(sample, inputs)
     columns = getattr(model, "feature_names_in_", None)
     count = getattr(model, "n_features_in_", None)
     if columns is not None:
-        seen = study(select(sample, [str(name) for name in columns]), inputs)
+        sample_rows = read_sample(select_columns(sample, [str(name) for name in columns]), inputs)
     elif count is not None and tables.kind_of(sample) in ("pandas", "polars", "arrow"):
-        # It never saw names, so it was trained with an array. The frame's names are good ones for the fields all the
-        # same.
-        seen = study(as_array(sample), inputs, [str(name) for name in names_of(sample) or ()])
+        # The model knows no names, so it was trained with an array. The fields get the names of the frame.
+        sample_rows = read_sample(frame_to_array(sample), inputs, [str(name) for name in column_names(sample) or ()])
     else:
-        seen = study(sample, inputs)
-    if count is not None and len(seen.fields) != count:
-        raise PackError(f"the {type(model).__name__} was trained with {count} columns; got {len(seen.fields)}")
-    return seen
+        sample_rows = read_sample(sample, inputs)
+    if count is not None and len(sample_rows.fields) != count:
+        raise PackError(f"the {type(model).__name__} was trained with {count} columns; got {len(sample_rows.fields)}")
+    return sample_rows
 
 
 def _takes_texts(model: Any) -> bool:
-    """Whether the first thing that happens is a vectorizer, which takes strings where all others take a table."""
+    """Return whether the first step is a text vectorizer, which takes strings where all others take a table."""
     while True:
         if getattr(model, "steps", None):
             model = next((step for _, step in model.steps if step not in (None, "passthrough")), None)
         elif getattr(model, "transformer_list", None):
             model = model.transformer_list[0][1]
-        elif (inside := _inside(model)) is not None:
-            model = inside
+        elif (inner := _inner_estimator(model)) is not None:
+            model = inner
         else:
-            # A TfidfTransformer is of that module, and takes counts.
-            of_texts = any(cls.__module__ == "sklearn.feature_extraction.text" for cls in type(model).__mro__)
-            return of_texts and hasattr(model, "build_analyzer")
+            # A TfidfTransformer is of that module too, but takes counts; only vectorizers have `build_analyzer`.
+            is_of_texts = any(cls.__module__ == "sklearn.feature_extraction.text" for cls in type(model).__mro__)
+            return is_of_texts and hasattr(model, "build_analyzer")
 
 
-def _inside(model: Any) -> Any:
-    """The first of the estimators that one holds which hands them what it is given; `None` where it holds none."""
+def _inner_estimator(model: Any) -> Any:
+    """Return the first estimator to which a meta-estimator passes its input; `None` where there is none."""
     if getattr(model, "calibrated_classifiers_", None):
         return model.calibrated_classifiers_[0].estimator
-    parts = getattr(model, "estimators_", None)
-    if isinstance(parts, (list, tuple)) and parts:
-        return parts[0]
+    estimators = getattr(model, "estimators_", None)
+    if isinstance(estimators, (list, tuple)) and estimators:
+        return estimators[0]
     return next(
         (vars(model)[name] for name in ("best_estimator_", "estimator_", "regressor_") if name in vars(model)), None
     )
 
 
 def _text_sample(sample: Any, inputs: tuple[Field, ...] | None) -> Sample:
+    """Return a sample of one string a row, from a list, a Series, an array or a frame of one column."""
     name = "text"
     if tables.kind_of(sample) in ("pandas", "polars", "arrow"):
-        names = names_of(sample) or []
+        names = column_names(sample) or []
         if len(names) != 1:
             raise PackError(f"the model takes one text a row: expected one column; got {', '.join(map(str, names))}")
-        name, sample = str(names[0]), as_array(sample)[:, 0]
+        name, sample = str(names[0]), frame_to_array(sample)[:, 0]
     elif isinstance(getattr(sample, "name", None), str) and sample.name:
         name = sample.name
-    texts = [str(each) if isinstance(each, np.str_) else each for each in sample]
-    strange = next((each for each in texts if not isinstance(each, str)), None)
-    if strange is not None or not texts:
-        raise PackError(
-            f"the model takes one text a row: expected strings; got {shorten(strange) if texts else 'none'}"
-        )
+    texts = [str(text) if isinstance(text, np.str_) else text for text in sample]
+    other = next((text for text in texts if not isinstance(text, str)), None)
+    if other is not None or not texts:
+        raise PackError(f"the model takes one text a row: expected strings; got {shorten(other) if texts else 'none'}")
     fields = (Field(name, "string"),) if inputs is None else tuple(inputs)
     if len(fields) != 1 or fields[0].dtype != "string" or fields[0].nullable:
         raise PackError("the model takes one text a row: expected one input, a string that is never missing")
@@ -219,6 +219,7 @@ def _text_sample(sample: Any, inputs: tuple[Field, ...] | None) -> Sample:
 
 
 def _libraries(model: Any, form: dict[str, Any], file: str) -> dict[str, str]:
-    inside = {type(part).__module__.partition(".")[0] for part in reachable(model)}
-    ours = {"sklearn", "numpy", "scipy"} | ({"skops"} if file == SKOPS else set())
-    return versions(*inside, *ours, container=form["container"])
+    """Return the versions of the libraries that compute the model's answers."""
+    modules = {type(part).__module__.partition(".")[0] for part in walk_parts(model)}
+    modules |= {"sklearn", "numpy", "scipy"} | ({"skops"} if file == SKOPS else set())
+    return library_versions(*modules, container=form["container"])

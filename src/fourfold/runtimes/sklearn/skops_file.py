@@ -1,8 +1,8 @@
-"""Estimators as skops files: the same bytes for the same model, and only types that this host knows.
+"""Read and write skops files: the same bytes for the same model, and only types that this host knows.
 
-skops writes no code, only the names of classes and their state. Which classes may be built is decided here, by the
-host, and never by the file: each node of the file must be of a kind listed in `_ALLOWED`, name a class or function
-that is defined where the file says, and pass skops' own audit after that.
+A skops file holds no code, only the names of classes and their states. This module decides which classes may be built,
+never the file: each node of the file must be of a kind in `_ALLOWED`, must name a class or function that is defined
+where the file says, and must pass skops' own audit after that.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from skops.io.exceptions import UntrustedTypesFoundException
 
 from fourfold.errors import CorruptPackage, TrustError
 from fourfold.modelfiles import lightgbm_text, xgboost_ubjson
-from fourfold.runtimes.sklearn.inspection import reachable
+from fourfold.runtimes.sklearn.inspection import walk_parts
 
-__all__ = ["dumps", "loads", "loads_trusted", "refused"]
+__all__ = ["dumps", "loads", "loads_trusted", "refused_names"]
 
 _SCHEMA = "schema.json"
-_PROTOCOL = 2  # of the first skops that Fourfold wrote with
-# Nodes whose objects cannot change: whether two of them are one object depends on what the process did before.
-_VALUES = frozenset({"JsonNode", "TypeNode", "FunctionNode", "TupleNode", "SliceNode", "BytesNode", "DTypeNode"})
-_HEAP_TYPE = 1 << 9
+_PROTOCOL = 2  # the protocol of the first version of skops that Fourfold used
+# Nodes of immutable objects. Whether two of them are one object depends on what the process did before.
+_IMMUTABLE = frozenset({"JsonNode", "TypeNode", "FunctionNode", "TupleNode", "SliceNode", "BytesNode", "DTypeNode"})
+_HEAP_TYPE = 1 << 9  # `Py_TPFLAGS_HEAPTYPE`: the class is not compiled
 
 _PRIMITIVES = frozenset({"bool", "bytes", "complex", "float", "int", "list", "set", "str", "tuple"})
-# Functions of arrays alone: none of them reads a file, writes one or calls what it is given.
+# Functions of arrays only: none of them reads or writes files, or calls its arguments.
 _NUMPY_FUNCTIONS = frozenset(
     [
         *("abs", "all", "amax", "amin", "any", "around", "average", "clip", "concatenate", "cumprod", "cumsum", "diff"),
@@ -53,7 +53,7 @@ _FUNCTIONS = frozenset(
         "scipy._lib.array_api_compat.numpy._aliases.asarray",
     ]
 )
-# Compiled classes whose state can be checked after loading (`estimators.check_bounds`); the rest of them cannot.
+# Compiled classes whose state `inspection.check_bounds` can check after loading; it cannot check any other.
 _METRICS = (
     *("BrayCurtis", "Canberra", "Chebyshev", "Euclidean", "Hamming", "Jaccard", "Manhattan", "Minkowski", "SEuclidean"),
 )
@@ -64,26 +64,26 @@ _COMPILED = frozenset(
         *(f"sklearn.neighbors._kd_tree.KDTree{bits}" for bits in ("", 32, 64)),
     ]
 )
-# Parts of the trusted libraries that no fitted estimator is made of, some of which act when imported.
-_ASIDE = frozenset({"__main__", "conftest", "datasets", "distutils", "externals", "f2py", "testing", "tests"})
+# Modules of the trusted libraries that no fitted estimator uses; importing some of them has side effects.
+_UNUSED_MODULES = frozenset({"__main__", "conftest", "datasets", "distutils", "externals", "f2py", "testing", "tests"})
 
 
 def dumps(model: object) -> bytes:
-    """A model as a skops file, the same bytes in every process.
+    """Return a model as a skops file, the same bytes in every process.
 
-    skops names the parts of a file by their addresses in memory and dates them; here they are numbered as they
-    appear, sets are sorted, what only counts or pads is zero, and the members have one date and no compression.
+    skops names the parts of a file by their addresses in memory, and dates them. Here parts are numbered in order, sets
+    are sorted, counters and padding are zero, and the members have one date and no compression.
 
     Raises:
-        Exception: whatever skops and the model's own `__getstate__` raise on what they cannot hold.
+        Exception: what skops and the model's own `__getstate__` raise where they cannot store something.
     """
-    # A partial call has no namespace until somebody looks at it, and skops writes down whether it has one: look at all.
-    for _ in reachable(model):
+    # skops stores whether a `functools.partial` has a `__dict__`, which Python creates at the first look: look at all.
+    for _ in walk_parts(model):
         pass
     with ZipFile(BytesIO(skops.io.dumps(model))) as source:
         members = {name: _without_padding(name, source.read(name)) for name in source.namelist()}
     schema = json.loads(members.pop(_SCHEMA))
-    _settle(schema)
+    _reset_state(schema)
     _sort_sets(schema, {name: sha256(data).hexdigest() for name, data in members.items()})
     _number_objects(schema)
     files = _number_files(schema, members)
@@ -99,7 +99,7 @@ def dumps(model: object) -> bytes:
 
 
 def _without_padding(name: str, data: bytes) -> bytes:
-    """An array's bytes with zeros between its fields, where a tree's nodes have whatever was in memory."""
+    """Return a member with zeros between the fields of an array, where the nodes of a tree have random bytes."""
     if not name.endswith(".npy"):
         return data
     array = np.load(BytesIO(data), allow_pickle=False)
@@ -114,7 +114,7 @@ def _without_padding(name: str, data: bytes) -> bytes:
 
 
 def _nodes(part: Any) -> Iterator[dict[str, Any]]:
-    """Every node of a schema, in the order in which the file has them."""
+    """Yield every node of a schema, in the order of the file."""
     stack = [part]
     while stack:
         part = stack.pop()
@@ -126,30 +126,34 @@ def _nodes(part: Any) -> Iterator[dict[str, Any]]:
             stack.extend(reversed(part))
 
 
-def _settle(schema: Any) -> None:
-    """Write in one way what depends on what the process did before."""
+def _reset_state(schema: Any) -> None:
+    """Replace values that depend on what the process did before."""
     for node in _nodes(schema):
         name = node["__class__"]
         if node["__loader__"] == "ObjectNode" and name.startswith(("KDTree", "BallTree")):
-            # How often the tree was asked, and how that went.
+            # The tree's counters of queries.
             for counter in node["content"]["content"][7:11]:
                 counter["content"] = "0"
         elif node["__loader__"] == "DictNode" and "_stop_words_id" in node["content"]:
-            # The address of a vectorizer's stop words, by which it knows that it has checked them.
+            # The address of a vectorizer's stop words, by which it remembers that it has checked them.
             node["content"]["_stop_words_id"]["content"] = "0"
         elif node["__loader__"] == "FunctionNode":
-            # A ufunc does not know its module: skops takes the first one imported that has it.
-            homes = [home for home in ("numpy", "scipy.special") if isinstance(_reachable(home, name), np.ufunc)]
-            if homes and _reachable(node["__module__"], name) is _reachable(homes[0], name):
-                node["__module__"] = homes[0]
+            # A ufunc does not know its module: skops takes the first imported module that has it.
+            modules = [
+                module for module in ("numpy", "scipy.special") if isinstance(_attribute(module, name), np.ufunc)
+            ]
+            if modules and _attribute(node["__module__"], name) is _attribute(modules[0], name):
+                node["__module__"] = modules[0]
 
 
 def _sort_sets(schema: Any, digests: dict[str, str]) -> None:
+    """Sort the members of sets by their content; `digests` are those of the files' contents, by their names."""
+
     def key(node: Any) -> str:
         if isinstance(node, dict):
-            kept = {name: value for name, value in node.items() if name != "__id__"}
-            return repr([(name, digests.get(str(value)) or key(value)) for name, value in kept.items()])
-        return repr([key(each) for each in node]) if isinstance(node, list) else repr(node)
+            content = {name: value for name, value in node.items() if name != "__id__"}
+            return repr([(name, digests.get(str(value)) or key(value)) for name, value in content.items()])
+        return repr([key(item) for item in node]) if isinstance(node, list) else repr(node)
 
     for node in _nodes(schema):
         if node["__loader__"] == "SetNode":
@@ -157,20 +161,22 @@ def _sort_sets(schema: Any, digests: dict[str, str]) -> None:
 
 
 def _number_objects(schema: Any) -> None:
+    """Number objects in order instead of by their addresses."""
     counts: dict[int, int] = {}
     for node in _nodes(schema):
-        if node["__loader__"] not in _VALUES and "__id__" in node:
+        if node["__loader__"] not in _IMMUTABLE and "__id__" in node:
             counts[node["__id__"]] = counts.get(node["__id__"], 0) + 1
     numbers: dict[int, int] = {}
     for node in _nodes(schema):
         old = node.pop("__id__", None)
-        # An object's number says only that it is there again: what is there once needs none. Numbers start at 1,
-        # since skops takes 0 for none.
-        if node["__loader__"] not in _VALUES and counts.get(old, 0) > 1:
+        # The number says that two nodes are one object, so an object with one node needs none. Numbers start at 1:
+        # skops takes 0 for no number.
+        if node["__loader__"] not in _IMMUTABLE and counts.get(old, 0) > 1:
             node["__id__"] = numbers.setdefault(old, len(numbers) + 1)
 
 
 def _number_files(schema: Any, members: dict[str, bytes]) -> dict[str, bytes]:
+    """Return the files under names that are numbered in order, and write these into the schema."""
     files: dict[str, bytes] = {}
     names: dict[str, str] = {}
     for node in _nodes(schema):
@@ -183,53 +189,53 @@ def _number_files(schema: Any, members: dict[str, bytes]) -> dict[str, bytes]:
     return files
 
 
-def refused(data: bytes) -> list[str]:
-    """The types and functions in a skops file that `loads` would not build, by name and sorted.
+def refused_names(data: bytes) -> list[str]:
+    """Return the sorted names of the types and functions in a skops file that `loads` would not build.
 
     Raises:
-        CorruptPackage: it is no skops file of ours.
+        CorruptPackage: Fourfold did not write the file.
     """
-    return sorted(_judged(data)[1])
+    return sorted(_judge_names(data)[1])
 
 
 def loads(data: bytes) -> Any:
-    """The estimator in a skops file.
+    """Return the estimator in a skops file.
 
     Raises:
-        TrustError: it holds a type that is none of scikit-learn's, LightGBM's, XGBoost's, NumPy's or SciPy's own.
-        CorruptPackage: it is no skops file of ours, or one whose parts contradict each other.
+        TrustError: the file holds a type that is not of scikit-learn, LightGBM, XGBoost, NumPy or SciPy.
+        CorruptPackage: Fourfold did not write the file, or its parts contradict each other.
     """
-    allowed, names = _judged(data)
-    if names:
-        raise TrustError(f"the skops file holds what no model may hold: {', '.join(sorted(names))}")
+    allowed, refused = _judge_names(data)
+    if refused:
+        raise TrustError(f"the skops file holds what no model may hold: {', '.join(sorted(refused))}")
     _check_boosters(data)
     try:
-        # skops still audits the file itself, and learns of no name that was not judged above.
+        # skops audits the file again, and trusts only the names that were allowed above.
         return skops.io.loads(data, trusted=sorted(allowed))
     except UntrustedTypesFoundException as error:
         raise TrustError(f"the skops file holds what no model may hold: {error}") from error
-    # A file that contradicts itself fails anywhere in the libraries that take it, with any error.
+    # If the file contradicts itself, the libraries that read it may raise anything.
     except Exception as error:
         raise CorruptPackage(f"the skops file cannot be loaded: {type(error).__name__}: {error}") from error
 
 
 def loads_trusted(data: bytes) -> Any:
-    """The estimator in a skops file of somebody whom the host trusts, whatever it is made of.
+    """Return the estimator in a skops file of a maker whom the host trusts, with any types.
 
     Raises:
-        CorruptPackage: it is no skops file, or it cannot be loaded.
+        CorruptPackage: the file is no skops file, or cannot be loaded.
     """
     try:
         return skops.io.loads(data, trusted=skops.io.get_untrusted_types(data=data))
-    except Exception as error:  # classes of anybody's
+    except Exception as error:  # the maker's own classes may raise anything
         raise CorruptPackage(f"the skops file cannot be loaded: {type(error).__name__}: {error}") from error
 
 
 def _check_boosters(data: bytes) -> None:
-    """Check the models that LightGBM and XGBoost read by themselves while skops makes their boosters.
+    """Check the models that LightGBM and XGBoost parse while skops builds their boosters.
 
     Raises:
-        CorruptPackage: one contradicts itself.
+        CorruptPackage: a model contradicts itself.
     """
     schema = _schema(data)
     with ZipFile(BytesIO(data)) as archive:
@@ -238,11 +244,12 @@ def _check_boosters(data: bytes) -> None:
             if node["__loader__"] != "ObjectNode" or name not in ("lightgbm.basic.Booster", "xgboost.core.Booster"):
                 continue
             try:
-                # A number that is there twice could be that of a part that was made before, of other content.
+                # skops would take a part whose number stands twice from the other node, with unchecked content.
                 state = node["content"]
-                known = state["content"]
-                handle = known["_handle" if name.startswith("lightgbm") else "handle"]
-                if any(_times(schema, each.get("__id__")) > 1 for each in (state, handle)) or "model_str" in known:
+                attributes = state["content"]
+                handle = attributes["_handle" if name.startswith("lightgbm") else "handle"]
+                is_shared = any(_count_number(schema, part.get("__id__")) > 1 for part in (state, handle))
+                if is_shared or "model_str" in attributes:
                     raise CorruptPackage("the skops file shares the state of a booster")
                 if name.startswith("lightgbm") and handle["__loader__"] == "JsonNode":
                     lightgbm_text.check(json.loads(handle["content"]))
@@ -254,8 +261,8 @@ def _check_boosters(data: bytes) -> None:
                 raise CorruptPackage(f"the skops file holds a booster that is none: {error}") from error
 
 
-def _times(schema: Any, number: Any) -> int:
-    """How often a number of an object stands in a schema, wherever a reader may look for one."""
+def _count_number(schema: Any, number: Any) -> int:
+    """Return how often an object's number stands in a schema, wherever a reader may look for numbers."""
     count, stack = 0, [schema]
     while stack:
         part = stack.pop()
@@ -267,39 +274,40 @@ def _times(schema: Any, number: Any) -> int:
     return count
 
 
-def _judged(data: bytes) -> tuple[set[str], set[str]]:
-    """The names in a skops file that may be built, and those that may not."""
+def _judge_names(data: bytes) -> tuple[set[str], set[str]]:
+    """Return the names in a skops file that may be built, and those that may not."""
     schema = _schema(data)
-    allowed, names = set(), set()
+    allowed, refused = set(), set()
     for node in _nodes(schema):
         loader, module, name = node["__loader__"], node.get("__module__"), node.get("__class__")
         if not isinstance(module, str) or not isinstance(name, str):
-            names.add(loader)
+            refused.add(loader)
         elif _is_allowed(loader, module, name) and (loader != "PartialNode" or _calls_function(node)):
             allowed.add(f"{module}.{name}")
         else:
-            names.add(f"{module}.{name}" if loader in _ALLOWED else f"{module}.{name} ({loader})")
-    return allowed, names
+            refused.add(f"{module}.{name}" if loader in _ALLOWED else f"{module}.{name} ({loader})")
+    return allowed, refused
 
 
 def _schema(data: bytes) -> Any:
+    """Return the schema of a skops file; raise `CorruptPackage` where Fourfold did not write the file."""
     try:
         with ZipFile(BytesIO(data)) as archive:
-            # What is written here is never compressed, so a small file cannot unfold to a huge one.
+            # `dumps` does not compress, so a small file cannot unfold to a huge one.
             if any(member.compress_type != ZIP_STORED for member in archive.infolist()):
                 raise CorruptPackage("the skops file is compressed: it was not written by Fourfold")
             schema = json.loads(archive.read(_SCHEMA))
         protocol = schema["protocol"]
     except (BadZipFile, KeyError, TypeError, ValueError, RecursionError) as error:
         raise CorruptPackage(f"not a skops file: {error}") from error
-    # Nodes of older protocols keep names in other places than those that are judged.
+    # Nodes of older protocols have names in other keys than those that are judged.
     if not isinstance(protocol, int) or protocol < _PROTOCOL:
         raise CorruptPackage(f"the skops file has the protocol {protocol!r}: it was not written by Fourfold")
     return schema
 
 
 def _calls_function(node: dict[str, Any]) -> bool:
-    """Whether a partial call is one of a function, which is judged as a node of its own."""
+    """Return whether a partial call is one of a function, which is a node of its own and judged."""
     try:
         return bool(node["content"]["func"]["__loader__"] == "FunctionNode")
     except (KeyError, TypeError):
@@ -312,30 +320,30 @@ def _is_allowed(loader: str, module: str, name: str) -> bool:
 
 
 def _defined(module: str, name: str) -> Any:
-    """What is defined in a module of a trusted library under that name, and not merely reachable there, or `None`."""
+    """Return what a module of a trusted library defines under that name, not what it imports; otherwise `None`."""
     parts = module.split(".")
-    if parts[0] not in ("sklearn", "lightgbm", "xgboost", "numpy", "scipy") or _ASIDE.intersection(parts):
+    if parts[0] not in ("sklearn", "lightgbm", "xgboost", "numpy", "scipy") or _UNUSED_MODULES.intersection(parts):
         return None
     try:
-        found = getattr(import_module(module), name, None)
+        value = getattr(import_module(module), name, None)
     except ImportError:
         return None
-    return found if getattr(found, "__module__", None) == module and getattr(found, "__name__", None) == name else None
+    return value if getattr(value, "__module__", None) == module and getattr(value, "__name__", None) == name else None
 
 
 def _class(module: str, name: str) -> type | None:
-    found = _defined(module, name)
-    return found if isinstance(found, type) else None
+    value = _defined(module, name)
+    return value if isinstance(value, type) else None
 
 
 def _is_object(module: str, name: str) -> bool:
-    """Whether a class's objects may be made by `__new__` and `__setstate__`, its constructor never being called."""
+    """Return whether objects of a class may be built by `__new__` and `__setstate__`, without its constructor."""
     cls = _class(module, name)
     if cls is None:
         return False
-    compiled = any(not each.__flags__ & _HEAP_TYPE for each in cls.__mro__ if each.__module__ != "builtins")
+    is_compiled = any(not base.__flags__ & _HEAP_TYPE for base in cls.__mro__ if base.__module__ != "builtins")
     if module.startswith("sklearn."):
-        return not compiled or f"{module}.{name}" in _COMPILED
+        return not is_compiled or f"{module}.{name}" in _COMPILED
     if module == "lightgbm.sklearn":
         return name.startswith("LGBM")
     if module == "xgboost.sklearn":
@@ -363,13 +371,13 @@ def _is_function(module: str, name: str) -> bool:
         return _defined(module, name) is not None
     if module == "numpy" and name in _NUMPY_FUNCTIONS:
         return _defined(module, name) is not None
-    if module.partition(".")[0] not in ("numpy", "scipy") or _ASIDE.intersection(module.split(".")):
+    if module.partition(".")[0] not in ("numpy", "scipy") or _UNUSED_MODULES.intersection(module.split(".")):
         return False
-    # A ufunc has no `__module__`, so any module that reaches it does.
-    return isinstance(_reachable(module, name), np.ufunc)
+    # A ufunc has no `__module__`, so any module that has it will do.
+    return isinstance(_attribute(module, name), np.ufunc)
 
 
-def _reachable(module: str, name: str) -> Any:
+def _attribute(module: str, name: str) -> Any:
     try:
         return getattr(import_module(module), name, None)
     except ImportError:
@@ -394,8 +402,8 @@ def _one_of(*names: str) -> Callable[[str, str], bool]:
     return lambda module, name: f"{module}.{name}" in names
 
 
-# The kinds of node that a file may have, and of which classes. Not here, so never built: nodes that call a constructor
-# (`ConstructorFromReduceNode`), bind a method or look up an operator.
+# The kinds of nodes that a file may have, with a test of their classes. All others are refused, such as nodes that call
+# a constructor (`ConstructorFromReduceNode`), bind a method or look up an operator.
 _ALLOWED: dict[str, Callable[[str, str], bool]] = {
     "BytearrayNode": _one_of("builtins.bytearray"),
     "BytesNode": _one_of("builtins.bytes"),

@@ -13,7 +13,7 @@ import pyarrow as pa
 from fourfold import runtimes, tables
 from fourfold.runtimes.engine import Engine, Prepared
 from fourfold.runtimes.sklearn.inspection import set_one_thread
-from fourfold.runtimes.threads import one_thread
+from fourfold.runtimes.threads import thread_guard
 from fourfold.signature import Signature
 from fourfold.signature.columns import arrow_schema, columns_to_rows, rows_to_columns
 
@@ -50,10 +50,10 @@ def loaded(prepared: Prepared, *, trust: bool = False) -> Engine:
 
 def prepared(model: Any, sample: Any, **options: Any) -> Prepared:
     """The model made ready by the runtime that claims it."""
-    return runtimes.claim(model).prepare(model, sample, **options)
+    return runtimes.by_model(model).prepare(model, sample, **options)
 
 
-def trip(model: Any, sample: Any, *, trust: bool = False, **options: Any) -> tuple[Prepared, Any]:
+def round_trip(model: Any, sample: Any, *, trust: bool = False, **options: Any) -> tuple[Prepared, Any]:
     """What a model answers to its sample after it went into a package and out of it: a canonical record batch."""
     ready = prepared(model, sample, **options)
     engine = loaded(ready, trust=trust)
@@ -72,7 +72,7 @@ def original(model: Any, sample: Any, method: str = "predict") -> Any:
     """What a model answers by itself in one call, with one thread: what it gives with more is no function."""
     alone = copy.deepcopy(model)
     set_one_thread(alone)
-    with one_thread()():
+    with thread_guard()():
         return getattr(alone, method)(sample)
 
 
