@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from fourfold.certificate.certificate import Certificate, DoorReport
-from fourfold.cli.certify import show
-from fourfold.cli.output import fail, literal, table, visible
-from fourfold.cli.show import describe
+from fourfold.cli.certify import print_certificate
+from fourfold.cli.output import escape_markup, print_error, print_table, printable
+from fourfold.cli.show import print_package
 from fourfold.errors import DecodeError
 from fourfold.package import Package
 from fourfold.signature.bits import Difference
@@ -26,11 +26,11 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_name_does_nothing_but_appear(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Markup stands there as it was written, and what is no printable character as its escape."""
-    table(["name"], [(text,)])
+    print_table(["name"], [(text,)])
     shown = capsys.readouterr().out
-    assert visible(text) in shown
-    assert visible(text).isprintable()
-    assert not set(text) & set(shown) - set(visible(text)) - set(" \n")
+    assert printable(text) in shown
+    assert printable(text).isprintable()
+    assert not set(text) & set(shown) - set(printable(text)) - set(" \n")
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -39,16 +39,16 @@ def test_a_package_says_of_itself_only_text(text: str, capsys: pytest.CaptureFix
     field = {"name": text, "dtype": "float64", "description": text}
     signature = {"inputs": [field], "outputs": [field], "extra": "forbid"}
     runtime = {"name": text, "settings": {}, "requires": "", "libraries": {text: text}}
-    describe(Package.build(manifest(signature=signature, runtime=runtime, provenance={text: text}), FILES))
+    print_package(Package.build(manifest(signature=signature, runtime=runtime, provenance={text: text}), FILES))
     shown = capsys.readouterr().out
-    assert f"provenance   {visible(text)} {visible(text)}" in shown
+    assert f"provenance   {printable(text)} {printable(text)}" in shown
     assert "\x1b" not in shown
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_certificate_shows_only_text(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The row that a certificate shows comes from whoever made the rows."""
-    show(
+    print_certificate(
         Certificate(
             name="eta",
             version=None,
@@ -61,11 +61,11 @@ def test_a_certificate_shows_only_text(text: str, capsys: pytest.CaptureFixture[
             doors=[DoorReport("embed", text, text, 1, 1, Difference(0, text, text, text), text, {text: text}, 0.0)],
         )
     )
-    assert f"{visible(text)}={visible(text)}" in capsys.readouterr().out
+    assert f"{printable(text)}={printable(text)}" in capsys.readouterr().out
 
 
 def test_an_error_keeps_its_lines_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
     """An error with a line for each row at fault is printed so; an escape in it is not obeyed."""
-    assert fail(DecodeError("one \x1b[31m\ntwo")) == 3
+    assert print_error(DecodeError("one \x1b[31m\ntwo")) == 3
     assert capsys.readouterr().err == "fourfold: error: one \\x1b[31m\ntwo\n"
-    assert literal("[b]") == "\\[b]"
+    assert escape_markup("[b]") == "\\[b]"

@@ -1,7 +1,7 @@
-"""The command line: one file a verb.
+"""Define the command line, one file a verb.
 
-A verb's file imports only what its help needs; what it runs is imported when it runs, so `fourfold --help` is quick and
-a missing extra is the business of the verb that needs it.
+A verb's file imports only what its help needs, and the rest when the verb runs: so `fourfold --help` is quick, and a
+missing extra only stops the verbs that need it.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from importlib import import_module
 import click
 
 from fourfold import __version__
-from fourfold.cli.output import fail
+from fourfold.cli.output import print_error
 from fourfold.errors import FourfoldError
 
 __all__ = ["command", "main"]
 
-#: The verbs in the order in which a newcomer meets them, and the module of each.
+#: The verbs, in the order in which a newcomer meets them.
 _VERBS = ("demo", "pack", "show", "push", "pull", "list", "promote", "serve", "stream", "batch", "certify", "why")
 
 _EPILOG = """
@@ -40,7 +40,7 @@ Exit statuses: 0 done, 1 answers differ, 2 wrong usage, 3 rows or signature, 4 p
 
 
 class _Verbs(click.Group):
-    """A group that imports a verb's module when the verb is asked for."""
+    """Import the module of a verb when the verb is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_VERBS)
@@ -80,11 +80,11 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo("fourfold: interrupted", err=True)
         status = 130
     except BrokenPipeError:
-        # Whoever read our output has gone: nobody is left to tell. Python must not find that out again at exit.
+        # The reader of the output has gone. Python flushes standard output at exit, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
     except FourfoldError as error:
         if os.environ.get("FOURFOLD_DEBUG"):
             raise
-        status = fail(error)
+        status = print_error(error)
     sys.exit(status if isinstance(status, int) else 0)

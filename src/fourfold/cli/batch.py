@@ -1,4 +1,4 @@
-"""`fourfold batch`: the batch process."""
+"""Define `fourfold batch`: run a batch job."""
 
 from __future__ import annotations
 
@@ -61,32 +61,32 @@ def run_(
     from fourfold.batch import Job, run
     from fourfold.loading import load
 
-    pairs = dict(_pair(each) for each in rename)
+    pairs = dict(_pair(text) for text in rename)
     settings = {key: value for key, value in given.items() if value not in (None, ())}
     settings |= {"rename": pairs} if pairs else {}
     package, repository, job = _job(what, repository, settings, Job)
     predictor = load(package, repository=repository, trust=trust)
     with progress_bars(quiet=quiet or as_json) as report:
-        done = run(predictor, job, lambda rows, total: report("rows", rows, total))
+        result = run(predictor, job, lambda rows, total: report("rows", rows, total))
     if as_json:
-        print_json(done.to_json())
+        print_json(result.to_json())
     else:
-        _show(done)
+        _print_report(result)
 
 
 def _job(
-    what: str, repository: str | None, settings: dict[str, object], kind: type[Job]
+    what: str, repository: str | None, settings: dict[str, object], job_type: type[Job]
 ) -> tuple[str, str | None, Job]:
-    """The package, its repository and the job that the arguments mean."""
+    """Return the package, its repository and the job that the arguments describe."""
     if what.endswith(".toml"):
-        file = kind.from_toml(what, **settings)
-        if file.package is None:
+        job = job_type.from_toml(what, **settings)
+        if job.package is None:
             raise click.UsageError(f'{what} names no package; expected package = "NAME@ALIAS"')
-        return file.package, repository or file.repository, file
-    lacking = [option for option, key in (("--from", "source"), ("--to", "output")) if key not in settings]
-    if lacking:
-        raise click.UsageError(f"a run of a package needs {' and '.join(lacking)}")
-    return what, repository, kind(**settings)  # type: ignore[arg-type]  # Job checks every value itself
+        return job.package, repository or job.repository, job
+    missing = [option for option, key in (("--from", "source"), ("--to", "output")) if key not in settings]
+    if missing:
+        raise click.UsageError(f"a run of a package needs {' and '.join(missing)}")
+    return what, repository, job_type(**settings)  # type: ignore[arg-type]  # Job checks every value itself
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -96,7 +96,7 @@ def _pair(text: str) -> tuple[str, str]:
     return column, field
 
 
-def _show(report: Report) -> None:
+def _print_report(report: Report) -> None:
     click.echo(f"{report.rows_out:,} rows answered, in {report.seconds:.2f} s  {report.output}")
     if report.quarantined:
         click.echo(f"{report.quarantined:,} rows in the quarantine           {report.quarantine}")

@@ -1,4 +1,4 @@
-"""`fourfold certify`: are the answers of the four architectures equal?"""
+"""Define `fourfold certify`: check that the answers of the four architectures are equal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fourfold.cli import options
-from fourfold.cli.output import console, literal, print_json, progress_bars, table
+from fourfold.cli.output import console, escape_markup, print_json, print_table, progress_bars
 
 if TYPE_CHECKING:
     from fourfold.certificate import Certificate
@@ -62,8 +62,8 @@ def command(
     from fourfold.cli.rows import read_rows
     from fourfold.loading import find, ready
 
-    found, version = find(package, repository=repository)
-    predictor = ready(found, version=version, trust=trust)
+    resolved, version = find(package, repository=repository)
+    predictor = ready(resolved, version=version, trust=trust)
     with progress_bars(quiet=quiet or as_json) as report:
         certificate = certify(
             predictor,
@@ -78,7 +78,7 @@ def command(
     if as_json:
         print_json(certificate.to_json())
     else:
-        show(certificate)
+        print_certificate(certificate)
     if not certificate.equal:
         raise SystemExit(1)
 
@@ -93,7 +93,7 @@ def _write(path: Path, certificate: Certificate) -> None:
         raise SinkError(f"cannot write the certificate {path}: {error.strerror or error}") from error
 
 
-def show(certificate: Certificate) -> None:
+def print_certificate(certificate: Certificate) -> None:
     """Print a certificate for people."""
     out = console()
     out.print()
@@ -101,22 +101,22 @@ def show(certificate: Certificate) -> None:
         f"[bold]certificate[/bold] of {certificate.name}" + (f":{certificate.version}" if certificate.version else "")
     )
     out.print(certificate.digest)
-    table(
+    print_table(
         ["architecture", "door", "cut", "rows#", "differing#"],
         [
             (door.architecture, door.door, door.batching, f"{door.rows:,}", f"{door.differing:,}")
             for door in certificate.doors
         ],
     )
-    _side_by_side(certificate)
+    _print_side_by_side(certificate)
     for door in certificate.doors:
         if door.first is not None:
             first = door.first
-            told = (
+            difference = (
                 f"{door.architecture}, {door.door}, {door.batching}: row {first.row}, field {first.field}: "
                 f"expected {first.expected!r}, got {first.got!r}"
             )
-            out.print(f"[red]differs[/red] {literal(told)}\n  likely cause: {literal(door.cause)}")
+            out.print(f"[red]differs[/red] {escape_markup(difference)}\n  likely cause: {escape_markup(door.cause)}")
     refused = (
         f"; {certificate.refused:,} rows do not fit the signature and were left out" if certificate.refused else ""
     )
@@ -130,16 +130,16 @@ def show(certificate: Certificate) -> None:
     )
 
 
-def _side_by_side(certificate: Certificate) -> None:
-    """The answers to one row, an architecture a column."""
+def _print_side_by_side(certificate: Certificate) -> None:
+    """Print the answers to one row, an architecture a column."""
     out = console()
     out.print("one row:")
-    out.print("  " + literal(", ".join(f"{name}={value}" for name, value in certificate.shown.items())))
+    out.print("  " + escape_markup(", ".join(f"{name}={value}" for name, value in certificate.shown.items())))
     answers = certificate.answers
     names = list(answers)
     fields = list(next(iter(answers.values()), {}))
-    table(["", *names], [(field, *(_bits(answers[name][field]) for name in names)) for field in fields])
+    print_table(["", *names], [(field, *(_format_bits(answers[name][field]) for name in names)) for field in fields])
 
 
-def _bits(value: object) -> str:
+def _format_bits(value: object) -> str:
     return f"{value!r} ({value.hex()})" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""`fourfold demo`: all of it, on real data."""
+"""Define `fourfold demo`: run everything on real data."""
 
 from __future__ import annotations
 
@@ -35,27 +35,27 @@ def command(directory: Path, rows: int, *, quiet: bool) -> None:
 
     Takes a minute or two, and leaves a repository behind to go on with.
     """
-    from fourfold.cli.certify import show
+    from fourfold.cli.certify import print_certificate
     from fourfold.demo import run
 
     start = time.perf_counter()
     with progress_bars(quiet=quiet) as report:
         demo = run(directory, rows=rows, on_progress=report)
-    show(demo.certificate)
+    print_certificate(demo.certificate)
     out = console()
     out.print(f"mean error of the model on flights that it never saw: {demo.error:.1f} minutes in the air")
     out.print(f"done in {time.perf_counter() - start:.0f} seconds; everything is in {directory}\n")
     out.print("[bold]next[/bold]")
-    for line in _next(directory, demo.certificate.shown):
-        # Not through rich: what is printed must work when it is pasted.
+    for line in _next_commands(directory, demo.certificate.shown):
+        # Not through rich, so that the commands can be pasted.
         click.echo(f"  {line}")
     if not demo.certificate.equal:
         raise SystemExit(1)
 
 
-def _next(directory: Path, row: dict[str, object]) -> list[str]:
-    """Commands that go on with what the demonstration left behind."""
-    fourfold = _command()
+def _next_commands(directory: Path, row: dict[str, object]) -> list[str]:
+    """Return commands that use the files that the demonstration leaves behind."""
+    fourfold = _fourfold_command()
     eta = f"eta@production --repository {directory / 'repository'}"
     parquet = directory / "flights.parquet"
     flight = json.dumps([row])
@@ -69,13 +69,13 @@ def _next(directory: Path, row: dict[str, object]) -> list[str]:
     ]
 
 
-def _command() -> str:
-    """How the person at this shell calls `fourfold`."""
-    beside = Path(sys.executable).parent / "fourfold"
+def _fourfold_command() -> str:
+    """Return how the user's shell calls `fourfold`."""
+    script = Path(sys.executable).parent / "fourfold"
     on_path = shutil.which("fourfold")
-    if on_path and Path(on_path).resolve() == beside.resolve():
+    if on_path and Path(on_path).resolve() == script.resolve():
         return "fourfold"
-    if beside.exists():
-        here = Path.cwd()
-        return str(beside.relative_to(here)) if beside.is_relative_to(here) else str(beside)
+    if script.exists():
+        folder = Path.cwd()
+        return str(script.relative_to(folder)) if script.is_relative_to(folder) else str(script)
     return f"{sys.executable} -m fourfold"

@@ -1,11 +1,11 @@
-"""`fourfold list`: what a repository holds."""
+"""Define `fourfold list`: print what a repository holds."""
 
 from __future__ import annotations
 
 import click
 
 from fourfold.cli import options
-from fourfold.cli.output import print_json, table
+from fourfold.cli.output import print_json, print_table
 
 
 @click.command("list")
@@ -27,20 +27,20 @@ def command(model: str | None, repository: str | None, *, as_json: bool) -> None
         print_json(
             [
                 {
-                    "name": each.name,
-                    "versions": [{"version": one.version, "digest": one.digest} for one in each.versions],
-                    "aliases": {alias: one.version for alias, one in each.aliases.items()},
+                    "name": entry.name,
+                    "versions": [{"version": version.version, "digest": version.digest} for version in entry.versions],
+                    "aliases": {alias: target.version for alias, target in entry.aliases.items()},
                 }
-                for each in models
+                for entry in models
             ]
         )
         return
     rows = []
-    for each in models:
-        for one in each.versions:
-            aliases = [alias for alias, target in each.aliases.items() if target.version == one.version]
-            rows.append((each.name, one.version, ", ".join(sorted(aliases)), one.digest))
+    for entry in models:
+        for version in entry.versions:
+            aliases = [alias for alias, target in entry.aliases.items() if target.version == version.version]
+            rows.append((entry.name, version.version, ", ".join(sorted(aliases)), version.digest))
     if rows:
-        table(["model", "version#", "aliases", "digest"], rows)
+        print_table(["model", "version#", "aliases", "digest"], rows)
     else:
         click.echo(f"no packages in {opened.url}")

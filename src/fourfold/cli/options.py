@@ -1,4 +1,4 @@
-"""Options that several verbs share, so that they read the same in each."""
+"""Define the options that several verbs share."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class _CountOrShare(click.ParamType[float]):
 COUNT_OR_SHARE = _CountOrShare()
 
 
-def _lasting(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+def _refuse_memory(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Refuse a repository in memory, which would be lost when the command ends."""
     if value is not None and value.startswith("memory:"):
         raise click.BadParameter(f"{value} ends with this command: name a folder or a bucket")
     return value
@@ -41,7 +42,7 @@ repository: Decorator = click.option(
     "--repository",
     metavar="URL",
     envvar="FOURFOLD_REPOSITORY",
-    callback=_lasting,
+    callback=_refuse_memory,
     help="A folder, or s3://, gs://, az://. Default: $FOURFOLD_REPOSITORY.",
 )
 trust: Decorator = click.option(

@@ -1,4 +1,4 @@
-"""What every verb shows a person in the same way: errors, progress, tables, JSON."""
+"""Print errors, progress bars, tables and JSON in the same way for every verb."""
 
 from __future__ import annotations
 
@@ -15,50 +15,50 @@ if TYPE_CHECKING:
 
     from fourfold.errors import FourfoldError
 
-__all__ = ["console", "fail", "literal", "print_json", "progress_bars", "table", "visible"]
+__all__ = ["console", "escape_markup", "print_error", "print_json", "print_table", "printable", "progress_bars"]
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console for people; colours only where a terminal shows them."""
+    """Return a console for text to read, with colours if it is a terminal."""
     from rich.console import Console
 
     out = Console(stderr=stderr, highlight=False, soft_wrap=True)
     if not out.is_terminal:
-        out.width = 160  # a pipe has no width: whatever reads it wraps for itself
+        out.width = 160  # a pipe has no width; its reader can wrap lines itself
     return out
 
 
-def visible(text: object) -> str:
-    """A text that does nothing to a terminal but to appear: what is no printable character is written as an escape."""
-    shown = str(text)
-    return shown if shown.isprintable() else "".join(each if each.isprintable() else _escape(each) for each in shown)
+def printable(text: object) -> str:
+    """Return a text with escapes for all characters that a terminal would act on: those that are not printable."""
+    raw = str(text)
+    return raw if raw.isprintable() else "".join(char if char.isprintable() else _escape(char) for char in raw)
 
 
 def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
 
-def literal(text: object) -> str:
-    """A text from a package or a row for a line of rich's markup, in which it stands as it is."""
+def escape_markup(text: object) -> str:
+    """Return a text of a package or a row as rich's markup that prints exactly this text."""
     from rich.markup import escape
 
-    return escape(visible(text))
+    return escape(printable(text))
 
 
-def fail(error: FourfoldError) -> int:
-    """Say what went wrong, without a traceback; gives the exit status."""
-    lines = [visible(line) for line in str(error).split("\n")]
+def print_error(error: FourfoldError) -> int:
+    """Print an error without a traceback, and return its exit status."""
+    lines = [printable(line) for line in str(error).split("\n")]
     click.echo("fourfold: error: " + "\n".join(lines), err=True)
     return error.exit_status
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output, for a script to read."""
+    """Print a JSON document on standard output, for a script to read."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Rows under their headings, on standard output; columns whose name ends with `#` are numbers, to the right."""
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table on standard output; columns of numbers, whose name ends with `#`, are aligned to the right."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -67,23 +67,23 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     for name in columns:
         out.add_column(name.rstrip("#"), justify="right" if name.endswith("#") else "left", overflow="fold")
     for row in rows:
-        # As texts and not as strings: names and values come from packages and rows, and are no markup.
-        out.add_row(*(Text(visible(cell)) for cell in row))
+        # Not as strings, which rich reads as markup: names and values come from packages and rows.
+        out.add_row(*(Text(printable(cell)) for cell in row))
     console().print(out)
 
 
 @contextmanager
 def progress_bars(*, quiet: bool = False) -> Iterator[Callable[[str, int, int | None], None]]:
-    """Progress bars on standard error, one a stage.
+    """Show progress bars on standard error, one a stage; if it is no terminal, print a line when a stage begins.
 
-    Gives a function of the stage's name, how much of it is done, and how much there is (`None` where nobody knows).
-    Where standard error is no terminal, each stage is one line when it begins.
+    Yields:
+        A function to call with the stage's name, the amount done, and the total (`None` if it is not known).
     """
     if quiet:
         yield lambda *_: None
         return
     if not sys.stderr.isatty():
-        yield _lines()
+        yield _line_printer()
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -105,12 +105,12 @@ def progress_bars(*, quiet: bool = False) -> Iterator[Callable[[str, int, int | 
         yield report
 
 
-def _lines() -> Callable[[str, int, int | None], None]:
-    begun: set[str] = set()
+def _line_printer() -> Callable[[str, int, int | None], None]:
+    stages_seen: set[str] = set()
 
     def report(stage: str, _done: int, total: int | None) -> None:
-        if stage not in begun:
-            begun.add(stage)
+        if stage not in stages_seen:
+            stages_seen.add(stage)
             click.echo(f"… {stage}" + (f" ({total:,})" if total else ""), err=True)
 
     return report

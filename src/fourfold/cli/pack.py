@@ -1,4 +1,4 @@
-"""`fourfold pack`: from a trained model in a file to a package."""
+"""Define `fourfold pack`: pack a trained model from a file."""
 
 from __future__ import annotations
 
@@ -9,49 +9,48 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fourfold.cli import options as shared
-from fourfold.cli.output import print_json, progress_bars, visible
+from fourfold.cli.output import print_json, printable, progress_bars
 
 if TYPE_CHECKING:
     from fourfold.package import Package
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
-
-#: What a model can come from; the options of these names, where there are some, say the same.
+#: The kinds of models that `--from` names; some are options of their own too.
 _KINDS = ("mlflow", "estimator", "skops", "onnx", "lightgbm", "xgboost", "catboost", "function")
 _OPTIONS = ("estimator", "onnx", "lightgbm", "xgboost", "function")
 
 
-def _block(_context: click.Context, _option: click.Parameter, value: str) -> str | int:
+def _parse_block(_context: click.Context, _option: click.Parameter, value: str) -> str | int:
     from fourfold.packing.engines.invariance import parse_block
 
     block = int(value) if value.isdecimal() else value
-    _judged(parse_block, block)
+    _check_value(parse_block, block)
     return block
 
 
-def _accepted(_context: click.Context, _option: click.Parameter, value: str) -> str:
+def _check_tolerance(_context: click.Context, _option: click.Parameter, value: str) -> str:
     from fourfold.packing.engines.tolerance import Tolerance
 
-    _judged(Tolerance.parse, value)
+    _check_value(Tolerance.parse, value)
     return value
 
 
-def _judged(judge: Callable[[Any], object], value: object) -> None:
-    """Have the room of packing judge an option's value: what it refuses is wrong usage here."""
+def _check_value(check: Callable[[Any], object], value: object) -> None:
+    """Turn the `PackError` of a check into a usage error."""
     from fourfold.errors import PackError
 
     try:
-        judge(value)
+        check(value)
     except PackError as error:
         raise click.BadParameter(str(error)) from error
 
 
-def _pairs(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+def _parse_pairs(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     pairs = [value.partition("=") for value in values]
-    wrong = [key for key, equals, _ in pairs if not equals]
-    if wrong:
-        raise click.BadParameter(f"expected KEY=VALUE; got {wrong[0]!r}")
+    malformed = [key for key, equals, _ in pairs if not equals]
+    if malformed:
+        raise click.BadParameter(f"expected KEY=VALUE; got {malformed[0]!r}")
     return {key: value for key, _, value in pairs}
 
 
@@ -124,7 +123,7 @@ def _pairs(_context: click.Context, _option: click.Parameter, values: tuple[str,
     "--block",
     default="auto",
     show_default=True,
-    callback=_block,
+    callback=_parse_block,
     help="auto, free, or the rows of every engine call.",
 )
 @click.option(
@@ -137,7 +136,7 @@ def _pairs(_context: click.Context, _option: click.Parameter, values: tuple[str,
     "--accept",
     default="tight",
     show_default=True,
-    callback=_accepted,
+    callback=_check_tolerance,
     help="What the same answer is. tight: the same bits, or 512 units in the last place where a BLAS or a libm decides "
     "about the original's; exact: the same bits; ulp:N; rtol:X.",
 )
@@ -151,7 +150,7 @@ def _pairs(_context: click.Context, _option: click.Parameter, values: tuple[str,
     "--provenance",
     multiple=True,
     metavar="KEY=VALUE",
-    callback=_pairs,
+    callback=_parse_pairs,
     help="Where the model comes from; may be repeated.",
 )
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Where to. Default: NAME.fourfold.")
@@ -173,13 +172,13 @@ def command(
     """
     from fourfold.package import SUFFIX, write_package
 
-    kind, path = _source(given)
+    kind, path = _chosen_model(given)
     if rows is None and kind != "mlflow":
         raise click.UsageError("name the rows that the model was trained with: --rows FILE")
     names = ("extra", "engine", "accept", "block", "measure", "expect_rtol", "provenance")
     options: dict[str, Any] = {key: given[key] for key in names}
     options |= {"methods": tuple(given["methods"].split(","))} if given["methods"] else {}
-    options["expect"] = None if given["expect"] is None else _expected(given["expect"])
+    options["expect"] = None if given["expect"] is None else _read_expected(given["expect"])
     stage = "packing, with the proof of engines"
     with progress_bars(quiet=quiet or as_json) as report:
         report(stage, 0, 1)
@@ -188,20 +187,20 @@ def command(
         report(stage, 1, 1)
     written = write_package(package, output or Path(f"{name}{SUFFIX}"), replace=replace)
     for note in notes:
-        click.echo(f"note: {visible(note)}", err=True)
+        click.echo(f"note: {printable(note)}", err=True)
     if as_json:
         print_json({"path": str(written), "name": name, "digest": package.digest, "manifest": package.manifest})
         return
-    from fourfold.cli.show import describe
+    from fourfold.cli.show import print_package
 
-    describe(package)
+    print_package(package)
     trust = " --trust" if package.manifest["runtime"]["requires"] else ""
     next_rows = rows or "ROWS"
     click.echo(f"\nwrote {written}\nnext:  fourfold certify {written} --rows {next_rows}{trust}")
 
 
-def _source(given: dict[str, Any]) -> tuple[str, str | Path]:
-    """The kind of the model and where it is."""
+def _chosen_model(given: dict[str, Any]) -> tuple[str, str | Path]:
+    """Return the kind of the model, and its path or name."""
     chosen: list[tuple[str, str | Path]] = [(kind, given[kind]) for kind in _OPTIONS if given[kind] is not None]
     if given["source"] is not None:
         chosen.append(given["source"])
@@ -211,8 +210,8 @@ def _source(given: dict[str, Any]) -> tuple[str, str | Path]:
         )
     kind, path = chosen[0]
     if kind not in ("mlflow", "function") and not Path(path).is_file():
-        what = "is no file" if Path(path).exists() else "does not exist"
-        raise click.UsageError(f"the file {path} of the model {what}")
+        problem = "is no file" if Path(path).exists() else "does not exist"
+        raise click.UsageError(f"the file {path} of the model {problem}")
     return kind, path
 
 
@@ -222,10 +221,10 @@ def _pack(
     from fourfold.packing.packer import pack
     from fourfold.runtimes.open_model import open_model
 
-    # An estimator's or a function's file is trusted by whoever names it: the help says that it runs.
+    # To name an estimator's or a function's file is to trust it: the help says that it runs code.
     opened = open_model(kind, path, trust=given["trust"] or kind != "skops")
     assert rows is not None
-    sample = _rows(rows, given["container"], opened.model, given["inputs"])
+    sample = _read_rows(rows, given["container"], opened.model, given["inputs"])
     return pack(opened.model, rows=sample, **options), opened.notes
 
 
@@ -236,18 +235,20 @@ def _pack_mlflow(
     from fourfold.packing.samples.training_file import restore_none
 
     model = open_mlflow(path, trust=given["trust"])
-    # Its signature says which columns it takes.
-    sample = None if rows is None else restore_none(_rows(rows, given["container"], None, given["inputs"]), model.model)
+    # The model's signature names its columns.
+    sample = (
+        None if rows is None else restore_none(_read_rows(rows, given["container"], None, given["inputs"]), model.model)
+    )
     return model.pack(rows=sample, **options)
 
 
-def _expected(path: Path) -> Any:
+def _read_expected(path: Path) -> Any:
     from fourfold.packing.samples.training_file import read_training_rows
 
     return read_training_rows(path, "rows")
 
 
-def _rows(path: Path, container: Any, model: Any, inputs: str | None) -> Any:
+def _read_rows(path: Path, container: Any, model: Any, inputs: str | None) -> Any:
     from fourfold.packing.samples.training_file import read_training_rows, restore_none
 
     names = inputs.split(",") if inputs else [str(name) for name in getattr(model, "feature_names_in_", ())]

@@ -1,4 +1,4 @@
-"""`fourfold promote`: point an alias at a version."""
+"""Define `fourfold promote`: point an alias at a version."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def command(reference: str, alias: str, expected: str | None, repository: str | 
     """
     from fourfold.repository import Repository
 
-    now: int | str | None = int(expected) if expected is not None and expected.isdecimal() else expected
-    found = Repository.open(repository).promote(reference, alias, expected=now)
+    expected_target: int | str | None = int(expected) if expected is not None and expected.isdecimal() else expected
+    promoted = Repository.open(repository).promote(reference, alias, expected=expected_target)
     if as_json:
-        print_json({"name": found.name, "alias": alias, "version": found.version, "digest": found.digest})
+        print_json({"name": promoted.name, "alias": alias, "version": promoted.version, "digest": promoted.digest})
     else:
-        click.echo(f"{found.name}@{alias}  is {found.name}:{found.version}  {found.digest}")
+        click.echo(f"{promoted.name}@{alias}  is {promoted.name}:{promoted.version}  {promoted.digest}")

@@ -1,4 +1,4 @@
-"""`fourfold pull`: take a package out of a repository."""
+"""Define `fourfold pull`: fetch a package from a repository."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`fourfold push`: put a package into a repository."""
+"""Define `fourfold push`: put a package into a repository."""
 
 from __future__ import annotations
 

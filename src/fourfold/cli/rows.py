@@ -1,4 +1,4 @@
-"""Reading rows from a file for a verb that looks at all of them at once."""
+"""Read all rows of a file at once."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ __all__ = ["read_rows"]
 
 
 def read_rows(path: Path, fields: Sequence[Field], limit: int | None = None) -> Any:
-    """The rows of a file, at most `limit`, as one table: an Arrow table, or a list of rows where the file has no types.
+    """Return the rows of a file as one table: an Arrow table, or a list of rows if the format has no types.
+
+    Args:
+        path: the file; its suffix names the format.
+        fields: the fields to read.
+        limit: the most rows to read.
 
     Raises:
-        SourceError: the file cannot be read, or its suffix is of no format.
-        DecodeError: it is not what its suffix says.
+        SourceError: the file cannot be read, or its suffix names no format.
+        DecodeError: the file is not of the format that its suffix names.
     """
     from fourfold import codecs
 
@@ -28,10 +33,10 @@ def read_rows(path: Path, fields: Sequence[Field], limit: int | None = None) -> 
         count += len(chunks[-1])
         if limit is not None and count >= limit:
             break
-    return _joined(chunks)
+    return _concatenate(chunks)
 
 
-def _joined(chunks: list[Any]) -> Any:
+def _concatenate(chunks: list[Any]) -> Any:
     if any(isinstance(chunk, list) for chunk in chunks) or not chunks:
         return [row for chunk in chunks for row in (chunk if isinstance(chunk, list) else chunk.to_pylist())]
     import pyarrow as pa

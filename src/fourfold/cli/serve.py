@@ -1,4 +1,4 @@
-"""`fourfold serve`: the microservice."""
+"""Define `fourfold serve`: run the service."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ def command(
     from fourfold.loading import find, load
     from fourfold.service import Job, serve
 
-    found, version = find(package, repository=repository)
-    # The version and not the alias: workers that start later must load the same package.
-    source = package if version is None else f"{found.name}:{version}"
+    resolved, version = find(package, repository=repository)
+    # Load the version, not the alias: workers that start later must load the same package.
+    reference = package if version is None else f"{resolved.name}:{version}"
     url: list[str] = []
 
     def ready() -> None:
-        named = {"name": found.name, "version": version, "digest": found.digest}
+        identity = {"name": resolved.name, "version": version, "digest": resolved.digest}
         if as_json:
-            click.echo(json.dumps({"url": url[0], **named}))
+            click.echo(json.dumps({"url": url[0], **identity}))
         else:
-            shown = found.name if version is None else f"{found.name}:{version}"
-            click.echo(f"serving {shown} {found.digest[:19]}… at {url[0]} (POST /predict, GET /openapi.json)")
+            label = resolved.name if version is None else f"{resolved.name}:{version}"
+            click.echo(f"serving {label} {resolved.digest[:19]}… at {url[0]} (POST /predict, GET /openapi.json)")
 
     job = Job(
         host=host,
@@ -64,5 +64,5 @@ def command(
         max_body_bytes=max_body * 2**20,
         access_log=access_log,
     )
-    loader = functools.partial(load, source, repository=repository, trust=trust)
+    loader = functools.partial(load, reference, repository=repository, trust=trust)
     serve(loader, job, opened=url.append, ready=ready)

@@ -1,4 +1,4 @@
-"""`fourfold show`: what a package says of itself."""
+"""Define `fourfold show`: print what a package holds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fourfold.cli import options
-from fourfold.cli.output import console, literal, print_json, table
+from fourfold.cli.output import console, escape_markup, print_json, print_table
 
 if TYPE_CHECKING:
     from fourfold.package import Package
@@ -29,15 +29,15 @@ def command(package: str, repository: str | None, *, as_json: bool) -> None:
     """
     from fourfold.loading import find
 
-    found, version = find(package, repository=repository)
-    found.verify()
+    resolved, version = find(package, repository=repository)
+    resolved.verify()
     if as_json:
-        print_json({"digest": found.digest, "version": version, "manifest": found.manifest})
+        print_json({"digest": resolved.digest, "version": version, "manifest": resolved.manifest})
     else:
-        describe(found, version)
+        print_package(resolved, version)
 
 
-def describe(package: Package, version: int | None = None) -> None:
+def print_package(package: Package, version: int | None = None) -> None:
     """Print a package for people."""
     out = console()
     manifest = package.manifest
@@ -45,29 +45,31 @@ def describe(package: Package, version: int | None = None) -> None:
     out.print(package.digest)
     for title, fields in (("takes", package.signature.inputs), ("gives", package.signature.outputs)):
         out.print()
-        table([title, "dtype", "missing", "notes"], [_field(each) for each in fields])
+        print_table([title, "dtype", "missing", "notes"], [_field_row(field) for field in fields])
     extra = "an error" if package.signature.extra == "forbid" else "dropped"
     out.print(f"a key that is no field is {extra}\n")
     for label, text in _facts(manifest):
-        out.print(f"[bold]{label:<12}[/bold] {literal(text)}")
+        out.print(f"[bold]{label:<12}[/bold] {escape_markup(text)}")
     out.print()
-    engines(manifest["engines"])
+    print_engines(manifest["engines"])
     entries = manifest["files"]
-    table(
+    print_table(
         ["file", "bytes#", "SHA-256"],
         [(name, f"{entries[name]['size']:,}", entries[name]["sha256"]) for name in package.names],
     )
     out.print(f"{package.size:,} bytes in all")
 
 
-def engines(entries: Any) -> None:
-    """Print what was found about every engine that could run the model, the chosen one first."""
-    lines = sorted(entries, key=lambda entry: not entry["chosen"])
-    titles = ["engine", "one row#", "rows/s#", "start-up#", "memory#", "size#", "against the original"]
-    table(titles, [(_chosen(entry), *_figures(entry.get("figures")), verdict_line(entry)) for entry in lines])
+def print_engines(entries: Any) -> None:
+    """Print the verdict on every engine that could run the model, the chosen one first."""
+    entries = sorted(entries, key=lambda entry: not entry["chosen"])
+    columns = ["engine", "one row#", "rows/s#", "start-up#", "memory#", "size#", "against the original"]
+    print_table(
+        columns, [(_engine_name(entry), *_figures(entry.get("figures")), verdict_line(entry)) for entry in entries]
+    )
 
 
-def _chosen(entry: Any) -> str:
+def _engine_name(entry: Any) -> str:
     return f"{entry['engine']} (chosen)" if entry["chosen"] else str(entry["engine"])
 
 
@@ -84,7 +86,7 @@ def _figures(figures: Any) -> tuple[str, ...]:
 
 
 def verdict_line(entry: Any) -> str:
-    """What a manifest says of one engine, as a sentence."""
+    """Return the verdict of a manifest on one engine, as a sentence."""
     why = entry.get("why", "")
     match entry["verdict"]:
         case "original":
@@ -93,32 +95,32 @@ def verdict_line(entry: Any) -> str:
             elsewhere = f"; elsewhere the last may differ: {why}" if why else ""
             return f"the same bits in {entry['rows']} rows{elsewhere}"
         case "bound":
-            apart = f"{entry['differing']} of {entry['rows']} rows differ, by up to {_short(entry['ulp'])} ulp"
-            return f"{apart} ({_short(entry['gap'])}): {why}"
+            apart = f"{entry['differing']} of {entry['rows']} rows differ, by up to {_format_number(entry['ulp'])} ulp"
+            return f"{apart} ({_format_number(entry['gap'])}): {why}"
         case "absent":
             return f"does not take it: {why}"
         case _:
             return f"rejected: {why}"
 
 
-def _short(value: float | str) -> str:
+def _format_number(value: float | str) -> str:
     return value if isinstance(value, str) else f"{value:.2g}"
 
 
-def _field(field: Field) -> tuple[str, str, str, str]:
+def _field_row(field: Field) -> tuple[str, str, str, str]:
     shape = f" {list(field.shape)}" if field.shape else ""
     notes = [field.description] if field.description else []
     if field.categories is not None:
         kind = "open" if field.open else "closed"
-        notes.append(f"{len(field.categories)} categories ({kind}): {_few(field.categories)}")
+        notes.append(f"{len(field.categories)} categories ({kind}): {_first_of(field.categories)}")
     if field.zone:
         notes.append(f"in {field.zone}")
     if field.labels:
-        notes.append(f"of {_few(field.labels)}")
+        notes.append(f"of {_first_of(field.labels)}")
     return field.name, field.dtype + shape, "may be" if field.nullable else "no", "; ".join(notes)
 
 
-def _few(values: tuple[Any, ...], limit: int = 6) -> str:
+def _first_of(values: tuple[Any, ...], limit: int = 6) -> str:
     text = ", ".join(str(value) for value in values[:limit])
     return text if len(values) <= limit else f"{text}, …"
 
@@ -136,7 +138,7 @@ def _facts(manifest: Any) -> list[tuple[str, str]]:
         ("runtime", f"{runtime['name']} ({libraries})"),
         ("needs", needs[runtime["requires"]]),
         ("exactness", exactness_line(exactness)),
-        ("tested", "; ".join(finding_line(each) for each in exactness["tested"])),
+        ("tested", "; ".join(finding_line(finding) for finding in exactness["tested"])),
         *([("expected", expected_line(exactness["expected"]))] if "expected" in exactness else []),
         ("golden rows", f"{golden['rows']}, replayed at every start; same bits{allowed}"),
         ("provenance", ", ".join(f"{key} {value}" for key, value in sorted(manifest["provenance"].items()))),
@@ -144,23 +146,23 @@ def _facts(manifest: Any) -> list[tuple[str, str]]:
 
 
 def exactness_line(exactness: Any) -> str:
-    """The exactness of a manifest, as a sentence."""
+    """Return the exactness of a manifest, as a sentence."""
     how = "in calls of any size" if exactness["block"] is None else f"in blocks of {exactness['block']} rows"
     what = "the same bits for a row" if exactness["exact"] else f"a row's answer within {exactness['accepted']}"
     return f"{what}, {how}; tested on {exactness['rows']} rows"
 
 
 def expected_line(expected: Any) -> str:
-    """What a manifest says of expected outputs, as a sentence."""
+    """Return how the outputs agree with the expected ones, as a sentence."""
     apart = f"within {expected['largest_gap']:.1e} of them" if expected["largest_gap"] else "the same values"
     return f"outputs of the training framework for {expected['rows']} rows: {apart} ({expected['rtol']:g} was accepted)"
 
 
 def finding_line(finding: Any) -> str:
-    """One finding of the invariance test, as a sentence."""
+    """Return a finding of the invariance test, as a sentence."""
     block = "free" if finding["block"] is None else f"blocks of {finding['block']}"
     if not finding["differing"]:
         return f"{block}: same bits"
     gap = finding["largest_gap"]
-    shown = gap if isinstance(gap, str) else f"{gap:.1e}"
-    return f"{block}: {finding['differing']} of {finding['rows']} rows differ, by up to {shown}"
+    gap_text = gap if isinstance(gap, str) else f"{gap:.1e}"
+    return f"{block}: {finding['differing']} of {finding['rows']} rows differ, by up to {gap_text}"

@@ -1,4 +1,4 @@
-"""`fourfold stream`: the streaming process."""
+"""Define `fourfold stream`: run a stream."""
 
 from __future__ import annotations
 
@@ -90,35 +90,35 @@ def command(
         replace=replace,
     )
     stop = threading.Event()
-    with _stopped_by_signals(stop), progress_bars(quiet=quiet or as_json) as report:
-        done = run(
+    with _stop_on_signals(stop), progress_bars(quiet=quiet or as_json) as report:
+        result = run(
             predictor,
             job,
             stop=stop,
-            on_progress=lambda now: report("bytes read", now.offset, now.size) if now.size else None,
+            on_progress=lambda so_far: report("bytes read", so_far.offset, so_far.size) if so_far.size else None,
         )
-    # On standard error: standard output may be where the answers go.
+    # On standard error, because the answers may go to standard output.
     if as_json:
-        click.echo(json.dumps(done.to_json()), err=True)
+        click.echo(json.dumps(result.to_json()), err=True)
     elif not quiet:
-        click.echo(str(done), err=True)
-    _explain(done, _letters(sink, dead_letters))
+        click.echo(str(result), err=True)
+    _report_dead_letters(result, _dead_letters_file(sink, dead_letters))
 
 
-def _letters(sink: str, dead_letters: str | None) -> Path | None:
-    """The file of the dead letters, where they go to one."""
-    where = dead_letters or (f"{sink}.dead.jsonl" if sink != "-" else "-")
-    path = Path(where.removeprefix("file://"))
+def _dead_letters_file(sink: str, dead_letters: str | None) -> Path | None:
+    """Return the file of the dead letters, or `None` if they go to a pipe."""
+    name = dead_letters or (f"{sink}.dead.jsonl" if sink != "-" else "-")
+    path = Path(name.removeprefix("file://"))
     return path if path.is_file() else None
 
 
-def _explain(done: Report, letters: Path | None) -> None:
-    """Say where dead letters are and why the first one is; a run that answered nothing is an error.
+def _report_dead_letters(result: Report, letters: Path | None) -> None:
+    """Print where the dead letters are, and the reason of the first.
 
     Raises:
-        SourceError: the source ended and not one of its events was answered.
+        SourceError: the source ended, and none of its events was answered.
     """
-    if not done.dead:
+    if not result.dead:
         return
     why = ""
     if letters is not None:
@@ -127,24 +127,24 @@ def _explain(done: Report, letters: Path | None) -> None:
         field = "the event" if first["field"] is None else f"field {first['field']!r}"
         why = f"; the first: {field}: expected {first['expected']}, got {first['got']}"
     message = f"dead letters: {letters or 'on the pipe'}{why}"
-    if done.ended == "end" and not done.answered:
-        raise SourceError(f"not one of {done.events:,} events was answered. {message}")
+    if result.ended == "end" and not result.answered:
+        raise SourceError(f"not one of {result.events:,} events was answered. {message}")
     click.echo(message, err=True)
 
 
 @contextmanager
-def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
-    """While this lasts, SIGTERM and SIGINT end the run after the events in hand; a second one ends it at once."""
+def _stop_on_signals(stop: threading.Event) -> Iterator[None]:
+    """Set `stop` on SIGTERM or SIGINT during the block; a second signal ends the process at once."""
 
-    def ask(number: int, _: FrameType | None) -> None:
+    def handle(number: int, _: FrameType | None) -> None:
         if stop.is_set():
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         stop.set()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    previous_handlers = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous_handlers.items():
             signal.signal(number, handler)

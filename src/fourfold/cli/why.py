@@ -1,4 +1,4 @@
-"""`fourfold why`: where do two engines, or two doors, part on a row?"""
+"""Define `fourfold why`: print where two engines, or two doors, first differ on a row."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fourfold.cli import options
-from fourfold.cli.output import print_json, visible
+from fourfold.cli.output import print_json, printable
 
 if TYPE_CHECKING:
     from fourfold.certificate.why import Explanation, Side
@@ -48,17 +48,17 @@ def command(
 
     if (against is None) == (not doors) or (doors and len(doors) != 2):
         raise click.UsageError("name what to compare with: --against PACKAGE, or --door NAME twice")
-    found, version = find(package, repository=repository)
-    predictor = ready(found, version=version, trust=trust)
-    canonical, errors = RowCoercer(predictor.signature.inputs, predictor.signature.extra).row(_parsed(row))
+    resolved, version = find(package, repository=repository)
+    predictor = ready(resolved, version=version, trust=trust)
+    canonical, errors = RowCoercer(predictor.signature.inputs, predictor.signature.extra).row(_parse_row(row))
     if canonical is None:
         raise InputError(errors)
     if against is not None:
-        other, version = find(against, repository=repository)
-        second = ready(other, version=version, trust=trust)
-        explanation = _engines(predictor, second, canonical)
+        resolved, version = find(against, repository=repository)
+        other = ready(resolved, version=version, trust=trust)
+        explanation = _compare_engines(predictor, other, canonical)
     else:
-        explanation = _doors(predictor, doors, canonical, trust=trust)
+        explanation = _compare_doors(predictor, doors, canonical, trust=trust)
     if as_json:
         print_json(
             {
@@ -71,12 +71,12 @@ def command(
         )
     else:
         for line in explanation.lines:
-            click.echo(visible(line))
+            click.echo(printable(line))
     if not explanation.equal:
         raise SystemExit(1)
 
 
-def _parsed(row: str) -> Any:
+def _parse_row(row: str) -> Any:
     from fourfold.errors import DecodeError, shorten
 
     try:
@@ -88,29 +88,37 @@ def _parsed(row: str) -> Any:
     return value
 
 
-def _engines(one: Predictor, other: Predictor, row: dict[str, Any]) -> Explanation:
+def _compare_engines(first: Predictor, second: Predictor, row: dict[str, Any]) -> Explanation:
     from fourfold.certificate.why import Side, why
     from fourfold.errors import SignatureError
     from fourfold.package.golden import read_golden
 
-    given = [[field.name for field in each] for each in (one.signature.inputs, one.signature.outputs)]
-    theirs = [[field.name for field in each] for each in (other.signature.inputs, other.signature.outputs)]
-    if given != theirs:
-        raise SignatureError(f"the two packages take and give {given} and {theirs}: there is nothing to compare")
-    names = [each.package.manifest["runtime"]["name"] for each in (one, other)]
+    predictors = (first, second)
+    first_names, second_names = (_field_names(predictor) for predictor in predictors)
+    if first_names != second_names:
+        raise SignatureError(
+            f"the two packages take and give {first_names} and {second_names}: there is nothing to compare"
+        )
+    names = [predictor.package.manifest["runtime"]["name"] for predictor in predictors]
     if names[0] == names[1]:
-        names = [f"{name} of {each.digest[7:15]}" for name, each in zip(names, (one, other), strict=True)]
-    sides = [Side(name, each.answers) for name, each in zip(names, (one, other), strict=True)]
-    explanation = why(one.signature, row, sides[0], sides[1], read_golden(one.package).inputs)
-    steps = "" if explanation.equal else _steps(one, other, names, row)
-    if steps:
-        explanation.lines.append(steps)
+        names = [f"{name} of {predictor.digest[7:15]}" for name, predictor in zip(names, predictors, strict=True)]
+    sides = [Side(name, predictor.answers) for name, predictor in zip(names, predictors, strict=True)]
+    explanation = why(first.signature, row, sides[0], sides[1], read_golden(first.package).inputs)
+    line = "" if explanation.equal else _compare_steps(first, second, names, row)
+    if line:
+        explanation.lines.append(line)
     return explanation
 
 
-def _steps(one: Predictor, other: Predictor, names: list[str], row: dict[str, Any]) -> str:
-    """What the steps say, where the one is a scikit-learn pipeline and the other one too, or a plan."""
-    kinds = [each.package.manifest["runtime"]["name"] for each in (one, other)]
+def _field_names(predictor: Predictor) -> list[list[str]]:
+    """Return the names of a predictor's inputs and of its outputs."""
+    signature = predictor.signature
+    return [[field.name for field in fields] for fields in (signature.inputs, signature.outputs)]
+
+
+def _compare_steps(first: Predictor, second: Predictor, names: list[str], row: dict[str, Any]) -> str:
+    """Return the line on the first step that differs, for two scikit-learn pipelines, or one and a plan."""
+    kinds = [predictor.package.manifest["runtime"]["name"] for predictor in (first, second)]
     if "sklearn" not in kinds or not set(kinds) <= {"plan", "sklearn"}:
         return ""
     from fourfold.certificate.pipeline_steps import PackagedPipeline, first_differing_step, first_differing_step_of_plan
@@ -121,12 +129,12 @@ def _steps(one: Predictor, other: Predictor, names: list[str], row: dict[str, An
         return PackagedPipeline(name, engine.model, settings, predictor.signature)
 
     if "plan" not in kinds:
-        return first_differing_step(original(one, names[0]), original(other, names[1]), row)
-    plan, pipeline = (one, other) if kinds[0] == "plan" else (other, one)
+        return first_differing_step(original(first, names[0]), original(second, names[1]), row)
+    plan, pipeline = (first, second) if kinds[0] == "plan" else (second, first)
     return first_differing_step_of_plan(original(pipeline, "the original"), plan.answers([row])[0], row)
 
 
-def _doors(predictor: Predictor, names: tuple[str, ...], row: dict[str, Any], *, trust: bool) -> Explanation:
+def _compare_doors(predictor: Predictor, names: tuple[str, ...], row: dict[str, Any], *, trust: bool) -> Explanation:
     from fourfold.certificate.certify import ARCHITECTURES, open_doors
     from fourfold.certificate.doors.door import Door
     from fourfold.certificate.why import Side, why
@@ -139,7 +147,7 @@ def _doors(predictor: Predictor, names: tuple[str, ...], row: dict[str, Any], *,
             raise click.UsageError(f"no door {unknown[0]!r}; there are {', '.join(map(repr, by_name))}")
 
         def side(door: Door) -> Side:
-            return Side(door.name, lambda rows: door.answers([[each] for each in rows]))
+            return Side(door.name, lambda rows: door.answers([[row] for row in rows]))
 
         sides = [side(by_name[name]) for name in names]
         return why(predictor.signature, row, sides[0], sides[1], read_golden(predictor.package).inputs)
