@@ -1,4 +1,4 @@
-"""CatBoost's estimators as plans."""
+"""Test the rules of CatBoost: plans against its own answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OPTIONS: dict[str, Any] = {"iterations": 12, "verbose": 0, "allow_writing_files"
 
 
 def numbers() -> np.ndarray:
-    """Four columns: with zeros, with NaN, with infinities, and of small integers."""
+    """Return four columns: with zeros, with NaN, with infinities, and of small integers."""
     out = RANDOM.normal(size=(ROWS, 4))
     out[::7, 0] = 0.0
     out[::11, 0] = -0.0
@@ -39,7 +39,7 @@ LABELS = np.digitize(TARGET, [-0.5, 1.0])
 
 
 def frame() -> pd.DataFrame:
-    """Numbers, and categories of every kind that CatBoost takes: text, integers, booleans, pandas's categories."""
+    """Return numbers, and categories of all kinds that CatBoost takes: text, integers, booleans and pandas'."""
     texts = ["x", "", "zz", "a long text of more than sixteen bytes", "ü", "w" * 90]
     out = pd.DataFrame({"a": NUMBERS[:, 0], "k": RANDOM.choice(texts, ROWS)})
     out["i"] = RANDOM.integers(-3, 3, ROWS)
@@ -74,21 +74,21 @@ GOAL = ((FRAME.k == "x") * 3 + FRAME.i % 2 * (FRAME.c == "q") * 4 + (FRAME.ci ==
     ids=str,
 )
 def test_regressors_are_exact(options: dict[str, Any], dtype: str) -> None:
-    """A regressor's plan has its bits, whatever the shape of its trees and the place of NaN."""
+    """A regressor's plan has its bits, for every shape of tree and every treatment of NaN."""
     data = NUMBERS.astype(dtype)
     assert_exact(catboost.CatBoostRegressor(**{**OPTIONS, **options}).fit(data, TARGET), data)
 
 
 @pytest.mark.parametrize("grown", ["SymmetricTree", "Lossguide"])
 def test_many_targets_are_exact(grown: str) -> None:
-    """Trees of several numbers a leaf, each with its own bias."""
+    """Trees may have several numbers a leaf, each with its own bias."""
     model = catboost.CatBoostRegressor(**OPTIONS, loss_function="MultiRMSE", grow_policy=grown)
     assert_exact(model.fit(NUMBERS, np.column_stack([TARGET, 100 - TARGET, TARGET**2])), NUMBERS)
 
 
 @pytest.mark.parametrize("loss", ["Poisson", "Tweedie:variance_power=1.5", "RMSEWithUncertainty"])
 def test_losses_with_exponents_are_close(loss: str) -> None:
-    """Where CatBoost takes its own exponent the plan says so, and is some units in the last place away at most."""
+    """Where CatBoost computes `exp`, the plan says that it is not exact, and is within a few ulp."""
     model = catboost.CatBoostRegressor(**OPTIONS, loss_function=loss).fit(NUMBERS, np.abs(TARGET))
     assert_close(model, NUMBERS, ulp=16)
 
@@ -105,7 +105,7 @@ def test_losses_with_exponents_are_close(loss: str) -> None:
     ids=["booleans", "texts", "cross entropy", "classes", "each against all"],
 )
 def test_classifiers_are_close(loss: str, target: Any) -> None:
-    """A classifier's label and probabilities."""
+    """A classifier's labels are exact, its probabilities close."""
     model = catboost.CatBoostClassifier(**OPTIONS, loss_function=loss).fit(NUMBERS, target)
     assert_close(model, NUMBERS, ulp=16)
 
@@ -126,14 +126,14 @@ def test_classifiers_are_close(loss: str, target: Any) -> None:
     ids=str,
 )
 def test_categories_are_exact(options: dict[str, Any]) -> None:
-    """Categories and their combinations are worth what CatBoost counted in training, seen or unseen."""
+    """Categories and their combinations have the statistics that CatBoost counted in training, known or not."""
     model = catboost.CatBoostRegressor(**{**CATEGORIES, **options}).fit(FRAME, GOAL)
     assert_exact(model, FRAME)
 
 
 @pytest.mark.parametrize("nan_mode", ["Min", "Max"])
 def test_combinations_of_all_kinds_are_exact(nan_mode: str) -> None:
-    """Several categories in one statistic, with splits of numbers beside them and categories that are alone."""
+    """A statistic may combine several categories, splits of numbers and single categories."""
     random = np.random.default_rng(1)
     data = pd.DataFrame({name: random.choice(list("abcdefgh"), ROWS) for name in ("k", "l")})
     data["m"] = random.integers(0, 2, ROWS)
@@ -151,13 +151,13 @@ def test_combinations_of_all_kinds_are_exact(nan_mode: str) -> None:
 
 @pytest.mark.parametrize("target", [GOAL > 2, np.digitize(GOAL, [0, 2, 4])], ids=["two classes", "many"])
 def test_classifiers_with_categories_are_close(target: Any) -> None:
-    """A classifier counts its classes in the statistics."""
+    """The statistics of a classifier count its classes."""
     assert_close(catboost.CatBoostClassifier(**CATEGORIES).fit(FRAME, target), FRAME, ulp=16)
 
 
 @pytest.mark.parametrize("loss", ["MultiLogloss", "MultiCrossEntropy"])
 def test_statistics_are_counted_for_each_target(loss: str) -> None:
-    """Of several targets each has a table of its own for the same categories."""
+    """With several targets, the same categories have a table for each of them."""
     target = np.column_stack([GOAL > 2, GOAL > 4, FRAME.k == "x"]).astype(float)
     model = catboost.CatBoost({**CATEGORIES, "loss_function": loss, "one_hot_max_size": 2}).fit(FRAME, target)
     keys = read(model._serialize_model()).tables
@@ -166,14 +166,14 @@ def test_statistics_are_counted_for_each_target(loss: str) -> None:
 
 
 def test_other_estimators_are_exact() -> None:
-    """What ranks, and CatBoost's base class, answer their sum."""
+    """A ranker and CatBoost's base class answer with their sum."""
     ranker = catboost.CatBoostRanker(**CATEGORIES, loss_function="QueryRMSE")
     assert_exact(ranker.fit(FRAME, GOAL, group_id=np.repeat([0, 1], ROWS // 2)), FRAME)
     assert_exact(catboost.CatBoost(CATEGORIES).fit(FRAME, GOAL), FRAME)
 
 
 def test_other_containers_are_exact() -> None:
-    """Arrays of integers, which may be categories; of objects; and frames whose integers may be missing."""
+    """Containers may be arrays of integers (also as categories) or of objects, and frames with missing integers."""
     integers = RANDOM.integers(-2, 5, (ROWS, 3))
     for options in ({}, {"cat_features": [0, 2]}):
         assert_exact(catboost.CatBoostRegressor(**OPTIONS, **options).fit(integers, GOAL), integers)
@@ -210,7 +210,7 @@ def test_random_models_are_exact(seed: int) -> None:
 
 
 def test_a_category_of_any_length_has_catboosts_hash() -> None:
-    """The hash of a category is the one that CatBoost keeps of it, of texts of every length."""
+    """The hash of a text is the one that CatBoost stores, for texts of every length."""
     for size in (*range(20), 31, 32, 33, 63, 64, 65, 128, 129, 200):
         text = "".join(RANDOM.choice(list("abcdefü€ 0123"), size))
         data = pd.DataFrame({"t": [text, f"other {size}"] * 20})
@@ -223,7 +223,7 @@ def test_a_category_of_any_length_has_catboosts_hash() -> None:
 
 
 def test_what_has_no_plan() -> None:
-    """Many labels a row, other columns, and categories that are no text are left to CatBoost."""
+    """Several labels a row, other columns, and categories that are no text have no plan."""
     several = np.column_stack([TARGET > 0, TARGET > 1]).astype(int)
     with pytest.raises(NoPlan, match="labels of the loss MultiLogloss"):
         compiled(catboost.CatBoostClassifier(**OPTIONS, loss_function="MultiLogloss").fit(NUMBERS, several), NUMBERS)

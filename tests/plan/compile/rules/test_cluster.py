@@ -1,4 +1,4 @@
-"""Clusters as plans."""
+"""Test the rules of clusterers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
     ],
 )
 def test_the_nearest_centre(name: str, options: dict[str, Any], dtype: Any) -> None:
-    """Every row has the original's cluster, and distances that are a few ulp from its own."""
+    """Every row has the original's cluster, and distances within a few ulp."""
     x = (X * 10).astype(dtype)
     model = getattr(cluster, name)(**options).fit(x)
     assert_close(model, x, ["predict"], ulp=0)
@@ -49,13 +49,13 @@ def test_the_nearest_centre(name: str, options: dict[str, Any], dtype: Any) -> N
 
 
 def test_small_clusters_and_their_rows() -> None:
-    """A row may lie on a centre of Birch's, where its distance is the root of what rounding left."""
+    """A row may lie on a centre of Birch, where its distance is the root of a rounding error."""
     assert_close(cluster.Birch().fit(X), X, ["transform"], ulp=2.0**27)
 
 
 @pytest.mark.parametrize("sparse", [True, False])
 def test_one_hot_columns(sparse: bool) -> None:
-    """Of a sparse matrix sums have one order, and labels are exact."""
+    """Sums over a sparse matrix have one order, so labels are exact."""
     hot = OneHotEncoder(handle_unknown="ignore", sparse_output=sparse)
     model = make_pipeline(hot, cluster.KMeans(3, random_state=0)).fit(FRAME)
     (assert_exact if sparse else assert_close)(model, FRAME, ["predict"])
@@ -67,7 +67,7 @@ def test_one_hot_columns(sparse: bool) -> None:
 @pytest.mark.parametrize("y", [TWO, FOUR])
 @pytest.mark.parametrize("options", [{}, {"priors": "empirical"}, {"shrink_threshold": 0.3}])
 def test_centroids(options: dict[str, Any], y: Any, dtype: Any) -> None:
-    """The class with the nearest centroid, and scores where priors count."""
+    """The class of the nearest centroid is found, and with priors the scores."""
     x = (X * 10).astype(dtype)
     model = NearestCentroid(**options).fit(x, y)
     methods = ["predict", "predict_proba", "predict_log_proba", "decision_function"]
@@ -77,13 +77,13 @@ def test_centroids(options: dict[str, Any], y: Any, dtype: Any) -> None:
 
 @pytest.mark.parametrize("pool", [np.mean, np.max, np.min])
 def test_agglomeration(pool: Any) -> None:
-    """Columns of a cluster are pooled exactly."""
+    """The columns of a cluster are pooled exactly."""
     for x in (X, X.astype(np.float32)):
         assert_exact(cluster.FeatureAgglomeration(2, pooling_func=pool).fit(x), x)
 
 
 def test_random_parameters() -> None:
-    """Over random clusters, widths and scales labels are the original's."""
+    """Labels are the original's over random clusters, widths and scales."""
     random = np.random.default_rng(16)
     for seed in range(8):
         x = X[:, : random.integers(1, 5)] * 10.0 ** random.integers(-3, 4)
@@ -93,7 +93,7 @@ def test_random_parameters() -> None:
 
 
 def test_what_is_not_covered_has_no_plan() -> None:
-    """Other ways of pooling, clusters without centres, and dtypes that do not fit have no plan."""
+    """Other pooling functions, models without centres, and other dtypes than in training have no plan."""
     with pytest.raises(NoPlan, match="pools by another function"):
         compiled(cluster.FeatureAgglomeration(2, pooling_func=np.median).fit(X), X)
     model = cluster.AffinityPropagation(max_iter=1, convergence_iter=1).fit(X)

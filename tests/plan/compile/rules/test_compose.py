@@ -1,3 +1,5 @@
+"""Test the rules of pipelines, ColumnTransformer, FeatureUnion and searches."""
+
 from typing import Any
 
 import numpy as np
@@ -40,7 +42,7 @@ ROWS = 60
 
 
 def frame(rows: int = ROWS) -> pd.DataFrame:
-    """Columns of most kinds that people have."""
+    """Return columns of most kinds that people have."""
     numbers = RNG.normal(size=rows)
     return pd.DataFrame(
         {
@@ -71,7 +73,7 @@ def encoder(**options: Any) -> OneHotEncoder:
 @pytest.mark.parametrize("threshold", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("sparse_output", [True, False])
 def test_columns_are_transformed_apart(remainder: Any, threshold: float, sparse_output: bool) -> None:
-    """Blocks of columns stand side by side, dense or sparse, with what remains dropped or transformed."""
+    """Blocks of columns stand side by side, dense or sparse; the remainder is dropped or transformed."""
     data = frame()
     columns = ColumnTransformer(
         [("texts", encoder(sparse_output=sparse_output), TEXTS), ("scaled", StandardScaler(), ["price", "share"])],
@@ -99,7 +101,7 @@ def test_columns_are_transformed_apart(remainder: Any, threshold: float, sparse_
     ids=named,
 )
 def test_columns_are_chosen_in_every_way(chosen: Any) -> None:
-    """Names, places, slices, masks and functions choose the columns that they chose in training."""
+    """Names, indices, slices, masks and functions select the same columns as in training."""
     data = (
         frame()
         .drop(columns=TEXTS if not callable(chosen) else [])
@@ -112,7 +114,7 @@ def test_columns_are_chosen_in_every_way(chosen: Any) -> None:
 
 
 def test_arrays_are_chosen_by_place() -> None:
-    """Columns of arrays are chosen by their places, of objects too, and what remains comes last."""
+    """Columns of arrays, also of objects, are selected by index; the remainder comes last."""
     rows = RNG.normal(size=(ROWS, 5))
     columns = make_column_transformer(
         (StandardScaler(), [3, 1]), (MinMaxScaler(), slice(0, 1)), remainder="passthrough"
@@ -126,7 +128,7 @@ def test_arrays_are_chosen_by_place() -> None:
 
 
 def test_text_passes_through_to_a_later_step() -> None:
-    """Text that one step hands on is encoded by a later one, among the objects that stand beside it by then."""
+    """Text that one step passes through is encoded by a later one, among objects."""
     data = frame()
     first = make_column_transformer((SimpleImputer(), ["share"]), remainder="passthrough")
     second = make_column_transformer((encoder(), [5, 6]), remainder="passthrough")
@@ -137,7 +139,7 @@ def test_text_passes_through_to_a_later_step() -> None:
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_frames_between_steps_keep_names(library: str) -> None:
-    """With `set_output` a step chooses the columns of the one before by the names that that gave them."""
+    """With `set_output`, a step selects columns by the names that the step before gave them."""
     data: Any = frame().drop(columns="shop")
     data = data if library == "pandas" else pl.DataFrame(data.to_dict(orient="list"))
     first = ColumnTransformer(
@@ -151,7 +153,7 @@ def test_frames_between_steps_keep_names(library: str) -> None:
 
 
 def test_frames_between_steps_keep_dtypes() -> None:
-    """A column of float32 beside others stays one in a frame, and does not in an array."""
+    """A float32 column beside others keeps its dtype in a frame, but not in an array."""
     data = frame()[["small", "price"]].assign(other=frame()["small"])
     apart = make_column_transformer(("passthrough", ["small"]), ("passthrough", ["price"]), remainder="passthrough")
     scaled = make_column_transformer((StandardScaler(), [0, 2]), remainder="passthrough")
@@ -169,7 +171,7 @@ def test_booleans_of_a_frame_become_objects_beside_numbers() -> None:
 
 
 def test_a_missing_value_of_pandas_is_refused_in_an_array() -> None:
-    """`pandas.NA` goes into no array of a ColumnTransformer, but scalers and imputers take it."""
+    """A ColumnTransformer refuses `pandas.NA` in its array; scalers and imputers take it."""
     data = pd.DataFrame({"a": pd.array([None if row % 5 == 0 else row for row in range(ROWS)], dtype="Int64")})
     present = data.assign(a=pd.array(range(ROWS), dtype="Int64"))
     scaler = make_column_transformer((StandardScaler(), ["a"]))
@@ -182,7 +184,7 @@ def test_a_missing_value_of_pandas_is_refused_in_an_array() -> None:
 @pytest.mark.parametrize("weight", [2.0, 0.1, np.float32(3.3), np.float64(0.7)], ids=repr)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_weights_multiply_blocks(weight: Any, dtype: Any) -> None:
-    """A transformer's columns are multiplied by its weight, in the dtype that NumPy gives the product."""
+    """A block is multiplied by its weight, in the dtype of NumPy's product."""
     rows = RNG.normal(size=(ROWS, 3)).astype(dtype)
     parts = [("scaled", StandardScaler()), ("binary", Binarizer()), ("plain", "passthrough"), ("none", "drop")]
     union = FeatureUnion(parts, transformer_weights={"scaled": weight, "plain": 3.0})
@@ -216,7 +218,7 @@ def test_unions_of_sparse_matrices() -> None:
     ids=named,
 )
 def test_texts_stand_beside_other_columns(threshold: float, last: Any) -> None:
-    """Columns of a vectorizer stand among those of other transformers, dense or sparse, and go through later steps."""
+    """Columns of a vectorizer stand among others, dense or sparse, and pass through later steps."""
     words = ["red", "green", "blue", "fast", "slow"]
     data = frame().assign(words=[" ".join(RNG.choice(words, 4)) for _ in range(ROWS)])
     columns = ColumnTransformer(
@@ -230,7 +232,7 @@ def test_texts_stand_beside_other_columns(threshold: float, last: Any) -> None:
 
 @pytest.mark.parametrize("last", [MaxAbsScaler(), Binarizer(), SimpleImputer(strategy="constant")], ids=named)
 def test_what_is_infinite_among_texts_is_refused(last: Any) -> None:
-    """A row whose words are so many that their weight is infinite is refused where the original refuses it."""
+    """A row with an infinite weight of a word is refused where the original refuses it."""
     data = pd.DataFrame({"words": ["red", "blue", "red blue"] * 10})
     counts = TfidfVectorizer(norm=None, use_idf=False)
     columns = ColumnTransformer([("words", counts, "words")], transformer_weights={"words": 1e308})
@@ -242,7 +244,7 @@ def test_what_is_infinite_among_texts_is_refused(last: Any) -> None:
 
 
 def test_pipelines_hold_pipelines_and_nothing() -> None:
-    """Steps that are left out, or are pipelines and searches themselves, are what they hold."""
+    """Steps may be `passthrough`, pipelines or searches."""
     data = frame()
     inner = Pipeline([("fill", SimpleImputer()), ("skip", None), ("pass", "passthrough"), ("scale", StandardScaler())])
     columns = make_column_transformer((inner, NUMBERS), (FrozenEstimator(encoder().fit(data[TEXTS])), TEXTS))
@@ -252,7 +254,7 @@ def test_pipelines_hold_pipelines_and_nothing() -> None:
 
 @pytest.mark.parametrize("search", ["grid", "random", "halving"])
 def test_searches_are_what_they_found(search: str) -> None:
-    """A search answers as the best estimator that it found."""
+    """A search answers as its best estimator."""
     rows = RNG.normal(size=(ROWS, 3))
     y = rows @ [1.0, 2.0, 3.0]
     pipeline = make_pipeline(StandardScaler(), DecisionTreeRegressor(random_state=0))
@@ -269,7 +271,7 @@ def test_searches_are_what_they_found(search: str) -> None:
 
 
 def test_the_flights_pipeline() -> None:
-    """The columns of the demonstration: three texts and six numbers, one of them missing at times."""
+    """The demonstration's columns are exact: three texts and six numbers, one of them missing at times."""
     rows = 80
     data = pd.DataFrame(
         {
@@ -291,7 +293,7 @@ def test_the_flights_pipeline() -> None:
 
 
 class Doubled(TransformerMixin, BaseEstimator):
-    """A transformer that nobody knows."""
+    """Stand for a transformer of a user."""
 
     def fit(self, data: Any, y: Any = None) -> "Doubled":
         self.fitted_ = True
@@ -302,11 +304,11 @@ class Doubled(TransformerMixin, BaseEstimator):
 
 
 class Scaler(StandardScaler):
-    """A subclass, which may do anything."""
+    """Stand for a subclass, which may do anything."""
 
 
 def test_what_is_not_covered_has_no_plan() -> None:
-    """Classes of a user, weights of text, and text of a fixed width beside numbers are left to the original."""
+    """A user's classes, weights of text, and fixed-width text beside numbers have no plan."""
     data = frame()
     rows = RNG.normal(size=(ROWS, 2))
     for strange in (Doubled(), Scaler()):
@@ -329,7 +331,7 @@ def test_what_is_not_covered_has_no_plan() -> None:
 
 
 def test_text_beside_text_stays_text() -> None:
-    """Arrays of text that is never missing are joined and encoded as what they are."""
+    """Arrays of text that is never missing are joined and encoded as text."""
     texts = np.array([["a", "b", "x"], ["c", "b", "y"]] * 20)
     columns = make_column_transformer(("passthrough", [2]), ("passthrough", [0, 1]))
     assert_exact(make_pipeline(columns, encoder()).fit(texts), texts)

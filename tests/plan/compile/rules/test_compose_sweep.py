@@ -1,4 +1,4 @@
-"""Pipelines put together at random, over columns of all kinds."""
+"""Test pipelines that are put together at random, over columns of all kinds."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ ROWS = 40
 
 
 class Maker:
-    """Makes frames and pipelines from a seed."""
+    """Draw frames and pipelines from a seed."""
 
     def __init__(self, seed: int) -> None:
         self.random = np.random.default_rng(seed)
@@ -115,7 +115,7 @@ class Maker:
         return ColumnTransformer(parts, remainder=self.one("drop", "passthrough"), sparse_threshold=self.one(0.3, 1.0))
 
     def fitted(self) -> tuple[Pipeline, pd.DataFrame]:
-        """A pipeline of columns and what takes whatever came of them; raises `ValueError` or `TypeError` at times."""
+        """Return a pipeline that is fitted to the columns; or raise `ValueError` or `TypeError`."""
         frame = pd.DataFrame({f"c{place}": self.column() for place in range(self.random.integers(2, 6))})
         columns = self.columns(frame)
         first = make_pipeline(columns).set_output(transform=self.library)
@@ -131,7 +131,7 @@ class Maker:
 
 
 def test_pipelines_put_together_at_random_are_exact() -> None:
-    """Whatever scikit-learn can fit has the original's bits, or a reason why it has no plan."""
+    """Every pipeline that scikit-learn can fit is exact, or has a reason why it has no plan."""
     exact, reasons = 0, []
     for seed in range(60):
         try:

@@ -1,4 +1,4 @@
-"""Outliers by their distance from the centre of an ellipse, as plans."""
+"""Test the rule of the EllipticEnvelope."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("width", [1, 2, 3, 5, 7])
 @pytest.mark.parametrize("options", [{}, {"contamination": 0.3}, {"assume_centered": True}], ids=str)
 def test_outliers(options: dict[str, Any], width: int, dtype: Any) -> None:
-    """Labels are the original's; scores and decisions are near it, as far as the precision matrix lets them."""
+    """Labels are the original's; scores are as close as the condition of the precision matrix allows."""
     x = (X[:, :width] * 10).astype(dtype)
     model = EllipticEnvelope(random_state=0, **options).fit(x)
     if width == 1:
@@ -32,5 +32,5 @@ def test_outliers(options: dict[str, Any], width: int, dtype: Any) -> None:
 
 
 def test_after_scaling() -> None:
-    """In a pipeline."""
+    """The rule works behind a scaler in a pipeline."""
     assert_close(make_pipeline(StandardScaler(), EllipticEnvelope(random_state=0)).fit(X), X, ["predict"], ulp=0)

@@ -1,4 +1,4 @@
-"""Projections as plans."""
+"""Test the rules of projections."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
     ],
 )
 def test_components(name: str, options: dict[str, Any], dtype: Any) -> None:
-    """Projections are a few ulp from the original's, and so are densities under the model."""
+    """Projections, and densities under the model, are within a few ulp."""
     x = (X * 10).astype(dtype)
     model = getattr(decomposition, name)(**options).fit(x)
     assert_close(model, x, ["transform"], ulp=16)
@@ -49,7 +49,7 @@ def test_components(name: str, options: dict[str, Any], dtype: Any) -> None:
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("kind", [decomposition.SparsePCA, decomposition.MiniBatchSparsePCA], ids=named)
 def test_sparse_components(kind: Any, dtype: Any) -> None:
-    """A ridge regression on fixed components is a product; also of a component that nothing is left of."""
+    """The ridge regression on fixed components is a product, also for a component that is all zeros."""
     x = X.astype(dtype)
     for alpha in (0.1, 1.0):
         model = kind(3, alpha=alpha, ridge_alpha=0.05, max_iter=9, random_state=0).fit(x)
@@ -58,7 +58,7 @@ def test_sparse_components(kind: Any, dtype: Any) -> None:
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
 def test_components_of_neighborhoods(dtype: Any) -> None:
-    """`X @ components.T`."""
+    """The projection is `X @ components.T`."""
     x = (X * 10).astype(dtype)
     model = NeighborhoodComponentsAnalysis(2, max_iter=5, random_state=0).fit(x, TARGETS[:, 0] > 0)
     assert_close(model, x, ["transform"], ulp=16)
@@ -67,7 +67,7 @@ def test_components_of_neighborhoods(dtype: Any) -> None:
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
 @pytest.mark.parametrize("name", ["PLSRegression", "CCA", "PLSCanonical", "PLSSVD"])
 def test_partial_least_squares(name: str, dtype: Any) -> None:
-    """Scores and predictions, of columns that are rounded to float32 once they are moved."""
+    """Scores and predictions are close, also for columns that are rounded to float32 after centring."""
     x = (X * 10).astype(dtype)
     model = getattr(cross_decomposition, name)(2).fit(x, TARGETS)
     assert_close(model, x, ["transform"], ulp=16)
@@ -80,7 +80,7 @@ def test_partial_least_squares(name: str, dtype: Any) -> None:
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("density", [0.2, 0.8, 1.0])
 def test_a_sparse_projection_is_exact(density: float, dtype: Any) -> None:
-    """A sparse projection adds up its weights in the order in which they are stored."""
+    """A sparse projection adds its weights in the order in which they are stored."""
     x = np.c_[X, X[:, ::-1] * 3].astype(dtype)
     for seed in range(2):
         model = random_projection.SparseRandomProjection(4, density=density, random_state=seed).fit(x)
@@ -88,7 +88,7 @@ def test_a_sparse_projection_is_exact(density: float, dtype: Any) -> None:
 
 
 def test_a_gaussian_projection_is_close() -> None:
-    """A dense projection leaves its order to a BLAS."""
+    """A dense projection is summed by a BLAS."""
     assert_close(random_projection.GaussianRandomProjection(4, random_state=0).fit(X), X, ulp=16)
 
 
@@ -105,7 +105,7 @@ def test_a_gaussian_projection_is_close() -> None:
     ],
 )
 def test_one_hot_columns(model: Any, exact: bool, sparse: bool) -> None:
-    """Products of a sparse matrix have one order, where no dense product comes after it."""
+    """Products of a sparse matrix have one order, unless a dense product follows."""
     hot = OneHotEncoder(handle_unknown="ignore", sparse_output=sparse)
     fitted = make_pipeline(hot, model).fit(FRAME)
     if exact and (sparse or "Sparse" in type(model).__name__):
@@ -115,12 +115,12 @@ def test_one_hot_columns(model: Any, exact: bool, sparse: bool) -> None:
 
 
 def test_a_projection_in_a_pipeline() -> None:
-    """A linear model behind a projection."""
+    """A linear model may follow a projection."""
     assert_close(make_pipeline(decomposition.PCA(2), Ridge()).fit(X, TARGETS), X, ulp=64)
 
 
 def test_random_parameters() -> None:
-    """Over random widths and scales a projection is a few ulp from the original's."""
+    """Projections are within a few ulp over random widths and scales."""
     random = np.random.default_rng(9)
     for _ in range(10):
         x = X[:, : random.integers(2, 6)] * 10.0 ** random.integers(-3, 4)
@@ -131,7 +131,7 @@ def test_random_parameters() -> None:
 
 @pytest.mark.parametrize("name", ["NMF", "DictionaryLearning", "LatentDirichletAllocation"])
 def test_what_is_solved_for_every_row_has_no_plan(name: str) -> None:
-    """A model that searches for its answer has no plan."""
+    """A model that solves an optimisation for each row has no plan."""
     x = np.abs(X)
     with pytest.raises(NoPlan, match=f"no rule for sklearn.{name}"):
         compiled(getattr(decomposition, name)(2, max_iter=5).fit(x), x)

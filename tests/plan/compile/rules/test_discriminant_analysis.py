@@ -1,4 +1,4 @@
-"""Discriminant analyses as plans."""
+"""Test the rules of discriminant analysis."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LINEAR: list[dict[str, Any]] = [
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("options", LINEAR)
 def test_linear(options: dict[str, Any], dtype: Any, y: Any) -> None:
-    """Labels are the original's; scores, probabilities and projections a few ulp from its own."""
+    """Labels are the original's; scores, probabilities and projections are within a few ulp."""
     x = X.astype(dtype)
     model = LinearDiscriminantAnalysis(**options).fit(x, y)
     assert_close(model, x, ["predict", "predict_proba", "decision_function"], ulp=64)
@@ -55,7 +55,7 @@ def test_linear(options: dict[str, Any], dtype: Any, y: Any) -> None:
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("options", [{"reg_param": 0.1}, {"reg_param": 0.0, "store_covariance": True}])
 def test_quadratic(options: dict[str, Any], dtype: Any, y: Any) -> None:
-    """The same of the quadratic one, whose scores are float64 even of float32."""
+    """The same holds for the quadratic analysis, whose scores are float64 also for float32 columns."""
     x = X.astype(dtype)
     model = QuadraticDiscriminantAnalysis(**options).fit(x, y)
     methods = ["predict", "predict_proba", "predict_log_proba", "decision_function"]
@@ -63,7 +63,7 @@ def test_quadratic(options: dict[str, Any], dtype: Any, y: Any) -> None:
 
 
 def test_columns_of_codes() -> None:
-    """Categories as numbers are moved and weighted in tables."""
+    """Columns of categories are centred and weighted in tables."""
     frame = pd.DataFrame({"s": RANDOM.choice(list("abcd"), 100), "t": RANDOM.choice(list("uvw"), 100)})
     for last in (LinearDiscriminantAnalysis(), QuadraticDiscriminantAnalysis()):
         model = make_pipeline(OrdinalEncoder(), StandardScaler(), last).fit(frame, FOUR)
@@ -71,7 +71,7 @@ def test_columns_of_codes() -> None:
 
 
 def test_the_least_squares_solver_does_not_transform() -> None:
-    """What the original cannot do has no plan."""
+    """A method that the original refuses has no plan."""
     fields = [Field(name, "float64") for name in "abcde"]
     compiler = Compiler(Graph(ports(fields)))
     matrix = training_matrix({"container": "numpy", "dtype": "float64"}, fields, compiler)

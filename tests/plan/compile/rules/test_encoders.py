@@ -1,3 +1,5 @@
+"""Test the rules of encoders."""
+
 from typing import Any
 
 import numpy as np
@@ -26,13 +28,13 @@ ROWS = 60
 
 
 def texts(missing: Any = ..., categories: str = "aabbbcd") -> list[Any]:
-    """Texts of some categories, each seventh of them missing if that is wanted."""
+    """Return texts of some categories; every seventh is missing if `missing` is given."""
     made: list[Any] = [str(RNG.choice(list(categories))) for _ in range(ROWS)]
     return [missing if missing is not ... and row % 7 == 3 else text for row, text in enumerate(made)]
 
 
 def frames() -> dict[str, Any]:
-    """Frames and arrays of all kinds of columns that an encoder may get."""
+    """Return frames and arrays of all kinds of columns that an encoder may get."""
     numbers: Any = RNG.integers(0, 4, ROWS)
     return {
         "str": pd.DataFrame({"a": texts(None), "b": texts()}),
@@ -73,7 +75,7 @@ KINDS = sorted(frames())
     ids=str,
 )
 def test_one_hot_columns_are_exact(kind: str, options: Any) -> None:
-    """Categories of every kind of column have their column; what is unknown is refused, or has none, or another one."""
+    """Every category has its column; an unknown one is refused, has none, or has that of infrequent ones."""
     frame = frames()[kind]
     assert_exact(OneHotEncoder(**options).fit(frame), frame)
 
@@ -89,7 +91,7 @@ def test_one_hot_columns_are_exact(kind: str, options: Any) -> None:
     ids=str,
 )
 def test_ordinal_codes_are_exact(kind: str, options: Any) -> None:
-    """Categories of every kind of column have their number; so have what is unknown and what is missing."""
+    """Every category has its number; so have unknown and missing ones."""
     frame = frames()[kind]
     assert_exact(OrdinalEncoder(**options).fit(frame), frame)
 
@@ -97,7 +99,7 @@ def test_ordinal_codes_are_exact(kind: str, options: Any) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("target", ["continuous", "binary", "multiclass"])
 def test_target_encodings_are_exact(kind: str, target: str) -> None:
-    """Categories have the mean of the target, of each class if there are several; what is unknown has that of all."""
+    """A category has the mean of the target, of each class if several; an unknown one has the mean of all rows."""
     frame = frames()[kind]
     drawn = RNG.normal(size=ROWS)
     classes = np.searchsorted([-0.5, 0.5] if target == "multiclass" else [0.0], drawn)
@@ -108,7 +110,7 @@ def test_target_encodings_are_exact(kind: str, target: str) -> None:
 
 
 def test_random_options_of_one_hot_encoders_are_exact() -> None:
-    """A sweep over options and kinds of columns, among them ones that few people put together."""
+    """Encoders are exact for random options and kinds of columns, also in unusual combinations."""
     rng = np.random.default_rng(5)
     known = frames()
     tried = 0
@@ -130,7 +132,7 @@ def test_random_options_of_one_hot_encoders_are_exact() -> None:
 
 
 def test_categories_can_be_given() -> None:
-    """Categories that a person lists have their order, and those that training never saw have a column."""
+    """Given categories keep their order, and those that training never saw have a column."""
     frame = pd.DataFrame({"a": texts(), "b": RNG.integers(0, 3, ROWS)})
     listed = [["d", "zz", "a", "b", "c"], [0, 1, 2, 7]]
     assert_exact(OneHotEncoder(categories=listed, drop=["zz", 1], sparse_output=False).fit(frame), frame)
@@ -141,14 +143,14 @@ def test_categories_can_be_given() -> None:
 
 
 def test_a_missing_category_can_be_dropped() -> None:
-    """The column of NaN, and that of what is infrequent, can be the one that is left out."""
+    """The dropped column may be that of NaN, or that of infrequent categories."""
     frame = pd.DataFrame({"a": texts(np.nan), "b": texts(categories="aaaaabbbbbbc")}, dtype=object)
     model = OneHotEncoder(drop=[np.nan, "a"], handle_unknown="ignore", min_frequency=2)
     assert_exact(model.fit(frame), frame)
 
 
 def test_codes_are_encoded_again() -> None:
-    """An encoder behind another one finds its categories in the codes that are there already."""
+    """An encoder behind another one finds its categories in the codes of the first."""
     frame = frames()["objects with NaN"]
     ordinal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     model = make_pipeline(ordinal, OneHotEncoder(handle_unknown="ignore"), StandardScaler(with_mean=False)).fit(frame)
@@ -157,7 +159,7 @@ def test_codes_are_encoded_again() -> None:
 
 
 def test_many_categories_stay_one_column() -> None:
-    """A hundred thousand categories are compiled in one table, and ten thousand one-hot columns without one each."""
+    """A hundred thousand categories are one table; ten thousand one-hot columns are not computed one by one."""
     many = pd.DataFrame({"a": [f"category {place}" for place in range(100_000)]})
     encoder = TargetEncoder().fit(many, np.arange(100_000) % 17 / 7)
     plan, _, _ = compiled(encoder, many)
@@ -168,7 +170,7 @@ def test_many_categories_stay_one_column() -> None:
 
 
 def test_strange_texts_are_categories_like_others() -> None:
-    """Empty texts, long ones, NUL, and ones of several bytes are found; half a surrogate never comes."""
+    """Empty texts, long ones, NUL and multi-byte ones are found; an unpaired surrogate never arrives."""
     strange = ["", " ", "\x00", "a\x00b", "ä", "☃" * 9, "x" * 300, "12345678", "123456789"]
     data = pd.DataFrame({"a": strange * 3}, dtype=object)
     broken = pd.DataFrame({"a": ["\ud800", *strange]}, dtype=object)
@@ -177,14 +179,14 @@ def test_strange_texts_are_categories_like_others() -> None:
 
 
 def test_numbers_that_a_float_cannot_tell_apart_have_no_plan() -> None:
-    """Categories beyond 2^53 are left to the original, which compares integers."""
+    """Categories beyond 2^53 have no plan: the original compares integers."""
     frame = pd.DataFrame({"a": np.array([2**53, 2**53 + 1, 3] * 5)})
     with pytest.raises(NoPlan, match=r"beyond 2\^53"):
         compiled(OneHotEncoder().fit(frame), frame)
 
 
 def test_numbers_whose_last_bits_are_not_defined_are_not_looked_up() -> None:
-    """A category that SciPy computed is found by all of its bits; one that arithmetic defines has a plan beside it."""
+    """A number that SciPy computed is no category of a plan; one of exact arithmetic is."""
     frame = pd.DataFrame({"a": np.arange(ROWS) % 9})
     normal = QuantileTransformer(n_quantiles=9, output_distribution="normal")
     with pytest.raises(NoPlan, match="decides the last bits"):
@@ -195,7 +197,7 @@ def test_numbers_whose_last_bits_are_not_defined_are_not_looked_up() -> None:
 
 
 def test_what_is_not_covered_has_no_plan() -> None:
-    """Dtypes that hold no numbers of ours, timestamps, and encoders of targets are left to the original."""
+    """float16, `None` beside NaN, timestamps, and encoders of targets have no plan."""
     frame = frames()["category"]
     with pytest.raises(NoPlan, match="the OrdinalEncoder gives float16"):
         compiled(OrdinalEncoder(dtype=np.float16).fit(frame), frame)

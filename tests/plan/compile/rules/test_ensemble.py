@@ -1,4 +1,4 @@
-"""Boosting by weights, bagging and isolation of scikit-learn's against their plans."""
+"""Test the rules of AdaBoost, bagging and IsolationForest."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ STUMPS: dict[str, Any] = {
 @pytest.mark.parametrize("target", [TWO, MANY])
 @pytest.mark.parametrize("parts", ["trees", "whole trees", "forests"])
 def test_boosted_classifiers(parts: str, target: Any) -> None:
-    """Votes are weighted and added up in the order of the estimators."""
+    """Votes are weighted and added in the order of the estimators."""
     model = AdaBoostClassifier(STUMPS[parts], n_estimators=6, random_state=0).fit(NUMBERS, target)
     assert_exact(model, NUMBERS, ["predict", "decision_function"])
     assert_close(model, NUMBERS, ["predict_proba", "predict_log_proba"], ulp=8)
@@ -59,13 +59,13 @@ def test_boosted_classifiers(parts: str, target: Any) -> None:
 @pytest.mark.parametrize("parts", [None, RandomForestRegressor(n_estimators=2, random_state=0)])
 @pytest.mark.parametrize("loss", ["linear", "square", "exponential"])
 def test_boosted_regressors(loss: str, parts: Any) -> None:
-    """The answer is that of the estimator at which half of the weight is reached."""
+    """The answer is the weighted median of the estimators' predictions."""
     model = AdaBoostRegressor(parts, loss=loss, n_estimators=8, random_state=0).fit(NUMBERS, np.round(TARGET, 1))
     assert_exact(model, NUMBERS)
 
 
 def test_boosted_frames() -> None:
-    """A frame becomes an array first, whose missing values are refused."""
+    """A frame becomes an array first; a row with a missing value is refused."""
     assert_exact(AdaBoostRegressor(n_estimators=5, random_state=0).fit(FRAME, TARGET), FRAME)
     narrow = NUMBERS.astype(np.float32)
     assert_exact(AdaBoostClassifier(n_estimators=5, random_state=0).fit(narrow, MANY), narrow, ["predict"])
@@ -86,7 +86,7 @@ def test_bagged_regressors(parts: str, table: str, options: dict[str, Any]) -> N
 
 
 def test_bagged_targets() -> None:
-    """Several targets are means, each of its own."""
+    """Several targets have a mean each."""
     targets = np.stack([TARGET, NUMBERS[:, 3]], axis=1)
     assert_exact(BaggingRegressor(n_estimators=5, random_state=1).fit(NUMBERS, targets), NUMBERS)
 
@@ -103,7 +103,7 @@ def test_bagged_classifiers(parts: str, target: Any, options: dict[str, Any]) ->
 @pytest.mark.parametrize("options", [{}, {"max_samples": 4}])
 @pytest.mark.parametrize("parts", ["trees", "forests"])
 def test_bagged_logarithms(parts: str, options: dict[str, Any]) -> None:
-    """Logarithms are added as probabilities, those of nothing too."""
+    """Logarithms of probabilities are combined by `logaddexp`, also those of 0."""
     model = BaggingClassifier(STUMPS[parts], n_estimators=5, random_state=1, **options).fit(NUMBERS, MANY)
     assert_close(model, NUMBERS, ["predict_log_proba"], ulp=8)
 
@@ -126,7 +126,7 @@ def test_bagged_votes() -> None:
 @pytest.mark.parametrize("table", ["missing", "frame", "float32"])
 @pytest.mark.parametrize("options", [{}, {"max_features": 0.5, "contamination": 0.1}, {"max_samples": 1}])
 def test_isolation(table: str, options: dict[str, Any]) -> None:
-    """A score is two to the power of a sum of depths: the sum has the same bits, the power nearly."""
+    """The sum of depths is exact; the score is 2 to its power, and close."""
     tables = {"missing": HOLES, "frame": GAPS, "float32": NUMBERS.astype(np.float32)}
     model = IsolationForest(n_estimators=9, random_state=2, **options).fit(tables[table])
     methods = ["score_samples", "decision_function"]
@@ -139,7 +139,7 @@ def test_isolation(table: str, options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("contamination", [0.1, 0.25, 0.5])
 def test_isolated_exactly(contamination: float) -> None:
-    """A training row whose score is the very one at which labels change has the original's label."""
+    """A training row whose score is the very threshold has the original's label."""
     table = RNG.normal(size=(101, 3))
     model = IsolationForest(n_estimators=20, random_state=2, contamination=contamination).fit(table)
     assert (model.decision_function(table) == 0).any()
@@ -147,7 +147,7 @@ def test_isolated_exactly(contamination: float) -> None:
 
 
 def test_isolation_of_categories() -> None:
-    """Behind a sparse encoder too, where NaN just goes right."""
+    """Behind a sparse encoder the forest is exact too; NaN goes right there."""
     frame = GAPS.assign(city=RNG.choice(["Rome", "Oslo"], ROWS))
     before = ColumnTransformer(
         [("encoded", OneHotEncoder(handle_unknown="ignore"), ["city"]), ("kept", "passthrough", ["wide"])],
@@ -158,7 +158,7 @@ def test_isolation_of_categories() -> None:
 
 
 def test_no_plan() -> None:
-    """What holds estimators without a rule has none either; the message names them."""
+    """An ensemble of estimators without a rule has no plan; the message names them."""
     part = type("Odd", (DecisionTreeClassifier,), {"__module__": __name__})
     globals()["Odd"] = part
     model = BaggingClassifier(part(), n_estimators=2, random_state=0).fit(NUMBERS, MANY)

@@ -1,4 +1,4 @@
-"""Vectorizers of texts as plans."""
+"""Test the rules of vectorizers of texts."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ PATTERNS = (
 
 
 def strange_text(length: int) -> str:
-    """A text of strange characters, of any characters, or of words with sigmas."""
+    """Draw a text of unusual characters, of any characters, or of words with sigmas."""
     kind = RANDOM.random()
     if kind < 0.6:
         return "".join(RANDOM.choice(STRANGE) for _ in range(length))
@@ -75,12 +75,12 @@ def strange_text(length: int) -> str:
 
 
 def texts_of(count: int, lengths: Sequence[int] = (0, 1, 2, 5, 20, 60, 200)) -> list[str]:
-    """Some strange texts."""
+    """Draw some unusual texts."""
     return [strange_text(RANDOM.choice(lengths)) for _ in range(count)]
 
 
 def bags(model: Any, texts: Sequence[str], matrix: Matrix | None = None) -> np.ndarray:
-    """What a vectorizer's plan makes of texts, together; each alone has the same."""
+    """Return what a vectorizer's plan makes of texts together; check that each alone has the same."""
     compiler = Compiler(Graph([("text", "string")]))
     made = transform(model, Matrix((Text(0),)) if matrix is None else matrix, compiler)
     assert made.sparse
@@ -103,7 +103,7 @@ def assert_same(model: Any, texts: Sequence[str]) -> None:
 
 
 def drawn(seed: int) -> tuple[Any, list[str]]:
-    """A vectorizer with drawn settings, and texts that it was not fitted to."""
+    """Return a vectorizer with drawn settings, and texts that it was not fitted to."""
     draw = random.Random(seed)
     least = draw.randrange(1, 4)
     settings: dict[str, Any] = {
@@ -136,7 +136,7 @@ def drawn(seed: int) -> tuple[Any, list[str]]:
 @pytest.mark.filterwarnings("ignore:.*will not be used.*:UserWarning")
 @pytest.mark.parametrize("seed", range(150))
 def test_vectorizers_with_drawn_settings_give_the_originals_bits(seed: int) -> None:
-    """Whatever the settings, texts of characters of all planes have the same counts and weights, to the bit."""
+    """For all settings, texts of characters of all planes have the same counts and weights, to the bit."""
     model, texts = drawn(seed)
     model.fit([*texts_of(40), "abc def and the x1 the abc def and x1 abc and the"])
     assert_same(model, texts)
@@ -144,7 +144,7 @@ def test_vectorizers_with_drawn_settings_give_the_originals_bits(seed: int) -> N
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_token_patterns_find_what_expressions_find(pattern: str) -> None:
-    """Tokens are exactly those of `re.findall`, which the hashes of a wide vectorizer tell apart."""
+    """Tokens are those of `re.findall`: a wide vectorizer's hashes would differ otherwise."""
     model = HashingVectorizer(n_features=1 << 12, norm=None, alternate_sign=False, token_pattern=pattern)
     assert_same(model, texts_of(60))
 
@@ -180,7 +180,7 @@ LONG = {
     ids=lambda model: f"{type(model).__name__}-{model.analyzer}-{model.ngram_range}",
 )
 def test_long_texts_are_read_to_their_end(model: Any) -> None:
-    """Texts of a hundred thousand characters, and tokens as long, have the same counts."""
+    """Texts of a hundred thousand characters, also with tokens as long, have the same counts."""
     texts = list(LONG.values())
     if not isinstance(model, HashingVectorizer):
         model.fit([texts[0][:9000], "x" * 50, "ab cd " * 3])
@@ -188,13 +188,13 @@ def test_long_texts_are_read_to_their_end(model: Any) -> None:
 
 
 def test_a_vocabulary_may_be_given() -> None:
-    """A vectorizer with a vocabulary of its own counts its terms, those that are no tokens never."""
+    """A vectorizer with a given vocabulary counts its terms; a term that is no token is never counted."""
     model = CountVectorizer(vocabulary={"two words": 2, "Upper": 0, "ab": 1}, ngram_range=(1, 2))
     assert_same(model, ["AB Two  words", "two words two words", "Upper upper ab"])
 
 
 def test_weights_of_counts_side_by_side() -> None:
-    """Counts of two vectorizers are weighted, and divided by one norm, together."""
+    """Counts of two vectorizers are weighted together, and divided by one norm."""
     texts = texts_of(80)
     made = make_union(CountVectorizer(max_features=60), CountVectorizer(analyzer="char", max_features=70))
     model = make_pipeline(made, TfidfTransformer()).fit(texts)
@@ -202,7 +202,7 @@ def test_weights_of_counts_side_by_side() -> None:
 
 
 def test_logarithms_of_counts_are_said_to_be_approximate() -> None:
-    """A sublinear frequency is NumPy's logarithm, which no arithmetic defines; it is next to it."""
+    """A sublinear frequency needs NumPy's logarithm: the plan says so, and is close."""
     texts = ["ab " * (number % 9) + "cd ef cd" for number in range(60)]
     model = make_pipeline(TfidfVectorizer(sublinear_tf=True), Ridge(solver="sparse_cg"))
     assert_close(model.fit(texts, np.arange(60.0)), texts, ulp=16)
@@ -241,13 +241,13 @@ FRAME = pd.DataFrame(
     ids=lambda steps: "-".join(type(step).__name__ for step in steps),
 )
 def test_linear_models_of_texts_give_the_originals_bits(steps: tuple[Any, ...]) -> None:
-    """Sums over what is stored of a sparse matrix have a defined order, so labels and scores are exact."""
+    """Sums over a sparse matrix have a defined order, so labels and scores are exact."""
     model = make_pipeline(*steps).fit(TEXTS, LABELS)
     assert_exact(model, TEXTS, ["predict", "decision_function"])
 
 
 def test_logarithms_of_float32_leave_no_bound_where_the_answer_is_float64() -> None:
-    """One bit of a float32 that NumPy decides is many of a float64, in rows that nobody tried."""
+    """One bit of a float32 that NumPy decides is many of a float64, so the plan states no bound."""
     numbers = np.arange(len(TEXTS), dtype=np.float64)
     weights = TfidfVectorizer(dtype=np.float32, sublinear_tf=True, norm=None)
     made, _, _ = compiled(make_pipeline(weights, SVR(kernel="linear")).fit(TEXTS, numbers), TEXTS)
@@ -259,12 +259,12 @@ def test_logarithms_of_float32_leave_no_bound_where_the_answer_is_float64() -> N
 
 
 def test_a_classifier_of_texts_has_close_probabilities() -> None:
-    """A logistic regression's probabilities are next to the original's."""
+    """A logistic regression's probabilities are close."""
     assert_close(make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(TEXTS, LABELS), TEXTS, ["predict_proba"])
 
 
 def test_forests_of_texts_give_the_originals_bits() -> None:
-    """Trees read the columns that they test, of a vocabulary that is too wide to be spread out."""
+    """Trees read the columns that they test, of a vocabulary too wide to be made numbers."""
     filler = [" ".join(f"w{number}" for number in range(first, first + 500)) for first in range(0, 10_000, 500)]
     texts, labels = [*TEXTS, *filler], [*LABELS, *(["p"] * len(filler))]
     model = make_pipeline(CountVectorizer(), RandomForestClassifier(8, random_state=0)).fit(texts, labels)
@@ -288,7 +288,7 @@ def test_scores_of_float32_are_summed_in_float32() -> None:
 @pytest.mark.parametrize("vectorizer", [CountVectorizer(), HashingVectorizer(n_features=1 << 13)])
 @pytest.mark.parametrize("last", ["text", "n"])
 def test_texts_beside_numbers_in_a_sparse_matrix(vectorizer: Any, last: str) -> None:
-    """Sums go on from the texts to the numbers and the categories, or the other way, in the order of the columns."""
+    """Sums go through texts, numbers and categories in the order of the columns, whatever it is."""
     parts = {
         "text": ("t", vectorizer, "text"),
         "k": ("k", OneHotEncoder(handle_unknown="ignore"), ["k"]),
@@ -302,7 +302,7 @@ def test_texts_beside_numbers_in_a_sparse_matrix(vectorizer: Any, last: str) -> 
 
 
 def test_texts_in_an_array_are_close() -> None:
-    """Texts and numbers that are one array, and not a sparse matrix, are summed by a BLAS."""
+    """Texts and numbers in an array, rather than a sparse matrix, are summed by a BLAS."""
     parts = [("t", TfidfVectorizer(), "text"), ("n", StandardScaler(), ["n"])]
     model = make_pipeline(ColumnTransformer(parts, sparse_threshold=0.0), Ridge()).fit(FRAME, NUMBERS)
     assert_close(model, FRAME)
@@ -338,7 +338,7 @@ def shouted(text: str) -> str:
     ],
 )
 def test_what_is_code_or_another_kind_of_pattern_has_no_plan(settings: dict[str, Any], why: str) -> None:
-    """A vectorizer that reads in a way of its own says why it has no plan, and what would have one."""
+    """A vectorizer with Python code or another kind of pattern says why it has no plan, and what would have one."""
     fitted = CountVectorizer().fit(["some texts"])
     model = CountVectorizer(**settings)
     model.vocabulary_ = fitted.vocabulary_
@@ -347,7 +347,7 @@ def test_what_is_code_or_another_kind_of_pattern_has_no_plan(settings: dict[str,
 
 
 def test_what_is_no_column_of_texts_has_no_plan() -> None:
-    """Numbers, several columns, categories, an unfitted vocabulary and dicts have none."""
+    """Numbers, several columns, categories, an unfitted vocabulary and dicts have no plan."""
     compiler = Compiler(Graph([("text", "string"), ("x", "float64")]))
     number, text = Numeric(compiler.graph.number(1)), Text(0)
     model = CountVectorizer().fit(["some texts"])
@@ -362,7 +362,7 @@ def test_what_is_no_column_of_texts_has_no_plan() -> None:
 
 
 def test_a_text_that_an_imputer_put_there_is_read() -> None:
-    """Where a value is missing, the text that an imputer puts there is read instead."""
+    """Where a value is missing, the text of an imputer is read instead."""
     compiler = Compiler(Graph([("text", "string")]))
     model = CountVectorizer().fit(["none here", "other words"])
     made = transform(model, Matrix((Text(0, missing="none here", nullable=True),)), compiler)
@@ -372,7 +372,7 @@ def test_a_text_that_an_imputer_put_there_is_read() -> None:
 
 
 def test_more_vectorizers_than_there_is_room_for_have_no_plan() -> None:
-    """A union of very many vectorizers says that they are too many; what some of them share counts once."""
+    """A union of too many vectorizers has no plan and says so; equal readings count once."""
     words = [f"w{number}" for number in range(70)]
     union = make_union(*(CountVectorizer(vocabulary=[word]) for word in words))
     with pytest.raises(NoPlan, match="reads too many texts: a plan has at most 64 bags"):
@@ -382,7 +382,7 @@ def test_more_vectorizers_than_there_is_room_for_have_no_plan() -> None:
 
 
 def test_more_columns_than_can_be_spread_have_no_plan() -> None:
-    """A model that needs numbers side by side has no plan for a wide vocabulary, and says what helps."""
+    """A model that needs a wide vocabulary as numbers has no plan, and says what helps."""
     model = make_pipeline(HashingVectorizer(n_features=1 << 13), DecisionTreeRegressor()).fit(TEXTS, NUMBERS)
     assert_exact(model, TEXTS)
     with pytest.raises(NoPlan, match="8192 columns of texts where numbers are needed"):

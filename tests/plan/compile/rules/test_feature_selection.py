@@ -1,3 +1,5 @@
+"""Test the rules of feature selection, polynomial features and splines."""
+
 from typing import Any
 
 import numpy as np
@@ -65,7 +67,7 @@ def texts() -> list[str]:
 )
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_selectors_are_exact(selector: Any, dtype: Any) -> None:
-    """The selected columns stay as they are, and rows are refused for what is in the others, too."""
+    """Selected columns stay as they are; a row is refused for the other columns, too."""
     rows = numbers(dtype=dtype)
     model = selector.fit(rows, target(rows))
     assert_exact(model, rows, ["transform"])
@@ -79,14 +81,14 @@ def test_selectors_are_exact(selector: Any, dtype: Any) -> None:
 
 @pytest.mark.parametrize("kind", [RFE, RFECV])
 def test_eliminations_answer_as_the_estimator_that_is_left(kind: Any) -> None:
-    """An elimination predicts with the columns that it left to its estimator."""
+    """A recursive elimination predicts with its estimator on the columns that are left."""
     rows = numbers()
     model = kind(DecisionTreeRegressor(max_depth=3, random_state=0)).fit(rows, target(rows))
     assert_exact(model, rows, ["predict"])
 
 
 def test_missing_numbers_pass_where_the_estimator_takes_them() -> None:
-    """A selector looks for NaN and infinities only where its estimator takes no NaN."""
+    """A selector refuses NaN and infinities only where its estimator takes no NaN."""
     rows = numbers()
     rows[3, 2] = np.nan
     assert_exact(VarianceThreshold().fit(rows), rows)
@@ -109,7 +111,7 @@ def test_one_hot_columns_are_selected() -> None:
 @pytest.mark.parametrize("alone", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_products_are_exact(degree: Any, alone: bool, dtype: Any) -> None:
-    """Products of columns are multiplied in the original's order, and have its columns."""
+    """Products have the original's order of multiplications and of columns."""
     rows = numbers(3, dtype=dtype)
     model = PolynomialFeatures(degree, interaction_only=alone, include_bias=degree == 0 or alone)
     assert_exact(model.fit(rows), rows)
@@ -118,7 +120,7 @@ def test_products_are_exact(degree: Any, alone: bool, dtype: Any) -> None:
 @pytest.mark.parametrize("degree", [2, 3, 4])
 @pytest.mark.parametrize("alone", [False, True])
 def test_products_of_a_sparse_matrix_are_exact(degree: int, alone: bool) -> None:
-    """Of a sparse matrix only what is stored is multiplied, in another order, so that nothing times much is nothing."""
+    """A sparse matrix multiplies stored entries only, in another order, so 0 times infinity is 0."""
     frame = pd.DataFrame({"t": texts(), "x": numbers(1)[:, 0], "y": numbers(1, np.float32)[:, 0] * 1e30})
     columns = make_column_transformer((OneHotEncoder(), ["t"]), remainder="passthrough", sparse_threshold=1.0)
     model = make_pipeline(columns, PolynomialFeatures(degree, interaction_only=alone)).fit(frame)
@@ -126,7 +128,7 @@ def test_products_of_a_sparse_matrix_are_exact(degree: int, alone: bool) -> None
 
 
 def test_products_of_one_hot_columns_are_tables() -> None:
-    """Products of columns of the same category depend on it alone, and need no multiplication."""
+    """Products of columns of one category are tables of it, and need no multiplication."""
     frame = pd.DataFrame({"t": texts()})
     encoder = OneHotEncoder(sparse_output=False)
     model = make_pipeline(encoder, StandardScaler(), PolynomialFeatures(3)).fit(frame)
@@ -141,7 +143,7 @@ def test_products_of_one_hot_columns_are_tables() -> None:
 @pytest.mark.parametrize("degree", [1, 2, 3])
 @pytest.mark.parametrize("sparse", [False, True])
 def test_splines_are_exact(extrapolation: str, degree: int, sparse: bool) -> None:
-    """Splines between the knots and beyond them have the original's bits, in both widths, dense and sparse."""
+    """Splines between and beyond the knots are exact, for float32 and float64, dense and sparse."""
     for dtype in (np.float64, np.float32):
         rows = numbers(2, dtype=dtype)
         model = SplineTransformer(
@@ -153,7 +155,7 @@ def test_splines_are_exact(extrapolation: str, degree: int, sparse: bool) -> Non
 @pytest.mark.parametrize("extrapolation", ["continue", "constant", "linear", "periodic", "error"])
 @pytest.mark.parametrize("knots", ["quantile", "uniform"])
 def test_splines_of_missing_numbers_are_zeros(extrapolation: str, knots: Any) -> None:
-    """Where NaN passes, its splines are zeros; infinities pass then, too."""
+    """Where NaN is allowed, its splines are zeros; infinities pass then, too."""
     rows = numbers(2)
     rows[4, 1] = np.nan
     model = SplineTransformer(4, extrapolation=extrapolation, knots=knots, handle_missing="zeros")
@@ -161,7 +163,7 @@ def test_splines_of_missing_numbers_are_zeros(extrapolation: str, knots: Any) ->
 
 
 def test_splines_of_whole_numbers_and_given_knots() -> None:
-    """Knots may be given, and whole numbers have splines of float64."""
+    """Knots may be given; splines of integers are float64."""
     rows = RNG.integers(0, 24, size=(ROWS, 2))
     knots = np.array([[0, 0], [6, 4], [12, 20], [24, 24]], dtype=np.float64)
     assert_exact(SplineTransformer(knots=knots, extrapolation="periodic").fit(rows), rows)
@@ -170,7 +172,7 @@ def test_splines_of_whole_numbers_and_given_knots() -> None:
 
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_steps_of_features_follow_each_other(order: Any) -> None:
-    """Splines, products and a selection of them behind each other, in either layout of memory."""
+    """Splines, products and selections may follow each other, in either layout of memory."""
     rows = np.asarray(numbers(2), order=order)
     model = make_pipeline(
         SplineTransformer(3, degree=2, extrapolation="constant"), PolynomialFeatures(2), SelectKBest(f_regression, k=5)
@@ -179,7 +181,7 @@ def test_steps_of_features_follow_each_other(order: Any) -> None:
 
 
 def test_what_is_not_covered_has_no_plan() -> None:
-    """A constant beyond the knots of steps is left to the original, which fails there."""
+    """Splines of degree 0 with constant extrapolation have no plan: the original fails there."""
     rows = numbers(2)
     with pytest.raises(NoPlan, match="no constant to extrapolate with"):
         compiled(SplineTransformer(degree=0, extrapolation="constant").fit(rows), rows)

@@ -1,3 +1,5 @@
+"""Test the rule of the FunctionTransformer."""
+
 from functools import partial
 from typing import Any
 
@@ -52,7 +54,7 @@ EXACT = [
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("function", EXACT, ids=lambda function: function.__name__)
 def test_functions_that_are_defined_to_the_bit(function: Any, dtype: Any) -> None:
-    """Functions of NumPy that have one answer have it, of arrays and of frames."""
+    """Functions of NumPy with one correct answer are exact, on arrays and frames."""
     rows = numbers(dtype)
     model = FunctionTransformer(function).fit(rows)
     assert_exact(model, rows)
@@ -67,7 +69,7 @@ def test_functions_that_are_defined_to_the_bit(function: Any, dtype: Any) -> Non
     ids=lambda function: function.__name__,
 )
 def test_functions_of_a_libm_are_close(function: Any, dtype: Any) -> None:
-    """Functions that each machine computes in its own way are within a few units in the last place."""
+    """Functions that a libm or a processor's own code computes are within a few ulp."""
     rows = numbers(dtype)
     assert_close(FunctionTransformer(function).fit(rows), rows, ulp=4)
 
@@ -87,14 +89,14 @@ def test_functions_of_a_libm_are_close(function: Any, dtype: Any) -> None:
     ids=named,
 )
 def test_options_of_functions(function: Any, options: Any, dtype: Any) -> None:
-    """Options of a function are those of `kw_args` or of `functools.partial`."""
+    """Keyword arguments come from `kw_args` or from `functools.partial`."""
     rows = numbers(dtype)
     assert_exact(FunctionTransformer(function, kw_args=options).fit(rows), rows)
     assert_exact(FunctionTransformer(partial(function, **options)).fit(rows), rows)
 
 
 def test_identities_keep_frames() -> None:
-    """No function, or one that a frame survives, leaves its names to the next step."""
+    """Without a function, or with one that keeps frames, the next step gets the names."""
     frame = pd.DataFrame(numbers(), columns=list("abc")).assign(t=["abc"[row % 3] for row in range(ROWS)])
     columns = make_column_transformer((StandardScaler(), ["a", "c"]), (OneHotEncoder(), ["t"]))
     assert_exact(make_pipeline(FunctionTransformer(), columns).fit(frame), frame)
@@ -106,7 +108,7 @@ def test_identities_keep_frames() -> None:
 
 
 def test_functions_of_frames_of_other_kinds() -> None:
-    """Frames of polars become arrays; columns of pandas's own dtypes are left to the original, or become one array."""
+    """Frames of polars become arrays; columns of pandas' own dtypes have no plan, or become one array."""
     rows = numbers()
     frame: Any = pl.DataFrame({"a": rows[:, 0], "b": rows[:, 1].astype(np.float32), "c": np.arange(ROWS)})
     assert_exact(make_pipeline(FunctionTransformer(np.floor), StandardScaler()).fit(frame), frame)
@@ -119,7 +121,7 @@ def test_functions_of_frames_of_other_kinds() -> None:
 @pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint16])
 @pytest.mark.parametrize("function", [np.sign, np.floor, np.trunc, np.sqrt, np.rint, np.nan_to_num])
 def test_functions_of_whole_numbers(function: Any, dtype: Any) -> None:
-    """Whole numbers stay whole, or become floats of the width that NumPy makes of them."""
+    """Integers stay integers, or become floats of the width that NumPy chooses."""
     rows = RNG.integers(0, 90, size=(ROWS, 2)).astype(dtype)
     assert_exact(make_pipeline(FunctionTransformer(function), StandardScaler()).fit(rows), rows)
     clipped = FunctionTransformer(np.clip, kw_args={"a_min": 3, "a_max": 50})
@@ -127,7 +129,7 @@ def test_functions_of_whole_numbers(function: Any, dtype: Any) -> None:
 
 
 def test_functions_of_sparse_matrices_and_of_tables() -> None:
-    """A sparse matrix has the functions that leave zeros alone; one-hot columns stay tables of their category."""
+    """A sparse matrix has the functions that keep zeros; one-hot columns stay tables of their category."""
     frame = pd.DataFrame({"t": ["abc"[row % 3] for row in range(ROWS)]})
     for sparse in (True, False):
         encoder = OneHotEncoder(sparse_output=sparse)
@@ -151,7 +153,7 @@ def test_functions_of_sparse_matrices_and_of_tables() -> None:
     ],
 )
 def test_what_is_not_covered_has_no_plan(function: Any, options: Any, dtype: Any, why: str) -> None:
-    """A user's code, unknown functions and options, and whole numbers that could overflow are left to the original."""
+    """A user's code, unknown functions and keywords, and integers that could overflow have no plan."""
     rows = (np.abs(np.nan_to_num(numbers()) * 10) + 1).astype(dtype)
     model = make_pipeline(FunctionTransformer(function, kw_args=options), StandardScaler()).fit(rows)
     with pytest.raises(NoPlan, match=why):
@@ -159,7 +161,7 @@ def test_what_is_not_covered_has_no_plan(function: Any, options: Any, dtype: Any
 
 
 def test_objects_have_no_plan() -> None:
-    """Columns of objects, and other functions of a sparse matrix, are left to the original, which calls methods."""
+    """Columns of objects, and other functions of a sparse matrix, have no plan: the original calls methods."""
     rows = np.nan_to_num(numbers()).astype(object)
     frame = pd.DataFrame({"t": ["abc"[row % 3] for row in range(ROWS)]})
     sparse = make_pipeline(OneHotEncoder(), FunctionTransformer(np.round, accept_sparse=True)).fit(frame)

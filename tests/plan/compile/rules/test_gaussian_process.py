@@ -1,4 +1,4 @@
-"""Gaussian processes, whose weights magnify what the last bits of a kernel are."""
+"""Test the rules of Gaussian processes, whose weights magnify the last bits of a kernel."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=NAMES)
 def test_regressors(kernel: Any) -> None:
-    """The mean of a process that is well-conditioned, with targets as they are and standardised."""
+    """The mean of a well-conditioned process is close, for targets as they are and standardised."""
     for normalize in (False, True):
         model = GaussianProcessRegressor(kernel, alpha=2.0, optimizer=None, normalize_y=normalize).fit(X, Y)
         assert_close(model, X, ulp=4096)
@@ -56,13 +56,13 @@ def test_regressors(kernel: Any) -> None:
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=NAMES)
 def test_several_targets(kernel: Any) -> None:
-    """A column of answers for each target."""
+    """Each target has a column of the answer."""
     y = np.column_stack([Y, -Y])
     assert_close(GaussianProcessRegressor(kernel, alpha=2.0, optimizer=None).fit(X, y), X, ulp=4096)
 
 
 def test_a_prior_that_is_not_trained_is_refused() -> None:
-    """Before it is fitted a process gives its prior, and has no plan."""
+    """A process that is not fitted answers with its prior, and has no plan."""
     model = GaussianProcessRegressor(RBF(), optimizer=None)
     model.n_features_in_ = 2
     with pytest.raises(NoPlan, match="was not trained"):
@@ -72,20 +72,20 @@ def test_a_prior_that_is_not_trained_is_refused() -> None:
 @pytest.mark.parametrize("kernel", KERNELS[:6], ids=NAMES[:6])
 @pytest.mark.parametrize("y", [TWO, THREE], ids=["two", "three"])
 def test_classifiers(y: Any, kernel: Any) -> None:
-    """Labels by the sign of the latent mean, and probabilities by sums of error functions."""
+    """Labels follow the sign of the latent mean; probabilities are sums of error functions."""
     model = GaussianProcessClassifier(kernel, optimizer=None).fit(X, y)
     assert_close(model, X, ["predict"], ulp=0)
     assert_close(model, X, ["predict_proba"], ulp=2.0**22)
 
 
 def test_pairs_of_classes() -> None:
-    """Votes of one class against another."""
+    """Labels of one class against another are the original's."""
     model = GaussianProcessClassifier(RBF(), optimizer=None, multi_class="one_vs_one").fit(X, THREE)
     assert_close(model, X, ["predict"], ulp=0)
 
 
 def test_what_is_not_covered_has_no_plan() -> None:
-    """Kernels of Bessel functions, several kernels at once, and kernels of one's own."""
+    """Kernels of Bessel functions, several kernels at once, and a user's kernels have no plan."""
     for kernel, why in (
         (Matern(nu=0.7), "a Bessel function"),
         (PairwiseKernel(metric="chi2"), "has the kernel chi2"),
@@ -97,4 +97,4 @@ def test_what_is_not_covered_has_no_plan() -> None:
 
 
 class _Mine(RBF):
-    """A kernel that nobody knows."""
+    """Stand for a kernel of a user."""

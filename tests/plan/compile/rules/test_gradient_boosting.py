@@ -1,4 +1,4 @@
-"""Gradient boosting of scikit-learn's, with exact splits and with histograms, against its plans."""
+"""Test the rules of scikit-learn's gradient boosting, with exact splits and with histograms."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_regressors(loss: str) -> None:
 
 @pytest.mark.parametrize("loss", ["log_loss", "exponential"])
 def test_classifiers_of_two(loss: str) -> None:
-    """The sum and the label have the same bits, the probabilities nearly."""
+    """The sum and the label are exact, the probabilities close."""
     model = GradientBoostingClassifier(loss=loss, n_estimators=7, random_state=0).fit(NUMBERS, TWO)
     assert_exact(model, NUMBERS, EXACT)
     assert_close(model, NUMBERS, [*CLOSE, "predict_log_proba"], ulp=8)
@@ -91,7 +91,7 @@ INITIAL: dict[str, tuple[Any, Any]] = {
 
 @pytest.mark.parametrize("initial", INITIAL)
 def test_initial_estimators(initial: str) -> None:
-    """What sums begin with may be nothing, the same for all rows, or what another model says."""
+    """Sums may begin with nothing, with constants, or with another model's prediction."""
     first, target = INITIAL[initial]
     kind = GradientBoostingRegressor if target is TARGET else GradientBoostingClassifier
     model = kind(init=first, n_estimators=5, random_state=0).fit(NUMBERS, target)
@@ -101,7 +101,7 @@ def test_initial_estimators(initial: str) -> None:
 @pytest.mark.parametrize("loss", ["log_loss", "exponential"])
 @pytest.mark.parametrize("target", [TWO, MANY])
 def test_initial_probabilities(target: Any, loss: str) -> None:
-    """Probabilities become raw values by a logarithm, of both libraries' within some last bits."""
+    """Probabilities become raw values by a logarithm of NumPy or SciPy, within a few last bits."""
     if target is MANY and loss == "exponential":
         target = MANY != "low"
     first = RandomForestClassifier(n_estimators=4, max_depth=3, random_state=0)
@@ -112,7 +112,7 @@ def test_initial_probabilities(target: Any, loss: str) -> None:
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "quantile"])
 @pytest.mark.parametrize("table", ["missing", "float32", "frame", "masked", "polars", "by columns"])
 def test_histogram_regressors(table: str, loss: str) -> None:
-    """The sum has the same bits, with missing values, infinities and every container."""
+    """The sum is exact, with missing values, infinities and every container."""
     tables = {
         "missing": HOLES,
         "float32": HOLES.astype(np.float32),
@@ -127,21 +127,21 @@ def test_histogram_regressors(table: str, loss: str) -> None:
 
 @pytest.mark.parametrize("loss", ["poisson", "gamma"])
 def test_histograms_and_exponentials(loss: str) -> None:
-    """Counts and durations are the exponential of the sum."""
+    """With the losses Poisson and gamma, the answer is the exponential of the sum."""
     model = HistGradientBoostingRegressor(loss=loss, max_iter=9, min_samples_leaf=4).fit(HOLES, TARGET**2)
     assert_close(model, HOLES, ulp=2)
 
 
 @pytest.mark.parametrize("target", [TWO, MANY])
 def test_histogram_classifiers(target: Any) -> None:
-    """The sums and the label have the same bits, the probabilities nearly."""
+    """The sums and the label are exact, the probabilities close."""
     model = HistGradientBoostingClassifier(max_iter=7, min_samples_leaf=4).fit(HOLES, target)
     assert_exact(model, HOLES, EXACT)
     assert_close(model, HOLES, CLOSE, ulp=8)
 
 
 def categories() -> pd.DataFrame:
-    """Columns of categories of text and of numbers, with missing ones."""
+    """Return columns of categories of text and of numbers, with missing ones."""
     frame = FRAME.assign(
         city=pd.Categorical(RNG.choice(["Rome", "Oslo", "Bern", "Lyon", "Kyiv"], ROWS)),
         code=pd.Categorical(RNG.integers(0, 7, ROWS)),
@@ -163,7 +163,7 @@ KINDS: dict[str, Any] = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("target", [TARGET, MANY])
 def test_categories(kind: str, target: Any) -> None:
-    """Trees on categories are tested on them; unknown ones go where missing ones go."""
+    """Trees test categories themselves; unknown ones go where missing ones go."""
     frame = categories()
     if kind == "by dtype":
         frame = frame.astype({"word": "category"})
@@ -180,7 +180,7 @@ def test_categories(kind: str, target: Any) -> None:
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
 def test_categories_of_an_array(dtype: Any) -> None:
-    """Categories may be numbers in an array, in any order; each other number is unknown."""
+    """Categories may be numbers in an array, in any order; all other numbers are unknown."""
     table = np.stack([RNG.integers(0, 9, ROWS) * 3 - 4, RNG.integers(-50, 50, ROWS), RNG.integers(0, 2, ROWS)], axis=1)
     table = table.astype(dtype)
     if dtype != np.int64:
@@ -191,7 +191,7 @@ def test_categories_of_an_array(dtype: Any) -> None:
 
 
 def test_many_categories() -> None:
-    """As many categories as there can be, and behind an encoder of the user's own."""
+    """The largest number of categories works, also behind an encoder of the user."""
     city = np.array([f"city {place}" for place in RNG.integers(0, 240, 600)], dtype=object)
     frame = pd.DataFrame({"city": city, "wide": RNG.normal(size=600)})
     aim = np.array([len(each) * 2.5 + ord(each[-1]) % 3 for each in city])
@@ -204,7 +204,7 @@ def test_many_categories() -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_parameters(seed: int) -> None:
-    """Whatever trees were grown by: rates, limits, constraints, weights, an early end."""
+    """Plans are exact for rates, limits, constraints, weights and early stopping."""
     source = random.Random(seed)
     if seed % 2:
         boost: Any = HistGradientBoostingRegressor(
@@ -238,7 +238,7 @@ def test_parameters(seed: int) -> None:
 
 
 def test_no_plan() -> None:
-    """An initial estimator without a rule has no plan, and one that guesses neither."""
+    """An initial estimator without a rule, or one that answers at random, has no plan."""
     model = GradientBoostingClassifier(init=DummyClassifier(strategy="prior"), n_estimators=3).fit(NUMBERS, TWO)
     model.init_ = type("Unknown", (DummyClassifier,), {})(strategy="prior").fit(NUMBERS, TWO)
     form = {"container": "numpy", "dtype": "float64"}

@@ -1,3 +1,5 @@
+"""Test the rules of imputers and the MissingIndicator."""
+
 from typing import Any
 
 import numpy as np
@@ -31,7 +33,7 @@ ROWS = 60
 
 
 def numbers(dtype: Any = np.float64, *, marker: Any = np.nan) -> Any:
-    """Three columns of numbers with some missing, and one without."""
+    """Return three columns of numbers with some missing, and one without."""
     made = np.round(RNG.normal(size=(ROWS, 4)) * 4) / 2
     made[:, :3][RNG.random((ROWS, 3)) < 0.2] = marker
     return made.astype(dtype)
@@ -56,7 +58,7 @@ def texts(missing: Any) -> list[Any]:
     ids=lambda options: named(options["strategy"]),
 )
 def test_numbers_are_imputed_exactly(options: Any, indicator: bool, dtype: Any) -> None:
-    """Missing numbers become what training found, and columns that say where they were missing follow."""
+    """Missing numbers become the statistics of training; indicator columns may follow."""
     rows = numbers(dtype)
     model = SimpleImputer(add_indicator=indicator, **options).fit(rows)
     assert_exact(model, rows)
@@ -65,7 +67,7 @@ def test_numbers_are_imputed_exactly(options: Any, indicator: bool, dtype: Any) 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.int64])
 def test_a_number_can_stand_for_what_is_missing(dtype: Any) -> None:
-    """A certain number is replaced wherever it is; NaN is refused then."""
+    """A number that stands for missing values is replaced everywhere; NaN is refused then."""
     rows = numbers(dtype, marker=-1)
     for strategy in ("mean", "most_frequent", "constant"):
         model = SimpleImputer(missing_values=-1, strategy=strategy, add_indicator=True).fit(rows)
@@ -75,7 +77,7 @@ def test_a_number_can_stand_for_what_is_missing(dtype: Any) -> None:
 @pytest.mark.parametrize("strategy", ["mean", "most_frequent", "constant"])
 @pytest.mark.parametrize("keep", [False, True])
 def test_empty_columns_are_left_out_or_kept(strategy: str, keep: bool) -> None:
-    """A column that training never saw a number in is dropped, or filled with zeros."""
+    """A column without a number in training is dropped, or filled with zeros."""
     rows = numbers()
     rows[:, 1] = np.nan
     model = SimpleImputer(strategy=strategy, keep_empty_features=keep, add_indicator=True).fit(rows[:-1])
@@ -83,7 +85,7 @@ def test_empty_columns_are_left_out_or_kept(strategy: str, keep: bool) -> None:
 
 
 def frames() -> dict[str, Any]:
-    """Frames and arrays with text that is missing in every way."""
+    """Return frames and arrays with text that is missing in every way."""
     return {
         "str": pd.DataFrame({"a": texts(None)}),
         "None": pd.DataFrame({"a": texts(None)}, dtype=object),
@@ -109,7 +111,7 @@ FILLINGS = [
 
 @pytest.mark.parametrize(("kind", "sought", "strategy"), FILLINGS)
 def test_texts_are_imputed_exactly(kind: str, sought: Any, strategy: str) -> None:
-    """Missing texts become another text where they are missing in the way that is looked for, and stay otherwise."""
+    """Missing texts are replaced where they are missing in the way that the imputer looks for."""
     data = frames()[kind]
     imputer = SimpleImputer(missing_values=sought, strategy=strategy)
     assert_exact(make_pipeline(imputer, OneHotEncoder(handle_unknown="ignore")).fit(data), data)
@@ -117,7 +119,7 @@ def test_texts_are_imputed_exactly(kind: str, sought: Any, strategy: str) -> Non
 
 @pytest.mark.parametrize("kind", ["str", "None", "array"])
 def test_a_text_can_stand_for_what_is_missing(kind: str) -> None:
-    """A certain text is replaced wherever it is, in two steps if need be."""
+    """A text that stands for missing values is replaced everywhere, also by two imputers in a row."""
     data = frames()[kind]
     filled = SimpleImputer(missing_values=np.nan if kind == "str" else None, strategy="constant", fill_value="?")
     replaced = SimpleImputer(missing_values="b", strategy="constant", fill_value="?")
@@ -128,7 +130,7 @@ def test_a_text_can_stand_for_what_is_missing(kind: str) -> None:
 
 
 def test_objects_of_text_and_numbers_are_imputed_together() -> None:
-    """An array of objects has texts and numbers beside each other, and missing ones of both."""
+    """An array of objects may have texts, numbers and missing values of both."""
     data = pd.DataFrame({"a": texts(np.nan), "b": RNG.integers(0, 5, ROWS), "c": numbers()[:, 0]}).astype(object)
     model = SimpleImputer(strategy="most_frequent", add_indicator=True)
     encoder = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), [0]), remainder="passthrough")
@@ -139,7 +141,7 @@ def test_objects_of_text_and_numbers_are_imputed_together() -> None:
 
 
 def test_columns_of_pandas_own_dtypes_are_imputed() -> None:
-    """`pandas.NA` is a missing value to an imputer that looks for it, or for NaN."""
+    """An imputer of `pandas.NA`, or of NaN, takes `pandas.NA` for missing."""
     data = pd.DataFrame({"a": pd.array([None if row % 5 == 0 else row for row in range(ROWS)], dtype="Int64")})
     for sought in (np.nan, pd.NA):
         assert_exact(SimpleImputer(missing_values=sought, strategy="median", add_indicator=True).fit(data), data)
@@ -149,7 +151,7 @@ def test_columns_of_pandas_own_dtypes_are_imputed() -> None:
 @pytest.mark.parametrize("sought", [np.nan, 1.0], ids=named)
 @pytest.mark.parametrize("strict", [True, False])
 def test_indicators_are_exact(features: str, sought: Any, strict: bool) -> None:
-    """Columns say where others are missing; one that never was is refused if the indicator says so."""
+    """Indicator columns say what is missing; a column that lacked nothing in training may be refused."""
     rows = numbers(marker=sought)
     rows[:, 3] = np.abs(rows[:, 3]) + 2
     indicator = MissingIndicator(missing_values=sought, features=features, error_on_new=strict)
@@ -158,7 +160,7 @@ def test_indicators_are_exact(features: str, sought: Any, strict: bool) -> None:
 
 
 def test_indicators_of_text() -> None:
-    """Columns say where texts are missing, or are a certain text."""
+    """Indicator columns say where texts are missing, or are a certain text."""
     for kind, sought in (("None", None), ("NaN", np.nan), ("array", "b")):
         data = frames()[kind]
         model = make_pipeline(MissingIndicator(missing_values=sought, features="all"), StandardScaler())
@@ -166,7 +168,7 @@ def test_indicators_of_text() -> None:
 
 
 def test_sparse_matrices_are_imputed() -> None:
-    """What is stored and missing is replaced; what is not stored is no missing value."""
+    """A stored NaN of a sparse matrix is replaced; an entry that is not stored is not missing."""
     data = pd.DataFrame({"t": texts("x"), "x": numbers()[:, 0]})
     columns = make_column_transformer((OneHotEncoder(), ["t"]), remainder="passthrough", sparse_threshold=1.0)
     model = make_pipeline(columns, SimpleImputer(strategy="median", add_indicator=True)).fit(data)
@@ -175,7 +177,7 @@ def test_sparse_matrices_are_imputed() -> None:
 
 @pytest.mark.parametrize("options", [{}, {"add_indicator": True, "min_value": -1, "max_value": 1.5}], ids=named)
 def test_iterative_imputers_ask_their_regressions(options: Any) -> None:
-    """Numbers are predicted from the others in the order of training, and cut to the range that was given."""
+    """Numbers are predicted in the order of training, and clipped to the bounds."""
     rows = numbers()
     exact = IterativeImputer(DecisionTreeRegressor(max_depth=3, random_state=0), max_iter=3, tol=1.0, **options)
     assert_exact(exact.fit(rows), rows)
@@ -185,7 +187,7 @@ def test_iterative_imputers_ask_their_regressions(options: Any) -> None:
 
 
 def test_what_is_not_covered_has_no_plan() -> None:
-    """Nearest rows, samples, and fillings of another type than the column's are left to the original."""
+    """Nearest neighbours, posterior samples, and replacements of another type have no plan."""
     rows = numbers()
     with pytest.raises(NoPlan, match="a KNNImputer takes the nearest rows"):
         compiled(KNNImputer().fit(rows), rows)
@@ -212,7 +214,7 @@ def test_categories_beside_integers_have_no_plan() -> None:
 
 
 def test_numbers_whose_last_bits_are_not_defined_are_not_sought() -> None:
-    """An imputer finds a number by all of its bits: not one that SciPy computed."""
+    """An imputer compares all bits of a number, so it has no plan behind a number of SciPy's."""
     frame = pd.DataFrame({"a": np.arange(ROWS) % 9})
     normal = QuantileTransformer(n_quantiles=9, output_distribution="normal")
     for last in (SimpleImputer(missing_values=0), MissingIndicator(missing_values=0, features="all")):

@@ -1,4 +1,4 @@
-"""Kernels, and what is made of them: ridges, components and approximations."""
+"""Test the rules of kernels, and of ridges, components and approximations made of them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_ridges(kernel: str, dtype: Any) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kernel", [each for each in KERNELS if each != "laplacian"])
 def test_components(kernel: str, dtype: Any) -> None:
-    """Centred kernels times eigenvectors; the ones with an eigenvalue of zero are zero."""
+    """Centred kernels are multiplied by eigenvectors; components with an eigenvalue of 0 are 0."""
     x = X.astype(dtype)
     assert_close(KernelPCA(2, kernel=kernel, random_state=0).fit(x), x, ulp=2048)
 
@@ -56,20 +56,20 @@ def test_components(kernel: str, dtype: Any) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_some_rows(kernel: str, dtype: Any) -> None:
-    """The kernel of some rows times their normalization, which can be ill-conditioned."""
+    """The kernel with some rows is multiplied by their normalization, which can be ill-conditioned."""
     x = X.astype(dtype)
     assert_close(Nystroem(kernel, n_components=2, random_state=0).fit(x), x, ulp=2.0**16)
 
 
 @pytest.mark.parametrize("degree", [1, 2, 3, 2.5])
 def test_powers(degree: float) -> None:
-    """A square is a product, and other powers are a libm's."""
+    """A square is a product; other powers are those of a libm."""
     assert_close(KernelRidge(kernel="poly", degree=degree, coef0=20).fit(X, Y), X, ulp=2048)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_random_waves(dtype: Any) -> None:
-    """Cosines of random sums, also of logarithms of what is above the skewedness."""
+    """Cosines of random sums are close, also of logarithms of values above the skewedness."""
     x = X.astype(dtype)
     assert_close(RBFSampler(n_components=5, random_state=0).fit(x), x, ulp=64)
     positive = np.abs(x)
@@ -79,20 +79,20 @@ def test_random_waves(dtype: Any) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("options", [{}, {"sample_steps": 1}, {"sample_steps": 3}, {"sample_interval": 0.7}])
 def test_additive_waves(options: dict[str, Any], dtype: Any) -> None:
-    """Roots and waves of logarithms; zero stays zero, and negative numbers are refused."""
+    """Roots and cosines of logarithms are close; zero stays zero, and negative numbers are refused."""
     x = np.abs(X).astype(dtype)
     x[:5, 1] = 0
     assert_close(AdditiveChi2Sampler(**options).fit(x), x, ulp=2.0**12)
 
 
 def test_in_a_pipeline() -> None:
-    """After scaling, and before a linear model."""
+    """The rules work behind a scaler and before a linear model."""
     model = make_pipeline(StandardScaler(), Nystroem(n_components=4, random_state=0), Ridge()).fit(X, Y)
     assert_close(model, pd.DataFrame(X, columns=list("abc")).to_numpy(), ulp=2.0**16)
 
 
 def test_random_parameters() -> None:
-    """Over random kernels, widths and weights of ridges."""
+    """Ridges are close over random kernels, widths and weights."""
     random = np.random.default_rng(33)
     for _ in range(12):
         x = X[:, : random.integers(1, 4)]
@@ -102,7 +102,7 @@ def test_random_parameters() -> None:
 
 
 def test_what_is_not_covered_has_no_plan() -> None:
-    """Kernels that are functions or unknown here, sparse rows, and sketches that a Fourier transform makes."""
+    """Kernels of a user, unknown ones, sparse rows, and count sketches have no plan."""
     with pytest.raises(NoPlan, match="has the kernel chi2"):
         compiled(KernelRidge(kernel="chi2", gamma=1.0).fit(np.abs(X), Y), np.abs(X))
     with pytest.raises(NoPlan, match="has the kernel"):

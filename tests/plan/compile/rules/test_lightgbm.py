@@ -1,4 +1,4 @@
-"""LightGBM's boosters and estimators as plans."""
+"""Test the rules of LightGBM: plans against its own answers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OPTIONS: dict[str, Any] = {
 
 
 def numbers() -> np.ndarray:
-    """Four columns: with zeros, with NaN, with infinities, and of small integers."""
+    """Return four columns: with zeros, with NaN, with infinities, and of small integers."""
     out = RANDOM.normal(size=(ROWS, 4))
     out[::7, 0] = 0.0
     out[::11, 0] = -0.0
@@ -47,7 +47,7 @@ CLASSES = np.digitize(TARGET, [-0.5, 1.0])
 
 
 def frame() -> pd.DataFrame:
-    """Numbers of several dtypes, and categories of text and of integers, some of them missing."""
+    """Return numbers of several dtypes, and categories of text and of integers, some of them missing."""
     out = pd.DataFrame({"a b": NUMBERS[:, 1], "i": RANDOM.integers(-5, 50, ROWS).astype("int32")})
     out["u"] = RANDOM.integers(0, 5, ROWS).astype("uint8")
     out["kind"] = pd.Categorical(RANDOM.choice(list("zyxwv"), ROWS), categories=[*"zyxwv", "unused"])
@@ -64,7 +64,7 @@ GOAL = (FRAME.kind.cat.codes * 2 % 3 + FRAME.n.cat.codes % 2 * 3 + FRAME.b + FRA
 
 
 def trained(data: Any, target: Any, *, categorical: list[int] | None = None, **options: Any) -> lightgbm.Booster:
-    """A booster of a few trees."""
+    """Return a booster of a few trees."""
     group = [ROWS // 2, ROWS // 2] if "rank" in str(options.get("objective")) else None
     known = lightgbm.Dataset(data, target, group=group, categorical_feature=categorical or [])
     return lightgbm.train({**QUIET, **options}, known, 15)
@@ -89,14 +89,14 @@ def trained(data: Any, target: Any, *, categorical: list[int] | None = None, **o
     ids=str,
 )
 def test_boosters_are_exact(options: dict[str, Any], dtype: str) -> None:
-    """A booster's plan has its bits, whatever the boosting and the mark of missing values."""
+    """A booster's plan has its bits, for every kind of boosting and of missing values."""
     data = NUMBERS.astype(dtype)
     assert_exact(trained(data, TARGET, categorical=[3], **options), data)
 
 
 @pytest.mark.parametrize("objective", ["lambdarank", "rank_xendcg"])
 def test_rankings_are_exact(objective: str) -> None:
-    """What ranks answers its sum."""
+    """A ranking objective answers with its sum."""
     assert_exact(trained(NUMBERS, CLASSES, objective=objective), NUMBERS)
 
 
@@ -115,13 +115,13 @@ def test_rankings_are_exact(objective: str) -> None:
     ids=lambda value: value["objective"] if isinstance(value, dict) else "",
 )
 def test_objectives_with_exponents_are_close(options: dict[str, Any], target: Any) -> None:
-    """Where LightGBM takes an exponent the plan says so, and is some units in the last place away at most."""
+    """Where LightGBM computes `exp`, the plan says that it is not exact, and is within a few ulp."""
     assert_close(trained(NUMBERS, target, **options), NUMBERS, ulp=16)
 
 
 @pytest.mark.parametrize("options", [{}, {"max_cat_to_onehot": 1}, {"linear_tree": True}], ids=str)
 def test_frames_with_categories_are_exact(options: dict[str, Any]) -> None:
-    """A category is its place in training, be it text or an integer; estimator and booster answer the same."""
+    """Categories are compared by their index in training; estimator and booster answer the same."""
     model = lightgbm.LGBMRegressor(**OPTIONS, **options).fit(FRAME, GOAL)
     assert "cat_threshold=" in model.booster_.model_to_string()
     assert_exact(model, FRAME)
@@ -129,7 +129,7 @@ def test_frames_with_categories_are_exact(options: dict[str, Any]) -> None:
 
 
 def test_categories_in_another_order_than_in_training() -> None:
-    """A frame may list its categories in another order, and others, than the frame of training did."""
+    """A frame may list other categories than in training, or in another order."""
     model = lightgbm.LGBMRegressor(**OPTIONS).fit(FRAME, GOAL)
     other = FRAME.assign(
         kind=FRAME.kind.cat.set_categories(["new", "x", "v", "z", "w"]), n=FRAME.n.cat.set_categories([7, 100, 55])
@@ -138,7 +138,7 @@ def test_categories_in_another_order_than_in_training() -> None:
 
 
 def test_columns_of_integers_that_are_categories() -> None:
-    """Integers, and numbers with a fraction, that training was told are categories, in a frame and in an array."""
+    """Columns of numbers may be declared categorical, in a frame and in an array."""
     model = lightgbm.LGBMRegressor(**OPTIONS).fit(FRAME, GOAL, categorical_feature=["u", "i"])
     assert_exact(model, FRAME)
     halves = NUMBERS.copy()
@@ -150,20 +150,20 @@ def test_columns_of_integers_that_are_categories() -> None:
 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_classifiers(classes: int) -> None:
-    """A classifier's label and probabilities; its sums are exact."""
+    """A classifier's sums are exact, its probabilities close."""
     target = np.array(["no", "yes", "maybe"], dtype=object)[np.digitize(GOAL, [1.0, 3.0][: classes - 1])]
     model = lightgbm.LGBMClassifier(**OPTIONS).fit(FRAME, target)
     assert_close(model, FRAME, ulp=16)
 
 
 def test_rankers() -> None:
-    """A ranker answers its sum."""
+    """A ranker answers with its sum."""
     model = lightgbm.LGBMRanker(**OPTIONS).fit(FRAME, np.digitize(GOAL, [1.0, 3.0]), group=[ROWS // 2, ROWS // 2])
     assert_exact(model, FRAME)
 
 
 def test_objectives_of_ones_own_answer_sums() -> None:
-    """With an objective of the user's own the answer is the sum, of a classifier too."""
+    """With an objective of the user the answer is the sum, also of a classifier."""
 
     def squares(y: Any, p: Any) -> Any:
         return p - y, np.ones_like(y)
@@ -176,7 +176,7 @@ def test_objectives_of_ones_own_answer_sums() -> None:
 
 @pytest.mark.parametrize("dtype", ["int64", "int32", "int8", "uint16", "bool"])
 def test_arrays_of_integers_become_float32(dtype: str) -> None:
-    """LightGBM makes float32 of an array of integers, so that neighbours beyond 2^24 are one number."""
+    """LightGBM converts an array of integers to float32, so adjacent ones beyond 2^24 are equal."""
     size = {"int64": 2**40, "int32": 2**26, "int8": 100, "uint16": 60000, "bool": 2}[dtype]
     data = RANDOM.integers(0, size, (ROWS, 3)).astype(dtype)
     model = lightgbm.LGBMRegressor(**OPTIONS).fit(data, data[:, 0] + TARGET)
@@ -186,7 +186,7 @@ def test_arrays_of_integers_become_float32(dtype: str) -> None:
 
 @pytest.mark.parametrize("zero", [False, True])
 def test_numbers_next_to_zero(zero: bool) -> None:
-    """What lies within 1e-35 of zero is zero on the way in, but not on the way from polars."""
+    """Values within 1e-35 of zero are read as zero, but not from polars."""
     edge = float(np.float32(1e-35))
     small = np.column_stack([RANDOM.choice([edge, -edge, 1e-35, 5e-36, -5e-36, 0.0, -0.0], ROWS)] * 2)
     small[:, 1] += RANDOM.normal(size=ROWS) * 1e-35
@@ -197,7 +197,7 @@ def test_numbers_next_to_zero(zero: bool) -> None:
 
 
 def test_other_frames() -> None:
-    """Frames of polars, and integers of pandas that may be missing."""
+    """Frames may be of polars, or have missing integers of pandas."""
     some = FRAME[["a b", "i", "u", "f"]]
     assert_exact(lightgbm.LGBMRegressor(**OPTIONS).fit(pl.from_pandas(some), GOAL), pl.from_pandas(some))
     masked = some.astype({"i": "Int64"})
@@ -206,7 +206,7 @@ def test_other_frames() -> None:
 
 
 def test_linear_trees_are_exact() -> None:
-    """A linear function in each leaf, with what a leaf answers where one of its terms is missing."""
+    """A leaf with a linear function answers with its plain value where one of its terms is missing."""
     data = NUMBERS[:, :2]
     model = trained(data, TARGET, linear_tree=True, linear_lambda=0.01)
     assert any(
@@ -259,7 +259,7 @@ def test_random_models_are_exact(seed: int) -> None:
 
 
 def test_what_has_no_plan() -> None:
-    """Shortcuts of prediction, other columns, text and objects are left to LightGBM."""
+    """Parameters that change predictions, other columns, text and objects have no plan."""
     with pytest.raises(NoPlan, match="pred_early_stop"):
         compiled(lightgbm.LGBMRegressor(**OPTIONS, pred_early_stop=True).fit(NUMBERS, TARGET), NUMBERS)
     objects = NUMBERS.astype(object)

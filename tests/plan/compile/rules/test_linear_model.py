@@ -1,4 +1,4 @@
-"""Linear models as plans."""
+"""Test the rules of linear models."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _fitted(name: str, x: Any, y: Any, **options: Any) -> Any:
 
 
 def _encoded(*, sparse: bool, dtype: Any = np.float64) -> Any:
-    """Numbers, one-hot columns, and numbers again."""
+    """Return numbers, one-hot columns, and numbers again."""
     hot = OneHotEncoder(sparse_output=sparse, dtype=dtype, handle_unknown="ignore")
     return make_column_transformer(
         (make_pipeline(SimpleImputer(), StandardScaler()), ["a"]),
@@ -101,7 +101,7 @@ def _encoded(*, sparse: bool, dtype: Any = np.float64) -> Any:
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("name", [*REGRESSORS, "LinearSVR"])
 def test_a_regressor_is_a_few_ulp_from_the_original(name: str, dtype: Any) -> None:
-    """Every linear regressor answers what the original does, but for the order of its sums."""
+    """Linear regressors differ from the original only by the order of their sums."""
     x = X.astype(dtype)
     y = np.exp(Y / 10) if name in ("GammaRegressor", "PoissonRegressor") else Y.astype(dtype)
     in_float32 = dtype == np.float32 and name in ("PassiveAggressiveRegressor", "SGDRegressor")
@@ -137,7 +137,7 @@ def test_a_classifier_has_the_originals_labels_and_scores(name: str, y: Any) -> 
     ],
 )
 def test_logarithms_of_probabilities(name: str, options: dict[str, Any], y: Any) -> None:
-    """Probabilities and their logarithms, minus infinity of 0 included; none of what a sigmoid leaves of 1."""
+    """Logarithms are close, also of 0; those of binary classifiers with a sigmoid have no plan."""
     model = _fitted(name, X / 5, y, **options)
     if y is TWO and options.get("loss") != "modified_huber":
         with pytest.raises(NoPlan, match="last bit of a sigmoid"):
@@ -147,7 +147,7 @@ def test_logarithms_of_probabilities(name: str, options: dict[str, Any], y: Any)
 
 
 def test_float32_probabilities_vanish_where_the_originals_do() -> None:
-    """A float32 sigmoid is computed step by step in float32, so it is 0 for the same rows."""
+    """A float32 sigmoid is rounded after each step, so it is 0 for the same rows."""
     x = X.astype(np.float32) * 30
     assert_close(_fitted("LogisticRegression", x, TWO, C=1e6), x, ["predict", "predict_proba"], ulp=64)
 
@@ -164,7 +164,7 @@ def test_float32_probabilities_vanish_where_the_originals_do() -> None:
     ],
 )
 def test_sums_of_a_sparse_matrix_are_exact(model: Any, y: Any, methods: Any, dtype: Any) -> None:
-    """Of a sparse matrix SciPy adds up column by column, and so does the plan, through numbers and tables."""
+    """SciPy sums a sparse matrix column by column, and so does the plan, through numbers and tables."""
     assert_exact(make_pipeline(_encoded(sparse=True, dtype=dtype), model).fit(FRAME, y), FRAME, methods)
     assert_close(make_pipeline(_encoded(sparse=False, dtype=dtype), model).fit(FRAME, y), FRAME, methods, ulp=16)
 
@@ -181,7 +181,7 @@ def test_a_sparse_matrix_of_float32_is_summed_in_float32() -> None:
 
 
 def test_sparse_coefficients_and_single_columns_are_exact() -> None:
-    """One product a sum leaves no choice, and sparse coefficients are added up in their order."""
+    """A single product has one result; sparse coefficients are added in their order."""
     model = linear_model.SGDClassifier(penalty="l1").fit(X, FOUR).sparsify()
     assert_exact(model, X, ["predict", "decision_function"])
     assert_exact(linear_model.LinearRegression().fit(X[:, :1], TARGETS), X[:, :1])
@@ -190,34 +190,34 @@ def test_sparse_coefficients_and_single_columns_are_exact() -> None:
 
 @pytest.mark.parametrize("dtype", [np.int64, np.int8, bool])
 def test_integers_and_booleans_are_float64(dtype: Any) -> None:
-    """What is no float is float64 in a product with coefficients."""
+    """Integers and booleans are float64 in a product with coefficients."""
     x = (X * 10).astype(dtype)
     assert_close(_fitted("Ridge", x, Y), x, ulp=8)
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_objects_with_numbers_are_float64(order: Any) -> None:
-    """An array of objects holds float64 for a linear model, whatever its order in memory."""
+    """An array of objects becomes float64, whatever its layout in memory."""
     x = np.array(X, dtype=object, order=order)
     assert_close(_fitted("Ridge", x, Y), x, ulp=8)
 
 
 def test_links_of_generalized_models() -> None:
-    """A Tweedie model answers the sum itself or its exponential."""
+    """A Tweedie model answers with the sum or its exponential."""
     positive = np.exp(Y / 10)
     for options in ({"power": 0, "link": "log"}, {"power": 1.5}, {"power": 0}, {"power": 1, "link": "identity"}):
         assert_close(_fitted("TweedieRegressor", X, positive + 20, **options), X, ulp=32)
 
 
 def test_one_class() -> None:
-    """The one-class machine subtracts its offset, and knows inliers from outliers."""
+    """The one-class machine subtracts its offset, and labels inliers and outliers."""
     model = linear_model.SGDOneClassSVM(nu=0.3).fit(X)
     assert_close(model, X, ["predict"], ulp=0)
     assert_close(model, X, ["decision_function", "score_samples"], ulp=8)
 
 
 def test_random_parameters() -> None:
-    """Over random parameters and subsets of columns a linear model's plan is a few ulp from it."""
+    """Plans are within a few ulp over random parameters and subsets of columns."""
     random = np.random.default_rng(5)
     for _ in range(12):
         x = X[:, random.choice(5, random.integers(1, 6), replace=False)]
@@ -229,7 +229,7 @@ def test_random_parameters() -> None:
 
 
 def test_several_labels_at_once() -> None:
-    """A row may have several labels, and a score for each."""
+    """A row may have several labels, with a score for each."""
     labels = np.c_[Y > 0, Y < 2].astype(int)
     model = linear_model.RidgeClassifier().fit(X, labels)
     assert_close(model, X, ["predict"], ulp=0)
@@ -237,7 +237,7 @@ def test_several_labels_at_once() -> None:
 
 
 class Other(linear_model.Ridge):
-    """A subclass, which may do anything."""
+    """Stand for a subclass, which may do anything."""
 
 
 def test_what_is_not_covered_has_no_plan() -> None:

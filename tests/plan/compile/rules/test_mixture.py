@@ -1,4 +1,4 @@
-"""Mixtures of normal distributions as plans."""
+"""Test the rules of mixtures of normal distributions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", [GaussianMixture, BayesianGaussianMixture])
 @pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
 def test_mixtures(covariance: str, kind: Any) -> None:
-    """Components, their shares and densities, for every type of covariance."""
+    """Components, their shares and densities are close for every type of covariance."""
     model = kind(n_components=3, covariance_type=covariance, random_state=0, max_iter=20)
     assert_close(model.fit(X), X, METHODS, ulp=256)
     single = X.astype(np.float32)
@@ -31,7 +31,7 @@ def test_mixtures(covariance: str, kind: Any) -> None:
 
 
 def test_weights_of_a_dirichlet_distribution() -> None:
-    """The expected weights of a Bayesian mixture, by either of its priors."""
+    """The expected weights of a Bayesian mixture are close for both of its priors."""
     for prior in ("dirichlet_process", "dirichlet_distribution"):
         model = BayesianGaussianMixture(n_components=4, weight_concentration_prior_type=prior, random_state=0)
         assert_close(model.fit(X), X, METHODS, ulp=256)
@@ -45,7 +45,7 @@ def test_integers_lose_their_fraction(covariance: str) -> None:
 
 
 def test_what_is_not_covered_has_no_plan() -> None:
-    """Squares of integers wrap around, and distances in small integers too."""
+    """Squares of integers, and distances in small integers, may overflow and have no plan."""
     x = (X * 10).astype(np.int64)
     for covariance in ("diag", "spherical"):
         with pytest.raises(NoPlan, match="squares integers"):
@@ -55,7 +55,7 @@ def test_what_is_not_covered_has_no_plan() -> None:
 
 
 def test_the_digamma_function() -> None:
-    """It is SciPy's, up to a few units in the last place of what is near 1."""
+    """The digamma function is SciPy's, up to a few ulp of values near 1."""
     x = np.logspace(-6, 8, 4000)
     found = mixture._digamma(x)
     np.testing.assert_allclose(found, digamma(x), rtol=2e-15, atol=2e-15)

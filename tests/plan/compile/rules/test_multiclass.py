@@ -1,4 +1,4 @@
-"""Estimators made of others, as plans."""
+"""Test the rules of estimators that combine others."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ TARGETS = {"number": NUMBER, "positive": POSITIVE, "two": TWO, "three": THREE, "
 
 
 def leaf(depth: int = 3) -> DecisionTreeClassifier:
-    """A classifier whose answers are exact."""
+    """Return a classifier whose answers are exact."""
     return DecisionTreeClassifier(max_depth=depth, random_state=0)
 
 
 def height(depth: int = 3) -> DecisionTreeRegressor:
-    """A regressor whose answers are exact."""
+    """Return a regressor whose answers are exact."""
     return DecisionTreeRegressor(max_depth=depth, random_state=0)
 
 
@@ -115,7 +115,7 @@ def test_votes(case: str, sample: Any) -> None:
 
 
 def test_a_mean_of_many_regressors_depends_on_how_many_rows_there_are() -> None:
-    """NumPy sums eight numbers and more in another order where they lie side by side, as those of one row do."""
+    """NumPy sums eight or more numbers in another order where they are adjacent, as those of one row are."""
     model = VotingRegressor([(str(depth), height(depth)) for depth in range(1, 10)])
     held(model, X, NUMBER, exact=False)
 
@@ -150,7 +150,7 @@ STACKS: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize("sample", [X, NARROW], ids=["float64", "float32"])
 @pytest.mark.parametrize("case", STACKS)
 def test_stacks(case: str, sample: Any) -> None:
-    """The final estimator sees what the others say, and the columns themselves where they are passed through."""
+    """The final estimator sees the answers of the others, and with `passthrough` the columns."""
     model, target = STACKS[case]
     held(model, sample, TARGETS[target], exact=case != "classes")
 
@@ -168,7 +168,7 @@ def test_calibration(method: str, target: str, *, ensemble: bool) -> None:
 @pytest.mark.parametrize("method", ["sigmoid", "isotonic", "temperature"])
 @pytest.mark.parametrize("target", ["two", "three"])
 def test_calibration_of_decisions(method: str, target: str) -> None:
-    """Decisions become probabilities by each method; the sums they rest on are a BLAS's."""
+    """Decisions become probabilities by each method, and are as close as the sums of a BLAS."""
     held(CalibratedClassifierCV(LinearSVC(), method=method, cv=3), X, TARGETS[target], exact=False)
 
 
@@ -180,7 +180,7 @@ def test_calibration_of_a_fitted_classifier() -> None:
 @pytest.mark.parametrize("sample", [X, NARROW], ids=["float64", "float32"])
 @pytest.mark.parametrize("outside", ["clip", "nan", "raise"])
 def test_isotonic_regression(outside: str, sample: Any) -> None:
-    """Straight lines between thresholds, in the input's precision; outside the nearest one, NaN or a refusal."""
+    """Values are interpolated in the input's precision; outside they are clipped, NaN or refused."""
     assert_exact(IsotonicRegression(out_of_bounds=outside).fit(sample[:, :1], NUMBER), sample[:, :1])
 
 
@@ -201,7 +201,7 @@ RESTS: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize("sample", [X, NARROW], ids=["float64", "float32"])
 @pytest.mark.parametrize("case", RESTS)
 def test_one_class_against_others(case: str, sample: Any) -> None:
-    """The class with the highest score, the most votes or the nearest code is found, ties and infinities included."""
+    """The class of the highest score, the most votes or the nearest code is found, with ties and infinities."""
     model, target = RESTS[case]
     held(
         model, sample, TARGETS[target], exact="decisions" not in case and "codes" not in case and case[-7:] != "classes"
@@ -210,7 +210,7 @@ def test_one_class_against_others(case: str, sample: Any) -> None:
 
 @pytest.mark.filterwarnings("ignore:Label .* is present in all training examples:UserWarning")
 def test_a_label_that_all_rows_have() -> None:
-    """Where all rows have a label, its part of the answer is a constant."""
+    """Where all training rows have a label, its part of the answer is constant."""
     marks = np.c_[np.ones(90, dtype=int), MARKS[:, 0]]
     model = OneVsRestClassifier(leaf()).fit(X, marks)
     assert type(model.estimators_[0]).__name__ == "_ConstantPredictor"
@@ -232,7 +232,7 @@ MANY: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize("sample", [X, NARROW], ids=["float64", "float32"])
 @pytest.mark.parametrize("case", MANY)
 def test_several_targets(case: str, sample: Any) -> None:
-    """Each target has an estimator of its own, or one that sees the answers before it."""
+    """Each target has its own estimator, or one that sees the answers before it."""
     model, target = MANY[case]
     held(model, sample, TARGETS[target])
 
@@ -243,7 +243,7 @@ def test_several_targets_of_text() -> None:
 
 
 def test_a_chain_of_decisions_is_close() -> None:
-    """A chain may hand decisions on, which rest on sums of a BLAS."""
+    """A chain may pass decisions on, which are sums of a BLAS."""
     model = ClassifierChain(LogisticRegression(), chain_method="decision_function", order="random", random_state=1)
     held(model, X, MARKS, exact=False)
 
@@ -282,21 +282,21 @@ BACK: dict[str, tuple[Any, str, bool]] = {
 @pytest.mark.parametrize("sample", [X, NARROW], ids=["float64", "float32"])
 @pytest.mark.parametrize("case", BACK)
 def test_transformed_targets(case: str, sample: Any) -> None:
-    """What the regressor says is taken back to what the target was."""
+    """The regressor's prediction is transformed back."""
     model, target, exact = BACK[case]
     held(model, sample, TARGETS[target], exact=exact)
 
 
 @pytest.mark.parametrize("transformer", [StandardScaler(), MinMaxScaler(), QuantileTransformer(n_quantiles=50)])
 def test_transformed_targets_of_a_line(transformer: Any) -> None:
-    """A line goes beyond what the transformer saw, where it is taken back too."""
+    """Predictions outside of the training targets are transformed back, too."""
     held(TransformedTargetRegressor(LinearRegression(), transformer=transformer), X, NUMBER, exact=False)
 
 
 @pytest.mark.parametrize("power", [0.0, 2.0, 1.3, -0.7])
 @pytest.mark.parametrize("method", ["yeo-johnson", "box-cox"])
 def test_powers_are_taken_back(method: str, power: float) -> None:
-    """Every branch of the inverse of a power is next to scikit-learn's."""
+    """Every branch of the inverse of a power is close to scikit-learn's."""
     transformer = PowerTransformer(method, standardize=False).fit(POSITIVE[:, None])
     transformer.lambdas_ = np.array([power])
     held_target = TransformedTargetRegressor(height(), transformer=transformer, check_inverse=False)
@@ -322,7 +322,7 @@ def test_thresholds_that_were_given(case: str, sample: Any) -> None:
 
 
 def test_thresholds_that_were_found() -> None:
-    """The threshold that scored best is kept, and compared in the wider dtype."""
+    """The best threshold is kept, and compared in the wider dtype."""
     target = (NUMBER > 0).astype(int)
     held(TunedThresholdClassifierCV(leaf()), X, target)
     held(TunedThresholdClassifierCV(leaf()), NARROW, target)
@@ -352,12 +352,12 @@ def test_labels_that_it_gave_itself() -> None:
     ids=lambda value: type(value).__name__ if not isinstance(value, str) else value,
 )
 def test_frames_with_categories(model: Any, target: str) -> None:
-    """A frame goes to the parts as it is, or as the array that a step made of it."""
+    """A frame reaches the parts as it is, or as the array that a step made of it."""
     held(model, FRAME, TARGETS[target])
 
 
 def test_votes_on_texts() -> None:
-    """Parts that read texts, and parts that share what was read, vote."""
+    """Parts that read texts vote, also when they share a reading."""
     texts = ["good day", "bad day", "good night", "night and day", "bad", "good"] * 10
     labels = ["p", "n", "p", "p", "n", "p"] * 10
     read = make_pipeline(CountVectorizer(), LinearSVC())
@@ -371,7 +371,7 @@ def test_votes_on_texts() -> None:
 
 
 def drawn_classifier(draw: random.Random, depth: int) -> Any:
-    """A classifier that holds others, to some depth."""
+    """Draw a classifier that holds others, to some depth."""
     if depth == 0:
         return draw.choice([leaf(draw.randrange(1, 4)), make_pipeline(StandardScaler(), leaf(2))])
     inner = [(str(place), drawn_classifier(draw, depth - 1)) for place in range(draw.randrange(1, 4))]
@@ -393,7 +393,7 @@ def drawn_classifier(draw: random.Random, depth: int) -> Any:
 
 
 def drawn_regressor(draw: random.Random, depth: int) -> Any:
-    """A regressor that holds others, to some depth."""
+    """Draw a regressor that holds others, to some depth."""
     if depth == 0:
         return height(draw.randrange(1, 5))
     inner = [(str(place), drawn_regressor(draw, depth - 1)) for place in range(draw.randrange(1, 4))]
@@ -410,7 +410,7 @@ def drawn_regressor(draw: random.Random, depth: int) -> Any:
 
 @pytest.mark.parametrize("seed", range(24))
 def test_drawn_models_of_models_give_the_originals_bits(seed: int) -> None:
-    """However estimators are put inside of each other, the plan has the original's bits."""
+    """Plans of nested estimators have the original's bits, for all nestings."""
     draw = random.Random(seed)
     sample = draw.choice([X, NARROW])
     numbers = seed % 3 == 0
@@ -422,7 +422,7 @@ def test_drawn_models_of_models_give_the_originals_bits(seed: int) -> None:
 
 
 def test_a_nan_among_scores_ends_the_search_as_the_originals_does() -> None:
-    """Scores that overflow to infinities and NaN give the label that the original gives."""
+    """Scores that overflow to infinities and NaN give the original's label."""
     huge = X.copy()
     huge[:7] *= 1e307
     model = OneVsRestClassifier(LinearSVC()).fit(X * [1, 1e3, -1e3, 1], THREE)
@@ -435,7 +435,7 @@ def test_a_nan_among_scores_ends_the_search_as_the_originals_does() -> None:
 
 @pytest.mark.parametrize("strategy", ["most_frequent", "prior", "constant"])
 def test_classes_by_no_column(strategy: str) -> None:
-    """A classifier that looks at nothing gives every row the same answer."""
+    """A dummy classifier gives every row the same answer."""
     held(DummyClassifier(strategy=strategy, constant="c" if strategy == "constant" else None), X, THREE)
     with pytest.raises(NoPlan, match="at random"):
         compiled(DummyClassifier(strategy="uniform", random_state=0).fit(X, THREE), X, ["predict"])
@@ -443,7 +443,7 @@ def test_classes_by_no_column(strategy: str) -> None:
 
 @pytest.mark.parametrize("target", ["number", "numbers"])
 def test_numbers_by_no_column(target: str) -> None:
-    """A regressor that looks at nothing gives every row the same numbers."""
+    """A dummy regressor gives every row the same numbers."""
     held(DummyRegressor(strategy="median"), X, TARGETS[target])
 
 
@@ -451,7 +451,7 @@ def test_numbers_by_no_column(target: str) -> None:
 
 
 def squared(values: Any) -> Any:
-    """A function that is code."""
+    """Return squares, by code of a user."""
     return values * values
 
 
@@ -463,7 +463,7 @@ def refused(model: Any, sample: Any, target: Any, method: str, why: str) -> None
 
 
 def test_what_is_not_covered_has_no_plan() -> None:
-    """Shapes, functions and kernels that no plan has are said to be that."""
+    """Shapes, functions and kernels without a rule are named by the message."""
     soft = VotingClassifier([("a", leaf())], voting="soft", flatten_transform=False).fit(X, TWO)
     hard = VotingClassifier([("a", leaf())], weights=[-1.0]).fit(X, TWO)
     with pytest.raises(NoPlan, match="below zero"):
@@ -483,7 +483,7 @@ def test_what_is_not_covered_has_no_plan() -> None:
 
 
 def test_the_score_of_a_class_that_was_asked_for() -> None:
-    """Of two classes the score is that of the second, or of the one asked for."""
+    """For two classes the score is that of the second, or of the given positive class."""
     tree = leaf().fit(X, TWO)
     compiler = Compiler(Graph([("x", "float64")] * 4))
     matrix = Matrix(tuple(Numeric(compiler.graph.number(place)) for place in range(4)))

@@ -1,4 +1,4 @@
-"""Naive Bayes as plans."""
+"""Test the rules of naive Bayes classifiers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("name", ["GaussianNB", "CategoricalNB"])
 def test_labels_are_exact_where_sums_have_one_order(name: str, dtype: Any, y: Any) -> None:
-    """Densities of few columns and tables of categories are added up in one order, so labels are exact."""
+    """Few columns, and tables of categories, are summed in one order, so labels are exact."""
     x = (X if name == "GaussianNB" else COUNTS).astype(dtype)
     model = getattr(naive_bayes, name)().fit(x, y)
     assert_exact(model, x, ["predict"])
@@ -47,19 +47,19 @@ def test_labels_are_exact_where_sums_have_one_order(name: str, dtype: Any, y: An
     ],
 )
 def test_counts(name: str, options: dict[str, Any], dtype: Any, y: Any) -> None:
-    """Labels of weighted counts are the original's, probabilities a few ulp from its own."""
+    """Labels of weighted counts are the original's, probabilities within a few ulp."""
     x = np.abs(X).round(1).astype(dtype)
     x = (x > 1).astype(dtype) if options.get("binarize", 0) is None else x
     assert_close(getattr(naive_bayes, name)(**options).fit(x, y), x, ALL, ulp=128)
 
 
 def test_the_complement_of_one_class() -> None:
-    """With one class the complement's rule adds the prior."""
+    """With one class, ComplementNB adds the prior."""
     assert_close(naive_bayes.ComplementNB().fit(COUNTS, np.zeros(100)), COUNTS, ["predict", "predict_log_proba"])
 
 
 def test_many_columns_of_normal_densities() -> None:
-    """Sums of eight numbers and more depend on the layout of memory, and the plan says so."""
+    """Sums of eight or more numbers depend on the layout of memory, and the plan says so."""
     x = np.c_[X, X**2]
     assert_close(naive_bayes.GaussianNB().fit(x, FOUR), x, ALL, ulp=256)
 
@@ -76,7 +76,7 @@ def test_one_hot_columns(name: str) -> None:
 
 
 def test_categories_from_an_encoder() -> None:
-    """Encoded categories stay codes; those that are out of range are refused, as the original does."""
+    """Encoded categories stay codes; categories out of range are refused, as the original does."""
     for options in ({}, {"handle_unknown": "use_encoded_value", "unknown_value": -1}):
         model = make_pipeline(OrdinalEncoder(**options), naive_bayes.CategoricalNB())
         assert_exact(model.fit(FRAME, FOUR), FRAME, ["predict"])
@@ -87,7 +87,7 @@ def test_categories_from_an_encoder() -> None:
 
 
 def test_categories_lose_their_fraction() -> None:
-    """A category that is no whole number loses its fraction, and what is negative, unknown or huge is refused."""
+    """Categories are truncated to integers; negative, unknown and huge ones are refused."""
     x = COUNTS + RANDOM.random(COUNTS.shape) * 0.9
     assert_exact(naive_bayes.CategoricalNB().fit(x, FOUR), x, ["predict"])
     objects = COUNTS.astype(object)
@@ -95,7 +95,7 @@ def test_categories_lose_their_fraction() -> None:
 
 
 def test_random_parameters() -> None:
-    """Over random priors, smoothings and scales the plan's labels are exact."""
+    """Labels are exact over random priors, smoothings and scales."""
     random = np.random.default_rng(4)
     for _ in range(10):
         x = X[:, : random.integers(1, 6)] * 10.0 ** random.integers(-3, 4)
@@ -106,7 +106,7 @@ def test_random_parameters() -> None:
 
 
 class Other(naive_bayes.GaussianNB):
-    """A subclass, which may do anything."""
+    """Stand for a subclass, which may do anything."""
 
 
 def test_a_subclass_has_no_plan() -> None:

@@ -1,4 +1,4 @@
-"""Nearest neighbours as plans."""
+"""Test the rules of nearest neighbours."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ METRICS: list[dict[str, Any]] = [{}, {"p": 1}, {"metric": "chebyshev"}]
 @pytest.mark.parametrize("x", [X, X.astype(np.float32), GRID.astype(float), GRID])
 @pytest.mark.parametrize("algorithm", ["kd_tree", "ball_tree"])
 def test_trees_are_exact(algorithm: str, x: Any) -> None:
-    """What a tree finds is exact, of several metrics and weights, with many equally near rows."""
+    """A tree's neighbours are exact for several metrics and weights, with many equally near rows."""
     for place, metric in enumerate(METRICS):
         for weights in ("uniform", "distance"):
             options = {"algorithm": algorithm, "weights": weights, "leaf_size": 7, **metric}
@@ -45,7 +45,7 @@ def test_trees_are_exact(algorithm: str, x: Any) -> None:
 
 @pytest.mark.parametrize("weights", ["uniform", "distance"])
 def test_several_targets_are_exact(weights: str) -> None:
-    """A regressor of two targets adds up row by row; a classifier of two has a label and probabilities for each."""
+    """A regressor of two targets sums row by row; a classifier of two has a label and probabilities for each."""
     assert_exact(KNeighborsRegressor(12, weights=weights).fit(X, TARGETS), X)
     assert_exact(KNeighborsRegressor(12, weights=weights).fit(X, TARGETS.astype(np.float32)), X)
     for y in (Y.astype(np.float32), GRID[:, 0], Y > 0):
@@ -55,14 +55,14 @@ def test_several_targets_are_exact(weights: str) -> None:
 
 
 def test_powers_are_close() -> None:
-    """Minkowski's distance has powers of a libm."""
+    """Minkowski's distance needs powers of a libm."""
     for weights in ("uniform", "distance"):
         assert_close(KNeighborsRegressor(p=3, weights=weights).fit(X, Y), X, ulp=64)
         assert_close(KNeighborsClassifier(p=1.5, weights=weights).fit(X, FOUR), X, ulp=64)
 
 
 def test_brute_force_is_close() -> None:
-    """By brute force sums of squares are a BLAS's, and equally near rows the first ones."""
+    """By brute force a BLAS sums squares; of equally near rows the first ones are found."""
     for x in (X, GRID.astype(float), X.astype(np.float32)):
         assert_close(KNeighborsRegressor(algorithm="brute").fit(x, Y), x, ulp=64)
         assert_close(KNeighborsClassifier(algorithm="brute").fit(x, FOUR), x, ulp=0)
@@ -74,7 +74,7 @@ def test_brute_force_is_close() -> None:
 
 @pytest.mark.parametrize("weights", ["uniform", "distance"])
 def test_all_within_a_radius(weights: str) -> None:
-    """Rows within a radius; a row without any is NaN, refused, or has the outliers' label."""
+    """Rows within a radius count; a row without any is NaN, refused, or has the outliers' label."""
     x = X / [1, 10, 0.1]
     for metric in METRICS:
         regressor = RadiusNeighborsRegressor(0.5, weights=weights, algorithm="kd_tree", **metric)
@@ -88,28 +88,28 @@ def test_all_within_a_radius(weights: str) -> None:
 
 
 def test_an_outlier_that_is_no_class_has_no_plan() -> None:
-    """The signature knows no labels but the classes."""
+    """An outliers' label that is no class has no plan: the signature lists the classes."""
     model = RadiusNeighborsClassifier(0.5, outlier_label="z").fit(X / [1, 10, 0.1], FOUR)
     with pytest.raises(NoPlan, match="may answer 'z'"):
         compiled(model, X)
 
 
 def test_a_radius_by_brute_force_and_integers() -> None:
-    """By brute force a radius is close, and integers know no NaN."""
+    """A radius by brute force is close, also for integers."""
     x = X / [1, 10, 0.1]
     assert_close(RadiusNeighborsClassifier(0.6, algorithm="brute", outlier_label="a").fit(x, FOUR), x, ulp=0)
     assert_close(RadiusNeighborsRegressor(0.4, p=3).fit(x, GRID[:, 0]), x, ulp=64)
 
 
 def test_outliers_are_exact() -> None:
-    """A local outlier factor for new rows, its scores and its labels."""
+    """Scores and labels of a local outlier factor are exact for new rows."""
     for options in ({}, {"n_neighbors": 5, "p": 1}, {"n_neighbors": 12, "contamination": 0.2}):
         model = LocalOutlierFactor(novelty=True, **options).fit(X)
         assert_exact(model, X, ["predict", "score_samples", "decision_function"])
 
 
 def test_neighbours_of_encoded_categories() -> None:
-    """Behind an encoder rows are near whose categories are the same."""
+    """Neighbours of one-hot columns are found."""
     frame = pd.DataFrame({"s": RANDOM.choice(list("abcd"), 100), "t": RANDOM.choice(list("uv"), 100)})
     hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     assert_exact(make_pipeline(hot, KNeighborsClassifier(algorithm="kd_tree")).fit(frame, FOUR), frame)
@@ -117,7 +117,7 @@ def test_neighbours_of_encoded_categories() -> None:
 
 
 def test_random_parameters() -> None:
-    """Over random trees, weights and rows the plan has the original's bits."""
+    """Plans have the original's bits over random trees, weights and rows."""
     random = np.random.default_rng(14)
     for _ in range(10):
         x = np.round(X[:, : random.integers(1, 4)], random.integers(0, 3))
@@ -143,13 +143,13 @@ def test_random_parameters() -> None:
     ],
 )
 def test_what_is_not_covered_has_no_plan(model: Any, x: Any, why: str) -> None:
-    """Other distances, weights of one's own and what only the processor knows have no plan."""
+    """Other metrics, a user's weights, and answers that depend on the processor have no plan."""
     with pytest.raises(NoPlan, match=why):
         compiled(model.fit(x, FOUR), x, ["predict"])
 
 
 def test_a_sparse_matrix_has_no_plan() -> None:
-    """Rows of a sparse matrix are not looked for."""
+    """A model that was trained with a sparse matrix has no plan."""
     frame = pd.DataFrame({"s": RANDOM.choice(list("abcd"), 100)})
     model = make_pipeline(OneHotEncoder(), KNeighborsClassifier()).fit(frame, FOUR)
     assert sparse.issparse(model[-1]._fit_X)

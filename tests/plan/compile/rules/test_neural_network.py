@@ -1,4 +1,4 @@
-"""Neural networks as plans."""
+"""Test the rules of neural networks."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _classifier(**options: Any) -> MLPClassifier:
     ],
 )
 def test_activations(activation: str, dtype: Any) -> None:
-    """Networks with every activation answer what the original does, up to the order of its sums."""
+    """Networks with every activation are close: only the order of sums differs."""
     x = X.astype(dtype)
     methods = ["predict", "predict_proba"]
     assert_close(_regressor(activation=activation).fit(x, Y.astype(dtype)), x, ulp=64)
@@ -53,34 +53,34 @@ def test_activations(activation: str, dtype: Any) -> None:
 
 
 def test_logarithms_of_probabilities() -> None:
-    """Logarithms of probabilities, of several classes."""
+    """Logarithms of probabilities are close for several classes."""
     assert_close(_classifier().fit(X, FOUR), X, ["predict_log_proba"], ulp=256)
     with pytest.raises(NoPlan, match="last bit of a sigmoid"):
         compiled(_classifier().fit(X, TWO), X, ["predict_log_proba"])
 
 
 def test_several_targets_and_counts() -> None:
-    """A network with two targets, and one whose last layer is an exponential."""
+    """A network may have two targets, or an exponential as its last activation."""
     assert_close(_regressor().fit(X, np.c_[Y, X[:, 0]]), X, ulp=64)
     assert_close(_regressor(loss="poisson").fit(X, np.abs(Y)), X, ulp=256)
 
 
 def test_one_hot_columns_of_a_sparse_matrix() -> None:
-    """The first layer looks one-hot columns up, of a sparse matrix and of an array."""
+    """The first layer looks one-hot columns up, from a sparse matrix and from an array."""
     for sparse in (True, False):
         hot = OneHotEncoder(handle_unknown="ignore", sparse_output=sparse)
         assert_close(make_pipeline(hot, _classifier()).fit(FRAME, FOUR), FRAME, ["predict", "predict_proba"])
 
 
 def test_restricted_boltzmann_machine() -> None:
-    """The probabilities of hidden units."""
+    """The probabilities of hidden units are close."""
     for dtype in (np.float64, np.float32):
         x = np.asarray(X / 6 + 0.5, dtype=dtype)
         assert_close(BernoulliRBM(4, n_iter=3, random_state=0).fit(x), x, ulp=8)
 
 
 def test_random_networks() -> None:
-    """Over random sizes of layers the plan is a few ulp from the network."""
+    """Plans are within a few ulp over random sizes of layers."""
     random = np.random.default_rng(7)
     for _ in range(6):
         sizes = tuple(int(each) for each in random.integers(1, 12, random.integers(0, 4)))
@@ -89,14 +89,14 @@ def test_random_networks() -> None:
 
 
 def test_several_labels_at_once() -> None:
-    """A row may have several labels: where each probability is above a half."""
+    """A row may have several labels: those with a probability above one half."""
     model = _classifier().fit(X, np.c_[Y > 0, Y < 1].astype(int))
     assert_close(model, X, ["predict"], ulp=0)
     assert_close(model, X, ["predict_proba"], ulp=64)
 
 
 def test_what_is_not_covered_has_no_plan() -> None:
-    """Intercepts may not be wider than sums."""
+    """Intercepts of a wider dtype than the sums have no plan."""
     x = X.astype(np.float32)
     model = _regressor().fit(x, Y.astype(np.float32))
     model.intercepts_ = [each.astype(np.float64) for each in model.intercepts_]

@@ -1,3 +1,5 @@
+"""Test the rules of scalers, discretisers and power transforms."""
+
 from typing import Any
 
 import numpy as np
@@ -28,7 +30,7 @@ RNG = np.random.default_rng(7)
 
 
 def sample(columns: int = 3, *, dtype: Any = np.float64, missing: bool = False, order: Any = "C") -> Any:
-    """Numbers of several sizes, some of them missing."""
+    """Return numbers of several sizes, some of them missing."""
     made = RNG.normal(size=(60, columns)) * np.array([1.0, 1e-3, 1e4, 2.0, 7.0, 1.0, 0.3, 5.0, 1.0, 2.0])[:columns]
     made[5, 0] = 0.0
     if missing:
@@ -56,14 +58,14 @@ SCALERS = [
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("scaler", SCALERS, ids=str)
 def test_scalers_are_exact(scaler: Any, dtype: Any) -> None:
-    """Scaled columns have the original's bits in both widths; NaN passes, infinities are refused."""
+    """Scaled columns are exact for float32 and float64; NaN passes, infinities are refused."""
     rows = sample(dtype=dtype, missing=True)
     assert_exact(clone(scaler).fit(rows), rows)
 
 
 @pytest.mark.parametrize("scaler", [StandardScaler(), MinMaxScaler(), RobustScaler()], ids=str)
 def test_scalers_take_whole_numbers_of_frames(scaler: Any) -> None:
-    """Integers, booleans and missing integers of a frame become floats as scikit-learn makes them."""
+    """Integers, booleans and missing integers of a frame become floats as scikit-learn converts them."""
     frame = pd.DataFrame(
         {
             "a": np.arange(60, dtype=np.int32) - 20,
@@ -77,7 +79,7 @@ def test_scalers_take_whole_numbers_of_frames(scaler: Any) -> None:
 
 
 def one_hot_before(step: Any) -> Any:
-    """A step behind one-hot columns and numbers, as a sparse matrix."""
+    """Return a step behind one-hot columns and numbers, as a sparse matrix."""
     columns = ColumnTransformer(
         [("text", OneHotEncoder(handle_unknown="ignore"), ["t"])], remainder="passthrough", sparse_threshold=1.0
     )
@@ -100,7 +102,7 @@ def one_hot_before(step: Any) -> Any:
 )
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_sparse_matrices_are_exact(step: Any, dtype: Any) -> None:
-    """What is computed of a sparse matrix alone has the original's bits, which are others than those of an array."""
+    """A sparse matrix is exact; its bits differ from those of an array."""
     numbers = sample(2, dtype=dtype)
     frame = pd.DataFrame({"t": list("abcab" * 12), "x": numbers[:, 0], "y": numbers[:, 1]})
     model = one_hot_before(step).fit(frame)
@@ -112,7 +114,7 @@ def test_sparse_matrices_are_exact(step: Any, dtype: Any) -> None:
 @pytest.mark.parametrize("norm", ["l1", "l2", "max"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_normalizers_are_exact_where_the_order_of_sums_is(norm: str, columns: int, dtype: Any) -> None:
-    """Rows of length one have the original's bits; where memory's layout orders the sums, the plan says so."""
+    """Normalised rows are exact; where the layout of memory orders the sums, the plan says so."""
     rows = sample(columns, dtype=dtype)
     rows[3] = 0
     model = Normalizer(norm=norm).fit(rows)
@@ -123,14 +125,14 @@ def test_normalizers_are_exact_where_the_order_of_sums_is(norm: str, columns: in
 
 
 def test_a_normalizer_of_rows_that_lie_apart_is_close() -> None:
-    """Rows of an array in Fortran's order are summed in another order than rows that lie in one piece."""
+    """Rows of an array in Fortran order are summed in another order than contiguous rows."""
     rows = sample(10, order="F")
     assert_close(Normalizer().fit(rows), rows, ulp=4)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
 def test_binarizers_keep_the_dtype(dtype: Any) -> None:
-    """A Binarizer compares in the float dtype of the columns, and a scaler behind it sees their dtype."""
+    """A Binarizer compares in the float dtype of the columns; a scaler behind it sees that dtype."""
     rows = sample(dtype=dtype)
     model = make_pipeline(Binarizer(threshold=0.1), StandardScaler()).fit(rows)
     assert_exact(model, rows)
@@ -140,7 +142,7 @@ def test_binarizers_keep_the_dtype(dtype: Any) -> None:
 @pytest.mark.parametrize("strategy", ["uniform", "quantile", "kmeans"])
 @pytest.mark.parametrize("dtype", [None, np.float32])
 def test_bins_are_exact(encode: str, strategy: str, dtype: Any) -> None:
-    """Numbers fall into the same bins, edges ± 1 ulp among them, however the bins are written."""
+    """Numbers fall into the same bins for every encoding, also at the edges ± 1 ulp."""
     options: dict[str, Any] = {"quantile_method": "averaged_inverted_cdf"} if strategy == "quantile" else {}
     model = KBinsDiscretizer(4, encode=encode, strategy=strategy, dtype=dtype, random_state=0, **options)
     rows = sample()
@@ -151,7 +153,7 @@ def test_bins_are_exact(encode: str, strategy: str, dtype: Any) -> None:
 
 @pytest.mark.filterwarnings("ignore:Feature 1 is constant")
 def test_bins_of_one_width_and_of_bins() -> None:
-    """A constant column has one bin, and bins of bins are found in their codes."""
+    """A constant column has one bin; bins of bins are found by their codes."""
     rows = sample()
     rows[:, 1] = 3.0
     model = make_pipeline(
@@ -163,7 +165,7 @@ def test_bins_of_one_width_and_of_bins() -> None:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_uniform_quantiles_are_exact(dtype: Any) -> None:
-    """Shares of the training rows have the original's bits, between quantiles that are there twice, too."""
+    """Shares of the training rows are exact, also between repeated quantiles."""
     rows = sample(dtype=dtype, missing=True)
     rows[:, 2] = np.round(rows[:, 2] / 1e4)
     model = QuantileTransformer(n_quantiles=30, random_state=0).fit(rows)
@@ -172,7 +174,7 @@ def test_uniform_quantiles_are_exact(dtype: Any) -> None:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_normal_quantiles_are_close(dtype: Any) -> None:
-    """Quantiles of the normal distribution are within a few units in the last place of SciPy's."""
+    """Normal scores are within a few ulp of SciPy's."""
     rows = sample(dtype=dtype, missing=True)
     model = QuantileTransformer(n_quantiles=30, output_distribution="normal", random_state=0).fit(rows)
     assert_close(model, rows, ulp=8)
@@ -182,7 +184,7 @@ def test_normal_quantiles_are_close(dtype: Any) -> None:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("method", ["yeo-johnson", "box-cox"])
 def test_powers_are_close(method: str, standardize: bool, dtype: Any) -> None:
-    """Powers are within a few units in the last place of those of NumPy and SciPy."""
+    """Power transforms are within a few ulp of NumPy's and SciPy's."""
     rows = sample(dtype=dtype, missing=True)
     if method == "box-cox":
         rows = np.abs(rows) + np.asarray(0.01, dtype=dtype)
@@ -190,7 +192,7 @@ def test_powers_are_close(method: str, standardize: bool, dtype: Any) -> None:
 
 
 def test_powers_of_nothing_and_of_two_are_logarithms() -> None:
-    """Where a power is 0, or 2 for what is negative, the transformation is a logarithm."""
+    """A lambda of 0, or of 2 for negative numbers, gives a logarithm."""
     rows = sample()
     model = PowerTransformer(standardize=False).fit(rows)
     model.lambdas_ = np.array([0.0, 2.0, 1.0])
@@ -202,7 +204,7 @@ def test_powers_of_nothing_and_of_two_are_logarithms() -> None:
 
 
 def test_what_is_not_covered_has_no_plan() -> None:
-    """Kernels, booleans that are written to, and quantiles of sparse matrices are left to the original."""
+    """A KernelCenterer, and quantiles of sparse matrices, have no plan."""
     rows = sample()
     with pytest.raises(NoPlan, match=r"no rule for sklearn\.KernelCenterer"):
         compiled(KernelCenterer().fit(rows @ rows.T), rows @ rows.T)
@@ -212,7 +214,7 @@ def test_what_is_not_covered_has_no_plan() -> None:
 
 
 def test_scalers_behind_one_hot_columns_leave_tables() -> None:
-    """A column of categories that is encoded and scaled costs a single look-up."""
+    """A column of categories that is encoded and scaled costs a single lookup."""
     frame = pd.DataFrame({"t": list("abcab" * 12)})
     encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     model = make_pipeline(encoder, StandardScaler(), MinMaxScaler(clip=True), RobustScaler()).fit(frame)

@@ -1,4 +1,4 @@
-"""Support vector machines: votes of pairs, sums over support vectors, coupled probabilities."""
+"""Test the rules of support vector machines."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def rounding(model: Any) -> float:
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("kind", [SVR, NuSVR])
 def test_regressors(kind: Any, kernel: str, dtype: Any) -> None:
-    """The sum over the support vectors, and the intercept."""
+    """The answer is the sum over the support vectors plus the intercept."""
     x = X.astype(dtype)
     assert_close(kind(kernel=kernel, coef0=0.5).fit(x, Y), x, ulp=512)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_one_class(kernel: str) -> None:
-    """Scores, their distance to the offset, and its sign."""
+    """Scores, the decision function and labels are the original's."""
     model = OneClassSVM(kernel=kernel, nu=0.2).fit(X)
     assert_close(model, X, ["decision_function", "score_samples"], ulp=rounding(model))
     assert_close(model, X, ["predict"], ulp=0)
@@ -59,7 +59,7 @@ def test_one_class(kernel: str) -> None:
 @pytest.mark.parametrize("y", [TWO, THREE, FIVE], ids=["two", "three", "five"])
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_classifiers(kernel: str, y: Any, shape: str) -> None:
-    """Labels of two and of more classes, and what is said of each class or each pair."""
+    """Labels of two and more classes are exact; decisions of classes and of pairs are close."""
     for kind, options in ((SVC, {}), (NuSVC, {"nu": 0.1})):
         model = kind(kernel=kernel, decision_function_shape=shape, **options).fit(X, y)
         assert_close(model, X, ["predict"], ulp=0)
@@ -68,19 +68,19 @@ def test_classifiers(kernel: str, y: Any, shape: str) -> None:
 
 @pytest.mark.parametrize("y", [TWO, THREE, FIVE], ids=["two", "three", "five"])
 def test_probabilities(y: Any) -> None:
-    """Sigmoids of pairs, coupled."""
+    """The coupled sigmoids of pairs are close."""
     model = SVC(probability=True, random_state=0).fit(X, y)
     assert_close(model, X, ["predict", "predict_proba", "predict_log_proba"], ulp=4096)
 
 
 def test_broken_ties() -> None:
-    """The class with the highest fraction, where votes are equal."""
+    """Where votes are equal, the class of the largest decision function is answered."""
     model = SVC(break_ties=True).fit(X, FIVE)
     assert_close(model, X, ["predict"], ulp=0)
 
 
 def test_texts_as_sparse_rows() -> None:
-    """Sums over what a sparse matrix holds have one order: without an exponential they are the original's."""
+    """Sums over a sparse matrix have one order: kernels without an exponential are exact."""
     frame = pd.DataFrame({"s": RANDOM.choice(list("abc"), 90), "t": RANDOM.choice(list("uv"), 90)})
     for kernel in KERNELS:
         model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), SVC(kernel=kernel)).fit(frame, THREE)
@@ -94,7 +94,7 @@ def test_texts_as_sparse_rows() -> None:
 
 
 def test_random_parameters() -> None:
-    """Over random kernels, penalties and targets labels are the original's."""
+    """Labels are the original's over random kernels, penalties and targets."""
     random = np.random.default_rng(43)
     for _ in range(12):
         x = X[:, : random.integers(1, 4)].astype(DTYPES[random.integers(2)])
@@ -107,7 +107,7 @@ def test_random_parameters() -> None:
 
 
 def test_what_is_not_covered_has_no_plan() -> None:
-    """Kernels that are functions or precomputed."""
+    """Kernels that are functions or precomputed have no plan."""
     with pytest.raises(NoPlan, match="has the kernel"):
         compiled(SVC(kernel=_product).fit(X, THREE), X)
     with pytest.raises(NoPlan, match="has the kernel precomputed"):

@@ -1,4 +1,4 @@
-"""Trees and forests of scikit-learn's against their plans."""
+"""Test the rules of scikit-learn's trees and forests."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ TABLES: dict[str, Any] = {
 
 
 def fitted(kind: Any, table: Any, target: Any, **options: Any) -> Any:
-    """An estimator that was trained on a table."""
+    """Return an estimator that is fitted to a table."""
     return kind(random_state=3, **FEW[kind], **options).fit(table, target)
 
 
@@ -78,20 +78,20 @@ PAIRS += [(kind, table) for kind in (ExtraTreeRegressor, ExtraTreesRegressor) fo
 
 @pytest.mark.parametrize(("kind", "table"), PAIRS)
 def test_regressors(kind: Any, table: str) -> None:
-    """A regressor's answer has the same bits for every container, and the same rows have none."""
+    """A regressor is exact for every container, and refuses the same rows."""
     assert_exact(fitted(kind, TABLES[table], TARGET), TABLES[table])
 
 
 @pytest.mark.parametrize("table", ["float64", "missing", "frame", "float32"])
 @pytest.mark.parametrize("kind", CLASSIFIERS)
 def test_classifiers(kind: Any, table: str) -> None:
-    """A classifier's label and shares have the same bits."""
+    """A classifier's labels and probabilities are exact."""
     assert_exact(fitted(kind, TABLES[table], np.array(["no", "maybe", "yes"])[CLASSES]), TABLES[table])
 
 
 @pytest.mark.parametrize("classes", [CLASSES, CLASSES > 0, CLASSES * 1.0, np.where(CLASSES, "a", "bb"), CLASSES * 0])
 def test_classes(classes: Any) -> None:
-    """Classes may be integers, booleans, floats and text, two or many, or one alone."""
+    """Classes may be integers, booleans, floats and text: one, two or many."""
     assert_exact(fitted(RandomForestClassifier, NUMBERS, classes), NUMBERS)
 
 
@@ -103,7 +103,7 @@ def test_many_targets(kind: Any) -> None:
 
 @pytest.mark.parametrize("kind", CLASSIFIERS)
 def test_many_labels(kind: Any) -> None:
-    """A classifier may have several targets, with other classes and other numbers of them each."""
+    """A classifier may have several targets, each with its own classes."""
     targets = np.stack([CLASSES, CLASSES * 0 + 4, np.abs(INTEGERS[:, 0]) % 5], axis=1)
     assert_exact(fitted(kind, NUMBERS, targets), NUMBERS)
     assert_close(fitted(kind, NUMBERS, targets), NUMBERS, ["predict_log_proba"])
@@ -111,13 +111,13 @@ def test_many_labels(kind: Any) -> None:
 
 @pytest.mark.parametrize("kind", CLASSIFIERS)
 def test_logarithms(kind: Any) -> None:
-    """Logarithms are a library's, so their last bit may differ; that of nothing is minus infinity."""
+    """Logarithms of probabilities are close; that of 0 is minus infinity."""
     assert_close(fitted(kind, NUMBERS, CLASSES, max_depth=3), NUMBERS, ["predict_log_proba"], ulp=2)
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_parameters(seed: int) -> None:
-    """Whatever trees were grown by: criteria, limits, pruning, weights, constraints, the best nodes first."""
+    """Plans are exact for all criteria, limits, pruning, weights, constraints and best-first growth."""
     source = random.Random(seed)
     is_classifier = bool(seed % 2)
     kind = (CLASSIFIERS if is_classifier else REGRESSORS)[seed // 2 % 4]
@@ -143,7 +143,7 @@ def test_parameters(seed: int) -> None:
 
 
 def test_negative_zero() -> None:
-    """A single tree's leaf that holds -0.0 answers with it; a forest of one adds it to zero."""
+    """A single tree's leaf of -0.0 answers with it; a forest of one tree adds it to 0."""
     target = np.where(NUMBERS[:, 0] > 0, -0.0, 1.0)
     assert_exact(fitted(DecisionTreeRegressor, NUMBERS, target), NUMBERS)
     assert_exact(RandomForestRegressor(n_estimators=1, random_state=0).fit(NUMBERS, target), NUMBERS)
@@ -169,7 +169,7 @@ def test_long_integers(kind: str) -> None:
 
 
 def categories() -> pd.DataFrame:
-    """Columns of categories and numbers, some of them missing."""
+    """Return columns of categories and numbers, some of them missing."""
     frame = FRAME.assign(
         city=RNG.choice(["Rome", "Oslo", "Bern", "Lyon"], ROWS),
         day=pd.Categorical(RNG.choice(["mon", "tue"], ROWS)),
@@ -191,7 +191,7 @@ ENCODERS = {
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_encoded_columns(encoder: str) -> None:
-    """Trees on encoded categories are tested on the categories themselves, unknown and missing ones too."""
+    """Trees on encoded categories test the categories themselves, also unknown and missing ones."""
     frame = categories()
     before = ColumnTransformer(
         [("encoded", ENCODERS[encoder], ["city", "day"]), ("kept", "passthrough", ["whole", "wide"])]
@@ -216,7 +216,7 @@ def test_sparse_matrices() -> None:
 
 @pytest.mark.parametrize("sparse", [False, True])
 def test_embedding(sparse: bool) -> None:
-    """An embedding has a column for each leaf, 1 where the row arrives; a linear model adds up what is behind."""
+    """An embedding has a column for each leaf; a linear model behind it sums over the leaves."""
     embedding = RandomTreesEmbedding(n_estimators=4, random_state=0, sparse_output=sparse)
     assert_exact(embedding.fit(NUMBERS), NUMBERS)
     assert proof(make_pipeline(embedding, Ridge()).fit(NUMBERS, TARGET), NUMBERS).ulp < 64

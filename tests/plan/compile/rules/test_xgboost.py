@@ -1,4 +1,4 @@
-"""XGBoost's boosters and estimators as plans."""
+"""Test the rules of XGBoost: plans against its own answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CATEGORIES: dict[str, Any] = {**OPTIONS, "enable_categorical": True}
 
 
 def numbers() -> np.ndarray:
-    """Four columns: with zeros, with NaN, with ties, and of small integers."""
+    """Return four columns: with zeros, with NaN, with ties, and of small integers."""
     out = RANDOM.normal(size=(ROWS, 4))
     out[::7, 0] = 0.0
     out[::11, 0] = -0.0
@@ -41,7 +41,7 @@ CLASSES = np.digitize(TARGET, [-0.5, 1.0])
 
 
 def frame() -> pd.DataFrame:
-    """Numbers of several dtypes, and categories of text and of integers, some of them missing."""
+    """Return numbers of several dtypes, and categories of text and of integers, some of them missing."""
     out = pd.DataFrame({"a b": NUMBERS[:, 1], "i": RANDOM.integers(-5, 50, ROWS).astype("int32")})
     out["big"] = RANDOM.integers(0, 2**40, ROWS)
     out["kind"] = pd.Categorical(RANDOM.choice(list("zyxwvu"), ROWS), categories=[*"zyxwvu", "unused"])
@@ -58,7 +58,7 @@ GOAL = (FRAME.kind.cat.codes * 2 % 3 + FRAME.n.cat.codes % 2 * 3 + FRAME.b + FRA
 
 
 def trained(data: Any, target: Any, **options: Any) -> xgboost.Booster:
-    """A booster of a few trees."""
+    """Return a booster of a few trees."""
     groups = {"qid": np.repeat([0, 1], ROWS // 2)} if "rank" in str(options.get("objective")) else {}
     with np.errstate(over="ignore"):
         return xgboost.train(
@@ -90,7 +90,7 @@ def trained(data: Any, target: Any, **options: Any) -> xgboost.Booster:
     ids=str,
 )
 def test_boosters_are_exact(options: dict[str, Any], target: Any, dtype: str) -> None:
-    """A booster's plan has its bits, be it of trees, of trees that were dropped, or linear."""
+    """A booster's plan has its bits: of trees, of trees with dropout, or linear."""
     data = NUMBERS.astype(dtype)
     assert_exact(trained(data, target, **options), data)
 
@@ -111,14 +111,14 @@ def test_boosters_are_exact(options: dict[str, Any], target: Any, dtype: str) ->
     ids=lambda value: " ".join(map(str, value.values())) if isinstance(value, dict) else "",
 )
 def test_objectives_with_exponents_are_close(options: dict[str, Any], target: Any) -> None:
-    """Where XGBoost takes an exponent the plan says so, and is some float32 away at most."""
+    """Where XGBoost computes `exp`, the plan says that it is not exact, and is within a few float32."""
     assert_close(trained(NUMBERS, target, **options), NUMBERS, ulp=4)
 
 
 @pytest.mark.parametrize("booster", ["gbtree", "dart", "gblinear"])
 @pytest.mark.parametrize("options", [{}, {"multi_strategy": "multi_output_tree"}], ids=["a tree each", "one tree"])
 def test_many_targets_are_exact(booster: str, options: dict[str, Any]) -> None:
-    """Several targets, each with trees of its own or all in one, and each with its own base score."""
+    """Several targets may have their own trees or share them, each with its own base score."""
     if booster == "gbtree" or not options:
         target = np.column_stack([TARGET, -100 * TARGET, 1e4 * TARGET])
         model = xgboost.XGBRegressor(**OPTIONS, **options, booster=booster).fit(NUMBERS, target)
@@ -130,14 +130,14 @@ def test_many_targets_are_exact(booster: str, options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("options", [{}, {"max_cat_to_onehot": 10}, {"max_cat_to_onehot": 1}], ids=str)
 def test_frames_with_categories_are_exact(options: dict[str, Any]) -> None:
-    """A category is its place in training, split by sets or one by one; estimator and booster answer the same."""
+    """Categories are compared by their index in training; estimator and booster answer the same."""
     model = xgboost.XGBRegressor(**CATEGORIES, **options).fit(FRAME, GOAL)
     assert_exact(model, FRAME)
     assert_exact(model.get_booster(), FRAME)
 
 
 def test_categories_in_another_order_than_in_training() -> None:
-    """A frame may list its categories in another order than the frame of training did, and fewer of them."""
+    """A frame may list fewer categories than in training, or in another order."""
     model = xgboost.XGBRegressor(**CATEGORIES).fit(FRAME, GOAL)
     other = FRAME.assign(
         kind=FRAME.kind.cat.set_categories(["u", "x", "v", "z"]), n=FRAME.n.cat.set_categories([7, 100])
@@ -146,7 +146,7 @@ def test_categories_in_another_order_than_in_training() -> None:
 
 
 def test_categories_that_training_did_not_know() -> None:
-    """XGBoost takes a category that it does not know for the next one in order, which no plan should do."""
+    """XGBoost takes an unknown category for the next one in order; a plan refuses to do so."""
     model = xgboost.XGBRegressor(**CATEGORIES).fit(FRAME, GOAL)
     with pytest.raises(NoPlan, match="takes them for others"):
         compiled(model, FRAME.assign(kind=FRAME.kind.cat.add_categories(["vv"])))
@@ -161,7 +161,7 @@ def test_categories_that_training_did_not_know() -> None:
 
 
 def test_categories_that_are_not_ascii() -> None:
-    """XGBoost garbles names that are not ASCII: a plan is made where the frame garbles them as training did."""
+    """XGBoost garbles names that are not ASCII: a plan needs the same categories in the same order."""
     names = dict(zip("zyxwvu", ("zö", "yé", "x", "wü", "v", "u€"), strict=True))
     data = FRAME.assign(kind=FRAME.kind.cat.rename_categories(names))
     model = xgboost.XGBRegressor(**CATEGORIES).fit(data, GOAL)
@@ -175,7 +175,7 @@ def test_categories_that_are_not_ascii() -> None:
 
 
 def test_columns_of_an_array_that_are_categories() -> None:
-    """Numbers that training was told are categories: cut to integers, and none below zero."""
+    """Numbers that are declared categorical are rounded down; negative ones are no category."""
     data = NUMBERS.copy()
     data[:, 3] += RANDOM.choice([0.0, 0.5], ROWS)
     for options in ({}, {"max_cat_to_onehot": 1}):
@@ -188,7 +188,7 @@ def test_columns_of_an_array_that_are_categories() -> None:
 @pytest.mark.parametrize("missing", [-1.0, 0.0, 0.1, float("inf")])
 @pytest.mark.parametrize("booster", ["gbtree", "dart", "gblinear"])
 def test_other_marks_of_missing_values(missing: float, booster: str) -> None:
-    """A number that says that a value is missing says so as a float32."""
+    """The number that stands for a missing value is compared as a float32."""
     data = np.where(RANDOM.random(NUMBERS.shape) < 0.2, missing, NUMBERS)
     assert_exact(xgboost.XGBRegressor(**OPTIONS, missing=missing, booster=booster).fit(data, TARGET), data)
 
@@ -196,14 +196,14 @@ def test_other_marks_of_missing_values(missing: float, booster: str) -> None:
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("kind", [xgboost.XGBClassifier, xgboost.XGBRFClassifier])
 def test_classifiers(kind: Any, classes: int) -> None:
-    """A classifier's label and probabilities."""
+    """A classifier's labels are exact, its probabilities close."""
     target = np.digitize(TARGET, [0.0, 1.0][: classes - 1])
     model = kind(**OPTIONS).fit(NUMBERS, target)
     assert_close(model, NUMBERS, ulp=4)
 
 
 def test_objectives_of_classifiers() -> None:
-    """A classifier that hides its probabilities, one that answers labels, one whose answer is no probability."""
+    """A classifier's objective may give labels, margins or probabilities."""
     assert_exact(xgboost.XGBClassifier(**OPTIONS, objective="binary:hinge").fit(NUMBERS, TARGET > 0), NUMBERS)
     assert_exact(xgboost.XGBClassifier(**OPTIONS, objective="binary:logitraw").fit(NUMBERS, TARGET > 0), NUMBERS)
     assert_close(xgboost.XGBClassifier(**OPTIONS, objective="multi:softmax").fit(NUMBERS, CLASSES), NUMBERS, ulp=8)
@@ -212,7 +212,7 @@ def test_objectives_of_classifiers() -> None:
 @pytest.mark.parametrize("kind", [xgboost.XGBRegressor, xgboost.XGBRFRegressor, xgboost.XGBRanker])
 @pytest.mark.parametrize("booster", ["gbtree", "dart"])
 def test_other_estimators_are_exact(kind: Any, booster: str) -> None:
-    """Every other estimator has the booster's bits, which differ from its matrix's where trees were dropped."""
+    """Other estimators are exact; with dropout they differ from a prediction from a `DMatrix`."""
     options = {"qid": np.repeat([0, 1], ROWS // 2)} if kind is xgboost.XGBRanker else {}
     data = FRAME.drop(columns=["kind", "n"])
     model = kind(**OPTIONS, booster=booster).fit(data, np.digitize(GOAL, [1.0, 3.0]), **options)
@@ -231,7 +231,7 @@ def test_early_stopping_is_kept() -> None:
 
 
 def test_other_containers() -> None:
-    """Integers, objects, frames of polars, and integers of pandas that may be missing."""
+    """Containers may be of integers, objects, polars, or missing integers of pandas."""
     for dtype in ("int64", "int8", "uint16", "bool"):
         data = RANDOM.integers(0, 2 if dtype == "bool" else 100, (ROWS, 3)).astype(dtype)
         assert_exact(xgboost.XGBRegressor(**OPTIONS).fit(data, data[:, 0] + TARGET), data)
@@ -245,7 +245,7 @@ def test_other_containers() -> None:
 
 
 def test_a_plan_of_a_matrix_refuses_infinities() -> None:
-    """Where XGBoost makes a matrix of its own it refuses infinities, and so does the plan."""
+    """Where XGBoost builds a `DMatrix` it refuses infinities, and so does the plan."""
     model = trained(NUMBERS, TARGET, booster="gblinear")
     found = proof(model, NUMBERS)
     assert found.exact, found
@@ -280,7 +280,7 @@ def test_random_models_are_exact(seed: int) -> None:
 
 
 def test_what_has_no_plan() -> None:
-    """Objectives without a rule, other columns, and categories whose order is not known are left to XGBoost."""
+    """Objectives without a rule, other columns, and categories of unknown order have no plan."""
     compiler = Compiler(Graph([("x", "float64")]))
     number = Numeric(compiler.graph.number(0))
     model = xgboost.XGBRegressor(**OPTIONS).fit(NUMBERS[:, :1], TARGET)
@@ -305,7 +305,7 @@ def test_what_has_no_plan() -> None:
 
 
 def test_what_float32_takes_for_zero_is_there_in_a_sparse_matrix() -> None:
-    """Of a sparse matrix zeros are missing, and only those that it does not hold."""
+    """Zeros of a sparse matrix are missing, but not numbers that float32 rounds to 0."""
     small = np.array([0.0, 0.0, 1e-60, -1e-60, 1e-30, 0.5, 1.0, 2.0] * 20)
     frame = pd.DataFrame({"p": small, "k": ["u", "v", "w", "u"] * 40})
     columns = ColumnTransformer(

@@ -353,7 +353,7 @@ def _forest(booster: _Booster, columns: Sequence[Column], compiler: Compiler) ->
         trees = trees[: model["iteration_indptr"][min(booster.n_rounds, len(model["iteration_indptr"]) - 1)]]
 
     def view(key: tuple[int, bool]) -> Column:
-        """Return a column as tests see it; tests of categories truncate."""
+        """Return a column as tests see it; tests of categories round down."""
         index, by_category = key
         column = columns[index]
         return compiler.map(MathFunction.FLOOR, [column], dtype=FLOAT32)[0] if by_category else column
