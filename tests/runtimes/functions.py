@@ -1,4 +1,4 @@
-"""Python functions and objects that the tests pack."""
+"""Define functions and objects that the tests pack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models of the tests' own, which no runtime knows."""
+"""Define estimators that are no library's, which the tests pack."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
 
 
 class Clipper(TransformerMixin, BaseEstimator):
-    """Clips numbers.
+    """Clip numbers.
 
     Args:
         limit: the largest magnitude that is left.
@@ -27,7 +27,7 @@ class Clipper(TransformerMixin, BaseEstimator):
 
 
 class Coin(RegressorMixin, BaseEstimator):
-    """Predicts at random, and never the same."""
+    """Predict random numbers, others in each call."""
 
     def fit(self, X: Any, y: Any) -> Coin:  # noqa: N803
         self.random_ = np.random.default_rng(0)
@@ -38,7 +38,7 @@ class Coin(RegressorMixin, BaseEstimator):
 
 
 class Halver(RegressorMixin, BaseEstimator):
-    """Is half as much whenever it is stored."""
+    """Predict the mean, which halves whenever the estimator is stored."""
 
     def fit(self, X: Any, y: Any) -> Halver:  # noqa: N803
         self.mean_ = float(np.mean(y))

@@ -1,4 +1,4 @@
-"""The way of a model into a package and out of it, as the tests of every runtime take it."""
+"""Put a model into a package and load it again, for the tests of every runtime."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ ROWS = 120
 
 
 def frame() -> pd.DataFrame:
-    """Numbers with and without NaN, a category, text with and without missing values, and integers."""
-    out = pd.DataFrame({name: RANDOM.normal(size=ROWS) for name in ("a", "b", "c")})
-    out.loc[out.index[::7], "c"] = np.nan
-    out["n"] = RANDOM.integers(-5, 50, ROWS).astype("int32")
-    out["kind"] = pd.Categorical(RANDOM.choice(["z", "y", "x"], ROWS), categories=["z", "y", "x"])
-    out["text"] = RANDOM.choice(["red", "grün", ""], ROWS)
-    return out
+    """Return a frame of numbers with and without NaN, integers, a category and text."""
+    rows = pd.DataFrame({name: RANDOM.normal(size=ROWS) for name in ("a", "b", "c")})
+    rows.loc[rows.index[::7], "c"] = np.nan
+    rows["n"] = RANDOM.integers(-5, 50, ROWS).astype("int32")
+    rows["kind"] = pd.Categorical(RANDOM.choice(["z", "y", "x"], ROWS), categories=["z", "y", "x"])
+    rows["text"] = RANDOM.choice(["red", "grün", ""], ROWS)
+    return rows
 
 
 FRAME = frame()
@@ -38,23 +38,23 @@ LABELS = np.array(["low", "mid", "high"], dtype=object)[np.digitize(TARGET, [-0.
 
 
 def signature_of(prepared: Prepared) -> Signature:
-    """The signature as a package's manifest would give it back."""
+    """Return the signature as it comes back from a package's manifest."""
     return Signature.from_json(json.loads(json.dumps(Signature(prepared.inputs, prepared.outputs).to_json())))
 
 
 def loaded(prepared: Prepared, *, trust: bool = False) -> Engine:
-    """The engine as a package would give it back."""
+    """Return the engine as a package loads it."""
     settings = json.loads(json.dumps(prepared.settings, allow_nan=False))
     return runtimes.load(prepared.runtime, settings, prepared.files.__getitem__, signature_of(prepared), trust)
 
 
 def prepared(model: Any, sample: Any, **options: Any) -> Prepared:
-    """The model made ready by the runtime that claims it."""
+    """Return what a package keeps of a model."""
     return runtimes.by_model(model).prepare(model, sample, **options)
 
 
 def round_trip(model: Any, sample: Any, *, trust: bool = False, **options: Any) -> tuple[Prepared, Any]:
-    """What a model answers to its sample after it went into a package and out of it: a canonical record batch."""
+    """Return what a package keeps of a model, and the loaded model's answers to the sample as a record batch."""
     ready = prepared(model, sample, **options)
     engine = loaded(ready, trust=trust)
     batch, errors = tables.read(sample, ready.inputs, "ignore")
@@ -69,7 +69,7 @@ def round_trip(model: Any, sample: Any, *, trust: bool = False, **options: Any) 
 
 
 def original(model: Any, sample: Any, method: str = "predict") -> Any:
-    """What a model answers by itself in one call, with one thread: what it gives with more is no function."""
+    """Return what a model itself answers in one call, on one thread: with more threads its bits may vary."""
     alone = copy.deepcopy(model)
     set_one_thread(alone)
     with thread_guard()():
@@ -77,7 +77,7 @@ def original(model: Any, sample: Any, method: str = "predict") -> Any:
 
 
 def values(batch: Any, name: str) -> np.ndarray:
-    """A column of a batch as an array of shape `(rows, *shape)`."""
+    """Return a column of a batch as an array of shape `(rows, *shape)`."""
     column = batch.column(name)
     shape: tuple[int, ...] = (len(column),)
     while pa.types.is_fixed_size_list(column.type):

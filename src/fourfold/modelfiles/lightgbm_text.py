@@ -47,8 +47,11 @@ def _check(data: bytes) -> None:
     classes = int(header["num_class"])
     require(classes == int(header["num_tree_per_iteration"]) > 0, "other numbers of classes and of trees")
     objective = header.get("objective", "")
-    stated = {int(number) for number in _CLASSES.findall(objective)}
-    require(stated <= {classes} and (bool(stated) or not objective.startswith("multi")), "other classes than it states")
+    stated_classes = {int(number) for number in _CLASSES.findall(objective)}
+    require(
+        stated_classes <= {classes} and (bool(stated_classes) or not objective.startswith("multi")),
+        "other classes than it states",
+    )
     sizes = _integers(header["tree_sizes"])
     require(all(size > 0 for size in sizes) and sum(sizes) == end - start, "trees of another size than it states")
     require(len(sizes) % classes == 0, "trees for some classes and not for others")

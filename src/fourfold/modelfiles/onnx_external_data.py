@@ -36,12 +36,14 @@ def embed_tensors(model: bytes, folder: Path) -> bytes:
     if not external_tensors(model):
         return model
     try:
-        out = _embed("model", memoryview(model), folder.resolve())
+        embedded = _embed("model", memoryview(model), folder.resolve())
     except RecursionError:
         raise MalformedModel("graphs nested deeper than a model's are") from None
-    if len(out) > _MAX_BYTES:
-        raise PackError(f"with its tensors the model has {len(out):,} bytes; one file of ONNX holds {_MAX_BYTES:,}")
-    return out
+    if len(embedded) > _MAX_BYTES:
+        raise PackError(
+            f"with its tensors the model has {len(embedded):,} bytes; one file of ONNX holds {_MAX_BYTES:,}"
+        )
+    return embedded
 
 
 def _embed(kind: str, message: memoryview, folder: Path) -> bytes:

@@ -56,8 +56,8 @@ def output_field(name: str, answer: Array, rows: int, labels: tuple[str, ...] | 
     shape = tuple(int(size) for size in answer.shape[1:])
     if shape and dtype not in TENSOR_DTYPES:
         raise PackError(f"output {shorten(name)}: a tensor holds numbers; got {answer.dtype} of shape {answer.shape}")
-    fits = labels is not None and shape == (len(labels),)
-    return Field(name, dtype, shape=shape, labels=labels if fits else None)
+    has_labels = labels is not None and shape == (len(labels),)
+    return Field(name, dtype, shape=shape, labels=labels if has_labels else None)
 
 
 def _dtype(name: str, answer: Array) -> str:

@@ -19,12 +19,11 @@ _VERSION = re.compile(rb"_sklearn_version\x94?(?:\x8c.|X....)([0-9][0-9A-Za-z.+]
 _SEARCHED_BYTES = 64 * 2**20
 
 
-def open_pickle(path: Path, what: str = "estimator") -> OpenedModel:
+def open_pickle(path: Path) -> OpenedModel:
     """Return the object in a file of pickle, cloudpickle or joblib. This runs its maker's code: ask for trust first.
 
     Args:
         path: the file.
-        what: what the file should hold, for error messages.
 
     Raises:
         PackError: the object cannot be loaded; the message names the missing module, or the version that wrote it.
@@ -40,7 +39,7 @@ def open_pickle(path: Path, what: str = "estimator") -> OpenedModel:
         if error.name == "cloudpickle":
             raise MissingLibrary("cloudpickle", extra="mlflow", purpose=f"reading {path}") from error
         advice = _version_advice(path) or ". Make it importable (PYTHONPATH), here and where the package will run"
-        raise PackError(f"the {what} in {path} needs the module {error.name}, which is not here{advice}") from error
+        raise PackError(f"the estimator in {path} needs the module {error.name}, which is not here{advice}") from error
     except (AttributeError, ImportError) as error:
         # The class is of another version of its library, or of a script that did not run in this process.
         advice = (
@@ -48,10 +47,10 @@ def open_pickle(path: Path, what: str = "estimator") -> OpenedModel:
             if "__main__" in str(error)
             else _version_advice(path)
         )
-        raise PackError(f"the {what} in {path} cannot be loaded: {shorten(str(error), 200)}{advice}") from error
+        raise PackError(f"the estimator in {path} cannot be loaded: {shorten(str(error), 200)}{advice}") from error
     except Exception as error:  # unpickling runs code, which may raise anything
         raise PackError(
-            f"{path} is no {what} in a joblib or pickle file: {type(error).__name__}: {shorten(str(error), 200)}"
+            f"{path} is no estimator in a joblib or pickle file: {type(error).__name__}: {shorten(str(error), 200)}"
             f"{_version_advice(path)}"
         ) from error
 
@@ -110,10 +109,10 @@ def _version_advice(path: Path) -> str:
     except OSError:
         return ""
     written = match[1].decode("ascii") if match else ""
-    here = installed_version("scikit-learn")
-    if not written or here is None or written == here:
+    installed = installed_version("scikit-learn")
+    if not written or installed is None or written == installed:
         return ""
     return (
-        f". It was written by scikit-learn {written}, and {here} is here: a library of another version than the "
-        f"model's. Pack it where scikit-learn {written} is installed, or train and write it anew with {here}"
+        f". It was written by scikit-learn {written}, and {installed} is here: a library of another version than the "
+        f"model's. Pack it where scikit-learn {written} is installed, or train and write it anew with {installed}"
     )

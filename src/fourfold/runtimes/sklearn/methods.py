@@ -71,7 +71,7 @@ class OriginalAnswers:
             try:
                 with _sequential(guard):
                     answer = getattr(model, name)(data)
-                    again = getattr(model, name)(data)
+                    second_answer = getattr(model, name)(data)
             except Exception as error:
                 # The default includes `predict_proba` if it exists, but it may still fail.
                 if methods is None and name == "predict_proba":
@@ -82,7 +82,7 @@ class OriginalAnswers:
                 ) from error
             count = _count_targets(model, name, answer)
             arrays = split_targets(answer, count)
-            if relative_gap(arrays, split_targets(again, count)):
+            if relative_gap(arrays, split_targets(second_answer, count)):
                 raise PackError(f"{name} gave two answers to the same rows: a package is a function, and gives one")
             names.append(name)
             targets.append(count)

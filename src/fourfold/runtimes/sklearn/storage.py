@@ -108,8 +108,8 @@ def _as_pickle(model: Any, rows: Any, original: OriginalAnswers, guard: ThreadGu
     set_one_thread(copy)
     gap = original.gap(copy, rows, guard)
     roots = {module.partition(".")[0] for module, _ in loader.names}
-    foreign = sorted(roots - set(sys.stdlib_module_names) - {"joblib", "numpy", "pandas", "scipy", "sklearn"})
-    needs = (f"it needs the modules {', '.join(foreign)}",) if foreign else ()
+    other_modules = sorted(roots - set(sys.stdlib_module_names) - {"joblib", "numpy", "pandas", "scipy", "sklearn"})
+    needs = (f"it needs the modules {', '.join(other_modules)}",) if other_modules else ()
     return StoredModel(PICKLE, data, (reason, *needs), gap)
 
 
