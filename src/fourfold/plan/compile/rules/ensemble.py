@@ -78,7 +78,7 @@ def _sum_of_parts(parts: Sequence[Sequence[Number]], compiler: Compiler, *, narr
     return total
 
 
-# Boosting by weights.
+# AdaBoost.
 
 
 def _class_votes(model: Any, matrix: Matrix, compiler: Compiler) -> list[Number]:
@@ -342,7 +342,7 @@ def bagging_decision_function(model: Any, matrix: Matrix, compiler: Compiler) ->
     return as_matrix(_mean_answer(model, "decision_function", _checked_array(model, matrix, compiler), compiler))
 
 
-# Isolation.
+# Isolation forest.
 
 
 def _total_depth(model: Any, matrix: Matrix, compiler: Compiler) -> tuple[list[Number], float]:

@@ -42,7 +42,7 @@ _SELF_TRAINING = "sklearn.SelfTrainingClassifier"
 _MIN_PAIRWISE = 8
 
 
-# Votes.
+# Voting.
 
 
 def _weights(model: Any) -> Sequence[Any] | None:
@@ -125,7 +125,7 @@ def voting_predict_class(model: Any, matrix: Matrix, compiler: Compiler) -> Labe
     return Labels(compiler.graph.argmax(votes), model.classes_)
 
 
-# Stacks.
+# Stacking.
 
 
 @transforms(*_STACKING)
