@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fourfold.errors import PackError
 from fourfold.packing.mlflow import open_mlflow
 from fourfold.packing.mlflow.directory import open_directory
-from fourfold.packing.mlflow.schema import schema_of
+from fourfold.packing.mlflow.signature import read_signature
 from tests.packing.mlflow.saved_models import column, tensor, unpack, write
 
 
@@ -150,7 +150,7 @@ def test_signatures_that_are_none(tmp_path: Path, signature: object) -> None:
     folder = write(tmp_path / "m", {"onnx": {}})
     (folder / "MLmodel").write_text((folder / "MLmodel").read_text() + f"signature: {signature!r}\n")
     with pytest.raises(PackError, match=r"the signature in .*MLmodel"):
-        schema_of(open_directory(folder))
+        read_signature(open_directory(folder))
 
 
 def test_what_a_signature_says(tmp_path: Path) -> None:
@@ -164,9 +164,9 @@ def test_what_a_signature_says(tmp_path: Path) -> None:
         {"type": "object", "properties": {}, "name": "f"},
     ]
     folder = write(tmp_path / "m", {"onnx": {}}, signature={"inputs": inputs, "outputs": [tensor("str")]})
-    schema = schema_of(open_directory(folder))
-    assert schema is not None
-    assert [(each.name, each.dtype, each.required, each.shape) for each in schema.inputs] == [
+    signature = read_signature(open_directory(folder))
+    assert signature is not None
+    assert [(each.name, each.dtype, each.required, each.shape) for each in signature.inputs] == [
         ("a", "int64", True, ()),
         ("b", "float64", False, ()),
         ("c", "timestamp", False, ()),
@@ -174,8 +174,8 @@ def test_what_a_signature_says(tmp_path: Path) -> None:
         ("e", "float64", True, None),
         ("f", "", True, ()),
     ]
-    assert [(each.dtype, each.shape) for each in schema.outputs] == [("string", ())]
-    assert schema_of(open_directory(write(tmp_path / "n", {"onnx": {}}))) is None
+    assert [(each.dtype, each.shape) for each in signature.outputs] == [("string", ())]
+    assert read_signature(open_directory(write(tmp_path / "n", {"onnx": {}}))) is None
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

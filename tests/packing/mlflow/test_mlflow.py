@@ -333,13 +333,13 @@ def test_examples_that_are_none(tmp_path: Path, example: Any, message: str) -> N
 def test_sparse_examples(tmp_path: Path) -> None:
     """A sparse matrix, by rows or columns, is the array that it stands for."""
     from fourfold.packing.mlflow.directory import open_directory
-    from fourfold.packing.mlflow.example import example_of
+    from fourfold.packing.mlflow.input_example import read_example
 
     for kind, indices, indptr in (("csr", [1, 0], [0, 1, 2, 2]), ("csc", [1, 0], [0, 1, 2])):
         parts = {"data": [5.0, None], "indices": indices, "indptr": indptr, "shape": [3, 2]}
         info = {"artifact_path": "input_example.json", "type": f"sparse_matrix_{kind}"}
         folder = line(tmp_path / kind, saved_input_example_info=info, example=parts)
-        found = example_of(open_directory(folder), None)
+        found = read_example(open_directory(folder), None)
         assert found.shape == (3, 2)
         places = [(0, 1), (1, 0)] if kind == "csr" else [(1, 0), (0, 1)]
         assert found[places[0]] == 5.0

@@ -1,50 +1,51 @@
-"""MLflow models: read from their directories without MLflow, and packed with their own signature."""
+"""Read MLflow models from their directories, without MLflow, and pack them with their own signature."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fourfold.errors import EngineError, PackError
 from fourfold.package import Package
-from fourfold.packing.mlflow.agreement import agree
-from fourfold.packing.mlflow.directory import Directory, open_directory
-from fourfold.packing.mlflow.example import example_of
+from fourfold.packing.mlflow.casting import cast_rows
+from fourfold.packing.mlflow.directory import ModelDirectory, open_directory
 from fourfold.packing.mlflow.flavors import open_flavor
-from fourfold.packing.mlflow.requirements import differing
-from fourfold.packing.mlflow.schema import Schema, schema_of
+from fourfold.packing.mlflow.input_example import read_example
+from fourfold.packing.mlflow.library_versions import differing_versions
+from fourfold.packing.mlflow.signature import MlflowSignature, read_signature
 from fourfold.packing.packer import pack
 from fourfold.packing.samples.training_file import restore_none
 from fourfold.runtimes.open_model import trained_columns
 
 __all__ = ["MlflowModel", "open_mlflow"]
 
-#: Fewer rows than these show little of a model.
-_FEW = 100
+#: A note tells the user to give rows where the model's own example has fewer.
+_MIN_EXAMPLE_ROWS = 100
 
 
 @dataclass(frozen=True)
 class MlflowModel:
-    """An MLflow model, opened.
+    """Hold an open MLflow model.
 
     Attributes:
-        directory: its files.
+        directory: the model's directory.
         flavor: the flavour that is packed.
-        model: the model itself.
-        columns: the columns that it takes, where it knows their names.
-        schema: its signature, or `None`.
-        options: what it is packed with besides.
-        differing: the libraries of which another version than the model's is here, with both versions.
-        notes: what a person should know.
+        model: the loaded model.
+        columns: the columns that the model takes, where it knows their names.
+        signature: the model's signature, or `None`.
+        options: further options for `pack`.
+        differing: the libraries that are installed in another version than the model's: that version and the
+            installed one.
+        notes: remarks for the user.
     """
 
-    directory: Directory
+    directory: ModelDirectory
     flavor: str
     model: Any
     columns: tuple[str, ...]
-    schema: Schema | None
+    signature: MlflowSignature | None
     options: dict[str, Any]
     differing: dict[str, tuple[str, str]]
     notes: tuple[str, ...]
@@ -52,71 +53,76 @@ class MlflowModel:
     def pack(
         self, *, name: str, rows: Any = None, provenance: Mapping[str, str] | None = None, **options: Any
     ) -> tuple[Package, tuple[str, ...]]:
-        """Pack the model, with its signature as far as the rows bear it out.
+        """Pack the model, with its own signature.
 
         Args:
             name: the package's name.
             rows: rows as the model was trained with them; its own input example otherwise.
-            provenance: added to what the model says of itself: run, id, flavour, versions.
-            **options: as `fourfold.pack` takes them; they go before the model's own.
+            provenance: added to the model's own: run, id, flavour, versions.
+            **options: options of `fourfold.pack`; they override the model's own.
 
         Returns:
-            The package, and what a person should know about it; the same is in its provenance.
+            The package, and remarks for the user; its provenance holds them, too.
 
         Raises:
-            PackError: it cannot be packed, has no example where `rows` is left out, or its signature does not fit.
+            PackError: the model cannot be packed, has no example where `rows` is left out, or its signature does not
+                fit.
             SignatureError: no field can be inferred from a column.
         """
         notes = list(self.notes)
-        own = rows is None
-        if own:
-            rows = example_of(self.directory, self.schema)
+        is_example = rows is None
+        if is_example:
+            rows = read_example(self.directory, self.signature)
             if rows is None:
                 raise PackError(
                     f"the model {self.directory.path} was logged without an input example: give rows as it was trained "
                     "with them (--rows FILE)"
                 )
             rows = restore_none(rows, self.model)
-            if len(rows) < _FEW:
+            if len(rows) < _MIN_EXAMPLE_ROWS:
                 notes.append(
                     f"packed with the model's own example of {len(rows)} rows; more of them (--rows) prove more"
                 )
         inputs = None
-        if self.schema is not None:
-            agreed = agree(self.schema, rows, self.columns)
-            rows, inputs = agreed.rows, agreed.inputs
-            notes += agreed.notes
-            notes += self._order(self.schema)
-        where = f"{self._advice(own=own)}"
-        given = {**self.options, **({} if inputs is None else {"inputs": inputs}), **options}
-        mine = {**self.directory.provenance, "mlflow.flavor": self.flavor}
+        if self.signature is not None:
+            cast = cast_rows(self.signature, rows, self.columns)
+            rows, inputs = cast.rows, cast.inputs
+            notes += cast.notes
+            notes += self._order_notes(self.signature)
+        pack_options = {**self.options, **({} if inputs is None else {"inputs": inputs}), **options}
+        own_provenance = {**self.directory.provenance, "mlflow.flavor": self.flavor}
         if self.differing:
-            mine["mlflow.versions"] = "; ".join(_both(*each) for each in self.differing.items())
+            own_provenance["mlflow.versions"] = "; ".join(
+                _describe(library, versions) for library, versions in self.differing.items()
+            )
         if notes:
-            mine["mlflow.notes"] = "; ".join(notes)
+            own_provenance["mlflow.notes"] = "; ".join(notes)
+        provenance = {**own_provenance, **(provenance or {})}
         try:
-            package = pack(self.model, name=name, rows=rows, provenance={**mine, **(provenance or {})}, **given)
+            package = pack(self.model, name=name, rows=rows, provenance=provenance, **pack_options)
         except (PackError, EngineError) as error:
-            raise PackError(f"{error}{where}") from error
-        if self.schema is not None:
-            self.schema.check_outputs(package.signature.outputs)
+            raise PackError(f"{error}{self._advice(is_example=is_example)}") from error
+        if self.signature is not None:
+            self.signature.check_outputs(package.signature.outputs)
         return package, tuple(notes)
 
-    def _order(self, schema: Schema) -> list[str]:
-        """What is to be said of columns in another order than the model's, where their names mean nothing to it."""
-        named = [column.name for column in schema.inputs if column.name in self.columns]
+    def _order_notes(self, signature: MlflowSignature) -> list[str]:
+        """Return a note where LightGBM, which ignores names, has its columns in another order than the signature."""
+        named = [column.name for column in signature.inputs if column.name in self.columns]
         if self.flavor != "lightgbm" or named == [name for name in self.columns if name in named]:
             return []
-        said = "the signature has its columns in another order than the booster"
-        return [f"{said}: MLflow's answers go by their places, as LightGBM does, and the package's by their names"]
+        difference = "the signature has its columns in another order than the booster"
+        return [
+            f"{difference}: MLflow's answers go by their places, as LightGBM does, and the package's by their names"
+        ]
 
-    def _advice(self, *, own: bool) -> str:
-        """What else may be the reason where the model does not answer."""
+    def _advice(self, *, is_example: bool) -> str:
+        """Return further reasons why the model may not answer, to add to an error."""
         texts = []
-        if own:
+        if is_example:
             texts.append("The rows are the model's own input example: rows as it was trained with them (--rows) may do")
         if self.differing:
-            texts.append(f"A library of another version than the model's is here: {_list(self.differing)}")
+            texts.append(f"A library of another version than the model's is here: {_describe_all(self.differing)}")
         return "".join(f". {text}" for text in texts)
 
 
@@ -126,38 +132,36 @@ def open_mlflow(path: str | Path, *, trust: bool = False) -> MlflowModel:
     Args:
         path: the directory, which has a file `MLmodel`.
         trust: whether pickles and code in it may run here. A model of LightGBM, XGBoost, CatBoost or ONNX in its own
-            format needs none, and an estimator in skops format none where it is of known classes.
+            format needs none, nor does an estimator in skops format whose classes are known.
 
     Raises:
-        PackError: it is no such directory, is not whole, or is of a kind that cannot be packed; it says what to do.
-        TrustError: it needs trust that it is not given.
+        PackError: the path is no such directory, lacks a file, or holds a model that cannot be packed; the error says
+            what to do.
+        TrustError: the model needs trust that it is not given.
         MissingLibrary: a library that reads it is not installed.
     """
     directory = open_directory(Path(path))
-    schema = schema_of(directory)
-    apart = differing(directory)
-    flavor, opened, options = _explained(lambda: open_flavor(directory, schema, trust=trust), apart)
-    notes = [*opened.notes]
-    if apart:
-        notes.append(f"made with {_list(apart)}")
-    return MlflowModel(
-        directory, flavor, opened.model, trained_columns(opened.model), schema, options, apart, tuple(notes)
-    )
-
-
-def _explained(open_it: Callable[[], Any], apart: dict[str, tuple[str, str]]) -> Any:
-    """What is opened; where it cannot be, the error names the versions that differ."""
+    signature = read_signature(directory)
+    differing = differing_versions(directory)
     try:
-        return open_it()
+        flavor, opened, options = open_flavor(directory, signature, trust=trust)
     except PackError as error:
-        if not apart or "another version" in str(error):
+        if not differing or "another version" in str(error):
             raise
-        raise PackError(f"{error}. A library of another version than the model's is here: {_list(apart)}") from error
+        raise PackError(
+            f"{error}. A library of another version than the model's is here: {_describe_all(differing)}"
+        ) from error
+    notes = [*opened.notes]
+    if differing:
+        notes.append(f"made with {_describe_all(differing)}")
+    columns = trained_columns(opened.model)
+    return MlflowModel(directory, flavor, opened.model, columns, signature, options, differing, tuple(notes))
 
 
-def _list(apart: dict[str, tuple[str, str]]) -> str:
-    return ", ".join(_both(*each) for each in apart.items())
+def _describe_all(differing: dict[str, tuple[str, str]]) -> str:
+    return ", ".join(_describe(library, versions) for library, versions in differing.items())
 
 
-def _both(name: str, versions: tuple[str, str]) -> str:
-    return f"{name} {versions[0]} ({versions[1]} is here)"
+def _describe(library: str, versions: tuple[str, str]) -> str:
+    """Return a library with the model's version and the installed one, for notes and errors."""
+    return f"{library} {versions[0]} ({versions[1]} is here)"

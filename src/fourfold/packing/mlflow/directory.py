@@ -1,7 +1,7 @@
-"""An MLflow model's directory, and what its file `MLmodel` says, read without MLflow.
+"""Read the directory of an MLflow model and its file `MLmodel`, without MLflow.
 
 The file is YAML, as PyYAML writes it: quoted scalars that are folded over lines, escapes, anchors. A reader of our own
-for "the part that MLflow writes" would be wrong for some of them, so PyYAML reads it, in its safe form, which makes
+for "the part that MLflow writes" would be wrong for some of them, so PyYAML reads it with its safe loader, which makes
 plain values and never an object of a class (docs/decisions/0008).
 """
 
@@ -15,22 +15,22 @@ from typing import Any
 
 from fourfold.errors import MissingLibrary, PackError, shorten
 
-__all__ = ["MLMODEL", "Directory", "open_directory"]
+__all__ = ["MLMODEL", "ModelDirectory", "open_directory"]
 
 MLMODEL = "MLmodel"
-#: Far above what any MLmodel, list of requirements or input example needs.
-_MAX_BYTES = 64 * 2**20
-#: What a package's provenance takes from the file, under the name that MLflow gives it.
+#: The size of a text file; far above what any MLmodel, list of requirements or input example needs.
+_MAX_FILE_BYTES = 64 * 2**20
+#: The keys of `MLmodel` that a package's provenance takes over.
 _PROVENANCE = ("run_id", "model_uuid", "model_id", "mlflow_version", "utc_time_created")
 
 
 @dataclass(frozen=True)
-class Directory:
-    """An MLflow model.
+class ModelDirectory:
+    """Hold the directory of an MLflow model.
 
     Attributes:
-        path: its directory.
-        data: what `MLmodel` says.
+        path: the directory.
+        data: the content of `MLmodel`.
     """
 
     path: Path
@@ -38,26 +38,26 @@ class Directory:
 
     @property
     def flavors(self) -> Mapping[str, Mapping[str, Any]]:
-        """What each flavour says of itself, by its name."""
+        """Return the settings of each flavour, by its name."""
         flavors: Mapping[str, Mapping[str, Any]] = self.data["flavors"]
         return flavors
 
     @property
     def provenance(self) -> dict[str, str]:
-        """Which model of which run this is."""
+        """Return the model's and the run's identifiers, as a package's provenance."""
         return {
             f"mlflow.{key.removeprefix('mlflow_')}": str(self.data[key]) for key in _PROVENANCE if self.data.get(key)
         }
 
     def file(self, name: object, what: str) -> Path:
-        """A file or folder of the model.
+        """Return the path of a file or folder of the model.
 
         Args:
             name: its path in the directory, as `MLmodel` has it.
-            what: what it is, for the error.
+            what: a description of the file, for errors.
 
         Raises:
-            PackError: it is not there, or the path leads out of the directory.
+            PackError: the file does not exist, or the path leads out of the directory.
         """
         if not isinstance(name, str) or not name or "\0" in name:
             got = shorten(name) if isinstance(name, str) else f"a {type(name).__name__}"
@@ -72,12 +72,11 @@ class Directory:
         return path
 
     def text(self, name: object, what: str) -> str:
-        """What a text file of the model says; raises `PackError` as `file` does, and where it is no UTF-8."""
-        path = self.file(name, what)
-        return _text(path)
+        """Return the content of a text file; raise `PackError` as `file` does, and where it is no UTF-8."""
+        return _text(self.file(name, what))
 
     def json(self, name: object, what: str) -> Any:
-        """What a JSON file of the model says; raises `PackError` as `file` does, and where it is no JSON."""
+        """Return the content of a JSON file; raise `PackError` as `file` does, and where it is no JSON."""
         text = self.text(name, what)
         try:
             return json.loads(text)
@@ -85,18 +84,18 @@ class Directory:
             raise PackError(f"{self.path / str(name)} is no JSON: {shorten(str(error), 120)}") from error
 
     def yaml(self, name: str, what: str) -> Any:
-        """What a YAML file of the model says; raises `PackError` as `file` does, and where it is no YAML."""
+        """Return the content of a YAML file; raise `PackError` as `file` does, and where it is no YAML."""
         return _yaml(self.file(name, what))
 
 
-def open_directory(path: Path) -> Directory:
+def open_directory(path: Path) -> ModelDirectory:
     """Open the directory of an MLflow model.
 
     Args:
         path: the directory, or the file `MLmodel` in it.
 
     Raises:
-        PackError: there is none, or its `MLmodel` cannot be read.
+        PackError: the path is no such directory, or its `MLmodel` cannot be read.
         MissingLibrary: PyYAML is not installed.
     """
     folder = path.parent if path.name == MLMODEL and path.is_file() else path
@@ -108,12 +107,12 @@ def open_directory(path: Path) -> Directory:
         )
     data = _yaml(folder / MLMODEL)
     flavors = data.get("flavors") if isinstance(data, dict) else None
-    if not isinstance(flavors, dict) or not flavors or not all(isinstance(each, dict) for each in flavors.values()):
+    if not isinstance(flavors, dict) or not flavors or not all(isinstance(entry, dict) for entry in flavors.values()):
         keys = (
             f"the keys {shorten(sorted(map(str, data)), 200)}" if isinstance(data, dict) else f"a {type(data).__name__}"
         )
         raise PackError(f"{folder / MLMODEL} describes no model: expected flavors, a mapping of mappings; got {keys}")
-    return Directory(folder, data)
+    return ModelDirectory(folder, data)
 
 
 def _yaml(path: Path) -> Any:
@@ -126,21 +125,21 @@ def _yaml(path: Path) -> Any:
         loader = yaml.SafeLoader(text)
         loader.flatten_mapping = _without_merging
         return loader.get_single_data()
-    # A date that is none is a ValueError, and nesting without an end a RecursionError.
+    # An invalid date raises ValueError, and endless nesting RecursionError.
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise PackError(f"{path} is no YAML: {shorten(' '.join(str(error).split()), 160)}") from error
 
 
 def _without_merging(node: Any) -> None:
-    """Refuse the one kind of key that merges mappings: some lines can nest it into gigabytes, and no model has it."""
+    """Refuse the merge key `<<`: a few lines of nested merges can expand to gigabytes, and no model has one."""
     if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
         raise ValueError("a key << merges another mapping")
 
 
 def _text(path: Path) -> str:
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise PackError(f"{path} has {path.stat().st_size:,} bytes; expected at most {_MAX_BYTES:,}")
+        if path.stat().st_size > _MAX_FILE_BYTES:
+            raise PackError(f"{path} has {path.stat().st_size:,} bytes; expected at most {_MAX_FILE_BYTES:,}")
         return path.read_text("utf-8")
     except OSError as error:
         raise PackError(f"{path} cannot be read: {error.strerror or error}") from error

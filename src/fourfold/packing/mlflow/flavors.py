@@ -1,4 +1,4 @@
-"""The flavours of MLflow's models that become packages, each read by the library that wrote it."""
+"""Open the flavours of MLflow models that can be packed, each with the library that wrote it."""
 
 from __future__ import annotations
 
@@ -6,42 +6,46 @@ from collections.abc import Mapping
 from typing import Any
 
 from fourfold.errors import PackError, TrustError, shorten
-from fourfold.packing.mlflow.directory import Directory
+from fourfold.packing.mlflow.directory import ModelDirectory
 from fourfold.packing.mlflow.pyfunc import PYFUNC, open_pyfunc
-from fourfold.packing.mlflow.schema import Schema
+from fourfold.packing.mlflow.signature import MlflowSignature
 from fourfold.runtimes import MODEL_RUNTIMES
 from fourfold.runtimes.open_model import OpenedModel, open_model
 
 __all__ = ["FLAVORS", "open_flavor"]
 
-#: The flavours, in the order in which they are looked for: a library's own goes before a function around it.
+#: The flavours, in order of preference: a library's own goes before a Python function around it.
 FLAVORS = ("sklearn", "lightgbm", "xgboost", "catboost", "onnx", PYFUNC)
-#: Networks, which come as ONNX files.
+#: The flavours of networks, which the user exports as ONNX files.
 _NETWORKS = ("keras", "pytorch", "tensorflow", "transformers", "fastai", "paddle", "diffusers", "sentence_transformers")
+#: The model's file, where a flavour does not name it.
+_DEFAULT_FILES = {"lightgbm": "model.lgb", "xgboost": "model.xgb", "catboost": "model.cb", "onnx": "model.onnx"}
 
 
-def open_flavor(directory: Directory, schema: Schema | None, *, trust: bool) -> tuple[str, OpenedModel, dict[str, Any]]:
-    """The model of a directory.
+def open_flavor(
+    directory: ModelDirectory, signature: MlflowSignature | None, *, trust: bool
+) -> tuple[str, OpenedModel, dict[str, Any]]:
+    """Open the model of a directory.
 
     Args:
         directory: the MLflow model.
-        schema: its signature.
+        signature: its signature.
         trust: whether its pickles and its code may run here.
 
     Returns:
         The flavour, the model, and the options to pack it with.
 
     Raises:
-        PackError: it has no flavour that can be packed, or its files cannot be read.
-        TrustError: it needs trust that it is not given.
+        PackError: the model has no flavour that can be packed, or its files cannot be read.
+        TrustError: the model needs trust that it is not given.
         MissingLibrary: a library that reads it is not installed.
     """
     flavor = next((name for name in FLAVORS if name in directory.flavors), None)
-    if flavor is None or (flavor == PYFUNC and _belongs_to_another(directory)):
-        raise PackError(_refused(directory))
+    if flavor is None or (flavor == PYFUNC and _wraps_library(directory)):
+        raise PackError(_refusal(directory))
     settings = directory.flavors[flavor]
     if flavor == PYFUNC:
-        return flavor, open_pyfunc(directory, schema, trust=trust), {}
+        return flavor, open_pyfunc(directory, signature, trust=trust), {}
     if flavor not in ("sklearn", *MODEL_RUNTIMES):
         raise PackError(f"this version of Fourfold has no runtime for the flavour {flavor}")
     opened = (
@@ -50,21 +54,22 @@ def open_flavor(directory: Directory, schema: Schema | None, *, trust: bool) -> 
     return flavor, opened, _methods(directory) if flavor == "sklearn" else {}
 
 
-def _belongs_to_another(directory: Directory) -> bool:
-    """Whether the Python function is but a way to call a library's model: then its flavour is there, too."""
+def _wraps_library(directory: ModelDirectory) -> bool:
+    """Return whether the Python function only wraps a library's model, which then has a flavour of its own."""
     module = str(directory.flavors[PYFUNC].get("loader_module", ""))
     return module.startswith("mlflow.") and not module.startswith("mlflow.pyfunc")
 
 
-def _refused(directory: Directory) -> str:
-    has = ", ".join(sorted(map(str, directory.flavors)))
-    text = f"the model {directory.path} has the flavours {has}; expected one of {', '.join(FLAVORS)}"
+def _refusal(directory: ModelDirectory) -> str:
+    """Build the error for a model without a flavour that can be packed."""
+    flavors = ", ".join(sorted(map(str, directory.flavors)))
+    text = f"the model {directory.path} has the flavours {flavors}; expected one of {', '.join(FLAVORS)}"
     if any(name in directory.flavors for name in _NETWORKS):
         return f"{text}. Export a network as an ONNX file: --from onnx FILE --expect ROWS (docs/packing.md)"
     return f"{text}. Load it where it was trained, and pack it with fourfold.pack"
 
 
-def _sklearn(directory: Directory, settings: Mapping[str, Any], trust: bool) -> OpenedModel:
+def _sklearn(directory: ModelDirectory, settings: Mapping[str, Any], trust: bool) -> OpenedModel:
     path = directory.file(settings.get("pickled_model") or settings.get("model_path") or "model.pkl", "its estimator")
     return _estimator(path, str(settings.get("serialization_format") or "pickle"), trust)
 
@@ -82,8 +87,8 @@ def _estimator(path: Any, form: str, trust: bool) -> OpenedModel:
     return open_model("estimator", path)
 
 
-def _library(directory: Directory, flavor: str, settings: Mapping[str, Any], trust: bool) -> OpenedModel:
-    path = directory.file(settings.get("data") or settings.get("model_binary") or _file(flavor), "its model")
+def _library(directory: ModelDirectory, flavor: str, settings: Mapping[str, Any], trust: bool) -> OpenedModel:
+    path = directory.file(settings.get("data") or settings.get("model_binary") or _DEFAULT_FILES[flavor], "its model")
     kind = str(settings.get("model_class") or settings.get("model_type") or "").rpartition(".")[2]
     if flavor == "lightgbm" and kind not in ("", "Booster"):
         return _estimator(path, str(settings.get("serialization_format") or "cloudpickle"), trust)
@@ -94,13 +99,9 @@ def _library(directory: Directory, flavor: str, settings: Mapping[str, Any], tru
     return open_model(flavor, path)
 
 
-def _file(flavor: str) -> str:
-    return {"lightgbm": "model.lgb", "xgboost": "model.xgb", "catboost": "model.cb", "onnx": "model.onnx"}[flavor]
+def _methods(directory: ModelDirectory) -> dict[str, Any]:
+    """Return the option `methods` where MLflow calls another method than `predict`."""
+    from fourfold.runtimes.sklearn.methods import METHODS  # imports scikit-learn, which other flavours do not need
 
-
-def _methods(directory: Directory) -> dict[str, Any]:
-    """The method that MLflow calls, where that is another than `predict`."""
-    from fourfold.runtimes.sklearn.methods import METHODS  # scikit-learn's libraries: other flavours do without
-
-    called = directory.flavors.get(PYFUNC, {}).get("predict_fn")
-    return {"methods": (called,)} if called in METHODS and called != "predict" else {}
+    method = directory.flavors.get(PYFUNC, {}).get("predict_fn")
+    return {"methods": (method,)} if method in METHODS and method != "predict" else {}

@@ -1,7 +1,7 @@
-"""MLflow's own Python models: a class of somebody's in a module of the model, or what somebody's loader makes.
+"""Open MLflow's Python models: an object of the user's class, or of the user's loader.
 
-They are loaded here once, from the files in the model's directory, and their state is pickled; the package carries
-that, their modules, and a stand-in for the few names of MLflow that such a module imports.
+The object is loaded here once, from the files in the model's directory, and its state is pickled. The package carries
+this state, the user's modules, and a stand-in for the few names of MLflow that such a module imports.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from fourfold.errors import CorruptPackage, FourfoldError, PackageError, PackError, TrustError, shorten
-from fourfold.packing.mlflow.directory import Directory
-from fourfold.packing.mlflow.schema import Schema
+from fourfold.packing.mlflow.directory import ModelDirectory
+from fourfold.packing.mlflow.signature import MlflowSignature
 from fourfold.runtimes.code import PREFIX, PackageCode
 from fourfold.runtimes.open_model import OpenedModel
 from fourfold.runtimes.source_model import SourceModel
@@ -25,11 +25,11 @@ from fourfold.runtimes.source_model import SourceModel
 __all__ = ["PYFUNC", "open_pyfunc"]
 
 PYFUNC = "python_function"
+#: The module in a package that `stand_in.py` becomes.
 _STAND_IN = "fourfold_stand_in"
-_LIMIT = 16 * 2**20
-_ASIDE = "__pycache__"
-#: The modules of MLflow that a model's own module imports, made of the stand-in.
-_MODULES = {
+_MAX_CODE_BYTES = 16 * 2**20
+#: The modules of MLflow that a model's own module may import; they lend the names of the stand-in.
+_MLFLOW_MODULES = {
     "mlflow/__init__.py": (
         "from mlflow import models, pyfunc\n\n\n"
         "def __getattr__(name):\n"
@@ -40,7 +40,7 @@ _MODULES = {
     "mlflow/pyfunc/__init__.py": f"from {_STAND_IN} import Context as PythonModelContext, PythonModel\n",
     "mlflow/pyfunc/model.py": f"from {_STAND_IN} import Context as PythonModelContext, PythonModel\n",
 }
-_OPENERS: dict[str, Callable[[bytes], bytes]] = {
+_DECOMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
     "bzip2": bz2.decompress,
     "gzip": gzip.decompress,
     "lzma": lzma.decompress,
@@ -51,17 +51,17 @@ _ADVICE = (
 )
 
 
-def open_pyfunc(directory: Directory, schema: Schema | None, *, trust: bool) -> OpenedModel:
-    """The Python model of a directory.
+def open_pyfunc(directory: ModelDirectory, signature: MlflowSignature | None, *, trust: bool) -> OpenedModel:
+    """Open the Python model of a directory.
 
     Args:
         directory: the MLflow model.
-        schema: its signature.
+        signature: its signature.
         trust: whether its code may run here.
 
     Raises:
-        TrustError: it is not given.
-        PackError: it cannot be loaded, or is of a kind that no package can carry; it says what to do.
+        TrustError: its code may not run here.
+        PackError: the model cannot be loaded, or no package can carry it; the error says what to do.
     """
     settings = directory.flavors[PYFUNC]
     if not trust:
@@ -74,13 +74,14 @@ def open_pyfunc(directory: Directory, schema: Schema | None, *, trust: bool) -> 
             "the model's predict has a type hint that is no table, which MLflow converts rows to: a package has "
             "columns. Log it with a predict that takes a frame, without such a hint"
         )
-    code = PackageCode(files := _code(directory, settings))
+    code = PackageCode(files := _source_files(directory, settings))
     try:
-        found = _loaded(directory, settings, code)
-        context, params = _taken(found)
-        given = {"params": dict(schema.params) if schema and schema.params else None} if params else {}
+        user_model = _load(directory, settings, code)
+        takes_context, takes_params = _predict_arguments(user_model)
+        params = dict(signature.params) if signature and signature.params else None
+        given = {"params": params} if takes_params else {}
         config = settings.get("config") or None
-        model = code.get(_STAND_IN, "Model")(found, context=context, model_config=config, given=given)
+        model = code.get(_STAND_IN, "Model")(user_model, context=takes_context, model_config=config, given=given)
         notes = _notes(given.get("params"))
         return OpenedModel(SourceModel(model, files, code.pickle(model), _STAND_IN, "Model"), notes)
     except (PackageError, CorruptPackage) as error:
@@ -91,35 +92,41 @@ def open_pyfunc(directory: Directory, schema: Schema | None, *, trust: bool) -> 
 def _notes(params: Mapping[str, Any] | None) -> tuple[str, ...]:
     if not params:
         return ()
-    said = ", ".join(f"{name}={shorten(value, 40)}" for name, value in params.items())
-    return (f"the parameters of the model keep the defaults of its signature ({said}): a package is given rows alone",)
+    defaults = ", ".join(f"{name}={shorten(value, 40)}" for name, value in params.items())
+    return (
+        f"the parameters of the model keep the defaults of its signature ({defaults}): a package is given rows alone",
+    )
 
 
-def _code(directory: Directory, settings: Mapping[str, Any]) -> dict[str, bytes]:
-    """The source files that the package carries: the model's own, and the stand-in."""
-    files = {f"{PREFIX}{name}": text.encode() for name, text in _MODULES.items()}
+def _source_files(directory: ModelDirectory, settings: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the source files that the package carries: the model's own, and the stand-in for MLflow."""
+    files = {f"{PREFIX}{name}": text.encode() for name, text in _MLFLOW_MODULES.items()}
     files[f"{PREFIX}{_STAND_IN}.py"] = Path(__file__).with_name("stand_in.py").read_bytes()
     own: dict[str, bytes] = {}
     if settings.get("code"):
         root = directory.file(settings["code"], "its code")
-        for path in sorted(each for each in root.rglob("*.py") if _ASIDE not in each.parts):
+        for path in sorted(path for path in root.rglob("*.py") if "__pycache__" not in path.parts):
             own[f"{PREFIX}{path.relative_to(root).as_posix()}"] = path.read_bytes()
     if settings.get("model_code_path"):
-        # The path is that of the machine where the model was logged: the file lies in the directory.
+        # The path is that on the machine that logged the model; the file lies in the model's directory.
         path = directory.file(Path(str(settings["model_code_path"])).name, "its code")
         if path.suffix != ".py":
             raise PackError(f"the model's code is {path.name}; expected a Python file: save the notebook as one")
         own[f"{PREFIX}{path.name}"] = path.read_bytes()
-    if sum(map(len, own.values())) > _LIMIT:
-        raise PackError(f"the model's code is more than {_LIMIT >> 20} MiB: log it with only the modules that it needs")
-    twice = sorted(own.keys() & files.keys())
-    if twice:
-        raise PackError(f"the model brings a file {twice[0].removeprefix(PREFIX)} of its own, in the place of MLflow's")
+    if sum(map(len, own.values())) > _MAX_CODE_BYTES:
+        raise PackError(
+            f"the model's code is more than {_MAX_CODE_BYTES >> 20} MiB: log it with only the modules that it needs"
+        )
+    duplicates = sorted(own.keys() & files.keys())
+    if duplicates:
+        raise PackError(
+            f"the model brings a file {duplicates[0].removeprefix(PREFIX)} of its own, in the place of MLflow's"
+        )
     return dict(sorted({**files, **own}.items()))
 
 
-def _loaded(directory: Directory, settings: Mapping[str, Any], code: PackageCode) -> Any:
-    """The model's object, with its artifacts loaded."""
+def _load(directory: ModelDirectory, settings: Mapping[str, Any], code: PackageCode) -> Any:
+    """Load the model's object and its artifacts."""
     if settings.get("model_code_path"):
         code.get(Path(str(settings["model_code_path"])).stem, "__name__")
         chosen = code.get(_STAND_IN, "chosen")
@@ -127,28 +134,28 @@ def _loaded(directory: Directory, settings: Mapping[str, Any], code: PackageCode
             raise PackError(
                 f"{Path(str(settings['model_code_path'])).name} sets no model: mlflow.models.set_model(model)"
             )
-        found = chosen[-1]
+        model = chosen[-1]
     elif settings.get("python_model"):
-        found = code.unpickle(_pickle(directory, settings))
-        getattr(found, "__dict__", {}).pop("_predict_type_hints", None)
+        model = code.unpickle(_read_pickle(directory, settings))
+        getattr(model, "__dict__", {}).pop("_predict_type_hints", None)
     else:
         return _from_loader(directory, settings, code)
     artifacts = settings.get("artifacts") or {}
-    paths = {str(name): str(directory.file(each.get("path"), "an artifact")) for name, each in artifacts.items()}
-    if callable(getattr(found, "load_context", None)):
+    paths = {str(name): str(directory.file(entry.get("path"), "an artifact")) for name, entry in artifacts.items()}
+    if callable(getattr(model, "load_context", None)):
         try:
-            found.load_context(code.get(_STAND_IN, "Context")(paths, settings.get("config")))
+            model.load_context(code.get(_STAND_IN, "Context")(paths, settings.get("config")))
         except FourfoldError:
             raise
-        except Exception as error:  # code of anybody's
+        except Exception as error:  # the user's code may raise anything
             raise PackError(
                 f"the model's load_context fails: {type(error).__name__}: {shorten(str(error), 200)}"
             ) from error
-    return found
+    return model
 
 
-def _from_loader(directory: Directory, settings: Mapping[str, Any], code: PackageCode) -> Any:
-    """What the loader of the model's own makes of its data."""
+def _from_loader(directory: ModelDirectory, settings: Mapping[str, Any], code: PackageCode) -> Any:
+    """Call the user's loader with the model's data."""
     module = str(settings.get("loader_module") or "")
     if not code.has_module(module):
         raise PackError(
@@ -159,25 +166,27 @@ def _from_loader(directory: Directory, settings: Mapping[str, Any], code: Packag
     load = code.get(module, "_load_pyfunc")
     try:
         return load(str(data))
-    except Exception as error:  # code of anybody's
+    except Exception as error:  # the user's code may raise anything
         raise PackError(f"{module}._load_pyfunc fails: {type(error).__name__}: {shorten(str(error), 200)}") from error
 
 
-def _pickle(directory: Directory, settings: Mapping[str, Any]) -> bytes:
-    """The bytes of the pickled model, which names every class that it is of."""
+def _read_pickle(directory: ModelDirectory, settings: Mapping[str, Any]) -> bytes:
+    """Return the bytes of the pickled model; refuse one that holds bytecode of classes or functions."""
     path = directory.file(settings["python_model"], "its Python model")
     data = path.read_bytes()
-    packed = settings.get("python_model_compression")
-    if packed:
-        if packed not in _OPENERS:
-            raise PackError(f"{path} is compressed by {shorten(str(packed))}; expected one of {', '.join(_OPENERS)}")
+    compression = settings.get("python_model_compression")
+    if compression:
+        if compression not in _DECOMPRESSORS:
+            raise PackError(
+                f"{path} is compressed by {shorten(str(compression))}; expected one of {', '.join(_DECOMPRESSORS)}"
+            )
         try:
-            data = _OPENERS[packed](data)
+            data = _DECOMPRESSORS[compression](data)
         except (EOFError, OSError, ValueError, lzma.LZMAError) as error:
             raise PackError(f"{path} cannot be decompressed: {error}") from error
     try:
         texts = {argument for _, argument, _ in pickletools.genops(data) if isinstance(argument, str)}
-    except Exception as error:  # pickletools raises whatever its readers do
+    except Exception as error:  # pickletools may raise anything
         raise PackError(f"{path} is no pickle: {type(error).__name__}: {shorten(str(error), 120)}") from error
     if any(text.split(" ")[0].startswith("cloudpickle.") for text in texts):
         raise PackError(
@@ -187,26 +196,26 @@ def _pickle(directory: Directory, settings: Mapping[str, Any]) -> bytes:
     return data
 
 
-def _taken(model: Any) -> tuple[bool, bool]:
-    """Whether `predict` takes a context before the rows, and parameters by name.
+def _predict_arguments(model: Any) -> tuple[bool, bool]:
+    """Return whether `predict` takes a context before the rows, and whether it takes parameters by name.
 
     Raises:
-        PackError: there is no `predict`, or it takes anything but a table.
+        PackError: the model has no `predict`, or one that takes no table.
     """
     call = getattr(model, "predict", model)
     if not callable(call):
         raise PackError(f"the model's {type(model).__name__} has no predict")
     parameters = inspect.signature(call).parameters
-    params = "params" in parameters and hasattr(model, "predict")  # a function is given none
+    takes_params = "params" in parameters and hasattr(model, "predict")  # MLflow gives none to a plain function
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    positional = [each for each in parameters.values() if each.kind in kinds and each.name != "params"]
-    names = [each.name for each in positional]
-    context = "context" in names or len([each for each in positional if each.default is each.empty]) > 1
-    rows = positional[1 if context else 0 : 2 if context else 1]
+    positional = [argument for argument in parameters.values() if argument.kind in kinds and argument.name != "params"]
+    required = [argument for argument in positional if argument.default is argument.empty]
+    takes_context = "context" in [argument.name for argument in positional] or len(required) > 1
+    rows = positional[1 if takes_context else 0 : 2 if takes_context else 1]
     hint = str(rows[0].annotation) if rows else ""
     if hint.startswith(("list", "List", "typing.List")):
         raise PackError(
             f"the model's predict takes {hint}, which MLflow makes of a column; a package gives it a table. Log a "
             "predict that takes a frame"
         )
-    return context, params
+    return takes_context, takes_params

@@ -1,4 +1,4 @@
-"""The signature that an MLflow model was logged with: its columns, as `MLmodel` has them in JSON."""
+"""Read the signature that an MLflow model was logged with: its columns, which `MLmodel` holds as JSON."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from datetime import date, datetime
 from typing import Any
 
 from fourfold.errors import PackError, shorten
-from fourfold.packing.mlflow.directory import MLMODEL, Directory
+from fourfold.packing.mlflow.directory import MLMODEL, ModelDirectory
 from fourfold.signature import Field
 from fourfold.signature.field import FLOATS, INTEGERS, TENSOR_DTYPES
 
-__all__ = ["Column", "Schema", "schema_of"]
+__all__ = ["Column", "MlflowSignature", "read_signature"]
 
-#: MLflow's words for the types of columns, and ours.
-_TYPES = {
+#: Our dtype for each of MLflow's column types.
+_COLUMN_DTYPES = {
     "boolean": "bool",
     "integer": "int32",
     "long": "int64",
@@ -26,8 +26,8 @@ _TYPES = {
     "binary": "binary",
     "datetime": "timestamp",
 }
-#: NumPy's words for the elements of tensors that are no numbers.
-_TEXTS = {
+#: Our dtype for each NumPy dtype of a tensor whose elements are no numbers.
+_TENSOR_DTYPES = {
     "str": "string",
     "object": "string",
     "bytes": "binary",
@@ -38,36 +38,36 @@ _TEXTS = {
 
 @dataclass(frozen=True)
 class Column:
-    """A column, or a tensor, of a signature.
+    """Describe a column, or a tensor, of a signature.
 
     Attributes:
-        name: its name; empty where it has none.
-        dtype: the dtype of its values; empty where no field holds them.
-        said: what MLflow calls its type.
-        required: whether it must be there.
+        name: the column's name; empty where it has none.
+        dtype: the dtype of its values; empty where no field can hold them.
+        mlflow_type: MLflow's name for its type, for errors.
+        required: whether a table must have the column.
         shape: the dimensions of a tensor after the rows; `()` for one value a row, `None` where they are not known.
     """
 
     name: str
     dtype: str
-    said: str
+    mlflow_type: str
     required: bool = True
     shape: tuple[int, ...] | None = ()
 
     def __str__(self) -> str:
-        """The column as errors name it."""
+        """Return the column's name and type, for errors."""
         name = f"column {shorten(self.name)}" if self.name else "column without a name"
-        return f"{name} of the model's signature ({self.said}{'' if self.required else ', optional'})"
+        return f"{name} of the model's signature ({self.mlflow_type}{'' if self.required else ', optional'})"
 
 
 @dataclass(frozen=True)
-class Schema:
-    """A signature.
+class MlflowSignature:
+    """Hold the signature of an MLflow model.
 
     Attributes:
         inputs: the columns that go in.
-        outputs: those that come out.
-        params: the parameters that a caller may give with the rows, and what they are where none does.
+        outputs: the columns that come out.
+        params: the parameters that a caller may give with the rows, with their defaults.
     """
 
     inputs: tuple[Column, ...] = ()
@@ -76,23 +76,23 @@ class Schema:
 
     @property
     def matrix(self) -> Column | None:
-        """The only input, where it is a tensor without a name: one array of rows."""
+        """Return the only input, where it is a tensor without a name: the model takes one array of rows."""
         only = self.inputs[0] if len(self.inputs) == 1 else None
         return only if only is not None and not only.name and only.shape != () else None
 
     def check_outputs(self, outputs: Sequence[Field]) -> None:
-        """Check that what a package gives can be what the signature says.
+        """Check that a package's outputs can be the signature's.
 
-        MLflow checks no outputs, and a signature is written by hand at times: another width of a number is no fault.
+        MLflow checks no outputs, and some signatures are written by hand: another width of a number is no error.
 
         Raises:
-            PackError: the first output is of another kind; it names the column.
+            PackError: the only output is of another kind; it names the column.
         """
         if len(self.outputs) != 1 or not self.outputs[0].dtype:
             return
-        wanted = _kind(self.outputs[0].dtype)
+        expected = _kind(self.outputs[0].dtype)
         kinds = {_kind(field.dtype) for field in outputs}
-        if wanted not in kinds:
+        if expected not in kinds:
             got = ", ".join(f"{field.name}: {field.dtype}" for field in outputs)
             raise PackError(
                 f"expected an output of {self.outputs[0].dtype} for the {self.outputs[0]}; the model gives {got}. Log "
@@ -100,11 +100,11 @@ class Schema:
             )
 
 
-def schema_of(directory: Directory) -> Schema | None:
-    """The signature of a model, or `None` where it was logged without one.
+def read_signature(directory: ModelDirectory) -> MlflowSignature | None:
+    """Return the signature of a model, or `None` where it was logged without one.
 
     Raises:
-        PackError: it is none.
+        PackError: the signature cannot be read.
     """
     raw = directory.data.get("signature")
     if raw is None:
@@ -114,42 +114,42 @@ def schema_of(directory: Directory) -> Schema | None:
         raise PackError(f"{where} is a {type(raw).__name__}; expected inputs and outputs")
     try:
         inputs, outputs = (_columns(_parsed(raw.get(key))) for key in ("inputs", "outputs"))
-        params = {str(each["name"]): _default(each) for each in _parsed(raw.get("params"))}
+        params = {str(entry["name"]): _default(entry) for entry in _parsed(raw.get("params"))}
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise PackError(f"{where} cannot be read: {type(error).__name__}: {shorten(str(error), 120)}") from error
-    return Schema(inputs, outputs, params)
+    return MlflowSignature(inputs, outputs, params)
 
 
 def _default(entry: Mapping[str, Any]) -> Any:
-    """What a parameter is where no caller says: JSON has all of MLflow's types but points in time."""
+    """Return the default of a parameter: JSON has all of MLflow's types but dates and timestamps."""
     value = entry["default"]
     if entry.get("type") != "datetime" or value is None:
         return value
-    return [_moment(each) for each in value] if isinstance(value, list) else _moment(value)
+    return [_parse_time(text) for text in value] if isinstance(value, list) else _parse_time(value)
 
 
-def _moment(text: str) -> date:
+def _parse_time(text: str) -> date:
     return datetime.fromisoformat(text) if "T" in text else date.fromisoformat(text)
 
 
 def _parsed(value: Any) -> Any:
-    """A part of a signature, which is JSON in a string."""
+    """Return a part of a signature, which is JSON in a string; nothing where it is absent."""
     return json.loads(value) if isinstance(value, str) else value or ()
 
 
-def _columns(listed: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
-    return tuple(_tensor(each) if each["type"] == "tensor" else _column(each) for each in listed)
+def _columns(entries: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
+    return tuple(_tensor(entry) if entry["type"] == "tensor" else _column(entry) for entry in entries)
 
 
 def _column(entry: Mapping[str, Any]) -> Column:
-    # Releases before 2.10 said `optional` where later ones say `required`.
+    # MLflow before 2.10 wrote `optional`, later versions write `required`.
     required = bool(entry.get("required", not entry.get("optional", False)))
     name, kind = str(entry.get("name") or ""), str(entry["type"])
     if kind == "array":
         item = entry["items"]
-        # How long the lists are is not said: the rows show it.
-        return Column(name, _TYPES.get(str(item["type"]), ""), f"array of {item['type']}", required, None)
-    return Column(name, _TYPES.get(kind, ""), kind, required)
+        # The signature does not give the length of the lists: the rows show it.
+        return Column(name, _COLUMN_DTYPES.get(str(item["type"]), ""), f"array of {item['type']}", required, None)
+    return Column(name, _COLUMN_DTYPES.get(kind, ""), kind, required)
 
 
 def _tensor(entry: Mapping[str, Any]) -> Column:
@@ -158,7 +158,7 @@ def _tensor(entry: Mapping[str, Any]) -> Column:
     dtype = str(spec["dtype"])
     return Column(
         str(entry.get("name") or ""),
-        dtype if dtype in TENSOR_DTYPES else _TEXTS.get(dtype, ""),
+        dtype if dtype in TENSOR_DTYPES else _TENSOR_DTYPES.get(dtype, ""),
         f"tensor of {dtype}, shape {[int(size) for size in spec['shape']]}",
         bool(entry.get("required", True)),
         shape if all(size > 0 for size in shape) else None,
@@ -166,4 +166,5 @@ def _tensor(entry: Mapping[str, Any]) -> Column:
 
 
 def _kind(dtype: str) -> str:
+    """Return the dtype, or `number` for any number."""
     return "number" if dtype in INTEGERS or dtype in FLOATS else dtype
