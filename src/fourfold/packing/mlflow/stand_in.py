@@ -1,6 +1,6 @@
-"""What a packed Python model of MLflow finds where it imports MLflow: the base class that it derives from, and no more.
+"""Stand in for MLflow in the package of a Python model: define the few names of MLflow that the model imports.
 
-This file is carried in the package as `fourfold_stand_in.py`; the package needs no MLflow.
+The package carries this file as `fourfold_stand_in.py`, and needs no MLflow.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ from typing import Any
 
 __all__ = ["Context", "Model", "PythonModel", "set_model"]
 
-#: The model that a file of "models from code" has set.
+#: The models that a file of "models from code" has set; the last one counts.
 chosen: list[Any] = []
 
 
 class PythonModel:
-    """The base class of a model: it loads nothing and has nothing to say."""
+    """Serve as the base class of a model."""
 
     def load_context(self, context: Any) -> None:
         """Load what the model needs from its artifacts, once."""
 
 
 class Context:
-    """What a model is given besides the rows.
+    """Hold what a model gets besides the rows.
 
     Args:
-        artifacts: the paths of its files by name; there are none once it is packed.
-        model_config: its configuration.
+        artifacts: the paths of the model's files by name; `None` in a package.
+        model_config: the model's configuration.
     """
 
     def __init__(self, artifacts: dict[str, str] | None = None, model_config: dict[str, Any] | None = None) -> None:
@@ -35,24 +35,24 @@ class Context:
 
     @property
     def artifacts(self) -> dict[str, str]:
-        """The paths of the model's files; raises `RuntimeError` in a package, which keeps what was loaded from them."""
+        """Return the paths of the model's files; raise `RuntimeError` in a package, which carries none of them."""
         if self._artifacts is None:
             raise RuntimeError("a package has no artifacts: read them in load_context, which runs when it is packed")
         return self._artifacts
 
 
 class Hints:
-    """The type hints that a pickled model remembers, which nothing here reads."""
+    """Stand in for the type hints that a pickled model holds; nothing here reads them."""
 
 
 class Model:
-    """A model as a package calls it: with rows, and with its configuration and parameters as it was logged with them.
+    """Call a model with rows, and with the configuration and parameters that it was logged with.
 
     Args:
-        model: the model, loaded.
+        model: the loaded model.
         context: whether its `predict` takes a context before the rows.
-        model_config: its configuration.
-        given: what its `predict` is given by name: the parameters, where it takes any.
+        model_config: the model's configuration.
+        given: the keyword arguments of its `predict`: the parameters, where it takes any.
     """
 
     def __init__(
@@ -63,9 +63,9 @@ class Model:
         self.given = given
 
     def predict(self, rows: Any) -> Any:
-        """Answer every row."""
+        """Return the answer to every row."""
         call = getattr(self.model, "predict", self.model)
-        given = copy.deepcopy(self.given)  # for the model to change as it likes
+        given = copy.deepcopy(self.given)  # the model may change its arguments
         return call(rows, **given) if self.context is None else call(self.context, rows, **given)
 
 
