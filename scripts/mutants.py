@@ -36,13 +36,13 @@ LIST = ROOT / "tests" / "mutants" / "mutants.toml"
 RESULTS = ROOT / "benchmarks" / "results" / "mutants.json"
 #: The folder in which the evaluator lies that is compiled from C.
 PLAN = Path("src", "fourfold", "plan")
-#: Seconds after which tests are stopped that have not ended: an endless loop is a fault that they have noticed.
-PATIENCE = 600
+#: Seconds after which tests are stopped. A mutant that makes them run that long counts as killed.
+TEST_TIMEOUT_S = 600
 #: pytest's exit statuses where tests ran: all passed, some failed, some could not be imported.
 PASSED, FAILED, INTERRUPTED = 0, 1, 2
 
 #: The characters of a test's name that are kept: its parameters may be a whole array.
-LONGEST = 200
+MAX_NAME_LENGTH = 200
 
 _FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S.*?)(?: - .*)?$", re.MULTILINE)
 
@@ -98,13 +98,17 @@ def main() -> None:
     if given.check:
         print(f"{len(mutants)} mutants: every text stands in its file once")
         return
-    chosen = [each for each in mutants if not given.words or any(word in each.name + each.file for word in given.words)]
+    chosen = [
+        mutant
+        for mutant in mutants
+        if not given.words or any(word in mutant.name + mutant.file for word in given.words)
+    ]
     if not chosen:
         sys.exit("no mutant has these words in its name or file")
     output = given.output or (None if given.words else RESULTS)
     with tempfile.TemporaryDirectory(prefix="fourfold-mutants-") as folder:
         verdicts = plant_all(chosen, Path(folder).resolve())
-    survivors = [each for each in verdicts if each.verdict == "survived"]
+    survivors = [verdict for verdict in verdicts if verdict.verdict == "survived"]
     print(f"{len(verdicts) - len(survivors)} killed, {len(survivors)} survived")
     if output is not None:
         output.write_text(json.dumps(report(verdicts), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -122,46 +126,46 @@ def read_list() -> list[Mutant]:
 
 def problems(mutants: Sequence[Mutant]) -> list[str]:
     """List what keeps mutants from being planted, a sentence each."""
-    counts = Counter(each.name for each in mutants)
-    found = [f"{name!r} is there {count} times" for name, count in counts.items() if count > 1]
+    counts = Counter(mutant.name for mutant in mutants)
+    faults = [f"{name!r} is there {count} times" for name, count in counts.items() if count > 1]
     for mutant in mutants:
         path = ROOT / mutant.file
         if not path.is_file():
-            found.append(f"{mutant.name!r}: there is no file {mutant.file}")
+            faults.append(f"{mutant.name!r}: there is no file {mutant.file}")
             continue
         count = path.read_text(encoding="utf-8").count(mutant.old)
         if count != 1:
-            found.append(f"{mutant.name!r}: {mutant.file} has the text {count} times; expected 1: {mutant.old!r}")
+            faults.append(f"{mutant.name!r}: {mutant.file} has the text {count} times; expected 1: {mutant.old!r}")
         if mutant.old == mutant.new:
-            found.append(f"{mutant.name!r} changes nothing")
+            faults.append(f"{mutant.name!r} changes nothing")
         if mutant.rebuild != (path.suffix in {".c", ".h"}):
-            found.append(f"{mutant.name!r}: only a mutant in C takes rebuild = true, and every such one")
+            faults.append(f"{mutant.name!r}: only a mutant in C takes rebuild = true, and every such one")
         missing = [test for test in mutant.tests if not (ROOT / test).exists()]
         if missing or not mutant.tests:
-            found.append(f"{mutant.name!r}: there are no tests {', '.join(missing) or 'at all'}")
-    return found
+            faults.append(f"{mutant.name!r}: there are no tests {', '.join(missing) or 'at all'}")
+    return faults
 
 
-def stop_at(found: Sequence[str]) -> None:
-    """End the program where something was found."""
-    if found:
-        sys.exit("\n".join(found))
+def stop_at(faults: Sequence[str]) -> None:
+    """End the program where there are faults."""
+    if faults:
+        sys.exit("\n".join(faults))
 
 
 def plant_all(mutants: Sequence[Mutant], folder: Path) -> list[Verdict]:
     """Plant every mutant in a copy below the folder, once all of their tests have passed there without one."""
     copy = Copy(folder)
     copy.build_evaluator()
-    tests = sorted({test for each in mutants for test in each.tests})
+    tests = sorted({test for mutant in mutants for test in mutant.tests})
     print(f"{len(tests)} test files and folders without a mutant", flush=True)
-    passed = copy.run_tests(tests, patience=PATIENCE * len(tests))
+    passed = copy.run_tests(tests, patience=TEST_TIMEOUT_S * len(tests))
     if passed.killer is not None:
         sys.exit(f"without any mutant, the tests fail: {passed.killer}\n{passed.output}")
     print(f"they pass, in {passed.seconds:.0f} s", flush=True)
     verdicts = []
     for turn, mutant in enumerate(mutants, 1):
         with copy.planted(mutant, turn):
-            ran = copy.run_tests(mutant.tests, patience=PATIENCE)
+            ran = copy.run_tests(mutant.tests, patience=TEST_TIMEOUT_S)
         word = "survived" if ran.killer is None else "killed"
         verdicts.append(Verdict(mutant.name, mutant.file, word, ran.killer, round(ran.seconds, 1)))
         print(f"{word:<8}  {mutant.name}  {ran.seconds:.1f} s", flush=True)
@@ -228,7 +232,9 @@ class Copy:
         """
         path = self.root / mutant.file
         original, status = path.read_bytes(), path.stat()
-        compiled = {each: each.read_bytes() for each in (self.root / PLAN).glob("*.so")} if mutant.rebuild else {}
+        compiled = (
+            {library: library.read_bytes() for library in (self.root / PLAN).glob("*.so")} if mutant.rebuild else {}
+        )
         # Python tells by the time in seconds, and the size, whether what it has cached is still of this file.
         changed = original.decode().replace(mutant.old, mutant.new).encode()
         _write(path, changed, (status.st_atime_ns, status.st_mtime_ns + turn * 10**9))
@@ -238,9 +244,9 @@ class Copy:
             yield
         finally:
             _write(path, original, (status.st_atime_ns, status.st_mtime_ns))
-            for each, data in compiled.items():
-                each.unlink()  # a process that still has it loaded keeps it
-                each.write_bytes(data)
+            for library, data in compiled.items():
+                library.unlink()  # a process that still has it loaded keeps it
+                library.write_bytes(data)
 
     def run_tests(self, tests: Sequence[str], *, patience: float) -> Ran:
         """Run tests in the copy, up to the first that fails, the same way each time."""
@@ -282,10 +288,10 @@ def _killer(status: int, output: str) -> str | None:
         return f"the tests' process crashed: {signal.Signals(-status).name}"
     if status not in (FAILED, INTERRUPTED):
         sys.exit(f"pytest ended with status {status}:\n{output}")
-    found = _FAILURE.search(output)
-    if found is None:
+    failure = _FAILURE.search(output)
+    if failure is None:
         sys.exit(f"pytest ended with status {status} and names no test:\n{output}")
-    return found[1] if len(found[1]) <= LONGEST else found[1][: LONGEST - 1] + "…"
+    return failure[1] if len(failure[1]) <= MAX_NAME_LENGTH else failure[1][: MAX_NAME_LENGTH - 1] + "…"
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -296,17 +302,17 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def report(verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """Return the results as JSON values: of which commit they are, when they were found, and a row for each mutant."""
+    """Return the results as JSON values: their commit and date, and a row for each mutant."""
     describe = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     commit = subprocess.run(describe, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
     return {
         "commit": commit,
         "date": datetime.now(UTC).date().isoformat(),
         "python": platform.python_version(),
-        "killed": sum(each.verdict == "killed" for each in verdicts),
-        "survived": sum(each.verdict == "survived" for each in verdicts),
-        "seconds": round(sum(each.seconds for each in verdicts)),
-        "mutants": [asdict(each) for each in verdicts],
+        "killed": sum(verdict.verdict == "killed" for verdict in verdicts),
+        "survived": sum(verdict.verdict == "survived" for verdict in verdicts),
+        "seconds": round(sum(verdict.seconds for verdict in verdicts)),
+        "mutants": [asdict(verdict) for verdict in verdicts],
     }
 
 
