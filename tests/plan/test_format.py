@@ -53,7 +53,7 @@ def test_the_types_are_those_of_the_header() -> None:
 
 def test_every_operation_has_its_operands() -> None:
     """The table of operands has one entry for each operation, and the specification a line with as many names."""
-    counts = re.search(r"ff_operands\[FF_OPERATIONS\] = \{(.*?)\}", SOURCE)
+    counts = re.search(r"ff_operands\[FF_OPERATIONS\] = \{(.*?)\}", SOURCE, re.DOTALL)
     assert counts is not None
     numbers = [int(each) for each in counts[1].split(",")]
     assert len(numbers) == len(Operation) + 1

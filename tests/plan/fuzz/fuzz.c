@@ -162,7 +162,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     from.at = data + end;
     from.size = size - end;
     from.next = 0;
-    if (ff_open(&fast, bytes, end)) MUST(strlen(fast.error) > 0 && strlen(fast.error) < FF_ERROR);
+    if (ff_open(&fast, bytes, end)) MUST(strlen(fast.error) > 0 && strlen(fast.error) < FF_ERROR_BYTES);
     else {
         MUST(ff_open(&plain, bytes, end) == 0);
         MUST(ff_prepare(&plain, allocate, NULL, 0) == 0);

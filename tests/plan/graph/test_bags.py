@@ -198,7 +198,7 @@ def test_settings_are_those_of_the_evaluator() -> None:
     """The limits, the analyzers and the number of settings are the ones in evaluator.c and evaluator.h."""
     folder = SOURCE / "plan" / "evaluator"
     source = (folder / "evaluator.c").read_text() + (folder / "evaluator.h").read_text()
-    for name, value in (("FF_MOST_BAGS", MAX_BAGS), ("FF_MOST_GRAMS", MAX_NGRAM_LENGTH)):
+    for name, value in (("FF_MAX_BAGS", MAX_BAGS), ("FF_MAX_NGRAM_LENGTH", MAX_NGRAM_LENGTH)):
         assert re.search(rf"#define {name} (\d+)u", source)[1] == str(value)  # type: ignore[index]
     analyzers = re.search(r"enum ff_analyzer \{ (.*) \};", source)
     assert analyzers

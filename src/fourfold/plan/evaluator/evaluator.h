@@ -22,8 +22,8 @@ extern "C" {
 #endif
 
 #define FF_VERSION 1u
-#define FF_MOST_BAGS 64u
-#define FF_ERROR 160 /* the most bytes of a message, with its ending zero */
+#define FF_MAX_BAGS 64u
+#define FF_ERROR_BYTES 160 /* the most bytes of a message, with its ending zero */
 
 /* How a column's values lie in memory, as in Arrow. */
 enum ff_type {
@@ -91,8 +91,8 @@ typedef struct {
     struct ff_forest *forest;
     struct ff_reader *reader;
     uint32_t dictionaries, forests, readers;
-    uint32_t bags, bag_width[FF_MOST_BAGS]; /* columns of each bag */
-    char error[FF_ERROR]; /* what is wrong, after a call that failed */
+    uint32_t bags, bag_width[FF_MAX_BAGS]; /* columns of each bag */
+    char error[FF_ERROR_BYTES]; /* what is wrong, after a call that failed */
 } ff_plan;
 
 typedef void *(*ff_allocate)(void *context, size_t bytes);
