@@ -1,8 +1,8 @@
-"""The estimator sweep: every estimator that scikit-learn ships, packed and certified.
+"""Pack and certify every estimator that scikit-learn ships.
 
     .venv/bin/python benchmarks/estimators.py [NAME ...]
 
-Writes benchmarks/results/estimators.json and docs/estimators.md; with names, only what became of those is new. Every
+Writes benchmarks/results/estimators.json and docs/estimators.md; with names, only the results of these are new. Every
 regressor, classifier, clusterer and transformer is fitted with the parameters that scikit-learn's own tests give it, on
 data with missing values and text where it takes them, packed with its default methods, loaded, and certified: rows
 through the doors of the embedded approach, and where the package is a plan through all four architectures. The page is
@@ -43,8 +43,8 @@ from fourfold.errors import FourfoldError
 RESULTS = Path(__file__).parent / "results" / "estimators.json"
 PAGE = Path(__file__).parent.parent / "docs" / "estimators.md"
 ROWS = 240
-#: Seconds that one estimator may take.
-PATIENCE = 240
+#: One estimator may take so long.
+TIMEOUT_S = 240
 RANDOM = np.random.default_rng(42)
 NUMBERS = pd.DataFrame(
     RANDOM.normal(size=(ROWS, 5)) * [1.0, 10.0, 0.1, 3.0, 1.0], columns=["load", "delay", "slope", "wind", "noise"]
@@ -55,14 +55,14 @@ TEXTS = [" ".join(RANDOM.choice(["plane", "late", "gate", "Zürich", "on", "time
 
 
 def main() -> None:
-    """Sweep, keep the results, render the page."""
+    """Try the estimators, or those named on the command line, and write the results and the page."""
     wanted = set(sys.argv[1:])
-    found = {}
+    outcomes = {}
     for name, kind in all_estimators():
         if not wanted or name in wanted:
             begun = time.perf_counter()
-            found[name] = sweep(kind)
-            print(f"{name:32} {time.perf_counter() - begun:6.1f} s  {found[name]}", flush=True)
+            outcomes[name] = try_estimator(kind)
+            print(f"{name:32} {time.perf_counter() - begun:6.1f} s  {outcomes[name]}", flush=True)
     results = {
         "environment": {
             "fourfold": fourfold.__version__,
@@ -71,14 +71,14 @@ def main() -> None:
             "python": platform.python_version(),
             "machine": platform.machine(),
         },
-        "estimators": {**(json.loads(RESULTS.read_text())["estimators"] if wanted else {}), **found},
+        "estimators": {**(json.loads(RESULTS.read_text())["estimators"] if wanted else {}), **outcomes},
     }
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     PAGE.write_text(render(results))
 
 
-#: Where scikit-learn's tests choose what is no function of a row, what is too wide to be an answer, or nothing.
-_CHOSEN = {
+#: Where scikit-learn's tests have no parameters, or some that make no function of a row or far too wide an answer.
+_INSTANCES = {
     "DummyClassifier": lambda: DummyClassifier(strategy="prior"),
     "FrozenEstimator": lambda: FrozenEstimator(Ridge().fit(NUMBERS, TARGET)),
     "LocalOutlierFactor": lambda: LocalOutlierFactor(novelty=True),
@@ -87,42 +87,46 @@ _CHOSEN = {
 
 
 class _SlowError(Exception):
-    """An estimator took too long."""
+    """Report that an estimator took too long."""
 
 
 @contextlib.contextmanager
-def patience() -> Iterator[None]:
-    """End what takes longer than `PATIENCE`."""
+def time_limit() -> Iterator[None]:
+    """Raise `_SlowError` in a block that takes longer than `TIMEOUT_S`."""
 
     def ring(*_: object) -> None:
         raise _SlowError
 
     signal.signal(signal.SIGALRM, ring)
-    signal.alarm(PATIENCE)
+    signal.alarm(TIMEOUT_S)
     try:
         yield
     finally:
         signal.alarm(0)
 
 
-def sweep(kind: Any) -> dict[str, Any]:
-    """What became of one estimator."""
+def try_estimator(kind: Any) -> dict[str, Any]:
+    """Return the outcome of one estimator: its group, how it was packed, and its certificate."""
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         try:
-            with patience():
-                model = _CHOSEN[kind.__name__]() if kind.__name__ in _CHOSEN else next(iter(_construct_instances(kind)))
+            with time_limit():
+                model = (
+                    _INSTANCES[kind.__name__]()
+                    if kind.__name__ in _INSTANCES
+                    else next(iter(_construct_instances(kind)))
+                )
                 group = group_of(model)
-                return {"group": group, **packed(model)}
+                return {"group": group, **fit_and_pack(model)}
         except _SlowError:
-            return {"group": "other", "outcome": "no", "why": f"it took longer than {PATIENCE} s"}
-        # The whole of scikit-learn: whatever its constructors and fits raise on data that is not theirs.
+            return {"group": "other", "outcome": "no", "why": f"it took longer than {TIMEOUT_S} s"}
+        # Any estimator's constructor or fit may raise anything on data that it does not take.
         except Exception as error:  # noqa: BLE001
             return {"group": "other", "outcome": "no", "why": f"{type(error).__name__}: {short(error)}"}
 
 
 def group_of(model: Any) -> str:
-    """What kind of estimator it is."""
+    """Return the kind of estimator: classifier, regressor, clusterer, transformer or other."""
     if is_classifier(model):
         return "classifier"
     if is_regressor(model):
@@ -133,7 +137,7 @@ def group_of(model: Any) -> str:
 
 
 def data_for(model: Any) -> list[tuple[str, Any]]:
-    """The data that it may take, the hardest first: text, missing values, numbers, and what is nearer to zero."""
+    """Return the data that an estimator may take, the hardest first: text and missing values."""
     tags = get_tags(model)
     inputs = tags.input_tags
     holed = NUMBERS.mask(np.random.default_rng(1).random(NUMBERS.shape) < 0.1)
@@ -156,7 +160,7 @@ def data_for(model: Any) -> list[tuple[str, Any]]:
 
 
 def targets_for(model: Any) -> list[Any]:
-    """The targets that it may take."""
+    """Return the targets that an estimator may take."""
     tags = get_tags(model)
     labels = np.array(["low", "mid", "high"])[np.digitize(TARGET, [-2.0, 2.0])]
     binary = np.where(TARGET > 0, "up", "down")
@@ -170,8 +174,8 @@ def targets_for(model: Any) -> list[Any]:
     return [TARGET, *multi, TARGET.abs() + 1, np.digitize(TARGET, [0.0]), None]
 
 
-def packed(model: Any) -> dict[str, Any]:
-    """The first data on which the model can be fitted and packed, and what the package is."""
+def fit_and_pack(model: Any) -> dict[str, Any]:
+    """Fit, pack and certify a model on the first data that it takes, and return the outcome."""
     reasons: list[str] = []
     for data_name, data in data_for(model):
         for target in targets_for(model):
@@ -184,16 +188,16 @@ def packed(model: Any) -> dict[str, Any]:
             except FourfoldError as error:
                 reasons.append(short(error))
                 continue
-            except Exception as error:  # noqa: BLE001 - as above: data that it does not take
+            except Exception as error:  # noqa: BLE001 - as above
                 reasons.append(f"{type(error).__name__}: {short(error)}")
                 continue
-            return {"data": data_name, **described(package), **certified(package, data)}
-    ours = [each for each in reasons if "Error:" not in each]
-    return {"outcome": "no", "why": ours[0] if ours else reasons[-1]}
+            return {"data": data_name, **describe_engine(package), **certify_package(package, data)}
+    refusals = [reason for reason in reasons if "Error:" not in reason]  # Fourfold's own
+    return {"outcome": "no", "why": refusals[0] if refusals else reasons[-1]}
 
 
-def described(package: Any) -> dict[str, Any]:
-    """Which engine the package has, and what was said of the plan."""
+def describe_engine(package: Any) -> dict[str, Any]:
+    """Return whether the package is a plan, and the tournament's entry for the plan."""
     engines = package.manifest["engines"]
     plan = next(entry for entry in engines if entry["engine"] == "plan")
     if plan["chosen"]:
@@ -202,8 +206,8 @@ def described(package: Any) -> dict[str, Any]:
     return {"outcome": "original", "why": plan.get("why", "")}
 
 
-def certified(package: Any, data: Any) -> dict[str, Any]:
-    """How many rows were certified through how many doors, and how many answers differ."""
+def certify_package(package: Any, data: Any) -> dict[str, Any]:
+    """Certify a package, and return the numbers of doors, rows and differing answers."""
     predictor = fourfold.load(package, trust=True)
     rows = [{predictor.signature.inputs[0].name: text} for text in data] if isinstance(data, list) else data
     is_plan = package.manifest["runtime"]["name"] == "plan"
@@ -214,7 +218,7 @@ def certified(package: Any, data: Any) -> dict[str, Any]:
 
 
 def short(error: Any) -> str:
-    """The first line of an error."""
+    """Return the first line of an error."""
     return str(error).splitlines()[0][:160] if str(error) else type(error).__name__
 
 
@@ -227,42 +231,44 @@ _TITLES = {
 
 
 def render(results: dict[str, Any]) -> str:
-    """The page, from the results."""
-    found = results["estimators"]
-    counts = Counter(each["outcome"] for each in found.values())
-    packs = len(found) - counts["no"]
+    """Return the page, rendered from the results."""
+    estimators = results["estimators"]
+    counts = Counter(entry["outcome"] for entry in estimators.values())
+    total = len(estimators)
+    packs = total - counts["no"]
     plans = counts["exact"] + counts["bound"]
-    differing = sum(each.get("certificate", 0) for each in found.values())
+    differing = sum(entry.get("certificate", 0) for entry in estimators.values())
     lines = [
         "# Every estimator of scikit-learn",
         "",
         "Rendered by `benchmarks/estimators.py` from `benchmarks/results/estimators.json`: every estimator that",
         "scikit-learn ships, fitted on data with missing values and text where it takes them, packed and certified.",
         "",
-        f"Of {len(found)} estimators {packs} are packed. {plans} run as a plan: {counts['exact']} with the original's",
-        f"bits on every row tried, rows made to hurt and boundaries among them, {counts['bound']} within the bound",
+        f"Of {total} estimators {packs} are packed. {plans} run as a plan: {counts['exact']} with the original's",
+        f"bits on every row tried, edge cases and boundaries among them, {counts['bound']} within the bound",
         f"below. {counts['original']} keep their own engine. Through all doors that were certified {differing} answers",
         "differ.",
         "",
     ]
     for outcome, title in _TITLES.items():
-        chosen = {name: each for name, each in sorted(found.items()) if each["outcome"] == outcome}
-        lines += [f"## {title}: {len(chosen)}", ""]
+        entries = {name: entry for name, entry in sorted(estimators.items()) if entry["outcome"] == outcome}
+        lines += [f"## {title}: {len(entries)}", ""]
         if outcome in ("exact", "bound"):
             lines += ["| estimator | kind | data | ulp | doors | rows | differing |", "|---|---|---|---|---|---|---|"]
             lines += [
-                f"| {name} | {each['group']} | {each['data']} | {each['ulp']:.2g} | {each['doors']} | {each['rows']} | "
-                f"{each['certificate']} |"
-                for name, each in chosen.items()
+                f"| {name} | {entry['group']} | {entry['data']} | {entry['ulp']:.2g} | {entry['doors']} | "
+                f"{entry['rows']} | {entry['certificate']} |"
+                for name, entry in entries.items()
             ]
         else:
             lines += ["| estimator | kind | why |", "|---|---|---|"]
-            why = {name: " ".join(str(each["why"]).split()).replace("|", "\\|") for name, each in chosen.items()}
-            lines += [f"| {name} | {each['group']} | {why[name][:200]} |" for name, each in chosen.items()]
+            why = {name: " ".join(str(entry["why"]).split()).replace("|", "\\|") for name, entry in entries.items()}
+            lines += [f"| {name} | {entry['group']} | {why[name][:200]} |" for name, entry in entries.items()]
         lines.append("")
-    where = results["environment"]
+    environment = results["environment"]
     lines.append(
-        f"scikit-learn {where['scikit-learn']}, NumPy {where['numpy']}, Python {where['python']}, {where['machine']}."
+        f"scikit-learn {environment['scikit-learn']}, NumPy {environment['numpy']}, Python {environment['python']}, "
+        f"{environment['machine']}."
     )
     return "\n".join(lines) + "\n"
 

@@ -1,4 +1,4 @@
-"""Which block does each kind of model need? Writes benchmarks/results/invariance.json and docs/invariance.md.
+"""Measure which block each kind of model needs. Writes benchmarks/results/invariance.json and docs/invariance.md.
 
     .venv/bin/python benchmarks/invariance.py
 
@@ -54,7 +54,7 @@ REGRESSORS: dict[str, Any] = {
 
 
 def main() -> None:
-    """Measure, keep the results, render the page."""
+    """Measure, and write the results and the page."""
     table = split(flights(), 10_000)[0].iloc[:ROWS]
     models = {name: _findings(name, estimator, table) for name, estimator in REGRESSORS.items()}
     results = {"environment": _environment(), "rows": ROWS, "models": models}
@@ -69,17 +69,17 @@ def _findings(name: str, estimator: Any, table: pd.DataFrame) -> dict[str, Any]:
     if name.startswith("logistic"):
         target = np.where(target > 120, "long", "short")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what training says of convergence is not what is measured here
+        warnings.simplefilter("ignore")  # whether training converges does not matter here
         model = _pipeline(estimator).fit(table[INPUTS], target)
-    found = {}
+    findings = {}
     for block in BLOCKS:
-        # Whatever the gap, it shall be packed: it is the gap that we are after.
+        # Accept any gap: the gap is what is measured.
         package = fourfold.pack(
             model, name="model", rows=table[INPUTS], engine="original", block=block, accept="rtol:0.5"
         )
-        found[str(block)] = package.manifest["exactness"]["tested"][0]
-    print(name, {block: each["differing"] for block, each in found.items()}, flush=True)
-    return found
+        findings[str(block)] = package.manifest["exactness"]["tested"][0]
+    print(name, {block: finding["differing"] for block, finding in findings.items()}, flush=True)
+    return findings
 
 
 def _pipeline(estimator: Any) -> Any:
@@ -90,7 +90,7 @@ def _pipeline(estimator: Any) -> Any:
 
 
 def _environment() -> dict[str, Any]:
-    blas = [f"{each['internal_api']} {each['version']} ({each.get('architecture', '')})" for each in threadpool_info()]
+    blas = [f"{pool['internal_api']} {pool['version']} ({pool.get('architecture', '')})" for pool in threadpool_info()]
     return {
         "fourfold": fourfold.__version__,
         "python": platform.python_version(),
@@ -102,7 +102,7 @@ def _environment() -> dict[str, Any]:
 
 
 def render(results: dict[str, Any]) -> str:
-    """The page, from the results."""
+    """Return the page, rendered from the results."""
     rows = next(iter(results["models"].values()))["free"]["rows"]
     lines = [
         "# Which block each model needs",
@@ -111,11 +111,11 @@ def render(results: dict[str, Any]) -> str:
         f"{rows} rows had other bits in some variation (alone, sliced, shuffled, repeated, at every offset), and the",
         "largest relative gap. A pipeline of one-hot columns, imputing and scaling comes before every model.",
         "",
-        "| model | " + " | ".join("any size" if each == "free" else f"blocks of {each}" for each in BLOCKS) + " |",
+        "| model | " + " | ".join("any size" if block == "free" else f"blocks of {block}" for block in BLOCKS) + " |",
         "|---" * (len(BLOCKS) + 1) + "|",
     ]
-    for name, found in results["models"].items():
-        cells = [_cell(found[str(block)]) for block in BLOCKS]
+    for name, findings in results["models"].items():
+        cells = [_cell(findings[str(block)]) for block in BLOCKS]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     environment = results["environment"]
     lines += ["", f"One machine: {environment['machine']}, Python {environment['python']}, scikit-learn "]
