@@ -99,7 +99,7 @@ class Endless(Unknown):
         return {**super().__getstate__(), "asleep": True}
 
 
-def test_a_converter_that_fails_is_an_absent_contender() -> None:
+def test_a_converter_that_fails_is_an_absent_candidate() -> None:
     """What the converter says stands in the table, and the model is packed without it."""
     model = make_pipeline(Unknown(), Ridge()).fit(NUMBERS, TARGET)
     with pytest.raises(PackError, match=r"onnx does not hold this model: the converter failed: "):
