@@ -221,3 +221,35 @@ def test_what_rows_happen_not_to_show_is_said() -> None:
     assert plan["why"].startswith("a BLAS orders the sums")
     assert "elsewhere the last may differ: a BLAS" in verdict_line(plan)
     assert verdict_line({"verdict": "exact", "rows": 7}) == "the same bits in 7 rows"
+
+
+MIXED_DTYPES = """
+import numpy as np, pandas as pd, fourfold
+from sklearn.compose import ColumnTransformer
+from sklearn.preprocessing import FunctionTransformer
+
+dtypes = ("float64", "float32", "int32", "int16")
+X = pd.DataFrame({dtype: np.arange(1, 60).astype(dtype) for dtype in dtypes})
+roots = FunctionTransformer(np.sqrt).fit(X)
+halves = ColumnTransformer([("half", "passthrough", list(X))], transformer_weights={"half": 0.5})
+halves.set_output(transform="pandas").fit(X)
+for model in (roots, halves):
+    package = fourfold.pack(model, name="mixed", rows=X, methods=("transform",))
+    print(package.manifest["runtime"]["name"], package.digest)
+"""
+
+
+def test_the_digest_does_not_depend_on_the_hash_seed() -> None:
+    """The same model gives the same plan in a process that hashes dtypes otherwise: steps follow the columns."""
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", MIXED_DTYPES],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(printed) == 1
+    assert next(iter(printed)).count("plan sha256:") == 2

@@ -238,7 +238,9 @@ def _weighted(matrix: Matrix, weight: Any, compiler: Compiler) -> Matrix:
         return matrix
     columns = matrix.columns if matrix.frame else retyped(matrix, matrix.dtype).columns
     weighted_columns = list(columns)
-    for column_dtype in {OBJECT if isinstance(column, (Text, Opaque)) else column.dtype for column in columns}:
+    # In the order of the columns: that of a set would depend on the hash seed, and so would the plan's bytes.
+    column_dtypes = [OBJECT if isinstance(column, (Text, Opaque)) else column.dtype for column in columns]
+    for column_dtype in dict.fromkeys(column_dtypes):
         dtype = column_dtype if column_dtype == OBJECT else np.result_type(column_dtype, weight)
         if dtype not in (FLOAT32, FLOAT64):
             raise NoPlan(f"a transformer's weight makes {dtype} of its columns: weights are floats here, of numbers")

@@ -93,7 +93,9 @@ def function_transformer(model: Any, matrix: Matrix, compiler: Compiler) -> Matr
         if is_masked(column) and keeps_frame:
             raise NoPlan(f"a FunctionTransformer applies {_name(function)} to a column of a dtype of pandas's own")
     columns: list[Column] = list(inputs.columns)
-    for dtype in {column.dtype for column in inputs.columns if not isinstance(column, (Text, Opaque))}:
+    # In the order of the columns: that of a set would depend on the hash seed, and so would the plan's bytes.
+    dtypes = [column.dtype for column in inputs.columns if not isinstance(column, (Text, Opaque))]
+    for dtype in dict.fromkeys(dtypes):
         indices = [index for index, column in enumerate(inputs.columns) if _dtype(column) == dtype]
         for index, column in zip(indices, column_function(inputs.take(indices), dtype, compiler), strict=True):
             columns[index] = column
