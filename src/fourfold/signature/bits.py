@@ -1,4 +1,4 @@
-"""Compare values bit for bit: this is what "the same answer" means everywhere in Fourfold."""
+"""Compare values bit for bit: everywhere in Fourfold, "the same answer" means the same bits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def same_bits(left: Any, right: Any) -> bool:
 def relative_gap(left: Any, right: Any) -> float:
     """Return the difference of two values, relative to the larger magnitude; `inf` where they cannot be compared.
 
-    Of tensors of one length, return the largest gap of two elements.
+    For tensors, return the largest gap between two elements at the same index.
     """
     if same_bits(left, right):
         return 0.0

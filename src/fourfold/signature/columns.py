@@ -43,10 +43,10 @@ _MICROSECOND_RANGE = (_DAY_RANGE[0] * _DAY_MS * 1000, (_DAY_RANGE[1] + 1) * _DAY
 
 def arrow_type(field: Field) -> Any:
     """Return the field's canonical Arrow type; a tensor is a nested `fixed_size_list`, outermost dimension first."""
-    kind = pa.timestamp("us", tz=field.zone) if field.dtype == "timestamp" else _SCALARS[field.dtype]
+    data_type = pa.timestamp("us", tz=field.zone) if field.dtype == "timestamp" else _SCALARS[field.dtype]
     for size in reversed(field.shape):
-        kind = pa.list_(kind, size)
-    return kind
+        data_type = pa.list_(data_type, size)
+    return data_type
 
 
 def arrow_schema(fields: Iterable[Field]) -> Any:
@@ -71,7 +71,7 @@ def _canonical_values(field: Field, array: Any) -> list[Any]:
     if field.dtype != "timestamp":
         values: list[Any] = array.to_pylist()
         return values
-    # Not `to_pylist`: where pandas is installed, it returns pandas' timestamps.
+    # Not `to_pylist`: the classes that it returns depend on the libraries installed (pandas' timestamps, pytz's zones).
     counts = array.cast(pa.int64()).to_pylist()
     if field.zone is None:
         return [None if count is None else _EPOCH + timedelta(microseconds=count) for count in counts]
@@ -93,7 +93,7 @@ class ColumnCoercer:
         self.schema = arrow_schema(self.fields)
         self._columns = [_Column(field) for field in self.fields]
         self._names = frozenset(field.name for field in self.fields)
-        self._forbid = extra == "forbid"
+        self._forbids_extra = extra == "forbid"
 
     def __call__(self, table: Any) -> tuple[Any, list[RowError]]:
         """Coerce every column.
@@ -119,13 +119,13 @@ class ColumnCoercer:
             coerced, column_errors = column(array, table.num_rows)
             arrays.append(coerced)
             errors.extend((error.row, order, error) for error in column_errors)
-        if self._forbid:
-            errors.extend(self._unknown(names, table.num_rows))
+        if self._forbids_extra:
+            errors.extend(self._unknown_errors(names, table.num_rows))
         errors.sort(key=lambda entry: entry[:2])
         # Without the schema's nullability: an invalid value is null even where its field is not nullable.
         return pa.RecordBatch.from_arrays(arrays, names=list(self.schema.names)), [error for _, _, error in errors]
 
-    def _unknown(self, names: Sequence[str], length: int) -> Iterable[tuple[int, int, RowError]]:
+    def _unknown_errors(self, names: Sequence[str], length: int) -> Iterable[tuple[int, int, RowError]]:
         order = len(self._columns)
         for name in names:
             if name not in self._names:
@@ -146,18 +146,18 @@ class _Column:
 
     def __call__(self, array: Any, length: int) -> tuple[Any, list[RowError]]:
         if array is None:
-            return pa.nulls(length, self.type), self._missing(range(length), "nothing")
+            return pa.nulls(length, self.type), self._missing_errors(range(length), "nothing")
         array = _unwrap(array)
         errors: list[RowError] = []
         if array.null_count and not self.field.nullable:
-            errors = self._missing((row for row, null in enumerate(array.is_null().to_pylist()) if null), "null")
+            errors = self._missing_errors((row for row, null in enumerate(array.is_null().to_pylist()) if null), "null")
         coerced = self._coerce_array(array)
         if coerced is None:
             coerced, value_errors = self._coerce_values(array)
             errors.extend(value_errors)
         return coerced, errors
 
-    def _missing(self, rows: Iterable[int], got: str) -> list[RowError]:
+    def _missing_errors(self, rows: Iterable[int], got: str) -> list[RowError]:
         if self.field.nullable:
             return []
         return [RowError(row, self.field.name, "missing", self.field.expected, got) for row in rows]
@@ -176,17 +176,17 @@ class _Column:
         return coerced
 
     def _coerce_scalars(self, array: Any) -> Any | None:
-        kind, dtype = array.type, self.field.dtype
+        data_type, dtype = array.type, self.field.dtype
         if dtype == "bool":
-            return array if pa.types.is_boolean(kind) else None
+            return array if pa.types.is_boolean(data_type) else None
         if dtype in INTEGERS:
             return _integers(array, self.type)
         if dtype in FLOATS:
             return _floats(array, self.type)
         if dtype == "string":
-            return array.cast(pa.string()) if _is_text(kind) else None
+            return array.cast(pa.string()) if _is_text(data_type) else None
         if dtype == "binary":
-            return array.cast(pa.binary()) if _is_bytes(kind) else None
+            return array.cast(pa.binary()) if _is_bytes(data_type) else None
         if dtype == "date":
             return _dates(array)
         return _timestamps(array, self.field)
@@ -259,27 +259,27 @@ def _viewed_bytes(array: Any) -> int:
 
 def _longest_value_bytes(array: Any) -> int:
     """Return an upper bound of the bytes of one decoded value."""
-    kind = array.type
-    if pa.types.is_dictionary(kind):
+    data_type = array.type
+    if pa.types.is_dictionary(data_type):
         return _longest_value_bytes(array.dictionary)
-    if pa.types.is_run_end_encoded(kind):
+    if pa.types.is_run_end_encoded(data_type):
         return _longest_value_bytes(array.values)
-    if _has_offsets(kind):
+    if _has_offsets(data_type):
         return pc.max(pc.binary_length(array)).as_py() or 0
-    if pa.types.is_fixed_size_list(kind):
-        return int(kind.list_size * _longest_value_bytes(array.values))
-    if pa.types.is_primitive(kind) or pa.types.is_fixed_size_binary(kind):
-        return int(kind.bit_width + 7) // 8
+    if pa.types.is_fixed_size_list(data_type):
+        return int(data_type.list_size * _longest_value_bytes(array.values))
+    if pa.types.is_primitive(data_type) or pa.types.is_fixed_size_binary(data_type):
+        return int(data_type.bit_width + 7) // 8
     return int(array.nbytes)
 
 
-def _has_offsets(kind: Any) -> bool:
+def _has_offsets(data_type: Any) -> bool:
     """Return whether the type is text or bytes, stored as one buffer with an offset for each value."""
     return bool(
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_binary(kind)
-        or pa.types.is_large_binary(kind)
+        pa.types.is_string(data_type)
+        or pa.types.is_large_string(data_type)
+        or pa.types.is_binary(data_type)
+        or pa.types.is_large_binary(data_type)
     )
 
 
@@ -308,16 +308,18 @@ def _has_no_null_elements(array: Any) -> bool:
     return bool(array.null_count == 0)
 
 
-def _is_text(kind: Any) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
-
-
-def _is_bytes(kind: Any) -> bool:
+def _is_text(data_type: Any) -> bool:
     return bool(
-        pa.types.is_binary(kind)
-        or pa.types.is_large_binary(kind)
-        or pa.types.is_fixed_size_binary(kind)
-        or pa.types.is_binary_view(kind)
+        pa.types.is_string(data_type) or pa.types.is_large_string(data_type) or pa.types.is_string_view(data_type)
+    )
+
+
+def _is_bytes(data_type: Any) -> bool:
+    return bool(
+        pa.types.is_binary(data_type)
+        or pa.types.is_large_binary(data_type)
+        or pa.types.is_fixed_size_binary(data_type)
+        or pa.types.is_binary_view(data_type)
     )
 
 
@@ -391,19 +393,19 @@ def _has_whole_microseconds(array: Any) -> bool:
 
 def _python_values(array: Any, field: Field) -> Iterable[Any]:
     """Return the array's values as plain Python values for the row coercer; a `Mismatch` where Python has none."""
-    kind = array.type
-    if pa.types.is_timestamp(kind):
+    data_type = array.type
+    if pa.types.is_timestamp(data_type):
         return _python_timestamps(array, field)
-    if pa.types.is_date(kind):
+    if pa.types.is_date(data_type):
         return _python_dates(array, field)
-    leaf = kind
+    leaf = data_type
     while pa.types.is_list(leaf) or pa.types.is_large_list(leaf) or pa.types.is_fixed_size_list(leaf):
         leaf = leaf.value_type
     is_number = pa.types.is_primitive(leaf) and not pa.types.is_temporal(leaf)
     if is_number or pa.types.is_decimal(leaf) or _is_text(leaf) or _is_bytes(leaf):
         values: list[Any] = array.to_pylist()
         return values
-    mismatch = Mismatch("type", field.expected, f"a value of the Arrow type {shorten(str(kind))}")
+    mismatch = Mismatch("type", field.expected, f"a value of the Arrow type {shorten(str(data_type))}")
     return [mismatch if is_valid else None for is_valid in array.is_valid().to_pylist()]
 
 
@@ -414,9 +416,9 @@ def _python_dates(array: Any, field: Field) -> Iterable[Any]:
         if count is None:
             yield None
             continue
-        days, rest = divmod(count, _DAY_MS) if has_milliseconds else (count, 0)
+        days, remainder = divmod(count, _DAY_MS) if has_milliseconds else (count, 0)
         got = f"the date {count} {'ms' if has_milliseconds else 'days'} from 1970-01-01"
-        if _DAY_RANGE[0] <= days <= _DAY_RANGE[1] and not rest:
+        if _DAY_RANGE[0] <= days <= _DAY_RANGE[1] and not remainder:
             yield date(1970, 1, 1) + timedelta(days=days)
         elif field.dtype != "date":
             yield Mismatch("type", field.expected, got)
@@ -434,11 +436,11 @@ def _python_timestamps(array: Any, field: Field) -> Iterable[Any]:
         if count is None:
             yield None
             continue
-        microseconds, rest = divmod(count * unit_ns, 1000)
+        microseconds, remainder = divmod(count * unit_ns, 1000)
         got = f"the timestamp {count} {unit} from 1970-01-01"
         if field.dtype != "timestamp":
             yield Mismatch("type", field.expected, got)
-        elif rest:
+        elif remainder:
             yield Mismatch("precision", f"{field.expected}, in whole microseconds", got)
         elif not _MICROSECOND_RANGE[0] <= microseconds <= _MICROSECOND_RANGE[1]:
             yield Mismatch("range", field.expected, got)

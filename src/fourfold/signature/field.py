@@ -103,9 +103,9 @@ class Field:
             return "only a field with categories can be open" if self.open else None
         if self.dtype not in CATEGORY_DTYPES or self.shape:
             return "only a string or integer field without a shape has categories"
-        kind = str if self.dtype == "string" else int
-        if any(not isinstance(category, kind) or isinstance(category, bool) for category in self.categories):
-            return f"every category of a {self.dtype} field must be a {kind.__name__}"
+        python_type = str if self.dtype == "string" else int
+        if any(not isinstance(category, python_type) or isinstance(category, bool) for category in self.categories):
+            return f"every category of a {self.dtype} field must be a {python_type.__name__}"
         if len(set(self.categories)) != len(self.categories):
             return "a category is listed twice"
         return None
@@ -156,11 +156,11 @@ class Field:
         unknown = [key for key in data if key not in _FIELD_KEYS]
         if unknown:
             raise SignatureError(f"a field has no key {shorten(unknown[0])}; expected {', '.join(_FIELD_KEYS)}")
-        kinds = {"name": str, "dtype": str, "nullable": bool, "open": bool, "zone": str, "description": str}
-        kinds |= dict.fromkeys(("shape", "categories", "labels"), list)
-        for key, kind in kinds.items():
-            if key in data and not isinstance(data[key], kind):
-                raise SignatureError(f"a field's {key} must be a {kind.__name__}; got {shorten(data[key])}")
+        types = {"name": str, "dtype": str, "nullable": bool, "open": bool, "zone": str, "description": str}
+        types |= dict.fromkeys(("shape", "categories", "labels"), list)
+        for key, python_type in types.items():
+            if key in data and not isinstance(data[key], python_type):
+                raise SignatureError(f"a field's {key} must be a {python_type.__name__}; got {shorten(data[key])}")
         if "name" not in data or "dtype" not in data:
             raise SignatureError(f"a field needs a name and a dtype; got {shorten(dict(data))}")
         tuples = {key: tuple(data[key]) for key in ("shape", "categories", "labels") if key in data}

@@ -92,7 +92,7 @@ class RowCoercer:
         self.fields = tuple(fields)
         self._names = frozenset(field.name for field in self.fields)
         self._steps = [(field.name, field, coercer(field)) for field in self.fields]
-        self._forbid = extra == "forbid"
+        self._forbids_extra = extra == "forbid"
 
     def __call__(self, rows: Sequence[Mapping[str, object]]) -> tuple[list[dict[str, Any] | None], list[RowError]]:
         """Coerce every row.
@@ -127,8 +127,8 @@ class RowCoercer:
                 coerced[name] = _coerce_value(field, coerce, value, is_present=name in row)
             except Mismatch as mismatch:
                 errors.append(RowError(index, name, mismatch.code, mismatch.expected, mismatch.got))
-        if self._forbid and not row.keys() <= self._names:
-            errors.extend(self._unknown(row, index))
+        if self._forbids_extra and not row.keys() <= self._names:
+            errors.extend(self._unknown_errors(row, index))
         return (None, errors) if errors else (coerced, errors)
 
     def value(self, name: str, value: object) -> Any:
@@ -143,7 +143,7 @@ class RowCoercer:
                 return _coerce_value(field, coerce, value)
         raise KeyError(name)
 
-    def _unknown(self, row: Mapping[str, object], index: int) -> list[RowError]:
+    def _unknown_errors(self, row: Mapping[str, object], index: int) -> list[RowError]:
         return [
             unknown_field(index, key if isinstance(key, str) else shorten(key), self.fields)
             for key in row
@@ -394,13 +394,13 @@ def _tensor(field: Field, scalar: Coerce) -> Coerce:
             raise Mismatch("shape", expected, f"{len(values)} elements in dimension {depth}")
         if depth + 1 == len(shape):
             return [_coerce_element(element) for element in values]
-        rows = []
+        coerced = []
         for element in values:
-            row = to_plain(element)
-            if not isinstance(row, (list, tuple)):
+            inner = to_plain(element)
+            if not isinstance(inner, (list, tuple)):
                 raise Mismatch("shape", expected, f"{shorten(element)} in dimension {depth}")
-            rows.append(_coerce_level(row, depth + 1))
-        return rows
+            coerced.append(_coerce_level(inner, depth + 1))
+        return coerced
 
     def _coerce_element(element: Any) -> Any:
         if is_missing(element):

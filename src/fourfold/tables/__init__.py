@@ -1,14 +1,15 @@
-"""Convert the containers that a caller or a training script holds to canonical tables and back, one file a container.
+"""Convert tables of pandas, polars, Arrow, NumPy and plain rows (the containers) to canonical tables and back.
 
-`pandas`, `polars`, `arrow`, `numpy` and `rows` have the same verbs; the functions here find the container's file by the
-type's module, so no library is imported before an object of it is there, or a package's form asks for it.
+Each container has a module: `pandas`, `polars`, `arrow`, `numpy` and `rows` have the same functions. The functions here
+choose the module by the type of the object, so no library is imported before it is needed.
 
-    infer    a training table              -> the fields of a signature's inputs
-    form     a training table              -> JSON: how exactly the model saw its inputs
+    infer    a training table              -> the input fields of a signature
+    form     a training table              -> JSON: the container, dtypes, labels, memory order and missing values
     build    a form and a canonical batch  -> the container again, as in training
-    read     a caller's table              -> canonical columns (or rows), and what does not fit
-    write    canonical outputs             -> the kind that came in
-    length, take                           -> for whoever packs or splits a table
+    read     a caller's table              -> canonical columns (or rows), and the errors
+    write    canonical outputs             -> a table of the caller's container
+    length   a table                       -> its number of rows
+    take     a table and indices           -> some of its rows
     of_file, of_arrow                      -> a training table from a file
 """
 
@@ -38,7 +39,7 @@ __all__ = [
     "write",
 ]
 
-#: The containers, in the order in which they are tried.
+#: The containers.
 KINDS = ("pandas", "polars", "numpy", "arrow", "rows")
 
 _CLASSES = {("pandas", "DataFrame"): "pandas", ("polars", "DataFrame"): "polars", ("numpy", "ndarray"): "numpy"}
@@ -46,10 +47,10 @@ _EXPECTED = "a pandas or polars DataFrame, an Arrow table, a NumPy array of shap
 
 
 def kind_of(data: object) -> str | None:
-    """Return the kind of a container, one of `KINDS`, or `None` if it is none; nothing is imported to tell.
+    """Return the container that an object is, one of `KINDS`, or `None` if it is none; import nothing to find out.
 
     Any object with the Arrow C interface (`__arrow_c_stream__` or `__arrow_c_array__`) is `arrow`; a list or tuple is
-    `rows`, whatever it holds.
+    `rows`, whatever its elements are.
     """
     roots = set()
     for base in type(data).__mro__:
@@ -58,7 +59,7 @@ def kind_of(data: object) -> str | None:
         kind = _CLASSES.get((root, base.__name__))
         if kind is not None:
             return kind
-    if roots & {"pandas", "polars"}:  # a Series, a LazyFrame: some of them are Arrow streams too, but of no table
+    if roots & {"pandas", "polars"}:  # a Series or LazyFrame: some have the Arrow C interface, but none is a table
         return None
     if hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"):
         return "arrow"
@@ -77,16 +78,16 @@ def infer(data: Any) -> tuple[Field, ...]:
         A field for every column, in their order.
 
     Raises:
-        SignatureError: a column has no dtype of a field, or values of two types, or no value at all; it names the
-            column and says what to do.
+        SignatureError: a column's type fits no field, its values have two types, or it has no value at all; the error
+            names the column and says what to do.
         MissingLibrary: a library that the container needs is not installed.
     """
-    fields: tuple[Field, ...] = _room_for_training(data).infer(data)
+    fields: tuple[Field, ...] = _training_module(data).infer(data)
     return fields
 
 
 def form(data: Any) -> dict[str, Any]:
-    """Return how exactly a model sees its inputs: the container, its dtypes, labels, order and forms of missing values.
+    """Return the form of a training table: its container, dtypes, labels, memory order and kinds of missing values.
 
     Args:
         data: the table that the model is trained with.
@@ -98,35 +99,35 @@ def form(data: Any) -> dict[str, Any]:
         SignatureError: the table holds something that could not be built again.
         MissingLibrary: a library that the container needs is not installed.
     """
-    out: dict[str, Any] = _room_for_training(data).form(data)
-    return out
+    description: dict[str, Any] = _training_module(data).form(data)
+    return description
 
 
 def builder(form: Mapping[str, Any], fields: Sequence[Field]) -> Callable[[Any], Any]:
-    """Return the function that builds the container of a form from canonical batches: make it once, call it many times.
+    """Return the function that builds a form's container from canonical batches: make it once, call it many times.
 
     Args:
-        form: what `form` gave.
-        fields: the signature's inputs, one for each column of the form, in its order.
+        form: the result of `form`.
+        fields: the signature's inputs, one for each column of the form, matched by name (NumPy: by position).
 
     Returns:
-        A function of a `pyarrow.RecordBatch` of the canonical schema of `fields`; it gives the container with the
-        dtypes, labels, order and forms of missing values of the form. Safe to call from any number of threads. It
-        raises `EngineError` where a timestamp is too far off, or too fine, for the unit that training had.
+        A function that takes a `pyarrow.RecordBatch` of the canonical schema of `fields` and returns the container, as
+        the form describes it. Any number of threads may call it. It raises `EngineError` where a timestamp is out of
+        range, or too fine, for the unit of training.
 
     Raises:
-        SignatureError: a field can hold values that its column cannot, or the form is not one.
+        SignatureError: a field can hold values that its column cannot, or `form` is not a form.
         MissingLibrary: the library of the container is not installed.
     """
     kind = form.get("container")
     if kind not in KINDS:
         raise SignatureError(f"expected the form of one of {', '.join(KINDS)}; got {shorten(kind)}")
-    out: Callable[[Any], Any] = _room(kind, f"a model trained on {kind}").builder(form, tuple(fields))
-    return out
+    build_container: Callable[[Any], Any] = _module(kind, f"a model trained on {kind}").builder(form, tuple(fields))
+    return build_container
 
 
 def build(form: Mapping[str, Any], fields: Sequence[Field], batch: Any) -> Any:
-    """Return the container of a form from one canonical batch; raises as `builder` and its function do."""
+    """Build the container of a form from one canonical batch; raise as `builder` and its function do."""
     return builder(form, fields)(batch)
 
 
@@ -141,55 +142,55 @@ def read(
         extra: `forbid` makes a column that is no field an error, `ignore` drops it.
 
     Returns:
-        A `pyarrow.RecordBatch` of `n` rows, null where a value is at fault; for a list of dicts, a list of `n`
-        canonical rows, `None` where a row is at fault. And every error, by row.
+        A `pyarrow.RecordBatch` of `n` rows, null where a value is invalid; for a list of dicts, a list of `n`
+        canonical rows, `None` for each row that has an error. And all errors, ordered by row.
 
     Raises:
-        InputError: this is no table, or an array has another number of columns than there are fields.
-        DecodeError: a column is there twice.
+        InputError: `data` is no table, or an array has another number of columns than there are fields.
+        DecodeError: two columns have the same name.
         MissingLibrary: a library that the container needs is not installed.
     """
-    table, errors = _room_of(data).read(data, tuple(fields), extra)
+    table, errors = _module_of(data).read(data, tuple(fields), extra)
     return table, errors
 
 
-def write(like: Any, outputs: Any, kept: Sequence[int] | None = None) -> Any:
-    """Canonical outputs in the kind of the table that came in.
+def write(like: Any, outputs: Any, indices: Sequence[int] | None = None) -> Any:
+    """Convert canonical outputs to the container of the caller's table.
 
     Args:
-        like: the table that came in.
-        outputs: a `pyarrow.RecordBatch`; for a list of dicts, canonical rows do as well.
-        kept: the rows of `like` that the outputs belong to, where these are not all of them.
+        like: the caller's table.
+        outputs: a `pyarrow.RecordBatch`; for a list of dicts, also canonical rows.
+        indices: the rows of `like` that the outputs belong to; `None` for all of them.
 
     Returns:
-        pandas: a frame with the index of `like`, of NumPy dtypes, nullable ones where a value is missing.
-        polars: a frame. Arrow: a `RecordBatch` for a `RecordBatch`, a `Table` otherwise. NumPy: one array where there
-        is one output, else a dict of them by name. Rows: a list of dicts.
+        pandas: a frame with the index of `like`, of NumPy dtypes, or pandas' nullable dtypes where a value is missing.
+        polars: a frame. Arrow: a `RecordBatch` for a `RecordBatch`, a `Table` otherwise. NumPy: an array for one
+        output, a dict of arrays by name for several. Rows: a list of dicts.
 
     Raises:
         InputError: `like` is no table.
     """
-    return _room_of(like).write(like, outputs, kept)
+    return _module_of(like).write(like, outputs, indices)
 
 
 def of_file(path: Path) -> Any:
     """Return a Parquet, CSV, JSON lines or Arrow file as a pandas frame, read by pandas.
 
     Raises:
-        SourceError: the file cannot be read, or pandas reads no files of its suffix.
+        SourceError: the file cannot be read, or pandas has no reader for its suffix.
         MissingLibrary: pandas is not installed.
     """
-    return _room("pandas", "a file of training rows").from_file(path)
+    return _module("pandas", "a file of training rows").from_file(path)
 
 
 def of_arrow(kind: Literal["polars", "numpy"], table: Any) -> Any:
-    """Return an Arrow table as a container of that kind; raises `MissingLibrary` where its library is not installed."""
-    return _room(kind, f"a table of {kind}").of_arrow(table)
+    """Convert an Arrow table to a container of that kind; raise `MissingLibrary` where its library is not installed."""
+    return _module(kind, f"a table of {kind}").of_arrow(table)
 
 
 def length(data: Any) -> int:
-    """Return the number of rows; raises `InputError` where this is no table, or one that can be read only once."""
-    rows: int = _room_of(data).length(data)
+    """Return the number of rows; raise `InputError` where `data` is no table, or one that can be read only once."""
+    rows: int = _module_of(data).length(data)
     return rows
 
 
@@ -197,26 +198,26 @@ def take(data: Any, indices: Sequence[int]) -> Any:
     """Return the rows with these indices, in a container that has the same `form`.
 
     Raises:
-        InputError: this is no table, or one that can be read only once.
+        InputError: `data` is no table, or one that can be read only once.
     """
-    return _room_of(data).take(data, indices)
+    return _module_of(data).take(data, indices)
 
 
-def _room_for_training(data: Any) -> ModuleType:
+def _training_module(data: Any) -> ModuleType:
     kind = kind_of(data)
     if kind is None:
-        raise SignatureError(f"expected {_EXPECTED}; got {_described(data)}")
-    return _room(kind, f"a table of {kind}")
+        raise SignatureError(f"expected {_EXPECTED}; got {_describe(data)}")
+    return _module(kind, f"a table of {kind}")
 
 
-def _room_of(data: Any) -> ModuleType:
+def _module_of(data: Any) -> ModuleType:
     kind = kind_of(data)
     if kind is None:
-        raise InputError([RowError(0, None, "type", _EXPECTED, _described(data))])
-    return _room(kind, f"a table of {kind}")
+        raise InputError([RowError(0, None, "type", _EXPECTED, _describe(data))])
+    return _module(kind, f"a table of {kind}")
 
 
-def _described(data: Any) -> str:
+def _describe(data: Any) -> str:
     if isinstance(data, Mapping):
         return f"a {type(data).__name__} (one row is a list of one dict)"
     if type(data).__name__ == "LazyFrame":
@@ -226,7 +227,7 @@ def _described(data: Any) -> str:
     return f"a {type(data).__module__}.{type(data).__qualname__}"
 
 
-def _room(kind: str, purpose: str) -> ModuleType:
+def _module(kind: str, purpose: str) -> ModuleType:
     try:
         return import_module(f"fourfold.tables.{kind}")
     except ImportError as error:

@@ -29,7 +29,7 @@ _UNITS = ("s", "ms", "us", "ns")
 _FAMILIES = {
     "bool": ("bool",),
     "int": tuple(INTEGERS),
-    # Integers only as far as a float64 holds them all.
+    # The integer dtypes whose every value float64 holds exactly.
     "float": (*FLOATS, "int8", "int16", "int32", "uint8", "uint16", "uint32"),
     "str": ("string",),
     "bytes": ("binary",),
@@ -59,9 +59,9 @@ def from_numpy(values: np.ndarray[Any, Any]) -> Any:
 
 
 def numpy_caster(field: Field, dtype: np.dtype[Any]) -> Callable[[Any], np.ndarray[Any, Any]]:
-    """Return the function from the field's canonical array to a NumPy array of shape `(n,)` and that dtype.
+    """Return the function that converts a field's canonical array to a NumPy array of shape `(n,)` and that dtype.
 
-    A null becomes NaN in a float array and NaT in one of timestamps; no other can hold one.
+    A null becomes NaN in a float array and NaT in an array of timestamps; other dtypes hold no nulls.
 
     Raises:
         SignatureError: the field can hold values that the dtype cannot.
@@ -76,84 +76,84 @@ def numpy_caster(field: Field, dtype: np.dtype[Any]) -> Callable[[Any], np.ndarr
 
 
 def study_to_json(study: Study) -> dict[str, Any]:
-    """Return the form of a column of Python objects, as `object_builder` takes it."""
-    out: dict[str, Any] = {"of": study.of}
+    """Return the form, in JSON values, of a column of Python objects; `object_builder` reads it."""
+    form: dict[str, Any] = {"of": study.python_type}
     if study.null is not None:
-        out["null"] = study.null
+        form["null"] = study.null
     if study.shape:
-        out["shape"] = list(study.shape)
-        out["element"] = study.dtype
+        form["shape"] = list(study.shape)
+        form["element"] = study.dtype
     if study.zone is not None:
-        out["zone"] = study.zone
-    return out
+        form["zone"] = study.zone
+    return form
 
 
 def object_builder(
     field: Field, form: Mapping[str, Any], nulls: Mapping[str, Any], timestamp: Callable[[Any], Any] | None = None
 ) -> Callable[[Any], np.ndarray[Any, Any]]:
-    """Return the function from the field's canonical array to an object array of shape `(n,)`.
+    """Return the function that converts a field's canonical array to an object array of shape `(n,)`.
 
     Args:
         field: the field.
-        form: what `study_to_json` gave.
-        nulls: the object for each form of a missing value.
-        timestamp: what makes a `Timestamp` of a datetime, where the container has such a thing.
+        form: the result of `study_to_json`.
+        nulls: the object for each form of a missing value, as in `Study.null`.
+        timestamp: converts a datetime to the container's `Timestamp`, where the container has one.
 
     Raises:
         SignatureError: the field can hold values that the column cannot.
     """
-    of, shape, zone = form["of"], tuple(form.get("shape", ())), form.get("zone")
-    families = (form["element"],) if shape else _FAMILIES[of]
+    python_type, shape, zone = form["of"], tuple(form.get("shape", ())), form.get("zone")
+    families = (form["element"],) if shape else _FAMILIES[python_type]
     if field.dtype not in families or field.shape != shape or field.zone != zone:
-        trained = f"{of} objects" + (f" of shape {list(shape)} and dtype {form['element']}" if shape else "")
+        trained = f"{python_type} objects" + (f" of shape {list(shape)} and dtype {form['element']}" if shape else "")
         zones = f" in the zone {zone}" if zone else ""
         raise SignatureError(
             f"field {shorten(field.name)}: it is {field.expected}; the model was trained with {trained}{zones}"
         )
     null = nulls[form.get("null", "None")]
-    if of in ("str", "bytes"):
-        return lambda array: _filled(array.to_numpy(zero_copy_only=False), array, null)
-    if of == "ndarray":
-        return lambda array: _filled(tensors(array, shape), array, null)
-    convert = {"tuple": _tuples, "Timestamp": timestamp, "float": float}.get(of)
-    return lambda array: objects(_python(field, array, convert, null))
+    if python_type in ("str", "bytes"):
+        return lambda array: _fill_nulls(array.to_numpy(zero_copy_only=False), array, null)
+    if python_type == "ndarray":
+        return lambda array: _fill_nulls(tensors(array, shape), array, null)
+    convert = {"tuple": _to_tuples, "Timestamp": timestamp, "float": float}.get(python_type)
+    return lambda array: objects(_python_values(field, array, convert, null))
 
 
 def objects(values: list[Any]) -> np.ndarray[Any, Any]:
-    """Return an object array of shape `(n,)` of those values, lists and arrays among them as they are."""
-    out = np.empty(len(values), dtype=object)
+    """Return an object array of shape `(n,)` with these values; lists and arrays stay single elements."""
+    array = np.empty(len(values), dtype=object)
     for index, value in enumerate(values):
-        out[index] = value
-    return out
+        array[index] = value
+    return array
 
 
 def tensors(array: Any, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    """Nested fixed-size lists of that shape as an object array of NumPy arrays, `None` where a list is null."""
+    """Convert nested fixed-size lists of that shape to an object array of NumPy arrays, `None` where a list is null."""
     stacked = stack(array, shape)
     if not array.null_count:
         return objects(list(stacked))
     rows = iter(stacked)
-    return objects([next(rows) if valid else None for valid in array.is_valid().to_pylist()])
+    return objects([next(rows) if is_valid else None for is_valid in array.is_valid().to_pylist()])
 
 
 def stack(array: Any, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    """Return the nested fixed-size lists of that shape that are not null, as one array of shape `(n, *shape)`."""
-    present = array.drop_null() if array.null_count else array
-    inner = present
-    while pa.types.is_fixed_size_list(inner.type):
-        inner = inner.flatten()
-    # A copy: what comes out of Arrow cannot be written to, what the model was trained with could.
-    stacked: np.ndarray[Any, Any] = inner.to_numpy(zero_copy_only=False).reshape(len(present), *shape).copy()
+    """Stack the nested fixed-size lists of that shape that are not null into one array of shape `(n, *shape)`."""
+    lists = array.drop_null() if array.null_count else array
+    values = lists
+    while pa.types.is_fixed_size_list(values.type):
+        values = values.flatten()
+    # A copy: Arrow's memory is read-only, and the arrays of training were writable.
+    stacked: np.ndarray[Any, Any] = values.to_numpy(zero_copy_only=False).reshape(len(lists), *shape).copy()
     return stacked
 
 
-def _filled(values: np.ndarray[Any, Any], array: Any, null: Any) -> np.ndarray[Any, Any]:
+def _fill_nulls(values: np.ndarray[Any, Any], array: Any, null: Any) -> np.ndarray[Any, Any]:
     if array.null_count and null is not None:
         values[array.is_null().to_numpy(zero_copy_only=False)] = null
     return values
 
 
-def _python(field: Field, array: Any, convert: Callable[[Any], Any] | None, null: Any) -> list[Any]:
+def _python_values(field: Field, array: Any, convert: Callable[[Any], Any] | None, null: Any) -> list[Any]:
     rows = columns_to_rows((field,), pa.RecordBatch.from_arrays([array], names=[field.name]))
     values = [row[field.name] for row in rows]
     if convert is None and null is None:
@@ -161,5 +161,5 @@ def _python(field: Field, array: Any, convert: Callable[[Any], Any] | None, null
     return [null if value is None else value if convert is None else convert(value) for value in values]
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+def _to_tuples(value: Any) -> Any:
+    return tuple(map(_to_tuples, value)) if isinstance(value, list) else value

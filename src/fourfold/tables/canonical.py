@@ -1,4 +1,4 @@
-"""Coerce the columns of any container to a canonical batch; what is no Arrow array is coerced value by value."""
+"""Coerce the columns of any container to a canonical batch; columns of Python values are coerced value by value."""
 
 from __future__ import annotations
 
@@ -21,53 +21,53 @@ def coerce(
     """Coerce named columns.
 
     Args:
-        columns: a name, and a `pyarrow.Array` or a list of Python values, missing ones `None`. A name that is no
-            field may come without a column: `None`.
+        columns: names, each with a `pyarrow.Array` or a list of Python values, `None` for a missing value. The column
+            of a name that is no field may be `None`.
         length: the number of rows, `n`.
         fields: the signature's inputs.
-        extra: what becomes of a column that is no field.
+        extra: `forbid` makes a column that is no field an error, `ignore` drops it.
 
     Returns:
-        A canonical `pyarrow.RecordBatch` of `n` rows, null where a value is at fault; and every error, by row.
+        A canonical `pyarrow.RecordBatch` of `n` rows, null where a value is invalid; and all errors, ordered by row.
 
     Raises:
-        DecodeError: a name is there twice.
+        DecodeError: two columns have the same name.
     """
     by_name = {field.name: field for field in fields}
     names: list[str] = []
     arrays: list[Any] = []
-    faults: list[RowError] = []
+    value_errors: list[RowError] = []
     for name, column in columns:
         array = column
         if column is None or name not in by_name:
             array = pa.nulls(length)
         elif isinstance(column, list):
-            array, errors = _one_by_one(by_name[name], column)
-            faults.extend(errors)
+            array, errors = _coerce_values(by_name[name], column)
+            value_errors.extend(errors)
         names.append(name)
         arrays.append(array)
-    if not names:  # a table of rows without a single column: Arrow would forget how many
+    if not names:  # an Arrow table without columns does not keep its number of rows
         names, arrays = [fields[0].name], [pa.nulls(length)]
     batch, errors = ColumnCoercer(fields, extra)(pa.Table.from_arrays(arrays, names=names))
-    return batch, _merged(faults, errors, fields) if faults else errors
+    return batch, _merge_errors(value_errors, errors, fields) if value_errors else errors
 
 
-def _one_by_one(field: Field, values: Sequence[Any]) -> tuple[Any, list[RowError]]:
-    one = coercer(field)
-    out: list[Any] = []
-    faults: list[RowError] = []
+def _coerce_values(field: Field, values: Sequence[Any]) -> tuple[Any, list[RowError]]:
+    coerce_value = coercer(field)
+    coerced: list[Any] = []
+    errors: list[RowError] = []
     for row, value in enumerate(values):
         try:
-            out.append(None if is_missing(value) else one(value))
-        except Mismatch as problem:
-            out.append(None)
-            faults.append(RowError(row, field.name, problem.code, problem.expected, problem.got))
-    return pa.array(out, type=arrow_type(field)), faults
+            coerced.append(None if is_missing(value) else coerce_value(value))
+        except Mismatch as mismatch:
+            coerced.append(None)
+            errors.append(RowError(row, field.name, mismatch.code, mismatch.expected, mismatch.got))
+    return pa.array(coerced, type=arrow_type(field)), errors
 
 
-def _merged(faults: list[RowError], errors: list[RowError], fields: tuple[Field, ...]) -> list[RowError]:
-    """Merge two lists of errors by row and field, without the "missing" that a refused value left behind."""
-    known = {(fault.row, fault.field) for fault in faults}
+def _merge_errors(value_errors: list[RowError], errors: list[RowError], fields: tuple[Field, ...]) -> list[RowError]:
+    """Merge two lists of errors by row and field; drop the "missing" that follows from an invalid value's null."""
+    reported = {(error.row, error.field) for error in value_errors}
     order: dict[str | None, int] = {field.name: index for index, field in enumerate(fields)}
-    both = faults + [error for error in errors if (error.row, error.field) not in known]
-    return sorted(both, key=lambda error: (error.row, order.get(error.field, len(fields))))
+    merged = value_errors + [error for error in errors if (error.row, error.field) not in reported]
+    return sorted(merged, key=lambda error: (error.row, order.get(error.field, len(fields))))

@@ -46,19 +46,19 @@ def infer(data: Array) -> tuple[Field, ...]:
 def form(data: Array) -> dict[str, Any]:
     """Return the dtype and the memory order; for objects, each column's Python type and form of a missing value."""
     _check(data)
-    out: dict[str, Any] = {"container": "numpy", "columns": data.shape[1], "order": _order(data)}
+    form_data: dict[str, Any] = {"container": "numpy", "columns": data.shape[1], "order": _order(data)}
     if data.dtype.kind == "O":
         return {
-            **out,
+            **form_data,
             "dtype": "object",
-            "objects": [study_to_json(_study(i, data[:, i])) for i in range(data.shape[1])],
+            "objects": [study_to_json(_study(index, data[:, index])) for index in range(data.shape[1])],
         }
-    # The width of text is no property of the model: values longer than the longest in training would be cut.
-    return {**out, "dtype": "str" if data.dtype.kind == "U" else str(data.dtype)}
+    # Not the width of NumPy text: values longer than the longest one in training would be truncated.
+    return {**form_data, "dtype": "str" if data.dtype.kind == "U" else str(data.dtype)}
 
 
 def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any], Array]:
-    """Return the function from a canonical batch to an array of the form's dtype and memory order."""
+    """Return the function that converts a canonical batch to an array of the form's dtype and memory order."""
     if len(fields) != form["columns"]:
         raise SignatureError(
             f"the model was trained with {form['columns']} columns, the signature has {len(fields)} inputs"
@@ -66,23 +66,23 @@ def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any
     order: Literal["C", "F"] = form["order"]
     dtype = np.dtype(object if form["dtype"] == "str" else form["dtype"])
     if form["dtype"] == "str":
-        casts = [_text(field) for field in fields]
+        casts = [_text_caster(field) for field in fields]
     elif form["dtype"] == "object":
         casts = [object_builder(field, column, _NULLS) for field, column in zip(fields, form["objects"], strict=True)]
     else:
         casts = [numpy_caster(field, dtype) for field in fields]
 
     def build(batch: Any) -> Array:
-        out: Array = np.empty((batch.num_rows, len(casts)), dtype=dtype, order=order)
+        values: Array = np.empty((batch.num_rows, len(casts)), dtype=dtype, order=order)
         for index, cast in enumerate(casts):
-            out[:, index] = cast(batch.column(index))
-        return out.astype(str, order=order) if form["dtype"] == "str" else out
+            values[:, index] = cast(batch.column(index))
+        return values.astype(str, order=order) if form["dtype"] == "str" else values
 
     return build
 
 
 def read(data: Array, fields: tuple[Field, ...], extra: Literal["forbid", "ignore"]) -> tuple[Any, list[RowError]]:
-    """Coerce the columns, by their position; an array of shape `(rows, *shape)` is one tensor field's."""
+    """Coerce the columns, by position; an array of shape `(rows, *shape)` holds a single tensor field."""
     if isinstance(data, np.ma.MaskedArray):
         raise InputError([RowError(0, None, "type", "an array without a mask", "a masked array (see its filled())")])
     if len(fields) == 1 and fields[0].shape and data.shape[1:] == fields[0].shape:
@@ -94,13 +94,13 @@ def read(data: Array, fields: tuple[Field, ...], extra: Literal["forbid", "ignor
     return coerce(columns, len(data), fields, extra)
 
 
-def write(like: Array, outputs: Any, kept: Sequence[int] | None) -> Array | dict[str, Array]:
-    """Return one output as an array of shape `(rows,)` or `(rows, *shape)`; several outputs as a dict of them by name.
+def write(like: Array, outputs: Any, indices: Sequence[int] | None) -> Array | dict[str, Array]:
+    """Return one output as an array of shape `(rows,)` or `(rows, *shape)`, several as a dict of such arrays by name.
 
-    Text, bytes, and integers or booleans with missing values become objects; missing floats NaN; timestamps
-    `datetime64[us]`, of UTC where the field has a zone; dates `datetime64[D]`.
+    Text, bytes, and integers or booleans with missing values become objects; missing floats become NaN; timestamps
+    become `datetime64[us]`, in UTC where the field has a zone; dates become `datetime64[D]`.
     """
-    arrays = {name: _natural(outputs.column(index)) for index, name in enumerate(outputs.schema.names)}
+    arrays = {name: _to_numpy(outputs.column(index)) for index, name in enumerate(outputs.schema.names)}
     return next(iter(arrays.values())) if len(arrays) == 1 else arrays
 
 
@@ -133,15 +133,15 @@ def _order(data: Array) -> Literal["C", "F"]:
     return "F" if data.flags.f_contiguous and not data.flags.c_contiguous else "C"
 
 
-def _where(index: int) -> str:
+def _column_label(index: int) -> str:
     return f"column {index}"
 
 
 def _study(index: int, column: Array) -> Study:
-    studied = study(_where(index), column, foreign=True)
+    studied = study(_column_label(index), column, from_objects=True)
     if studied.null not in (None, *_NULLS):
         raise SignatureError(
-            f"{_where(index)}: a missing value is pandas's {studied.null}; in a NumPy array use None or NaN"
+            f"{_column_label(index)}: a missing value is pandas's {studied.null}; in a NumPy array use None or NaN"
         )
     return studied
 
@@ -154,9 +154,9 @@ def _infer(index: int, column: Array) -> Field:
         return Field(name, "string")
     if arrow_dtype(column.dtype) is None:
         raise SignatureError(
-            f"{_where(index)}: no field holds {column.dtype}; make the array one of numbers or of objects"
+            f"{_column_label(index)}: no field holds {column.dtype}; make the array one of numbers or of objects"
         )
-    field = field_of(_where(index), name, from_numpy(column), str(column.dtype))
+    field = field_of(_column_label(index), name, from_numpy(column), str(column.dtype))
     return replace(field, nullable=field.nullable or (column.dtype.kind == "f" and bool(np.isnan(column).any())))
 
 
@@ -164,19 +164,19 @@ def _column(column: Array, field: Field) -> Any:
     if column.ndim > 1:
         if arrow_dtype(column.dtype) is None:
             return [row.tolist() for row in column]
-        inner = from_numpy(np.ascontiguousarray(column).reshape(-1))
+        lists = from_numpy(np.ascontiguousarray(column).reshape(-1))
         for size in reversed(column.shape[1:]):
-            inner = pa.FixedSizeListArray.from_arrays(inner, size)
-        return inner
+            lists = pa.FixedSizeListArray.from_arrays(lists, size)
+        return lists
     if arrow_dtype(column.dtype) is not None:
         return from_numpy(column)
     if column.dtype.kind != "O" or field.dtype in ("float32", "float64"):
         return column.tolist()
-    # Among objects NaN says that a value is missing, as it does in pandas; among floats it is one.
+    # In a column of objects NaN is a missing value, as in pandas; in a column of floats it is a value.
     return [None if missing_form(value) else value for value in column.tolist()]
 
 
-def _text(field: Field) -> Callable[[Any], Array]:
+def _text_caster(field: Field) -> Callable[[Any], Array]:
     if field.dtype != "string" or field.nullable:
         raise SignatureError(
             f"field {shorten(field.name)}: it is {field.expected}; the model was trained with text that is "
@@ -185,7 +185,7 @@ def _text(field: Field) -> Callable[[Any], Array]:
     return lambda array: array.to_numpy(zero_copy_only=False)
 
 
-def _natural(array: Any) -> Array:
+def _to_numpy(array: Any) -> Array:
     kind = array.type
     if pa.types.is_fixed_size_list(kind):
         shape: tuple[int, ...] = ()
@@ -194,6 +194,6 @@ def _natural(array: Any) -> Array:
         return tensors(array, shape) if array.null_count else stack(array, shape)
     if array.null_count and (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
         return objects(array.to_pylist())
-    # A copy where Arrow gives its own memory, which cannot be written to.
+    # Copy where the array is Arrow's own memory, which is read-only.
     values: Array = array.to_numpy(zero_copy_only=False)
     return values if values.flags.writeable else values.copy()

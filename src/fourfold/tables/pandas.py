@@ -17,14 +17,14 @@ import pyarrow as pa
 from fourfold.errors import RowError, SignatureError, SourceError, shorten
 from fourfold.signature.field import FLOATS, INTEGERS, Field
 from fourfold.tables.arrays import arrow_dtype, from_numpy, objects, tensors
-from fourfold.tables.arrow import field_of, one_array
+from fourfold.tables.arrow import field_of, single_array
 from fourfold.tables.canonical import coerce
 from fourfold.tables.pandas_form import column_to_json, frame_builder, is_object, labels_to_json, order_of
 from fourfold.tables.values import study, zone_name
 
 __all__ = ["builder", "form", "from_file", "infer", "length", "read", "take", "write"]
 
-#: What pandas itself reads of a file, by the file's suffix: the frame that a model was trained with came from there.
+#: pandas' own readers, by the file's suffix: a model's training frame was read by them, so its dtypes are theirs.
 _READERS: dict[str, Callable[..., pd.DataFrame]] = {
     ".parquet": pd.read_parquet,
     ".csv": pd.read_csv,
@@ -44,10 +44,10 @@ _ADVICE = {
 
 
 def from_file(path: Path) -> pd.DataFrame:
-    """Return the frame that pandas reads of a file: Parquet, CSV, JSON lines or Arrow, told by the suffix.
+    """Read a Parquet, CSV, JSON lines or Arrow file with pandas; the suffix tells the format.
 
     Raises:
-        SourceError: the file cannot be read, or pandas reads no files of that suffix.
+        SourceError: the file cannot be read, or pandas has no reader for the suffix.
     """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
@@ -65,22 +65,22 @@ def infer(data: pd.DataFrame) -> tuple[Field, ...]:
 
 
 def form(data: pd.DataFrame) -> dict[str, Any]:
-    """Labels, and each column's dtype, categories and form of missing values; the index is no part of it."""
+    """Return the labels, and each column's dtype, categories and form of missing values; the index is left out."""
     _check(data)
     columns = []
     for label, (_, series) in zip(data.columns.tolist(), data.items(), strict=True):
         where = f"column {shorten(label)}"
-        _refuse(where, series.dtype)
+        _check_dtype(where, series.dtype)
         columns.append({"label": label, **column_to_json(where, series)})
-    out: dict[str, Any] = {"container": "pandas", "labels": labels_to_json(data.columns), "columns": columns}
+    form_data: dict[str, Any] = {"container": "pandas", "labels": labels_to_json(data.columns), "columns": columns}
     order = order_of(data)
-    return out if order is None else {**out, "order": order}
+    return form_data if order is None else {**form_data, "order": order}
 
 
 def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any], pd.DataFrame]:
-    """Return the function from a canonical batch to a frame of the form, with a `RangeIndex`.
+    """Return the function that converts a canonical batch to a frame of the form, with a `RangeIndex`.
 
-    A value that is not among the categories of a category column becomes missing there.
+    In a category column, values that are not categories become missing.
     """
     return frame_builder(form, fields)
 
@@ -88,7 +88,7 @@ def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any
 def read(
     data: pd.DataFrame, fields: tuple[Field, ...], extra: Literal["forbid", "ignore"]
 ) -> tuple[Any, list[RowError]]:
-    """Coerce the columns, by their labels as strings."""
+    """Coerce the columns; their labels, as strings, are the fields' names."""
     by_name = {field.name: field for field in fields}
     columns: list[tuple[str, Any]] = []
     for label, series in data.items():
@@ -97,11 +97,11 @@ def read(
     return coerce(columns, len(data), fields, extra)
 
 
-def write(like: pd.DataFrame, outputs: Any, kept: Sequence[int] | None) -> pd.DataFrame:
-    """Return the outputs as a frame with the index of `like`, or that of the rows kept."""
-    index = like.index if kept is None else like.index[list(kept)]
-    arrays = {name: _natural(outputs.column(index)) for index, name in enumerate(outputs.schema.names)}
-    return pd.DataFrame(arrays, index=index)
+def write(like: pd.DataFrame, outputs: Any, indices: Sequence[int] | None) -> pd.DataFrame:
+    """Return the outputs as a frame with the index of `like`, or of the rows of `like` at `indices`."""
+    labels = like.index if indices is None else like.index[list(indices)]
+    arrays = {name: _to_pandas(outputs.column(index)) for index, name in enumerate(outputs.schema.names)}
+    return pd.DataFrame(arrays, index=labels)
 
 
 def length(data: pd.DataFrame) -> int:
@@ -124,17 +124,17 @@ def _check(data: pd.DataFrame) -> None:
 
 def _infer(name: str, series: pd.Series[Any]) -> Field:
     where = f"column {shorten(name)}"
-    _refuse(where, series.dtype)
+    _check_dtype(where, series.dtype)
     if isinstance(series.dtype, pd.CategoricalDtype):
         return _infer_categories(where, name, series)
     if is_object(series.dtype):
-        return study(where, series.to_numpy(), foreign=True).field(name)
+        return study(where, series.to_numpy(), from_objects=True).field(name)
     if isinstance(series.dtype, pd.DatetimeTZDtype):
-        array = _instants(series, zone_name(where, series.dtype.tz))
+        array = _to_timestamps(series, zone_name(where, series.dtype.tz))
     else:
-        array = _arrow(series)
+        array = _to_arrow(series)
     if isinstance(array, list):  # text with a lone surrogate, which only Python can hold
-        return study(where, array, foreign=True).field(name)
+        return study(where, array, from_objects=True).field(name)
     field = field_of(where, name, array, str(series.dtype))
     if isinstance(series.dtype, np.dtype) and series.dtype.kind == "f":
         return replace(field, nullable=bool(series.isna().any()))
@@ -145,18 +145,18 @@ def _infer_categories(where: str, name: str, series: pd.Series[Any]) -> Field:
     categories = series.cat.categories
     if not len(categories):
         raise SignatureError(f"{where}: it has no categories; give it those that the model knows, or drop it")
-    inner = _infer(name, pd.Series(categories))
-    if inner.dtype != "string" and inner.dtype not in INTEGERS:
-        raise SignatureError(f"{where}: its categories are {inner.dtype}; make them strings or integers")
+    values_field = _infer(name, pd.Series(categories))
+    if values_field.dtype != "string" and values_field.dtype not in INTEGERS:
+        raise SignatureError(f"{where}: its categories are {values_field.dtype}; make them strings or integers")
     nullable = bool(series.isna().any())
-    return Field(name, inner.dtype, nullable=nullable, categories=tuple(categories.tolist()))
+    return Field(name, values_field.dtype, nullable=nullable, categories=tuple(categories.tolist()))
 
 
-def _refuse(where: str, dtype: Any) -> None:
-    """Raise `SignatureError` for a dtype that no field holds, with what to do about it."""
-    plain = isinstance(dtype, np.dtype) and (dtype.kind == "O" or arrow_dtype(dtype) is not None)
-    known = (pd.CategoricalDtype, pd.StringDtype, pd.DatetimeTZDtype, pd.ArrowDtype)
-    if plain or isinstance(dtype, known) or str(dtype).lower() in ("boolean", *INTEGERS, *FLOATS):
+def _check_dtype(where: str, dtype: Any) -> None:
+    """Refuse a dtype that no field holds: raise `SignatureError`, which says what to do about it."""
+    is_numpy = isinstance(dtype, np.dtype) and (dtype.kind == "O" or arrow_dtype(dtype) is not None)
+    classes = (pd.CategoricalDtype, pd.StringDtype, pd.DatetimeTZDtype, pd.ArrowDtype)
+    if is_numpy or isinstance(dtype, classes) or str(dtype).lower() in ("boolean", *INTEGERS, *FLOATS):
         return
     advice = next(
         (text for start, text in _ADVICE.items() if str(dtype).startswith(start)), "make it numbers or strings"
@@ -165,34 +165,35 @@ def _refuse(where: str, dtype: Any) -> None:
 
 
 def _column(series: pd.Series[Any], field: Field) -> Any:
-    """Return a caller's column as an Arrow array, or as Python values where Arrow has no type for them."""
+    """Return a caller's column as an Arrow array, or as Python values where Arrow cannot tell their type."""
     dtype = series.dtype
     if isinstance(dtype, pd.CategoricalDtype):
-        return _decoded(series, field)
+        return _decode_categories(series, field)
     if isinstance(dtype, pd.DatetimeTZDtype):
-        return _instants(series, "UTC")  # the coercion moves it to the zone of the field
-    known = isinstance(dtype, (pd.StringDtype, pd.ArrowDtype)) or str(dtype).lower() in ("boolean", *INTEGERS, *FLOATS)
-    if known or (isinstance(dtype, np.dtype) and arrow_dtype(dtype) is not None):
-        return _arrow(series)
-    return _objects(series, field)
+        return _to_timestamps(series, "UTC")  # the coercion converts it to the zone of the field
+    is_arrow = isinstance(dtype, (pd.StringDtype, pd.ArrowDtype))
+    is_nullable = str(dtype).lower() in ("boolean", *INTEGERS, *FLOATS)
+    if is_arrow or is_nullable or (isinstance(dtype, np.dtype) and arrow_dtype(dtype) is not None):
+        return _to_arrow(series)
+    return _object_values(series, field)
 
 
-def _arrow(series: pd.Series[Any]) -> Any:
+def _to_arrow(series: pd.Series[Any]) -> Any:
     if isinstance(series.dtype, np.dtype):
         return from_numpy(series.to_numpy())
     try:
-        return one_array(pa.array(series.array))
-    except UnicodeEncodeError:  # a lone surrogate, which the coercion of rows has a word for
-        return [None if missing else value for value, missing in zip(series, series.isna(), strict=True)]
+        return single_array(pa.array(series.array))
+    except UnicodeEncodeError:  # a lone surrogate: the coercion of values reports it, with its row
+        return [None if is_null else value for value, is_null in zip(series, series.isna(), strict=True)]
 
 
-def _instants(series: Any, zone: str | None) -> Any:
-    # pandas counts from 1970 in UTC whatever the zone is, and so does Arrow.
-    counted = from_numpy(series.to_numpy(dtype=f"datetime64[{series.dtype.unit}]"))
-    return counted.cast(pa.timestamp(series.dtype.unit, tz=zone))
+def _to_timestamps(series: Any, zone: str | None) -> Any:
+    # pandas and Arrow both count from 1970 in UTC, whatever the zone is.
+    timestamps = from_numpy(series.to_numpy(dtype=f"datetime64[{series.dtype.unit}]"))
+    return timestamps.cast(pa.timestamp(series.dtype.unit, tz=zone))
 
 
-def _decoded(series: pd.Series[Any], field: Field) -> Any:
+def _decode_categories(series: pd.Series[Any], field: Field) -> Any:
     codes = series.cat.codes.to_numpy()
     values = _column(pd.Series(series.cat.categories), field)
     if isinstance(values, list):
@@ -200,21 +201,21 @@ def _decoded(series: pd.Series[Any], field: Field) -> Any:
     return values.take(pa.array(codes, mask=codes < 0))
 
 
-def _objects(series: pd.Series[Any], field: Field) -> Any:
+def _object_values(series: pd.Series[Any], field: Field) -> Any:
     values = series.to_numpy(dtype=object)
     if field.dtype == "string" and pd.api.types.infer_dtype(values, skipna=True) == "string":
         try:
             return pa.array(values, type=pa.string(), from_pandas=True)
         except UnicodeEncodeError:
-            pass  # a lone surrogate: value by value then, so that its row is named
+            pass  # a lone surrogate: coerced value by value below, so that the error names its row
     missing = pd.isna(values)
-    if field.dtype in FLOATS:  # there NaN is a value
+    if field.dtype in FLOATS:  # NaN is a value of these fields
         missing &= ~np.fromiter((isinstance(value, (float, np.floating)) for value in values), bool, len(values))
-    return [None if gone else value for value, gone in zip(values, missing, strict=True)]
+    return [None if is_null else value for value, is_null in zip(values, missing, strict=True)]
 
 
-def _natural(array: Any) -> Any:
-    """Return an output with NumPy dtypes, and pandas's nullable dtypes where a value is missing."""
+def _to_pandas(array: Any) -> Any:
+    """Return an output as an array of a NumPy dtype, or of pandas' nullable dtype where a value is missing."""
     kind = array.type
     if pa.types.is_string(kind):
         text: Any = pd.StringDtype(na_value=np.nan)

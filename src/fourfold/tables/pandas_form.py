@@ -14,13 +14,13 @@ from fourfold.errors import SignatureError, shorten
 from fourfold.signature.columns import arrow_type
 from fourfold.signature.field import INTEGERS, Field
 from fourfold.tables.arrays import numpy_caster, object_builder, study_to_json
-from fourfold.tables.arrow import caster, places
+from fourfold.tables.arrow import caster, field_indices
 from fourfold.tables.types import type_from_json, type_to_json
 from fourfold.tables.values import study, zone_name
 
 __all__ = ["NULLS", "column_to_json", "dtype_to_json", "frame_builder", "is_object", "labels_to_json", "order_of"]
 
-#: The object that each form of a missing value is, in a column of Python objects.
+#: The object that stands for a missing value in a column of Python objects, by its form.
 NULLS: dict[str, Any] = {"None": None, "NaN": np.nan, "NA": pd.NA, "NaT": pd.NaT}
 
 _MASKED = {
@@ -32,10 +32,10 @@ _MASKED = {
 
 
 def labels_to_json(columns: pd.Index[Any]) -> dict[str, Any]:
-    """Return a frame's column labels, strings and integers, with what the index itself adds to them.
+    """Return the name and the range or dtype of a frame's column labels, in JSON values.
 
     Raises:
-        SignatureError: a label is of another type, or two of them are written the same.
+        SignatureError: a label is neither a string nor an integer, or two labels are the same as strings.
     """
     if isinstance(columns, (pd.MultiIndex, pd.CategoricalIndex)):
         raise SignatureError(
@@ -47,19 +47,19 @@ def labels_to_json(columns: pd.Index[Any]) -> dict[str, Any]:
         if not isinstance(label, (str, int)) or isinstance(label, bool):
             raise SignatureError(f"the column label {shorten(label)} is a {type(label).__name__}; make it a string")
     names = [str(label) for label in labels]
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise SignatureError(f"the frame has the column {shorten(twice[0])} twice; rename one of them")
-    out: dict[str, Any] = {} if columns.name is None else {"name": columns.name}
+    duplicates = [name for name in names if names.count(name) > 1]
+    if duplicates:
+        raise SignatureError(f"the frame has the column {shorten(duplicates[0])} twice; rename one of them")
+    data: dict[str, Any] = {} if columns.name is None else {"name": columns.name}
     if isinstance(columns, pd.RangeIndex):
-        return {**out, "range": [columns.start, columns.stop, columns.step]}
-    return {**out, **dtype_to_json("the column labels", columns.dtype)}
+        return {**data, "range": [columns.start, columns.stop, columns.step]}
+    return {**data, **dtype_to_json("the column labels", columns.dtype)}
 
 
 def order_of(frame: pd.DataFrame) -> Literal["C", "F"] | None:
-    """Return the memory order in which NumPy sees a frame whose columns have all one numeric dtype, otherwise `None`.
+    """Return the memory order of a frame's NumPy array if its columns all have one numeric dtype, else `None`.
 
-    An engine's sums may depend on it.
+    The results of an engine's sums may depend on it.
     """
     dtypes = set(frame.dtypes)
     if len(dtypes) != 1 or not isinstance(dtype := dtypes.pop(), np.dtype) or dtype.kind not in "biuf":
@@ -69,7 +69,11 @@ def order_of(frame: pd.DataFrame) -> Literal["C", "F"] | None:
 
 
 def dtype_to_json(where: str, dtype: Any) -> dict[str, Any]:
-    """Return a dtype of NumPy, of text or a nullable one, as JSON."""
+    """Return a dtype of NumPy, of text, or one of pandas' nullable dtypes as JSON.
+
+    Raises:
+        SignatureError: the dtype is another one.
+    """
     if isinstance(dtype, pd.StringDtype):
         return {"dtype": str(dtype), "storage": dtype.storage}
     if isinstance(dtype, np.dtype) or str(dtype) in _MASKED:
@@ -83,10 +87,10 @@ def is_object(dtype: Any) -> bool:
 
 
 def column_to_json(where: str, series: pd.Series[Any]) -> dict[str, Any]:
-    """Return a column's dtype as JSON, with all that `frame_builder` needs to build it again.
+    """Return a column's dtype as JSON, with all that `frame_builder` needs to build the column again.
 
     Raises:
-        SignatureError: it could not be built again.
+        SignatureError: the column could not be built again.
     """
     dtype = series.dtype
     if isinstance(dtype, pd.CategoricalDtype):
@@ -98,42 +102,42 @@ def column_to_json(where: str, series: pd.Series[Any]) -> dict[str, Any]:
     if isinstance(dtype, pd.DatetimeTZDtype):
         return {"dtype": "datetime", "unit": dtype.unit, "zone": zone_name(where, dtype.tz)}
     if is_object(dtype):
-        return {"dtype": "object", **study_to_json(study(where, series.to_numpy(), foreign=True))}
+        return {"dtype": "object", **study_to_json(study(where, series.to_numpy(), from_objects=True))}
     return dtype_to_json(where, dtype)
 
 
 def frame_builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any], pd.DataFrame]:
-    """Return the function from a canonical batch to a frame; see `fourfold.tables.builder`."""
+    """Return the function that converts a canonical batch to a frame; see `fourfold.tables.builder`."""
     columns = form["columns"]
     labels = _labels([column["label"] for column in columns], form["labels"])
-    order = places(fields, [str(column["label"]) for column in columns])
-    steps = [(index, _column(column, fields[index])) for index, column in zip(order, columns, strict=True)]
+    order = field_indices(fields, [str(column["label"]) for column in columns])
+    steps = [(index, _column_converter(column, fields[index])) for index, column in zip(order, columns, strict=True)]
     if "order" in form:
-        return _one_block(steps, labels, np.dtype(columns[0]["dtype"]), form["order"])
+        return _single_block_builder(steps, labels, np.dtype(columns[0]["dtype"]), form["order"])
     names = [column["label"] for column in columns]
-    of_objects = [column["dtype"] == "object" for column in columns]
-    # Setting the labels takes as long as building a column: it is left out where pandas makes the same ones.
-    plain = pd.DataFrame({name: [] for name in names}).columns
-    same = type(plain) is type(labels) and plain.identical(labels)
+    is_object_column = [column["dtype"] == "object" for column in columns]
+    # Setting the labels takes as long as building a column: skip it where pandas' default labels are the same.
+    default_labels = pd.DataFrame({name: [] for name in names}).columns
+    has_default_labels = type(default_labels) is type(labels) and default_labels.identical(labels)
 
     def build(batch: Any) -> pd.DataFrame:
         rows = pd.RangeIndex(batch.num_rows)
         arrays = [step(batch.column(index)) for index, step in steps]
         for index, values in enumerate(arrays):
-            if of_objects[index]:  # pandas would look for a better dtype, were it not told that there is none
+            if is_object_column[index]:  # without the dtype, pandas would infer one from the values
                 arrays[index] = pd.Series(values, index=rows, dtype=object, copy=False)
         frame = pd.DataFrame(dict(zip(names, arrays, strict=True)), index=rows)
-        if not same:
+        if not has_default_labels:
             frame.columns = labels
         return frame
 
     return build
 
 
-def _one_block(
+def _single_block_builder(
     steps: Sequence[tuple[int, Callable[[Any], Any]]], labels: Any, dtype: Any, order: Literal["C", "F"]
 ) -> Callable[[Any], pd.DataFrame]:
-    """Return the builder of a frame of one numeric dtype: one array, of the memory order that NumPy saw in training."""
+    """Return the builder of a frame of one numeric dtype: a single array, in the memory order of training."""
 
     def build(batch: Any) -> pd.DataFrame:
         values = np.empty((batch.num_rows, len(steps)), dtype=dtype, order=order)
@@ -157,51 +161,51 @@ def _dtype(data: Mapping[str, Any]) -> Any:
     return pd.api.types.pandas_dtype(data["dtype"])
 
 
-def _column(column: Mapping[str, Any], field: Field) -> Callable[[Any], Any]:
-    """Return the function from the field's canonical array to what the frame's column is made of."""
+def _column_converter(column: Mapping[str, Any], field: Field) -> Callable[[Any], Any]:
+    """Return the function that converts the field's canonical array to the array of the frame's column."""
     dtype = column["dtype"]
     if dtype == "object":
         return object_builder(field, column, NULLS, pd.Timestamp)
     if dtype == "category":
-        return _categorical(column, field)
+        return _categorical_converter(column, field)
     if dtype == "arrow":
         cast = caster(field, type_from_json(column["type"]), nullable=True)
         return lambda array: pd.arrays.ArrowExtensionArray(cast(array))
     if dtype in ("str", "string"):
-        text, wanted = caster(field, pa.string(), nullable=True), _dtype(column)
-        return lambda array: wanted.__from_arrow__(text(array))
+        to_string, string_dtype = caster(field, pa.string(), nullable=True), _dtype(column)
+        return lambda array: string_dtype.__from_arrow__(to_string(array))
     if dtype == "datetime":
-        instants = caster(field, pa.timestamp(column["unit"], column["zone"]), nullable=True)
-        zoned = pd.DatetimeTZDtype(column["unit"], column["zone"])
-        return lambda array: zoned.__from_arrow__(instants(array))
+        to_timestamp = caster(field, pa.timestamp(column["unit"], column["zone"]), nullable=True)
+        zoned_dtype = pd.DatetimeTZDtype(column["unit"], column["zone"])
+        return lambda array: zoned_dtype.__from_arrow__(to_timestamp(array))
     if dtype in _MASKED:
-        return _masked(dtype, field)
+        return _masked_converter(dtype, field)
     return numpy_caster(field, np.dtype(dtype))
 
 
-def _categorical(column: Mapping[str, Any], field: Field) -> Callable[[Any], Any]:
-    listed = column["categories"]
+def _categorical_converter(column: Mapping[str, Any], field: Field) -> Callable[[Any], Any]:
+    categories = column["categories"]
     if field.categories is not None and not field.open:
-        strange = [value for value in field.categories if value not in listed]
-        if strange:
+        unknown = [value for value in field.categories if value not in categories]
+        if unknown:
             raise SignatureError(
-                f"field {shorten(field.name)}: the model was trained without the category {shorten(strange[0])}"
+                f"field {shorten(field.name)}: the model was trained without the category {shorten(unknown[0])}"
             )
-    text = isinstance(listed[0], str)
-    if (field.dtype == "string") is not text or field.shape or field.dtype in ("bool", "float32", "float64"):
-        kind = "strings" if text else "integers"
+    is_text = isinstance(categories[0], str)
+    if (field.dtype == "string") is not is_text or field.shape or field.dtype in ("bool", "float32", "float64"):
+        kind = "strings" if is_text else "integers"
         raise SignatureError(
             f"field {shorten(field.name)}: it is {field.expected}; the model was trained with categories of {kind}"
         )
-    dtype = pd.CategoricalDtype(pd.Index(listed, dtype=_dtype(column["of"])), ordered=column["ordered"])
-    # In the field's own type, as the values come; a category that no such value can be is left out.
-    kept = [code for code, value in enumerate(listed) if text or _fits(value, field)]
-    known = pa.array([listed[code] for code in kept], type=arrow_type(field))
-    codes = np.array([*kept, -1])  # the last is for a value that is missing, or no category
+    dtype = pd.CategoricalDtype(pd.Index(categories, dtype=_dtype(column["of"])), ordered=column["ordered"])
+    # The categories in the field's Arrow type; those outside the range of its integers can never occur.
+    possible = [code for code, value in enumerate(categories) if is_text or _fits(value, field)]
+    value_set = pa.array([categories[code] for code in possible], type=arrow_type(field))
+    codes = np.array([*possible, -1])  # the last is for values that are missing, or no category
 
     def build(array: Any) -> Any:
-        indexes = pc.index_in(array, value_set=known).fill_null(len(kept)).to_numpy()
-        return pd.Categorical.from_codes(codes[indexes], dtype=dtype)
+        indices = pc.index_in(array, value_set=value_set).fill_null(len(possible)).to_numpy()
+        return pd.Categorical.from_codes(codes[indices], dtype=dtype)
 
     return build
 
@@ -211,15 +215,15 @@ def _fits(value: int, field: Field) -> bool:
     return low <= value <= high
 
 
-def _masked(dtype: str, field: Field) -> Callable[[Any], Any]:
-    kind, plain = _MASKED[dtype]
-    cast = caster(field, getattr(pa, plain if plain != "bool" else "bool_")(), nullable=True)
-    zero = False if plain == "bool" else 0
+def _masked_converter(dtype: str, field: Field) -> Callable[[Any], Any]:
+    array_type, numpy_dtype = _MASKED[dtype]
+    cast = caster(field, getattr(pa, numpy_dtype if numpy_dtype != "bool" else "bool_")(), nullable=True)
+    zero = False if numpy_dtype == "bool" else 0
 
     def build(array: Any) -> Any:
         array = cast(array)
         mask = array.is_null().to_numpy(zero_copy_only=False)
         values = (array.fill_null(zero) if array.null_count else array).to_numpy(zero_copy_only=False)
-        return kind(values, mask)
+        return array_type(values, mask)
 
     return build

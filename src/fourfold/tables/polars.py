@@ -11,13 +11,13 @@ import pyarrow as pa
 
 from fourfold.errors import RowError, SignatureError, shorten
 from fourfold.signature.field import Field
-from fourfold.tables.arrow import caster, field_of, places
+from fourfold.tables.arrow import caster, field_indices, field_of
 from fourfold.tables.canonical import coerce
 from fourfold.tables.types import type_from_json, type_to_json
 
 __all__ = ["builder", "form", "infer", "length", "of_arrow", "read", "take", "write"]
 
-#: The dtypes that do not go through Arrow, or that Arrow calls otherwise, with what to do about a column of them.
+# The dtypes that no field holds, under polars' names, with what to do about a column of them.
 _ADVICE = {
     "Int128": "cast it to Int64",
     "UInt128": "cast it to UInt64",
@@ -42,36 +42,36 @@ def infer(data: pl.DataFrame) -> tuple[Field, ...]:
     """Return a field for every column; nullable where it holds a null.
 
     An `Enum` is a closed field with its categories. A `Categorical` is plain text: its categories belong to the
-    process, not to the column, and it welcomes new ones.
+    process, not to the column, and new ones may be added.
     """
     _check(data)
     return tuple(_infer(series) for series in data.get_columns())
 
 
 def form(data: pl.DataFrame) -> dict[str, Any]:
-    """Return the schema."""
+    """Return the frame's schema, in JSON values."""
     _check(data)
     return {"container": "polars", "columns": [_column_to_json(series) for series in data.get_columns()]}
 
 
 def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any], pl.DataFrame]:
-    """Return the function from a canonical batch to a frame of the form's schema.
+    """Return the function that converts a canonical batch to a frame of the form's schema.
 
-    A value that is not among the categories of an `Enum` becomes null there.
+    In an `Enum` column, values that are not categories become null.
     """
     columns = form["columns"]
     names = [column["name"] for column in columns]
     steps = []
-    for index, column in zip(places(fields, names), columns, strict=True):
+    for index, column in zip(field_indices(fields, names), columns, strict=True):
         _check_categories(fields[index], column.get("enum"))
         steps.append((index, caster(fields[index], type_from_json(column["type"]), nullable=True)))
-    encoded: dict[Any, Any] = {column["name"]: pl.Enum(column["enum"]) for column in columns if "enum" in column}
-    encoded |= {column["name"]: pl.Categorical() for column in columns if column.get("categorical")}
+    categoricals: dict[Any, Any] = {column["name"]: pl.Enum(column["enum"]) for column in columns if "enum" in column}
+    categoricals |= {column["name"]: pl.Categorical() for column in columns if column.get("categorical")}
 
     def build(batch: Any) -> pl.DataFrame:
         arrays = [step(batch.column(index)) for index, step in steps]
         frame = pl.DataFrame(pa.Table.from_arrays(arrays, names=names))
-        return frame.cast(encoded, strict=False) if encoded else frame
+        return frame.cast(categoricals, strict=False) if categoricals else frame
 
     return build
 
@@ -85,7 +85,7 @@ def read(
     return coerce(columns, data.height, fields, extra)
 
 
-def write(like: pl.DataFrame, outputs: Any, kept: Sequence[int] | None) -> pl.DataFrame:
+def write(like: pl.DataFrame, outputs: Any, indices: Sequence[int] | None) -> pl.DataFrame:
     """Return the outputs as a frame."""
     return pl.DataFrame(pa.Table.from_batches([outputs]))
 
@@ -135,15 +135,15 @@ def _column_to_json(series: pl.Series) -> dict[str, Any]:
 def _check_categories(field: Field, enum: Sequence[str] | None) -> None:
     if enum is None or field.categories is None or field.open:
         return
-    strange = [value for value in field.categories if value not in enum]
-    if strange:
+    unknown = [value for value in field.categories if value not in enum]
+    if unknown:
         raise SignatureError(
-            f"field {shorten(field.name)}: the model was trained without the category {shorten(strange[0])}"
+            f"field {shorten(field.name)}: the model was trained without the category {shorten(unknown[0])}"
         )
 
 
 def _column(series: pl.Series) -> Any:
-    # What Arrow, or its C interface, does not know goes value by value.
+    # Arrow, or its C interface, has no types for these: coerce them value by value.
     if series.dtype.base_type() in (pl.Object, pl.Int128, pl.UInt128):
         return series.to_list()
     return series.to_arrow()

@@ -14,27 +14,27 @@ __all__ = ["builder", "form", "infer", "length", "read", "take", "write"]
 
 
 def infer(data: Sequence[Mapping[str, Any]]) -> tuple[Field, ...]:
-    """Return a field for every key, in the order of their first appearance; a key that a row lacks is missing."""
+    """Return a field for every key, in the order of first appearance; a key that a row lacks is a missing value."""
     _check(data)
     names = dict.fromkeys(key for row in data for key in row)
     return tuple(
-        study(f"key {shorten(name)}", [row.get(name) for row in data], foreign=False).field(name) for name in names
+        study(f"key {shorten(name)}", [row.get(name) for row in data], from_objects=False).field(name) for name in names
     )
 
 
 def form(data: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Rows are canonical already: there is nothing to remember about them."""
+    """Return the container's name only: rows are canonical already."""
     _check(data)
     return {"container": "rows"}
 
 
 def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any], list[dict[str, Any]]]:
-    """Return the function from a canonical batch to canonical rows; canonical rows stay as they are."""
+    """Return the function that converts a canonical batch to canonical rows; canonical rows stay as they are."""
 
     def build(batch: Any) -> list[dict[str, Any]]:
         if isinstance(batch, list):
             return batch
-        from fourfold.signature.columns import columns_to_rows  # whoever has a batch has pyarrow
+        from fourfold.signature.columns import columns_to_rows  # needs pyarrow, as the batch does
 
         return columns_to_rows(fields, batch)
 
@@ -48,7 +48,7 @@ def read(
     return RowCoercer(fields, extra)(data)
 
 
-def write(like: object, outputs: Any, kept: Sequence[int] | None) -> list[dict[str, Any]]:
+def write(like: object, outputs: Any, indices: Sequence[int] | None) -> list[dict[str, Any]]:
     """Return the outputs as a list of dicts."""
     if isinstance(outputs, list):
         return outputs

@@ -25,70 +25,70 @@ _SIMPLE: dict[str, tuple[Any, str]] = {
     "date32": (pa.date32(), "date"),
     "date64": (pa.date64(), "date"),
 }
-_BY_TYPE = {kind: (name, dtype) for name, (kind, dtype) in _SIMPLE.items()}
+_BY_TYPE = {data_type: (name, dtype) for name, (data_type, dtype) in _SIMPLE.items()}
 
 
-def dtype_of(where: str, kind: Any, shown: str) -> tuple[str, tuple[int, ...], str | None]:
+def dtype_of(where: str, data_type: Any, shown: str) -> tuple[str, tuple[int, ...], str | None]:
     """Return the dtype, shape and zone of the field that holds an Arrow type.
 
     Args:
-        where: the column, in the words of an error.
-        kind: the Arrow type.
-        shown: the type in the words of its container.
+        where: the column, as error messages name it.
+        data_type: the Arrow type.
+        shown: the type, as its container names it.
 
     Raises:
-        SignatureError: no field holds it; it says what to make of the column.
+        SignatureError: no field holds the type; the error says what to convert the column to.
     """
-    if kind in _BY_TYPE:
-        return _BY_TYPE[kind][1], (), None
-    if pa.types.is_timestamp(kind):
-        return "timestamp", (), _zone(where, kind.tz)
-    if pa.types.is_dictionary(kind):
-        return dtype_of(where, kind.value_type, shown)
-    if pa.types.is_fixed_size_binary(kind):
+    if data_type in _BY_TYPE:
+        return _BY_TYPE[data_type][1], (), None
+    if pa.types.is_timestamp(data_type):
+        return "timestamp", (), _zone(where, data_type.tz)
+    if pa.types.is_dictionary(data_type):
+        return dtype_of(where, data_type.value_type, shown)
+    if pa.types.is_fixed_size_binary(data_type):
         return "binary", (), None
-    if isinstance(kind, pa.FixedShapeTensorType) and kind.permutation is None:
-        dtype, shape = dtype_of(where, kind.value_type, shown)[0], tuple(kind.shape)
+    if isinstance(data_type, pa.FixedShapeTensorType) and data_type.permutation is None:
+        dtype, shape = dtype_of(where, data_type.value_type, shown)[0], tuple(data_type.shape)
     else:
         dtype, shape = "", ()
-        inner = kind
-        while pa.types.is_fixed_size_list(inner):
-            shape = (*shape, inner.list_size)
-            inner = inner.value_type
-        if shape and inner in _BY_TYPE:
-            dtype = _BY_TYPE[inner][1]
+        element_type = data_type
+        while pa.types.is_fixed_size_list(element_type):
+            shape = (*shape, element_type.list_size)
+            element_type = element_type.value_type
+        if shape and element_type in _BY_TYPE:
+            dtype = _BY_TYPE[element_type][1]
     if dtype in TENSOR_DTYPES and shape and 0 not in shape:
         return dtype, shape, None
-    raise SignatureError(f"{where}: no field holds {shown}; {_advice(kind)}")
+    raise SignatureError(f"{where}: no field holds {shown}; {_advice(data_type)}")
 
 
-def type_to_json(where: str, kind: Any) -> Any:
+def type_to_json(where: str, data_type: Any) -> Any:
     """Return an Arrow type as JSON: a name, or an object for a type with parameters.
 
     Raises:
-        SignatureError: no field holds it.
+        SignatureError: no field holds the type.
     """
-    if kind in _BY_TYPE:
-        return _BY_TYPE[kind][0]
-    dtype_of(where, kind, str(kind))
-    if pa.types.is_timestamp(kind):
-        return {"timestamp": kind.unit, "zone": kind.tz}
-    if pa.types.is_dictionary(kind):
-        value = type_to_json(where, kind.value_type)
-        return {"dictionary": value, "index": str(kind.index_type), "ordered": kind.ordered}
-    if pa.types.is_fixed_size_binary(kind):
-        return {"fixed_size_binary": kind.byte_width}
-    if isinstance(kind, pa.FixedShapeTensorType):
-        names = kind.dim_names
-        return {"tensor": type_to_json(where, kind.value_type), "shape": list(kind.shape), "names": names}
-    return {"list": type_to_json(where, kind.value_type), "size": kind.list_size}
+    if data_type in _BY_TYPE:
+        return _BY_TYPE[data_type][0]
+    dtype_of(where, data_type, str(data_type))
+    if pa.types.is_timestamp(data_type):
+        return {"timestamp": data_type.unit, "zone": data_type.tz}
+    if pa.types.is_dictionary(data_type):
+        value = type_to_json(where, data_type.value_type)
+        return {"dictionary": value, "index": str(data_type.index_type), "ordered": data_type.ordered}
+    if pa.types.is_fixed_size_binary(data_type):
+        return {"fixed_size_binary": data_type.byte_width}
+    if isinstance(data_type, pa.FixedShapeTensorType):
+        names = data_type.dim_names
+        return {"tensor": type_to_json(where, data_type.value_type), "shape": list(data_type.shape), "names": names}
+    return {"list": type_to_json(where, data_type.value_type), "size": data_type.list_size}
 
 
 def type_from_json(data: Any) -> Any:
     """Return the Arrow type that `type_to_json` wrote.
 
     Raises:
-        SignatureError: it did not write that.
+        SignatureError: `data` is no Arrow type in JSON.
     """
     if isinstance(data, str) and data in _SIMPLE:
         return _SIMPLE[data][0]
@@ -114,24 +114,24 @@ def _parametric(data: Mapping[str, Any]) -> Any:
 def _zone(where: str, name: str | None) -> str | None:
     if name is None:
         return None
-    if name[:1] in "+-":  # Arrow's spelling of a fixed offset
+    if name[:1] in "+-":  # Arrow's form of a fixed offset, which `zone_name` refuses
         zone_name(where, name)
     return name
 
 
-def _advice(kind: Any) -> str:
-    if pa.types.is_decimal(kind):
+def _advice(data_type: Any) -> str:
+    if pa.types.is_decimal(data_type):
         return "cast it to float64, or to string to keep every digit"
-    if pa.types.is_float16(kind):
+    if pa.types.is_float16(data_type):
         return "cast it to float32"
-    if pa.types.is_null(kind):
+    if pa.types.is_null(data_type):
         return "it has no value at all; give it a type, or drop it"
-    if pa.types.is_duration(kind) or pa.types.is_time(kind):
+    if pa.types.is_duration(data_type) or pa.types.is_time(data_type):
         return "make it a number, of seconds say"
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_list_view(kind):
+    if pa.types.is_list(data_type) or pa.types.is_large_list(data_type) or pa.types.is_list_view(data_type):
         return "its lists may have any length; cast it to lists of one fixed size"
-    if pa.types.is_struct(kind):
+    if pa.types.is_struct(data_type):
         return "make each of its members a column"
-    if isinstance(kind, pa.BaseExtensionType):
+    if isinstance(data_type, pa.BaseExtensionType):
         return "give its storage instead"
     return "make it a number, string, date, timestamp, bytes or a tensor of numbers"

@@ -1,6 +1,6 @@
-"""Find what a column of plain Python values holds: of rows, and of the object columns of pandas and NumPy.
+"""Find the dtype, shape and missing values of columns of Python values: rows, and object columns of pandas and NumPy.
 
-Nothing is imported to look at a value: NumPy's and pandas's own are told by the names of their types.
+Neither NumPy nor pandas is imported: their values are recognized by the names of their types.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ from fourfold.signature.field import INTEGERS, TENSOR_DTYPES, Field
 
 __all__ = ["Study", "missing_form", "study", "zone_name"]
 
-_EXACT = 2**53
+_MAX_EXACT_INTEGER = 2**53  # float64 holds every integer up to it
 _PLAIN = ((bool, "bool"), (int, "int"), (float, "float"), (str, "str"), (bytes, "bytes"))
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """Describe what a column of values holds.
+    """Describe the values of a column.
 
     Attributes:
         dtype, shape, zone: as in `Field`.
-        nullable: whether a value is missing, or NaN in a column where NaN is a way to say so.
-        null: how the column says that a value is missing: `None`, `NaN`, `NA` or `NaT`; `None` if nothing is missing.
-        of: the Python type of the values: `bool`, `int`, `float`, `str`, `bytes`, `date`, `datetime`, `Timestamp`,
-            `list`, `tuple` or `ndarray`.
+        nullable: whether a value is missing, or NaN in a column where NaN means missing.
+        null: the form of the column's missing values: `"None"`, `"NaN"`, `"NA"` or `"NaT"`; `None` if none is missing.
+        python_type: the Python type of the values: `bool`, `int`, `float`, `str`, `bytes`, `date`, `datetime`,
+            `Timestamp`, `list`, `tuple` or `ndarray`.
     """
 
     dtype: str
-    of: str
+    python_type: str
     nullable: bool = False
     null: str | None = None
     shape: tuple[int, ...] = ()
     zone: str | None = None
 
     def field(self, name: str) -> Field:
-        """Return the field of that name which takes such values."""
+        """Return the field of that name that accepts the column's values."""
         return Field(name, self.dtype, nullable=self.nullable, shape=self.shape, zone=self.zone)
 
 
 def missing_form(value: Any) -> str | None:
-    """Return the form of a missing value (`None`, `NaN`, `NA` or `NaT`), or `None` where it is a value."""
+    """Return the form of a missing value (`"None"`, `"NaN"`, `"NA"` or `"NaT"`); `None` where it is not missing."""
     if value is None:
         return "None"
     if isinstance(value, float):
@@ -58,50 +58,53 @@ def missing_form(value: Any) -> str | None:
     return None
 
 
-def study(where: str, values: Iterable[Any], *, foreign: bool) -> Study:
-    """Return what a column of Python values holds.
+def study(where: str, values: Iterable[Any], *, from_objects: bool) -> Study:
+    """Examine a column of Python values.
 
     Args:
-        where: the column, in the words of an error.
-        values: the values, a missing one in any form.
-        foreign: whether these are the values of a pandas or NumPy object column. There NaN means that a value is
-            missing (among floats it is both that and a value), and integers and floats may not mix, for the column
-            could not be built again. In rows NaN is a float, and integers among floats are floats: JSON's numbers
-            are written so.
+        where: the column, as error messages name it.
+        values: the values; missing ones may have any form.
+        from_objects: whether the values come from a pandas or NumPy object column. There NaN means missing (among
+            floats it is also a value), and integers and floats must not be mixed: the column could not be built again.
+            In rows NaN is a float, and integers among floats are floats: JSON may write whole floats like integers.
 
     Raises:
-        SignatureError: the values are of two types or of one that no field has, none is there, or what is missing is
-            said in two ways.
+        SignatureError: the values have two types, or a type that no field holds; all are missing; or the missing values
+            have two forms.
     """
     values = list(values)
     forms = [missing_form(value) for value in values]
     present = [
-        (row, value) for row, value in enumerate(values) if forms[row] is None or (forms[row] == "NaN" and not foreign)
+        (row, value)
+        for row, value in enumerate(values)
+        if forms[row] is None or (forms[row] == "NaN" and not from_objects)
     ]
     if not present:
         raise SignatureError(f"{where}: no value to infer a dtype from; drop it, or give rows in which it has one")
-    of = _one_type(where, present, mix=not foreign)
-    nan_is_value = not foreign or of == "float"
+    python_type = _common_type(where, present, can_mix=not from_objects)
+    nan_is_value = not from_objects or python_type == "float"
     missing = {
         form: row for row, form in reversed(list(enumerate(forms))) if form and not (form == "NaN" and nan_is_value)
     }
     if len(missing) > 1:
-        two = " and ".join(f"{form} (row {row})" for form, row in sorted(missing.items(), key=lambda item: item[1])[:2])
+        examples = " and ".join(
+            f"{form} (row {row})" for form, row in sorted(missing.items(), key=lambda item: item[1])[:2]
+        )
         raise SignatureError(
-            f"{where}: missing values are said in two ways, {two}, which a model can tell apart; use one of them"
+            f"{where}: missing values are said in two ways, {examples}, which a model can tell apart; use one of them"
         )
     null = next(iter(missing), None)
-    if foreign and of == "float" and null is None and "NaN" in forms:
+    if from_objects and python_type == "float" and null is None and "NaN" in forms:
         null = "NaN"
-    dtype, shape, zone = _dtype(where, of, present)
-    return Study(dtype, of, null is not None, null, shape, zone)
+    dtype, shape, zone = _field_type(where, python_type, present)
+    return Study(dtype, python_type, null is not None, null, shape, zone)
 
 
 def zone_name(where: str, zone: Any) -> str | None:
     """Return the IANA name of a `tzinfo`, `None` for `None`.
 
     Raises:
-        SignatureError: it has none: a fixed offset, say.
+        SignatureError: the zone has no name: it is a fixed offset, for example.
     """
     if zone is None:
         return None
@@ -116,28 +119,28 @@ def zone_name(where: str, zone: Any) -> str | None:
     return name
 
 
-def _one_type(where: str, present: Sequence[tuple[int, Any]], *, mix: bool) -> str:
-    """Return the Python type that all values have; `float` where floats and integers are mixed and may be."""
-    seen: dict[str, int] = {}
+def _common_type(where: str, present: Sequence[tuple[int, Any]], *, can_mix: bool) -> str:
+    """Return the Python type of all values; `float` where floats and integers are mixed and `can_mix` allows it."""
+    first_rows: dict[str, int] = {}
     for row, value in present:
-        of = _python_type(value)
-        if of is None:
+        python_type = _python_type(value)
+        if python_type is None:
             raise SignatureError(
                 f"{where}: no field holds a {type(value).__module__}.{type(value).__qualname__} (row {row}: "
                 f"{shorten(value)}); make it a number, string, date, timestamp, bytes or a tensor of numbers"
             )
-        seen.setdefault(of, row)
-    if mix and set(seen) == {"int", "float"}:
+        first_rows.setdefault(python_type, row)
+    if can_mix and set(first_rows) == {"int", "float"}:
         return "float"
-    if len(seen) > 1:
-        two = " and ".join(f"{of} (row {row})" for of, row in list(seen.items())[:2])
-        raise SignatureError(f"{where}: values of two types, {two}; make the column one type")
-    return next(iter(seen))
+    if len(first_rows) > 1:
+        examples = " and ".join(f"{python_type} (row {row})" for python_type, row in list(first_rows.items())[:2])
+        raise SignatureError(f"{where}: values of two types, {examples}; make the column one type")
+    return next(iter(first_rows))
 
 
 def _python_type(value: Any) -> str | None:
-    for python, name in _PLAIN:
-        if isinstance(value, python):
+    for python_type, name in _PLAIN:
+        if isinstance(value, python_type):
             return name
     if isinstance(value, datetime):
         return "Timestamp" if type(value).__module__.partition(".")[0] == "pandas" else "datetime"
@@ -154,66 +157,72 @@ def _python_type(value: Any) -> str | None:
     return None
 
 
-def _dtype(where: str, of: str, present: Sequence[tuple[int, Any]]) -> tuple[str, tuple[int, ...], str | None]:
-    if of in ("datetime", "Timestamp"):
-        return "timestamp", (), _zone(where, present)
-    if of in ("list", "tuple", "ndarray"):
-        return *_tensor(where, of, present), None
-    if of == "int":
-        return _integers(where, (value for _, value in present)), (), None
-    if of == "float":
+def _field_type(
+    where: str, python_type: str, present: Sequence[tuple[int, Any]]
+) -> tuple[str, tuple[int, ...], str | None]:
+    if python_type in ("datetime", "Timestamp"):
+        return "timestamp", (), _common_zone(where, present)
+    if python_type in ("list", "tuple", "ndarray"):
+        return *_tensor_type(where, python_type, present), None
+    if python_type == "int":
+        return _integer_dtype(where, (value for _, value in present)), (), None
+    if python_type == "float":
         for row, value in present:
-            if not isinstance(value, float) and abs(value) > _EXACT and isinstance(value, int):
+            if not isinstance(value, float) and abs(value) > _MAX_EXACT_INTEGER and isinstance(value, int):
                 raise SignatureError(
                     f"{where}: the integer {shorten(value)} (row {row}) stands among floats, and no float64 holds it"
                 )
-    return {"bool": "bool", "float": "float64", "str": "string", "bytes": "binary", "date": "date"}[of], (), None
-
-
-def _integers(where: str, values: Iterable[Any]) -> str:
-    listed = [int(value) for value in values]
-    least, most = min(listed), max(listed)
-    for dtype in ("int64", "uint64"):
-        if INTEGERS[dtype][0] <= least and most <= INTEGERS[dtype][1]:
-            return dtype
-    worst = least if least < INTEGERS["int64"][0] else most
-    raise SignatureError(
-        f"{where}: the integer {shorten(worst)} needs more than 64 bits; make the column strings or floats"
+    return (
+        {"bool": "bool", "float": "float64", "str": "string", "bytes": "binary", "date": "date"}[python_type],
+        (),
+        None,
     )
 
 
-def _zone(where: str, present: Sequence[tuple[int, Any]]) -> str | None:
+def _integer_dtype(where: str, values: Iterable[Any]) -> str:
+    integers = [int(value) for value in values]
+    smallest, largest = min(integers), max(integers)
+    for dtype in ("int64", "uint64"):
+        if INTEGERS[dtype][0] <= smallest and largest <= INTEGERS[dtype][1]:
+            return dtype
+    out_of_range = smallest if smallest < INTEGERS["int64"][0] else largest
+    raise SignatureError(
+        f"{where}: the integer {shorten(out_of_range)} needs more than 64 bits; make the column strings or floats"
+    )
+
+
+def _common_zone(where: str, present: Sequence[tuple[int, Any]]) -> str | None:
     zones: dict[str | None, int] = {}
     for row, value in present:
         if getattr(value, "nanosecond", 0):
             raise SignatureError(f"{where}: row {row} is finer than a microsecond ({value}); round it, dt.round('us')")
         zones.setdefault(zone_name(where, value.tzinfo), row)
     if len(zones) > 1:
-        two = " and ".join(f"{zone or 'none'} (row {row})" for zone, row in list(zones.items())[:2])
-        raise SignatureError(f"{where}: timestamps of two time zones, {two}; convert them to one")
+        examples = " and ".join(f"{zone or 'none'} (row {row})" for zone, row in list(zones.items())[:2])
+        raise SignatureError(f"{where}: timestamps of two time zones, {examples}; convert them to one")
     return next(iter(zones))
 
 
-def _tensor(where: str, of: str, present: Sequence[tuple[int, Any]]) -> tuple[str, tuple[int, ...]]:
-    kinds: dict[tuple[str, tuple[int, ...]], int] = {}
+def _tensor_type(where: str, python_type: str, present: Sequence[tuple[int, Any]]) -> tuple[str, tuple[int, ...]]:
+    first_rows: dict[tuple[str, tuple[int, ...]], int] = {}
     for row, value in present:
         try:
-            kind_and_shape = _array(value) if of == "ndarray" else _nested(value, type(value))
+            element_and_shape = _array_type(value) if python_type == "ndarray" else _nested_type(value, type(value))
         except ValueError as problem:
             raise SignatureError(f"{where}: row {row} is no tensor: {problem}") from None
-        kinds.setdefault(kind_and_shape, row)
-    if len(kinds) > 1:
-        two = " and ".join(
-            f"{kind} of shape {list(shape)} (row {row})" for (kind, shape), row in list(kinds.items())[:2]
+        first_rows.setdefault(element_and_shape, row)
+    if len(first_rows) > 1:
+        examples = " and ".join(
+            f"{element} of shape {list(shape)} (row {row})" for (element, shape), row in list(first_rows.items())[:2]
         )
-        raise SignatureError(f"{where}: tensors of two types or shapes, {two}; every row must have the same")
-    kind, shape = next(iter(kinds))
-    if kind == "int":
-        kind = _integers(where, (leaf for _, value in present for leaf in _leaves(value)))
-    return {"float": "float64"}.get(kind, kind), shape
+        raise SignatureError(f"{where}: tensors of two types or shapes, {examples}; every row must have the same")
+    element, shape = next(iter(first_rows))
+    if element == "int":
+        element = _integer_dtype(where, (leaf for _, value in present for leaf in _leaves(value)))
+    return {"float": "float64"}.get(element, element), shape
 
 
-def _array(value: Any) -> tuple[str, tuple[int, ...]]:
+def _array_type(value: Any) -> tuple[str, tuple[int, ...]]:
     dtype = str(value.dtype.name)
     if dtype not in TENSOR_DTYPES:
         raise ValueError(f"its dtype is {dtype}; a tensor holds {', '.join(TENSOR_DTYPES)}")
@@ -222,20 +231,20 @@ def _array(value: Any) -> tuple[str, tuple[int, ...]]:
     return dtype, tuple(value.shape)
 
 
-def _nested(value: Any, container: type) -> tuple[str, tuple[int, ...]]:
+def _nested_type(value: Any, container: type) -> tuple[str, tuple[int, ...]]:
     """Return the element type and the shape of nested lists, or of nested tuples."""
     if not isinstance(value, (list, tuple)):
-        of = _python_type(value)
-        if of not in ("bool", "int", "float"):
+        python_type = _python_type(value)
+        if python_type not in ("bool", "int", "float"):
             raise ValueError(f"it holds {shorten(value)}; a tensor holds numbers or booleans")
-        return of, ()
+        return python_type, ()
     if type(value) is not container:
         raise ValueError(f"a {type(value).__name__} within a {container.__name__}")
-    inner = {_nested(element, container) for element in value}
-    if len(inner) != 1:
-        raise ValueError("it has no elements" if not inner else f"its elements are not alike: {shorten(value)}")
-    kind, shape = inner.pop()
-    return kind, (len(value), *shape)
+    element_types = {_nested_type(element, container) for element in value}
+    if len(element_types) != 1:
+        raise ValueError("it has no elements" if not element_types else f"its elements are not alike: {shorten(value)}")
+    element, shape = element_types.pop()
+    return element, (len(value), *shape)
 
 
 def _leaves(value: Any) -> Iterable[Any]:
