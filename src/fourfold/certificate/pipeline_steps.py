@@ -59,9 +59,10 @@ def first_differing_step(one: PackagedPipeline, other: PackagedPipeline, row: Ro
         other: another pipeline, such as a later version.
         row: the canonical row.
     """
-    kinds, other_kinds = ([type(step).__name__ for _, step in pipeline.steps] for pipeline in (one, other))
-    if kinds != other_kinds:
-        return f"their steps are others: {', '.join(kinds)} in {one.name}, {', '.join(other_kinds)} in {other.name}"
+    class_names, other_class_names = ([type(step).__name__ for _, step in pipeline.steps] for pipeline in (one, other))
+    if class_names != other_class_names:
+        steps, other_steps = ", ".join(class_names), ", ".join(other_class_names)
+        return f"their steps are others: {steps} in {one.name}, {other_steps} in {other.name}"
 
     def other_columns(count: int, _width: int, _dtype: str) -> list[float] | str:
         try:

@@ -30,7 +30,7 @@ _MAX_STARTS = 200
 _UNSEEN_CATEGORY = "unseen ☃"
 #: The most characters of a value in a sentence.
 _MAX_VALUE_CHARACTERS = 80
-#: The most times that a step is doubled: it then exceeds the range of float64.
+#: The most times that a step is doubled: 2**-52, the step between floats near 1, then exceeds float64's range.
 _MAX_DOUBLINGS = 1100
 
 
@@ -178,7 +178,7 @@ class _Search:
         return not _is_same(self.one.ask_one(row), self.other.ask_one(row), self.names)
 
     def _smallest_difference(self, start: Row) -> list[Field]:
-        """Return a smallest set of columns that makes the sides differ; set all other columns to the start's values."""
+        """Return a smallest set of columns that makes the sides differ; reset all others in `self.row` to the start."""
         row = dict(self.row)
         needed = []
         for column in self._changed(start):
@@ -239,9 +239,8 @@ class _Search:
         lines = [
             f"{column.name}: they agree at {_value_text(agreed)} and part at {_value_text(differed)}, the next value"
         ]
-        jumps: list[
-            tuple[Side, Row | None]
-        ] = []  # the side opposite to one that has a threshold here, and the new answer
+        # For each side that has a threshold here: the opposite side, and the answer beyond the threshold.
+        jumps: list[tuple[Side, Row | None]] = []
         for side, opposite in ((self.one, self.other), (self.other, self.one)):
             before, after = (side.ask_one({**self.row, column.name: value}) for value in (agreed, differed))
             if _is_same(before, after, self.names):

@@ -48,24 +48,24 @@ def pack(
             an ONNX file, or a Python function or an object with `predict`.
         name: the model's name: a-z, 0-9, `.`, `_` and `-`.
         rows: rows as the model was trained with them: the same container, columns, dtypes and form of missing values.
-            A few hundred do; they give the signature, the golden rows, the invariance test and the proof of engines.
+            A few hundred do; they give the signature, the golden rows, and the rows on which engines are tested.
         inputs: the input fields; inferred from `rows` otherwise.
         extra: whether a key that is no input field is an error (`forbid`) or dropped (`ignore`).
         runtime: the name of the model's own runtime; found from the model's type otherwise.
         engine: `auto` takes the fastest engine that gives the same answer; `original` the model's own; the name of any
             other (`plan`) takes that one or fails.
-        block: `auto` tests what the model's own engine needs; a number fixes the rows of every call of it and `free`
-            leaves them open, and the test then only checks that.
+        block: `auto` finds the block that the model's own engine needs; a number sets the rows of each of its calls,
+            and `free` sets none: the invariance test then only checks this choice.
         accept: what the same answer is. `tight`: the same bits, except where the original's last bits depend on a BLAS
             or a libm; there 512 units in the last place (16 of a float32), and labels equal. `exact`: the same bits
             everywhere. `ulp:N` or `rtol:X`: N units in the last place, or a share of X; then a model whose answer for
             a row depends on the other rows by no more is packed, too.
         measure: whether engines are measured, each in a process of its own (seconds); the package gets the figures,
-            so that its digest is another at every packing. Otherwise the one that is expected to be faster is taken.
+            so its digest differs at every packing. Otherwise the one that is expected to be faster is taken.
         provenance: where the model comes from (a commit, a data set), as you want to find it again.
         expect: what the framework that trained the model answered: a table with a column for each output that shall be
             compared, or arrays by the outputs' names, a row for each of `rows`; or a table that has the inputs too.
-        expect_rtol: how far answers may be from these, as a share of the output's size; what is no float is equal.
+        expect_rtol: how far floats may be from these, as a share of the output's size; other values must be equal.
         **options: what the runtime takes, such as `methods=("predict", "predict_proba")` (docs/runtimes.md).
 
     Returns:

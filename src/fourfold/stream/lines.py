@@ -104,7 +104,7 @@ class LineSplitter:
         self._close()
         last = others.pop()
         if others and len(max(others, key=len)) > self._max_line:
-            self._ready += [self._shortened(line) for line in others]
+            self._ready += [self._shorten(line) for line in others]
         else:
             self._ready += others
         self._extend(last)
@@ -141,5 +141,5 @@ class LineSplitter:
         self._open = bytearray()
         self._open_size = 0
 
-    def _shortened(self, line: bytes) -> Line:
+    def _shorten(self, line: bytes) -> Line:
         return line if len(line) <= self._max_line else OversizedLine(line[:HEAD_BYTES], len(line))

@@ -63,7 +63,7 @@ class EventPredictor:
             prefixes = (self._pass_through.answer_prefix(event) for event in events if isinstance(event, bytes))
             answers = [prefix + line[1:] for prefix, line in zip(prefixes, answers, strict=True)]
         for row, errors in groupby(answer.errors, lambda error: error.row):
-            dead.append(_refused_row(row_indexes[row], list(errors)))
+            dead.append(_row_failure(row_indexes[row], list(errors)))
         return EventAnswers(indexes, answers, sorted(dead, key=lambda letter: letter.index))
 
     def _decode(self, lines: Sequence[Line]) -> tuple[list[dict[str, object]], list[int], list[DeadLetter]]:
@@ -74,24 +74,24 @@ class EventPredictor:
         for index, line in enumerate(lines):
             if isinstance(line, OversizedLine):
                 dead.append(
-                    _undecodable(index, f"one JSON object of at most {self._max_line} bytes", f"{line.size} bytes")
+                    _decode_failure(index, f"one JSON object of at most {self._max_line} bytes", f"{line.size} bytes")
                 )
             elif line and not line.isspace():
                 try:
                     rows.append(json_lines.decode_line(line))
                     row_indexes.append(index)
                 except DecodeError as error:
-                    dead.append(_undecodable(index, "one JSON object in UTF-8", str(error)))
+                    dead.append(_decode_failure(index, "one JSON object in UTF-8", str(error)))
         for name in self._pass_through.extra:
             for row in rows:
                 row.pop(name, None)
         return rows, row_indexes, dead
 
 
-def _undecodable(index: int, expected: str, got: str) -> DeadLetter:
+def _decode_failure(index: int, expected: str, got: str) -> DeadLetter:
     got = got if len(got) <= 300 else got[:299] + "…"
     return DeadLetter(index, "decode", [RowError(0, None, "format", expected, got)])
 
 
-def _refused_row(index: int, errors: Sequence[RowError]) -> DeadLetter:
+def _row_failure(index: int, errors: Sequence[RowError]) -> DeadLetter:
     return DeadLetter(index, "predict" if errors[0].code == "engine" else "validate", errors)

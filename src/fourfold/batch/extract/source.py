@@ -192,7 +192,7 @@ class SourceFiles:
                 yield f"column {shorten(column)}, which is to be kept: got {_columns_of(info, column)}"
 
     def _passthrough_type(self, name: str) -> Any:
-        """Return the Arrow type that a pass-through column has in every file, but for files where it is all null."""
+        """Return the common Arrow type of a pass-through column; files in which it is all null do not count."""
         first_paths: dict[Any, str] = {}  # by type
         for state, info in zip(self.states, self._infos, strict=True):
             kind = info.types.get(name, pa.null())

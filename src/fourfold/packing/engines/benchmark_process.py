@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
-#: The rows of the bulk call: 4,096, or fewer that have 64 MiB as JSON, but all rows that came.
+#: The most rows of the bulk call. The file's rows are repeated up to this number, or up to 64 MiB as JSON.
 _BULK_ROWS = 4096
 _BULK_JSON_BYTES = 2**26
-#: The rows that are asked about one by one.
+#: The most golden rows that are predicted one by one.
 _SINGLE_ROWS = 16
 #: A call is repeated for so long, and at least so many times, but not for longer than the maximum.
 _REPEAT_S = 0.5

@@ -22,7 +22,8 @@ class Candidate:
         engine: the loaded engine.
         approximations: the reasons, as far as this engine knows, why arithmetic does not define the original's last
             bits; where there are none, its answers must have the original's bits.
-        unbounded_reason: why the rows tried give no bound for the distance of its answers to other rows.
+        unbounded_reason: why the rows that were tried do not limit how far its answers to other rows may be from the
+            original's.
         absence_reason: why the engine does not take the model.
         findings: the findings of the invariance test, where the engine's answers may depend on other rows.
     """

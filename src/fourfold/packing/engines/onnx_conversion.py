@@ -74,7 +74,7 @@ def _ports(form: dict[str, Any], fields: Sequence[Field]) -> Iterator[list[Port]
     """Yield the inputs that the graph may have: a matrix, or a port for each column; in float64, then in float32."""
     numeric = all(field.dtype in (*FLOATS, *INTEGERS) for field in fields)
     for floats in ("float64", "float32"):
-        # Of a frame of numbers, too: an estimator without a pipeline that selects columns by name takes one input.
+        # Even for a frame: an estimator outside of a pipeline that selects columns by name takes only one input.
         if numeric and form.get("dtype") != "object":
             columns = [field.name for field in fields]
             width = len(columns)

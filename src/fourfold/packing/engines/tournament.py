@@ -96,18 +96,20 @@ def run_tournament(
             why = "its answer for a row depends on the rows that come along"
             entries.append(TournamentEntry(candidate, "rejected", why))
             continue
-        asked, answers = [*rows.plain, *rows.edge_cases], expected
+        compared_rows, answers = [*rows.plain, *rows.edge_cases], expected
         if tolerance.requires_same_bits(defined=not candidate.approximations):
             if boundary_answers is None:
                 boundary_answers = try_rows(original, rows.boundaries)
-            asked, answers = [*asked, *rows.boundaries], expected + boundary_answers
-        got = try_rows(candidate.function(signature), asked)
-        entries.append(_judge(candidate, compare_answers(signature, answers, got, scales), tolerance, asked))
+            compared_rows, answers = [*compared_rows, *rows.boundaries], expected + boundary_answers
+        got = try_rows(candidate.function(signature), compared_rows)
+        entries.append(_judge(candidate, compare_answers(signature, answers, got, scales), tolerance, compared_rows))
     return entries
 
 
-def _judge(candidate: Candidate, comparison: Comparison, tolerance: Tolerance, asked: Sequence[Row]) -> TournamentEntry:
-    """Return a candidate's entry, with the verdict that its answers deserve; `asked` are the rows compared."""
+def _judge(
+    candidate: Candidate, comparison: Comparison, tolerance: Tolerance, compared_rows: Sequence[Row]
+) -> TournamentEntry:
+    """Return a candidate's entry, with the verdict that its answers deserve; `compared_rows` are the rows of both."""
     if tolerance.kind == "tight" and candidate.unbounded_reason:
         why = (
             f"{candidate.unbounded_reason}; where answers may be a little apart, accept rtol:1e-6, or what you can bear"
@@ -120,9 +122,10 @@ def _judge(candidate: Candidate, comparison: Comparison, tolerance: Tolerance, a
         return TournamentEntry(candidate, "bound", why, comparison)
     largest = comparison.largest
     assert largest is not None
+    row = shorten(compared_rows[largest.row], 200)
     output = f" {largest.field}" if largest.field else ""
     why = (
-        f"{comparison.differing} of {comparison.rows} rows differ; for example {shorten(asked[largest.row], 200)}: "
+        f"{comparison.differing} of {comparison.rows} rows differ; for example {row}: "
         f"expected{output} {shorten(largest.expected, 60)}, got {shorten(largest.got, 60)}"
     )
     return TournamentEntry(candidate, "rejected", why, comparison)

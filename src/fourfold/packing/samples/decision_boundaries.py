@@ -65,7 +65,7 @@ def _bisect(
     floats: Sequence[Field], lefts: list[Row], rights: list[Row], answers_of: Callable[[list[Row]], list[str]]
 ) -> list[Row]:
     """Bisect the way from left rows to right rows that have other answers, all pairs in one call."""
-    left_answers, right_answers = answers_of(lefts), answers_of(_moved(floats, lefts, rights, [1.0] * len(lefts)))
+    left_answers, right_answers = answers_of(lefts), answers_of(_move(floats, lefts, rights, [1.0] * len(lefts)))
     followed = [index for index in range(len(lefts)) if left_answers[index] != right_answers[index]]
     followed = followed[:_MAX_FOLLOWED_PAIRS]
     if not followed:
@@ -74,17 +74,17 @@ def _bisect(
     before, after = [0.0] * len(followed), [1.0] * len(followed)
     for _ in range(_HALVINGS):
         middle = [(low + high) / 2 for low, high in zip(before, after, strict=True)]
-        for pair, answer in enumerate(answers_of(_moved(floats, lefts, rights, middle))):
+        for pair, answer in enumerate(answers_of(_move(floats, lefts, rights, middle))):
             ends = before if answer == left_answers[followed[pair]] else after
             ends[pair] = middle[pair]
-    return _moved(floats, lefts, rights, before) + _moved(floats, lefts, rights, after)
+    return _move(floats, lefts, rights, before) + _move(floats, lefts, rights, after)
 
 
 def _has_few_values(values: Sequence[Any]) -> bool:
     return len(set(map(repr, values))) <= len(values) // 2
 
 
-def _moved(floats: Sequence[Field], lefts: list[Row], rights: list[Row], fractions: list[float]) -> list[Row]:
+def _move(floats: Sequence[Field], lefts: list[Row], rights: list[Row], fractions: list[float]) -> list[Row]:
     """Return the left rows with their floats moved by a fraction of the way to the right rows' floats."""
     coercers = [(field.name, coercer(field)) for field in floats]
     moved_rows = []

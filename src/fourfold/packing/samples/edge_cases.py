@@ -77,7 +77,7 @@ def _edge_values(field: Field, seen: Sequence[Any]) -> Iterator[Any]:
     scalars = _edge_scalars(field, _first_elements(seen) if field.shape else seen)
     for value in scalars:
         try:
-            yield coerce(_filled_tensor(field.shape, value))
+            yield coerce(_fill_tensor(field.shape, value))
         except Mismatch:
             continue  # the neighbour of an extreme lies outside of the dtype
 
@@ -135,13 +135,13 @@ def _first_elements(seen: Sequence[Any]) -> list[Any]:
     return elements
 
 
-def _filled_tensor(shape: tuple[int, ...], value: Any) -> Any:
+def _fill_tensor(shape: tuple[int, ...], value: Any) -> Any:
     """Return a tensor whose elements are all `value`; the value itself where the shape is `()`."""
-    return [_filled_tensor(shape[1:], value) for _ in range(shape[0])] if shape else value
+    return [_fill_tensor(shape[1:], value) for _ in range(shape[0])] if shape else value
 
 
 def _next_float(value: float, dtype: str, *, up: bool) -> float:
-    """Return the next larger or smaller float of a dtype: that of the next larger or smaller bit pattern."""
+    """Return the next larger or smaller float of a dtype."""
     if dtype == "float64":
         return math.nextafter(value, math.inf if up else -math.inf)
     bits: int = struct.unpack("<i", struct.pack("<f", value))[0]

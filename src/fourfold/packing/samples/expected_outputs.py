@@ -80,10 +80,10 @@ class ExpectedOutputs:
         if expected is None or got is None:
             return f"row {row}, output {field.name}: expected {shorten(expected)}, got {shorten(got)}"
         scalar = Field(field.name, field.dtype, nullable=field.nullable)
-        for index, (wanted, answer) in enumerate(zip(_elements(expected), _elements(got), strict=True)):
-            if not _gap(scalar, wanted, answer, size) <= self.rtol:
+        for index, (expected_element, got_element) in enumerate(zip(_elements(expected), _elements(got), strict=True)):
+            if not _gap(scalar, expected_element, got_element, size) <= self.rtol:
                 name = f"{field.name}{_subscript(index, field.shape)}" if field.shape else field.name
-                return f"row {row}, output {name}: expected {shorten(wanted)}, got {shorten(answer)}"
+                return f"row {row}, output {name}: expected {shorten(expected_element)}, got {shorten(got_element)}"
         raise AssertionError(field.name)  # the caller has found a gap in this output
 
 
@@ -110,7 +110,7 @@ def read_expected(expect: Any, rows: Any, signature: Signature, rtol: float) -> 
     other_names = [name for name in names if name not in input_names]
     if len(output_names) == 1 and len(other_names) == 1:
         # Exporters give outputs names of their own ("23"), but the only column can be no other than the only output.
-        table = _renamed(table, other_names[0], output_names[0])
+        table = _rename_column(table, other_names[0], output_names[0])
         names = [output_names[0] if name == other_names[0] else name for name in names]
     outputs = tuple(field for field in signature.outputs if field.name in names)
     if not outputs:
@@ -151,7 +151,7 @@ def _table(expect: Any, signature: Signature) -> Any:
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def _renamed(table: Any, name: str, new: str) -> Any:
+def _rename_column(table: Any, name: str, new: str) -> Any:
     """Return the table with one column renamed."""
     kind = tables.kind_of(table)
     if kind == "rows":

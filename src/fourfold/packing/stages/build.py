@@ -1,4 +1,4 @@
-"""Build the package of the engine that the tournament's table and the caller choose."""
+"""Build the package of the engine that is chosen from the tournament's table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["build"]
 
 
 def build(contest: Contest, engine: str, provenance: Mapping[str, str] | None) -> Package:
-    """Build the package of the engine that is choose.
+    """Build the package of the engine that is chosen.
 
     Args:
         contest: what the tournament found.

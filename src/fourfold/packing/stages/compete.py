@@ -76,18 +76,21 @@ def compete(
     """
     signature = original.signature
     accepted = accepted_rows(original.function(), [*rows.edge_cases, *rows.boundaries])
-    findings = find_block(original.function, _appended(rows.table, accepted, signature), blocks)
+    findings = find_block(original.function, _append_rows(rows.table, accepted, signature), blocks)
     reference = original.function(best_finding(findings).block)
     others = [
-        _with_block(candidate, signature, rows)
+        _find_candidate_block(candidate, signature, rows)
         for candidate in make_candidates(original.model, original.prepared, signature, convert=convert)
     ]
-    own = Candidate(original.prepared.runtime, original.prepared, original.engine)
-    entries = [*run_tournament(signature, reference, others, rows, tolerance), TournamentEntry(own, "original")]
+    original_candidate = Candidate(original.prepared.runtime, original.prepared, original.engine)
+    entries = [
+        *run_tournament(signature, reference, others, rows, tolerance),
+        TournamentEntry(original_candidate, "original"),
+    ]
     return Contest(original.name, signature, rows, tolerance, findings, entries)
 
 
-def _with_block(candidate: Candidate, signature: Signature, rows: PackingRows) -> Candidate:
+def _find_candidate_block(candidate: Candidate, signature: Signature, rows: PackingRows) -> Candidate:
     """Return a candidate with what the invariance test found; a plan computes every row by itself and needs none."""
     engine = candidate.engine
     if engine is None or candidate.name == "plan":
@@ -99,7 +102,7 @@ def _with_block(candidate: Candidate, signature: Signature, rows: PackingRows) -
     return replace(candidate, findings=tuple(findings))
 
 
-def _appended(table: Any, rows: list[dict[str, Any]], signature: Signature) -> Any:
+def _append_rows(table: Any, rows: list[dict[str, Any]], signature: Signature) -> Any:
     """Return a table with rows appended, in the form of the table: rows or columns."""
     if isinstance(table, list):
         return table + rows

@@ -18,10 +18,10 @@ def measure_engines(contest: Contest) -> Contest:
     Raises:
         PackError: an engine does not start, or takes too long.
     """
-    return replace(contest, entries=[_measured(contest, entry) for entry in contest.entries])
+    return replace(contest, entries=[_measure_entry(contest, entry) for entry in contest.entries])
 
 
-def _measured(contest: Contest, entry: TournamentEntry) -> TournamentEntry:
+def _measure_entry(contest: Contest, entry: TournamentEntry) -> TournamentEntry:
     if not entry.can_be_chosen or (entry.verdict == "original" and not contest.original_is_invariant):
         return entry
     assert entry.candidate.prepared is not None

@@ -54,7 +54,7 @@ def prepare(
         check_name(name)
     except ValueError as error:
         raise PackError(str(error)) from None
-    prepared = _prepared_by_runtime(model, rows, inputs, runtime, options)
+    prepared = _prepare_with_runtime(model, rows, inputs, runtime, options)
     signature = Signature(prepared.inputs, prepared.outputs, extra)
     with without_numeric_warnings():
         # The model came from the caller's own hands, so its code runs here already.
@@ -62,7 +62,7 @@ def prepare(
     return Original(name, model, prepared, signature, engine)
 
 
-def _prepared_by_runtime(
+def _prepare_with_runtime(
     model: Any,
     rows: Any,
     inputs: Sequence[Field | Mapping[str, Any]] | None,

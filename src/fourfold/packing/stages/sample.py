@@ -37,7 +37,7 @@ def sample(original: Original, rows: Any, expect: Any, expect_rtol: float, *, me
         PackError: the expected outputs cannot be read, or the original engine does not give them.
     """
     signature = original.signature
-    rows = _with_names(rows, signature)
+    rows = _name_column(rows, signature)
     expected = None if expect is None else read_expected(expect, rows, signature, expect_rtol)
     table, errors = _read(rows, signature, MAX_SAMPLE_ROWS)
     if errors:
@@ -56,7 +56,7 @@ def sample(original: Original, rows: Any, expect: Any, expect_rtol: float, *, me
     )
 
 
-def _with_names(rows: Any, signature: Signature) -> Any:
+def _name_column(rows: Any, signature: Signature) -> Any:
     """Return rows whose columns have names: a text model is trained on a list, Series or array of texts."""
     values = rows.tolist() if getattr(rows, "ndim", 2) == 1 else rows
     if not isinstance(values, (list, tuple)) or any(isinstance(value, Mapping) for value in values):
@@ -64,10 +64,10 @@ def _with_names(rows: Any, signature: Signature) -> Any:
     return [{signature.inputs[0].name: value} for value in values]
 
 
-def _read(rows: Any, signature: Signature, most: int) -> tuple[Any, Any]:
-    """Return at most so many of the rows, canonical, and the errors of those that do not fit the signature."""
-    taken = tables.take(rows, spread_indices(tables.length(rows), most))
-    return tables.read(taken, signature.inputs, "ignore")
+def _read(rows: Any, signature: Signature, max_rows: int) -> tuple[Any, Any]:
+    """Return at most `max_rows` of the rows, canonical, and the errors of those that do not fit the signature."""
+    sampled = tables.take(rows, spread_indices(tables.length(rows), max_rows))
+    return tables.read(sampled, signature.inputs, "ignore")
 
 
 def _as_rows(table: Any, signature: Signature) -> list[dict[str, Any]]:
@@ -81,5 +81,5 @@ def _as_rows(table: Any, signature: Signature) -> list[dict[str, Any]]:
 def _benchmark_rows(rows: Any, signature: Signature) -> list[dict[str, Any]]:
     """Return the rows to measure on. Rows that do not fit are left out: only the sample must fit."""
     table, errors = _read(rows, signature, MAX_BENCHMARK_ROWS)
-    bad = {error.row for error in errors}
-    return [row for index, row in enumerate(_as_rows(table, signature)) if index not in bad]
+    unfit = {error.row for error in errors}
+    return [row for index, row in enumerate(_as_rows(table, signature)) if index not in unfit]

@@ -17,7 +17,7 @@ __all__ = ["BestEffort"]
 
 
 class BestEffort:
-    """Write each answer once a run; no run knows of another."""
+    """Write each answer once in a run; a run never continues an earlier one."""
 
     def __init__(self, source: Source, sink: Sink, dead_letters: Sink, limits: Limits, *, replace: bool) -> None:
         self._source = source

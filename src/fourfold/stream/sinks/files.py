@@ -70,10 +70,10 @@ class OutputFile:
         Raises:
             SinkError: they cannot be written, for example because the disk is full.
         """
-        rest = memoryview(data)
+        unwritten = memoryview(data)
         try:
-            while rest:
-                rest = rest[os.write(self._fd, rest) :]
+            while unwritten:
+                unwritten = unwritten[os.write(self._fd, unwritten) :]
         except OSError as error:
             self.truncate(self.length)
             raise self._error(error) from error

@@ -63,10 +63,10 @@ class OutputPipe:
             ReaderGone: the reader of the pipe has closed it.
             SinkError: they cannot be written.
         """
-        rest = memoryview(data)
-        while rest:
+        unwritten = memoryview(data)
+        while unwritten:
             try:
-                rest = rest[os.write(self._fd, rest) :]
+                unwritten = unwritten[os.write(self._fd, unwritten) :]
             except BlockingIOError:  # another process that shares the pipe has made it non-blocking
                 writable = select.poll()
                 writable.register(self._fd, select.POLLOUT)

@@ -15,7 +15,7 @@ from fourfold.stream.sources.protocol import READ_BYTES, STOP_CHECK_INTERVAL_S
 
 __all__ = ["FileSource"]
 
-#: How many bytes at each end of a file's beginning make its fingerprint.
+#: A fingerprint covers this many bytes at the start, and at the end, of the part of a file that was read.
 FINGERPRINT_BYTES = 4096
 #: How many bytes before the last offset read are compared when a followed file has grown.
 TAIL_BYTES = 64
