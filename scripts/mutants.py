@@ -106,6 +106,8 @@ def main() -> None:
     if not chosen:
         sys.exit("no mutant has these words in its name or file")
     output = given.output or (None if given.words else RESULTS)
+    # A shell that starts a program in the background lets it ignore Ctrl-C, and the tests that send Ctrl-C with it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="fourfold-mutants-") as folder:
         verdicts = plant_all(chosen, Path(folder).resolve())
     survivors = [verdict for verdict in verdicts if verdict.verdict == "survived"]
