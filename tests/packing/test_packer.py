@@ -229,7 +229,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import FunctionTransformer
 
 dtypes = ("float64", "float32", "int32", "int16")
-X = pd.DataFrame({dtype: np.arange(1, 60).astype(dtype) for dtype in dtypes})
+X = pd.DataFrame({dtype: np.arange(1, 20).astype(dtype) for dtype in dtypes})
 roots = FunctionTransformer(np.sqrt).fit(X)
 halves = ColumnTransformer([("half", "passthrough", list(X))], transformer_weights={"half": 0.5})
 halves.set_output(transform="pandas").fit(X)

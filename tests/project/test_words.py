@@ -14,10 +14,10 @@ NOT_VERBS = frozenset(
     re.findall(
         r"\w+",
         """
-        a all also an and another any as at both by each either every few for from how if in it its less like many more
-        most neither never no none nor not nothing of on one only or other others some such than that the their them then
-        there these they this those through to two under until what whatever when where whether which while who whoever
-        whose why with within without
+        a all also an and another any as at both by each either every few for from how if in it its less
+        like many more most neither never no none nor not nothing of on one only or other others some such
+        than that the their them then there these they this those through to two under until what whatever
+        when where whether which while who whoever whose why with within without
         """,
     )
 )
