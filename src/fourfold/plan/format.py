@@ -74,7 +74,7 @@ CODE = 0x80000000
 
 
 class Operation(IntEnum):
-    """Number the operations of steps; evaluator.c, section 3, lists the operands of each."""
+    """List the operations of steps by their numbers; evaluator.c, section 3, lists the operands of each."""
 
     NUMBER = 1
     TEXT = 2
@@ -111,7 +111,7 @@ class Operation(IntEnum):
 
 
 class MathFunction(IntEnum):
-    """Number the functions of one number (below 32), of two (from 32) or of many (from 64)."""
+    """List the functions by their numbers: below 32 those of one argument, from 32 of two, from 64 of many."""
 
     NEGATE = 0
     ABS = 1
@@ -167,7 +167,7 @@ BALLS = 8
 
 
 class Metric(IntEnum):
-    """Number the distances, all without their final root; `PRODUCTS` is `SQUARED` computed as `x² - 2xy + y²`."""
+    """List the distances, all without their final root; `PRODUCTS` is `SQUARED` computed as `x² - 2xy + y²`."""
 
     SQUARED = 0
     MANHATTAN = 1
@@ -177,7 +177,7 @@ class Metric(IntEnum):
 
 
 class Kind(IntEnum):
-    """Number the kinds of numbers for which a row is refused."""
+    """List the kinds of floats for which a row is refused."""
 
     NOT_FINITE = 0
     NAN = 1

@@ -468,10 +468,14 @@ def hashed() -> Golden:
     """Weighted medians, hashes of texts and of integers, and numbers of inputs that are rounded at once."""
     graph = Graph([*((name, "float64") for name in NAMES), ("kind", "string"), ("n", "int64")])
     numbers_of = [graph.number(place) for place in (0, 1, 2, 3, 5)]
-    hashes = [graph.hashed(4), graph.hashed(5)]
-    joined = graph.joined(hashes, np.array([1, 2**40, 2**64 - 1], dtype=np.uint64))
+    hashes = [graph.catboost_hash(4), graph.catboost_hash(5)]
+    joined = graph.catboost_joint_code(hashes, np.array([1, 2**40, 2**64 - 1], dtype=np.uint64))
     values = [graph.median(numbers_of, [0.1, 0.5, 0.25, 0.1, 0.05]), graph.median(numbers_of[:2], [1.0, 1.0])]
-    values += [*hashes, *graph.lookup(joined, [0.0, 1.0, 2.0, 3.0]), *(graph.single(each) for each in numbers_of)]
+    values += [
+        *hashes,
+        *graph.lookup(joined, [0.0, 1.0, 2.0, 3.0]),
+        *(graph.round_float32(each) for each in numbers_of),
+    ]
     source = random.Random(9)
     whole = [0, 1, -1, 2**53 + 1, -(2**63), 2**63 - 1, None, *(source.randint(-(2**63), 2**63 - 1) for _ in range(60))]
     kinds = [*KINDS, None, "ü" * 40, "sixteen letters."]

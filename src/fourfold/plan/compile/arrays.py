@@ -27,19 +27,19 @@ from fourfold.plan.format import Kind, MathFunction
 
 __all__ = [
     "array",
-    "clipped",
-    "dense",
+    "check_any_dtype",
+    "clip",
     "floats",
     "is_fixed_width",
     "is_masked",
     "map_two",
     "missing_value_of",
+    "multiply",
     "numbers",
-    "objects",
-    "plain",
-    "retyped",
-    "stored",
-    "times",
+    "to_dense",
+    "to_objects",
+    "to_sparse",
+    "with_dtype",
 ]
 
 _BOOL = np.dtype(bool)
@@ -48,19 +48,21 @@ _BOOL = np.dtype(bool)
 def floats(matrix: Matrix, compiler: Compiler, who: object, *, nan: bool = False) -> Matrix:
     """Return the array of `check_array(dtype=FLOAT_DTYPES)`; refuse infinities, and NaN unless `nan` lets it pass."""
     array = compiler.floats(matrix, who, nan=nan)
-    return replace(retyped(array, array.dtype), sparse=matrix.sparse)
+    return replace(with_dtype(array, array.dtype), sparse=matrix.sparse)
 
 
 def numbers(matrix: Matrix, compiler: Compiler, who: object, *, nan: bool = False) -> Matrix:
     """Return the array of `check_array(dtype="numeric")`: objects become float64, other dtypes stay."""
     dtype = FLOAT64 if matrix.dtype == OBJECT else matrix.dtype
-    array = retyped(matrix, dtype)
+    array = with_dtype(matrix, dtype)
     if dtype.kind == "f":
         compiler.refuse(array.columns, who, nan=nan)
     return array
 
 
-def plain(matrix: Matrix, compiler: Compiler, who: object, *, nan: bool = False, infinite: bool = False) -> Matrix:
+def check_any_dtype(
+    matrix: Matrix, compiler: Compiler, who: object, *, nan: bool = False, infinite: bool = False
+) -> Matrix:
     """Return the array of `check_array(dtype=None)`: text stays, and objects are not checked for infinities.
 
     Args:
@@ -71,13 +73,13 @@ def plain(matrix: Matrix, compiler: Compiler, who: object, *, nan: bool = False,
         infinite: whether infinities pass.
     """
     if matrix.dtype != OBJECT:
-        array = retyped(matrix, matrix.dtype)
+        array = with_dtype(matrix, matrix.dtype)
         if array.dtype.kind == "f":
             compiler.refuse(array.columns, who, nan=nan, infinite=infinite)
         return array
     if not matrix.frame and all(map(is_fixed_width, matrix.columns)):
         return matrix
-    array = objects(matrix)
+    array = to_objects(matrix)
     if not nan:
         _refuse_missing(array.columns, compiler, who)
     return array
@@ -98,8 +100,8 @@ def array(matrix: Matrix, *, present: bool = False) -> Matrix:
     dtypes = {_dtype(column) for column in matrix.columns}
     has_masked = len(matrix) > 1 and any(map(is_masked, matrix.columns))
     if has_masked or columns.dtype == OBJECT or (not matrix.polars and _BOOL in dtypes and len(dtypes) > 1):
-        return objects(matrix, present=present)
-    return retyped(matrix, columns.dtype)
+        return to_objects(matrix, present=present)
+    return with_dtype(matrix, columns.dtype)
 
 
 def is_masked(column: Column) -> bool:
@@ -124,12 +126,12 @@ def missing_value_of(column: Numeric) -> Any:
     return None if column.missing is None else np.nan
 
 
-def objects(matrix: Matrix, *, present: bool = False) -> Matrix:
+def to_objects(matrix: Matrix, *, present: bool = False) -> Matrix:
     """Return the columns as an array of objects; `present` says that none of the values is `pandas.NA`."""
     return Matrix(tuple(_object(column, present) for column in matrix.columns), sparse=matrix.sparse)
 
 
-def retyped(matrix: Matrix, dtype: np.dtype[Any]) -> Matrix:
+def with_dtype(matrix: Matrix, dtype: np.dtype[Any]) -> Matrix:
     """Return the columns as an array of a dtype that can hold the numbers of all of them.
 
     Raises:
@@ -149,14 +151,14 @@ def retyped(matrix: Matrix, dtype: np.dtype[Any]) -> Matrix:
     return Matrix(tuple(columns), sparse=matrix.sparse)
 
 
-def stored(matrix: Matrix, compiler: Compiler) -> Matrix:
+def to_sparse(matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return the columns as a sparse matrix, which stores no zeros: negative zeros become positive."""
     if matrix.sparse:
         return matrix
-    return Matrix(_without_negative_zeros(retyped(matrix, matrix.dtype), compiler), sparse=True)
+    return Matrix(_without_negative_zeros(with_dtype(matrix, matrix.dtype), compiler), sparse=True)
 
 
-def dense(matrix: Matrix, compiler: Compiler) -> Matrix:
+def to_dense(matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return a sparse matrix as an array; SciPy adds the stored values to zeros, so no zero is negative."""
     return Matrix(_without_negative_zeros(matrix, compiler)) if matrix.sparse else matrix
 
@@ -194,7 +196,7 @@ def map_two(
     return tuple(Numeric(value, dtype) for value in results)
 
 
-def times(
+def multiply(
     left: Sequence[Column], right: Sequence[Column], dtype: np.dtype[Any], compiler: Compiler, *, sparse: bool
 ) -> tuple[Column, ...]:
     """Return the products of pairs of columns; in a sparse matrix the product with a zero is zero, even of NaN.
@@ -234,7 +236,7 @@ def _coded_times(x: Coded, y: Coded, dtype: np.dtype[Any], *, sparse: bool) -> C
     return Coded(x.code, dtype=dtype, levels=levels, hot_code=hot_code)
 
 
-def clipped(matrix: Matrix, low: float, high: float, compiler: Compiler) -> Matrix:
+def clip(matrix: Matrix, low: float, high: float, compiler: Compiler) -> Matrix:
     """Return `numpy.clip(matrix, low, high)`, in the matrix's dtype; NaN stays."""
     dtype = matrix.dtype
     raised = compiler.map(MathFunction.MAX, matrix.columns, float(dtype.type(low)), dtype=dtype)

@@ -38,14 +38,14 @@ def row_norm(matrix: Matrix, norm: str, compiler: Compiler) -> Number:
         sizes = graph.map_two(MathFunction.MUL, values, values) if norm == "l2" else graph.map(MathFunction.ABS, values)
         sizes = graph.map(MathFunction.ROUND32, sizes) if matrix.dtype == FLOAT32 else sizes
         total = graph.fold(MathFunction.MOST if norm == "max" else MathFunction.SUM, [total, *sizes])
-    return _rooted(total, norm, compiler)
+    return _square_root(total, norm, compiler)
 
 
 def normalize_bags(bags: Sequence[Bag], norm: str, dtype: np.dtype[Any], compiler: Compiler) -> list[Bag]:
     """Return adjacent bags with each row divided by the norm of the whole row, unless that is 0."""
     graph = compiler.graph
     total = _add_bags(bags, norm, graph.constant([0.0])[0], dtype, compiler)
-    divisor = _divisor(_rooted(total, norm, compiler), compiler)
+    divisor = _divisor(_square_root(total, norm, compiler), compiler)
     return [round_bag(graph.bag_row(MathFunction.DIV, bag, divisor), dtype, compiler) for bag in bags]
 
 
@@ -57,7 +57,7 @@ def divide_row(matrix: Matrix, norm: Number, compiler: Compiler) -> tuple[Column
     for start, stop in edges:
         quotients = graph.bag_row(MathFunction.DIV, compiler.bag(columns[start:stop]), divisor)
         bag = round_bag(quotients, matrix.dtype, compiler)
-        columns[start:stop] = compiler.bagged(bag, matrix.dtype, finite=False)
+        columns[start:stop] = compiler.bag_columns(bag, matrix.dtype, finite=False)
     in_bags = {index for start, stop in edges for index in range(start, stop)}
     indexes = [index for index in range(len(columns)) if index not in in_bags]
     values = graph.map_two(MathFunction.DIV, compiler.numbers([columns[index] for index in indexes]), [divisor])
@@ -83,7 +83,7 @@ def _add_bags(bags: Sequence[Bag], norm: str, total: Number, dtype: np.dtype[Any
     return total
 
 
-def _rooted(total: Number, norm: str, compiler: Compiler) -> Number:
+def _square_root(total: Number, norm: str, compiler: Compiler) -> Number:
     return compiler.graph.map(MathFunction.SQRT, [total])[0] if norm == "l2" else total
 
 

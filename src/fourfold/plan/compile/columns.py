@@ -36,8 +36,8 @@ __all__ = [
     "Numeric",
     "Opaque",
     "Text",
+    "column_with_dtype",
     "elementary",
-    "retyped",
     "runs",
 ]
 
@@ -365,7 +365,7 @@ class Compiler:
             out[index] = Numeric(value, dtype, finite)
         for index, column in enumerate(columns):
             if isinstance(column, Coded):
-                levels = _rounded(elementary(function, column.levels, with_constants[index]), dtype)
+                levels = _round_levels(elementary(function, column.levels, with_constants[index]), dtype)
                 out[index] = Coded(column.code, dtype=dtype, levels=levels, hot_code=column.hot_code)
             elif not isinstance(column, (Numeric, Bagged)):
                 raise NoPlan(_no_number(column))
@@ -382,7 +382,7 @@ class Compiler:
         indexes = [column.column for column in columns if isinstance(column, Bagged)]
         return first.bag if len(indexes) == first.bag.width else self.graph.bag_pick(first.bag, indexes)
 
-    def bagged(self, bag: Bag, dtype: np.dtype[Any], *, finite: bool) -> tuple[Column, ...]:
+    def bag_columns(self, bag: Bag, dtype: np.dtype[Any], *, finite: bool) -> tuple[Column, ...]:
         """Return all columns of a bag."""
         # There may be a million, so no Python function is called for each.
         fields = zip(repeat(bag), range(bag.width), repeat(dtype), repeat(finite), strict=False)
@@ -404,7 +404,7 @@ class Compiler:
             mapped = self.graph.bag_const(function, bag, constants[:1] if same else constants)
         if dtype == FLOAT32 and function != MathFunction.ROUND32:
             mapped = self.graph.bag_map(MathFunction.ROUND32, mapped)
-        return self.bagged(mapped, dtype, finite=finite)
+        return self.bag_columns(mapped, dtype, finite=finite)
 
     def cast(self, matrix: Matrix, dtype: np.dtype[Any]) -> Matrix:
         """Return the columns as an array of a floating dtype, rounded where it is float32 and they are not."""
@@ -418,7 +418,7 @@ class Compiler:
             rounded = self.map(MathFunction.ROUND32, [columns[index] for index in wide], dtype=FLOAT32)
             narrow = dict(zip(wide, rounded, strict=True))
             columns = tuple(narrow.get(index, column) for index, column in enumerate(columns))
-        return Matrix(tuple([retyped(column, dtype) for column in columns]))
+        return Matrix(tuple([column_with_dtype(column, dtype) for column in columns]))
 
     def floats(self, matrix: Matrix, who: object, *, nan: bool = False, infinite: bool = False) -> Matrix:
         """Return the float array to which an estimator's validation converts the columns, and refuse what it refuses.
@@ -487,7 +487,7 @@ class Compiler:
         return code, [... if isinstance(value, str) and value not in known else value for value in meanings]
 
 
-def retyped(column: Column, dtype: np.dtype[Any]) -> Column:
+def column_with_dtype(column: Column, dtype: np.dtype[Any]) -> Column:
     """Return the column with another dtype, which can hold its numbers."""
     if isinstance(column, Bagged):
         return column if column.dtype == dtype else column._replace(dtype=dtype)
@@ -517,6 +517,6 @@ def _no_number(column: Column) -> str:
     return column.why if isinstance(column, Opaque) else "text where numbers are needed"
 
 
-def _rounded(values: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> npt.NDArray[np.float64]:
+def _round_levels(values: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> npt.NDArray[np.float64]:
     with np.errstate(over="ignore"):
         return values.astype(np.float32).astype(np.float64) if dtype == FLOAT32 else values

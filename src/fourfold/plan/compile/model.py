@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fourfold.plan.compile import Labels, answer
-from fourfold.plan.compile.arrays import dense
+from fourfold.plan.compile.arrays import to_dense
 from fourfold.plan.compile.columns import Compiler, Matrix, NoPlan
 from fourfold.plan.compile.inputs import ports, training_matrix
 from fourfold.plan.graph.builder import Graph, Output
@@ -99,7 +99,7 @@ def _output(field: Field, answered: Matrix | Labels | list[Labels], compiler: Co
         return Output(field.name, field.dtype, code=answered.code, labels=labels)
     if field.dtype == "string":
         raise NoPlan(f"the output {field.name} is {field.expected}, where the rules give numbers")
-    array = dense(answered, compiler)
+    array = to_dense(answered, compiler)
     if field.dtype not in ("float32", "float64"):
         _check_integers(field, array, compiler)
     numbers = compiler.numbers(array.columns)

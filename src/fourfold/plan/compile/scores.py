@@ -14,18 +14,18 @@ from fourfold.plan.graph.builder import Code, Number
 __all__ = [
     "above_half",
     "above_zero",
+    "add_constants",
     "as_matrix",
+    "binary_probabilities",
     "expit_pair",
     "exponentials",
     "log_columns",
     "log_sum_exp",
     "logarithms",
-    "pair",
-    "plus",
     "refuse_binary_log_probabilities",
+    "round_numbers",
     "shares",
     "sigmoids",
-    "single",
     "sklearn_softmax",
     "softmax",
 ]
@@ -36,12 +36,12 @@ def as_matrix(values: Sequence[Number], dtype: np.dtype[Any] = FLOAT64) -> Matri
     return Matrix(tuple(Numeric(value, dtype) for value in values))
 
 
-def single(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[Any]) -> list[Number]:
+def round_numbers(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[Any]) -> list[Number]:
     """Return the numbers, rounded where `dtype` is float32."""
     return compiler.graph.map(MathFunction.ROUND32, values) if dtype == FLOAT32 else list(values)
 
 
-def plus(
+def add_constants(
     compiler: Compiler,
     values: Sequence[Number],
     dtype: np.dtype[Any],
@@ -67,7 +67,7 @@ def plus(
     if sum_dtype not in (FLOAT32, FLOAT64):
         raise NoPlan(f"a model adds {np.asarray(constants).dtype} to {dtype}")
     numbers = np.asarray(constants, dtype=sum_dtype).astype(np.float64).reshape(-1)
-    return single(compiler, compiler.graph.map_const(function, values, numbers), sum_dtype), sum_dtype
+    return round_numbers(compiler, compiler.graph.map_const(function, values, numbers), sum_dtype), sum_dtype
 
 
 def above_zero(compiler: Compiler, value: Number, *, or_zero: bool = False) -> Code:
@@ -84,13 +84,13 @@ def above_half(compiler: Compiler, value: Number) -> Code:
 def exponentials(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[Any]) -> list[Number]:
     """Return `numpy.exp` of the values."""
     compiler.approximate("NumPy's exp differs from one processor to another")
-    return single(compiler, compiler.graph.map(MathFunction.EXP, values), dtype)
+    return round_numbers(compiler, compiler.graph.map(MathFunction.EXP, values), dtype)
 
 
 def logarithms(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[Any]) -> list[Number]:
     """Return `numpy.log` of the values."""
     compiler.approximate("NumPy's log differs from one processor to another")
-    return single(compiler, compiler.graph.map(MathFunction.LOG, values), dtype)
+    return round_numbers(compiler, compiler.graph.map(MathFunction.LOG, values), dtype)
 
 
 def log_sum_exp(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[Any]) -> Number:
@@ -98,7 +98,7 @@ def log_sum_exp(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[An
     graph = compiler.graph
 
     def two(function: MathFunction, left: Sequence[Number], right: Sequence[Number]) -> list[Number]:
-        return single(compiler, graph.map_two(function, left, right), dtype)
+        return round_numbers(compiler, graph.map_two(function, left, right), dtype)
 
     most = [graph.fold(MathFunction.MOST, values)]
     is_most = graph.map_two(MathFunction.EQ, values, most)
@@ -107,9 +107,9 @@ def log_sum_exp(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[An
     is_finite = graph.map_const(MathFunction.EQ, graph.map_two(MathFunction.SUB, most, most), 0.0)
     shift = graph.select(is_finite, most, graph.constant([0.0]))
     powers = exponentials(compiler, two(MathFunction.SUB, others, shift), dtype)
-    total = single(compiler, [graph.fold(MathFunction.SUM, powers)], dtype)
+    total = round_numbers(compiler, [graph.fold(MathFunction.SUM, powers)], dtype)
     total = graph.select(graph.map_const(MathFunction.EQ, total, 0.0), total, two(MathFunction.DIV, total, count))
-    one_more = single(compiler, graph.map(MathFunction.LOG1P, total), dtype)
+    one_more = round_numbers(compiler, graph.map(MathFunction.LOG1P, total), dtype)
     logs = two(MathFunction.ADD, one_more, logarithms(compiler, count, dtype))
     return two(MathFunction.ADD, logs, most)[0]
 
@@ -128,15 +128,20 @@ def sigmoids(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[Any])
 def softmax(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[Any]) -> list[Number]:
     """Return `exp(x - max) / sum(exp(x - max))`."""
     graph = compiler.graph
-    moved = single(compiler, graph.map_two(MathFunction.SUB, values, [graph.fold(MathFunction.MOST, values)]), dtype)
+    moved = round_numbers(
+        compiler, graph.map_two(MathFunction.SUB, values, [graph.fold(MathFunction.MOST, values)]), dtype
+    )
     powers = exponentials(compiler, moved, dtype)
-    total = single(compiler, [graph.fold(MathFunction.PAIRWISE, powers)], dtype)
-    return single(compiler, graph.map_two(MathFunction.DIV, powers, total), dtype)
+    total = round_numbers(compiler, [graph.fold(MathFunction.PAIRWISE, powers)], dtype)
+    return round_numbers(compiler, graph.map_two(MathFunction.DIV, powers, total), dtype)
 
 
-def pair(compiler: Compiler, probability: Number, dtype: np.dtype[Any]) -> list[Number]:
+def binary_probabilities(compiler: Compiler, probability: Number, dtype: np.dtype[Any]) -> list[Number]:
     """Return the probabilities `1 - p` and `p` of two classes."""
-    return [*single(compiler, compiler.graph.map_const(MathFunction.RSUB, [probability], 1.0), dtype), probability]
+    return [
+        *round_numbers(compiler, compiler.graph.map_const(MathFunction.RSUB, [probability], 1.0), dtype),
+        probability,
+    ]
 
 
 def refuse_binary_log_probabilities(classes: int) -> None:
@@ -152,10 +157,10 @@ def refuse_binary_log_probabilities(classes: int) -> None:
 def shares(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[Any]) -> list[Number]:
     """Return each number's share of their sum, and equal shares where the sum is zero."""
     graph = compiler.graph
-    total = single(compiler, [graph.fold(MathFunction.PAIRWISE, values)], dtype)
+    total = round_numbers(compiler, [graph.fold(MathFunction.PAIRWISE, values)], dtype)
     is_zero = graph.map_const(MathFunction.EQ, total, 0.0)
-    divided = single(compiler, graph.map_two(MathFunction.DIV, values, total), dtype)
-    equal = single(compiler, graph.constant(np.full(len(values), 1 / len(values))), dtype)
+    divided = round_numbers(compiler, graph.map_two(MathFunction.DIV, values, total), dtype)
+    equal = round_numbers(compiler, graph.constant(np.full(len(values), 1 / len(values))), dtype)
     return graph.select(is_zero * len(values), equal, divided)
 
 

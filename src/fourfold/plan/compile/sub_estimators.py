@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from fourfold.plan.compile import Labels, answer
-from fourfold.plan.compile.arrays import array, numbers, objects, retyped, stored
+from fourfold.plan.compile.arrays import array, numbers, to_objects, to_sparse, with_dtype
 from fourfold.plan.compile.columns import FLOAT32, FLOAT64, OBJECT, Coded, Column, Compiler, Matrix, NoPlan
-from fourfold.plan.compile.scores import as_matrix, single
+from fourfold.plan.compile.scores import as_matrix, round_numbers
 from fourfold.plan.format import MathFunction
 from fourfold.plan.graph.builder import Code, Number
 
@@ -63,7 +63,7 @@ def first_method(model: Any, names: Sequence[str]) -> str:
 def unchecked_array(matrix: Matrix) -> Matrix:
     """Return the array of `check_array(ensure_all_finite=False)`: objects become float64."""
     converted = array(matrix)
-    return retyped(converted, FLOAT64 if converted.dtype == OBJECT else converted.dtype)
+    return with_dtype(converted, FLOAT64 if converted.dtype == OBJECT else converted.dtype)
 
 
 def checked_array(matrix: Matrix, compiler: Compiler, who: object) -> Matrix:
@@ -74,9 +74,9 @@ def checked_array(matrix: Matrix, compiler: Compiler, who: object) -> Matrix:
 def hstack(blocks: Sequence[Matrix], compiler: Compiler) -> Matrix:
     """Return `numpy.hstack` of arrays, or `scipy.sparse.hstack` where one of them is sparse."""
     sparse = any(block.sparse for block in blocks)
-    same_kind = [stored(block, compiler) if sparse else block for block in blocks]
+    same_kind = [to_sparse(block, compiler) if sparse else block for block in blocks]
     joined = Matrix(tuple(column for block in same_kind for column in block.columns), sparse=sparse)
-    return objects(joined) if joined.dtype == OBJECT else retyped(joined, joined.dtype)
+    return to_objects(joined) if joined.dtype == OBJECT else with_dtype(joined, joined.dtype)
 
 
 # Answers.
@@ -191,7 +191,7 @@ def average(parts: Sequence[Matrix], weights: Sequence[Any] | None, compiler: Co
         dtype = np.result_type(dtype, given.dtype)
         divisor = given.reshape(-1, 1).sum(axis=0, dtype=dtype)[0]
         values = [
-            single(compiler, graph.map_const(MathFunction.MUL, part, float(weight)), dtype)
+            round_numbers(compiler, graph.map_const(MathFunction.MUL, part, float(weight)), dtype)
             for part, weight in zip(values, given.astype(dtype), strict=True)
         ]
         total = float(divisor)
@@ -199,5 +199,5 @@ def average(parts: Sequence[Matrix], weights: Sequence[Any] | None, compiler: Co
         raise NoPlan(f"answers are averaged in {dtype}")
     sums: list[Number] = graph.map_const(MathFunction.ADD, values[0], 0.0)
     for part in values[1:]:
-        sums = single(compiler, graph.map_two(MathFunction.ADD, sums, part), dtype)
-    return as_matrix(single(compiler, graph.map_const(MathFunction.DIV, sums, total), dtype), dtype)
+        sums = round_numbers(compiler, graph.map_two(MathFunction.ADD, sums, part), dtype)
+    return as_matrix(round_numbers(compiler, graph.map_const(MathFunction.DIV, sums, total), dtype), dtype)

@@ -17,7 +17,7 @@ from fourfold.plan.compile.columns import FLOAT32, FLOAT64, Bagged, Coded, Colum
 from fourfold.plan.format import MathFunction
 from fourfold.plan.graph.builder import Bag, Code, Number
 
-__all__ = ["matrix_product", "moved", "ordered_sums", "pairwise_sum", "rounded", "weighted_sums"]
+__all__ = ["apply_constants", "matrix_product", "ordered_sums", "pairwise_sum", "round_to_dtype", "weighted_sums"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -45,7 +45,7 @@ def weighted_sums(compiler: Compiler, columns: Sequence[Column], weights: Any) -
         NoPlan: a column holds no numbers.
     """
     matrix = _weights(columns, weights)
-    indexes, groups = _grouped(columns, matrix.shape[1])
+    indexes, groups = _group_by_code(columns, matrix.shape[1])
     total: list[Number] | None = None
     if indexes:
         values = compiler.numbers([columns[index] for index in indexes])
@@ -90,7 +90,7 @@ def ordered_sums(
             total = compiler.graph.bag_dot(bag, matrix[indexes], total, float32=dtype == FLOAT32)
             continue
         coded = [column for column in (columns[index] for index in indexes) if isinstance(column, Coded)]
-        tables.append(compiler.graph.lookup(code, rounded(_table(code, coded, matrix[indexes]), dtype)))
+        tables.append(compiler.graph.lookup(code, round_to_dtype(_table(code, coded, matrix[indexes]), dtype)))
     return _add_tables(compiler, total, tables, width, dtype)
 
 
@@ -149,7 +149,7 @@ def pairwise_sum(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[A
     return partial[0]
 
 
-def moved(
+def apply_constants(
     matrix: Matrix,
     constants: Any,
     compiler: Compiler,
@@ -176,7 +176,7 @@ def moved(
     return Matrix(compiler.map(function, matrix.columns, numbers, dtype=dtype))
 
 
-def rounded(values: Any, dtype: np.dtype[Any]) -> Floats:
+def round_to_dtype(values: Any, dtype: np.dtype[Any]) -> Floats:
     """Return numbers rounded to a dtype, as float64."""
     with np.errstate(over="ignore"):
         return np.asarray(np.asarray(values, dtype=dtype), dtype=np.float64)
@@ -193,7 +193,7 @@ def _weights(columns: Sequence[Column], weights: Any) -> Floats:
     return matrix
 
 
-def _grouped(columns: Sequence[Column], width: int) -> tuple[list[int], dict[Code, list[int]]]:
+def _group_by_code(columns: Sequence[Column], width: int) -> tuple[list[int], dict[Code, list[int]]]:
     """Return the indexes of the columns that are added as numbers, and those of each code that gets a table."""
     groups: dict[Code, list[int]] = {}
     one_hot: set[Code] = set()

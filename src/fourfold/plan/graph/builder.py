@@ -37,7 +37,7 @@ class Graph:
         self.inputs = list(inputs)
         self._steps: list[Step] = []
         self._refusals: list[Step] = []
-        self._known: dict[Any, Step] = {}
+        self._steps_by_key: dict[Any, Step] = {}
         self._values: dict[Step, list[Number]] = {}
         self._codes: dict[Step, Code] = {}
         self._bags: dict[Step, Bag] = {}
@@ -48,7 +48,7 @@ class Graph:
         """Return an input of numbers; NaN where it is missing."""
         return self._numbers(("number", index), Operation.NUMBER, 1, (), lambda layout: [index])[0]
 
-    def single(self, value: Number) -> Number:
+    def round_float32(self, value: Number) -> Number:
         """Return a number rounded to float32.
 
         An input is rounded once, from its own dtype: an integer beyond 2^53 that became a float64 first would be
@@ -56,7 +56,9 @@ class Graph:
         """
         if value.step.operation != Operation.NUMBER:
             return self.map(MathFunction.ROUND32, [value])[0]
-        index = next(index for index in range(len(self.inputs)) if self._known.get(("number", index)) is value.step)
+        index = next(
+            index for index in range(len(self.inputs)) if self._steps_by_key.get(("number", index)) is value.step
+        )
         return self._numbers(("single", index), Operation.SINGLE, 1, (), lambda layout: [index])[0]
 
     def wide_integers(self, numbers: Sequence[Number]) -> list[str]:
@@ -65,18 +67,18 @@ class Graph:
         return sorted(
             name
             for index, (name, dtype) in enumerate(self.inputs)
-            if dtype in ("int64", "uint64") and self._known.get(("number", index)) in steps
+            if dtype in ("int64", "uint64") and self._steps_by_key.get(("number", index)) in steps
         )
 
     def text(self, index: int, strings: Sequence[str]) -> Code:
         """Return the index of a text in `strings`; `len(strings)` for another text, `len(strings) + 1` for none."""
-        listed = tuple(strings)
+        texts = tuple(strings)
         return self._code(
-            ("text", index, listed),
+            ("text", index, texts),
             Operation.TEXT,
-            len(listed) + 2,
+            len(texts) + 2,
             (),
-            lambda layout: [index, layout.add_strings(listed), len(listed)],
+            lambda layout: [index, layout.add_strings(texts), len(texts)],
         )
 
     # Codes.
@@ -324,23 +326,28 @@ class Graph:
         )
         return numbers[:k], [numbers[start : start + k] for start in range(k, len(numbers), k)]
 
-    def hashed(self, index: int) -> Number:
+    def catboost_hash(self, index: int) -> Number:
         """Return CatBoost's hash of a text input, or of an integer's decimal digits; NaN where it is missing."""
         return self._numbers(("hashed", index), Operation.HASH, 1, (), lambda layout: [index])[0]
 
-    def joined(self, values: Sequence[Number], hashes: npt.NDArray[np.uint64]) -> Code:
+    def catboost_joint_code(self, values: Sequence[Number], hashes: npt.NDArray[np.uint64]) -> Code:
         """Return the index, in ascending `hashes`, of CatBoost's hash of whole numbers; `len(hashes)` for another."""
-        read, known = tuple(values), np.asarray(hashes, dtype="<u8")
+        read, ascending = tuple(values), np.asarray(hashes, dtype="<u8")
         return self._code(
-            ("joined", read, known.tobytes()),
+            ("joined", read, ascending.tobytes()),
             Operation.JOIN,
-            len(known) + 1,
+            len(ascending) + 1,
             read,
-            lambda layout: [len(read), layout.add_registers(read), layout.add_words(known.view("<u4")), len(known)],
+            lambda layout: [
+                len(read),
+                layout.add_registers(read),
+                layout.add_words(ascending.view("<u4")),
+                len(ascending),
+            ],
         )
 
     def median(self, values: Sequence[Number], weights: Any) -> Number:
-        """Return the weighted median: the least value up to which the weights reach half of their sum."""
+        """Return the weighted median: the least value such that the weights up to it reach half of their sum."""
         read, value_weights = tuple(values), _floats(weights)
         _check_equal(len(read), len(value_weights))
         return self._numbers(
@@ -484,7 +491,7 @@ class Graph:
     def refuse(self, values: Sequence[Number], kind: Kind, why: str) -> None:
         """Refuse, with the message `why`, every row in which one of the values is a number of this kind."""
         read = tuple(values)
-        if not read or ("refuse", kind, read) in self._known:
+        if not read or ("refuse", kind, read) in self._steps_by_key:
             return
         step = Step(
             Operation.REFUSE,
@@ -493,7 +500,7 @@ class Graph:
             read,
             lambda layout: [len(read), layout.add_registers(read), int(kind), layout.add_strings([why])],
         )
-        self._known["refuse", kind, read] = step
+        self._steps_by_key["refuse", kind, read] = step
         self._steps.append(step)
         self._refusals.append(step)
 
@@ -531,11 +538,11 @@ class Graph:
         return [step for step in self._steps if id(step) in reached]
 
     def _step(self, key: Any, make: Callable[[], Step]) -> Step:
-        if key not in self._known:
-            self._known[key] = step = make()
+        if key not in self._steps_by_key:
+            self._steps_by_key[key] = step = make()
             step.function = key[1] if isinstance(key[1], MathFunction) else None
             self._steps.append(step)
-        return self._known[key]
+        return self._steps_by_key[key]
 
     def _numbers(
         self,

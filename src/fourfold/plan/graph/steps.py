@@ -66,9 +66,8 @@ class Step:
     operation: Operation
     width: int
     limit: int
-    uses: tuple[Number | Code | Bag, ...] = field(
-        repr=False
-    )  # a shared step would be printed once for every path to it
+    # Not in the repr, which would print a shared step once for every path to it.
+    uses: tuple[Number | Code | Bag, ...] = field(repr=False)
     operands: Callable[[Layout], list[int]]
     register: int = -1
     bag: int = 0

@@ -25,7 +25,7 @@ _TOO_MANY = "a text has too many different n-grams"
 
 
 class Analyzer(IntEnum):
-    """Number what n-grams consist of, as scikit-learn's analyzers `word`, `char` and `char_wb`."""
+    """List what n-grams can consist of, as scikit-learn's analyzers `word`, `char` and `char_wb`."""
 
     WORDS = 0
     CHARACTERS = 1

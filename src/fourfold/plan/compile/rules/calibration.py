@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from fourfold.plan.compile import Labels, answer, answers, transforms
-from fourfold.plan.compile.arrays import array, clipped, retyped
+from fourfold.plan.compile.arrays import array, clip, with_dtype
 from fourfold.plan.compile.columns import FLOAT32, FLOAT64, Compiler, Matrix, NoPlan
-from fourfold.plan.compile.scores import as_matrix, logarithms, shares, sigmoids, single, softmax
+from fourfold.plan.compile.scores import as_matrix, logarithms, round_numbers, shares, sigmoids, softmax
 from fourfold.plan.compile.sub_estimators import above_threshold, first_method, response
 from fourfold.plan.format import Kind, MathFunction
 from fourfold.plan.graph.builder import Number
@@ -42,7 +42,7 @@ def calibrated_predict_proba(model: Any, matrix: Matrix, compiler: Compiler) -> 
     graph = compiler.graph
     total = graph.constant(np.zeros(len(model.classes_)))
     for classifier in model.calibrated_classifiers_:
-        total = graph.map_two(MathFunction.ADD, total, _calibrated(classifier, matrix, compiler))
+        total = graph.map_two(MathFunction.ADD, total, _calibrated_probabilities(classifier, matrix, compiler))
     return as_matrix(graph.map_const(MathFunction.DIV, total, float(len(model.calibrated_classifiers_))))
 
 
@@ -53,7 +53,7 @@ def calibrated_predict(model: Any, matrix: Matrix, compiler: Compiler) -> Labels
     return Labels(compiler.graph.argmax(compiler.numbers(probabilities.columns)), model.classes_)
 
 
-def _calibrated(model: Any, matrix: Matrix, compiler: Compiler) -> list[Number]:
+def _calibrated_probabilities(model: Any, matrix: Matrix, compiler: Compiler) -> list[Number]:
     """Return `_CalibratedClassifier.predict_proba`: the probabilities of one classifier after its calibrators.
 
     Raises:
@@ -100,10 +100,10 @@ def _sigmoid(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `_SigmoidCalibration.predict`: `expit(-(a_ * x + b_))` (Platt, 1999)."""
     graph = compiler.graph
     dtype = np.result_type(matrix.dtype, model.a_)
-    linear = single(
+    linear = round_numbers(
         compiler, graph.map_const(MathFunction.MUL, compiler.numbers(matrix.columns), float(model.a_)), dtype
     )
-    linear = single(compiler, graph.map_const(MathFunction.ADD, linear, float(model.b_)), dtype)
+    linear = round_numbers(compiler, graph.map_const(MathFunction.ADD, linear, float(model.b_)), dtype)
     return as_matrix(sigmoids(compiler, graph.map(MathFunction.NEGATE, linear), dtype), dtype)
 
 
@@ -113,14 +113,16 @@ def _temperature(model: Any, scores: Matrix, method: str, compiler: Compiler) ->
     compiler.refuse(scores.columns, model.calibrators[0])
     values = compiler.numbers(scores.columns)
     if len(values) == 1 and method == "predict_proba":
-        values = [*single(compiler, graph.map_const(MathFunction.RSUB, values, 1.0), dtype), *values]
+        values = [*round_numbers(compiler, graph.map_const(MathFunction.RSUB, values, 1.0), dtype), *values]
     logits = (
         [*graph.map(MathFunction.NEGATE, values), *values] if len(values) == 1 else _logits(values, dtype, compiler)
     )
     beta = np.asarray(model.calibrators[0].beta_)
     result_dtype = np.result_type(beta.dtype, dtype)
     return softmax(
-        compiler, single(compiler, graph.map_const(MathFunction.MUL, logits, float(beta)), result_dtype), result_dtype
+        compiler,
+        round_numbers(compiler, graph.map_const(MathFunction.MUL, logits, float(beta)), result_dtype),
+        result_dtype,
     )
 
 
@@ -134,11 +136,11 @@ def _logits(values: list[Number], dtype: np.dtype[Any], compiler: Compiler) -> l
     inside = graph.map_two(
         MathFunction.MUL, graph.map_const(MathFunction.GE, values, 0.0), graph.map_const(MathFunction.LE, values, 1.0)
     )
-    total = single(compiler, [graph.fold(MathFunction.PAIRWISE, values)], dtype)
+    total = round_numbers(compiler, [graph.fold(MathFunction.PAIRWISE, values)], dtype)
     difference = graph.map(MathFunction.ABS, graph.map_const(MathFunction.SUB, total, 1.0))
     close = graph.map_const(MathFunction.LE, difference, 1e-8 + 1e-5)
     are_probabilities = graph.map_two(MathFunction.MUL, close, [graph.fold(MathFunction.LEAST, inside)])
-    raised = single(compiler, graph.map_const(MathFunction.ADD, values, float(dtype.type(_EPSILON))), dtype)
+    raised = round_numbers(compiler, graph.map_const(MathFunction.ADD, values, float(dtype.type(_EPSILON))), dtype)
     return graph.select(are_probabilities * len(values), logarithms(compiler, raised, dtype), values)
 
 
@@ -172,10 +174,10 @@ def _isotonic(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     dtype = xs.dtype
     if dtype not in (FLOAT32, FLOAT64) or ys.dtype != dtype:
         raise NoPlan(f"an IsotonicRegression has thresholds of {dtype}")
-    inputs = compiler.cast(retyped(matrix, FLOAT64) if matrix.dtype.kind != "f" else matrix, dtype)
+    inputs = compiler.cast(with_dtype(matrix, FLOAT64) if matrix.dtype.kind != "f" else matrix, dtype)
     compiler.refuse(inputs.columns, model)
     if model.out_of_bounds == "clip":
-        inputs = clipped(inputs, float(model.X_min_), float(model.X_max_), compiler)
+        inputs = clip(inputs, float(model.X_min_), float(model.X_max_), compiler)
     value = compiler.number(inputs.columns[0])
     if len(ys) == 1:
         return as_matrix(graph.constant(ys), dtype)
@@ -207,9 +209,9 @@ def _interpolate_float32(value: Number, xs: Any, ys: Any, compiler: Compiler) ->
     line_of_code[-1] = 0
     code = graph.recode(graph.search(value, xs), line_of_code.tolist(), n_thresholds - 1)
     slope, x_low, y_low = graph.lookup(code, np.stack([slopes, xs[:-1], ys[:-1]], axis=1))
-    offset = single(compiler, graph.map_two(MathFunction.SUB, [value], [x_low]), FLOAT32)
-    rise = single(compiler, graph.map_two(MathFunction.MUL, offset, [slope]), FLOAT32)
-    return single(compiler, graph.map_two(MathFunction.ADD, rise, [y_low]), FLOAT32)[0]
+    offset = round_numbers(compiler, graph.map_two(MathFunction.SUB, [value], [x_low]), FLOAT32)
+    rise = round_numbers(compiler, graph.map_two(MathFunction.MUL, offset, [slope]), FLOAT32)
+    return round_numbers(compiler, graph.map_two(MathFunction.ADD, rise, [y_low]), FLOAT32)[0]
 
 
 # Classifiers with a threshold.
@@ -262,7 +264,7 @@ def tuned_predict(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
     return _by_threshold(model, matrix, compiler, model.best_threshold_, positive)
 
 
-def _delegated(method: str) -> Any:
+def _estimator_answer(method: str) -> Any:
     """Return a rule for a method that a classifier with a threshold takes from its estimator."""
 
     def rule(model: Any, matrix: Matrix, compiler: Compiler) -> Any:
@@ -272,4 +274,4 @@ def _delegated(method: str) -> Any:
 
 
 for _method in ("predict_proba", "predict_log_proba", "decision_function"):
-    answers(_method, _FIXED, _TUNED)(_delegated(_method))
+    answers(_method, _FIXED, _TUNED)(_estimator_answer(_method))

@@ -215,7 +215,7 @@ class _SplitColumns:
     Attributes:
         cbm: the model.
         matrix: the columns.
-        compiler: of the plan.
+        compiler: the plan's compiler.
     """
 
     cbm: Cbm
@@ -283,14 +283,14 @@ class _SplitColumns:
                 return _coded(code, [text if isinstance(text, str) else None for text in texts])
             if column.replaced or isinstance(column.missing, str):
                 raise NoPlan("CatBoost is given text in which an imputer put something")
-            return Numeric(graph.hashed(column.index))
+            return Numeric(graph.catboost_hash(column.index))
         if isinstance(column, Coded) and column.categories is not None:
             n_others = column.code.limit - len(column.categories)
             return _coded(column.code, [*map(str, column.categories), *[None] * n_others])
         if isinstance(column, Numeric):
             for index, (_, dtype) in enumerate(graph.inputs):
                 if (dtype in INTEGERS or dtype == "bool") and graph.number(index) == column.value:
-                    return Numeric(graph.hashed(index))
+                    return Numeric(graph.catboost_hash(index))
         raise NoPlan("CatBoost is given a column that is neither of text nor of integers where it takes categories")
 
     def _ctr(self, ctr: Ctr) -> Column:
@@ -313,7 +313,7 @@ class _SplitColumns:
         table = self.cbm.tables[ctr.key]
         order = np.argsort(table.hashes)
         values = _ctr_values(ctr, table)
-        return Coded(graph.joined(parts, table.hashes[order]), np.append(values[:-1][order], values[-1]))
+        return Coded(graph.catboost_joint_code(parts, table.hashes[order]), np.append(values[:-1][order], values[-1]))
 
 
 def _coded(code: Code, texts: Sequence[str | None]) -> Coded:

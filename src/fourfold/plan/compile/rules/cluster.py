@@ -15,8 +15,8 @@ from fourfold.plan.compile import Labels, answers, transforms
 from fourfold.plan.compile.arrays import floats, numbers
 from fourfold.plan.compile.columns import FLOAT32, FLOAT64, Compiler, Matrix, NoPlan, Numeric
 from fourfold.plan.compile.rules.discriminant_analysis import difference, log_probabilities
-from fourfold.plan.compile.scores import as_matrix, exponentials, plus, single
-from fourfold.plan.compile.sums import matrix_product, moved, rounded
+from fourfold.plan.compile.scores import add_constants, as_matrix, exponentials, round_numbers
+from fourfold.plan.compile.sums import apply_constants, matrix_product, round_to_dtype
 from fourfold.plan.format import MathFunction, Metric
 from fourfold.plan.graph.builder import Code, Number
 
@@ -42,7 +42,7 @@ def _closeness(model: Any, matrix: Matrix, centres: Any, compiler: Compiler) -> 
     norms = np.einsum("ij,ij->i", centres, centres)
     products, dtype = matrix_product(compiler, matrix, centres.T, model)
     twice = compiler.graph.map_const(MathFunction.MUL, products, 2.0)
-    return plus(compiler, twice, dtype, norms, MathFunction.SUB)[0]
+    return add_constants(compiler, twice, dtype, norms, MathFunction.SUB)[0]
 
 
 @answers("predict", *_MEANS)
@@ -124,8 +124,8 @@ def distances(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     inputs = (numbers if is_birch else floats)(matrix, compiler, model)
     cluster_centres = model.subcluster_centers_ if is_birch else model.cluster_centers_
     dtype = FLOAT32 if inputs.dtype == cluster_centres.dtype == FLOAT32 else FLOAT64
-    squares = single(compiler, _distances(inputs, cluster_centres, compiler), dtype)
-    return as_matrix(single(compiler, compiler.graph.map(MathFunction.SQRT, squares), dtype), dtype)
+    squares = round_numbers(compiler, _distances(inputs, cluster_centres, compiler), dtype)
+    return as_matrix(round_numbers(compiler, compiler.graph.map(MathFunction.SQRT, squares), dtype), dtype)
 
 
 @transforms("sklearn.FeatureAgglomeration")
@@ -173,7 +173,7 @@ def nearest_centroid(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
     """
     if not _has_uniform_priors(model):
         return Labels(compiler.graph.argmax(_scores(model, matrix, compiler)[0]), model.classes_)
-    inputs = numbers(_dense(matrix), compiler, model)
+    inputs = numbers(_refuse_sparse(matrix), compiler, model)
     if model.metric == "euclidean":
         return Labels(_nearest(inputs, model.centroids_, compiler), model.classes_)
     if inputs.dtype == model.centroids_.dtype == FLOAT32:
@@ -186,7 +186,7 @@ def nearest_centroid(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
     )
 
 
-def _dense(matrix: Matrix) -> Matrix:
+def _refuse_sparse(matrix: Matrix) -> Matrix:
     """Return the columns; raises `NoPlan` where they are a sparse matrix."""
     if matrix.sparse:
         raise NoPlan("a NearestCentroid sees a sparse matrix")
@@ -207,10 +207,10 @@ def _scores(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
     Columns and centroids are divided by the deviation within classes first, unless that is 0.
     """
     graph = compiler.graph
-    inputs = compiler.cast(numbers(_dense(matrix), compiler, model), FLOAT64)
+    inputs = compiler.cast(numbers(_refuse_sparse(matrix), compiler, model), FLOAT64)
     deviations: npt.NDArray[np.float64] = np.asarray(model.within_class_std_dev_, dtype=np.float64)
     scale = np.where(deviations != 0, deviations, 1.0)
-    inputs = moved(inputs, scale, compiler, function=MathFunction.DIV)
+    inputs = apply_constants(inputs, scale, compiler, function=MathFunction.DIV)
     centroids = model.centroids_.copy()
     is_scaled = model.within_class_std_dev_ != 0
     centroids[:, is_scaled] /= model.within_class_std_dev_[is_scaled]
@@ -219,7 +219,9 @@ def _scores(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
     else:
         distances = _manhattan_distances(model, inputs, centroids, compiler)
     squares = graph.map(MathFunction.NEGATE, graph.map_two(MathFunction.MUL, distances, distances))
-    return graph.map_const(MathFunction.ADD, squares, rounded(2.0 * np.log(model.class_prior_), FLOAT64)), FLOAT64
+    return graph.map_const(
+        MathFunction.ADD, squares, round_to_dtype(2.0 * np.log(model.class_prior_), FLOAT64)
+    ), FLOAT64
 
 
 @answers("decision_function", _CENTROIDS)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fourfold.plan.compile import answer, answers, transform, transforms
-from fourfold.plan.compile.arrays import array, dense, is_fixed_width, is_masked, objects, retyped, stored
+from fourfold.plan.compile.arrays import array, is_fixed_width, is_masked, to_dense, to_objects, to_sparse, with_dtype
 from fourfold.plan.compile.columns import (
     FLOAT32,
     FLOAT64,
@@ -29,7 +29,7 @@ from fourfold.plan.compile.columns import (
 )
 from fourfold.plan.format import Kind, MathFunction
 
-__all__ = ["METHODS", "applied", "output_library"]
+__all__ = ["METHODS", "apply_transformer", "output_library"]
 
 #: The methods of predictors.
 METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "score_samples")
@@ -44,7 +44,7 @@ def output_library(model: Any) -> str | None:
     return str(library) if library in ("pandas", "polars") else None
 
 
-def applied(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
+def apply_transformer(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return what the next step sees of a transformer's answer: an array, or the frame that `set_output` asks for.
 
     Raises:
@@ -99,7 +99,7 @@ def _apply_steps(steps: Sequence[Any], matrix: Matrix, compiler: Compiler) -> Ma
     """Apply transformers one after the other, except for `passthrough`."""
     for step in steps:
         if step is not None and not _is(step, "passthrough"):
-            matrix = applied(step, matrix, compiler)
+            matrix = apply_transformer(step, matrix, compiler)
     return matrix
 
 
@@ -140,13 +140,13 @@ for _method in METHODS:
 @transforms(*_SEARCHES)
 def search_transform(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `transform` of a search: that of its best estimator."""
-    return applied(model.best_estimator_, matrix, compiler)
+    return apply_transformer(model.best_estimator_, matrix, compiler)
 
 
 @transforms("sklearn.FrozenEstimator")
 def frozen_transform(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `FrozenEstimator.transform`: that of its estimator."""
-    return applied(model.estimator, matrix, compiler)
+    return apply_transformer(model.estimator, matrix, compiler)
 
 
 # Columns side by side.
@@ -169,8 +169,8 @@ def column_transformer(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix
             continue
         inputs = matrix.take(_column_indices(model, name, matrix))
         # Fitting replaces "passthrough" by a FunctionTransformer.
-        block = inputs if _is(transformer, "passthrough") else applied(transformer, inputs, compiler)
-        blocks.append(_weighted(block, weights.get(name), compiler))
+        block = inputs if _is(transformer, "passthrough") else apply_transformer(transformer, inputs, compiler)
+        blocks.append(_multiply_by_weight(block, weights.get(name), compiler))
     if output_library(model) != "pandas":
         for block in blocks:
             _refuse_masked(block, compiler)
@@ -186,8 +186,8 @@ def feature_union(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     for name, transformer in model.transformer_list:
         if _is(transformer, "drop"):
             continue
-        block = matrix if _is(transformer, "passthrough") else applied(transformer, matrix, compiler)
-        blocks.append(_weighted(block, weights.get(name), compiler))
+        block = matrix if _is(transformer, "passthrough") else apply_transformer(transformer, matrix, compiler)
+        blocks.append(_multiply_by_weight(block, weights.get(name), compiler))
     return _side_by_side(model, blocks, compiler, sparse=any(block.sparse for block in blocks))
 
 
@@ -228,7 +228,7 @@ def _refuse_masked(matrix: Matrix, compiler: Compiler) -> None:
     compiler.graph.refuse(compiler.numbers(masked), Kind.NAN, "a missing value is pandas.NA, which no array holds")
 
 
-def _weighted(matrix: Matrix, weight: Any, compiler: Compiler) -> Matrix:
+def _multiply_by_weight(matrix: Matrix, weight: Any, compiler: Compiler) -> Matrix:
     """Return the columns times a transformer's weight, or as they are without one.
 
     Raises:
@@ -236,7 +236,7 @@ def _weighted(matrix: Matrix, weight: Any, compiler: Compiler) -> Matrix:
     """
     if weight is None:
         return matrix
-    columns = matrix.columns if matrix.frame else retyped(matrix, matrix.dtype).columns
+    columns = matrix.columns if matrix.frame else with_dtype(matrix, matrix.dtype).columns
     weighted_columns = list(columns)
     # In the order of the columns: that of a set would depend on the hash seed, and so would the plan's bytes.
     column_dtypes = [OBJECT if isinstance(column, (Text, Opaque)) else column.dtype for column in columns]
@@ -261,7 +261,7 @@ def _side_by_side(
     Args:
         model: the ColumnTransformer or FeatureUnion.
         blocks: the answers of its transformers.
-        compiler: of the plan.
+        compiler: the plan's compiler.
         sparse: whether the answer is a sparse matrix.
         present: whether no block has a missing value of a dtype of pandas' own.
 
@@ -276,23 +276,23 @@ def _side_by_side(
     if blocks and all(is_fixed_text):
         return Matrix(tuple(column for block in blocks for column in block.columns))
     arrays = [array(block, present=present) for block in blocks]
-    arrays = arrays if sparse else [dense(block, compiler) for block in arrays]
+    arrays = arrays if sparse else [to_dense(block, compiler) for block in arrays]
     if any(is_fixed_text) and not any(
         block.dtype == OBJECT for block, is_text in zip(arrays, is_fixed_text, strict=True) if not is_text
     ):
         raise NoPlan("NumPy makes text of numbers beside an array of text: train on an array of objects, or on a frame")
     dtype = Matrix(tuple(column for block in arrays for column in block.columns)).dtype
     if sparse:
-        arrays = [stored(_objects_as_floats(block), compiler) for block in arrays]
+        arrays = [to_sparse(_objects_as_floats(block), compiler) for block in arrays]
         columns = tuple(column for block in arrays for column in block.columns)
-        return retyped(Matrix(columns, sparse=True), Matrix(columns).dtype)
+        return with_dtype(Matrix(columns, sparse=True), Matrix(columns).dtype)
     columns = tuple(column for block in arrays for column in block.columns)
-    return objects(Matrix(columns)) if dtype == OBJECT else retyped(Matrix(columns), dtype)
+    return to_objects(Matrix(columns)) if dtype == OBJECT else with_dtype(Matrix(columns), dtype)
 
 
 def _objects_as_floats(matrix: Matrix) -> Matrix:
     """Return an array of objects as float64, which is what a sparse matrix holds of them."""
-    return retyped(matrix, np.dtype(np.float64)) if matrix.dtype == OBJECT else matrix
+    return with_dtype(matrix, np.dtype(np.float64)) if matrix.dtype == OBJECT else matrix
 
 
 def _is(step: Any, word: str) -> bool:

@@ -15,8 +15,8 @@ from fourfold.plan.compile import answers, transforms
 from fourfold.plan.compile.arrays import floats, numbers
 from fourfold.plan.compile.columns import Compiler, Matrix
 from fourfold.plan.compile.rules.linear_model import affine
-from fourfold.plan.compile.scores import as_matrix, single
-from fourfold.plan.compile.sums import matrix_product, moved, ordered_sums
+from fourfold.plan.compile.scores import as_matrix, round_numbers
+from fourfold.plan.compile.sums import apply_constants, matrix_product, ordered_sums
 from fourfold.plan.format import MathFunction
 
 __all__: list[str] = []
@@ -36,11 +36,11 @@ def principal_components(model: Any, matrix: Matrix, compiler: Compiler) -> Matr
     values, dtype = matrix_product(compiler, inputs, model.components_.T, model)
     compiler.approximate(f"a BLAS projects the mean of the {type(model).__name__}")
     offsets = np.reshape(model.mean_, (1, -1)) @ model.components_.T
-    values = single(compiler, compiler.graph.map_const(MathFunction.SUB, values, offsets), dtype)
+    values = round_numbers(compiler, compiler.graph.map_const(MathFunction.SUB, values, offsets), dtype)
     if model.whiten:
         scale = np.sqrt(model.explained_variance_)
         scale[scale < np.finfo(scale.dtype).eps] = np.finfo(scale.dtype).eps
-        values = single(compiler, compiler.graph.map_const(MathFunction.DIV, values, scale), dtype)
+        values = round_numbers(compiler, compiler.graph.map_const(MathFunction.DIV, values, scale), dtype)
     return as_matrix(values, dtype)
 
 
@@ -57,7 +57,7 @@ def factor_analysis(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     It is `(X - mean_) @ (W / noise_variance_).T @ inv(I + (W / noise_variance_) @ W.T)` with the components `W`
     (Barber, *Bayesian Reasoning and Machine Learning*, equation 21.2.33).
     """
-    inputs = moved(numbers(matrix, compiler, model), model.mean_, compiler)
+    inputs = apply_constants(numbers(matrix, compiler, model), model.mean_, compiler)
     weighted = model.components_ / model.noise_variance_
     covariance = np.linalg.inv(np.eye(len(model.components_)) + weighted @ model.components_.T)
     projected = as_matrix(*matrix_product(compiler, inputs, weighted.T, model))
@@ -70,7 +70,7 @@ def sparse_components(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
 
     The components are fixed, so it is a product: `(X - mean_) @ solve(W @ W.T + ridge_alpha * I, W).T`.
     """
-    inputs = moved(numbers(matrix, compiler, model), model.mean_, compiler)
+    inputs = apply_constants(numbers(matrix, compiler, model), model.mean_, compiler)
     covariance = model.components_ @ model.components_.T
     covariance.flat[:: len(covariance) + 1] += model.ridge_alpha
     compiler.approximate(f"a LAPACK solves the equations of the {type(model).__name__}")
@@ -88,7 +88,7 @@ def independent_components(model: Any, matrix: Matrix, compiler: Compiler) -> Ma
     """Return `FastICA.transform`: `(X - mean_) @ components_.T`, not centred without whitening."""
     inputs = floats(matrix, compiler, model)
     if model.whiten:
-        inputs = moved(inputs, model.mean_, compiler, in_place=True)
+        inputs = apply_constants(inputs, model.mean_, compiler, in_place=True)
     return as_matrix(*matrix_product(compiler, inputs, model.components_.T, model))
 
 
@@ -100,17 +100,19 @@ def log_likelihoods(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     row `Xc`.
     """
     graph = compiler.graph
-    centred = moved(
+    centred = apply_constants(
         (floats if type(model).__name__ == "PCA" else numbers)(matrix, compiler, model), model.mean_, compiler
     )
     precision = model.get_precision()
     projected, dtype = matrix_product(compiler, centred, precision, model)
-    terms = single(compiler, graph.map_two(MathFunction.MUL, compiler.numbers(centred.columns), projected), dtype)
-    total = single(compiler, [graph.fold(MathFunction.PAIRWISE, terms)], dtype)
-    likelihood = single(compiler, graph.map_const(MathFunction.MUL, total, -0.5), dtype)
+    terms = round_numbers(
+        compiler, graph.map_two(MathFunction.MUL, compiler.numbers(centred.columns), projected), dtype
+    )
+    total = round_numbers(compiler, [graph.fold(MathFunction.PAIRWISE, terms)], dtype)
+    likelihood = round_numbers(compiler, graph.map_const(MathFunction.MUL, total, -0.5), dtype)
     sign, determinant = np.linalg.slogdet(precision)
     constant = 0.5 * (len(centred) * math.log(2.0 * np.pi) - (determinant if sign > 0 else -np.inf))
-    return as_matrix(single(compiler, graph.map_const(MathFunction.SUB, likelihood, constant), dtype), dtype)
+    return as_matrix(round_numbers(compiler, graph.map_const(MathFunction.SUB, likelihood, constant), dtype), dtype)
 
 
 # Partial least squares.
@@ -120,8 +122,8 @@ def log_likelihoods(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
 def partial_scores(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `transform` of partial least squares: `(X - x_mean) / x_std @ x_rotations_`."""
     inputs = floats(matrix, compiler, model)
-    inputs = moved(inputs, model._x_mean, compiler, in_place=True)  # noqa: SLF001 - nothing public has it
-    inputs = moved(inputs, model._x_std, compiler, function=MathFunction.DIV, in_place=True)  # noqa: SLF001
+    inputs = apply_constants(inputs, model._x_mean, compiler, in_place=True)  # noqa: SLF001 - nothing public has it
+    inputs = apply_constants(inputs, model._x_std, compiler, function=MathFunction.DIV, in_place=True)  # noqa: SLF001
     return as_matrix(*matrix_product(compiler, inputs, model.x_rotations_, model))
 
 
@@ -129,15 +131,15 @@ def partial_scores(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
 def partial_svd_scores(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `PLSSVD.transform`: `(X - x_mean) / x_std @ x_weights_`, in float64."""
     inputs = floats(matrix, compiler, model)
-    inputs = moved(inputs, np.asarray(model._x_mean, dtype=np.float64), compiler)  # noqa: SLF001
-    inputs = moved(inputs, model._x_std, compiler, function=MathFunction.DIV)  # noqa: SLF001
+    inputs = apply_constants(inputs, np.asarray(model._x_mean, dtype=np.float64), compiler)  # noqa: SLF001
+    inputs = apply_constants(inputs, model._x_std, compiler, function=MathFunction.DIV)  # noqa: SLF001
     return as_matrix(*matrix_product(compiler, inputs, model.x_weights_, model))
 
 
 @answers("predict", *_PARTIAL_LEAST_SQUARES)
 def partial_regressor(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `predict` of partial least squares: `(X - x_mean) @ coef_.T + intercept_`."""
-    centred = moved(floats(matrix, compiler, model), model._x_mean, compiler, in_place=True)  # noqa: SLF001
+    centred = apply_constants(floats(matrix, compiler, model), model._x_mean, compiler, in_place=True)  # noqa: SLF001
     return as_matrix(*affine(centred, model.coef_, model.intercept_, model, compiler))
 
 

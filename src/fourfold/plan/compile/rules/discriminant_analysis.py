@@ -14,17 +14,17 @@ from fourfold.plan.compile.arrays import numbers
 from fourfold.plan.compile.columns import Compiler, Matrix, NoPlan
 from fourfold.plan.compile.rules.linear_model import affine, label
 from fourfold.plan.compile.scores import (
+    add_constants,
     as_matrix,
+    binary_probabilities,
     exponentials,
     logarithms,
-    pair,
-    plus,
     refuse_binary_log_probabilities,
+    round_numbers,
     sigmoids,
-    single,
     softmax,
 )
-from fourfold.plan.compile.sums import matrix_product, moved
+from fourfold.plan.compile.sums import apply_constants, matrix_product
 from fourfold.plan.format import MathFunction
 from fourfold.plan.graph.builder import Number
 
@@ -48,7 +48,7 @@ def linear_transform(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """
     inputs = numbers(matrix, compiler, model)
     if model.solver == "svd":
-        inputs = moved(inputs, model.xbar_, compiler)
+        inputs = apply_constants(inputs, model.xbar_, compiler)
     elif model.solver != "eigen":
         raise NoPlan(f"a LinearDiscriminantAnalysis with the solver {model.solver} does not transform")
     scalings = model.scalings_[:, : model._max_components]  # noqa: SLF001 - nothing public has it
@@ -94,7 +94,7 @@ def _linear_probabilities(model: Any, matrix: Matrix, compiler: Compiler) -> Val
     values, dtype = _linear_scores(model, matrix, compiler)
     if len(model.classes_) > 2:
         return softmax(compiler, values, dtype), dtype
-    return pair(compiler, sigmoids(compiler, values, dtype)[0], dtype), dtype
+    return binary_probabilities(compiler, sigmoids(compiler, values, dtype)[0], dtype), dtype
 
 
 # Quadratic: one covariance for each class.
@@ -110,16 +110,16 @@ def _quadratic_scores(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
     distances: list[Number] = []
     dtypes = set()
     for means, rotations, scalings in zip(model.means_, model.rotations_, model.scalings_, strict=True):
-        centred = moved(inputs, means, compiler)
+        centred = apply_constants(inputs, means, compiler)
         projected, dtype = matrix_product(compiler, centred, rotations * scalings ** (-0.5), model)
-        squares = single(compiler, graph.map_two(MathFunction.MUL, projected, projected), dtype)
-        distances += single(compiler, [graph.fold(MathFunction.PAIRWISE, squares)], dtype)
+        squares = round_numbers(compiler, graph.map_two(MathFunction.MUL, projected, projected), dtype)
+        distances += round_numbers(compiler, [graph.fold(MathFunction.PAIRWISE, squares)], dtype)
         dtypes.add(dtype)
     (dtype,) = dtypes
     determinants = np.asarray([np.sum(np.log(scalings)) for scalings in model.scalings_])
-    values, dtype = plus(compiler, distances, dtype, determinants)
-    values = single(compiler, graph.map_const(MathFunction.MUL, values, -0.5), dtype)
-    return plus(compiler, values, dtype, np.log(model.priors_))
+    values, dtype = add_constants(compiler, distances, dtype, determinants)
+    values = round_numbers(compiler, graph.map_const(MathFunction.MUL, values, -0.5), dtype)
+    return add_constants(compiler, values, dtype, np.log(model.priors_))
 
 
 @answers("decision_function", _QUADRATIC)
@@ -151,7 +151,7 @@ def difference(scores: Values, compiler: Compiler) -> Values:
     """Return the scores of classes; for two classes that of the second minus that of the first."""
     values, dtype = scores
     if len(values) == 2:
-        values = single(compiler, compiler.graph.map_two(MathFunction.SUB, values[1:], values[:1]), dtype)
+        values = round_numbers(compiler, compiler.graph.map_two(MathFunction.SUB, values[1:], values[:1]), dtype)
     return values, dtype
 
 
@@ -163,10 +163,10 @@ def log_probabilities(scores: Values, compiler: Compiler) -> Values:
     """
     graph = compiler.graph
     values, dtype = scores
-    likelihoods = single(
+    likelihoods = round_numbers(
         compiler, graph.map_two(MathFunction.SUB, values, [graph.fold(MathFunction.MOST, values)]), dtype
     )
     exp_values = exponentials(compiler, likelihoods, dtype)
-    total = single(compiler, [graph.fold(MathFunction.SUM, exp_values)], dtype)
+    total = round_numbers(compiler, [graph.fold(MathFunction.SUM, exp_values)], dtype)
     logs = logarithms(compiler, total, dtype)
-    return single(compiler, graph.map_two(MathFunction.SUB, likelihoods, logs), dtype), dtype
+    return round_numbers(compiler, graph.map_two(MathFunction.SUB, likelihoods, logs), dtype), dtype

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.plan.compile import transforms
-from fourfold.plan.compile.arrays import array, missing_value_of, plain
+from fourfold.plan.compile.arrays import array, check_any_dtype, missing_value_of
 from fourfold.plan.compile.columns import FLOAT64, Coded, Column, Compiler, Matrix, NoPlan, Numeric, Opaque, Text
 from fourfold.plan.format import Kind
 from fourfold.plan.graph.builder import Code
@@ -56,8 +56,8 @@ def one_hot(encoder: Any, matrix: Matrix, compiler: Compiler, *, dtype: np.dtype
     Args:
         encoder: the fitted `OneHotEncoder`.
         matrix: the columns.
-        compiler: of the plan.
-        dtype: of the columns that come out.
+        compiler: the plan's compiler.
+        dtype: the dtype of the columns that come out.
 
     Raises:
         NoPlan: the encoder handles unknown categories in a way that has no rule.
@@ -125,7 +125,7 @@ def ordinal_encoder(encoder: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
             values[categories.indices == missing_index] = encoder.encoded_missing_value
         if encoder.handle_unknown == "use_encoded_value":
             values[~categories.known] = encoder.unknown_value
-        columns.append(Coded(categories.code, _stored_in(values, dtype), dtype))
+        columns.append(Coded(categories.code, _convert_exactly(values, dtype), dtype))
     return Matrix(tuple(columns))
 
 
@@ -150,7 +150,7 @@ def _check_dtype(encoder: Any, dtype: np.dtype[Any]) -> None:
         raise NoPlan(f"the {type(encoder).__name__} gives {dtype}")
 
 
-def _stored_in(values: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> npt.NDArray[np.float64]:
+def _convert_exactly(values: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> npt.NDArray[np.float64]:
     """Return numbers as a dtype stores them; raises `NoPlan` where it cannot."""
     stored = values.astype(dtype).astype(np.float64)
     if not np.array_equal(stored, values, equal_nan=True):
@@ -171,7 +171,7 @@ def _categories_of_columns(encoder: Any, matrix: Matrix, compiler: Compiler) -> 
         floats = [column for column in columns if isinstance(column, (Numeric, Coded)) and column.dtype.kind == "f"]
         compiler.refuse(floats, encoder, nan=True)
     else:
-        columns = list(plain(array(matrix), compiler, encoder, nan=True).columns)
+        columns = list(check_any_dtype(array(matrix), compiler, encoder, nan=True).columns)
     pairs = zip(columns, encoder.categories_, strict=True)
     return [_categories_of(column, list(categories), compiler) for column, categories in pairs]
 

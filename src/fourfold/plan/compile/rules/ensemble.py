@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.plan.compile import Labels, answer, answers
-from fourfold.plan.compile.arrays import array, plain
+from fourfold.plan.compile.arrays import array, check_any_dtype
 from fourfold.plan.compile.columns import FLOAT32, Compiler, Matrix, NoPlan
 from fourfold.plan.compile.rules.tree import CLASSIFIERS, REGRESSORS, leaf_values, nodes_of, takes_nan, tree_input
 from fourfold.plan.compile.scores import above_zero, as_matrix, log_columns, sklearn_softmax
@@ -54,7 +54,7 @@ def _tree_sums(
         estimators: the trees' estimators.
         features: the indices of the columns that each of them sees; all columns if left out.
         matrix: the columns.
-        compiler: of the plan.
+        compiler: the plan's compiler.
         values: what the leaves of each tree hold.
         start: what the sums begin with, shape `(outputs,)`.
         targets: the output that each tree adds to, where a leaf holds one number.
@@ -93,7 +93,7 @@ def _class_votes(model: Any, matrix: Matrix, compiler: Compiler) -> list[Number]
     n_classes = int(model.n_classes_)
     if n_classes == 1:
         raise NoPlan("the AdaBoostClassifier has seen one class alone")
-    inputs = plain(array(matrix), compiler, model)
+    inputs = check_any_dtype(array(matrix), compiler, model)
     pairs = list(zip(model.estimators_, np.asarray(model.estimator_weights_, dtype=np.float64), strict=False))
     estimators = [estimator for estimator, _ in pairs]
     start = np.zeros(n_classes)
@@ -177,7 +177,7 @@ def ada_predict(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     NumPy's sort may put equal predictions in any order, and the cumulative sum of their weights may then be rounded in
     another way; here they keep the order of their estimators.
     """
-    inputs = plain(array(matrix), compiler, model)
+    inputs = check_any_dtype(array(matrix), compiler, model)
     estimators = list(model.estimators_)
     if _are_trees(estimators, REGRESSORS):
         values = [leaf_values(estimator.tree_)[:, 0] for estimator in estimators]
@@ -223,7 +223,7 @@ def _mean_answer(model: Any, method: str, matrix: Matrix, compiler: Compiler) ->
 
 def _checked_array(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return the array that `validate_data(dtype=None, ensure_all_finite=False)` makes."""
-    return plain(array(matrix), compiler, model, nan=True, infinite=True)
+    return check_any_dtype(array(matrix), compiler, model, nan=True, infinite=True)
 
 
 @answers("predict", _BAGGING_REGRESSOR)

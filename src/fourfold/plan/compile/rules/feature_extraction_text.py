@@ -37,7 +37,7 @@ _ANALYZERS = {"word": Analyzer.WORDS, "char": Analyzer.CHARACTERS, "char_wb": An
 def count_vectorizer(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `CountVectorizer.transform`: how often a text has each n-gram of the vocabulary."""
     bag, dtype = _counts(model, matrix, compiler)
-    return Matrix(compiler.bagged(bag, dtype, finite=True), sparse=True)
+    return Matrix(compiler.bag_columns(bag, dtype, finite=True), sparse=True)
 
 
 @transforms("sklearn.TfidfVectorizer")
@@ -45,9 +45,9 @@ def tfidf_vectorizer(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `TfidfVectorizer.transform`: the counts after its `TfidfTransformer`."""
     bag, dtype = _counts(model, matrix, compiler)
     transformer = vars(model)["_tfidf"]
-    weighted, dtype = _weighted(transformer, [bag], dtype, compiler)
+    weighted, dtype = _weight_counts(transformer, [bag], dtype, compiler)
     finite = bool(np.isfinite(getattr(transformer, "idf_", 1.0)).all())
-    return Matrix(compiler.bagged(weighted[0], dtype, finite=finite), sparse=True)
+    return Matrix(compiler.bag_columns(weighted[0], dtype, finite=finite), sparse=True)
 
 
 @transforms("sklearn.HashingVectorizer")
@@ -63,14 +63,14 @@ def hashing_vectorizer(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix
         raise NoPlan(f"a HashingVectorizer has {model.n_features} features, more than {_MAX_HASH_COLUMNS}")
     column = _text_column(matrix)
     dtype = _count_dtype(model)
-    reading = _reading(
+    reading = _read_settings(
         model, column, columns=int(model.n_features), signed=bool(model.alternate_sign), binary=bool(model.binary)
     )
     bag = round_bag(compiler.graph.bag(column.index, reading), dtype, compiler)
     if model.norm is not None:
         dtype = _float_dtype(dtype)
         bag = normalize_bags([bag], str(model.norm), dtype, compiler)[0]
-    return Matrix(compiler.bagged(bag, dtype, finite=True), sparse=True)
+    return Matrix(compiler.bag_columns(bag, dtype, finite=True), sparse=True)
 
 
 @transforms("sklearn.TfidfTransformer")
@@ -84,8 +84,8 @@ def tfidf_transformer(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     if sum(stop - start for start, stop in blocks) != len(matrix):
         raise NoPlan("a TfidfTransformer weighs columns that are no counts of a vectorizer")
     bags = [compiler.bag(matrix.columns[start:stop]) for start, stop in blocks]
-    weighted, dtype = _weighted(model, bags, matrix.dtype, compiler)
-    columns = [column for bag in weighted for column in compiler.bagged(bag, dtype, finite=False)]
+    weighted, dtype = _weight_counts(model, bags, matrix.dtype, compiler)
+    columns = [column for bag in weighted for column in compiler.bag_columns(bag, dtype, finite=False)]
     return Matrix(tuple(columns), sparse=True)
 
 
@@ -99,14 +99,14 @@ def _counts(model: Any, matrix: Matrix, compiler: Compiler) -> tuple[Bag, np.dty
     """Return the counts of a vectorizer with a vocabulary, and their dtype."""
     column = _text_column(matrix)
     dtype = _count_dtype(model)
-    reading = _reading(model, column, terms=_vocabulary(model), binary=bool(model.binary))
+    reading = _read_settings(model, column, terms=_vocabulary(model), binary=bool(model.binary))
     return round_bag(compiler.graph.bag(column.index, reading), dtype, compiler), dtype
 
 
 # Weights.
 
 
-def _weighted(
+def _weight_counts(
     model: Any, bags: Sequence[Bag], dtype: np.dtype[Any], compiler: Compiler
 ) -> tuple[list[Bag], np.dtype[Any]]:
     """Return what a `TfidfTransformer` makes of counts in adjacent bags, and the dtype.
@@ -188,7 +188,7 @@ def _encodable(term: Any) -> str:
     return str(term)
 
 
-def _reading(
+def _read_settings(
     model: Any,
     column: Text,
     *,
@@ -223,7 +223,7 @@ def _reading(
         )
     accents = model.strip_accents or None
     missing = column.missing if isinstance(column.missing, str) else None
-    token = _token(model) if analyzer == Analyzer.WORDS else _Token()
+    token = _parse_token_pattern(model) if analyzer == Analyzer.WORDS else _Token()
     return Reading(
         analyzer,
         ngram_range,
@@ -267,7 +267,7 @@ class _Token:
     bounds: npt.NDArray[np.uint32] | None = None
 
 
-def _token(model: Any) -> _Token:
+def _parse_token_pattern(model: Any) -> _Token:
     r"""Return a token pattern as the characters, the lengths and the bounds of its tokens.
 
     Only patterns of one kind of characters are read, for which `re.findall` finds runs that are as long as possible.

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from fourfold.plan.compile import answer, answers, transforms
-from fourfold.plan.compile.arrays import floats, numbers, plain, retyped, times
+from fourfold.plan.compile.arrays import check_any_dtype, floats, multiply, numbers, with_dtype
 from fourfold.plan.compile.columns import FLOAT32, FLOAT64, Column, Compiler, Matrix, NoPlan, Numeric
-from fourfold.plan.compile.rules.compose import applied, output_library
+from fourfold.plan.compile.rules.compose import apply_transformer, output_library
 from fourfold.plan.format import Kind, MathFunction
 from fourfold.plan.graph.builder import Number
 
@@ -49,14 +49,14 @@ def selector(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
         return matrix.take(support)
     # Where NaN passes, scikit-learn does not look for infinities (`ensure_all_finite=False`).
     allow_nan = bool(model.__sklearn_tags__().input_tags.allow_nan)
-    return plain(matrix, compiler, model, nan=allow_nan, infinite=allow_nan).take(support)
+    return check_any_dtype(matrix, compiler, model, nan=allow_nan, infinite=allow_nan).take(support)
 
 
 def _elimination_answer(method: str) -> Any:
     """Return a rule for a method of `RFE`: that of its estimator on the selected columns."""
 
     def rule(model: Any, matrix: Matrix, compiler: Compiler) -> Any:
-        return answer(model.estimator_, method, applied(model, matrix, compiler), compiler)
+        return answer(model.estimator_, method, apply_transformer(model, matrix, compiler), compiler)
 
     return rule
 
@@ -101,7 +101,7 @@ def _products_by_degree(model: Any, matrix: Matrix, highest: int, compiler: Comp
             )
         else:
             left, right = [previous[indices[1:]] for indices in factors], [features[indices[0]] for indices in factors]
-        products = times(left, right, matrix.dtype, compiler, sparse=matrix.sparse)
+        products = multiply(left, right, matrix.dtype, compiler, sparse=matrix.sparse)
         previous = dict(zip(factors, products, strict=True))
         by_degree.append(list(products))
     return by_degree
@@ -120,7 +120,7 @@ def spline_transformer(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix
     if model.extrapolation not in ("continue", "error", "periodic", "constant", "linear"):
         raise NoPlan(f"a SplineTransformer extrapolates as {model.extrapolation}")
     if getattr(model, "handle_missing", "error") == "zeros":
-        inputs = retyped(matrix, FLOAT64 if matrix.dtype.kind == "O" else matrix.dtype)
+        inputs = with_dtype(matrix, FLOAT64 if matrix.dtype.kind == "O" else matrix.dtype)
     else:
         inputs = numbers(matrix, compiler, model)
     dtype = FLOAT32 if inputs.dtype == FLOAT32 and not model.sparse_output else FLOAT64
@@ -147,7 +147,7 @@ def _splines(model: Any, spline: Any, x: Number, degrees: tuple[int, int], compi
         spline: SciPy's `BSpline` of the column.
         x: the number.
         degrees: the number of knots before the first end, and of splines that are not 0 beyond an end.
-        compiler: of the plan.
+        compiler: the plan's compiler.
 
     Raises:
         NoPlan: splines of degree 0 are extrapolated by constants.
@@ -174,7 +174,7 @@ def _splines(model: Any, spline: Any, x: Number, degrees: tuple[int, int], compi
     for end, function, is_low in ((low, MathFunction.LT, True), (high, MathFunction.GT, False)):
         is_beyond = graph.map_const(function, [x], end) * len(zeros)
         linear = model.extrapolation == "linear"
-        extrapolated = _extrapolated(
+        extrapolated = _extrapolate(
             spline, x, end, n_extrapolated if is_low else -n_extrapolated, compiler, linear=linear
         )
         values = graph.select(is_beyond, extrapolated, values)
@@ -198,7 +198,7 @@ def _wrap_periodically(x: Number, low: float, high: float, compiler: Compiler) -
     return graph.map_const(MathFunction.ADD, shifted, low)[0]
 
 
-def _extrapolated(
+def _extrapolate(
     spline: Any, x: Number, end: float, n_extrapolated: int, compiler: Compiler, *, linear: bool
 ) -> list[Number]:
     """Return the splines beyond an end.
@@ -208,7 +208,7 @@ def _extrapolated(
         x: the number.
         end: the end.
         n_extrapolated: how many splines, the last ones if negative, go on; all others are 0.
-        compiler: of the plan.
+        compiler: the plan's compiler.
         linear: whether they go on as lines by their slope at the end, or as constants.
     """
     graph = compiler.graph

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fourfold.plan.compile import transforms
-from fourfold.plan.compile.arrays import array, clipped, is_masked, numbers, retyped, times
+from fourfold.plan.compile.arrays import array, clip, is_masked, multiply, numbers, with_dtype
 from fourfold.plan.compile.columns import (
     FLOAT32,
     FLOAT64,
@@ -77,7 +77,7 @@ def function_transformer(model: Any, matrix: Matrix, compiler: Compiler) -> Matr
     inputs = numbers(matrix, compiler, model) if model.validate else matrix
     if model.func is None:
         return inputs
-    function, keywords = _unwrapped(model.func, dict(model.kw_args or {}))
+    function, keywords = _unwrap_partial(model.func, dict(model.kw_args or {}))
     column_function = _column_function(function, keywords)
     if inputs.sparse and function not in _TAKE_SPARSE:
         raise NoPlan(f"a FunctionTransformer applies {_name(function)} to a sparse matrix")
@@ -86,7 +86,7 @@ def function_transformer(model: Any, matrix: Matrix, compiler: Compiler) -> Matr
     )
     if not keeps_frame:
         inputs = array(inputs)
-        inputs = inputs if inputs.dtype == OBJECT else retyped(inputs, inputs.dtype)
+        inputs = inputs if inputs.dtype == OBJECT else with_dtype(inputs, inputs.dtype)
     for column in inputs.columns:
         if isinstance(column, (Text, Opaque)) or column.dtype == OBJECT:
             raise NoPlan(f"a FunctionTransformer applies {_name(function)} to a column of objects")
@@ -107,7 +107,7 @@ def _dtype(column: Column) -> np.dtype[Any]:
     return OBJECT if isinstance(column, (Text, Opaque)) else column.dtype
 
 
-def _unwrapped(function: Any, keywords: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _unwrap_partial(function: Any, keywords: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Return the function inside of `functools.partial`, and its keyword arguments."""
     while isinstance(function, partial):
         if function.args:
@@ -133,7 +133,7 @@ def _column_function(function: Any, keywords: Mapping[str, Any]) -> _ColumnFunct
             "functions (log1p, sqrt, clip, nan_to_num and the like), or with steps of scikit-learn"
         )
     if function in _WITH_OPTIONS:
-        return _WITH_OPTIONS[function](**_renamed_keywords(function, keywords))
+        return _WITH_OPTIONS[function](**_rename_keywords(function, keywords))
     if keywords:
         raise NoPlan(f"a FunctionTransformer calls {_name(function)} with {', '.join(keywords)}")
     if function in _CONSTANTS:
@@ -147,7 +147,7 @@ def _column_function(function: Any, keywords: Mapping[str, Any]) -> _ColumnFunct
     return _elementwise(function)
 
 
-def _renamed_keywords(function: Any, keywords: Mapping[str, Any]) -> dict[str, Any]:
+def _rename_keywords(function: Any, keywords: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keyword arguments under the names that the rules give them; all are single numbers."""
     names = {
         np.clip: {"a_min": "low", "a_max": "high", "min": "low", "max": "high"},
@@ -194,7 +194,7 @@ def _elementwise(function: Any) -> _ColumnFunction:
 def _square(matrix: Matrix, dtype: np.dtype[Any], compiler: Compiler) -> tuple[Column, ...]:
     """Compute `numpy.square` as `x * x`."""
     result = _result_dtype(np.square, dtype)
-    return times(matrix.columns, matrix.columns, result, compiler, sparse=False)
+    return multiply(matrix.columns, matrix.columns, result, compiler, sparse=False)
 
 
 #: Functions of a number and a constant: the operation, and the constant in a dtype.
@@ -227,8 +227,8 @@ def _clip(low: Any = None, high: Any = None) -> _ColumnFunction:
         lower = -np.inf if low is None else low
         upper = np.inf if high is None else high
         dtype_of_bounds = dtype if dtype.kind == "f" else FLOAT64
-        result = clipped(retyped(matrix, dtype_of_bounds), lower, upper, compiler)
-        return result.columns if dtype_of_bounds == dtype else retyped(result, dtype).columns
+        result = clip(with_dtype(matrix, dtype_of_bounds), lower, upper, compiler)
+        return result.columns if dtype_of_bounds == dtype else with_dtype(result, dtype).columns
 
     return apply
 

@@ -17,8 +17,8 @@ from fourfold.plan.compile import Labels, answer, answers
 from fourfold.plan.compile.arrays import numbers
 from fourfold.plan.compile.columns import FLOAT64, Compiler, Matrix, NoPlan
 from fourfold.plan.compile.rules.kernels import check_size, pairwise_kernel, to_power
-from fourfold.plan.compile.scores import above_zero, as_matrix, exponentials, pair, plus
-from fourfold.plan.compile.sums import matrix_product, moved
+from fourfold.plan.compile.scores import above_zero, add_constants, as_matrix, binary_probabilities, exponentials
+from fourfold.plan.compile.sums import apply_constants, matrix_product
 from fourfold.plan.format import Kind, MathFunction, Metric
 from fourfold.plan.graph.builder import Number
 
@@ -40,7 +40,7 @@ class _KernelInput:
         matrix: the columns.
         points: the training rows, shape `(rows, columns)`.
         who: the estimator.
-        compiler: of the plan.
+        compiler: the plan's compiler.
 
     Raises:
         NoPlan: the matrix is sparse, or there are too many training rows.
@@ -59,7 +59,7 @@ class _KernelInput:
         """Return the squared distances to the training rows, both sides divided by `scale` first."""
         matrix = self.matrix
         if np.any(np.asarray(scale) != 1.0):
-            matrix = moved(matrix, scale, self.compiler, function=MathFunction.DIV)
+            matrix = apply_constants(matrix, scale, self.compiler, function=MathFunction.DIV)
         return self.graph.distances(self.compiler.numbers(matrix.columns), self.points / scale, Metric.SQUARED)
 
 
@@ -142,7 +142,7 @@ def _dot_product(kernel: Any, inputs: _KernelInput) -> list[Number]:
     if inputs.original.dtype.kind != "f":
         raise NoPlan(f"a {type(inputs.who).__name__} multiplies integers, which may be too large for their dtype")
     values, dtype = matrix_product(inputs.compiler, inputs.original, inputs.given.T, inputs.who)
-    return plus(inputs.compiler, values, dtype, kernel.sigma_0**2)[0]
+    return add_constants(inputs.compiler, values, dtype, kernel.sigma_0**2)[0]
 
 
 def _constant_kernel(kernel: Any, inputs: _KernelInput) -> list[Number]:
@@ -156,7 +156,7 @@ def _white_kernel(_: Any, inputs: _KernelInput) -> list[Number]:
 
 
 def _exponentiation(kernel: Any, inputs: _KernelInput) -> list[Number]:
-    """Return `Exponentiation`: a kernel to_power to a power."""
+    """Return `Exponentiation`: a kernel raised to a power."""
     return to_power(inputs.compiler, _kernel(kernel.kernel, inputs), kernel.exponent, FLOAT64)
 
 
@@ -241,7 +241,7 @@ def regressor(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     weights = weights.reshape(-1, 1) if weights.ndim == 1 else weights
     values, _ = matrix_product(compiler, as_matrix(_kernel(model.kernel_, inputs)), weights, model)
     values = graph.map_const(MathFunction.MUL, values, np.asarray(model._y_train_std, dtype=float).reshape(-1))  # noqa: SLF001
-    return as_matrix(*plus(compiler, values, FLOAT64, np.asarray(model._y_train_mean, dtype=float)))  # noqa: SLF001
+    return as_matrix(*add_constants(compiler, values, FLOAT64, np.asarray(model._y_train_mean, dtype=float)))  # noqa: SLF001
 
 
 # Classifiers.
@@ -313,7 +313,7 @@ def proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     )
     total = graph.fold(MathFunction.SUM, graph.map_const(MathFunction.MUL, integrals, _COEFFICIENTS))
     (probability,) = graph.map_const(MathFunction.ADD, [total], 0.5 * _COEFFICIENTS.sum())
-    return as_matrix(pair(compiler, probability, FLOAT64))
+    return as_matrix(binary_probabilities(compiler, probability, FLOAT64))
 
 
 def _error_functions(values: list[Number], compiler: Compiler) -> list[Number]:

@@ -161,7 +161,7 @@ def _label(raw: Sequence[Number], model: Any, compiler: Compiler, *, zero: bool)
 def _hist_raw_predict(model: Any, matrix: Matrix, compiler: Compiler) -> list[Number]:
     """Return `HistGradientBoosting*._raw_predict`: the baseline plus the value of each tree's leaf."""
     private = vars(model)
-    columns = _encoded(model, private["_preprocessor"], matrix, compiler)
+    columns = _encode_columns(model, private["_preprocessor"], matrix, compiler)
     predictors = [tree for trees in private["_predictors"] for tree in trees]
     n_outputs = int(model.n_trees_per_iteration_)
     start = np.asarray(private["_baseline_prediction"], dtype=np.float64).reshape(-1)
@@ -185,7 +185,7 @@ def _hist_raw_predict(model: Any, matrix: Matrix, compiler: Compiler) -> list[Nu
     return forest(compiler, columns, nodes, node_records["value"][is_leaf, None], start, targets=targets)
 
 
-def _encoded(model: Any, preprocessor: Any, matrix: Matrix, compiler: Compiler) -> tuple[Column, ...]:
+def _encode_columns(model: Any, preprocessor: Any, matrix: Matrix, compiler: Compiler) -> tuple[Column, ...]:
     """Return the columns as the trees read them: categorical ones first, as the indices of their categories."""
     if preprocessor is None:
         return compiler.cast(matrix, FLOAT64).columns

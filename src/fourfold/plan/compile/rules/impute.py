@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fourfold.plan.compile import answer, transforms
-from fourfold.plan.compile.arrays import array, clipped, floats, missing_value_of, objects, plain, retyped
+from fourfold.plan.compile.arrays import array, check_any_dtype, clip, floats, missing_value_of, to_objects, with_dtype
 from fourfold.plan.compile.columns import OBJECT, Coded, Column, Compiler, Matrix, NoPlan, Numeric, Text
 from fourfold.plan.format import Kind, MathFunction
 from fourfold.plan.graph.numerics import is_rounded
@@ -33,8 +33,8 @@ def simple_imputer(imputer: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     missing_value = imputer.missing_values
     allows_nan = _is_nan(missing_value) or _is_na(missing_value)
     if imputer.strategy in ("most_frequent", "constant") or imputer._fit_dtype == OBJECT:  # noqa: SLF001
-        inputs = plain(matrix, compiler, imputer, nan=allows_nan)
-        inputs = objects(inputs) if imputer._fit_dtype == OBJECT else inputs  # noqa: SLF001
+        inputs = check_any_dtype(matrix, compiler, imputer, nan=allows_nan)
+        inputs = to_objects(inputs) if imputer._fit_dtype == OBJECT else inputs  # noqa: SLF001
     else:
         inputs = floats(matrix, compiler, imputer, nan=allows_nan)
     if inputs.dtype == _BOOL:
@@ -44,11 +44,11 @@ def simple_imputer(imputer: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     kept_columns = [index for index, fill in enumerate(fills) if imputer.keep_empty_features or not _is_nan(fill)]
     if inputs.dtype == OBJECT:
         columns = tuple(
-            _imputed_object(inputs.columns[index], missing_value, fills[index], compiler) for index in kept_columns
+            _impute_object(inputs.columns[index], missing_value, fills[index], compiler) for index in kept_columns
         )
     else:
         numbers = np.array([fills[index] for index in kept_columns]).astype(imputer._fill_dtype)  # noqa: SLF001
-        columns = _imputed(
+        columns = _impute_numbers(
             inputs.take(kept_columns), missing_value, numbers.astype(inputs.dtype).astype(np.float64), compiler
         )
     return _with_indicator(imputer, inputs, replace(inputs, columns=columns), compiler)
@@ -70,12 +70,12 @@ def _with_indicator(imputer: Any, inputs: Matrix, imputed: Matrix, compiler: Com
     """Return the columns after imputing, and beside them the indicator's if `add_indicator`."""
     if not imputer.add_indicator:
         return imputed
-    flags = _indicated(imputer.indicator_, inputs, compiler)
+    flags = _indicator_columns(imputer.indicator_, inputs, compiler)
     columns = Matrix(imputed.columns + flags, sparse=imputed.sparse)
-    return objects(columns) if columns.dtype == OBJECT else retyped(columns, columns.dtype)
+    return to_objects(columns) if columns.dtype == OBJECT else with_dtype(columns, columns.dtype)
 
 
-def _imputed(matrix: Matrix, missing_value: Any, fills: Any, compiler: Compiler) -> tuple[Column, ...]:
+def _impute_numbers(matrix: Matrix, missing_value: Any, fills: Any, compiler: Compiler) -> tuple[Column, ...]:
     """Return columns of numbers with missing values replaced, one constant for each column."""
     imputed = list(matrix.columns)
     indices = [
@@ -88,7 +88,7 @@ def _imputed(matrix: Matrix, missing_value: Any, fills: Any, compiler: Compiler)
         finite = bool(np.isfinite(numbers).all())
         replaced = compiler.map(MathFunction.IF_NAN, columns, numbers, dtype=matrix.dtype, finite=finite)
     else:
-        replaced = _replaced(columns, missing_value, numbers, matrix.dtype, compiler)
+        replaced = _replace_number(columns, missing_value, numbers, matrix.dtype, compiler)
     for index, column in zip(indices, replaced, strict=True):
         imputed[index] = column
     return tuple(imputed)
@@ -99,7 +99,7 @@ def _is_complete(column: Column) -> bool:
     return isinstance(column, (Numeric, Coded)) and column.finite
 
 
-def _replaced(
+def _replace_number(
     columns: Sequence[Column], missing_value: Any, fills: Any, dtype: np.dtype[Any], compiler: Compiler
 ) -> tuple[Column, ...]:
     """Return columns of numbers with a certain number replaced."""
@@ -120,14 +120,14 @@ def _replaced(
     return tuple(replaced)
 
 
-def _imputed_object(column: Column, missing_value: Any, fill: Any, compiler: Compiler) -> Column:
+def _impute_object(column: Column, missing_value: Any, fill: Any, compiler: Compiler) -> Column:
     """Return a column of objects, text or numbers, with missing values replaced.
 
     Raises:
         NoPlan: a text would stand among numbers, or the column holds neither.
     """
     if isinstance(column, Text):
-        return _imputed_text(column, missing_value, fill)
+        return _impute_text(column, missing_value, fill)
     if isinstance(column, (Numeric, Coded)):
         if _is_nan(missing_value) or missing_value is None or _is_na(missing_value):
             if column.finite or not _stands_for(missing_value, _missing_marker(column, missing_value)):
@@ -139,11 +139,11 @@ def _imputed_object(column: Column, missing_value: Any, fill: Any, compiler: Com
             return column
         if not _is_number(fill):
             raise NoPlan(f"a SimpleImputer puts {fill!r} among numbers")
-        return _replaced([column], missing_value, [float(fill)], OBJECT, compiler)[0]
+        return _replace_number([column], missing_value, [float(fill)], OBJECT, compiler)[0]
     raise NoPlan("a SimpleImputer has columns that hold neither text nor numbers")
 
 
-def _imputed_text(column: Text, missing_value: Any, fill: Any) -> Text:
+def _impute_text(column: Text, missing_value: Any, fill: Any) -> Text:
     """Return a column of text with missing values replaced by a text.
 
     Raises:
@@ -196,7 +196,7 @@ def missing_indicator(indicator: Any, matrix: Matrix, compiler: Compiler) -> Mat
         NoPlan: the columns are booleans.
     """
     missing_value = indicator.missing_values
-    inputs = plain(matrix, compiler, indicator, nan=_is_nan(missing_value))
+    inputs = check_any_dtype(matrix, compiler, indicator, nan=_is_nan(missing_value))
     if inputs.dtype == _BOOL:
         raise NoPlan("a MissingIndicator takes no booleans")
     _check_bits_are_defined(inputs, missing_value, compiler)
@@ -205,11 +205,11 @@ def missing_indicator(indicator: Any, matrix: Matrix, compiler: Compiler) -> Mat
         present = compiler.map(MathFunction.EQ, _flags(inputs.take(others), missing_value, compiler), 0.0)
         reason = "a column is missing that the MissingIndicator never saw missing"
         compiler.graph.refuse(compiler.numbers(present), Kind.ZERO, reason)
-    columns = _indicated(indicator, inputs, compiler)
+    columns = _indicator_columns(indicator, inputs, compiler)
     return Matrix(columns, sparse=indicator.sparse is True or (indicator.sparse == "auto" and matrix.sparse))
 
 
-def _indicated(indicator: Any, matrix: Matrix, compiler: Compiler) -> tuple[Column, ...]:
+def _indicator_columns(indicator: Any, matrix: Matrix, compiler: Compiler) -> tuple[Column, ...]:
     """Return whether each of the indicator's columns is missing."""
     all_columns = indicator.features == "all"
     indices: Iterable[int] = range(len(matrix)) if all_columns else [int(index) for index in indicator.features_]
@@ -271,7 +271,7 @@ def iterative_imputer(imputer: Any, matrix: Matrix, compiler: Compiler) -> Matri
             if not isinstance(prediction, Matrix) or len(prediction) != 1:
                 raise NoPlan(f"an IterativeImputer asks a {type(estimator).__name__}, which predicts no single number")
             low, high = float(imputer._min_value[index]), float(imputer._max_value[index])  # noqa: SLF001
-            value = compiler.numbers(retyped(clipped(prediction, low, high, compiler), inputs.dtype).columns)
+            value = compiler.numbers(with_dtype(clip(prediction, low, high, compiler), inputs.dtype).columns)
             value = compiler.numbers(compiler.cast(Matrix((Numeric(value[0]),)), inputs.dtype).columns)
             imputed = compiler.graph.select([is_missing[index]], value, compiler.numbers([filled[index]]))
             filled[index] = Numeric(imputed[0], inputs.dtype)

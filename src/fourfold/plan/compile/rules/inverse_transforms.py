@@ -14,7 +14,7 @@ import numpy as np
 from fourfold.plan.compile.arrays import floats
 from fourfold.plan.compile.columns import Compiler, Matrix, NoPlan, Numeric
 from fourfold.plan.compile.rules.function_transformer import function_transformer
-from fourfold.plan.compile.scores import as_matrix, single
+from fourfold.plan.compile.scores import as_matrix, round_numbers
 from fourfold.plan.format import MathFunction
 from fourfold.plan.graph.builder import Number
 
@@ -37,7 +37,7 @@ def inverse(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     return rule(model, matrix, compiler)
 
 
-def _mapped(function: MathFunction, matrix: Matrix, constants: Any, compiler: Compiler) -> Matrix:
+def _map_constants(function: MathFunction, matrix: Matrix, constants: Any, compiler: Compiler) -> Matrix:
     """Return `f(x, constant)` of each column, in the array's dtype."""
     columns = compiler.map(function, matrix.columns, np.asarray(constants, dtype=np.float64), dtype=matrix.dtype)
     return replace(matrix, columns=columns)
@@ -47,27 +47,33 @@ def _standard(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `StandardScaler.inverse_transform`: `x * scale_ + mean_`, each part if it is enabled."""
     inputs = floats(matrix, compiler, model, nan=True)
     if model.with_std:
-        inputs = _mapped(MathFunction.MUL, inputs, model.scale_.astype(inputs.dtype), compiler)
-    return _mapped(MathFunction.ADD, inputs, model.mean_.astype(inputs.dtype), compiler) if model.with_mean else inputs
+        inputs = _map_constants(MathFunction.MUL, inputs, model.scale_.astype(inputs.dtype), compiler)
+    return (
+        _map_constants(MathFunction.ADD, inputs, model.mean_.astype(inputs.dtype), compiler)
+        if model.with_mean
+        else inputs
+    )
 
 
 def _min_max(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `MinMaxScaler.inverse_transform`: `(x - min_) / scale_`."""
     inputs = floats(matrix, compiler, model, nan=True)
-    return _mapped(MathFunction.DIV, _mapped(MathFunction.SUB, inputs, model.min_, compiler), model.scale_, compiler)
+    return _map_constants(
+        MathFunction.DIV, _map_constants(MathFunction.SUB, inputs, model.min_, compiler), model.scale_, compiler
+    )
 
 
 def _max_abs(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `MaxAbsScaler.inverse_transform`: `x * scale_`."""
-    return _mapped(MathFunction.MUL, floats(matrix, compiler, model, nan=True), model.scale_, compiler)
+    return _map_constants(MathFunction.MUL, floats(matrix, compiler, model, nan=True), model.scale_, compiler)
 
 
 def _robust(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `RobustScaler.inverse_transform`: `x * scale_ + center_`, each part if it is enabled."""
     inputs = floats(matrix, compiler, model, nan=True)
     if model.with_scaling:
-        inputs = _mapped(MathFunction.MUL, inputs, model.scale_, compiler)
-    return _mapped(MathFunction.ADD, inputs, model.center_, compiler) if model.with_centering else inputs
+        inputs = _map_constants(MathFunction.MUL, inputs, model.scale_, compiler)
+    return _map_constants(MathFunction.ADD, inputs, model.center_, compiler) if model.with_centering else inputs
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,7 @@ def _quantile(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
         _quantile_of(compiler.number(column), model, quantiles[:, index], compiler)
         for index, column in enumerate(inputs.columns)
     ]
-    return as_matrix(single(compiler, values, inputs.dtype), inputs.dtype)
+    return as_matrix(round_numbers(compiler, values, inputs.dtype), inputs.dtype)
 
 
 def _quantile_of(value: Number, model: Any, quantiles: Any, compiler: Compiler) -> Number:
@@ -144,7 +150,7 @@ def _power(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
         for column, lambda_ in zip(inputs.columns, model.lambdas_, strict=True)
     ]
     return replace(
-        inputs, columns=tuple(Numeric(value, inputs.dtype) for value in single(compiler, values, inputs.dtype))
+        inputs, columns=tuple(Numeric(value, inputs.dtype) for value in round_numbers(compiler, values, inputs.dtype))
     )
 
 
@@ -182,7 +188,7 @@ def _yeo_johnson(value: Number, lambda_: float, dtype: np.dtype[Any], compiler: 
 
 def _exponential(values: list[Number], dtype: np.dtype[Any], compiler: Compiler) -> list[Number]:
     """Return `numpy.exp`, rounded where the dtype is float32."""
-    return single(compiler, compiler.graph.map(MathFunction.EXP, values), dtype)
+    return round_numbers(compiler, compiler.graph.map(MathFunction.EXP, values), dtype)
 
 
 def _pipeline(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:

@@ -13,8 +13,8 @@ import numpy as np
 from fourfold.plan.compile import transforms
 from fourfold.plan.compile.arrays import floats, numbers
 from fourfold.plan.compile.columns import FLOAT32, FLOAT64, Compiler, Matrix, NoPlan
-from fourfold.plan.compile.scores import as_matrix, logarithms, plus, single
-from fourfold.plan.compile.sums import matrix_product, moved, rounded
+from fourfold.plan.compile.scores import add_constants, as_matrix, logarithms, round_numbers
+from fourfold.plan.compile.sums import apply_constants, matrix_product, round_to_dtype
 from fourfold.plan.format import Kind, MathFunction
 from fourfold.plan.graph.builder import Number
 
@@ -37,10 +37,12 @@ def skewed_sampler(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """
     graph = compiler.graph
     inputs = floats(matrix, compiler, model)
-    lower_bound = float(rounded(-model.skewedness, inputs.dtype))
+    lower_bound = float(round_to_dtype(-model.skewedness, inputs.dtype))
     is_above = graph.map_const(MathFunction.GT, compiler.numbers(inputs.columns), lower_bound)
     graph.refuse(is_above, Kind.ZERO, "the SkewedChi2Sampler takes nothing that is not above minus its skewedness")
-    inputs = moved(inputs, rounded(model.skewedness, inputs.dtype), compiler, function=MathFunction.ADD, in_place=True)
+    inputs = apply_constants(
+        inputs, round_to_dtype(model.skewedness, inputs.dtype), compiler, function=MathFunction.ADD, in_place=True
+    )
     inputs = as_matrix(logarithms(compiler, compiler.numbers(inputs.columns), inputs.dtype), inputs.dtype)
     return _cosine_features(inputs, model, np.sqrt(2.0) / np.sqrt(model.n_components), compiler)
 
@@ -48,12 +50,12 @@ def skewed_sampler(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
 def _cosine_features(matrix: Matrix, model: Any, height: float, compiler: Compiler) -> Matrix:
     """Return `height * cos(X @ random_weights_ + random_offset_)`, in the dtype of the product."""
     values, dtype = matrix_product(compiler, matrix, model.random_weights_, model)
-    values = single(compiler, plus(compiler, values, dtype, model.random_offset_)[0], dtype)
+    values = round_numbers(compiler, add_constants(compiler, values, dtype, model.random_offset_)[0], dtype)
     compiler.approximate("NumPy's cos differs from one processor to another")
-    cosines = single(compiler, compiler.graph.map(MathFunction.COS, values), dtype)
+    cosines = round_numbers(compiler, compiler.graph.map(MathFunction.COS, values), dtype)
     # A Python factor takes the array's dtype; a NumPy factor stays float64 and the product is rounded in place.
     factor = float(height) if dtype == FLOAT64 or isinstance(height, np.floating) else float(np.float32(height))
-    return as_matrix(single(compiler, compiler.graph.map_const(MathFunction.MUL, cosines, factor), dtype), dtype)
+    return as_matrix(round_numbers(compiler, compiler.graph.map_const(MathFunction.MUL, cosines, factor), dtype), dtype)
 
 
 @transforms("sklearn.AdditiveChi2Sampler")
@@ -76,7 +78,7 @@ def additive_sampler(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     )
     if interval is None:
         raise NoPlan("an AdditiveChi2Sampler has no interval between its samples")
-    rounded_interval = float(rounded(interval, dtype))
+    rounded_interval = float(round_to_dtype(interval, dtype))
     entries = compiler.numbers(inputs.columns)
     is_negative = graph.map_const(MathFunction.LT, entries, 0.0)
     graph.refuse(
@@ -88,25 +90,26 @@ def additive_sampler(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
 
     def zero_where_zero(values: list[Number]) -> list[Number]:
         """Return values in the array's dtype, with 0 where the column is 0."""
-        return graph.select(is_nonzero, single(compiler, values, dtype), zeros)
+        return graph.select(is_nonzero, round_numbers(compiler, values, dtype), zeros)
 
     features = zero_where_zero(
         graph.map(
-            MathFunction.SQRT, single(compiler, graph.map_const(MathFunction.MUL, entries, rounded_interval), dtype)
+            MathFunction.SQRT,
+            round_numbers(compiler, graph.map_const(MathFunction.MUL, entries, rounded_interval), dtype),
         )
     )
     compiler.approximate("NumPy's sin and cos differ from one processor to another")
-    logs = single(
+    logs = round_numbers(
         compiler, graph.map_const(MathFunction.MUL, logarithms(compiler, entries, dtype), rounded_interval), dtype
     )
-    twice = single(compiler, graph.map_const(MathFunction.MUL, entries, 2.0), dtype)
-    twice = single(compiler, graph.map_const(MathFunction.MUL, twice, rounded_interval), dtype)
+    twice = round_numbers(compiler, graph.map_const(MathFunction.MUL, entries, 2.0), dtype)
+    twice = round_numbers(compiler, graph.map_const(MathFunction.MUL, twice, rounded_interval), dtype)
     for step in range(1, model.sample_steps):
         amplitudes = graph.map(
             MathFunction.SQRT, graph.map_const(MathFunction.DIV, twice, np.cosh(np.pi * step * interval))
         )
-        angles = single(compiler, graph.map_const(MathFunction.MUL, logs, float(step)), dtype)
+        angles = round_numbers(compiler, graph.map_const(MathFunction.MUL, logs, float(step)), dtype)
         for function in (MathFunction.COS, MathFunction.SIN):
-            values = single(compiler, graph.map(function, angles), dtype)
+            values = round_numbers(compiler, graph.map(function, angles), dtype)
             features += zero_where_zero(graph.map_two(MathFunction.MUL, amplitudes, values))
     return Matrix(as_matrix(features, dtype).columns, sparse=inputs.sparse)

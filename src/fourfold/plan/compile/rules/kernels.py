@@ -14,8 +14,8 @@ import numpy as np
 from fourfold.plan.compile import answers, transforms
 from fourfold.plan.compile.arrays import numbers
 from fourfold.plan.compile.columns import FLOAT32, FLOAT64, Compiler, Matrix, NoPlan
-from fourfold.plan.compile.scores import as_matrix, exponentials, plus, single
-from fourfold.plan.compile.sums import matrix_product, moved, rounded
+from fourfold.plan.compile.scores import add_constants, as_matrix, exponentials, round_numbers
+from fourfold.plan.compile.sums import apply_constants, matrix_product, round_to_dtype
 from fourfold.plan.format import Kind, MathFunction, Metric
 from fourfold.plan.graph.builder import Number
 
@@ -38,7 +38,7 @@ def pairwise_kernel(
         points: shape `(points, columns)`.
         options: `gamma`, `degree` and `coef0`, where they are given.
         who: the estimator.
-        compiler: of the plan.
+        compiler: the plan's compiler.
 
     Raises:
         NoPlan: no plan can hold the kernel or the points.
@@ -66,7 +66,7 @@ def check_size(points: Any, who: object) -> None:
 def tanh(compiler: Compiler, values: list[Number], dtype: np.dtype[Any]) -> list[Number]:
     """Return `numpy.tanh`, which differs between processors."""
     compiler.approximate("a tanh differs from one processor to another")
-    return single(compiler, compiler.graph.map(MathFunction.TANH, values), dtype)
+    return round_numbers(compiler, compiler.graph.map(MathFunction.TANH, values), dtype)
 
 
 def to_power(compiler: Compiler, values: list[Number], power: float, dtype: np.dtype[Any]) -> list[Number]:
@@ -74,14 +74,16 @@ def to_power(compiler: Compiler, values: list[Number], power: float, dtype: np.d
     if power == 1:
         return values
     if power == 2:
-        return single(compiler, compiler.graph.map_two(MathFunction.MUL, values, values), dtype)
+        return round_numbers(compiler, compiler.graph.map_two(MathFunction.MUL, values, values), dtype)
     compiler.approximate("a libm computes powers")
-    return single(compiler, compiler.graph.map_const(MathFunction.POW, values, float(power)), dtype)
+    return round_numbers(compiler, compiler.graph.map_const(MathFunction.POW, values, float(power)), dtype)
 
 
-def _multiplied(compiler: Compiler, values: list[Number], factor: float, dtype: np.dtype[Any]) -> list[Number]:
+def _multiply(compiler: Compiler, values: list[Number], factor: float, dtype: np.dtype[Any]) -> list[Number]:
     """Return values times a factor that has their dtype."""
-    return single(compiler, compiler.graph.map_const(MathFunction.MUL, values, float(rounded(factor, dtype))), dtype)
+    return round_numbers(
+        compiler, compiler.graph.map_const(MathFunction.MUL, values, float(round_to_dtype(factor, dtype))), dtype
+    )
 
 
 def _linear(matrix: Matrix, points: Any, _: Mapping[str, Any], who: object, compiler: Compiler) -> Values:
@@ -92,8 +94,8 @@ def _linear(matrix: Matrix, points: Any, _: Mapping[str, Any], who: object, comp
 def _affine(matrix: Matrix, points: Any, options: Mapping[str, Any], who: object, compiler: Compiler) -> Values:
     """Return `gamma * x @ y + coef0`."""
     values, dtype = matrix_product(compiler, matrix, points.T, who)
-    values = _multiplied(compiler, values, options["gamma"], dtype)
-    return plus(compiler, values, dtype, float(options["coef0"]))
+    values = _multiply(compiler, values, options["gamma"], dtype)
+    return add_constants(compiler, values, dtype, float(options["coef0"]))
 
 
 def _polynomial(matrix: Matrix, points: Any, options: Mapping[str, Any], who: object, compiler: Compiler) -> Values:
@@ -115,7 +117,7 @@ def _rbf(matrix: Matrix, points: Any, options: Mapping[str, Any], _: object, com
     squares = compiler.graph.distances(
         compiler.numbers(matrix.columns), np.asarray(points, dtype=np.float64), Metric.PRODUCTS
     )
-    values = _multiplied(compiler, single(compiler, squares, dtype), -options["gamma"], dtype)
+    values = _multiply(compiler, round_numbers(compiler, squares, dtype), -options["gamma"], dtype)
     return exponentials(compiler, values, dtype), dtype
 
 
@@ -124,7 +126,7 @@ def _laplacian(matrix: Matrix, points: Any, options: Mapping[str, Any], _: objec
     distances = compiler.graph.distances(
         compiler.numbers(matrix.columns), np.asarray(points, dtype=np.float64), Metric.MANHATTAN
     )
-    values = _multiplied(compiler, distances, -options["gamma"], FLOAT64)
+    values = _multiply(compiler, distances, -options["gamma"], FLOAT64)
     return exponentials(compiler, values, FLOAT64), FLOAT64
 
 
@@ -136,12 +138,14 @@ def _cosine(matrix: Matrix, points: Any, _: Mapping[str, Any], who: object, comp
     norms = np.sqrt(np.einsum("ij,ij->i", points, points))
     unit_points = points / np.where(norms < min_norm, 1, norms)[:, None]
     values = compiler.numbers(matrix.columns)
-    squares = single(compiler, graph.map_two(MathFunction.MUL, values, values), dtype)
-    norm = single(
-        compiler, graph.map(MathFunction.SQRT, single(compiler, [graph.fold(MathFunction.SUM, squares)], dtype)), dtype
+    squares = round_numbers(compiler, graph.map_two(MathFunction.MUL, values, values), dtype)
+    norm = round_numbers(
+        compiler,
+        graph.map(MathFunction.SQRT, round_numbers(compiler, [graph.fold(MathFunction.SUM, squares)], dtype)),
+        dtype,
     )
     norm = graph.select(graph.map_const(MathFunction.LT, norm, min_norm), graph.constant([1.0]), norm)
-    unit_row = as_matrix(single(compiler, graph.map_two(MathFunction.DIV, values, norm), dtype), dtype)
+    unit_row = as_matrix(round_numbers(compiler, graph.map_two(MathFunction.DIV, values, norm), dtype), dtype)
     return matrix_product(compiler, unit_row, unit_points.T, who)
 
 
@@ -180,11 +184,13 @@ def kernel_components(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     values, dtype = pairwise_kernel(model.kernel, inputs, model.X_fit_, options, model, compiler)
     graph.refuse(values, Kind.NOT_FINITE, "the kernel of the KernelPCA is no finite number")
     centerer = model._centerer  # noqa: SLF001 - nothing public has it
-    mean = single(compiler, [graph.fold(MathFunction.PAIRWISE, values)], dtype)
-    mean = single(compiler, graph.map_const(MathFunction.DIV, mean, float(len(centerer.K_fit_rows_))), dtype)
-    inputs = moved(as_matrix(values, dtype), centerer.K_fit_rows_, compiler, in_place=True)
-    centred = single(compiler, graph.map_two(MathFunction.SUB, compiler.numbers(inputs.columns), mean), dtype)
-    inputs = moved(as_matrix(centred, dtype), centerer.K_fit_all_, compiler, function=MathFunction.ADD, in_place=True)
+    mean = round_numbers(compiler, [graph.fold(MathFunction.PAIRWISE, values)], dtype)
+    mean = round_numbers(compiler, graph.map_const(MathFunction.DIV, mean, float(len(centerer.K_fit_rows_))), dtype)
+    inputs = apply_constants(as_matrix(values, dtype), centerer.K_fit_rows_, compiler, in_place=True)
+    centred = round_numbers(compiler, graph.map_two(MathFunction.SUB, compiler.numbers(inputs.columns), mean), dtype)
+    inputs = apply_constants(
+        as_matrix(centred, dtype), centerer.K_fit_all_, compiler, function=MathFunction.ADD, in_place=True
+    )
     nonzero = np.flatnonzero(model.eigenvalues_)
     scaled_eigenvectors = np.zeros_like(model.eigenvectors_)
     scaled_eigenvectors[:, nonzero] = model.eigenvectors_[:, nonzero] / np.sqrt(model.eigenvalues_[nonzero])

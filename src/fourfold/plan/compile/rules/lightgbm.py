@@ -58,7 +58,7 @@ _UNSUPPORTED_PARAMETERS = ("pred_early_stop", "predict_raw_score", "predict_leaf
 @answers("predict", "lightgbm.Booster", *_REGRESSORS)
 def predict(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return the answer of `Booster.predict` and of the `predict` of regressors and rankers."""
-    return _matrix(_converted(_Booster.of(model), matrix, compiler, model))
+    return _matrix(_convert_output(_Booster.of(model), matrix, compiler, model))
 
 
 @answers("predict_proba", _CLASSIFIER)
@@ -67,7 +67,7 @@ def predict_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
 
     An objective of two classes gives the second one's probability; the first one has 1 minus that.
     """
-    probabilities = _converted(_Booster.of(model), matrix, compiler, model)
+    probabilities = _convert_output(_Booster.of(model), matrix, compiler, model)
     if callable(model.objective_):
         return _matrix(probabilities)
     if (len(probabilities) > 1) != (len(model.classes_) > 2):
@@ -160,7 +160,7 @@ class _Booster:
         return self.header.get("objective", "custom").split(" ")
 
 
-def _converted(booster: _Booster, matrix: Matrix, compiler: Compiler, who: Any) -> list[Number]:
+def _convert_output(booster: _Booster, matrix: Matrix, compiler: Compiler, who: Any) -> list[Number]:
     """Return the prediction: the sums after the objective's `ConvertOutput`.
 
     Random forests (`average_output`) divide the sums by the number of iterations first.
@@ -222,7 +222,7 @@ class _Views:
 
     Args:
         columns: the columns as LightGBM reads them.
-        compiler: of the plan.
+        compiler: the plan's compiler.
         snaps: whether LightGBM turns values within 1e-35 of zero into zero when it reads a row. It does for every
             container but those of Arrow.
     """

@@ -12,19 +12,19 @@ from typing import Any
 import numpy as np
 
 from fourfold.plan.compile import Labels, answer, answers
-from fourfold.plan.compile.arrays import floats, numbers, retyped
+from fourfold.plan.compile.arrays import floats, numbers, with_dtype
 from fourfold.plan.compile.columns import FLOAT64, OBJECT, Compiler, Matrix, NoPlan
 from fourfold.plan.compile.scores import (
     above_zero,
+    add_constants,
     as_matrix,
+    binary_probabilities,
     exponentials,
     logarithms,
-    pair,
-    plus,
     refuse_binary_log_probabilities,
+    round_numbers,
     shares,
     sigmoids,
-    single,
     softmax,
 )
 from fourfold.plan.compile.sums import matrix_product
@@ -92,14 +92,14 @@ def affine(
         coefficients: shape `(columns,)` or `(sums, columns)`, an array or a sparse matrix.
         intercept: a number, or one for each sum.
         who: the estimator, which the reason for other bits names.
-        compiler: of the plan.
+        compiler: the plan's compiler.
         function: the operation with the intercept, instead of adding it.
     """
     sparse = hasattr(coefficients, "toarray")
     weights = coefficients.toarray() if sparse else np.asarray(coefficients)
     weights = weights.reshape(1, -1) if weights.ndim == 1 else weights
     sums, dtype = matrix_product(compiler, matrix, weights.T, who, sparse=sparse)
-    return plus(compiler, sums, dtype, intercept, function)
+    return add_constants(compiler, sums, dtype, intercept, function)
 
 
 def label(values: list[Number], classes: Any, compiler: Compiler) -> Labels:
@@ -138,7 +138,7 @@ def generalized_regressor(model: Any, matrix: Matrix, compiler: Compiler) -> Mat
 @answers("predict", "sklearn.RANSACRegressor")
 def ransac_regressor(model: Any, matrix: Matrix, compiler: Compiler) -> Any:
     """Return `RANSACRegressor.predict`: that of the estimator that was fitted to the inliers."""
-    inputs = retyped(matrix, FLOAT64 if matrix.dtype == OBJECT else matrix.dtype)
+    inputs = with_dtype(matrix, FLOAT64 if matrix.dtype == OBJECT else matrix.dtype)
     return answer(model.estimator_, "predict", inputs, compiler)
 
 
@@ -189,7 +189,7 @@ def _logistic_probabilities(model: Any, matrix: Matrix, compiler: Compiler) -> t
     values, dtype = _scores(model, matrix, compiler)
     if len(model.classes_) > 2:
         return softmax(compiler, values, dtype), dtype
-    return pair(compiler, sigmoids(compiler, values, dtype)[0], dtype), dtype
+    return binary_probabilities(compiler, sigmoids(compiler, values, dtype)[0], dtype), dtype
 
 
 @answers("predict_proba", "sklearn.SGDClassifier")
@@ -223,12 +223,12 @@ def _sgd_probabilities(model: Any, matrix: Matrix, compiler: Compiler) -> tuple[
         if len(model.classes_) == 2:
             dtype = FLOAT64  # scikit-learn writes them into an array of float64
         values = graph.map_const(MathFunction.MIN, graph.map_const(MathFunction.MAX, values, -1.0), 1.0)
-        values = single(compiler, graph.map_const(MathFunction.ADD, values, 1.0), dtype)
+        values = round_numbers(compiler, graph.map_const(MathFunction.ADD, values, 1.0), dtype)
         values = graph.map_const(MathFunction.DIV, values, 2.0)
     else:
         raise NoPlan(f"a SGDClassifier with the loss {model.loss} has no probabilities")
     if len(model.classes_) == 2:
-        return pair(compiler, values[0], dtype), dtype
+        return binary_probabilities(compiler, values[0], dtype), dtype
     return shares(compiler, values, dtype), dtype
 
 
@@ -245,7 +245,7 @@ def one_class_decision(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix
 def one_class_scores(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `SGDOneClassSVM.score_samples`: the decision function plus `offset_`."""
     values, dtype = _one_class_values(model, matrix, compiler)
-    return as_matrix(*plus(compiler, values, dtype, model.offset_))
+    return as_matrix(*add_constants(compiler, values, dtype, model.offset_))
 
 
 @answers("predict", "sklearn.SGDOneClassSVM")

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fourfold.plan.compile import Labels, answers
 from fourfold.plan.compile.arrays import numbers
 from fourfold.plan.compile.columns import Compiler, Matrix, NoPlan
-from fourfold.plan.compile.scores import as_matrix, exponentials, log_sum_exp, plus, single
+from fourfold.plan.compile.scores import add_constants, as_matrix, exponentials, log_sum_exp, round_numbers
 from fourfold.plan.compile.sums import matrix_product
 from fourfold.plan.format import MathFunction
 from fourfold.plan.graph.builder import Number
@@ -49,7 +49,7 @@ def proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `predict_proba`: each component's share of the density."""
     values, dtype = _weighted_log_densities(model, matrix, compiler)
     total = [log_sum_exp(compiler, values, dtype)]
-    logs = single(compiler, compiler.graph.map_two(MathFunction.SUB, values, total), dtype)
+    logs = round_numbers(compiler, compiler.graph.map_two(MathFunction.SUB, values, total), dtype)
     return as_matrix(exponentials(compiler, logs, dtype), dtype)
 
 
@@ -63,17 +63,19 @@ def _weighted_log_densities(model: Any, matrix: Matrix, compiler: Compiler) -> V
     inputs = numbers(matrix, compiler, model)
     values, dtype = _distances(model, inputs, compiler)
     n_features = len(inputs)
-    values, dtype = plus(compiler, values, dtype, n_features * math.log(2 * math.pi))
-    values = single(compiler, compiler.graph.map_const(MathFunction.MUL, values, -0.5), dtype)
-    values, dtype = plus(compiler, values, dtype, _log_determinants(model, n_features))
+    values, dtype = add_constants(compiler, values, dtype, n_features * math.log(2 * math.pi))
+    values = round_numbers(compiler, compiler.graph.map_const(MathFunction.MUL, values, -0.5), dtype)
+    values, dtype = add_constants(compiler, values, dtype, _log_determinants(model, n_features))
     if type(model).__name__ == "GaussianMixture":
-        return plus(compiler, values, dtype, np.log(model.weights_))
+        return add_constants(compiler, values, dtype, np.log(model.weights_))
     degrees_of_freedom = model.degrees_of_freedom_
-    values, dtype = plus(compiler, values, dtype, 0.5 * n_features * np.log(degrees_of_freedom), MathFunction.SUB)
+    values, dtype = add_constants(
+        compiler, values, dtype, 0.5 * n_features * np.log(degrees_of_freedom), MathFunction.SUB
+    )
     digamma_sum = _digamma(0.5 * (degrees_of_freedom - np.arange(0, n_features)[:, np.newaxis])).sum(axis=0)
     log_lambda = 0.5 * (n_features * np.log(2.0) + digamma_sum - n_features / model.mean_precision_)
-    values, dtype = plus(compiler, values, dtype, log_lambda)
-    return plus(compiler, values, dtype, _log_weights(model))
+    values, dtype = add_constants(compiler, values, dtype, log_lambda)
+    return add_constants(compiler, values, dtype, _log_weights(model))
 
 
 def _distances(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
@@ -109,11 +111,11 @@ def _full_distances(model: Any, matrix: Matrix, factors: Any, compiler: Compiler
     distances: list[Number] = []
     for mean, factor in zip(model.means_, factors, strict=True):
         projected, dtype = matrix_product(compiler, matrix, factor, model)
-        differences, dtype = plus(compiler, projected, dtype, mean @ factor, MathFunction.SUB)
-        squares = single(compiler, graph.map_two(MathFunction.MUL, differences, differences), dtype)
-        distances += single(compiler, [graph.fold(MathFunction.PAIRWISE, squares)], dtype)
+        differences, dtype = add_constants(compiler, projected, dtype, mean @ factor, MathFunction.SUB)
+        squares = round_numbers(compiler, graph.map_two(MathFunction.MUL, differences, differences), dtype)
+        distances += round_numbers(compiler, [graph.fold(MathFunction.PAIRWISE, squares)], dtype)
     if matrix.dtype.kind == "f":
-        return single(compiler, distances, matrix.dtype), matrix.dtype
+        return round_numbers(compiler, distances, matrix.dtype), matrix.dtype
     if matrix.dtype != np.int64:
         raise NoPlan(f"a {type(model).__name__} writes distances into an array of {matrix.dtype}")
     compiler.approximate("a processor makes integers of distances")
@@ -130,18 +132,18 @@ def _diagonal_distances(model: Any, matrix: Matrix, compiler: Compiler) -> Value
     precisions = model.precisions_cholesky_**2
     products, dtype = matrix_product(compiler, matrix, (means * precisions).T, model)
     twice = graph.map_const(MathFunction.MUL, products, 2.0)
-    values, dtype = plus(compiler, twice, dtype, np.sum(means**2 * precisions, axis=1), MathFunction.RSUB)
-    squared = as_matrix(_squared(matrix, compiler), matrix.dtype)
+    values, dtype = add_constants(compiler, twice, dtype, np.sum(means**2 * precisions, axis=1), MathFunction.RSUB)
+    squared = as_matrix(_square_columns(matrix, compiler), matrix.dtype)
     others, _ = matrix_product(compiler, squared, precisions.T, model)
-    return single(compiler, graph.map_two(MathFunction.ADD, values, others), dtype), dtype
+    return round_numbers(compiler, graph.map_two(MathFunction.ADD, values, others), dtype), dtype
 
 
-def _squared(matrix: Matrix, compiler: Compiler) -> list[Number]:
+def _square_columns(matrix: Matrix, compiler: Compiler) -> list[Number]:
     """Return the squares of the columns; raises `NoPlan` for integers, which may overflow."""
     if matrix.dtype.kind != "f":
         raise NoPlan("a mixture squares integers, which may be too large for their dtype")
     values = compiler.numbers(matrix.columns)
-    return single(compiler, compiler.graph.map_two(MathFunction.MUL, values, values), matrix.dtype)
+    return round_numbers(compiler, compiler.graph.map_two(MathFunction.MUL, values, values), matrix.dtype)
 
 
 def _spherical_distances(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
@@ -149,12 +151,12 @@ def _spherical_distances(model: Any, matrix: Matrix, compiler: Compiler) -> Valu
     graph, means = compiler.graph, model.means_
     precisions = model.precisions_cholesky_**2
     products, dtype = matrix_product(compiler, matrix, means.T, model)
-    weighted = single(compiler, graph.map_const(MathFunction.MUL, products, precisions), dtype)
+    weighted = round_numbers(compiler, graph.map_const(MathFunction.MUL, products, precisions), dtype)
     twice = graph.map_const(MathFunction.MUL, weighted, 2.0)
-    values, dtype = plus(compiler, twice, dtype, np.sum(means**2, axis=1) * precisions, MathFunction.RSUB)
-    norm = single(compiler, [graph.fold(MathFunction.SUM, _squared(matrix, compiler))], matrix.dtype)
-    outer = single(compiler, graph.map_const(MathFunction.MUL, norm * len(values), precisions), dtype)
-    return single(compiler, graph.map_two(MathFunction.ADD, values, outer), dtype), dtype
+    values, dtype = add_constants(compiler, twice, dtype, np.sum(means**2, axis=1) * precisions, MathFunction.RSUB)
+    norm = round_numbers(compiler, [graph.fold(MathFunction.SUM, _square_columns(matrix, compiler))], matrix.dtype)
+    outer = round_numbers(compiler, graph.map_const(MathFunction.MUL, norm * len(values), precisions), dtype)
+    return round_numbers(compiler, graph.map_two(MathFunction.ADD, values, outer), dtype), dtype
 
 
 def _log_determinants(model: Any, n_features: int) -> Any:

@@ -16,8 +16,8 @@ import numpy as np
 from fourfold.plan.compile import Labels, answer, answers, transforms
 from fourfold.plan.compile.arrays import array
 from fourfold.plan.compile.columns import Column, Compiler, Matrix, NoPlan
-from fourfold.plan.compile.rules.compose import applied
-from fourfold.plan.compile.scores import as_matrix, pair, single
+from fourfold.plan.compile.rules.compose import apply_transformer
+from fourfold.plan.compile.scores import as_matrix, binary_probabilities, round_numbers
 from fourfold.plan.compile.sub_estimators import (
     above_threshold,
     average,
@@ -149,7 +149,7 @@ def stacking_transform(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix
 
 def _final_answer(model: Any, method: str, matrix: Matrix, compiler: Compiler) -> Any:
     """Return the final estimator's answer to the answers of the others; raises `NoPlan` for several targets."""
-    answered = answer(model.final_estimator_, method, applied(model, matrix, compiler), compiler)
+    answered = answer(model.final_estimator_, method, apply_transformer(model, matrix, compiler), compiler)
     if isinstance(answered, list):
         raise NoPlan(f"a {type(model).__name__} has several targets")
     return answered
@@ -234,15 +234,15 @@ def rest_predict_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix
     probabilities = hstack(parts, compiler)
     dtype, values, graph = probabilities.dtype, compiler.numbers(probabilities.columns), compiler.graph
     if len(values) == 1:
-        values = pair(compiler, values[0], dtype)
+        values = binary_probabilities(compiler, values[0], dtype)
     if not model.label_binarizer_.y_type_.startswith("multilabel"):
         if len(values) >= _MIN_PAIRWISE:
             compiler.approximate("how many rows there are orders the sums of a OneVsRestClassifier")
         total = graph.map_const(MathFunction.ADD, values[:1], 0.0)
         for value in values[1:]:
-            total = single(compiler, graph.map_two(MathFunction.ADD, total, [value]), dtype)
+            total = round_numbers(compiler, graph.map_two(MathFunction.ADD, total, [value]), dtype)
         divisor = graph.select(total, total, graph.constant([1.0]))
-        values = single(compiler, graph.map_two(MathFunction.DIV, values, divisor), dtype)
+        values = round_numbers(compiler, graph.map_two(MathFunction.DIV, values, divisor), dtype)
     return as_matrix(values, dtype)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fourfold.plan.compile import Labels, answer, answers
-from fourfold.plan.compile.arrays import retyped
+from fourfold.plan.compile.arrays import with_dtype
 from fourfold.plan.compile.columns import FLOAT64, Column, Compiler, Matrix, NoPlan
 from fourfold.plan.compile.rules.inverse_transforms import inverse
 from fourfold.plan.compile.scores import as_matrix, logarithms
@@ -68,7 +68,7 @@ def _chain_answers(model: Any, method: str, matrix: Matrix, compiler: Compiler) 
     """
     inputs = checked_array(matrix, compiler, model)
     # scikit-learn puts the columns beside float64 predictions, also for the first estimator, which sees none.
-    inputs = retyped(inputs, np.result_type(inputs.dtype, FLOAT64))
+    inputs = with_dtype(inputs, np.result_type(inputs.dtype, FLOAT64))
     chain_method = getattr(model, "chain_method_", "predict")
     previous: list[Matrix] = []
     answered: list[Column] = []
@@ -85,7 +85,7 @@ def _single_answer(model: Any, method: str, matrix: Matrix, compiler: Compiler) 
     numbers, _ = response(model, (first_method(model, (method,)),), matrix, compiler)
     if len(numbers) != 1:
         raise NoPlan(f"the {method} of a {type(model).__name__} in a chain gives {len(numbers)} numbers")
-    return retyped(numbers, FLOAT64)
+    return with_dtype(numbers, FLOAT64)
 
 
 def _chain_rule(method: str) -> Any:

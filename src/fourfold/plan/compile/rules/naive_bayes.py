@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from fourfold.plan.compile import Labels, answers
-from fourfold.plan.compile.arrays import numbers, retyped
+from fourfold.plan.compile.arrays import numbers, with_dtype
 from fourfold.plan.compile.columns import FLOAT64, OBJECT, Coded, Column, Compiler, Matrix, Numeric, elementary
-from fourfold.plan.compile.scores import as_matrix, exponentials, log_sum_exp, plus, single
-from fourfold.plan.compile.sums import matrix_product, rounded, weighted_sums
+from fourfold.plan.compile.scores import add_constants, as_matrix, exponentials, log_sum_exp, round_numbers
+from fourfold.plan.compile.sums import matrix_product, round_to_dtype, weighted_sums
 from fourfold.plan.format import Kind, MathFunction
 from fourfold.plan.graph.builder import Number
 
@@ -43,36 +43,36 @@ def _gaussian(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
     likelihoods: list[Number] = []
     for prior, means, variances in zip(model.class_prior_, model.theta_, model.var_, strict=True):
         total = [_distance(inputs, means, variances, dtype, compiler)]
-        half_distance = single(compiler, compiler.graph.map_const(MathFunction.MUL, total, 0.5), dtype)
+        half_distance = round_numbers(compiler, compiler.graph.map_const(MathFunction.MUL, total, 0.5), dtype)
         log_normaliser = -0.5 * np.sum(np.log(2.0 * np.pi * variances))
-        density, _ = plus(compiler, half_distance, dtype, log_normaliser, MathFunction.RSUB)
-        likelihoods += plus(compiler, density, dtype, np.log(prior))[0]
+        density, _ = add_constants(compiler, half_distance, dtype, log_normaliser, MathFunction.RSUB)
+        likelihoods += add_constants(compiler, density, dtype, np.log(prior))[0]
     return likelihoods, dtype
 
 
 def _distance(matrix: Matrix, means: Any, variances: Any, dtype: np.dtype[Any], compiler: Compiler) -> Number:
     """Return `sum((x - mean)² / variance)` over the columns."""
     differences = compiler.map(MathFunction.SUB, matrix.columns, means, dtype=dtype)
-    terms = compiler.map(MathFunction.DIV, _squared(differences, dtype, compiler), variances, dtype=dtype)
+    terms = compiler.map(MathFunction.DIV, _square_columns(differences, dtype, compiler), variances, dtype=dtype)
     if len(terms) >= _MIN_PAIRWISE:
-        return single(compiler, weighted_sums(compiler, terms, np.ones((len(terms), 1))), dtype)[0]
+        return round_numbers(compiler, weighted_sums(compiler, terms, np.ones((len(terms), 1))), dtype)[0]
     total, *terms_after = ([value] for value in compiler.numbers(terms))
     for term in terms_after:
-        total = single(compiler, compiler.graph.map_two(MathFunction.ADD, total, term), dtype)
+        total = round_numbers(compiler, compiler.graph.map_two(MathFunction.ADD, total, term), dtype)
     return total[0]
 
 
-def _squared(columns: tuple[Column, ...], dtype: np.dtype[Any], compiler: Compiler) -> tuple[Column, ...]:
+def _square_columns(columns: tuple[Column, ...], dtype: np.dtype[Any], compiler: Compiler) -> tuple[Column, ...]:
     """Return the squares of columns."""
     squared = list(columns)
     indices = [index for index, column in enumerate(columns) if isinstance(column, Numeric)]
     values = compiler.numbers([columns[index] for index in indices])
-    squares = single(compiler, compiler.graph.map_two(MathFunction.MUL, values, values), dtype)
+    squares = round_numbers(compiler, compiler.graph.map_two(MathFunction.MUL, values, values), dtype)
     for index, value in zip(indices, squares, strict=True):
         squared[index] = Numeric(value, dtype)
     for index, column in enumerate(columns):
         if isinstance(column, Coded):
-            levels = rounded(elementary(MathFunction.MUL, column.levels, column.levels), dtype)
+            levels = round_to_dtype(elementary(MathFunction.MUL, column.levels, column.levels), dtype)
             squared[index] = Coded(column.code, levels=levels, hot_code=column.hot_code, dtype=dtype)
     return tuple(squared)
 
@@ -86,7 +86,7 @@ def _multinomial(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
     sums, dtype = matrix_product(compiler, inputs, model.feature_log_prob_.T, model)
     if type(model).__name__ == "ComplementNB" and len(model.classes_) > 1:
         return sums, dtype
-    return plus(compiler, sums, dtype, model.class_log_prior_)
+    return add_constants(compiler, sums, dtype, model.class_log_prior_)
 
 
 def _bernoulli(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
@@ -103,7 +103,7 @@ def _bernoulli(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
         inputs = Matrix(binary, sparse=inputs.sparse)
     absent = np.log(1 - np.exp(model.feature_log_prob_))
     sums, dtype = matrix_product(compiler, inputs, (model.feature_log_prob_ - absent).T, model)
-    return plus(compiler, sums, dtype, model.class_log_prior_ + absent.sum(axis=1))
+    return add_constants(compiler, sums, dtype, model.class_log_prior_ + absent.sum(axis=1))
 
 
 def _categorical(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
@@ -112,7 +112,7 @@ def _categorical(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
     Categories are truncated to integers. A row with a category that training did not have is refused.
     """
     graph = compiler.graph
-    inputs = retyped(matrix, FLOAT64 if matrix.dtype == OBJECT else matrix.dtype)
+    inputs = with_dtype(matrix, FLOAT64 if matrix.dtype == OBJECT else matrix.dtype)
     entries = []
     for column, table in zip(inputs.columns, model.feature_log_prob_, strict=True):
         n_categories = table.shape[1]
@@ -130,7 +130,7 @@ def _categorical(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
         entries.append(graph.lookup(code, table.T[np.where(is_known, values, 0).astype(np.int64)]))
     start = graph.constant(np.zeros(len(model.class_log_prior_)))
     sums = [graph.fold(MathFunction.SUM, class_entries) for class_entries in zip(start, *entries, strict=True)]
-    return plus(compiler, sums, FLOAT64, model.class_log_prior_)
+    return add_constants(compiler, sums, FLOAT64, model.class_log_prior_)
 
 
 _RULES = {
@@ -152,18 +152,18 @@ def classifier(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
 @answers("predict_log_proba", *_NAMES)
 def log_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `predict_log_proba`: the likelihoods minus their `logsumexp`."""
-    return as_matrix(*_normalised(_likelihoods(model, matrix, compiler), compiler))
+    return as_matrix(*_normalise(_likelihoods(model, matrix, compiler), compiler))
 
 
 @answers("predict_proba", *_NAMES)
 def proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `predict_proba`: `numpy.exp` of `predict_log_proba`."""
-    values, dtype = _normalised(_likelihoods(model, matrix, compiler), compiler)
+    values, dtype = _normalise(_likelihoods(model, matrix, compiler), compiler)
     return as_matrix(exponentials(compiler, values, dtype), dtype)
 
 
-def _normalised(likelihoods: Values, compiler: Compiler) -> Values:
+def _normalise(likelihoods: Values, compiler: Compiler) -> Values:
     """Return `x - logsumexp(x)`."""
     values, dtype = likelihoods
     total = [log_sum_exp(compiler, values, dtype)]
-    return single(compiler, compiler.graph.map_two(MathFunction.SUB, values, total), dtype), dtype
+    return round_numbers(compiler, compiler.graph.map_two(MathFunction.SUB, values, total), dtype), dtype

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from fourfold.plan.compile import Labels, answers
 from fourfold.plan.compile.arrays import numbers
 from fourfold.plan.compile.columns import FLOAT32, FLOAT64, OBJECT, Compiler, Matrix, NoPlan
-from fourfold.plan.compile.scores import above_zero, as_matrix, single
+from fourfold.plan.compile.scores import above_zero, as_matrix, round_numbers
 from fourfold.plan.compile.sums import pairwise_sum
 from fourfold.plan.format import Kind, MathFunction, Metric
 from fourfold.plan.graph.builder import Number
@@ -49,10 +49,10 @@ class _Search:
         points: the training rows, in the order of its tree; shape `(rows, columns)`.
         order: the index of each of `points` among the training rows.
         metric: the distance.
-        power: of `Metric.MINKOWSKI`.
+        power: the exponent of `Metric.MINKOWSKI`.
         nodes: for each node of the tree its first row, its end and whether it is a leaf; `None` for brute force.
-        bounds: of a KD tree the bounds of its nodes, of a ball tree their centres.
-        radii: of a ball tree the radii of its nodes.
+        bounds: the bounds of the nodes of a KD tree, or the centres of the nodes of a ball tree.
+        radii: the radii of the nodes of a ball tree; `None` for a KD tree.
         farthest: only distances below this are found.
     """
 
@@ -196,7 +196,9 @@ def k_regressor(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
         ]
         return as_matrix(graph.map_two(MathFunction.DIV, sums, total))
     sums = [(_sum_from_left if len(targets) > 1 else pairwise_sum)(compiler, column, dtype) for column in targets]
-    return as_matrix(single(compiler, graph.map_const(MathFunction.DIV, sums, float(model.n_neighbors)), dtype), dtype)
+    return as_matrix(
+        round_numbers(compiler, graph.map_const(MathFunction.DIV, sums, float(model.n_neighbors)), dtype), dtype
+    )
 
 
 def _target_columns(y: Any) -> Any:
@@ -213,7 +215,7 @@ def _sum_from_left(compiler: Compiler, values: list[Number], dtype: np.dtype[Any
         return compiler.graph.fold(MathFunction.SUM, values)
     total = values[:1]
     for value in values[1:]:
-        total = single(compiler, compiler.graph.map_two(MathFunction.ADD, total, [value]), dtype)
+        total = round_numbers(compiler, compiler.graph.map_two(MathFunction.ADD, total, [value]), dtype)
     return total[0]
 
 
@@ -246,7 +248,7 @@ def _votes(model: Any, matrix: Matrix, compiler: Compiler, summation: MathFuncti
     Args:
         model: the classifier.
         matrix: the columns.
-        compiler: of the plan.
+        compiler: the plan's compiler.
         summation: the order in which weights are summed: `PAIRWISE` as `weighted_mode`, or `SUM` as `predict_proba`.
     """
     graph, y = compiler.graph, _target_columns(model._y)  # noqa: SLF001

@@ -15,14 +15,14 @@ from fourfold.plan.compile.arrays import floats, numbers
 from fourfold.plan.compile.columns import Compiler, Matrix, NoPlan
 from fourfold.plan.compile.scores import (
     above_half,
+    add_constants,
     as_matrix,
+    binary_probabilities,
     exponentials,
     logarithms,
-    pair,
-    plus,
     refuse_binary_log_probabilities,
+    round_numbers,
     sigmoids,
-    single,
     softmax,
 )
 from fourfold.plan.compile.sums import matrix_product
@@ -45,7 +45,7 @@ def _activation(name: str, values: list[Number], dtype: np.dtype[Any], compiler:
             return compiler.graph.map_const(MathFunction.MAX, values, 0.0)
         case "tanh":
             compiler.approximate("NumPy's tanh differs from one processor to another")
-            return single(compiler, compiler.graph.map(MathFunction.TANH, values), dtype)
+            return round_numbers(compiler, compiler.graph.map(MathFunction.TANH, values), dtype)
         case "logistic":
             return sigmoids(compiler, values, dtype)
         case "exp":
@@ -69,7 +69,7 @@ def _forward_pass(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
 def _layer(inputs: Matrix, weights: Any, intercepts: Any, model: Any, compiler: Compiler) -> Values:
     """Return `inputs @ weights + intercepts`, and its dtype; raises `NoPlan` where the intercepts widen the dtype."""
     sums, dtype = matrix_product(compiler, inputs, weights, model)
-    values, widened = plus(compiler, sums, dtype, intercepts)
+    values, widened = add_constants(compiler, sums, dtype, intercepts)
     if widened != dtype:
         raise NoPlan(f"the {type(model).__name__} has intercepts of {widened} and sums of {dtype}")
     return values, dtype
@@ -120,7 +120,7 @@ def log_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
 def _probabilities(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
     """Return the probabilities, and their dtype."""
     values, dtype = _forward_pass(model, matrix, compiler)
-    return (pair(compiler, values[0], dtype) if len(values) == 1 else values), dtype
+    return (binary_probabilities(compiler, values[0], dtype) if len(values) == 1 else values), dtype
 
 
 @transforms("sklearn.BernoulliRBM")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fourfold.plan.compile import transforms
-from fourfold.plan.compile.arrays import clipped, floats, map_two, numbers
+from fourfold.plan.compile.arrays import clip, floats, map_two, numbers
 from fourfold.plan.compile.bags import divide_row, row_norm
 from fourfold.plan.compile.columns import FLOAT32, FLOAT64, Coded, Column, Compiler, Matrix, NoPlan, Numeric
 from fourfold.plan.compile.rules.encoders import one_hot
@@ -42,11 +42,11 @@ def standard_scaler(scaler: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     if scaled.sparse:
         if scaler.with_mean:
             raise NoPlan("a StandardScaler centers no sparse matrix")
-        return scaled if scaler.scale_ is None else _multiplied(scaled, 1 / scaler.scale_, compiler)
+        return scaled if scaler.scale_ is None else _multiply(scaled, 1 / scaler.scale_, compiler)
     if scaler.with_mean:
-        scaled = _mapped(MathFunction.SUB, scaled, scaler.mean_.astype(scaled.dtype), compiler)
+        scaled = _map_constants(MathFunction.SUB, scaled, scaler.mean_.astype(scaled.dtype), compiler)
     if scaler.with_std:
-        scaled = _mapped(MathFunction.DIV, scaled, scaler.scale_.astype(scaled.dtype), compiler)
+        scaled = _map_constants(MathFunction.DIV, scaled, scaler.scale_.astype(scaled.dtype), compiler)
     return scaled
 
 
@@ -54,8 +54,8 @@ def standard_scaler(scaler: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
 def min_max_scaler(scaler: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `MinMaxScaler.transform`: `x * scale_ + min_`, clipped to the range if `clip`."""
     scaled = floats(matrix, compiler, scaler, nan=True)
-    scaled = _mapped(MathFunction.ADD, _multiplied(scaled, scaler.scale_, compiler), scaler.min_, compiler)
-    return clipped(scaled, scaler.feature_range[0], scaler.feature_range[1], compiler) if scaler.clip else scaled
+    scaled = _map_constants(MathFunction.ADD, _multiply(scaled, scaler.scale_, compiler), scaler.min_, compiler)
+    return clip(scaled, scaler.feature_range[0], scaler.feature_range[1], compiler) if scaler.clip else scaled
 
 
 @transforms("sklearn.MaxAbsScaler")
@@ -63,10 +63,10 @@ def max_abs_scaler(scaler: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `MaxAbsScaler.transform`: `x / scale_`, or of a sparse matrix `x * (1 / scale_)`; clipped if `clip`."""
     scaled = floats(matrix, compiler, scaler, nan=True)
     if scaled.sparse:
-        scaled = _multiplied(scaled, 1.0 / scaler.scale_, compiler)
+        scaled = _multiply(scaled, 1.0 / scaler.scale_, compiler)
     else:
-        scaled = _mapped(MathFunction.DIV, scaled, scaler.scale_, compiler)
-    return clipped(scaled, -1.0, 1.0, compiler) if getattr(scaler, "clip", False) else scaled
+        scaled = _map_constants(MathFunction.DIV, scaled, scaler.scale_, compiler)
+    return clip(scaled, -1.0, 1.0, compiler) if getattr(scaler, "clip", False) else scaled
 
 
 @transforms("sklearn.RobustScaler")
@@ -77,23 +77,23 @@ def robust_scaler(scaler: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """
     scaled = floats(matrix, compiler, scaler, nan=True)
     if scaled.sparse:
-        return _multiplied(scaled, 1.0 / scaler.scale_, compiler) if scaler.with_scaling else scaled
+        return _multiply(scaled, 1.0 / scaler.scale_, compiler) if scaler.with_scaling else scaled
     if scaler.with_centering:
-        scaled = _mapped(MathFunction.SUB, scaled, scaler.center_, compiler)
+        scaled = _map_constants(MathFunction.SUB, scaled, scaler.center_, compiler)
     if scaler.with_scaling:
-        scaled = _mapped(MathFunction.DIV, scaled, scaler.scale_, compiler)
+        scaled = _map_constants(MathFunction.DIV, scaled, scaler.scale_, compiler)
     return scaled
 
 
-def _mapped(function: MathFunction, matrix: Matrix, constants: Any, compiler: Compiler) -> Matrix:
+def _map_constants(function: MathFunction, matrix: Matrix, constants: Any, compiler: Compiler) -> Matrix:
     """Return `f(x, constant)` of each column, in the array's dtype."""
     columns = compiler.map(function, matrix.columns, np.asarray(constants, dtype=np.float64), dtype=matrix.dtype)
     return replace(matrix, columns=columns)
 
 
-def _multiplied(matrix: Matrix, constants: Any, compiler: Compiler) -> Matrix:
+def _multiply(matrix: Matrix, constants: Any, compiler: Compiler) -> Matrix:
     """Return the columns times constants, in the array's dtype."""
-    return _mapped(MathFunction.MUL, matrix, constants, compiler)
+    return _map_constants(MathFunction.MUL, matrix, constants, compiler)
 
 
 # Rows of norm 1.
@@ -236,14 +236,14 @@ def k_bins_discretizer(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix
     inputs = compiler.cast(matrix, dtype)
     compiler.refuse(inputs.columns, model)
     columns = [
-        _binned(column, np.asarray(edges[1:-1], dtype=np.float64), dtype, compiler)
+        _bin_column(column, np.asarray(edges[1:-1], dtype=np.float64), dtype, compiler)
         for column, edges in zip(inputs.columns, model.bin_edges_, strict=True)
     ]
     binned = Matrix(tuple(columns))
     return binned if model.encode == "ordinal" else one_hot(model._encoder, binned, compiler, dtype=dtype)  # noqa: SLF001
 
 
-def _binned(column: Column, edges: Any, dtype: np.dtype[Any], compiler: Compiler) -> Column:
+def _bin_column(column: Column, edges: Any, dtype: np.dtype[Any], compiler: Compiler) -> Column:
     """Return a column's bins."""
     if isinstance(column, Coded):
         return Coded(column.code, np.searchsorted(edges, column.values, side="right").astype(np.float64), dtype)

@@ -16,7 +16,7 @@ from fourfold.plan.compile import Labels, answers
 from fourfold.plan.compile.arrays import floats
 from fourfold.plan.compile.columns import FLOAT64, Compiler, Matrix, NoPlan
 from fourfold.plan.compile.rules.kernels import check_size, tanh
-from fourfold.plan.compile.scores import above_zero, as_matrix, exponentials, logarithms, plus
+from fourfold.plan.compile.scores import above_zero, add_constants, as_matrix, exponentials, logarithms
 from fourfold.plan.compile.sums import matrix_product
 from fourfold.plan.format import MathFunction, Metric
 from fourfold.plan.graph.builder import Number
@@ -42,7 +42,7 @@ def _kernel(model: Any, matrix: Matrix, compiler: Compiler) -> list[Number]:
     if matrix.sparse and not is_sparse:
         raise NoPlan(f"the {type(model).__name__} was trained with an array, and takes no sparse matrix")
     check_size(model.support_vectors_, model)
-    vectors = _dense(model.support_vectors_)
+    vectors = _to_dense(model.support_vectors_)
     inputs = compiler.cast(floats(matrix, compiler, model), FLOAT64)
     if model.kernel == "rbf":
         if not is_sparse and len(inputs) > 1:
@@ -61,7 +61,7 @@ def _kernel(model: Any, matrix: Matrix, compiler: Compiler) -> list[Number]:
     return tanh(compiler, values, FLOAT64)
 
 
-def _dense(values: Any) -> npt.NDArray[np.float64]:
+def _to_dense(values: Any) -> npt.NDArray[np.float64]:
     """Return an array or a sparse matrix as a float64 array."""
     return np.asarray(values.toarray() if hasattr(values, "toarray") else values, dtype=np.float64)
 
@@ -87,14 +87,14 @@ def _weighted_sum(values: list[Number], weights: Any, intercept: float, compiler
 
 def _single_score(model: Any, matrix: Matrix, compiler: Compiler) -> Number:
     """Return the score of a regressor or an outlier detector: the sum over all support vectors."""
-    weights, (intercept,) = _dense(model._dual_coef_)[0], model._intercept_
+    weights, (intercept,) = _to_dense(model._dual_coef_)[0], model._intercept_
     return _weighted_sum(_kernel(model, matrix, compiler), weights, float(intercept), compiler)
 
 
 def _pair_scores(model: Any, matrix: Matrix, compiler: Compiler) -> list[Number]:
     """Return for each pair of classes the sum over their support vectors, above 0 for the first one."""
     values = _kernel(model, matrix, compiler)
-    weights = _dense(model._dual_coef_)
+    weights = _to_dense(model._dual_coef_)
     stops = np.cumsum(model._n_support)  # noqa: SLF001
     vectors_of_class = [range(stop - count, stop) for stop, count in zip(stops, model._n_support, strict=True)]  # noqa: SLF001
     scores = []
@@ -123,7 +123,7 @@ def regressor(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
 @answers("score_samples", _ONE_CLASS)
 def scores(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `OneClassSVM.score_samples`: the decision function plus `offset_`."""
-    return as_matrix(*plus(compiler, [_single_score(model, matrix, compiler)], FLOAT64, model.offset_))
+    return as_matrix(*add_constants(compiler, [_single_score(model, matrix, compiler)], FLOAT64, model.offset_))
 
 
 @answers("predict", _ONE_CLASS)

@@ -27,8 +27,8 @@ from fourfold.plan.compile.columns import (
     Numeric,
     Opaque,
     Text,
+    column_with_dtype,
     elementary,
-    retyped,
 )
 from fourfold.plan.compile.scores import as_matrix, log_columns
 from fourfold.plan.compile.tree_nodes import Nodes, forest
@@ -50,7 +50,7 @@ def tree_input(matrix: Matrix, compiler: Compiler, who: object, *, nan: bool, in
 
     Args:
         matrix: the columns.
-        compiler: of the plan.
+        compiler: the plan's compiler.
         who: the estimator, which a refusal names.
         nan: whether NaN passes.
         infinite: whether infinities pass, and numbers that are too large for a float32.
@@ -75,13 +75,13 @@ def tree_input(matrix: Matrix, compiler: Compiler, who: object, *, nan: bool, in
             continue
         doubtful.append(index)
         if index in rounded_once and isinstance(column, Numeric):
-            columns[index] = Numeric(compiler.graph.single(column.value), FLOAT32, dtype.kind in "iu")
+            columns[index] = Numeric(compiler.graph.round_float32(column.value), FLOAT32, dtype.kind in "iu")
         elif dtype.kind not in "biu" and dtype != FLOAT32:
             floats.append(index)
         elif dtype.kind in "iu" and dtype.itemsize > 2:
             integers.append(index)  # becomes no infinity; integers of up to 16 bits need no rounding at all
         else:
-            columns[index] = retyped(column, FLOAT32)
+            columns[index] = column_with_dtype(column, FLOAT32)
     for indices, finite in ((integers, True), (floats, False)):
         mapped = compiler.map(MathFunction.ROUND32, [columns[index] for index in indices], dtype=FLOAT32, finite=finite)
         for index, column in zip(indices, mapped, strict=True):
@@ -159,7 +159,7 @@ def _sums(model: Any, matrix: Matrix, compiler: Compiler, outputs: Sequence[tupl
     Args:
         model: a tree or a forest.
         matrix: the columns.
-        compiler: of the plan.
+        compiler: the plan's compiler.
         outputs: the target, and the index among a target's values, of each number.
     """
     is_tree = hasattr(model, "tree_")

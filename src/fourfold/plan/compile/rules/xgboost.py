@@ -65,7 +65,7 @@ _LEAF: dict[str, Any] = {
 def predict(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return the answer of `Booster.predict` and of the `predict` of regressors and rankers, in float32."""
     booster = _Booster.of(model)
-    return _matrix(_converted(booster, _margins(booster, matrix, compiler), compiler))
+    return _matrix(_convert_margins(booster, _margins(booster, matrix, compiler), compiler))
 
 
 @answers("predict", *_CLASSIFIERS)
@@ -76,7 +76,7 @@ def predict_label(model: Any, matrix: Matrix, compiler: Compiler) -> Labels | Ma
     """
     graph, booster, n_classes = compiler.graph, _Booster.of(model), int(model.n_classes_)
     margins = _margins(booster, matrix, compiler)
-    probabilities = _converted(booster, margins, compiler)
+    probabilities = _convert_margins(booster, margins, compiler)
     if len(probabilities) > 1 and n_classes != 2:
         return Labels(graph.argmax(probabilities), range(len(probabilities)))
     if len(probabilities) > 1:
@@ -98,9 +98,11 @@ def predict_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     if model.objective == "multi:softmax":
         compiler.approximate("SciPy's exp of float32, in XGBoost's probabilities")
         return _matrix(_softmax(margins, compiler))
-    probabilities = _converted(booster, margins, compiler)
+    probabilities = _convert_margins(booster, margins, compiler)
     if len(probabilities) == 1:
-        return _matrix([*_rounded(graph.map_const(MathFunction.RSUB, probabilities, 1.0), compiler), *probabilities])
+        return _matrix(
+            [*_round_float32(graph.map_const(MathFunction.RSUB, probabilities, 1.0), compiler), *probabilities]
+        )
     if len(probabilities) != n_classes and n_classes != 2:
         raise NoPlan(f"an XGBoost classifier of {n_classes} classes has {len(probabilities)} outputs")
     return _matrix(probabilities)
@@ -337,11 +339,13 @@ def _linear(booster: _Booster, columns: Sequence[Column], compiler: Compiler) ->
     values = compiler.numbers(columns)
     is_missing = graph.map(MathFunction.IS_NAN, values)
     for output in range(n_outputs):
-        terms = _rounded(graph.map_const(MathFunction.MUL, values, weights[:-1, output].astype(np.float64)), compiler)
+        terms = _round_float32(
+            graph.map_const(MathFunction.MUL, values, weights[:-1, output].astype(np.float64)), compiler
+        )
         # x + -0.0 is x, to the bit.
         terms = graph.select(is_missing, graph.constant([-0.0] * len(terms)), terms)
         for term in terms:
-            sums[output] = _rounded(graph.map_two(MathFunction.ADD, [sums[output]], [term]), compiler)[0]
+            sums[output] = _round_float32(graph.map_two(MathFunction.ADD, [sums[output]], [term]), compiler)[0]
     return sums
 
 
@@ -435,12 +439,12 @@ def _right_categories(tree: dict[str, Any]) -> dict[int, frozenset[float]]:
 # Objectives.
 
 
-def _rounded(numbers: Sequence[Number], compiler: Compiler) -> list[Number]:
+def _round_float32(numbers: Sequence[Number], compiler: Compiler) -> list[Number]:
     """Round numbers to float32."""
     return compiler.graph.map(MathFunction.ROUND32, numbers)
 
 
-def _converted(booster: _Booster, margins: list[Number], compiler: Compiler) -> list[Number]:
+def _convert_margins(booster: _Booster, margins: list[Number], compiler: Compiler) -> list[Number]:
     """Return the prediction: the margins after the objective's link (`PredTransform` in `src/objective`).
 
     Identity objectives, `binary:hinge` (1 where the margin is above 0) and the classes of `multi:softmax` are exact.
@@ -460,13 +464,13 @@ def _converted(booster: _Booster, margins: list[Number], compiler: Compiler) -> 
         return graph.lookup(graph.argmax(margins), np.arange(len(margins), dtype=np.float64))
     compiler.approximate(f"a C library's exp of float32, in XGBoost's objective {name}")
     if name in _EXP_OBJECTIVES:
-        return _rounded(graph.map(MathFunction.EXP, margins), compiler)
+        return _round_float32(graph.map(MathFunction.EXP, margins), compiler)
     if name in _SIGMOID_OBJECTIVES:
         exponents = graph.map_const(MathFunction.MIN, graph.map(MathFunction.NEGATE, margins), _MAX_EXPONENT)
-        exponentials = _rounded(graph.map(MathFunction.EXP, exponents), compiler)
-        return _rounded(
+        exponentials = _round_float32(graph.map(MathFunction.EXP, exponents), compiler)
+        return _round_float32(
             graph.map_const(
-                MathFunction.RDIV, _rounded(graph.map_const(MathFunction.ADD, exponentials, 1.0), compiler), 1.0
+                MathFunction.RDIV, _round_float32(graph.map_const(MathFunction.ADD, exponentials, 1.0), compiler), 1.0
             ),
             compiler,
         )
@@ -481,7 +485,9 @@ def _softmax(margins: list[Number], compiler: Compiler) -> list[Number]:
     Differences, exponentials and quotients are float32. The sum is float64 and rounded to float32 once.
     """
     graph = compiler.graph
-    shifted = _rounded(graph.map_two(MathFunction.SUB, margins, [graph.fold(MathFunction.MOST, margins)]), compiler)
-    exponentials = _rounded(graph.map(MathFunction.EXP, shifted), compiler)
-    total = _rounded([graph.fold(MathFunction.SUM, exponentials)], compiler)
-    return _rounded(graph.map_two(MathFunction.DIV, exponentials, total), compiler)
+    shifted = _round_float32(
+        graph.map_two(MathFunction.SUB, margins, [graph.fold(MathFunction.MOST, margins)]), compiler
+    )
+    exponentials = _round_float32(graph.map(MathFunction.EXP, shifted), compiler)
+    total = _round_float32([graph.fold(MathFunction.SUM, exponentials)], compiler)
+    return _round_float32(graph.map_two(MathFunction.DIV, exponentials, total), compiler)
