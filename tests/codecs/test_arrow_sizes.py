@@ -54,7 +54,7 @@ def test_whatever_arrow_writes_is_measured(start: Any, made: Any, compression: s
 @pytest.mark.parametrize("compression", ["zstd", "lz4"])
 def test_a_few_bytes_cannot_unfold_to_gigabytes(start: Any, compression: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Data that claims more than the bound is refused before it is unfolded, one batch or many."""
-    monkeypatch.setattr(arrow, "DECODED_BYTES", 1 << 20)
+    monkeypatch.setattr(arrow, "MAX_DECODED_BYTES", 1 << 20)
     batch = pa.RecordBatch.from_pydict({"n": pa.array([0] * 10_000, pa.int64())})
     data = _written(start, [batch] * 14, compression)
     assert len(data) < 30_000

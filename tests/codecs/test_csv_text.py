@@ -15,7 +15,7 @@ from fourfold.errors import DecodeError
 from tests.codecs.tables import TEXT
 
 
-def _read(data: bytes, block: int = csv_text.BLOCK) -> tuple[list[str], list[tuple[str | None, ...]]]:
+def _read(data: bytes, block: int = csv_text.BLOCK_BYTES) -> tuple[list[str], list[tuple[str | None, ...]]]:
     reader = Reader(io.BytesIO(data), block)
     rows = [tuple(row) for batch in reader.batches() for row in zip(*(each.to_pylist() for each in batch), strict=True)]
     return reader.names, rows
@@ -48,7 +48,7 @@ def test_blocks_make_no_difference(data: str, block: int) -> None:
         except DecodeError:
             return "refused"
 
-    assert outcome(block) == outcome(csv_text.BLOCK)
+    assert outcome(block) == outcome(csv_text.BLOCK_BYTES)
 
 
 def test_quoted_and_unquoted_empty_cells_differ() -> None:
@@ -94,7 +94,7 @@ def test_headers() -> None:
 )
 def test_what_is_refused(data: bytes, message: str) -> None:
     """What is not well-formed CSV is refused, with its line, and in small blocks as in large ones."""
-    for block in (csv_text.BLOCK, 3):
+    for block in (csv_text.BLOCK_BYTES, 3):
         with pytest.raises(DecodeError, match=message):
             _read(data, block)
 
@@ -109,7 +109,7 @@ def test_lines_are_counted_over_blocks() -> None:
 def test_a_header_longer_than_a_block() -> None:
     """A header of any length is read, in time that grows with it and not with its square."""
     names = [f"column_{place}" for place in range(100_000)]
-    assert len(",".join(names)) > csv_text.BLOCK
+    assert len(",".join(names)) > csv_text.BLOCK_BYTES
     assert _read((",".join(names) + "\n").encode()) == (names, [])
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fourfold.codecs import FORMATS, by_name
-from fourfold.codecs.files import Sink, TableWriter, source
+from fourfold.codecs.files import Sink, TableWriter, open_source
 from fourfold.errors import SinkError, SourceError
 from tests.codecs.tables import small
 
@@ -40,7 +40,7 @@ def test_files_that_cannot_be_read(name: str, tmp_path: Path) -> None:
 def test_reading_that_fails_midway(tmp_path: Path) -> None:
     """A file that fails while it is read is a `SourceError` too."""
     (tmp_path / "t").write_bytes(b"")
-    with pytest.raises(SourceError, match="t cannot be read: Input/output error"), source(tmp_path / "t"):
+    with pytest.raises(SourceError, match="t cannot be read: Input/output error"), open_source(tmp_path / "t"):
         raise OSError(errno.EIO, "Input/output error")
 
 

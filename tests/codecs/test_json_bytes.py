@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fourfold.codecs.json_bytes import dump, parse, plain_rows
+from fourfold.codecs.json_bytes import dump, json_values, parse
 from fourfold.errors import DecodeError, SinkError
 from fourfold.signature import Field
 from tests.codecs.tables import TEXT
@@ -123,23 +123,23 @@ def test_canonical_values_as_json() -> None:
         "d": date(2024, 1, 2),
         "b": b"\x00\xff",
     }
-    assert dump(plain_rows([row], fields)) == (
+    assert dump(json_values([row], fields)) == (
         b'[{"f":"-Infinity","g":[[0.1,"NaN"],["Infinity",-0.0]],"t":"2024-01-02T03:04:05+01:00",'
         b'"u":"2024-01-02T03:04:05.000060","d":"2024-01-02","b":"AP8="}]'
     )
-    assert plain_rows([{}], fields[:1]) == [{"f": None}]
+    assert json_values([{}], fields[:1]) == [{"f": None}]
 
 
 def test_an_offset_with_seconds_is_written_in_utc() -> None:
     """A local mean time, whose offset ISO 8601 cannot say, is written as the same instant in UTC."""
     field = Field("t", "timestamp", zone="Europe/Berlin")
     early = datetime(1850, 1, 1, tzinfo=ZoneInfo("Europe/Berlin"))
-    (row,) = plain_rows([{"t": early}], [field])
+    (row,) = json_values([{"t": early}], [field])
     assert row["t"].endswith("+00:00")
     assert datetime.fromisoformat(row["t"]) == early
-    assert plain_rows([{"t": datetime(1, 1, 2, tzinfo=UTC)}], [field]) == [{"t": "0001-01-02T00:00:00+00:00"}]
+    assert json_values([{"t": datetime(1, 1, 2, tzinfo=UTC)}], [field]) == [{"t": "0001-01-02T00:00:00+00:00"}]
     west = datetime(2024, 1, 1, tzinfo=timezone(-timedelta(hours=3, minutes=30)))
-    assert plain_rows([{"t": west}], [field]) == [{"t": "2024-01-01T00:00:00-03:30"}]
+    assert json_values([{"t": west}], [field]) == [{"t": "2024-01-01T00:00:00-03:30"}]
 
 
 @pytest.mark.parametrize(
@@ -148,4 +148,4 @@ def test_an_offset_with_seconds_is_written_in_utc() -> None:
 def test_what_is_not_canonical_is_refused(dtype: str, value: Any) -> None:
     """A value that is not its field's is a `SinkError`, whatever it is."""
     with pytest.raises(SinkError):
-        dump(plain_rows([{"a": value}], [Field("a", dtype)]))
+        dump(json_values([{"a": value}], [Field("a", dtype)]))

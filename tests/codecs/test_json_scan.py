@@ -64,6 +64,6 @@ def _walk(scanner: Scanner) -> None:
 
 def test_a_value_longer_than_the_buffer() -> None:
     """A value of several pieces comes out whole."""
-    long = "x" * (3 * json_scan._PIECE)
+    long = "x" * (3 * json_scan._READ_BYTES)
     scanner = Scanner(io.BytesIO(json.dumps([long, {"a": {"b": long}}, 1]).encode()))
     assert [json.loads(text) for text in scanner.array()] == [long, {"a": {"b": long}}, 1]

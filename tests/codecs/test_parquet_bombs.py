@@ -14,7 +14,7 @@ from fourfold.errors import DecodeError
 
 def test_a_few_bytes_cannot_unfold_to_gigabytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dictionary of one long text, named by every row, is refused before it has filled the memory."""
-    monkeypatch.setattr(parquet, "DECODED_BYTES", 1 << 24)
+    monkeypatch.setattr(parquet, "MAX_DECODED_BYTES", 1 << 24)
     long = pa.DictionaryArray.from_arrays(pa.array([0] * 5000, pa.int32()), pa.array(["x" * (1 << 16)]))
     sink = io.BytesIO()
     pq.write_table(pa.table({"x": long}), sink, compression="zstd", store_schema=False)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fourfold.codecs.table import as_batch, as_rows, rechunk, require, rows_in_chunks
+from fourfold.codecs.table import as_batch, as_rows, rechunk, rows_in_chunks, select_columns
 from fourfold.errors import DecodeError, SourceError
 from fourfold.signature.columns import arrow_schema
 from tests.codecs.tables import small
@@ -32,14 +32,14 @@ def test_rows_in_chunks_keep_what_is_asked_for() -> None:
         list(rows_in_chunks(rows, 0, None))
 
 
-def test_require() -> None:
+def test_select_columns() -> None:
     """The columns asked for, each of which is there once."""
-    assert require(None, ["a", "b"], 1, "t") == ["a", "b"]
-    assert require(["b"], ["a", "b"], 1, "t") == ["b"]
+    assert select_columns(None, ["a", "b"], 1, "t") == ["a", "b"]
+    assert select_columns(["b"], ["a", "b"], 1, "t") == ["b"]
     with pytest.raises(SourceError, match="t has no column 'c'; it has 'a', 'b'"):
-        require(["c"], ["a", "b"], 1, "t")
+        select_columns(["c"], ["a", "b"], 1, "t")
     with pytest.raises(DecodeError, match="t has the column 'a' twice"):
-        require(["a"], ["a", "a"], 1, "t")
+        select_columns(["a"], ["a", "a"], 1, "t")
 
 
 def test_both_forms_of_a_table() -> None:

@@ -1,13 +1,13 @@
-"""Convert bytes to tables and back: one module a format, the same verbs in each.
+"""Convert bytes to tables and back: one module for each format, with the same functions in each.
 
-    decode(data, fields) -> Table                       all of it at once
+    decode(data, fields) -> Table                       the whole table
     encode(table, fields) -> bytes
-    names(path) -> the columns of a file                None where only the rows themselves say it
+    names(path) -> the columns of a file                None where they are known only from the rows
     read(path, fields, chunk_rows, columns) -> Tables   a file in bounded memory, in order
-    Writer(target, fields): write(table), close()       the same for writing
+    Writer(target, fields): write(table), close()       a file in bounded memory
 
-A decoder coerces nothing: the signature's coercion judges the values as the bytes hold them. A module is imported when
-its format is asked for, because CSV, Arrow and Parquet need pyarrow.
+A decoder coerces nothing: the signature's coercion checks the values as the bytes hold them. A format's module is
+imported when it is first used, because CSV, Arrow and Parquet need pyarrow.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Codec(Protocol):
         """Return a canonical table's bytes; raise `SinkError` where it does not fit the fields."""
 
     def names(self, path: str | os.PathLike[str]) -> tuple[str, ...] | None:
-        """Return a file's columns, or `None` where only its rows tell; raise `SourceError` or `DecodeError`."""
+        """Return a file's columns, or `None` where only its rows name them; raise `SourceError` or `DecodeError`."""
 
     def read(
         self,
@@ -60,8 +60,8 @@ def by_name(name: str) -> Codec:
     """Return the codec of a format, named as in `FORMATS`.
 
     Raises:
-        DecodeError: there is none of that name.
-        MissingLibrary: it needs pyarrow, which is not installed.
+        DecodeError: no format has that name.
+        MissingLibrary: the codec needs pyarrow, which is not installed.
     """
     if name not in FORMATS:
         raise DecodeError(f"no format {shorten(name)}; expected one of {', '.join(FORMATS)}")
@@ -86,24 +86,24 @@ def by_media_type(media_type: str) -> Codec:
         key, _, value = parameter.partition("=")
         if key.strip() == "charset" and value.strip().strip('"') not in ("utf-8", "utf8", "us-ascii"):
             raise DecodeError(f"expected the charset utf-8, got {shorten(value.strip())}")
-    for name, form in FORMATS.items():
-        if essence in form.media_types:
+    for name, format_ in FORMATS.items():
+        if essence in format_.media_types:
             return by_name(name)
-    known = ", ".join(media_type for form in FORMATS.values() for media_type in form.media_types)
-    raise DecodeError(f"no format has the media type {shorten(essence)}; expected one of {known}")
+    media_types = ", ".join(media_type for format_ in FORMATS.values() for media_type in format_.media_types)
+    raise DecodeError(f"no format has the media type {shorten(essence)}; expected one of {media_types}")
 
 
 def by_suffix(path: str | os.PathLike[str]) -> Codec:
     """Return the codec of a file by the end of its name, in upper or lower case.
 
     Raises:
-        SourceError: no format has it.
+        SourceError: no format has that suffix.
         MissingLibrary: the codec needs pyarrow, which is not installed.
     """
     ending = os.fspath(path).lower()
-    pairs = ((suffix, name) for name, form in FORMATS.items() for suffix in form.suffixes)
+    pairs = ((suffix, name) for name, format_ in FORMATS.items() for suffix in format_.suffixes)
     matches = [(suffix, name) for suffix, name in pairs if ending.endswith(suffix)]
     if not matches:
-        known = ", ".join(suffix for form in FORMATS.values() for suffix in form.suffixes)
-        raise SourceError(f"{path}: its name does not say its format; expected it to end in one of {known}")
+        suffixes = ", ".join(suffix for format_ in FORMATS.values() for suffix in format_.suffixes)
+        raise SourceError(f"{path}: its name does not say its format; expected it to end in one of {suffixes}")
     return by_name(max(matches, key=lambda pair: len(pair[0]))[1])  # .columns.json before .json

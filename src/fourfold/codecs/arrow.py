@@ -11,8 +11,8 @@ from typing import IO, Any, Literal
 import pyarrow as pa
 
 from fourfold.codecs.arrow_sizes import unfolded_size
-from fourfold.codecs.files import TableWriter, named, source
-from fourfold.codecs.table import Table, as_batch, readable, rechunk, require
+from fourfold.codecs.files import TableWriter, name_in_errors, open_source
+from fourfold.codecs.table import Table, as_batch, check_schema, rechunk, select_columns
 from fourfold.errors import DecodeError, shorten
 from fourfold.signature.columns import arrow_schema
 from fourfold.signature.field import Field
@@ -20,45 +20,45 @@ from fourfold.signature.field import Field
 __all__ = ["Writer", "decode", "encode", "names", "read"]
 
 
-#: So many rows of a record batch may take no memory.
-FREE_ROWS = 1 << 20
-#: The most memory that compressed data which came as bytes may unfold to.
-DECODED_BYTES = 1 << 30
+#: The most rows that a record batch may claim without bytes that hold them.
+MAX_EMPTY_ROWS = 1 << 20
+#: The most bytes that compressed data may unfold to in `decode`.
+MAX_DECODED_BYTES = 1 << 30
 
-_FILE = b"ARROW1"
-_STREAM = b"\xff\xff\xff\xff"
-_END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+_FILE_MAGIC = b"ARROW1"
+_STREAM_MAGIC = b"\xff\xff\xff\xff"
+_END_MARKER = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 
 def decode(data: bytes, fields: Sequence[Field] | None = None) -> Any:
     """Return the table of an Arrow IPC stream or file.
 
     Args:
-        data: the stream or file, whole.
-        fields: not looked at: Arrow says itself what its columns are.
+        data: the whole stream or file.
+        fields: ignored: Arrow data tells the types of its columns.
 
     Returns:
-        A `pyarrow.Table`, its columns as stored, every value checked to be what its type says.
+        A `pyarrow.Table`, its columns as stored; every value has been checked to be valid for its type.
 
     Raises:
-        DecodeError: the data is cut off, goes on after its end, is malformed, has a column's name twice, or is
-            compressed and unfolds to more than `DECODED_BYTES`.
+        DecodeError: the data is cut off, goes on after its end, is malformed, has two columns of the same name, or is
+            compressed and unfolds to more than `MAX_DECODED_BYTES`.
     """
     del fields
     with pa.BufferReader(data) as buffer:
-        _bound(data)
+        _check_decoded_size(data)
         batches = _batches(buffer, "the table")
         schema = next(batches)
         return pa.Table.from_batches(list(batches), schema=schema)
 
 
-def _bound(data: bytes) -> None:
+def _check_decoded_size(data: bytes) -> None:
     try:
-        size = unfolded_size(data) if data.startswith((_FILE, _STREAM)) else 0
+        size = unfolded_size(data) if data.startswith((_FILE_MAGIC, _STREAM_MAGIC)) else 0
     except (pa.ArrowException, OSError, ValueError, OverflowError, struct.error) as error:
         raise DecodeError(f"malformed or truncated Arrow data: {shorten(str(error), 200)}") from error
-    if size > DECODED_BYTES:
-        raise DecodeError(f"Arrow data of {len(data)} bytes that unfolds to more than {DECODED_BYTES} bytes")
+    if size > MAX_DECODED_BYTES:
+        raise DecodeError(f"Arrow data of {len(data)} bytes that unfolds to more than {MAX_DECODED_BYTES} bytes")
 
 
 def _batches(buffer: Any, where: str) -> Iterator[Any]:
@@ -66,13 +66,14 @@ def _batches(buffer: Any, where: str) -> Iterator[Any]:
     try:
         start = buffer.read(8)
         buffer.seek(0)
-        if start.startswith(_FILE):
-            yield from _file(buffer, where)
-        elif start.startswith(_STREAM):
-            yield from _stream(buffer, where)
+        if start.startswith(_FILE_MAGIC):
+            yield from _file_batches(buffer, where)
+        elif start.startswith(_STREAM_MAGIC):
+            yield from _stream_batches(buffer, where)
         else:
             raise DecodeError(
-                f"expected an Arrow stream or file, which begins with {_STREAM!r} or {_FILE!r}; got {shorten(start)}"
+                f"expected an Arrow stream or file, which begins with {_STREAM_MAGIC!r} or {_FILE_MAGIC!r}; got "
+                f"{shorten(start)}"
             )
     except (pa.ArrowException, OSError, ValueError, OverflowError, KeyError) as error:
         if isinstance(error, OSError) and error.errno:
@@ -80,39 +81,39 @@ def _batches(buffer: Any, where: str) -> Iterator[Any]:
         raise DecodeError(f"malformed or truncated Arrow data: {shorten(str(error), 200)}") from error
 
 
-def _file(buffer: Any, where: str) -> Iterator[Any]:
+def _file_batches(buffer: Any, where: str) -> Iterator[Any]:
     reader = pa.ipc.open_file(buffer)
-    yield readable(reader.schema, where)
+    yield check_schema(reader.schema, where)
     for index in range(reader.num_record_batches):
-        yield _checked(reader.get_batch(index))
+        yield _check_batch(reader.get_batch(index))
 
 
-def _stream(buffer: Any, where: str) -> Iterator[Any]:
+def _stream_batches(buffer: Any, where: str) -> Iterator[Any]:
     reader = pa.ipc.open_stream(buffer)
-    yield readable(reader.schema, where)
+    yield check_schema(reader.schema, where)
     while True:
-        before = buffer.tell()
+        message_start = buffer.tell()
         try:
             batch = reader.read_next_batch()
         except StopIteration:
             break
-        yield _checked(batch)
-    # pyarrow takes a stream that was cut off between two messages for one that has ended.
-    after = buffer.tell()
-    buffer.seek(max(before, after - len(_END)))
-    if buffer.read(len(_END)) != _END:
-        raise DecodeError(f"an Arrow stream without its end marker: it is cut off at byte {after}")
+        yield _check_batch(batch)
+    # pyarrow accepts a stream that is cut off between two messages as complete: look for the end marker.
+    message_end = buffer.tell()
+    buffer.seek(max(message_start, message_end - len(_END_MARKER)))
+    if buffer.read(len(_END_MARKER)) != _END_MARKER:
+        raise DecodeError(f"an Arrow stream without its end marker: it is cut off at byte {message_end}")
     if buffer.read(1):
-        raise DecodeError(f"an Arrow stream that ends at byte {after}, with more bytes after its end")
+        raise DecodeError(f"an Arrow stream that ends at byte {message_end}, with more bytes after its end")
 
 
-def _checked(batch: Any) -> Any:
-    # Before anything else looks at it: an offset that points outside its buffer makes a look at the table's size, even,
-    # read memory that is not the table's.
+def _check_batch(batch: Any) -> Any:
+    # Validate before anything else: with an offset outside its buffer, even asking for the table's size reads memory
+    # that is not the table's.
     batch.validate(full=True)
-    # A row takes at least a bit somewhere, except in columns of nulls or of runs, and in a table without columns: there
-    # a few bytes can claim any number of rows.
-    if batch.num_rows > 8 * batch.nbytes + FREE_ROWS:
+    # A row takes at least one bit, except in columns of nulls or of runs, and in a table without columns: there a few
+    # bytes can claim any number of rows.
+    if batch.num_rows > 8 * batch.nbytes + MAX_EMPTY_ROWS:
         raise DecodeError(f"a record batch that claims {batch.num_rows} rows and holds {batch.nbytes} bytes of them")
     _ = batch.columns  # a KeyError for a type that pyarrow has no class for, such as an interval of months
     return batch
@@ -135,9 +136,9 @@ def names(path: str | os.PathLike[str]) -> tuple[str, ...]:
 
     Raises:
         SourceError: the file cannot be read.
-        DecodeError: it is no Arrow stream or file.
+        DecodeError: the file is no Arrow stream or file.
     """
-    with source(path), named(path), pa.OSFile(os.fspath(path)) as buffer:
+    with open_source(path), name_in_errors(path), pa.OSFile(os.fspath(path)) as buffer:
         return tuple(next(_batches(buffer, "the table")).names)
 
 
@@ -147,33 +148,34 @@ def read(
     chunk_rows: int = 65_536,
     columns: Sequence[str] | None = None,
 ) -> Iterator[Any]:
-    """Yield the rows of an Arrow IPC file, a chunk at a time; no more is held than a chunk and a stored record batch.
+    """Yield the rows of an Arrow IPC file in chunks, holding only a chunk and a stored record batch in memory.
 
     Args:
-        path: a file with what `decode` takes.
-        fields: not looked at.
-        chunk_rows: rows of a chunk; only the last has fewer.
-        columns: the columns to keep, where not all.
+        path: a file of the bytes that `decode` takes.
+        fields: ignored.
+        chunk_rows: the rows of each chunk; the last may have fewer.
+        columns: the columns to keep; `None` for all.
 
     Yields:
         A `pyarrow.RecordBatch` for each chunk, its columns as stored.
 
     Raises:
         SourceError: the file cannot be read, or lacks one of `columns`.
-        DecodeError: what `decode` refuses; the message names the file. That a stream is cut off shows at its end.
+        DecodeError: `decode` would refuse the data; the message names the file. A stream that is cut off is noticed
+            only at its end.
     """
     del fields
-    with source(path), named(path), pa.OSFile(os.fspath(path)) as buffer:
+    with open_source(path), name_in_errors(path), pa.OSFile(os.fspath(path)) as buffer:
         batches = _batches(buffer, "the table")
-        wanted = require(columns, next(batches).names, chunk_rows, str(path))
-        yield from rechunk((batch.select(wanted) for batch in batches), chunk_rows)
+        column_names = select_columns(columns, next(batches).names, chunk_rows, str(path))
+        yield from rechunk((batch.select(column_names) for batch in batches), chunk_rows)
 
 
 class Writer(TableWriter):
-    """Writes tables as Arrow IPC, a record batch for each.
+    """Write tables as Arrow IPC, a record batch for each.
 
     Args:
-        target: a path, which is replaced if it is there, or an open binary file.
+        target: a path, which is replaced if it exists, or an open binary file.
         fields: the fields, in the order in which they are written.
         form: `stream` or `file`; by default a stream where the path ends in `.arrows`, and a file otherwise.
 

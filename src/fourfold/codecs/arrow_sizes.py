@@ -1,4 +1,4 @@
-"""Add up what compressed Arrow data claims to unfold to, before anything unfolds it.
+"""Add up the sizes that compressed Arrow data claims to unfold to, before anything unfolds it.
 
 pyarrow allocates the memory that a message claims, and a few kilobytes can claim gigabytes. A claim stands before each
 buffer; the message's metadata says where the buffers are. `Message.fbs` and `File.fbs` in the Arrow format, version 5,

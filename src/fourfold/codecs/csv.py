@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from fourfold.codecs import csv_cells
 from fourfold.codecs.csv_text import Reader
-from fourfold.codecs.files import TableWriter, named, source
-from fourfold.codecs.json_bytes import dump, plain
-from fourfold.codecs.table import Table, as_rows, rechunk, require
+from fourfold.codecs.files import TableWriter, name_in_errors, open_source
+from fourfold.codecs.json_bytes import dump, json_converter
+from fourfold.codecs.table import Table, as_rows, rechunk, select_columns
 from fourfold.errors import SinkError, shorten
 from fourfold.signature.field import FLOATS, Field
 
@@ -24,42 +24,42 @@ def decode(data: bytes, fields: Sequence[Field] | None = None) -> Table:
     """Return the rows of CSV.
 
     Args:
-        data: a header and records in UTF-8; a byte-order mark is passed over.
-        fields: say how the cells of their columns are read (see `csv_cells`); a column that is no field is text. With
-            `None` the columns' own cells say it (see `csv_cells.infer`).
+        data: a header and records in UTF-8; a byte-order mark is skipped.
+        fields: the fields, whose dtypes tell how cells are read (see `csv_cells`); a column that is no field is text.
+            With `None` the dtypes are inferred from the cells (see `csv_cells.infer`).
 
     Returns:
-        A `pyarrow.RecordBatch`, or rows where a cell does not fit its field: it stays text there, and the coercion
-        makes it an error of its row.
+        A `pyarrow.RecordBatch`; or rows where a cell does not fit its field: the cell stays text, and the coercion
+        reports it as an error of its row.
 
     Raises:
-        DecodeError: it is not well-formed CSV; the message gives the line.
+        DecodeError: the data is not well-formed CSV; the message gives the line.
     """
     reader = Reader(io.BytesIO(data))
     cells = list(rechunk(reader.batches(), max(len(data), 1)))
-    return _typed(cells[0] if cells else _no_rows(reader), fields)
+    return _convert_cells(cells[0] if cells else _empty_cells(reader), fields)
 
 
-def _no_rows(reader: Reader) -> Any:
+def _empty_cells(reader: Reader) -> Any:
     return pa.RecordBatch.from_pylist([], schema=reader.schema())
 
 
-def _typed(cells: Any, fields: Sequence[Field] | None) -> Table:
-    """Return cells' values: one record batch where every cell fits its field, and rows where one does not."""
+def _convert_cells(cells: Any, fields: Sequence[Field] | None) -> Table:
+    """Convert cells to values: one record batch where every cell fits its field, otherwise rows."""
     columns = cells.columns
     names = cells.schema.names
-    known = {field.name: field for field in (csv_cells.infer(names, columns) if fields is None else fields)}
-    typed = [csv_cells.column(known.get(name), texts) for name, texts in zip(names, columns, strict=True)]
-    if all(column is not None for column in typed):
-        return pa.RecordBatch.from_arrays(typed, names=names)
-    values = [_values(known.get(name), texts) for name, texts in zip(names, columns, strict=True)]
+    fields_by_name = {field.name: field for field in (csv_cells.infer(names, columns) if fields is None else fields)}
+    arrays = [csv_cells.column(fields_by_name.get(name), texts) for name, texts in zip(names, columns, strict=True)]
+    if all(array is not None for array in arrays):
+        return pa.RecordBatch.from_arrays(arrays, names=names)
+    values = [_values(fields_by_name.get(name), texts) for name, texts in zip(names, columns, strict=True)]
     return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
 
 
 def _values(field: Field | None, texts: Any) -> list[Any]:
-    read = csv_cells.cell(field)
+    read_cell = csv_cells.cell(field)
     cells: list[Any] = texts.to_pylist()
-    return cells if read is None else [None if text is None else read(text) for text in cells]
+    return cells if read_cell is None else [None if text is None else read_cell(text) for text in cells]
 
 
 def names(path: str | os.PathLike[str]) -> tuple[str, ...]:
@@ -67,9 +67,9 @@ def names(path: str | os.PathLike[str]) -> tuple[str, ...]:
 
     Raises:
         SourceError: the file cannot be read.
-        DecodeError: it has no header, or one that is not well formed.
+        DecodeError: the file has no header, or a malformed one.
     """
-    with source(path) as file, named(path):
+    with open_source(path) as file, name_in_errors(path):
         return tuple(Reader(file).names)
 
 
@@ -79,29 +79,29 @@ def read(
     chunk_rows: int = 65_536,
     columns: Sequence[str] | None = None,
 ) -> Iterator[Table]:
-    """Yield the rows of a CSV file, a chunk at a time, holding only a chunk and a block of a megabyte.
+    """Yield the rows of a CSV file in chunks, holding only a chunk and a block of one megabyte in memory.
 
     Args:
-        path: a file with what `decode` takes.
-        fields: as in `decode`; with `None` the first chunk says what the columns hold, and a later cell that is
-            something else stays text.
-        chunk_rows: rows of a chunk; only the last has fewer.
-        columns: the columns to keep, where not all.
+        path: a file of the bytes that `decode` takes.
+        fields: as in `decode`; with `None` the dtypes are inferred from the first chunk, and a later cell that does not
+            fit stays text.
+        chunk_rows: the rows of each chunk; the last may have fewer.
+        columns: the columns to keep; `None` for all.
 
     Yields:
-        For each chunk what `decode` returns.
+        A table for each chunk, as `decode` returns it.
 
     Raises:
         SourceError: the file cannot be read, or lacks one of `columns`.
-        DecodeError: it is not well-formed CSV; the message names the file and the line.
+        DecodeError: the file is not well-formed CSV; the message names the file and the line.
     """
-    with source(path) as file, named(path):
+    with open_source(path) as file, name_in_errors(path):
         reader = Reader(file)
-        wanted = require(columns, reader.names, chunk_rows, str(path))
-        for cells in rechunk((batch.select(wanted) for batch in reader.batches()), chunk_rows):
+        column_names = select_columns(columns, reader.names, chunk_rows, str(path))
+        for cells in rechunk((batch.select(column_names) for batch in reader.batches()), chunk_rows):
             if fields is None:
-                fields = csv_cells.infer(wanted, cells.columns)
-            yield _typed(cells, fields)
+                fields = csv_cells.infer(column_names, cells.columns)
+            yield _convert_cells(cells, fields)
 
 
 def encode(table: Table, fields: Sequence[Field]) -> bytes:
@@ -116,48 +116,48 @@ def encode(table: Table, fields: Sequence[Field]) -> bytes:
 
 
 def _header(fields: Sequence[Field]) -> bytes:
-    return _bytes([",".join(_text(field.name) for field in fields)])
+    return _encode_records([",".join(_quote_text(field.name) for field in fields)])
 
 
 def _records(table: Table, fields: Sequence[Field]) -> bytes:
     rows = as_rows(table, fields)
     columns = []
     for field in fields:
-        spell, name = _spelling(field), field.name
+        write_cell, name = _cell_writer(field), field.name
         try:
-            columns.append(["" if row[name] is None else spell(row[name]) for row in rows])
+            columns.append(["" if row[name] is None else write_cell(row[name]) for row in rows])
         except (TypeError, AttributeError, OverflowError, ValueError) as error:
             raise SinkError(f"field {shorten(name)}: expected {field.expected}; {shorten(str(error), 200)}") from error
-    return _bytes([",".join(cells) for cells in zip(*columns, strict=True)])
+    return _encode_records([",".join(cells) for cells in zip(*columns, strict=True)])
 
 
-def _bytes(records: Sequence[str]) -> bytes:
+def _encode_records(records: Sequence[str]) -> bytes:
     try:
         return "\n".join([*records, ""]).encode()
     except UnicodeEncodeError as error:
         raise SinkError(f"text that UTF-8 cannot hold: {shorten(error.object[error.start :])}") from error
 
 
-def _text(value: str) -> str:
-    # A byte-order mark too: at the start of the header a reader passes over one that stands bare.
+def _quote_text(value: str) -> str:
+    # Quote a byte-order mark too: readers skip an unquoted one at the start of the header.
     if value and not any(mark in value for mark in ',"\r\n\ufeff'):
         return value
     return '"' + value.replace('"', '""') + '"'
 
 
-def _spelling(field: Field) -> Callable[[Any], str]:
+def _cell_writer(field: Field) -> Callable[[Any], str]:
     """Return the function that converts a present canonical value of a field to its cell."""
-    convert = plain(field)
+    convert = json_converter(field)
     if field.shape:
-        return lambda value: _text(dump(convert(value) if convert else value).decode())
+        return lambda value: _quote_text(dump(convert(value) if convert else value).decode())
     if field.dtype in FLOATS:
         return _float
     if field.dtype == "bool":
         return lambda value: "true" if value else "false"
     if field.dtype == "string":
-        return _text
+        return _quote_text
     if field.dtype == "binary":
-        return lambda value: _text(_plain_text(convert, value))
+        return lambda value: _quote_text(_plain_text(convert, value))
     return str if convert is None else convert
 
 
@@ -171,10 +171,10 @@ def _float(value: float) -> str:
 
 
 class Writer(TableWriter):
-    """Writes tables as CSV: the bytes of `encode`, with one header.
+    """Write tables as CSV: the bytes of `encode`, with one header.
 
     Args:
-        target: a path, which is replaced if it is there, or an open binary file.
+        target: a path, which is replaced if it exists, or an open binary file.
         fields: the fields, in the order in which they are written.
 
     Raises:

@@ -1,9 +1,8 @@
 """Read the cells of a CSV file: text to values, by the dtype of the cell's field.
 
-Each dtype has one grammar and two readings of it. `column` reads a whole column with Arrow, where every cell fits the
-plain part of the grammar; `cell` reads one cell, whatever it is. After coercion both give the same, which a property
-test holds. A cell that does not fit its grammar stays text: the coercion then says what is wrong with it, by row and
-field.
+Each dtype has one grammar and two readers. `column` reads a whole column with Arrow, if every cell fits the common part
+of the grammar; `cell` reads any single cell. After coercion both give the same values; a property test checks that. A
+cell that does not fit its grammar stays text, and the coercion reports it by row and field.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ __all__ = ["cell", "column", "infer"]
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 _WORD = re.compile(r"nan|-?inf(?:inity)?", re.IGNORECASE | re.ASCII)
 
-# For Arrow (RE2). An integer of 15 digits or fewer is a float64 exactly, whichever of the two it is read as.
+# For Arrow (RE2). An integer of at most 15 digits is the same number whether it is read as int64 or as float64.
 _INTEGERS = r"\A-?(?:0|[1-9][0-9]{0,18})\z"
 _UNSIGNED = r"\A(?:0|[1-9][0-9]{0,19})\z"
 _NEGATIVE_ZERO = r"\A-0\z"
@@ -34,7 +33,7 @@ _INFINITY = r"(?i:-?inf(?:inity)?)"
 _NUMBERS = rf"\A(?:{_PLAIN})\z"
 _NUMBERS_OR_WORDS = rf"\A(?:{_PLAIN}|{_INFINITY}|(?i:nan))\z"
 _BOOLEANS = r"\A(?i:true|false)\z"
-# The spelling that this room writes, in years for which no offset leaves the years that a datetime can say.
+# The form that `csv.encode` writes, in the years 1000 to 2999: no offset moves these out of Python's years 1 to 9999.
 _DATES = r"\A[12][0-9]{3}-[01][0-9]-[0-3][0-9]\z"
 _CLOCK = r"T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
 _NAIVE = rf"\A[12][0-9]{{3}}-[01][0-9]-[0-3][0-9]{_CLOCK}\z"
@@ -42,9 +41,9 @@ _ZONED = rf"\A[12][0-9]{{3}}-[01][0-9]-[0-3][0-9]{_CLOCK}(?:Z|[+-](?:[01][0-9]|2
 
 
 def cell(field: Field | None) -> Callable[[str], Any] | None:
-    """Return the function that reads a present cell of a field; `None` where the text is the value.
+    """Return the function that reads a non-missing cell of a field; `None` where the text itself is the value.
 
-    Text is the value of strings, timestamps, dates and bytes, which the coercion reads, and where there is no field.
+    It is for strings, timestamps, dates and bytes, which the coercion converts, and for a column that is no field.
     """
     if field is None:
         return None
@@ -88,7 +87,7 @@ def column(field: Field | None, texts: Any) -> Any | None:
 
     Args:
         field: the column's field, or `None` for a column that is no field, which stays text.
-        texts: its cells, a `pyarrow.StringArray`, null where missing.
+        texts: its cells, a `pyarrow.StringArray`, null where a cell is missing.
     """
     if field is None:
         return texts
@@ -99,7 +98,7 @@ def column(field: Field | None, texts: Any) -> Any | None:
     if field.dtype in FLOATS:
         return _floats(texts, _NUMBERS_OR_WORDS)
     if field.dtype == "bool":
-        return pc.equal(pc.ascii_lower(texts), "true") if _all(texts, _BOOLEANS) else None
+        return pc.equal(pc.ascii_lower(texts), "true") if _all_match(texts, _BOOLEANS) else None
     if field.dtype == "date":
         return _instants(texts, _DATES, pa.date32())
     if field.dtype == "timestamp" and field.zone is None:
@@ -109,86 +108,88 @@ def column(field: Field | None, texts: Any) -> Any | None:
     return texts
 
 
-def _all(texts: Any, pattern: str) -> bool:
+def _all_match(texts: Any, pattern: str) -> bool:
     return bool(pc.all(pc.match_substring_regex(texts, pattern), min_count=0).as_py())
 
 
-def _any(texts: Any, pattern: str) -> bool:
+def _any_match(texts: Any, pattern: str) -> bool:
     return bool(pc.any(pc.match_substring_regex(texts, pattern), min_count=0).as_py())
 
 
 def _integers(field: Field, texts: Any) -> Any | None:
-    unsigned = field.dtype == "uint64" and _all(texts, _UNSIGNED)
-    if not unsigned and not _all(texts, _INTEGERS):
+    is_unsigned = field.dtype == "uint64" and _all_match(texts, _UNSIGNED)
+    if not is_unsigned and not _all_match(texts, _INTEGERS):
         return _floats(texts, _NUMBERS)  # 3.0 is an integer too
     try:
-        return texts.cast(pa.uint64() if unsigned else pa.int64())  # -0 becomes 0, as it does in an integer field
+        return texts.cast(pa.uint64() if is_unsigned else pa.int64())  # -0 becomes 0, as it does in an integer field
     except pa.ArrowInvalid:  # beyond 64 bits
         return None
 
 
 def _floats(texts: Any, pattern: str) -> Any | None:
-    if not _all(texts, pattern):
+    if not _all_match(texts, pattern):
         return None
     values = texts.cast(pa.float64())
-    infinite = pc.is_inf(values)
+    is_infinite = pc.is_inf(values)
     if (
-        pc.any(infinite, min_count=0).as_py()
-        and not pc.all(pc.match_substring_regex(texts.filter(infinite), rf"\A{_INFINITY}\z"), min_count=0).as_py()
+        pc.any(is_infinite, min_count=0).as_py()
+        and not pc.all(pc.match_substring_regex(texts.filter(is_infinite), rf"\A{_INFINITY}\z"), min_count=0).as_py()
     ):
-        return None  # 1e400 is no infinity
+        return None  # 1e400 is too large for a float64, and not the word for infinity
     return values
 
 
-def _instants(texts: Any, pattern: str, kind: Any) -> Any:
-    if not _all(texts, pattern):
+def _instants(texts: Any, pattern: str, data_type: Any) -> Any:
+    if not _all_match(texts, pattern):
         return texts
     try:
-        return texts.cast(kind)
+        return texts.cast(data_type)
     except pa.ArrowInvalid:  # the 30th of February
         return texts
 
 
 def _tensors(field: Field, texts: Any) -> Any | None:
-    """Nested lists of one kind of number, as the coercion takes them without loss; `None` for anything else."""
+    """Return nested lists of one type of number that the coercion converts without loss; `None` for all others."""
     values = [None if text is None else _tensor(text) for text in texts.to_pylist()]
-    kinds: set[type] = set()
+    number_types: set[type] = set()
     for value in values:
         if value is None:
             continue
-        level = [value]
+        items = [value]
         for _ in field.shape:
-            if any(type(item) is not list for item in level):
+            if any(type(item) is not list for item in items):
                 return None
-            level = [inner for item in level for inner in item]
-        kinds.update(map(type, level))
-        if int in kinds and any(type(number) is int and abs(number) > 2**53 for number in level):
+            items = [element for item in items for element in item]
+        number_types.update(map(type, items))
+        if int in number_types and any(type(number) is int and abs(number) > 2**53 for number in items):
             return None
-    mixed = len(kinds) > 1 and not (kinds == {int, float} and field.dtype in FLOATS)
-    if mixed or not kinds <= {bool, int, float}:
+    is_mixed = len(number_types) > 1 and not (number_types == {int, float} and field.dtype in FLOATS)
+    if is_mixed or not number_types <= {bool, int, float}:
         return None
-    leaf = pa.float64() if float in kinds or not kinds else pa.int64() if int in kinds else pa.bool_()
+    data_type = (
+        pa.float64() if float in number_types or not number_types else pa.int64() if int in number_types else pa.bool_()
+    )
     for _ in field.shape:
-        leaf = pa.list_(leaf)
-    return pa.array(values, type=leaf)
+        data_type = pa.list_(data_type)
+    return pa.array(values, type=data_type)
 
 
 def infer(names: Sequence[str], columns: Sequence[Any]) -> tuple[Field, ...]:
-    """Fields for columns of cells: the first of bool, int64, float64, date and timestamp that every cell is, or string.
+    """Infer fields from cells: the first of bool, int64, float64, date and timestamp that fits every cell, else string.
 
-    A number with a leading zero or a sign of plus is text, `NA` and `null` are text, and 0 and 1 are integers.
+    Numbers with a leading zero or a plus sign are text, `NA` and `null` are text, and 0 and 1 are integers.
     """
-    # A column without a name is no field, and stays text.
-    named = [(name, texts) for name, texts in zip(names, columns, strict=True) if name]
-    return tuple(Field(name, nullable=True, **_inferred(texts)) for name, texts in named)
+    # A column without a name is no field; it stays text.
+    name_in_errors = [(name, texts) for name, texts in zip(names, columns, strict=True) if name]
+    return tuple(Field(name, nullable=True, **_infer_dtype(texts)) for name, texts in name_in_errors)
 
 
-def _inferred(texts: Any) -> dict[str, Any]:
+def _infer_dtype(texts: Any) -> dict[str, Any]:
     if texts.null_count == len(texts):
         return {"dtype": "string"}
-    if _all(texts, _BOOLEANS):
+    if _all_match(texts, _BOOLEANS):
         return {"dtype": "bool"}
-    if _all(texts, _INTEGERS) and not _any(texts, _NEGATIVE_ZERO) and _fits(texts):
+    if _all_match(texts, _INTEGERS) and not _any_match(texts, _NEGATIVE_ZERO) and _fits_int64(texts):
         return {"dtype": "int64"}
     if _floats(texts, _NUMBERS_OR_WORDS) is not None:
         return {"dtype": "float64"}
@@ -199,7 +200,7 @@ def _inferred(texts: Any) -> dict[str, Any]:
     return {"dtype": "string"}
 
 
-def _fits(texts: Any) -> bool:
+def _fits_int64(texts: Any) -> bool:
     try:
         texts.cast(pa.int64())
     except pa.ArrowInvalid:

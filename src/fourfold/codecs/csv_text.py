@@ -1,7 +1,7 @@
 """Split CSV into records and cells, and explain what is wrong where that fails.
 
-The grammar is RFC 4180's, with LF, CR LF or CR after a record. pyarrow cuts the cells; what it lets pass (a quote
-inside an unquoted cell, text after a closing quote, a quote that never closes) is refused before it gets to see it.
+The grammar is RFC 4180's, with LF, CR LF or CR after a record. pyarrow splits the cells. It accepts a quote inside an
+unquoted cell, text after a closing quote, and a quote that never closes: these are refused here before pyarrow reads.
 """
 
 from __future__ import annotations
@@ -13,79 +13,80 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.csv
 
-from fourfold.codecs.table import repeated
+from fourfold.codecs.table import first_duplicate
 from fourfold.errors import DecodeError, shorten
 
 __all__ = ["Reader"]
 
-#: Bytes of a file that are cut into cells at a time.
-BLOCK = 1 << 20
+#: Bytes of a file that are split into cells at a time.
+BLOCK_BYTES = 1 << 20
 #: The longest record, in bytes. Without a limit, one quote that never closes would bring a whole file into memory.
 MAX_RECORD_BYTES = 1 << 28
 
 _BOM = b"\xef\xbb\xbf"
-_QUOTED = re.compile(rb'"[^"]*+"')
-# What is left of a well-formed cell once each quoted stretch is one quote: only quotes, between two ends.
+_QUOTED_PART = re.compile(rb'"[^"]*+"')
+# After each quoted part is replaced by one quote, a well-formed quoted cell is only quotes: any other byte beside a
+# quote is misplaced.
 _MISPLACED = re.compile(rb'[^,\r\n"]"|"[^,\r\n"]')
 _CELL = re.compile(rb'("(?:[^"]++|"")*+"|[^",\r\n]*+)(,|\r\n|\n|\r|\Z)')
 
 
 class Reader:
-    """Reads the cells of a CSV file, all as text.
+    """Read the cells of a CSV file, all as text.
 
     Args:
-        file: a binary file that begins with a header; a byte-order mark before it is passed over.
-        block: bytes to cut into cells at a time; a longer record makes its block longer.
+        file: a binary file that begins with a header; a byte-order mark before it is skipped.
+        block: the bytes to split into cells at a time; a longer record makes its block longer.
 
     Attributes:
         names: the columns' names.
 
     Raises:
-        DecodeError: there is no header, a name stands in it twice, or it is not well formed.
+        DecodeError: there is no header, it has a name twice, or it is malformed.
     """
 
-    def __init__(self, file: IO[bytes], block: int = BLOCK) -> None:
+    def __init__(self, file: IO[bytes], block: int = BLOCK_BYTES) -> None:
         self._blocks = _blocks(file, block)
         self._line = 1
-        self._rest = next(self._blocks, b"")
+        self._unread = next(self._blocks, b"")
         self.names = self._header()
 
     def _header(self) -> list[str]:
-        first = self._rest.removeprefix(_BOM)
-        _check_quotes(first, 1)
-        names_read, at = [], 0
+        block = self._unread.removeprefix(_BOM)
+        _check_quotes(block, 1)
+        raw_names, at = [], 0
         while True:
-            match = _CELL.match(first, at)
-            if match is None:  # the quotes are in order: only a broken pattern could get here
+            match = _CELL.match(block, at)
+            if match is None:  # unreachable: the quotes have been checked
                 raise DecodeError("line 1: malformed header")
             at = match.end()
-            names_read.append(_unquoted(match[1]))
+            raw_names.append(_unquote(match[1]))
             if match[2] != b",":
                 break
-        if names_read == [b""]:
+        if raw_names == [b""]:
             raise DecodeError("expected a header line with the columns' names, got nothing")
         try:
-            names = [name.decode() for name in names_read]
+            names = [name.decode() for name in raw_names]
         except UnicodeDecodeError as error:
             raise DecodeError(f"line 1: the header must be UTF-8; got {shorten(error.object)}") from error
-        twice = repeated(names)
-        if twice is not None:
-            raise DecodeError(f"line 1: the header has the column {shorten(twice)} twice")
+        duplicate = first_duplicate(names)
+        if duplicate is not None:
+            raise DecodeError(f"line 1: the header has the column {shorten(duplicate)} twice")
         if any("\0" in name for name in names):
             raise DecodeError("line 1: a column's name has a NUL in it, where Arrow's names end")
-        self._line += _lines(first[:at])
-        self._rest = first[at:]
+        self._line += _count_lines(block[:at])
+        self._unread = block[at:]
         return names
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the cells as record batches of one string column for each name; an unquoted empty cell is null.
 
         Raises:
-            DecodeError: a record has too many or too few cells, a quote is out of place, or a cell is not UTF-8; the
+            DecodeError: a record has too many or too few cells, a quote is misplaced, or a cell is not UTF-8; the
                 message gives the line.
         """
-        yield from self._cells(self._rest)
-        self._rest = b""
+        yield from self._cells(self._unread)
+        self._unread = b""
         for block in self._blocks:
             yield from self._cells(block)
 
@@ -98,36 +99,36 @@ class Reader:
             return
         _check_quotes(block, self._line)
         if not block.endswith((b"\n", b"\r")):
-            block += b"\n"  # pyarrow takes an empty cell that the end of the file ends for a quoted one
-        alone = len(self.names) == 1  # then an empty line is a row whose one cell is missing
-        indexes = [str(index) for index in range(len(self.names))]
+            block += b"\n"  # pyarrow reads an empty cell at the end of the file as a quoted one
+        is_single = len(self.names) == 1  # then an empty line is a row whose only cell is missing
+        positions = [str(index) for index in range(len(self.names))]
         try:
             table = pa.csv.read_csv(
                 pa.BufferReader(block),
-                read_options=pa.csv.ReadOptions(use_threads=False, column_names=indexes, block_size=len(block) + 1),
-                parse_options=pa.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=not alone),
+                read_options=pa.csv.ReadOptions(use_threads=False, column_names=positions, block_size=len(block) + 1),
+                parse_options=pa.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=not is_single),
                 convert_options=pa.csv.ConvertOptions(
-                    column_types=dict.fromkeys(indexes, pa.string()),
+                    column_types=dict.fromkeys(positions, pa.string()),
                     null_values=[""],
                     strings_can_be_null=True,
                     quoted_strings_can_be_null=False,
                 ),
             )
         except pa.ArrowInvalid as error:
-            if not alone and not block.strip(b"\r\n"):
-                self._line += _lines(block)
-                return  # pyarrow calls nothing but empty lines an empty file
+            if not is_single and not block.strip(b"\r\n"):
+                self._line += _count_lines(block)
+                return  # pyarrow refuses a block of empty lines as an empty file
             raise _explain(block, self._line, len(self.names), error) from error
-        self._line += _lines(block)
-        # Not by name: pyarrow would make the names of the columns' positions ours.
+        self._line += _count_lines(block)
+        # pyarrow read the columns under their positions as names, so that no name in a file can confuse it.
         yield from table.rename_columns(self.names).to_batches()
 
 
 def _blocks(file: IO[bytes], size: int) -> Iterator[bytes]:
     """Yield the file in blocks of whole records."""
-    rest = b""
-    while piece := file.read(max(size, len(rest))):
-        block = rest + piece
+    unread = b""
+    while piece := file.read(max(size, len(unread))):
+        block = unread + piece
         end = _last_record_end(block)
         if end:
             yield block[:end]
@@ -136,75 +137,75 @@ def _blocks(file: IO[bytes], size: int) -> Iterator[bytes]:
                 f"a record of more than {MAX_RECORD_BYTES} bytes, or a quote that never closes, "
                 f"at {shorten(block[:30])}"
             )
-        rest = block[end:]
-    if rest:
-        yield rest
+        unread = block[end:]
+    if unread:
+        yield unread
 
 
 def _last_record_end(block: bytes) -> int:
     """Return the offset behind the last complete record; 0 where there is none."""
     parts = block.split(b'"')
-    # The parts of odd index stand between quotes. A line's end in them belongs to a cell.
+    # The parts with odd indices lie between quotes: a line end in them belongs to a cell.
     end = len(block)
     for index in range(len(parts) - 1, -1, -1):
         part = parts[index]
         if index % 2 == 0:
-            # A CR that ends the block may be the first half of a CR LF.
-            whole = part[:-1] if end == len(block) and part.endswith(b"\r") else part
-            line_end = max(whole.rfind(b"\n"), whole.rfind(b"\r"))
+            # A CR at the end of the block may be the first half of a CR LF.
+            text = part[:-1] if end == len(block) and part.endswith(b"\r") else part
+            line_end = max(text.rfind(b"\n"), text.rfind(b"\r"))
             if line_end >= 0:
                 return end - len(part) + line_end + 1
         end -= len(part) + 1
     return 0
 
 
-def _lines(block: bytes) -> int:
+def _count_lines(block: bytes) -> int:
     count = block.count(b"\n")
     return count if count or b"\r" not in block else block.count(b"\r")
 
 
-def _unquoted(text: bytes) -> bytes:
+def _unquote(text: bytes) -> bytes:
     return text[1:-1].replace(b'""', b'"') if text.startswith(b'"') else text
 
 
 def _check_quotes(block: bytes, line: int) -> None:
     if b'"' not in block:
         return
-    bare = _QUOTED.sub(b'"', block)
-    if block.count(b'"') % 2 == 0 and not _MISPLACED.search(bare):
+    reduced = _QUOTED_PART.sub(b'"', block)
+    if block.count(b'"') % 2 == 0 and not _MISPLACED.search(reduced):
         return
     at = 0
     while at < len(block):
         match = _CELL.match(block, at)
         if match is None:
-            where = line + _lines(block[:at])
+            where = line + _count_lines(block[:at])
             start = block.find(b'"', at)
-            if block[at : at + 1] == b'"' and _QUOTED.match(block, at) is None:
+            if block[at : at + 1] == b'"' and _QUOTED_PART.match(block, at) is None:
                 raise DecodeError(f"line {where}: a quote that never closes, at {shorten(block[at : at + 30])}")
             raise DecodeError(
                 f"line {where}: a quote out of place, near {shorten(block[max(start - 10, at) : start + 20])}"
             )
         at = match.end()
-    raise DecodeError(f"line {line + _lines(block)}: a quote that never closes")
+    raise DecodeError(f"line {line + _count_lines(block)}: a quote that never closes")
 
 
-def _explain(block: bytes, line: int, width: int, error: Exception) -> DecodeError:
+def _explain(block: bytes, line: int, n_columns: int, error: Exception) -> DecodeError:
     """Explain what is wrong with a block that pyarrow refused."""
-    at, cells, began = 0, 0, 0
+    at, cells, record_start = 0, 0, 0
     while at < len(block):
         match = _CELL.match(block, at)
         if match is None:
             break
         at, cells = match.end(), cells + 1
         if match[2] != b",":
-            empty = cells == 1 and not match[1] and width > 1
-            if cells != width and not empty:
-                where = line + _lines(block[:began])
-                return DecodeError(f"line {where}: expected {width} cells, got {cells}")
-            cells, began = 0, at
+            is_empty_line = cells == 1 and not match[1] and n_columns > 1
+            if cells != n_columns and not is_empty_line:
+                where = line + _count_lines(block[:record_start])
+                return DecodeError(f"line {where}: expected {n_columns} cells, got {cells}")
+            cells, record_start = 0, at
     try:
         block.decode()
     except UnicodeDecodeError as bad:
-        where = line + _lines(block[: bad.start])
+        where = line + _count_lines(block[: bad.start])
         return DecodeError(f"line {where}: CSV must be UTF-8; got {shorten(block[bad.start : bad.start + 8])}")
     return DecodeError(f"line {line} or later: {shorten(str(error), 200)}")

@@ -1,4 +1,4 @@
-"""Open the files that codecs read and write, with failures as errors that name the path and the reason."""
+"""Open the files that codecs read and write; failures are errors that name the path and the reason."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import IO, Any, Self
 
 from fourfold.errors import DecodeError, SinkError, SourceError
 
-__all__ = ["Sink", "TableWriter", "named", "source"]
+__all__ = ["Sink", "TableWriter", "name_in_errors", "open_source"]
 
 
 @contextmanager
-def source(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+def open_source(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Open the file at `path` for reading, in binary.
 
     Raises:
-        SourceError: it cannot be opened, or reading it fails inside the block.
+        SourceError: the file cannot be opened, or reading it fails inside the block.
     """
     try:
         file = Path(path).open("rb")  # noqa: SIM115 - only its opening may fail in this way
@@ -33,7 +33,7 @@ def source(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def named(path: str | os.PathLike[str]) -> Iterator[None]:
+def name_in_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     """Put the file's path before the message of a `DecodeError` that is raised inside the block."""
     try:
         yield
@@ -42,7 +42,7 @@ def named(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """Return why the system refused, without the path, which the message names already."""
+    """Return the system's reason for a failure, without the path: the caller's message names it."""
     return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
@@ -52,7 +52,7 @@ class Sink:
     It has the methods that pyarrow needs of a Python file, so pyarrow's writers write through it too.
 
     Args:
-        target: a path, which is replaced if it is there, or an open binary file, which is flushed at the end and left
+        target: a path, which is replaced if it exists, or an open binary file, which is flushed at the end and left
             open.
 
     Raises:
@@ -61,35 +61,35 @@ class Sink:
 
     def __init__(self, target: str | os.PathLike[str] | IO[bytes]) -> None:
         self.closed = False
-        self._discarding = False
+        self._is_discarding = False
         self._position = 0
-        self._owned = isinstance(target, (str, os.PathLike))
+        self._owns_file = isinstance(target, (str, os.PathLike))
         self._file: IO[bytes]
         if isinstance(target, (str, os.PathLike)):
             self.name = os.fspath(target)
             try:
                 self._file = Path(target).open("wb")  # noqa: SIM115 - `close` closes it
             except (OSError, ValueError) as error:
-                raise self._refused(error) from error
+                raise self._write_error(error) from error
         else:
             self.name = str(getattr(target, "name", "the output"))
             self._file = target
 
-    def _refused(self, error: Exception) -> SinkError:
+    def _write_error(self, error: Exception) -> SinkError:
         return SinkError(f"{self.name} cannot be written: {reason(error)}")
 
     def write(self, data: Any) -> int:
         """Write all of `data`, any bytes-like object."""
-        if self._discarding:
+        if self._is_discarding:
             return len(data)
         view = memoryview(data).cast("B")
         try:
-            # A raw file may take less than it was given.
+            # A raw file may write less than it is given.
             written = 0
             while written < len(view):
                 written += self._file.write(view[written:]) or 0
         except (OSError, ValueError) as error:  # a ValueError for a file that is closed already
-            raise self._refused(error) from error
+            raise self._write_error(error) from error
         self._position += len(view)
         return len(view)
 
@@ -99,12 +99,12 @@ class Sink:
 
     def flush(self) -> None:
         """Hand what is buffered to the system."""
-        if self._discarding:
+        if self._is_discarding:
             return
         try:
             self._file.flush()
         except (OSError, ValueError) as error:
-            raise self._refused(error) from error
+            raise self._write_error(error) from error
 
     def writable(self) -> bool:
         """Return whether bytes can still be written."""
@@ -120,11 +120,11 @@ class Sink:
 
     def discard(self) -> None:
         """Close, without raising, and drop whatever is written afterwards."""
-        self._discarding = True
+        self._is_discarding = True
         try:
             self.close()
         except SinkError:
-            # What made the caller give up is the error to show; this one most likely has the same cause.
+            # The caller shows the error that made it give up; this one most likely has the same cause.
             return
 
     def close(self) -> None:
@@ -133,12 +133,12 @@ class Sink:
             return
         self.closed = True
         try:
-            if self._owned:
+            if self._owns_file:
                 self._file.close()  # it flushes
             else:
                 self._file.flush()
         except (OSError, ValueError) as error:
-            raise self._refused(error) from error
+            raise self._write_error(error) from error
 
 
 class TableWriter:
@@ -157,12 +157,12 @@ class TableWriter:
         """Write a canonical table: rows, or an Arrow table with the fields' columns.
 
         Raises:
-            SinkError: it does not fit the fields, or the file cannot be written.
+            SinkError: the table does not fit the fields, or the file cannot be written.
         """
         raise NotImplementedError
 
     def _finish(self) -> None:
-        """Write what the format wants at its end."""
+        """Write the format's end, where it has one."""
 
     def close(self) -> None:
         """Write the format's end and close. A second call does nothing.

@@ -1,7 +1,7 @@
 """Parse and write strict JSON: bytes to plain Python values and back, with nothing lost.
 
-msgspec does the work. Three things that it lets pass are looked for here: a key that is there twice (it keeps the
-last), `-0` (it gives the integer 0), and NaN and infinities on the way out (it writes null).
+msgspec does the work. Three cases that it would get wrong are handled here: a key that is there twice (it keeps the
+last), `-0` (it returns the integer 0), and writing NaN and infinities (it writes null).
 """
 
 from __future__ import annotations
@@ -20,52 +20,52 @@ from fourfold.codecs.unique_keys import RepeatedKey, unique_keys
 from fourfold.errors import DecodeError, SinkError, shorten
 from fourfold.signature.field import FLOATS, Field
 
-__all__ = ["dump", "parse", "plain", "plain_rows"]
+__all__ = ["dump", "json_converter", "json_values", "parse"]
 
 _decode = msgspec.json.decode
 _encode = msgspec.json.encode
 
 _NEGATIVE_ZERO = re.compile(rb"-0(?![0-9.eE])")
-# A colon in a string, spelled so that counting the byte does not find it.
+# A colon that is escaped in a string, so that counting the byte `:` does not find it.
 _ESCAPED_COLON = re.compile(rb"\\u003a", re.IGNORECASE)
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|-?[0-9]++(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?', re.DOTALL)
 _BOM = b"\xef\xbb\xbf"
 
-#: A canonical value, not missing, to what JSON says for it.
-Plain = Callable[[Any], Any]
+#: Converts a non-missing canonical value to its JSON value.
+JsonConverter = Callable[[Any], Any]
 
 
 def parse(data: bytes) -> Any:
     """Return the value of a JSON text.
 
-    Integers of any size are `int`, numbers with a fraction or an exponent `float`, and so is `-0`, which is -0.0: its
-    sign would be lost otherwise, and an integer field takes it as 0.
+    Integers of any size are `int`, numbers with a fraction or an exponent are `float`. `-0` is the float -0.0, to keep
+    its sign; an integer field accepts it as 0.
 
     Args:
         data: one JSON text in UTF-8 (RFC 8259), without a byte-order mark.
 
     Raises:
-        DecodeError: it is no JSON text, a key stands in an object twice, or a number is too large for a float64. The
-            message gives the place as an offset in bytes.
+        DecodeError: the data is no JSON text, an object has a key twice, or a number is too large for a float64. The
+            message gives the offset in bytes.
     """
     try:
         value = _decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise _explained(data, error) from error
+        raise _explain(data, error) from error
     if b"-0" in data and _NEGATIVE_ZERO.search(data):
-        return _hooked(data)
-    # Without white space, each pair has its colon right behind the quote that ends its key. Strings can only add to
-    # these, so as many of them as there are keys mean that no key was dropped. It takes two passes over the bytes, and
-    # no look at every value for the colons of its times of day.
-    if data.translate(None, b" \t\r\n").count(b'":') == _quick_pairs(value):
+        return _parse_with_hooks(data)
+    # Without white space, each pair of an object has `":` after its key. Strings can only add more of these, so if the
+    # count equals the number of keys, no key was dropped. This takes two passes over the bytes; it is faster than
+    # counting the colons in every string (`_count_pairs`), which times of day are full of.
+    if data.translate(None, b" \t\r\n").count(b'":') == _count_flat_pairs(value):
         return value
-    pairs, spelled = _pairs(value)
-    if data.count(b":") == pairs + spelled and not _ESCAPED_COLON.search(data):
+    pairs, colons = _count_pairs(value)
+    if data.count(b":") == pairs + colons and not _ESCAPED_COLON.search(data):
         return value
-    return _hooked(data)
+    return _parse_with_hooks(data)
 
 
-def _quick_pairs(value: Any) -> int:
+def _count_flat_pairs(value: Any) -> int:
     if type(value) is dict:
         return len(value)
     if type(value) is list and set(map(type, value)) == {dict}:
@@ -73,38 +73,38 @@ def _quick_pairs(value: Any) -> int:
     return 0
 
 
-def _pairs(value: Any) -> tuple[int, int]:
+def _count_pairs(value: Any) -> tuple[int, int]:
     """Count the pairs in the objects of a value, and the colons in its strings and keys."""
     pairs = colons = 0
-    waiting = [value]
-    while waiting:
-        value = waiting.pop()
+    stack = [value]
+    while stack:
+        value = stack.pop()
         if type(value) is str:
             colons += value.count(":")
         elif type(value) is dict:
             pairs += len(value)
             colons += sum(key.count(":") for key in value)
-            waiting.extend(inner for inner in value.values() if type(inner) in (str, dict, list))
+            stack.extend(inner for inner in value.values() if type(inner) in (str, dict, list))
         elif type(value) is list:
-            waiting.extend(inner for inner in value if type(inner) in (str, dict, list))
+            stack.extend(inner for inner in value if type(inner) in (str, dict, list))
     return pairs, colons
 
 
-def _hooked(data: bytes) -> Any:
-    """Parse with the standard library a text that msgspec accepted: its hooks see what msgspec hides."""
+def _parse_with_hooks(data: bytes) -> Any:
+    """Parse a text that msgspec accepted with the standard library: its hooks see repeated keys and `-0`."""
     try:
         return json.loads(data, object_pairs_hook=unique_keys, parse_int=_integer)
     except RepeatedKey as error:
         raise DecodeError(f"JSON with the key {shorten(error.key)} twice in one object") from None
-    except (ValueError, RecursionError) as error:  # their limits of digits and of depth differ a little
-        raise _explained(data, error) from error
+    except (ValueError, RecursionError) as error:  # its limits of digits and of depth differ a little from msgspec's
+        raise _explain(data, error) from error
 
 
 def _integer(text: str) -> int | float:
     return -0.0 if text == "-0" else int(text)
 
 
-def _explained(data: bytes, error: Exception) -> DecodeError:
+def _explain(data: bytes, error: Exception) -> DecodeError:
     if data.startswith(_BOM):
         return DecodeError("JSON must not begin with a byte-order mark")
     if isinstance(error, RecursionError):
@@ -126,7 +126,7 @@ def _explained(data: bytes, error: Exception) -> DecodeError:
     if "truncated" in message:
         return DecodeError(f"JSON ends too early, at byte {len(data)}: it ends {shorten(data[-20:])}")
     offset = re.search(r"\(byte (\d+)\)$", message)
-    # msgspec counts to the byte at fault or to the one behind it: what stands around it shows which.
+    # msgspec names the offset of the wrong byte or of the one after it: show the bytes around it.
     at = len(data) if offset is None else int(offset[1])
     around = shorten(data[max(at - 10, 0) : at + 10])
     return DecodeError(f"malformed JSON: {message}, near {around}")
@@ -137,22 +137,22 @@ def _too_large(number: bytes) -> bool:
     return len(digits) > 4300 if digits.isdigit() else math.isinf(float(number))
 
 
-def plain(field: Field) -> Plain | None:
+def json_converter(field: Field) -> JsonConverter | None:
     """Return the function that converts a field's canonical value to JSON; `None` where both are the same.
 
     NaN and infinities are the strings `NaN`, `Infinity` and `-Infinity`, timestamps and dates ISO 8601, bytes base64.
     """
     if field.dtype in FLOATS:
         return _floats if field.shape else _float
-    others: dict[str, Plain] = {"timestamp": _timestamp, "date": date.isoformat, "binary": _base64}
+    others: dict[str, JsonConverter] = {"timestamp": _timestamp, "date": date.isoformat, "binary": _base64}
     return others.get(field.dtype)
 
 
 def _float(value: float) -> float | str:
-    return value if math.isfinite(value) else _word(value)
+    return value if math.isfinite(value) else _non_finite_word(value)
 
 
-def _word(value: float) -> str:
+def _non_finite_word(value: float) -> str:
     if value != value:
         return "NaN"
     return "Infinity" if value > 0 else "-Infinity"
@@ -166,7 +166,7 @@ def _floats(value: Any) -> Any:
 
 def _timestamp(value: datetime) -> str:
     offset = value.utcoffset()
-    # A local mean time's offset has seconds, for which ISO 8601 has no form: the instant in UTC says the same.
+    # The offset of a local mean time has seconds, which ISO 8601 cannot write: write the same instant in UTC.
     if offset is not None and offset.total_seconds() % 60:
         value = value.astimezone(UTC)
     return value.isoformat()
@@ -176,19 +176,19 @@ def _base64(value: bytes) -> str:
     return base64.b64encode(value).decode()
 
 
-def plain_rows(rows: Sequence[dict[str, Any]], fields: Sequence[Field]) -> list[dict[str, Any]]:
-    """Canonical rows as JSON values: the fields in their order, and null for a key that is absent.
+def json_values(rows: Sequence[dict[str, Any]], fields: Sequence[Field]) -> list[dict[str, Any]]:
+    """Convert canonical rows to JSON values: the fields in their order, and null for an absent key.
 
     Raises:
-        SinkError: a value is not its field's canonical one.
+        SinkError: a value is not canonical for its field.
     """
     names = [field.name for field in fields]
-    out = [{name: row.get(name) for name in names} for row in rows]
+    converted = [{name: row.get(name) for name in names} for row in rows]
     for field in fields:
-        convert, name = plain(field), field.name
+        convert, name = json_converter(field), field.name
         if convert is None:
             continue
-        for row in out:
+        for row in converted:
             value = row[name]
             if value is not None:
                 try:
@@ -197,14 +197,14 @@ def plain_rows(rows: Sequence[dict[str, Any]], fields: Sequence[Field]) -> list[
                     raise SinkError(
                         f"field {shorten(name)}: expected {field.expected}, got {shorten(value)}"
                     ) from error
-    return out
+    return converted
 
 
 def dump(value: Any) -> bytes:
     """Return a JSON value as compact JSON in UTF-8, floats in their shortest form that reads back as the same bits.
 
     Raises:
-        SinkError: it holds text that UTF-8 cannot, or a value that JSON has no form for.
+        SinkError: the value holds text that UTF-8 cannot encode, or a type that JSON does not have.
     """
     try:
         return _encode(value)

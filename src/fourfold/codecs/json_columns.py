@@ -9,19 +9,19 @@ from contextlib import ExitStack
 from itertools import zip_longest
 from typing import IO, Any
 
-from fourfold.codecs.files import TableWriter, named, source
-from fourfold.codecs.json_bytes import dump, parse, plain_rows
+from fourfold.codecs.files import TableWriter, name_in_errors, open_source
+from fourfold.codecs.json_bytes import dump, json_values, parse
 from fourfold.codecs.json_scan import Scanner, elements
-from fourfold.codecs.table import Rows, Table, as_rows, require, rows_in_chunks
+from fourfold.codecs.table import Rows, Table, as_rows, rows_in_chunks, select_columns
 from fourfold.errors import DecodeError, SinkError, shorten
 from fourfold.signature.field import Field
 
 __all__ = ["Writer", "decode", "encode", "names", "read", "rows_of"]
 
-#: How much of a column a writer holds before it goes to a temporary file.
-SPOOL = 1 << 20
+#: The bytes of a column that a writer holds in memory before it uses a temporary file.
+SPOOL_BYTES = 1 << 20
 
-_NOTHING = object()
+_ENDED = object()
 
 
 def decode(data: bytes, fields: Sequence[Field] | None = None) -> Rows:
@@ -29,23 +29,23 @@ def decode(data: bytes, fields: Sequence[Field] | None = None) -> Rows:
 
     Args:
         data: an object whose values are arrays of one length, in UTF-8.
-        fields: not looked at: JSON says itself what its values are.
+        fields: ignored: JSON data tells the types of its values.
 
     Returns:
-        One dict a row, its values as JSON has them.
+        A dict for each row, with JSON's values.
 
     Raises:
-        DecodeError: it is no such text, or its columns are not equally long; see `json_bytes.parse`.
+        DecodeError: the data is no such text, or its columns differ in length; see `json_bytes.parse`.
     """
     del fields
     return rows_of(parse(data))
 
 
 def rows_of(value: object) -> Rows:
-    """Return the rows of columns that are parsed already, as a part of a larger JSON text.
+    """Return the rows of columns that are already parsed, for example as a part of a larger JSON text.
 
     Raises:
-        DecodeError: it is no object of arrays, or they are not equally long.
+        DecodeError: the value is no object of arrays, or the arrays differ in length.
     """
     if not isinstance(value, dict):
         raise DecodeError(f"expected a JSON object of columns, got {shorten(value)}")
@@ -56,12 +56,12 @@ def rows_of(value: object) -> Rows:
     first = next(iter(lengths), "")
     for name, length in lengths.items():
         if length != lengths[first]:
-            raise _unequal(first, lengths[first], name, length)
+            raise _unequal_lengths(first, lengths[first], name, length)
     keys = list(value)
     return [dict(zip(keys, row, strict=True)) for row in zip(*value.values(), strict=True)]
 
 
-def _unequal(first: str, length: int, name: str, other: int) -> DecodeError:
+def _unequal_lengths(first: str, length: int, name: str, other: int) -> DecodeError:
     return DecodeError(f"column {shorten(first)} has {length} values and column {shorten(name)} has {other}")
 
 
@@ -71,19 +71,19 @@ def encode(table: Table, fields: Sequence[Field]) -> bytes:
     Raises:
         SinkError: the table does not fit the fields.
     """
-    rows = plain_rows(as_rows(table, fields), fields)
+    rows = json_values(as_rows(table, fields), fields)
     return dump({field.name: [row[field.name] for row in rows] for field in fields})
 
 
 def names(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """Return the columns that a file has; it is read through once.
+    """Return the columns that a file has; the whole file is read.
 
     Raises:
         SourceError: the file cannot be read.
-        DecodeError: it is no JSON object of arrays, or a column is there twice.
+        DecodeError: the file is no JSON object of arrays, or two columns have the same name.
     """
-    with source(path) as file, named(path):
-        return tuple(require(None, [name for name, _ in _starts(file)], 1, "the object"))
+    with open_source(path) as file, name_in_errors(path):
+        return tuple(select_columns(None, [name for name, _ in _starts(file)], 1, "the object"))
 
 
 def read(
@@ -92,25 +92,25 @@ def read(
     chunk_rows: int = 65_536,
     columns: Sequence[str] | None = None,
 ) -> Iterator[Rows]:
-    """Yield the rows of a JSON file of columns, a chunk at a time; no more of the file is held than a chunk.
+    """Yield the rows of a JSON file of columns in chunks, holding only a chunk in memory.
 
-    The file is read through once to find where its columns begin, and then at as many places as it has columns.
+    The file is read once to find where its columns begin, and then once more, at all of its columns at the same time.
 
     Args:
-        path: a file with what `decode` takes.
-        fields: not looked at.
-        chunk_rows: rows of a chunk; only the last has fewer.
-        columns: the columns to keep, where not all.
+        path: a file of the bytes that `decode` takes.
+        fields: ignored.
+        chunk_rows: the rows of each chunk; the last may have fewer.
+        columns: the columns to keep; `None` for all.
 
     Raises:
         SourceError: the file cannot be read, or lacks one of `columns`.
-        DecodeError: it is no such text; the message names the file.
+        DecodeError: the file is no such text; the message names the file.
     """
     del fields
-    with source(path) as file, named(path):
+    with open_source(path) as file, name_in_errors(path):
         starts = _starts(file)
-        wanted = require(columns, [name for name, _ in starts], chunk_rows, str(path))
-        yield from rows_in_chunks(_rows(path, dict(starts), wanted), chunk_rows, None)
+        selected = select_columns(columns, [name for name, _ in starts], chunk_rows, str(path))
+        yield from rows_in_chunks(_rows(path, dict(starts), selected), chunk_rows, None)
 
 
 def _starts(file: IO[bytes]) -> list[tuple[str, int]]:
@@ -137,19 +137,19 @@ def _starts(file: IO[bytes]) -> list[tuple[str, int]]:
             return starts
 
 
-def _rows(path: str | os.PathLike[str], starts: dict[str, int], wanted: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _rows(path: str | os.PathLike[str], starts: dict[str, int], names: Sequence[str]) -> Iterator[dict[str, Any]]:
     with ExitStack() as files:
         columns = []
-        for name in wanted:
-            file = files.enter_context(source(path))
+        for name in names:
+            file = files.enter_context(open_source(path))
             file.seek(starts[name])
             columns.append(_values(file, starts[name], name))
-        for row in zip_longest(*columns, fillvalue=_NOTHING):
-            if _NOTHING in row:
-                ended = wanted[row.index(_NOTHING)]
-                other = next(name for name, value in zip(wanted, row, strict=True) if value is not _NOTHING)
+        for row in zip_longest(*columns, fillvalue=_ENDED):
+            if _ENDED in row:
+                ended = names[row.index(_ENDED)]
+                other = next(name for name, value in zip(names, row, strict=True) if value is not _ENDED)
                 raise DecodeError(f"column {shorten(other)} has more values than column {shorten(ended)}")
-            yield dict(zip(wanted, row, strict=True))
+            yield dict(zip(names, row, strict=True))
 
 
 def _values(file: IO[bytes], start: int, name: str) -> Iterator[Any]:
@@ -160,10 +160,10 @@ def _values(file: IO[bytes], start: int, name: str) -> Iterator[Any]:
 
 
 class Writer(TableWriter):
-    """Writes tables as JSON columns; all but a megabyte of each column waits in temporary files until the end.
+    """Write tables as JSON columns; columns of more than a megabyte wait in temporary files until the end.
 
     Args:
-        target: a path, which is replaced if it is there, or an open binary file.
+        target: a path, which is replaced if it exists, or an open binary file.
         fields: the fields, in the order in which they are written.
 
     Raises:
@@ -173,32 +173,32 @@ class Writer(TableWriter):
     def __init__(self, target: str | os.PathLike[str] | IO[bytes], fields: Sequence[Field]) -> None:
         super().__init__(target)
         self._fields = tuple(fields)
-        self._columns = [tempfile.SpooledTemporaryFile(max_size=SPOOL) for _ in self._fields]  # noqa: SIM115 - see close
-        self._empty = True
+        self._columns = [tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) for _ in self._fields]  # noqa: SIM115 - see close
+        self._is_empty = True
 
     def write(self, table: Table) -> None:
         """Write a canonical table's rows."""
-        rows = plain_rows(as_rows(table, self._fields), self._fields)
+        rows = json_values(as_rows(table, self._fields), self._fields)
         if not rows:
             return
         for field, column in zip(self._fields, self._columns, strict=True):
             values = dump([row[field.name] for row in rows])[1:-1]
             try:
-                column.write(values if self._empty else b"," + values)
+                column.write(values if self._is_empty else b"," + values)
             except OSError as error:
                 raise SinkError(f"{self.sink.name}: no temporary file can be written: {error}") from error
-        self._empty = False
+        self._is_empty = False
 
     def _finish(self) -> None:
-        lead = b"{"
+        separator = b"{"
         for field, column in zip(self._fields, self._columns, strict=True):
-            self.sink.write(lead + dump(field.name) + b":[")
+            self.sink.write(separator + dump(field.name) + b":[")
             column.seek(0)
-            while piece := column.read(SPOOL):
+            while piece := column.read(SPOOL_BYTES):
                 self.sink.write(piece)
             self.sink.write(b"]")
             column.close()
-            lead = b","
+            separator = b","
         self.sink.write(b"}" if self._fields else b"{}")
 
     def abort(self) -> None:

@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any
 
-from fourfold.codecs.files import TableWriter, named, source
-from fourfold.codecs.json_bytes import dump, parse, plain_rows
+from fourfold.codecs.files import TableWriter, name_in_errors, open_source
+from fourfold.codecs.json_bytes import dump, json_values, parse
 from fourfold.codecs.table import Rows, Table, as_rows, rows_in_chunks
 from fourfold.errors import DecodeError, shorten
 from fourfold.signature.field import Field
@@ -22,7 +22,7 @@ def decode_line(line: bytes) -> dict[str, Any]:
         line: one JSON object in UTF-8, with or without the line's end.
 
     Raises:
-        DecodeError: it is no JSON object; see `json_bytes.parse`.
+        DecodeError: the line is no JSON object; see `json_bytes.parse`.
     """
     value = parse(line)
     if type(value) is not dict:
@@ -31,15 +31,15 @@ def decode_line(line: bytes) -> dict[str, Any]:
 
 
 def decode(data: bytes, fields: Sequence[Field] | None = None) -> Rows:
-    """Return the rows of JSON lines; empty lines are passed over.
+    """Return the rows of JSON lines; empty lines are skipped.
 
     Args:
         data: lines in UTF-8 that end with LF or CR LF, one JSON object each; the last may lack its end.
-        fields: not looked at: JSON says itself what its values are.
+        fields: ignored: JSON data tells the types of its values.
 
     Returns:
-        One dict a line, its values as JSON has them. A line with another value than an object stays in its place: the
-        coercion makes it an error of that row.
+        A dict for each line, with JSON's values. A line that is no object stays as its value: the coercion reports it
+        as an error of that row.
 
     Raises:
         DecodeError: a line is not JSON; the message gives its number, from 1.
@@ -65,11 +65,11 @@ def encode(table: Table, fields: Sequence[Field]) -> bytes:
     Raises:
         SinkError: the table does not fit the fields.
     """
-    return b"".join(dump(row) + b"\n" for row in plain_rows(as_rows(table, fields), fields))
+    return b"".join(dump(row) + b"\n" for row in json_values(as_rows(table, fields), fields))
 
 
 def names(path: str | os.PathLike[str]) -> None:
-    """JSON lines have no header: `None`."""
+    """Return `None`: JSON lines have no header."""
     del path
 
 
@@ -79,28 +79,28 @@ def read(
     chunk_rows: int = 65_536,
     columns: Sequence[str] | None = None,
 ) -> Iterator[Rows]:
-    """Yield the rows of a file of JSON lines, a chunk at a time; no more of the file is held than a chunk.
+    """Yield the rows of a file of JSON lines in chunks, holding only a chunk in memory.
 
     Args:
-        path: a file with what `decode` takes.
-        fields: not looked at.
-        chunk_rows: rows of a chunk; only the last has fewer.
-        columns: the keys to keep, where not all; one that a row lacks is missing there.
+        path: a file of the bytes that `decode` takes.
+        fields: ignored.
+        chunk_rows: the rows of each chunk; the last may have fewer.
+        columns: the keys to keep; `None` for all. A key that a row lacks is a missing value.
 
     Raises:
         SourceError: the file cannot be read.
         DecodeError: a line is not JSON; the message names the file and the line.
     """
     del fields
-    with source(path) as file, named(path):
+    with open_source(path) as file, name_in_errors(path):
         yield from rows_in_chunks(_rows(file), chunk_rows, columns)
 
 
 class Writer(TableWriter):
-    """Writes tables as JSON lines: the bytes of `encode`, one table after the other.
+    """Write tables as JSON lines: the bytes of `encode`, one table after the other.
 
     Args:
-        target: a path, which is replaced if it is there, or an open binary file.
+        target: a path, which is replaced if it exists, or an open binary file.
         fields: the fields, in the order in which they are written.
 
     Raises:

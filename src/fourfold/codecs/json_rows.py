@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
-from fourfold.codecs.files import TableWriter, named, source
-from fourfold.codecs.json_bytes import dump, parse, plain_rows
+from fourfold.codecs.files import TableWriter, name_in_errors, open_source
+from fourfold.codecs.json_bytes import dump, json_values, parse
 from fourfold.codecs.json_scan import Scanner, elements
 from fourfold.codecs.table import Rows, Table, as_rows, rows_in_chunks
 from fourfold.errors import DecodeError, shorten
@@ -21,14 +21,14 @@ def decode(data: bytes, fields: Sequence[Field] | None = None) -> Rows:
 
     Args:
         data: an array of objects, or one object, in UTF-8.
-        fields: not looked at: JSON says itself what its values are.
+        fields: ignored: JSON data tells the types of its values.
 
     Returns:
-        One dict a row, its values as JSON has them. An element of the array that is no object stays in its place: the
-        coercion makes it an error of that row.
+        A dict for each row, with JSON's values. An element that is no object stays as it is: the coercion reports it as
+        an error of that row.
 
     Raises:
-        DecodeError: it is no such text; see `json_bytes.parse`.
+        DecodeError: the data is no such text; see `json_bytes.parse`.
     """
     del fields
     value = parse(data)
@@ -45,11 +45,11 @@ def encode(table: Table, fields: Sequence[Field]) -> bytes:
     Raises:
         SinkError: the table does not fit the fields.
     """
-    return dump(plain_rows(as_rows(table, fields), fields))
+    return dump(json_values(as_rows(table, fields), fields))
 
 
 def names(path: str | os.PathLike[str]) -> None:
-    """JSON rows have no header: `None`."""
+    """Return `None`: JSON rows have no header."""
     del path
 
 
@@ -59,20 +59,20 @@ def read(
     chunk_rows: int = 65_536,
     columns: Sequence[str] | None = None,
 ) -> Iterator[Rows]:
-    """Yield the rows of a JSON file, a chunk at a time; no more of the file is held than a chunk.
+    """Yield the rows of a JSON file in chunks, holding only a chunk in memory.
 
     Args:
-        path: a file with what `decode` takes.
-        fields: not looked at.
-        chunk_rows: rows of a chunk; only the last has fewer.
-        columns: the keys to keep, where not all; one that a row lacks is missing there.
+        path: a file of the bytes that `decode` takes.
+        fields: ignored.
+        chunk_rows: the rows of each chunk; the last may have fewer.
+        columns: the keys to keep; `None` for all. A key that a row lacks is a missing value.
 
     Raises:
         SourceError: the file cannot be read.
-        DecodeError: it is no such text; the message names the file and the row.
+        DecodeError: the file is no such text; the message names the file and the row.
     """
     del fields
-    with source(path) as file, named(path):
+    with open_source(path) as file, name_in_errors(path):
         yield from rows_in_chunks(_elements(file), chunk_rows, columns)
 
 
@@ -86,10 +86,10 @@ def _elements(file: IO[bytes]) -> Iterator[Any]:
 
 
 class Writer(TableWriter):
-    """Writes tables as one JSON array, a row a line.
+    """Write tables as one JSON array, with a row on each line.
 
     Args:
-        target: a path, which is replaced if it is there, or an open binary file.
+        target: a path, which is replaced if it exists, or an open binary file.
         fields: the fields, in the order in which they are written.
 
     Raises:
@@ -99,14 +99,14 @@ class Writer(TableWriter):
     def __init__(self, target: str | os.PathLike[str] | IO[bytes], fields: Sequence[Field]) -> None:
         super().__init__(target)
         self._fields = tuple(fields)
-        self._lead = b"[\n"
+        self._separator = b"[\n"
 
     def write(self, table: Table) -> None:
         """Write a canonical table's rows."""
-        rows = plain_rows(as_rows(table, self._fields), self._fields)
+        rows = json_values(as_rows(table, self._fields), self._fields)
         if rows:
-            self.sink.write(self._lead + b",\n".join(map(dump, rows)))
-            self._lead = b",\n"
+            self.sink.write(self._separator + b",\n".join(map(dump, rows)))
+            self._separator = b",\n"
 
     def _finish(self) -> None:
-        self.sink.write(b"[]\n" if self._lead == b"[\n" else b"\n]\n")
+        self.sink.write(b"[]\n" if self._separator == b"[\n" else b"\n]\n")

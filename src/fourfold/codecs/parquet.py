@@ -11,30 +11,30 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fourfold.codecs.files import TableWriter, named, source
-from fourfold.codecs.table import Table, as_batch, readable, rechunk, require
+from fourfold.codecs.files import TableWriter, name_in_errors, open_source
+from fourfold.codecs.table import Table, as_batch, check_schema, rechunk, select_columns
 from fourfold.errors import DecodeError, SinkError, shorten
 from fourfold.signature.columns import arrow_schema
 from fourfold.signature.field import Field
 
 __all__ = ["RowGroupWriter", "Writer", "decode", "encode", "names", "read"]
 
-#: A row group is written when so many rows, or bytes of Arrow memory, have come together.
+#: A row group is written as soon as this many rows, or bytes of Arrow memory, are waiting.
 GROUP_ROWS = 1 << 17
 GROUP_BYTES = 1 << 26
-#: The most memory that a file which came as bytes may unfold to, and the rows between two looks at it: a dictionary
-#: lets a few hundred bytes say gigabytes.
-DECODED_BYTES = 1 << 30
+#: The most bytes that a file may unfold to in `decode`: with a dictionary a few hundred bytes can stand for gigabytes.
+MAX_DECODED_BYTES = 1 << 30
+#: The rows that are decoded between two checks of `MAX_DECODED_BYTES`.
 DECODED_ROWS = 1 << 9
-#: So many rows may take no memory.
-FREE_ROWS = 1 << 20
+#: The most rows that a file may claim if all its columns are nulls, which take no memory.
+MAX_EMPTY_ROWS = 1 << 20
 
 
 @contextmanager
 def _open(buffer: Any) -> Iterator[Any]:
-    """Open a Parquet file; wrong bytes are a `DecodeError`."""
+    """Open a Parquet file; malformed bytes raise a `DecodeError`."""
     try:
-        # Not buffered ahead: that would hold a whole row group of all its columns.
+        # No `pre_buffer`: it would hold a whole row group, with all columns, in memory.
         with pq.ParquetFile(buffer, page_checksum_verification=True, pre_buffer=False, buffer_size=1 << 20) as file:
             yield file
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
@@ -47,33 +47,36 @@ def decode(data: bytes, fields: Sequence[Field] | None = None) -> Any:
     """Return the table of a Parquet file.
 
     Args:
-        data: the file, whole.
-        fields: not looked at: Parquet says itself what its columns are.
+        data: the whole file.
+        fields: ignored: Parquet data tells the types of its columns.
 
     Returns:
         A `pyarrow.Table`, its columns as stored.
 
     Raises:
-        DecodeError: the file is cut off or malformed, a page's checksum is wrong, a column's name is there twice, or it
-            unfolds to more than `DECODED_BYTES`.
+        DecodeError: the file is cut off or malformed, a page's checksum is wrong, two columns have the same name, or it
+            unfolds to more than `MAX_DECODED_BYTES`.
     """
     del fields
     with pa.BufferReader(data) as buffer, _open(buffer) as file:
-        readable(file.schema_arrow, "the table")
+        check_schema(file.schema_arrow, "the table")
         _check_rows(file, len(data))
         batches, size = [], 0
         for batch in file.iter_batches(DECODED_ROWS, use_threads=False):
             batch.validate(full=True)
             size += batch.nbytes
-            if size > DECODED_BYTES:
-                raise DecodeError(f"Parquet of {len(data)} bytes that unfolds to more than {DECODED_BYTES} bytes")
+            if size > MAX_DECODED_BYTES:
+                raise DecodeError(f"Parquet of {len(data)} bytes that unfolds to more than {MAX_DECODED_BYTES} bytes")
             batches.append(batch)
         return pa.Table.from_batches(batches, schema=file.schema_arrow)
 
 
 def _check_rows(file: Any, size: int) -> None:
-    # Columns of nulls take no memory, so that nothing else would bound their rows.
-    if all(pa.types.is_null(kind) for kind in file.schema_arrow.types) and file.metadata.num_rows > FREE_ROWS:
+    # Columns of nulls take no memory, so nothing else bounds their rows.
+    if (
+        all(pa.types.is_null(data_type) for data_type in file.schema_arrow.types)
+        and file.metadata.num_rows > MAX_EMPTY_ROWS
+    ):
         raise DecodeError(
             f"Parquet of {size} bytes that claims {file.metadata.num_rows} rows and holds nothing in them"
         )
@@ -96,10 +99,10 @@ def names(path: str | os.PathLike[str]) -> tuple[str, ...]:
 
     Raises:
         SourceError: the file cannot be read.
-        DecodeError: it is no Parquet file.
+        DecodeError: the file is no Parquet file.
     """
-    with source(path), named(path), pa.OSFile(os.fspath(path)) as buffer, _open(buffer) as file:
-        return tuple(readable(file.schema_arrow, "the table").names)
+    with open_source(path), name_in_errors(path), pa.OSFile(os.fspath(path)) as buffer, _open(buffer) as file:
+        return tuple(check_schema(file.schema_arrow, "the table").names)
 
 
 def read(
@@ -108,33 +111,33 @@ def read(
     chunk_rows: int = 65_536,
     columns: Sequence[str] | None = None,
 ) -> Iterator[Any]:
-    """Yield the rows of a Parquet file, a chunk at a time; no more is held than a chunk and the pages it lies in.
+    """Yield the rows of a Parquet file in chunks, holding only a chunk and its pages in memory.
 
     Args:
-        path: a file with what `decode` takes.
-        fields: not looked at.
-        chunk_rows: rows of a chunk; only the last has fewer.
-        columns: the columns to keep, where not all: no others are read.
+        path: a file of the bytes that `decode` takes.
+        fields: ignored.
+        chunk_rows: the rows of each chunk; the last may have fewer.
+        columns: the columns to read; `None` for all.
 
     Yields:
         A `pyarrow.RecordBatch` for each chunk, its columns as stored.
 
     Raises:
         SourceError: the file cannot be read, or lacks one of `columns`.
-        DecodeError: what `decode` refuses; the message names the file. A page is verified when its rows are reached.
+        DecodeError: `decode` would refuse the file; the message names it. A page is verified when its rows are read.
     """
     del fields
-    with source(path), named(path), pa.OSFile(os.fspath(path)) as buffer, _open(buffer) as file:
-        wanted = require(columns, readable(file.schema_arrow, "the table").names, chunk_rows, str(path))
-        yield from rechunk(_batches(file, wanted, chunk_rows), chunk_rows)
+    with open_source(path), name_in_errors(path), pa.OSFile(os.fspath(path)) as buffer, _open(buffer) as file:
+        selected = select_columns(columns, check_schema(file.schema_arrow, "the table").names, chunk_rows, str(path))
+        yield from rechunk(_batches(file, selected, chunk_rows), chunk_rows)
 
 
-def _batches(file: Any, wanted: list[str], chunk_rows: int) -> Iterator[Any]:
-    for batch in file.iter_batches(batch_size=chunk_rows, columns=wanted, use_threads=False):
-        # By name once more: pyarrow takes `a` for `a.b` too.
-        kept = batch.select(wanted)
-        kept.validate(full=True)
-        yield kept
+def _batches(file: Any, names: list[str], chunk_rows: int) -> Iterator[Any]:
+    for batch in file.iter_batches(batch_size=chunk_rows, columns=names, use_threads=False):
+        # Select by name again: for the column `a`, pyarrow also reads `a.b`.
+        selected = batch.select(names)
+        selected.validate(full=True)
+        yield selected
 
 
 class RowGroupWriter(TableWriter):
@@ -152,7 +155,7 @@ class RowGroupWriter(TableWriter):
     def __init__(self, target: str | os.PathLike[str] | IO[bytes], schema: Any) -> None:
         super().__init__(target)
         self._schema = schema
-        self._held: list[Any] = []
+        self._waiting: list[Any] = []
         try:
             self._writer = pq.ParquetWriter(
                 self.sink, schema, compression="zstd", compression_level=1, write_page_checksum=True
@@ -163,14 +166,14 @@ class RowGroupWriter(TableWriter):
 
     def write(self, table: Any) -> None:
         """Write a record batch; it may wait for more rows to fill a row group."""
-        self._held.append(table)
-        rows = sum(batch.num_rows for batch in self._held)
-        if rows >= GROUP_ROWS or sum(batch.nbytes for batch in self._held) >= GROUP_BYTES:
+        self._waiting.append(table)
+        rows = sum(batch.num_rows for batch in self._waiting)
+        if rows >= GROUP_ROWS or sum(batch.nbytes for batch in self._waiting) >= GROUP_BYTES:
             self._write_group()
 
     def _write_group(self) -> None:
-        group = pa.Table.from_batches(self._held, schema=self._schema)
-        self._held = []
+        group = pa.Table.from_batches(self._waiting, schema=self._schema)
+        self._waiting = []
         if group.num_rows:
             self._writer.write_table(group, row_group_size=group.num_rows)
 

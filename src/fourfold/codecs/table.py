@@ -8,7 +8,17 @@ from typing import Any, TypeAlias
 from fourfold.errors import DecodeError, SinkError, SourceError, shorten
 from fourfold.signature.field import Field
 
-__all__ = ["Rows", "Table", "as_batch", "as_rows", "readable", "rechunk", "repeated", "require", "rows_in_chunks"]
+__all__ = [
+    "Rows",
+    "Table",
+    "as_batch",
+    "as_rows",
+    "check_schema",
+    "first_duplicate",
+    "rechunk",
+    "rows_in_chunks",
+    "select_columns",
+]
 
 #: Rows as plain Python values. A decoder's rows may hold an element that is no object, as the bytes had it: the
 #: coercion reports it as an error of that row.
@@ -62,98 +72,98 @@ def as_batch(table: Table, fields: Sequence[Field]) -> Any:
 
 
 def rechunk(batches: Iterable[Any], chunk_rows: int) -> Iterator[Any]:
-    """Record batches of any sizes, cut and joined so that each has `chunk_rows` rows; only the last may have fewer.
+    """Slice and join record batches so that each has `chunk_rows` rows; the last may have fewer.
 
     Raises:
         DecodeError: one chunk would hold a column of more text than an Arrow array can (2 GiB).
     """
-    held: list[Any] = []
+    waiting: list[Any] = []
     count = 0
     for batch in batches:
-        rest = batch
-        while count + rest.num_rows >= chunk_rows:
-            taken = chunk_rows - count
-            yield _joined([*held, rest.slice(0, taken)])
-            rest, held, count = rest.slice(taken), [], 0
-        if rest.num_rows:
-            held.append(rest)
-            count += rest.num_rows
-    if held:
-        yield _joined(held)
+        remaining = batch
+        while count + remaining.num_rows >= chunk_rows:
+            n_rows = chunk_rows - count
+            yield _join([*waiting, remaining.slice(0, n_rows)])
+            remaining, waiting, count = remaining.slice(n_rows), [], 0
+        if remaining.num_rows:
+            waiting.append(remaining)
+            count += remaining.num_rows
+    if waiting:
+        yield _join(waiting)
 
 
-def _joined(batches: list[Any]) -> Any:
+def _join(batches: list[Any]) -> Any:
     if len(batches) == 1:
         return batches[0]
     import pyarrow as pa
 
-    joined = pa.Table.from_batches(batches).combine_chunks().to_batches()
-    if len(joined) != 1:
+    joined_batches = pa.Table.from_batches(batches).combine_chunks().to_batches()
+    if len(joined_batches) != 1:
         rows = sum(batch.num_rows for batch in batches)
         raise DecodeError(f"{rows} rows hold a column of more than 2 GiB: read fewer rows a chunk")
-    return joined[0]
+    return joined_batches[0]
 
 
 def rows_in_chunks(rows: Iterable[Any], chunk_rows: int, columns: Sequence[str] | None) -> Iterator[Rows]:
-    """Rows as lists of `chunk_rows`, only the last with fewer, cut down to the keys in `columns` where it is given."""
+    """Yield lists of `chunk_rows` rows; the last may have fewer. `columns` are the keys to keep, `None` for all."""
     _check_chunk_rows(chunk_rows)
-    keep = None if columns is None else frozenset(columns)
-    held: Rows = []
+    kept_keys = None if columns is None else frozenset(columns)
+    chunk: Rows = []
     for row in rows:
-        if keep is not None and isinstance(row, dict):
-            held.append({key: value for key, value in row.items() if key in keep})
+        if kept_keys is not None and isinstance(row, dict):
+            chunk.append({key: value for key, value in row.items() if key in kept_keys})
         else:
-            held.append(row)
-        if len(held) == chunk_rows:
-            yield held
-            held = []
-    if held:
-        yield held
+            chunk.append(row)
+        if len(chunk) == chunk_rows:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
 
 
-def require(columns: Sequence[str] | None, stored: Sequence[str], chunk_rows: int, where: str) -> list[str]:
-    """Return the columns to read: those asked for, in the order asked, or all that are stored.
+def select_columns(columns: Sequence[str] | None, stored: Sequence[str], chunk_rows: int, where: str) -> list[str]:
+    """Return the columns to read: `columns`, in their order, or all that are stored.
 
     Raises:
-        SourceError: one is not stored.
-        DecodeError: a name is stored twice, so that it means no one column.
+        SourceError: one of `columns` is not stored.
+        DecodeError: two stored columns have the same name.
         ValueError: `chunk_rows` is less than 1.
     """
     _check_chunk_rows(chunk_rows)
-    twice = repeated(stored)
-    if twice is not None:
-        raise DecodeError(f"{where} has the column {shorten(twice)} twice")
-    known = frozenset(stored)
-    wanted = list(stored if columns is None else columns)
-    for name in wanted:
-        if name not in known:
+    duplicate = first_duplicate(stored)
+    if duplicate is not None:
+        raise DecodeError(f"{where} has the column {shorten(duplicate)} twice")
+    stored_names = frozenset(stored)
+    selected = list(stored if columns is None else columns)
+    for name in selected:
+        if name not in stored_names:
             raise SourceError(f"{where} has no column {shorten(name)}; it has {', '.join(map(shorten, stored[:12]))}")
-    return wanted
+    return selected
 
 
-def readable(schema: Any, where: str) -> Any:
-    """Return an Arrow schema after checking that all of it is readable and no name stands for two columns.
+def check_schema(schema: Any, where: str) -> Any:
+    """Check that an Arrow schema is readable and its names are unique; return it.
 
     Raises:
-        DecodeError: a name is there twice.
-        ValueError: a name or a time zone is not UTF-8; pyarrow itself finds out only when it is asked for it.
+        DecodeError: two columns have the same name.
+        ValueError: a name or a time zone is not UTF-8; pyarrow decodes them only on access.
     """
     import pyarrow as pa
 
-    require(None, schema.names, 1, where)
-    kinds = list(schema.types)
-    while kinds:
-        kind = kinds.pop()
-        if pa.types.is_timestamp(kind):
-            _ = kind.tz
-        elif pa.types.is_dictionary(kind):
-            kinds.append(kind.value_type)
+    select_columns(None, schema.names, 1, where)
+    types = list(schema.types)
+    while types:
+        data_type = types.pop()
+        if pa.types.is_timestamp(data_type):
+            _ = data_type.tz
+        elif pa.types.is_dictionary(data_type):
+            types.append(data_type.value_type)
         else:
-            kinds.extend(kind.field(index).type for index in range(kind.num_fields))
+            types.extend(data_type.field(index).type for index in range(data_type.num_fields))
     return schema
 
 
-def repeated(names: Iterable[str]) -> str | None:
+def first_duplicate(names: Iterable[str]) -> str | None:
     """Return the first name that occurs twice, or `None`."""
     seen: set[str] = set()
     for name in names:
