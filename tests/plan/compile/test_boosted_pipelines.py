@@ -20,7 +20,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 import fourfold
 from fourfold.plan.compile.columns import NoPlan
-from tests.plan.held import assert_close, assert_exact, compiled
+from tests.plan.comparison import assert_close, assert_exact, compiled
 
 RANDOM = np.random.default_rng(19)
 ROWS = 200

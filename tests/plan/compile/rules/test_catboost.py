@@ -14,7 +14,7 @@ from fourfold.plan.compile import answer
 from fourfold.plan.compile.columns import NA, Coded, Compiler, Matrix, NoPlan, Numeric, Text
 from fourfold.plan.compile.rules.cityhash import category_hash
 from fourfold.plan.graph.builder import Graph
-from tests.plan.held import assert_close, assert_exact, compiled
+from tests.plan.comparison import assert_close, assert_exact, compiled
 
 RANDOM = np.random.default_rng(17)
 ROWS = 240

@@ -34,7 +34,7 @@ from fourfold.demo.flights import pipeline as flights_pipeline
 from fourfold.errors import EngineError
 from fourfold.plan.compile.columns import NoPlan
 from fourfold.runtimes.plan import PlanEngine
-from tests.plan.held import assert_exact, compiled, proof_of
+from tests.plan.comparison import assert_exact, compiled, proof_of
 from tests.support import named
 
 RNG = np.random.default_rng(3)

@@ -26,7 +26,7 @@ from sklearn.preprocessing import (
 )
 
 from fourfold.plan.compile.columns import NoPlan
-from tests.plan.held import assert_exact
+from tests.plan.comparison import assert_exact
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -10,7 +10,7 @@ from sklearn.covariance import EllipticEnvelope
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tests.plan.held import assert_close, assert_exact
+from tests.plan.comparison import assert_close, assert_exact
 
 RANDOM = np.random.default_rng(71)
 X = RANDOM.normal(size=(100, 7)) @ RANDOM.normal(size=(7, 7))

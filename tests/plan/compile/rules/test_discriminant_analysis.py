@@ -16,7 +16,7 @@ from fourfold.plan.compile.columns import Compiler, NoPlan
 from fourfold.plan.compile.inputs import ports, training_matrix
 from fourfold.plan.graph.builder import Graph
 from fourfold.signature import Field
-from tests.plan.held import assert_close, compiled
+from tests.plan.comparison import assert_close, compiled
 
 RANDOM = np.random.default_rng(5)
 X = RANDOM.normal(size=(100, 5)) * [1, 10, 0.1, 1, 3]

@@ -19,7 +19,7 @@ from sklearn.preprocessing import (
 )
 
 from fourfold.plan.compile.columns import NoPlan
-from tests.plan.held import assert_exact, compiled
+from tests.plan.comparison import assert_exact, compiled
 
 pytestmark = pytest.mark.filterwarnings("ignore:Found unknown categories")
 

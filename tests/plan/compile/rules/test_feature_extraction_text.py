@@ -25,7 +25,7 @@ from fourfold.plan import _evaluator
 from fourfold.plan.compile import transform
 from fourfold.plan.compile.columns import Compiler, Matrix, NoPlan, Numeric, Text
 from fourfold.plan.graph.builder import Graph, Output
-from tests.plan.held import assert_close, assert_exact, compiled
+from tests.plan.comparison import assert_close, assert_exact, compiled
 
 RANDOM = random.Random(11)
 

@@ -26,7 +26,7 @@ from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, SplineTrans
 from sklearn.tree import DecisionTreeRegressor
 
 from fourfold.plan.compile.columns import NoPlan
-from tests.plan.held import assert_exact, compiled
+from tests.plan.comparison import assert_exact, compiled
 
 RNG = np.random.default_rng(17)
 ROWS = 60

@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from fourfold.plan.compile.columns import NoPlan
-from tests.plan.held import assert_close, assert_exact, compiled
+from tests.plan.comparison import assert_close, assert_exact, compiled
 from tests.support import named
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")

@@ -20,7 +20,7 @@ from sklearn.gaussian_process.kernels import (
 )
 
 from fourfold.plan.compile.columns import NoPlan
-from tests.plan.held import assert_close, compiled
+from tests.plan.comparison import assert_close, compiled
 
 RANDOM = np.random.default_rng(51)
 X = RANDOM.normal(size=(60, 2)) * [1, 2]

@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 
 from fourfold.plan.compile.columns import NoPlan
 from fourfold.plan.compile.model import compile_model
-from tests.plan.held import assert_close, assert_exact, compiled
+from tests.plan.comparison import assert_close, assert_exact, compiled
 
 pytestmark = pytest.mark.filterwarnings("ignore:Found unknown categories")
 

@@ -23,7 +23,7 @@ from sklearn.tree import DecisionTreeRegressor
 from fourfold.plan.compile import transform
 from fourfold.plan.compile.columns import Compiler, Matrix, NoPlan
 from fourfold.plan.graph.builder import Graph
-from tests.plan.held import assert_close, assert_exact, compiled
+from tests.plan.comparison import assert_close, assert_exact, compiled
 from tests.support import named
 
 pytestmark = pytest.mark.filterwarnings("ignore:Skipping features without any observed values")

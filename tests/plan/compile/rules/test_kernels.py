@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from fourfold.plan.compile.columns import NoPlan
-from tests.plan.held import assert_close, compiled
+from tests.plan.comparison import assert_close, compiled
 
 RANDOM = np.random.default_rng(31)
 X = RANDOM.normal(size=(80, 3)) * [1, 2, 0.5]

@@ -14,7 +14,7 @@ import pytest
 from fourfold.plan.compile import answer
 from fourfold.plan.compile.columns import NA, Compiler, Matrix, NoPlan, Numeric
 from fourfold.plan.graph.builder import Graph
-from tests.plan.held import assert_close, assert_exact, compiled
+from tests.plan.comparison import assert_close, assert_exact, compiled
 
 RANDOM = np.random.default_rng(11)
 ROWS = 240

@@ -11,7 +11,7 @@ from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
 
 from fourfold.plan.compile.columns import NoPlan
 from fourfold.plan.compile.rules import mixture
-from tests.plan.held import assert_close, compiled
+from tests.plan.comparison import assert_close, compiled
 
 RANDOM = np.random.default_rng(17)
 X = np.concatenate([RANDOM.normal(size=(50, 3)), RANDOM.normal(size=(40, 3)) * [1, 3, 0.2] + [2, 0, 1]])

@@ -48,7 +48,7 @@ from fourfold.plan.compile.columns import Compiler, Matrix, NoPlan, Numeric
 from fourfold.plan.compile.rules.inverse_transforms import inverse
 from fourfold.plan.compile.sub_estimators import first_method, response
 from fourfold.plan.graph.builder import Graph
-from tests.plan.held import assert_close, assert_exact, compiled
+from tests.plan.comparison import assert_close, assert_exact, compiled
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(90, 4))

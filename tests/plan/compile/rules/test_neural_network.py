@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from fourfold.plan.compile.columns import NoPlan
-from tests.plan.held import assert_close, compiled
+from tests.plan.comparison import assert_close, compiled
 
 RANDOM = np.random.default_rng(6)
 X = RANDOM.normal(size=(100, 5))

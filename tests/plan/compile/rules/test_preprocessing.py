@@ -24,7 +24,7 @@ from sklearn.preprocessing import (
 )
 
 from fourfold.plan.compile.columns import NoPlan
-from tests.plan.held import assert_close, assert_exact, compiled, proof
+from tests.plan.comparison import assert_close, assert_exact, compiled, proof
 
 RNG = np.random.default_rng(7)
 

@@ -13,7 +13,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC, SVR, NuSVC, NuSVR, OneClassSVM
 
 from fourfold.plan.compile.columns import NoPlan
-from tests.plan.held import assert_close, assert_exact, compiled, proof
+from tests.plan.comparison import assert_close, assert_exact, compiled, proof
 
 RANDOM = np.random.default_rng(41)
 X = RANDOM.normal(size=(90, 3)) * [1, 2, 0.5]

@@ -23,7 +23,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
 
 from fourfold.plan.compile.columns import NoPlan
-from tests.plan.held import assert_close, assert_exact, compiled, proof
+from tests.plan.comparison import assert_close, assert_exact, compiled, proof
 
 pytestmark = pytest.mark.filterwarnings("ignore:divide by zero encountered in log")
 

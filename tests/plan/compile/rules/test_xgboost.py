@@ -16,7 +16,7 @@ from sklearn.preprocessing import OneHotEncoder
 from fourfold.plan.compile import answer
 from fourfold.plan.compile.columns import NA, Compiler, Matrix, NoPlan, Numeric, Text
 from fourfold.plan.graph.builder import Graph
-from tests.plan.held import assert_close, assert_exact, compiled, proof
+from tests.plan.comparison import assert_close, assert_exact, compiled, proof
 
 RANDOM = np.random.default_rng(13)
 ROWS = 240

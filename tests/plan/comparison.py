@@ -43,7 +43,12 @@ def proof(
         boundaries: whether rows on the model's boundaries count, where the last bit decides; left out, they do where
             the plan must be exact.
     """
-    plan, signature, engine = compiled(model, sample, methods)
+    return _compare(compiled(model, sample, methods), sample, boundaries)
+
+
+def _compare(parts: tuple[Compiled, Signature, Any], sample: Any, boundaries: bool | None = None) -> Comparison:
+    """Compare a model with its plan, given what `compiled` returned."""
+    plan, signature, engine = parts
     if boundaries is None:
         boundaries = not plan.approximations
     if isinstance(sample, list) and isinstance(sample[0], str):
@@ -78,15 +83,15 @@ def _alone(function: Function, rows: list[Any], together: Answers) -> None:
 
 def assert_exact(model: Any, sample: Any, methods: Sequence[str] | None = None) -> None:
     """Check that a model's plan claims to be exact, and is."""
-    plan, _, _ = compiled(model, sample, methods)
-    assert plan.approximations == ()
-    found = proof(model, sample, methods)
-    assert found.exact, found
+    parts = compiled(model, sample, methods)
+    assert parts[0].approximations == ()
+    comparison = _compare(parts, sample)
+    assert comparison.exact, comparison
 
 
 def assert_close(model: Any, sample: Any, methods: Sequence[str] | None = None, *, ulp: float = 64) -> None:
     """Check that a model's plan says that it is not exact, and is within some units in the last place."""
-    plan, _, _ = compiled(model, sample, methods)
-    assert plan.approximations
-    found = proof(model, sample, methods)
-    assert found.ulp <= ulp, found
+    parts = compiled(model, sample, methods)
+    assert parts[0].approximations
+    comparison = _compare(parts, sample)
+    assert comparison.ulp <= ulp, comparison
