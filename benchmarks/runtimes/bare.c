@@ -1,8 +1,8 @@
-/* Times the evaluator alone: bare PLAN ROWS SECONDS
+/* Time the evaluator alone: bare PLAN ROWS SECONDS
  *
- * ROWS holds a count of rows, and for each input of the plan three runs of bytes, each after its length: the values (of
- * text the offsets), the text, the bits that say which are present. All counts are uint64, little-endian.
- * Prints nanoseconds for a row alone, and for a row among many.
+ * ROWS has the number of rows, then for each input of the plan three runs of bytes, each after its length: the values
+ * (of text the offsets), the text, the bits that say which values are present. All counts are uint64, little-endian.
+ * Prints the nanoseconds for a single row, and for a row among many.
  */
 #define _POSIX_C_SOURCE 200112L
 #include <stdio.h>
@@ -37,37 +37,37 @@ static double now(void) {
     return (double)at.tv_sec * 1e9 + (double)at.tv_nsec;
 }
 
-int main(int count, char **words) {
+int main(int count, char **arguments) {
     size_t size, rows_size;
-    uint64_t at = 8, rows, length;
+    uint64_t offset = 8, rows, length;
     uint32_t i, o;
     ff_plan plan;
     void *bytes;
     char *data;
-    ff_column *columns, *one;
+    ff_column *columns, *row_columns;
     void **results, *scratch;
-    double seconds, begun, best = 1e30, best_many = 1e30;
+    double seconds, started, best_one = 1e30, best_many = 1e30;
     if (count != 4) return 2;
-    bytes = read_all(words[1], &size);
-    data = (char *)read_all(words[2], &rows_size);
-    seconds = atof(words[3]);
+    bytes = read_all(arguments[1], &size);
+    data = (char *)read_all(arguments[2], &rows_size);
+    seconds = atof(arguments[3]);
     if (ff_open(&plan, bytes, size) || ff_prepare(&plan, allocate, NULL, 64u << 20)) {
         fprintf(stderr, "%s\n", plan.error);
         return 1;
     }
     memcpy(&rows, data, 8);
     columns = (ff_column *)calloc(plan.inputs + 1u, sizeof *columns);
-    one = (ff_column *)calloc(plan.inputs + 1u, sizeof *one);
+    row_columns = (ff_column *)calloc(plan.inputs + 1u, sizeof *row_columns);
     for (i = 0; i < plan.inputs; i++) {
         const void *runs[3];
         int run;
         for (run = 0; run < 3; run++) {
             void *copy;
-            memcpy(&length, data + at, 8);
+            memcpy(&length, data + offset, 8);
             copy = length ? allocate(NULL, length) : NULL;
-            if (length) memcpy(copy, data + at + 8, length);
+            if (length) memcpy(copy, data + offset + 8, length);
             runs[run] = copy;
-            at += 8 + length;
+            offset += 8 + length;
         }
         columns[i].values = runs[0];
         columns[i].text = runs[1];
@@ -76,23 +76,23 @@ int main(int count, char **words) {
     results = (void **)calloc(plan.outputs, sizeof *results);
     for (o = 0; o < plan.outputs; o++) results[o] = calloc(rows * (plan.output[o].width + 1u), 8);
     scratch = allocate(NULL, ff_scratch(&plan, (int64_t)rows));
-    for (begun = now(); now() - begun < seconds * 1e9;) {
-        double start = now();
+    for (started = now(); now() - started < seconds * 1e9;) {
+        double elapsed = now();
         ff_predict(&plan, columns, results, (int64_t)rows, NULL, scratch);
-        start = (now() - start) / (double)rows;
-        if (start < best_many) best_many = start;
+        elapsed = (now() - elapsed) / (double)rows;
+        if (elapsed < best_many) best_many = elapsed;
     }
-    for (begun = now(); now() - begun < seconds * 1e9;) {
-        uint64_t row, few = rows < 1000 ? rows : 1000;
-        double start = now();
-        for (row = 0; row < few; row++) {
-            memcpy(one, columns, plan.inputs * sizeof *one);
-            for (i = 0; i < plan.inputs; i++) one[i].first = (int64_t)row;
-            ff_predict(&plan, one, results, 1, NULL, scratch);
+    for (started = now(); now() - started < seconds * 1e9;) {
+        uint64_t row, row_count = rows < 1000 ? rows : 1000;
+        double elapsed = now();
+        for (row = 0; row < row_count; row++) {
+            memcpy(row_columns, columns, plan.inputs * sizeof *row_columns);
+            for (i = 0; i < plan.inputs; i++) row_columns[i].first = (int64_t)row;
+            ff_predict(&plan, row_columns, results, 1, NULL, scratch);
         }
-        start = (now() - start) / (double)few;
-        if (start < best) best = start;
+        elapsed = (now() - elapsed) / (double)row_count;
+        if (elapsed < best_one) best_one = elapsed;
     }
-    printf("{\"one\": %.1f, \"many\": %.3f}\n", best, best_many);
+    printf("{\"one\": %.1f, \"many\": %.3f}\n", best_one, best_many);
     return 0;
 }

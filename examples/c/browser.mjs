@@ -1,28 +1,28 @@
-// Drives evaluator.wasm (browser.c) in a browser, or in Node:
+// Run evaluator.wasm (browser.c) in a browser, or in Node:
 //
 //     node browser.mjs evaluator.wasm model.plan rows results [bytes that tables of forests may take]
 //
-// rows and results are what rows.h says.
+// rows.h describes the files of rows and results.
 
-/** Opens a plan; gives a function from the bytes of rows to the bytes of results. */
+/** Open a plan; return a function from the bytes of rows to the bytes of results. */
 export async function evaluator(wasm, plan, budget = 64 << 20) {
   const { instance } = await WebAssembly.instantiate(wasm, {});
-  const inside = instance.exports;
-  const put = (bytes) => {
-    const at = inside.take(bytes.length) >>> 0;
-    if (!at) throw new Error("no memory");
-    new Uint8Array(inside.memory.buffer, at, bytes.length).set(bytes);
-    return at;
+  const exports = instance.exports;
+  const copyIn = (bytes) => {
+    const address = exports.take(bytes.length) >>> 0;
+    if (!address) throw new Error("no memory");
+    new Uint8Array(exports.memory.buffer, address, bytes.length).set(bytes);
+    return address;
   };
-  const wrong = inside.open(put(plan), plan.length, budget) >>> 0;
-  if (wrong) {
-    const text = new Uint8Array(inside.memory.buffer, wrong, 160);
+  const error = exports.open(copyIn(plan), plan.length, budget) >>> 0;
+  if (error) {
+    const text = new Uint8Array(exports.memory.buffer, error, 160);
     throw new Error(new TextDecoder().decode(text.subarray(0, text.indexOf(0))));
   }
   return (rows) => {
-    const at = inside.answer(put(rows), rows.length) >>> 0;
-    if (!at) throw new Error("these are no rows of this plan, or there is no memory for them");
-    return new Uint8Array(inside.memory.buffer, at, inside.size() >>> 0).slice();
+    const address = exports.answer(copyIn(rows), rows.length) >>> 0;
+    if (!address) throw new Error("these are no rows of this plan, or there is no memory for them");
+    return new Uint8Array(exports.memory.buffer, address, exports.size() >>> 0).slice();
   };
 }
 

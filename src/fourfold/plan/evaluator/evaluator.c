@@ -121,7 +121,7 @@ static uint32_t ff_ctz32(uint32_t bits) {
 #endif
 
 #define FF_ROUND_TO_INTEGER 0x1.8p52 /* adding and subtracting this rounds a number of at most 51 bits to an integer */
-#define FF_LN2 0x1.62e42fefa3800p-1 /* ln 2 in 42 bits, so that its product with an exponent is exact; and the rest */
+#define FF_LN2 0x1.62e42fefa3800p-1  /* ln 2 in 42 bits, so that its product with an exponent is exact; and the rest */
 #define FF_LN2_LOW 0x1.ef35793c76730p-45
 #define FF_SIGN_BIT UINT64_C(0x8000000000000000)
 
@@ -665,16 +665,16 @@ typedef struct ff_node {
 #define FF_NODE_SET 0x80000000u
 #define FF_NODE_KIND 0xc0000000u
 
-#define FF_CODE 0x80000000u      /* in a list of slots: a code register */
-#define FF_FOREST_FLOAT32 1u     /* sums are rounded to float32 after every tree */
-#define FF_FOREST_FROM 2u        /* sums begin with registers instead of numbers */
+#define FF_CODE 0x80000000u       /* in a list of slots: a code register */
+#define FF_FOREST_FLOAT32 1u      /* sums are rounded to float32 after every tree */
+#define FF_FOREST_FROM 2u         /* sums begin with registers instead of numbers */
 #define FF_MAX_DEPTH 4096u
-#define FF_MAX_MASKED_NODES 127u /* the nodes of a tree of 64 leaves */
+#define FF_MAX_MASKED_NODES 127u  /* the nodes of a tree of 64 leaves */
 #define FF_LARGE_NODES (1u << 16) /* so many nodes of large trees do not fit into a processor's caches */
 #define FF_MAX_LANES 512u
 #define FF_MAX_NEIGHBOURS 4096u
 #define FF_MAX_COUPLED_CLASSES 1024u
-#define FF_COUPLING_ROUNDS 100u /* or the number of classes, if that is larger */
+#define FF_COUPLING_ROUNDS 100u   /* or the number of classes, if that is larger */
 
 /* The steps of a plan, each followed by its operands. Below, a[0], a[1], … are the operands of a step in this order:
  * dst and code are the first register or the code register that it writes; words, numbers, strings are an index into
@@ -705,8 +705,9 @@ enum ff_operation {
     FF_BAG_ROW,    /* bag bag function src                  f(x, y) with the number of the row in src */
     FF_BAG_PICK,   /* bag bag words width                   a new column for each, ascending; UINT32_MAX: dropped */
     FF_BAG_FOLD,   /* dst bag function float32 first        one number from register `first` and a row's entries */
-    FF_BAG_DOT,    /* dst outputs bag words numbers float32 outputs numbers for each column; words: first sums */
-    FF_BAG_SPREAD, /* dst count bag words nan               a register for some columns; words: which one */
+    FF_BAG_DOT,    /* dst outputs bag words numbers float32 weights by column; words: first sums; UINT32_MAX: 0
+                                                            outputs numbers for each column; words: first sums */
+    FF_BAG_SPREAD, /* dst count bag words nan               registers for columns; words: which; UINT32_MAX: none */
     FF_MEDIAN,     /* dst count words numbers               the first number where the weights reach half */
     FF_HASH,       /* dst input                             the hash of a text or of an integer's digits, or NaN */
     FF_JOIN,       /* code count words words count          the index of the hash of numbers; count: none */
@@ -758,7 +759,8 @@ static int ff_fail(ff_plan *plan, const char *message, uint64_t number) {
     return -1;
 }
 
-#define FF_CHECK(holds, what, where) do { if (!(holds)) return ff_fail(plan, what, where); } while (0)
+/* Fail with a message and a number, such as where the step is, unless the condition holds. */
+#define FF_CHECK(holds, message, number) do { if (!(holds)) return ff_fail(plan, message, number); } while (0)
 
 /* Return whether `count` items from `first` on are among `total` items. */
 static int ff_in_range(uint64_t first, uint64_t count, uint64_t total) {
@@ -772,8 +774,8 @@ typedef struct {
     uint32_t dictionaries, forests;
     uint32_t slots, workspace;
     uint32_t bags, readers;
-    uint32_t large; /* nodes of trees that are too large for masks */
-    uint64_t work, most; /* the cost of a row, roughly in operations, and its limit */
+    uint32_t large_nodes; /* nodes of trees that are too large for masks */
+    uint64_t cost, max_cost; /* the cost of a row, roughly in operations, and its limit */
 } ff_totals;
 
 /* A plan's time and memory are limited in proportion to its bytes: steps may share arrays, so without limits a small
@@ -829,7 +831,6 @@ static int ff_is_ascending(const ff_plan *plan, uint64_t first, uint64_t count) 
 /* Return whether these nodes are one tree in preorder that reads only what exists. They are if the right children
  * that are still pending come in last-in, first-out order. */
 static int ff_check_tree(const ff_plan *plan, const uint32_t *operand, uint32_t first, uint32_t count) {
-
     uint32_t pending[FF_MAX_DEPTH], pending_count = 0, i;
     uint32_t slots = operand[4];
     const uint32_t *slot = plan->word + operand[5];
@@ -883,11 +884,12 @@ static int ff_check_forest(ff_plan *plan, ff_totals *totals, const uint32_t *ope
              "a forest's first sums are outside, at step", where);
     for (i = 0; i < trees; i++) {
         FF_CHECK(width > 1 || tree[3 * i + 2] < outputs, "a tree adds to an output that is not there: tree", i);
-        totals->work += tree[3 * i + 1];
-        FF_CHECK(totals->work <= totals->most, "a row would cost too much for a plan of this size: tree", i);
+        totals->cost += tree[3 * i + 1];
+        FF_CHECK(totals->cost <= totals->max_cost, "a row would cost too much for a plan of this size: tree", i);
         FF_CHECK(ff_check_tree(plan, operand, tree[3 * i], tree[3 * i + 1]),
                  "not a tree in preorder, inside the plan: tree", i);
-        if (tree[3 * i + 1] > FF_MAX_MASKED_NODES && totals->large < FF_LARGE_NODES) totals->large += tree[3 * i + 1];
+        if (tree[3 * i + 1] > FF_MAX_MASKED_NODES && totals->large_nodes < FF_LARGE_NODES)
+            totals->large_nodes += tree[3 * i + 1];
     }
     FF_CHECK(ff_claim_registers(plan, totals, operand[0], outputs),
              "a forest writes elsewhere than to the next registers, at step", where);
@@ -949,6 +951,7 @@ static uint64_t ff_coupling_rounds(uint64_t classes) {
     return classes > FF_COUPLING_ROUNDS ? classes : FF_COUPLING_ROUNDS;
 }
 
+/* Check a step FF_COUPLE, and note the workspace that it needs. */
 static int ff_check_couple(ff_plan *plan, ff_totals *totals, const uint32_t *a, uint64_t where) {
     uint64_t k = a[1], bytes = 8 * (2 * k * k + 2 * k);
     FF_CHECK(k > 1 && k <= FF_MAX_COUPLED_CLASSES, "too few or too many classes to be coupled, at step", where);
@@ -959,6 +962,7 @@ static int ff_check_couple(ff_plan *plan, ff_totals *totals, const uint32_t *a, 
     return 0;
 }
 
+/* Check a step FF_DISTANCES, and note the workspace that it needs. */
 static int ff_check_distances(ff_plan *plan, ff_totals *totals, const uint32_t *a, uint64_t where) {
     FF_CHECK(a[4] < FF_METRICS && a[5] < plan->numbers, "a distance that is not known, at step", where);
     FF_CHECK(ff_can_read(plan, totals, a[3], a[2]), "reads a register that is not written yet, at step", where);
@@ -1255,13 +1259,13 @@ int ff_open(ff_plan *plan, const void *bytes, size_t size) {
     ff_memset(plan, 0, sizeof *plan);
     plan->bytes = (const uint8_t *)bytes;
     if (ff_open_sections(plan, size)) return -1;
-    totals.most = ff_saturating_mul(size, FF_MAX_COST_PER_BYTE) + (1u << 20);
+    totals.max_cost = ff_saturating_mul(size, FF_MAX_COST_PER_BYTE) + (1u << 20);
     while (at < plan->steps) {
         uint32_t operation = plan->step[at];
         FF_CHECK(operation > 0 && operation < FF_OPERATIONS, "an operation that is not known, at step", at);
         FF_CHECK(ff_operands[operation] < plan->steps - at, "a step is cut off, at step", at);
-        totals.work += ff_step_cost(plan, &totals, operation, plan->step + at + 1);
-        FF_CHECK(totals.work <= totals.most, "a row would cost too much for a plan of this size, at step", at);
+        totals.cost += ff_step_cost(plan, &totals, operation, plan->step + at + 1);
+        FF_CHECK(totals.cost <= totals.max_cost, "a row would cost too much for a plan of this size, at step", at);
         if (ff_check_step(plan, &totals, operation, plan->step + at + 1, at)) return -1;
         at += 1 + ff_operands[operation];
     }
@@ -1280,7 +1284,7 @@ int ff_open(ff_plan *plan, const void *bytes, size_t size) {
     {
         uint64_t bytes_a_lane = 8 * (uint64_t)plan->registers + 4 * (uint64_t)plan->codes + 4, most = 48u * 1024;
         plan->lanes = plan->bags ? 64 : FF_MAX_LANES;
-        if (totals.large >= FF_LARGE_NODES) {
+        if (totals.large_nodes >= FF_LARGE_NODES) {
             plan->lanes = plan->bags ? 256 : FF_MAX_LANES;
             most = 4096u * 1024;
         }
@@ -1316,6 +1320,7 @@ typedef struct ff_dictionary {
     uint32_t mask, count, string;
 } ff_dictionary;
 
+/* Read eight bytes from any address. */
 static uint64_t ff_load64(const uint8_t *at) {
     uint64_t value;
     ff_memcpy(&value, at, 8); /* compilers turn this into one load */
@@ -1422,7 +1427,7 @@ typedef struct {
     uint32_t first, trees, padded, tables;
     ff_table *table;
     const uint32_t *table_of; /* for each slot the index of its table plus 1, or 0 */
-    const double *leaf;    /* padded × leaves numbers, if a leaf has one number */
+    const double *leaf;       /* padded × leaves numbers, if a leaf has one number */
     const uint32_t *value_at; /* padded × leaves indices of numbers, if it has several */
 } ff_group;
 
@@ -1430,8 +1435,8 @@ typedef struct ff_forest {
     const uint32_t *operand;
     uint32_t bits; /* of a mask; 0 if trees are walked */
     uint32_t leaves, slots, groups;
-    uint32_t has_names, has_sets; /* nodes that test one code, nodes that test a set */
-    const uint8_t *steps;         /* for a walk: the depth of each tree, or FF_UNEVEN, FF_DEEP */
+    uint32_t has_codes, has_code_sets; /* nodes that test one code, nodes that test a set */
+    const uint8_t *steps;              /* for a walk: the depth of each tree, or FF_UNEVEN, FF_DEEP */
     ff_slot *slot;
     ff_group *group;
 } ff_forest;
@@ -1441,7 +1446,6 @@ typedef struct ff_forest {
 
 /* Sort numbers. Heapsort needs no recursion and has no bad case. */
 static void ff_heapsort(double *values, uint32_t count) {
-
     uint32_t start = count / 2, end = count;
     while (end > 1) {
         uint32_t root, child;
@@ -1498,26 +1502,26 @@ static int ff_is_leaf(const ff_node *node) { return (node->flags & FF_NODE_LEAF)
 /* Measure the trees: the most leaves of a tree, and the inner nodes on each slot. Returns the steps of a walk: for
  * each tree the mean depth of its leaves, and one step more to see that all rows have arrived. */
 static uint64_t ff_measure_trees(const ff_plan *plan, ff_forest *forest, uint32_t *on_slot, uint64_t *inner) {
-    uint32_t t, i, due[FF_MAX_DEPTH];
+    uint32_t t, i, pending[FF_MAX_DEPTH];
     uint64_t steps = 0;
-    forest->leaves = forest->has_names = forest->has_sets = 0;
+    forest->leaves = forest->has_codes = forest->has_code_sets = 0;
     *inner = 0;
     for (t = 0; t < forest->operand[6]; t++) {
-        uint32_t count, leaves = 0, depth = 0, pending = 0;
+        uint32_t count, leaves = 0, depth = 0, pending_count = 0;
         uint64_t depths = 0;
         const ff_node *node = ff_tree_root(plan, forest, t, &count);
         for (i = 0; i < count; i++) {
-            forest->has_names |= node[i].flags & FF_NODE_CODE;
-            forest->has_sets |= (node[i].flags & FF_NODE_KIND) == FF_NODE_SET;
+            forest->has_codes |= node[i].flags & FF_NODE_CODE;
+            forest->has_code_sets |= (node[i].flags & FF_NODE_KIND) == FF_NODE_SET;
             if (!ff_is_leaf(node + i)) {
-                due[pending++] = ++depth;
+                pending[pending_count++] = ++depth;
                 on_slot[node[i].flags & FF_NODE_SLOT]++;
                 (*inner)++;
                 continue;
             }
             leaves++;
             depths += depth;
-            if (pending) depth = due[--pending];
+            if (pending_count) depth = pending[--pending_count];
         }
         if (leaves > forest->leaves) forest->leaves = leaves;
         steps += (depths + leaves - 1) / leaves + 1;
@@ -1594,6 +1598,7 @@ static uint64_t ff_table_bytes(const ff_forest *forest, const uint32_t *on_slot,
     return bytes;
 }
 
+/* Clear bits of the mask at an index, for any width of mask. */
 static void ff_and_mask(void *masks, uint64_t at, uint32_t bits, uint64_t keep) {
     if (bits == 8) ((uint8_t *)masks)[at] &= (uint8_t)keep;
     else if (bits == 16) ((uint16_t *)masks)[at] &= (uint16_t)keep;
@@ -1767,22 +1772,22 @@ static int ff_prepare_forest(ff_plan *plan, ff_forest *forest, const uint32_t *o
 
 static int ff_prepare_bags(ff_plan *plan, ff_allocate allocate, void *context); /* section 8 */
 
-#define FF_UNEVEN 0u    /* the depths of the tree's leaves differ much */
-#define FF_DEEP 13u     /* the tree is this deep, or deeper */
+#define FF_UNEVEN 0u /* the depths of the tree's leaves differ much */
+#define FF_DEEP 13u  /* the tree is this deep, or deeper */
 
 /* Decide how rows walk down a tree together. They do not wait for each other if the depths of its leaves differ by
  * more than five steps (their standard deviation): FF_UNEVEN. Otherwise they take the same number of steps: the depth
  * of the tree if it is below FF_DEEP. */
 static uint8_t ff_walk_steps(const ff_node *node, uint32_t count) {
-    uint32_t due[FF_MAX_DEPTH], pending = 0, depth = 0, deepest = 1, i;
+    uint32_t pending[FF_MAX_DEPTH], pending_count = 0, depth = 0, deepest = 1, i;
     uint64_t leaves = 0, sum = 0, squares = 0;
     for (i = 0; i < count; i++) {
-        if (!ff_is_leaf(node + i)) { due[pending++] = ++depth; continue; }
+        if (!ff_is_leaf(node + i)) { pending[pending_count++] = ++depth; continue; }
         leaves++;
         sum += depth;
         squares += (uint64_t)depth * depth;
         if (depth > deepest) deepest = depth;
-        if (pending) depth = due[--pending];
+        if (pending_count) depth = pending[--pending_count];
     }
     if (leaves * squares > sum * sum + 25 * leaves * leaves) return FF_UNEVEN;
     return (uint8_t)(deepest < FF_DEEP ? deepest : FF_DEEP);
@@ -1833,6 +1838,7 @@ typedef struct {
     struct ff_bag_rows *bag;
 } ff_block;
 
+/* Return a register: a number for each row of the block. ff_codes: a code for each row. */
 static double *ff_register(const ff_block *block, uint32_t index) {
     return block->number + (size_t)index * block->lanes;
 }
@@ -1840,11 +1846,11 @@ static uint32_t *ff_codes(const ff_block *block, uint32_t index) { return block-
 
 /* What a walk must handle: NaN among the numbers, nodes that test one code, nodes that test a set of codes. */
 #define FF_NANS 1
-#define FF_NAMES 2
+#define FF_CODES 2
 #define FF_SETS 4
-#define FF_ROWS_ABREAST 8u /* rows that walk one tree together */
+#define FF_ROWS_ABREAST 8u    /* rows that walk one tree together */
 #define FF_TREES_ABREAST 16u  /* trees that one row walks together */
-#define FF_STEPS_PER_CHECK 4u  /* steps between two checks for rows that have arrived */
+#define FF_STEPS_PER_CHECK 4u /* steps between two checks for rows that have arrived */
 
 /* Two numbers that are computed at once, each as if alone; one number, if the compiler has no vector type. */
 #if defined(__GNUC__)
@@ -1860,7 +1866,7 @@ typedef double ff_vector;
 #if defined(__GNUC__)
 #define FF_PREFETCH(AT) __builtin_prefetch(AT)
 #define FF_OPAQUE(VALUE) __asm__("" : "+r"(VALUE)) /* hides a choice, which a compiler would turn into a branch */
-#define FF_NOINLINE __attribute__((noinline))         /* inlined, it would need too many registers */
+#define FF_NOINLINE __attribute__((noinline))      /* inlined, it would need too many registers */
 #else
 #define FF_PREFETCH(AT) ((void)0)
 #define FF_OPAQUE(VALUE) ((void)0)
@@ -1874,7 +1880,7 @@ static uint32_t ff_walk_step(const ff_plan *plan, const ff_node *tree, const dou
     uint32_t flags = node->flags, left;
     double x = row[flags & FF_NODE_SLOT];
     left = (uint32_t)(x <= node->test.threshold);
-    if (content & FF_NAMES) left = (left & ((uint32_t)(x >= node->test.threshold) | ~flags >> 30)) ^ flags >> 31;
+    if (content & FF_CODES) left = (left & ((uint32_t)(x >= node->test.threshold) | ~flags >> 30)) ^ flags >> 31;
     if (content & FF_NANS) left |= (uint32_t)(x != x) & flags >> 28;
     if (content & FF_SETS) {
         /* A code plus 2^52 has the code in its last bits. */
@@ -1979,15 +1985,15 @@ typedef struct {
 
 FF_DEFINE_WALKS(plain, 0)
 FF_DEFINE_WALKS(nans, FF_NANS)
-FF_DEFINE_WALKS(names, FF_NAMES)
-FF_DEFINE_WALKS(names_nans, FF_NAMES | FF_NANS)
-FF_DEFINE_WALKS(sets, FF_NAMES | FF_SETS)
-FF_DEFINE_WALKS(sets_nans, FF_NAMES | FF_SETS | FF_NANS)
+FF_DEFINE_WALKS(codes, FF_CODES)
+FF_DEFINE_WALKS(codes_nans, FF_CODES | FF_NANS)
+FF_DEFINE_WALKS(sets, FF_CODES | FF_SETS)
+FF_DEFINE_WALKS(sets_nans, FF_CODES | FF_SETS | FF_NANS)
 
-/* Indexed by the content: FF_NANS, FF_NAMES, FF_SETS. */
+/* Indexed by the content: FF_NANS, FF_CODES, FF_SETS. */
 #define FF_WALK_FUNCTIONS(NAME) {ff_rows_##NAME, ff_uneven_##NAME, ff_trees_##NAME}
 static const ff_walk_functions ff_walks_by_content[8] = {
-    FF_WALK_FUNCTIONS(plain), FF_WALK_FUNCTIONS(nans), FF_WALK_FUNCTIONS(names), FF_WALK_FUNCTIONS(names_nans),
+    FF_WALK_FUNCTIONS(plain), FF_WALK_FUNCTIONS(nans), FF_WALK_FUNCTIONS(codes), FF_WALK_FUNCTIONS(codes_nans),
     FF_WALK_FUNCTIONS(sets), FF_WALK_FUNCTIONS(sets_nans), FF_WALK_FUNCTIONS(sets), FF_WALK_FUNCTIONS(sets_nans),
 };
 
@@ -2207,8 +2213,8 @@ static void ff_run_forest(const ff_plan *plan, const ff_forest *forest, const ui
     }
     if (!forest->bits) {
         double *cells = (double *)(void *)workspace;
-        int content = ff_lay_cells(plan, a, block, cells) | (forest->has_names ? FF_NAMES : 0) |
-                      (forest->has_sets ? FF_SETS : 0);
+        int content = ff_lay_cells(plan, a, block, cells) | (forest->has_codes ? FF_CODES : 0) |
+                      (forest->has_code_sets ? FF_SETS : 0);
         if (block->count < FF_ROWS_ABREAST) ff_walk_few(plan, a, block, cells, content);
         else ff_walk_many(plan, forest->steps, a, block, cells, content);
         return;
@@ -2616,9 +2622,9 @@ static void ff_run_find(const ff_plan *plan, uint32_t operation, const uint32_t 
     }
 }
 
-#define FF_TILE_OUTPUTS 4u         /* a tile: so many sums, */
+#define FF_TILE_OUTPUTS 4u                 /* a tile: so many sums, */
 #define FF_TILE_ROWS (2 * FF_VECTOR_WIDTH) /* for so many rows each, */
-#define FF_PANEL_INPUTS 256u         /* over so many inputs at a time, whose weights are copied side by side */
+#define FF_PANEL_INPUTS 256u               /* over so many inputs at a time, whose weights are copied side by side */
 
 /* Add to the sums of a tile what some inputs contribute: products with weights, or squared differences from them. The
  * sums stay in the processor's registers, and each adds its inputs in order. */
@@ -2985,19 +2991,20 @@ static uint32_t ff_partition_pairs(double *distance, uint32_t *index, uint32_t c
 
 /* Sort the pairs by distance: quicksort, with heapsort for bad cases and insertion sort for short runs. */
 static void ff_introsort_pairs(double *distance, uint32_t *index, uint32_t count) {
-    struct { uint32_t first, count, depth; } due[32]; /* at most twice the logarithm of FF_MAX_NEIGHBOURS */
-    uint32_t pending = 1, log2_count = 0, pivot;
+    struct { uint32_t first, count, depth; } pending[32]; /* at most twice the logarithm of FF_MAX_NEIGHBOURS */
+    uint32_t pending_count = 1, log2_count = 0, pivot;
     while (count >> (log2_count + 1)) log2_count++;
-    due[0].first = 0;
-    due[0].count = count;
-    due[0].depth = 2 * log2_count;
-    while (pending) {
-        uint32_t first = due[--pending].first, remaining = due[pending].count, depth = due[pending].depth;
+    pending[0].first = 0;
+    pending[0].count = count;
+    pending[0].depth = 2 * log2_count;
+    while (pending_count) {
+        uint32_t first = pending[--pending_count].first, remaining = pending[pending_count].count,
+                 depth = pending[pending_count].depth;
         for (; remaining > 15 && depth; first += pivot + 1, remaining -= pivot + 1) {
             pivot = ff_partition_pairs(distance + first, index + first, remaining);
-            due[pending].first = first;
-            due[pending].count = pivot;
-            due[pending++].depth = --depth;
+            pending[pending_count].first = first;
+            pending[pending_count].count = pivot;
+            pending[pending_count++].depth = --depth;
         }
         (remaining > 15 ? ff_heapsort_pairs : ff_insertion_sort_pairs)(distance + first, index + first, remaining);
     }
@@ -3027,16 +3034,16 @@ static double ff_node_min_distance(const ff_plan *plan, const uint32_t *a, const
 /* Search the tree for the points nearest to the query. */
 static void ff_find_nearest(const ff_plan *plan, const uint32_t *a, const double *query, double *distance,
                             uint32_t *index) {
-    struct { uint32_t node; double distance; } due[64]; /* each level of the tree leaves one node pending */
-    uint32_t pending = 1, metric = a[6] & ~FF_BALLS, row;
+    struct { uint32_t node; double distance; } pending[64]; /* each level of the tree leaves one node pending */
+    uint32_t pending_count = 1, metric = a[6] & ~FF_BALLS, row;
     double query_norm = ff_squared_norm(query, a[3]), power = plan->number[a[7]];
-    due[0].node = 0;
-    due[0].distance = 0;
-    while (pending) {
-        uint32_t node = due[--pending].node, left = 2 * node + 1, nearer;
+    pending[0].node = 0;
+    pending[0].distance = 0;
+    while (pending_count) {
+        uint32_t node = pending[--pending_count].node, left = 2 * node + 1, nearer;
         const uint32_t *word = plan->word + a[10] + 3 * (size_t)node;
         double left_distance, right_distance;
-        if (due[pending].distance > distance[0]) continue;
+        if (pending[pending_count].distance > distance[0]) continue;
         if (word[2]) {
             const double *point = plan->number + a[8] + (size_t)word[0] * a[3];
             for (row = word[0]; row + FF_POINTS_ABREAST <= word[1];
@@ -3053,10 +3060,10 @@ static void ff_find_nearest(const ff_plan *plan, const uint32_t *a, const double
         left_distance = ff_node_min_distance(plan, a, query, left);
         right_distance = ff_node_min_distance(plan, a, query, left + 1);
         nearer = left_distance <= right_distance ? left : left + 1;
-        due[pending].node = nearer == left ? left + 1 : left;
-        due[pending++].distance = nearer == left ? right_distance : left_distance;
-        due[pending].node = nearer;
-        due[pending++].distance = nearer == left ? left_distance : right_distance;
+        pending[pending_count].node = nearer == left ? left + 1 : left;
+        pending[pending_count++].distance = nearer == left ? right_distance : left_distance;
+        pending[pending_count].node = nearer;
+        pending[pending_count++].distance = nearer == left ? left_distance : right_distance;
     }
 }
 
@@ -3208,10 +3215,10 @@ static void ff_run_refuse(const ff_plan *plan, const uint32_t *a, ff_block *bloc
  * the Python that packed the model. The hash is the 32-bit MurmurHash3 by Austin Appleby (public domain).
  * ------------------------------------------------------------------------------------------------------------------ */
 
-#define FF_MAX_NGRAM_LENGTH 64u         /* in tokens or characters; a power of two */
+#define FF_MAX_NGRAM_LENGTH 64u       /* in tokens or characters; a power of two */
 #define FF_MAX_BAG_ENTRIES (1u << 22) /* of a row */
-#define FF_MAX_PENDING_NGRAMS 16384u /* they are sorted together */
-#define FF_TYPICAL_BAG_ENTRIES 256u /* a full block has memory for so many entries a row */
+#define FF_MAX_PENDING_NGRAMS 16384u  /* they are sorted together */
+#define FF_TYPICAL_BAG_ENTRIES 256u   /* a full block has memory for so many entries a row */
 #define FF_CODE_POINTS 0x110000u
 #define FF_CAPITAL_SIGMA 0x3a3u
 
@@ -3357,6 +3364,7 @@ static int ff_check_bag(ff_plan *plan, ff_totals *totals, const uint32_t *a, uin
     return ff_claim_bag(plan, totals, a[0], s[FF_T_WIDTH], where);
 }
 
+/* Check a step that works on bags. */
 static int ff_check_bag_step(ff_plan *plan, ff_totals *totals, uint32_t operation, const uint32_t *a, uint64_t where) {
     static const char unread[] = "reads a bag or a register that is not written yet, at step";
     static const char unwritten[] = "writes elsewhere than to the next registers, at step";
@@ -3440,11 +3448,13 @@ static uint32_t ff_fill_properties(const ff_plan *plan, const uint32_t *s, uint1
     return pages;
 }
 
+/* Return what a code point is folded to, or FF_FOLD_MANY and an index into the tail. */
 static uint32_t ff_fold_of(const ff_reader *reader, uint32_t code_point) {
     uint32_t page = reader->fold_page[code_point >> 8];
     return page ? reader->fold[(size_t)(page - 1) * 256 + (code_point & 255)] : code_point;
 }
 
+/* Return the properties of a code point. */
 static uint8_t ff_property_of(const ff_reader *reader, uint32_t code_point) {
     return reader->property[(size_t)reader->property_page[code_point >> 8] * 256 + (code_point & 255)];
 }
@@ -3507,6 +3517,7 @@ typedef struct {
 static uint32_t ff_rotate_left(uint32_t x, uint32_t bits) { return x << bits | x >> (32 - bits); }
 static uint32_t ff_murmur_scramble(uint32_t k) { return ff_rotate_left(k * 0xcc9e2d51u, 15) * 0x1b873593u; }
 
+/* Add bytes to the hash. */
 static void ff_murmur_update(ff_murmur *state, const uint8_t *bytes, uint32_t count) {
     uint32_t hash = state->hash, tail = state->tail, length = state->length;
     while (count--) {
@@ -3521,6 +3532,7 @@ static void ff_murmur_update(ff_murmur *state, const uint8_t *bytes, uint32_t co
     state->length = length;
 }
 
+/* Return the hash of the bytes so far. */
 static uint32_t ff_murmur_finish(const ff_murmur *state) {
     uint32_t hash = state->hash;
     if (state->length & 3) hash ^= ff_murmur_scramble(state->tail);
@@ -3611,6 +3623,7 @@ static void ff_count_pending(ff_tokenizer *t) {
     }
 }
 
+/* Add an n-gram to the pending ones. */
 static void ff_add_key(ff_tokenizer *t, uint32_t key) {
     if (t->pending_count == FF_MAX_PENDING_NGRAMS) ff_count_pending(t);
     t->pending[t->pending_count++] = key;
@@ -4008,6 +4021,7 @@ static void ff_run_bag_spread(const ff_plan *plan, const uint32_t *a, ff_block *
         }
 }
 
+/* Compute a step that works on bags. */
 static void ff_run_bag_step(const ff_plan *plan, uint32_t operation, uint32_t reader, const uint32_t *a,
                             ff_block *block) {
     switch (operation) {
@@ -4019,6 +4033,7 @@ static void ff_run_bag_step(const ff_plan *plan, uint32_t operation, uint32_t re
     }
 }
 
+/* Prepare all text steps of a plan. */
 static int ff_prepare_bags(ff_plan *plan, ff_allocate allocate, void *context) {
     uint32_t at = 0, readers = 0;
     plan->reader = (ff_reader *)allocate(context, (plan->readers + 1u) * sizeof *plan->reader);
@@ -4030,6 +4045,7 @@ static int ff_prepare_bags(ff_plan *plan, ff_allocate allocate, void *context) {
     return 0;
 }
 
+/* Round up to a multiple of 64 bytes, the size of a cache line. */
 static size_t ff_round_up(uint64_t bytes) { return (size_t)((bytes + 63) / 64 * 64); }
 
 /* Return the bytes that the bags of so many lanes take. Also lay them out from `rows` on, if that is not NULL. */

@@ -1,9 +1,9 @@
-/* Python's C interface, as far as module.c uses it: from Python.h, or where a machine has Python without its headers
+/* The part of Python's C interface that module.c uses: from Python.h, or, if a machine has Python without its headers
  * (Debian's python3 without python3-dev) and FOURFOLD_WITHOUT_PYTHON_H is defined, from the declarations below.
  *
- * They describe the stable ABI of Python 3.11 (PEP 384), which every later 3.x keeps: names, arguments, the layout of the
- * few open structures, and the numbers of slots and flags never change. What Python.h does by macros on an object's
- * insides is done here by the functions that the stable ABI has for it. A test compiles this file after Python.h with
+ * These describe the stable ABI of Python 3.11 (PEP 384), which every later 3.x keeps: names, arguments, the layout of
+ * the few public structures, and the numbers of slots and flags never change. Where Python.h has macros that access
+ * objects directly, this file uses the functions of the stable ABI. A test compiles this file after Python.h with
  * FOURFOLD_CHECK_ABI, so that a C compiler refuses a declaration that differs, and compares the layouts and numbers.
  */
 #ifndef FOURFOLD_STABLE_ABI_H
