@@ -48,31 +48,32 @@ def pack(
             an ONNX file, or a Python function or an object with `predict`.
         name: the model's name: a-z, 0-9, `.`, `_` and `-`.
         rows: rows as the model was trained with them: the same container, columns, dtypes and form of missing values.
-            A few hundred do; they give the signature, the golden rows, and the rows on which engines are tested.
+            A few hundred suffice. The signature and the golden rows are made from them, and engines are compared on
+            them.
         inputs: the input fields; inferred from `rows` otherwise.
         extra: whether a key that is no input field is an error (`forbid`) or dropped (`ignore`).
-        runtime: the name of the model's own runtime; found from the model's type otherwise.
-        engine: `auto` takes the fastest engine that gives the same answer; `original` the model's own; the name of any
-            other (`plan`) takes that one or fails.
-        block: `auto` finds the block that the model's own engine needs; a number sets the rows of each of its calls,
-            and `free` sets none: the invariance test then only checks this choice.
-        accept: what the same answer is. `tight`: the same bits, except where the original's last bits depend on a BLAS
-            or a libm; there 512 units in the last place (16 of a float32), and labels equal. `exact`: the same bits
-            everywhere. `ulp:N` or `rtol:X`: N units in the last place, or a share of X; then a model whose answer for
-            a row depends on the other rows by no more is packed, too.
-        measure: whether engines are measured, each in a process of its own (seconds); the package gets the figures,
-            so its digest differs at every packing. Otherwise the one that is expected to be faster is taken.
-        provenance: where the model comes from (a commit, a data set), as you want to find it again.
-        expect: what the framework that trained the model answered: a table with a column for each output that shall be
-            compared, or arrays by the outputs' names, a row for each of `rows`; or a table that has the inputs too.
-        expect_rtol: how far floats may be from these, as a share of the output's size; other values must be equal.
-        **options: what the runtime takes, such as `methods=("predict", "predict_proba")` (docs/runtimes.md).
+        runtime: the name of the model's own runtime; inferred from the model's type otherwise.
+        engine: `auto` chooses the fastest engine that gives the same answers, `original` the model's own engine; any
+            other name (`plan`) chooses that engine or fails.
+        block: the number of rows in every call of the model's own engine. `auto` finds the block that the engine needs;
+            a number fixes it, and `free` allows calls of any size: then only that block is tested.
+        accept: the tolerance. `tight`: the same bits, except where the original's last bits depend on a BLAS or a libm;
+            there 512 units in the last place (16 for float32), and equal labels. `exact`: the same bits everywhere.
+            `ulp:N`: N units in the last place; `rtol:X`: a relative distance of X. These two also pack a model whose
+            answer for a row depends on the other rows by no more than that.
+        measure: whether engines are measured, each in a process of its own, which takes seconds. The manifest holds the
+            figures, so the digest differs at every packing. Otherwise the engine expected to be faster is chosen.
+        provenance: where the model comes from (a commit, a data set), in your own words.
+        expect: the answers of the framework that trained the model: a table with a column for each output to compare,
+            or arrays by the outputs' names, with a row for each of `rows`; or a table that has the inputs too.
+        expect_rtol: how far answers may be from these, relative to the output's size. Other dtypes must be equal.
+        **options: the runtime's own options, such as `methods=("predict", "predict_proba")` (docs/runtimes.md).
 
     Returns:
         The package, in memory. The same model, rows and versions give the same digest, unless `measure` is set.
 
     Raises:
-        PackError: the model cannot be packed as asked, or does not answer as expected; it says why.
+        PackError: the model cannot be packed as asked, or does not answer as expected; the error says why.
         SignatureError: no signature can be inferred from the rows.
         InputError: the rows do not fit the inputs given.
     """
@@ -81,7 +82,7 @@ def pack(
     original = prepare(model, name, rows, inputs=inputs, extra=extra, runtime=runtime, options=options)
     with without_numeric_warnings():
         samples = sample(original, rows, expect, expect_rtol, measure=measure)
-        contest = compete(original, samples, tolerance, blocks, convert=convert)
+        result = compete(original, samples, tolerance, blocks, convert=convert)
         if measure:
-            contest = measure_engines(contest)
-        return build(contest, engine, provenance)
+            result = measure_engines(result)
+        return build(result, engine, provenance)

@@ -14,7 +14,7 @@ from fourfold.packing.engines.comparison import accepted_rows
 from fourfold.packing.engines.invariance import Finding, best_finding, find_block
 from fourfold.packing.engines.tournament import TournamentEntry
 from fourfold.packing.samples.edge_cases import spread_indices
-from fourfold.packing.stages.compete import Contest
+from fourfold.packing.stages.compete import TournamentResult
 
 __all__ = ["GOLDEN_TOLERANCE", "assemble"]
 
@@ -25,7 +25,7 @@ MAX_GOLDEN_ROWS = 24
 GOLDEN_TOLERANCE = 1e-9
 
 
-def assemble(contest: Contest, entry: TournamentEntry, provenance: Mapping[str, str] | None = None) -> Package:
+def assemble(result: TournamentResult, entry: TournamentEntry, provenance: Mapping[str, str] | None = None) -> Package:
     """Assemble the package of one engine that took part.
 
     Raises:
@@ -34,18 +34,18 @@ def assemble(contest: Contest, entry: TournamentEntry, provenance: Mapping[str, 
     prepared, engine = entry.candidate.prepared, entry.candidate.engine
     assert prepared is not None
     assert engine is not None
-    rows, signature = contest.rows, contest.signature
-    findings = _findings(contest, entry)
+    rows, signature = result.rows, result.signature
+    findings = _findings(result, entry)
     finding = best_finding(findings)
     function = Function(signature, engine, finding.block)
     inputs = [rows.plain[index] for index in spread_indices(len(rows.plain), MAX_GOLDEN_ROWS)]
     inputs += accepted_rows(function, rows.edge_cases)
     golden = GoldenRows(inputs, function(inputs))
     is_free = finding.invariant and finding.block is None
-    tolerance = 0 if is_free else max(GOLDEN_TOLERANCE, contest.tolerance.max_gap)
+    tolerance = 0 if is_free else max(GOLDEN_TOLERANCE, result.tolerance.max_gap)
     manifest: dict[str, Any] = {
         "fourfold": FORMAT,
-        "name": contest.name,
+        "name": result.name,
         "signature": signature.to_json(),
         "runtime": {
             "name": prepared.runtime,
@@ -58,10 +58,10 @@ def assemble(contest: Contest, entry: TournamentEntry, provenance: Mapping[str, 
             "block": finding.block,
             "rows": finding.rows,
             "tested": [tested.to_json() for tested in findings],
-            "accepted": contest.tolerance.text,
+            "accepted": result.tolerance.text,
             **({} if rows.expected is None else {"expected": rows.expected.check(function)}),
         },
-        "engines": [other.to_json(chosen=other.candidate is entry.candidate) for other in contest.entries],
+        "engines": [other.to_json(chosen=other.candidate is entry.candidate) for other in result.entries],
         "golden": {"file": GOLDEN_FILE, "rows": len(golden.inputs), "tolerance": tolerance},
         "provenance": {
             "fourfold": __version__,
@@ -72,12 +72,12 @@ def assemble(contest: Contest, entry: TournamentEntry, provenance: Mapping[str, 
     return Package.build(manifest, {**prepared.files, GOLDEN_FILE: encode_golden(golden, signature)})
 
 
-def _findings(contest: Contest, entry: TournamentEntry) -> list[Finding]:
+def _findings(result: TournamentResult, entry: TournamentEntry) -> list[Finding]:
     """Return what the invariance test finds about an engine; a plan is tested here, and only once it may be packed."""
     engine = entry.candidate.engine
     if entry.candidate.name != "plan" or engine is None:
-        return list(entry.candidate.findings or contest.findings)
+        return list(entry.candidate.findings or result.findings)
     # A check and no search: a plan computes every row by itself.
-    plan = Function(contest.signature, engine, None)
-    rows = [*contest.rows.plain, *accepted_rows(plan, contest.rows.edge_cases)]
+    plan = Function(result.signature, engine, None)
+    rows = [*result.rows.plain, *accepted_rows(plan, result.rows.edge_cases)]
     return find_block(lambda _: plan, rows, (None,))

@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from fourfold.package import Package
 from fourfold.packing.engines.tournament import choose
 from fourfold.packing.stages.assemble import assemble
-from fourfold.packing.stages.compete import Contest
+from fourfold.packing.stages.compete import TournamentResult
 from fourfold.predictor import Predictor
 
 __all__ = ["build"]
 
 
-def build(contest: Contest, engine: str, provenance: Mapping[str, str] | None) -> Package:
+def build(result: TournamentResult, engine: str, provenance: Mapping[str, str] | None) -> Package:
     """Build the package of the engine that is chosen.
 
     Args:
-        contest: what the tournament found.
+        result: the result of the tournament.
         engine: `auto`, `original`, or the engine's name.
         provenance: where the model comes from.
 
@@ -25,8 +25,8 @@ def build(contest: Contest, engine: str, provenance: Mapping[str, str] | None) -
         PackError: no engine can be packed as asked.
         GoldenMismatch: the engine does not repeat its own answers.
     """
-    entry = choose(contest.entries, engine, contest.check_original)
-    package = assemble(contest, entry, provenance)
+    entry = choose(result.entries, engine, result.check_original)
+    package = assemble(result, entry, provenance)
     assert entry.candidate.engine is not None
     # Replays the golden rows as they were written: what cannot be replayed is not packed.
     Predictor(package, entry.candidate.engine)

@@ -15,22 +15,22 @@ from fourfold.packing.engines.invariance import BLOCKS, Finding, best_finding, f
 from fourfold.packing.engines.tolerance import Tolerance
 from fourfold.packing.engines.tournament import TournamentEntry, run_tournament
 from fourfold.packing.samples.packing_rows import PackingRows
-from fourfold.packing.stages.prepare import Original
+from fourfold.packing.stages.prepare import OriginalModel
 from fourfold.signature import Signature
 
-__all__ = ["Contest", "compete"]
+__all__ = ["TournamentResult", "compete"]
 
 
 @dataclass(frozen=True)
-class Contest:
-    """Hold what the tournament found, and what a package is built from.
+class TournamentResult:
+    """Hold the tournament's table, and what else a package is built from.
 
     Attributes:
         name: the model's name.
         signature: the package's signature.
         rows: the rows that engines were compared on.
         tolerance: how far answers may be from the original's.
-        findings: what the invariance test found about the original engine.
+        findings: the findings of the invariance test about the original engine.
         entries: the tournament's table, the original engine last.
     """
 
@@ -63,8 +63,8 @@ class Contest:
 
 
 def compete(
-    original: Original, rows: PackingRows, tolerance: Tolerance, blocks: Sequence[int | None], *, convert: bool
-) -> Contest:
+    original: OriginalModel, rows: PackingRows, tolerance: Tolerance, blocks: Sequence[int | None], *, convert: bool
+) -> TournamentResult:
     """Find the block that the original engine needs, and compare every other engine with it.
 
     Args:
@@ -87,7 +87,7 @@ def compete(
         *run_tournament(signature, reference, others, rows, tolerance),
         TournamentEntry(original_candidate, "original"),
     ]
-    return Contest(original.name, signature, rows, tolerance, findings, entries)
+    return TournamentResult(original.name, signature, rows, tolerance, findings, entries)
 
 
 def _find_candidate_block(candidate: Candidate, signature: Signature, rows: PackingRows) -> Candidate:

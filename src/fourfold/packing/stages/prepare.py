@@ -13,11 +13,11 @@ from fourfold.package import check_name
 from fourfold.runtimes.engine import Engine, Prepared
 from fourfold.signature import Field, Signature, fields
 
-__all__ = ["Original", "prepare"]
+__all__ = ["OriginalModel", "prepare"]
 
 
 @dataclass(frozen=True)
-class Original:
+class OriginalModel:
     """Hold the model that is packed, in its original engine.
 
     Attributes:
@@ -48,7 +48,7 @@ def prepare(
     extra: Literal["forbid", "ignore"],
     runtime: str | None,
     options: Mapping[str, Any],
-) -> Original:
+) -> OriginalModel:
     """Prepare a model with its runtime; the arguments and errors are those of `pack`."""
     try:
         check_name(name)
@@ -59,7 +59,7 @@ def prepare(
     with without_numeric_warnings():
         # The model came from the caller's own hands, so its code runs here already.
         engine = runtimes.load(prepared.runtime, prepared.settings, prepared.files.__getitem__, signature, trust=True)
-    return Original(name, model, prepared, signature, engine)
+    return OriginalModel(name, model, prepared, signature, engine)
 
 
 def _prepare_with_runtime(

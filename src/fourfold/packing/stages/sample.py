@@ -11,7 +11,7 @@ from fourfold.packing.samples.decision_boundaries import boundary_rows
 from fourfold.packing.samples.edge_cases import edge_cases, spread_indices
 from fourfold.packing.samples.expected_outputs import read_expected
 from fourfold.packing.samples.packing_rows import PackingRows
-from fourfold.packing.stages.prepare import Original
+from fourfold.packing.stages.prepare import OriginalModel
 from fourfold.signature import Signature
 
 __all__ = ["sample"]
@@ -22,7 +22,7 @@ MAX_SAMPLE_ROWS = 256
 MAX_BENCHMARK_ROWS = 4096
 
 
-def sample(original: Original, rows: Any, expect: Any, expect_rtol: float, *, measure: bool) -> PackingRows:
+def sample(original: OriginalModel, rows: Any, expect: Any, expect_rtol: float, *, measure: bool) -> PackingRows:
     """Sample the rows that a model is packed with.
 
     Args:
