@@ -122,7 +122,7 @@ def belongs_to_run(path: Path, run_key: str) -> bool:
 
 
 def json_value(value: Any) -> Any:
-    """Return a source value as JSON has it, or as text where JSON has no such value."""
+    """Return a source value as a JSON value, or as text where JSON has no such value."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):

@@ -155,24 +155,24 @@ class _Attempt:
         Args:
             total: the number of all rows, where it is known.
         """
-        limit, bad = self._preflight.job.max_quarantined, self._quarantine.rows
+        limit, quarantined = self._preflight.job.max_quarantined, self._quarantine.rows
         if limit is None:
             # A source in which no row fits is the wrong source, and an empty output would hide that.
-            if total is None or not 0 < total == bad:
+            if total is None or not 0 < total == quarantined:
                 return
             reason = "that is every one"
         elif isinstance(limit, float):
-            if total is None or bad <= limit * total:
+            if total is None or quarantined <= limit * total:
                 return
             reason = f"max_quarantined allows a share of {limit}"
-        elif bad <= limit:
+        elif quarantined <= limit:
             return
         else:
             reason = f"max_quarantined allows {limit}"
         first_errors = "\n".join(self._quarantine.first_errors)
         raise SourceError(
-            f"{bad} of {self._rows_in} rows read from {self._preflight.job.source} do not fit: {reason}; nothing was "
-            f"written. The first errors:\n{first_errors}"
+            f"{quarantined} of {self._rows_in} rows read from {self._preflight.job.source} do not fit: {reason}; "
+            f"nothing was written. The first errors:\n{first_errors}"
         )
 
     def report(self, seconds: float, started: datetime) -> Report:

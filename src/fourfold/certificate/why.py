@@ -195,14 +195,14 @@ class _Search:
         for column in self.signature.inputs:
             if column.name == searched.name:
                 continue
-            here = self.row[column.name]
+            current = self.row[column.name]
             candidates = {repr(start[column.name]): start[column.name] for start in starts}.values()
-            values = [value for value in candidates if not same_bits(value, here)]
+            values = [value for value in candidates if not same_bits(value, current)]
             rows: list[Row] = [{**self.row, column.name: value} for value in values]
             answers = zip(values, self.one.ask(rows), self.other.ask(rows), strict=True) if rows else ()
             agreeing = [value for value, left, right in answers if left and _is_same(left, right, self.names)]
-            for value in _nearest(agreeing, here):
-                divergence = self._locate(column, value, here)
+            for value in _nearest(agreeing, current):
+                divergence = self._locate(column, value, current)
                 if not divergence.is_shared:
                     return divergence
         return None
@@ -289,11 +289,11 @@ def _between(low: Any, high: Any, column: Field) -> Any:
     return None if middle in (low, high) else middle
 
 
-def _nearest(values: Sequence[Any], here: Any) -> list[Any]:
+def _nearest(values: Sequence[Any], current: Any) -> list[Any]:
     """Return the nearest number below `here` and the nearest above; of values that are no numbers, the first."""
-    if not values or not all(isinstance(value, int | float) and _is_finite(value) for value in (*values, here)):
+    if not values or not all(isinstance(value, int | float) and _is_finite(value) for value in (*values, current)):
         return list(values[:1])
-    below, above = [value for value in values if value < here], [value for value in values if value > here]
+    below, above = [value for value in values if value < current], [value for value in values if value > current]
     return [*([max(below)] if below else []), *([min(above)] if above else [])]
 
 

@@ -17,7 +17,7 @@ RANDOM = np.random.default_rng(11)
 ROWS = [{"x": x, "y": y, "t": t} for x in (0.1, -3.7e5, 0.0) for y in (2.5, -0.0) for t in ("t0", "t2", "?", None)]
 
 
-def _workshop() -> Compiler:
+def _make_compiler() -> Compiler:
     return Compiler(Graph([("x", "float64"), ("y", "float64"), ("t", "string")]))
 
 
@@ -40,7 +40,7 @@ def _values(row: dict[str, Any], levels: tuple[float, float] = (0.0, 1.0)) -> li
 @pytest.mark.parametrize("width", [1, 3])
 def test_columns_of_a_code_are_folded_into_a_table(levels: tuple[float, float], width: int) -> None:
     """Sums over numbers and over columns of codes are those of the same matrix."""
-    compiler = _workshop()
+    compiler = _make_compiler()
     weights = RANDOM.normal(size=(8, width))
     found = answers(compiler, weighted_sums(compiler, _mixed(compiler, levels), weights), ROWS)
     expected = np.array([_values(row, levels) for row in ROWS]) @ weights
@@ -51,7 +51,7 @@ def test_columns_of_a_code_are_folded_into_a_table(levels: tuple[float, float], 
 @pytest.mark.parametrize("width", [1, 3])
 def test_ordered_sums_have_the_bits_of_a_sparse_matrix(dtype: np.dtype[Any], width: int) -> None:
     """Sums in the order of the columns have the bits of SciPy's, also of numbers between tables."""
-    compiler = _workshop()
+    compiler = _make_compiler()
     weights = RANDOM.normal(size=(8, width)).astype(dtype)
     rows = [{**row, "x": float(dtype.type(row["x"]))} for row in ROWS]
     columns = [
@@ -65,7 +65,7 @@ def test_ordered_sums_have_the_bits_of_a_sparse_matrix(dtype: np.dtype[Any], wid
 
 def test_an_infinite_sum_leaves_the_others_alone() -> None:
     """A sum that overflows does not make NaN of the sums beside it."""
-    compiler = _workshop()
+    compiler = _make_compiler()
     weights = np.zeros((8, 2))
     weights[0] = 1e10, 1.0
     weights[3] = 1.0, 2.0
@@ -75,7 +75,7 @@ def test_an_infinite_sum_leaves_the_others_alone() -> None:
 
 def test_a_hundred_thousand_one_hot_columns_are_one_lookup() -> None:
     """One-hot columns of one code cost one table of one number a code, and one step."""
-    compiler = _workshop()
+    compiler = _make_compiler()
     code = compiler.graph.text(2, [f"t{place}" for place in range(100_000)])
     weights = RANDOM.normal(size=(code.limit, 1))
     made = weighted_sums(compiler, spikes(code, (0.0, 1.0)), weights)
@@ -85,7 +85,7 @@ def test_a_hundred_thousand_one_hot_columns_are_one_lookup() -> None:
 
 def test_one_column_has_one_product_and_so_the_same_bits() -> None:
     """No library has a choice about the sum of one product; about two it has."""
-    compiler = _workshop()
+    compiler = _make_compiler()
     columns = tuple(_mixed(compiler))
     _, dtype = matrix_product(compiler, Matrix(columns[:1]), np.ones((1, 2), dtype=np.float32), "Model")
     assert (dtype, list(compiler.approximations)) == (FLOAT64, [])
@@ -95,7 +95,7 @@ def test_one_column_has_one_product_and_so_the_same_bits() -> None:
 
 def test_sums_of_what_is_no_number_have_no_plan() -> None:
     """Text, other dtypes than floats, and weights for other columns are refused when a plan is made."""
-    compiler = _workshop()
+    compiler = _make_compiler()
     x = Numeric(compiler.graph.number(0))
     with pytest.raises(NoPlan, match="text where numbers are needed"):
         weighted_sums(compiler, [Text(2)], np.ones((1, 1)))

@@ -195,17 +195,17 @@ class SourceFiles:
         """Return the common Arrow type of a pass-through column; files in which it is all null do not count."""
         first_paths: dict[Any, str] = {}  # by type
         for state, info in zip(self.states, self._infos, strict=True):
-            kind = info.types.get(name, pa.null())
-            if not pa.types.is_null(kind):
-                first_paths.setdefault(kind, state.path)
+            arrow_type = info.types.get(name, pa.null())
+            if not pa.types.is_null(arrow_type):
+                first_paths.setdefault(arrow_type, state.path)
         if len(first_paths) < 2:
             return next(iter(first_paths), pa.null())
         int64_files = (info for info in self._infos if info.types.get(name) == pa.int64())
         if set(first_paths) == {pa.int64(), pa.float64()} and all(name in info.float64_safe for info in int64_files):
             return pa.float64()
-        (kind, path), (other_kind, other_path) = list(first_paths.items())[:2]
+        (arrow_type, path), (other_type, other_path) = list(first_paths.items())[:2]
         raise SourceError(
-            f"{other_path}: column {shorten(name)}, which is kept: expected {kind} as in {path}, got {other_kind}"
+            f"{other_path}: column {shorten(name)}, which is kept: expected {arrow_type} as in {path}, got {other_type}"
         )
 
     def chunks(self, chunk_rows: int, chunk_bytes: int) -> Iterator[Chunk]:
@@ -268,10 +268,10 @@ class SourceFiles:
 
 def _plain_values(column: Any) -> list[Any]:
     """Return an Arrow column as Python values, or as text where Python has none (nanoseconds, years beyond 9999)."""
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    arrow_type = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     try:
-        if pa.types.is_temporal(kind) or pa.types.is_decimal(kind):
-            column = column.cast(kind).cast(pa.string())
+        if pa.types.is_temporal(arrow_type) or pa.types.is_decimal(arrow_type):
+            column = column.cast(arrow_type).cast(pa.string())
         values: list[Any] = column.to_pylist()
     except (pa.ArrowException, ValueError, OverflowError):
         values = [str(value) if value.is_valid else None for value in column]

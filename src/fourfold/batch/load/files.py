@@ -138,14 +138,14 @@ class _ArrowWriter(TableWriter):
 
 def _binary_field(column: Any, form: str) -> Any:
     """Return the Arrow field of a pass-through column in a Parquet or Arrow file: the source's type, no metadata."""
-    kind = column.type
-    if form == "arrow" and pa.types.is_dictionary(kind):
-        kind = kind.value_type  # an Arrow file holds one dictionary a column, but each chunk has its own
-    return pa.field(column.name, kind)
+    arrow_type = column.type
+    if form == "arrow" and pa.types.is_dictionary(arrow_type):
+        arrow_type = arrow_type.value_type  # an Arrow file holds one dictionary a column, but each chunk has its own
+    return pa.field(column.name, arrow_type)
 
 
-def _cast(array: Any, kind: Any) -> Any:
-    return array if array.type == kind else array.cast(kind)
+def _cast(array: Any, arrow_type: Any) -> Any:
+    return array if array.type == arrow_type else array.cast(arrow_type)
 
 
 def _text_field(target: Path, column: Any) -> Field:

@@ -58,9 +58,9 @@ class ColumnMapping:
         return [pa.array([row.get(name) for row in rows], type=schema.field(name).type) for name in self.passthrough]
 
 
-def _cast(column: Any, kind: Any) -> Any:
+def _cast(column: Any, arrow_type: Any) -> Any:
     # Types differ where a column is null in all of a file and so has no type, or in the width of dictionary indices.
-    return column if column.type == kind else column.cast(kind)
+    return column if column.type == arrow_type else column.cast(arrow_type)
 
 
 def map_columns(signature: Signature, job: Job) -> ColumnMapping:

@@ -27,11 +27,11 @@ _FLOAT32_MAX = 3.4028234663852886e38
 _UNSEEN = "unseen ☃"
 
 
-def spread_indices(length: int, most: int) -> list[int]:
-    """Return at most `most` indices, spread evenly over `length` rows from the first to the last."""
-    if length <= most:
+def spread_indices(length: int, max_count: int) -> list[int]:
+    """Return at most `max_count` indices, spread evenly over `length` rows from the first to the last."""
+    if length <= max_count:
         return list(range(length))
-    return sorted({round(step * (length - 1) / (most - 1)) for step in range(most)})
+    return sorted({round(step * (length - 1) / (max_count - 1)) for step in range(max_count)})
 
 
 def cells_per_row(signature: Signature) -> int:
@@ -55,10 +55,10 @@ def edge_cases(signature: Signature, rows: Sequence[dict[str, Any]]) -> list[dic
         seen = [row[field.name] for row in rows if row[field.name] is not None]
         for turn, value in enumerate(_edge_values(field, seen)):
             changes.append((field.name, value, (order * 7 + turn) % len(rows)))
-    most = max(MIN_EDGE_CASES, min(MAX_EDGE_CASES, MAX_CELLS // cells_per_row(signature)))
-    if len(changes) > most:
+    max_count = max(MIN_EDGE_CASES, min(MAX_EDGE_CASES, MAX_CELLS // cells_per_row(signature)))
+    if len(changes) > max_count:
         # At random: at a fixed step some fields would always get the same kind of value, and others none.
-        changes = [changes[index] for index in sorted(random.Random(most).sample(range(len(changes)), most))]
+        changes = [changes[index] for index in sorted(random.Random(max_count).sample(range(len(changes)), max_count))]
     cases = [{**rows[index], name: value} for name, value, index in changes]
     nullable = [field.name for field in signature.inputs if field.nullable]
     if nullable:

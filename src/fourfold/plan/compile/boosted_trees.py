@@ -268,8 +268,8 @@ def codes_of(column: Column, known: Sequence[Any], compiler: Compiler) -> Coded:
     """
     indexes = {value: index for index, value in enumerate(known)}
     if isinstance(column, Text) and column.categories is not None:
-        own = set(column.categories)
-        strings = [category for category in known if isinstance(category, str) and category in own]
+        column_categories = set(column.categories)
+        strings = [category for category in known if isinstance(category, str) and category in column_categories]
         code, meanings = compiler.text(column, strings)
     elif isinstance(column, Coded) and column.categories is not None:
         code, meanings = column.code, [*column.categories, *[None] * (column.code.limit - len(column.categories))]
@@ -299,10 +299,10 @@ def spread(columns: Sequence[Column], used: Iterable[int], compiler: Compiler, *
         if isinstance(column, Bagged):
             by_bag.setdefault(column.bag, []).append((index, column))
     for bag, members in by_bag.items():
-        wanted = sorted({column.column for _, column in members})
-        if len(wanted) > _MAX_DENSE_COLUMNS:
-            raise NoPlan(f"trees that test {len(wanted)} columns of texts, more than {_MAX_DENSE_COLUMNS}")
-        numbers = dict(zip(wanted, compiler.graph.bag_spread(bag, wanted, nan=nan), strict=True))
+        bag_indexes = sorted({column.column for _, column in members})
+        if len(bag_indexes) > _MAX_DENSE_COLUMNS:
+            raise NoPlan(f"trees that test {len(bag_indexes)} columns of texts, more than {_MAX_DENSE_COLUMNS}")
+        numbers = dict(zip(bag_indexes, compiler.graph.bag_spread(bag, bag_indexes, nan=nan), strict=True))
         for index, column in members:
             out[index] = Numeric(numbers[column.column], column.dtype)
     return out

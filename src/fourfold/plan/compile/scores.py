@@ -100,18 +100,18 @@ def log_sum_exp(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[An
     def two(function: MathFunction, left: Sequence[Number], right: Sequence[Number]) -> list[Number]:
         return round_numbers(compiler, graph.map_two(function, left, right), dtype)
 
-    most = [graph.fold(MathFunction.MOST, values)]
-    is_most = graph.map_two(MathFunction.EQ, values, most)
-    count = [graph.fold(MathFunction.SUM, is_most)]
-    others = graph.select(is_most, graph.constant(np.full(len(values), -np.inf)), values)
-    is_finite = graph.map_const(MathFunction.EQ, graph.map_two(MathFunction.SUB, most, most), 0.0)
-    shift = graph.select(is_finite, most, graph.constant([0.0]))
+    largest = [graph.fold(MathFunction.MOST, values)]
+    is_largest = graph.map_two(MathFunction.EQ, values, largest)
+    count = [graph.fold(MathFunction.SUM, is_largest)]
+    others = graph.select(is_largest, graph.constant(np.full(len(values), -np.inf)), values)
+    is_finite = graph.map_const(MathFunction.EQ, graph.map_two(MathFunction.SUB, largest, largest), 0.0)
+    shift = graph.select(is_finite, largest, graph.constant([0.0]))
     powers = exponentials(compiler, two(MathFunction.SUB, others, shift), dtype)
     total = round_numbers(compiler, [graph.fold(MathFunction.SUM, powers)], dtype)
     total = graph.select(graph.map_const(MathFunction.EQ, total, 0.0), total, two(MathFunction.DIV, total, count))
     one_more = round_numbers(compiler, graph.map(MathFunction.LOG1P, total), dtype)
     logs = two(MathFunction.ADD, one_more, logarithms(compiler, count, dtype))
-    return two(MathFunction.ADD, logs, most)[0]
+    return two(MathFunction.ADD, logs, largest)[0]
 
 
 def sigmoids(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[Any]) -> list[Number]:

@@ -239,7 +239,7 @@ def _runs(columns: Sequence[Column]) -> Iterable[tuple[Code | Bag | None, list[i
     Columns of one code share a run where at most one of them is not zero in any row.
     """
     spans: list[tuple[Code | Bag | None, list[int]]] = []
-    taken: set[int] = set()
+    nonzero_codes: set[int] = set()
     edges = dict(runs(columns))
     index = 0
     while index < len(columns):
@@ -250,12 +250,12 @@ def _runs(columns: Sequence[Column]) -> Iterable[tuple[Code | Bag | None, list[i
             continue
         code = column.code if isinstance(column, Coded) else None
         support = _support(column) if isinstance(column, Coded) else set()
-        if spans and spans[-1][0] is code and not support & taken:
+        if spans and spans[-1][0] is code and not support & nonzero_codes:
             spans[-1][1].append(index)
         else:
             spans.append((code, [index]))
-            taken = set()
-        taken |= support
+            nonzero_codes = set()
+        nonzero_codes |= support
         index += 1
     return spans
 

@@ -104,12 +104,12 @@ def _nodes(forest: Forest, layout: Layout, limits: npt.NDArray[np.int64]) -> npt
     limit = limits[np.where(is_leaf, len(limits) - 1, flags & NODE_SLOT)]
     bits = tests.copy().view("<u8")
     by_set = (limit > 0) & ((flags & NODE_CODE) == 0)
-    which = tests[by_set].astype(np.int64)
+    set_indexes = tests[by_set].astype(np.int64)
     # A set has a bit for each code of the widest slot that it is used with.
     widest = np.zeros(len(forest.sets), dtype=np.int64)
-    np.maximum.at(widest, which, limit[by_set])
+    np.maximum.at(widest, set_indexes, limit[by_set])
     words = [layout.add_words(_bits(codes, int(most))) for codes, most in zip(forest.sets, widest, strict=True)]
-    bits[by_set] = np.array([*words, 0], dtype="<u8")[which]
+    bits[by_set] = np.array([*words, 0], dtype="<u8")[set_indexes]
     # A code is never NaN.
     nodes["flags"][limit > 0] &= ~np.uint32(NODE_NAN_LEFT)
     nodes["flags"][by_set] |= NODE_SET

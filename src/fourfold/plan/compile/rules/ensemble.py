@@ -376,11 +376,11 @@ def _scores(model: Any, matrix: Matrix, compiler: Compiler) -> list[Number]:
     The power depends on NumPy and the processor.
     """
     graph = compiler.graph
-    depth, usual = _total_depth(model, matrix, compiler)
-    if not usual:
+    depth, usual_depth = _total_depth(model, matrix, compiler)
+    if not usual_depth:
         return graph.constant([-(2.0**-1)])
     compiler.approximate("2 to a power in the scores of an IsolationForest")
-    exponent = graph.map(MathFunction.NEGATE, graph.map_const(MathFunction.DIV, depth, usual))
+    exponent = graph.map(MathFunction.NEGATE, graph.map_const(MathFunction.DIV, depth, usual_depth))
     return graph.map(MathFunction.NEGATE, graph.map_two(MathFunction.POW, graph.constant([2.0]), exponent))
 
 
@@ -403,15 +403,15 @@ def isolation_predict(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
 
     Scores grow with the depth, so the label is decided by a threshold of the depth, exactly and without any power.
     """
-    depth, usual = _total_depth(model, matrix, compiler)
-    threshold, is_sharp = _smallest_inlier_depth(usual, float(model.offset_))
+    depth, usual_depth = _total_depth(model, matrix, compiler)
+    threshold, is_sharp = _smallest_inlier_depth(usual_depth, float(model.offset_))
     if not is_sharp:
         compiler.approximate("2 to a power, which does not always grow, in the labels of an IsolationForest")
     code = compiler.graph.search(depth[0], [threshold], right=True)
     return Labels(compiler.graph.recode(code, [0, 1, 1], 2), [-1, 1])
 
 
-def _smallest_inlier_depth(usual: float, offset: float) -> tuple[float, bool]:
+def _smallest_inlier_depth(usual_depth: float, offset: float) -> tuple[float, bool]:
     """Return the smallest depth of a row that is no outlier, and whether all depths around it agree with it.
 
     NumPy's own power is asked, by bisection: training rows often have the very score at which the label changes.
@@ -420,7 +420,7 @@ def _smallest_inlier_depth(usual: float, offset: float) -> tuple[float, bool]:
     def is_outlier(bits: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Tell which depths, given as the bits of float64, are those of outliers."""
         depths = bits.view(np.float64)
-        shares = np.divide(depths, usual) if usual else np.ones_like(depths)
+        shares = np.divide(depths, usual_depth) if usual_depth else np.ones_like(depths)
         below: npt.NDArray[np.bool_] = -(2 ** (-shares)) - offset < 0
         return below
 

@@ -229,7 +229,7 @@ class _Views:
 
     def __init__(self, columns: list[Column], compiler: Compiler, *, snaps: bool) -> None:
         self._columns = columns
-        self._workshop = compiler
+        self._compiler = compiler
         self._snaps = snaps
 
     def threshold(self, threshold: float) -> float:
@@ -245,8 +245,8 @@ class _Views:
             return column
         if isinstance(column, Coded):
             return Coded(column.code, np.where(np.abs(column.values) <= _ZERO_THRESHOLD, 0.0, column.values))
-        graph = self._workshop.graph
-        values = [self._workshop.number(column)]
+        graph = self._compiler.graph
+        values = [self._compiler.number(column)]
         is_zero = graph.map_const(MathFunction.LE, graph.map(MathFunction.ABS, values), _ZERO_THRESHOLD)
         return Numeric(graph.select(is_zero, graph.constant([0.0]), values)[0])
 
@@ -262,15 +262,15 @@ class _Views:
         if missing == _MISSING_NAN:
             return column
         if missing == _MISSING_NONE:
-            return self._workshop.map(MathFunction.IF_NAN, [column], 0.0)[0]
+            return self._compiler.map(MathFunction.IF_NAN, [column], 0.0)[0]
         if missing == _MISSING_ZERO:
             if isinstance(column, Coded):
                 return Coded(column.code, np.where(np.abs(column.values) <= _ZERO_THRESHOLD, np.nan, column.values))
-            graph = self._workshop.graph
-            values = [self._workshop.number(column)]
+            graph = self._compiler.graph
+            values = [self._compiler.number(column)]
             is_zero = graph.map_const(MathFunction.LE, graph.map(MathFunction.ABS, values), _ZERO_THRESHOLD)
             return Numeric(graph.select(is_zero, graph.constant([np.nan]), values)[0])
-        return self._workshop.map(MathFunction.TRUNC, [column])[0]
+        return self._compiler.map(MathFunction.TRUNC, [column])[0]
 
 
 def _columns(booster: _Booster, matrix: Matrix, compiler: Compiler, who: Any) -> list[Column]:
