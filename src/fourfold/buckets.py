@@ -19,18 +19,18 @@ class Scheme:
     """Name the environment variables that a kind of bucket needs from us; obstore reads all others itself.
 
     Attributes:
-        endpoints: the variables that may hold an endpoint's URL, the first one that is set counts.
-        allow_http: the variable that allows plain HTTP.
+        endpoint_variables: the variables that may hold an endpoint's URL; the first that is set counts.
+        allow_http_variable: the variable that allows plain HTTP.
     """
 
-    endpoints: tuple[str, ...] = ()
-    allow_http: str = ""
+    endpoint_variables: tuple[str, ...] = ()
+    allow_http_variable: str = ""
 
 
 #: The kinds of buckets, by the scheme of their URLs; `memory` is a bucket in this process, for tests and examples.
 SCHEMES = {
     "s3": Scheme(("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"), "AWS_ALLOW_HTTP"),
-    "gs": Scheme(allow_http="GOOGLE_ALLOW_HTTP"),
+    "gs": Scheme(allow_http_variable="GOOGLE_ALLOW_HTTP"),
     "az": Scheme(("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"), "AZURE_ALLOW_HTTP"),
     "memory": Scheme(),
 }
@@ -40,7 +40,7 @@ CONNECT_TIMEOUT = timedelta(seconds=5)
 REQUEST_TIMEOUT = timedelta(minutes=10)
 MAX_RETRIES = 4
 RETRY_TIMEOUT = timedelta(seconds=60)
-#: Characters of a cause in an error message.
+#: The most characters of a cause in an error message.
 MAX_CAUSE_CHARACTERS = 300
 
 _ERROR_CODE = re.compile(r"<Code>(\w{1,60})</Code>", re.ASCII)
@@ -83,10 +83,10 @@ def open_client(scheme: str, url: str, *, purpose: str) -> Any:
 
 
 def _allows_http(scheme: Scheme) -> bool:
-    """Return whether the environment asks for plain HTTP: by its variable, or by an endpoint that begins so."""
-    if os.environ.get(scheme.allow_http, "").strip().lower() in {"1", "true", "yes", "on"}:
+    """Return whether the environment asks for plain HTTP: by its variable, or by an endpoint with `http://`."""
+    if os.environ.get(scheme.allow_http_variable, "").strip().lower() in {"1", "true", "yes", "on"}:
         return True
-    endpoint = next((os.environ[name] for name in scheme.endpoints if os.environ.get(name)), "")
+    endpoint = next((os.environ[name] for name in scheme.endpoint_variables if os.environ.get(name)), "")
     return endpoint.lower().startswith("http://")
 
 
@@ -95,7 +95,7 @@ def is_forked_after_use() -> bool:
 
     obstore's threads do not live on in a forked child, so an operation there would wait for ever.
     """
-    global _first_process  # noqa: PLW0603 - the threads are one set a process
+    global _first_process  # noqa: PLW0603 - all clients of a process share obstore's threads
     if _first_process is None:
         _first_process = os.getpid()
     return _first_process != os.getpid()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Function", "concatenate", "slice_rows", "take_rows", "without_numeric_warnings"]
 
-#: Rows of an engine call where the answers do not depend on their number; bounds the memory of a call.
+#: The most rows of an engine call where the answers do not depend on their number; it bounds the memory of a call.
 MAX_CALL_ROWS = 65_536
 
 
@@ -53,10 +53,10 @@ class Function:
             return concatenate(list(self._calls(table)), None)
         if self._engine.takes == "rows":
             rows = table if is_rows else _to_rows(table, self.signature.inputs)
-            outputs = concatenate([self._checked_rows(piece) for piece in self._calls(rows)], [])
+            outputs = concatenate([self._check_rows(piece) for piece in self._calls(rows)], [])
             return outputs if is_rows else _to_columns(outputs, self.signature.outputs)
         batch = _to_columns(table, self.signature.inputs) if is_rows else table
-        outputs = concatenate([self._checked_columns(piece) for piece in self._calls(batch)], None)
+        outputs = concatenate([self._check_columns(piece) for piece in self._calls(batch)], None)
         return _to_rows(outputs, self.signature.outputs) if is_rows else outputs
 
     def empty(self, like: Any) -> Any:
@@ -79,13 +79,13 @@ class Function:
                 raise EngineError(f"the engine answered {len(answer)} rows for {len(rows) + padding}")
             yield slice_rows(answer, 0, len(rows))
 
-    def _checked_rows(self, rows: Any) -> Any:
+    def _check_rows(self, rows: Any) -> Any:
         coerced, errors = self._outputs(rows)
         if errors:
             raise EngineError(f"the engine's answer does not fit the signature's outputs: {errors[0]}")
         return coerced
 
-    def _checked_columns(self, batch: Any) -> Any:
+    def _check_columns(self, batch: Any) -> Any:
         coerced, errors = self._output_columns(batch)
         if errors:
             raise EngineError(f"the engine's answer does not fit the signature's outputs: {errors[0]}")

@@ -1,4 +1,4 @@
-"""Read a job from a TOML file, and check limits that are a count or a share."""
+"""Read a job from a TOML file, and parse and check limits that are a count or a share."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _Job = TypeVar("_Job", bound=_Dataclass)
 
 
 def is_count_or_share(value: object) -> TypeGuard[int | float]:
-    """Tell whether a value is a count (an `int` of at least 0) or a share (a `float` from 0.0 to 1.0)."""
+    """Return whether a value is a count (an `int` of at least 0) or a share (a `float` from 0.0 to 1.0)."""
     if isinstance(value, float):
         return 0.0 <= value <= 1.0
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def parse_count_or_share(text: str) -> int | float:
-    """Return the number that a text spells: a share where it has a decimal point, a count otherwise.
+    """Parse a count or a share: a share where the text has a decimal point, a count otherwise.
 
     The range is not checked here: `is_count_or_share` checks it when the job is built, wherever the value came from.
 
@@ -44,7 +44,7 @@ def parse_count_or_share(text: str) -> int | float:
 def read_job(
     path: str | os.PathLike[str],
     job_type: type[_Job],
-    given: Mapping[str, Any],
+    overrides: Mapping[str, Any],
     *,
     is_path: Callable[[str, str], bool],
 ) -> _Job:
@@ -55,7 +55,7 @@ def read_job(
     Args:
         path: the TOML file.
         job_type: the class of the job, a dataclass that raises `SourceError` where a value does not fit.
-        given: arguments of `job_type` that take precedence over the file.
+        overrides: arguments of `job_type` that take precedence over the file.
         is_path: tells from a key and its text whether the text is a path.
 
     Raises:
@@ -78,7 +78,7 @@ def read_job(
         key: str(path.parent / value) if isinstance(value, str) and value and is_path(key, value) else value
         for key, value in data.items()
     }
-    values |= given
+    values |= overrides
     for field in fields(job_type):
         is_required = field.default is MISSING and field.default_factory is MISSING
         if is_required and field.name not in values:

@@ -151,7 +151,8 @@ class Predictor:
             table: a list of dicts, or a `pyarrow.RecordBatch` or `Table`.
 
         Raises:
-            EngineError: the engine is broken: it fails on every row, the golden rows included.
+            EngineError: the engine is broken: it fails on `FAILURES_BEFORE_CHECK` rows, answers none, and fails on a
+                golden row too.
         """
         if isinstance(table, list):
             outputs = self._many(table)
@@ -178,9 +179,8 @@ class Predictor:
 
     @cached_property
     def _columns(self) -> Any:
-        from fourfold.signature.columns import (
-            ColumnCoercer,
-        )  # pyarrow, which is installed where an Arrow table comes in
+        # Needs pyarrow, which is installed where a caller has an Arrow table.
+        from fourfold.signature.columns import ColumnCoercer
 
         return ColumnCoercer(self.signature.inputs, self.signature.extra)
 
@@ -193,7 +193,7 @@ class Predictor:
             errors: the errors of the other rows.
 
         Raises:
-            EngineError: the engine is broken.
+            EngineError: the engine is broken; see `answer`.
         """
         pieces: list[Any] = []
         answered: list[int] = []

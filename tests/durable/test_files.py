@@ -16,7 +16,7 @@ import pytest
 
 from fourfold.durable.files import (
     create_file,
-    locked,
+    hold_lock,
     make_folder,
     sync_file,
     sync_folder,
@@ -259,7 +259,7 @@ def test_threads_wait_for_each_other(tmp_path: Path) -> None:
     def work() -> None:
         nonlocal inside, most
         for _ in range(50):
-            with locked(tmp_path / "lock"):
+            with hold_lock(tmp_path / "lock"):
                 inside += 1
                 most = max(most, inside)
                 inside -= 1

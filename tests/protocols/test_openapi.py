@@ -60,9 +60,9 @@ def predictor() -> Predictor:
 
 def test_document_is_valid(predictor: Predictor) -> None:
     """The document of every kind of field is valid OpenAPI 3.1, referring to its components or holding all itself."""
-    for referring in (True, False):
+    for uses_references in (True, False):
         paths = {
-            "/predict": {"post": predict_operation(predictor, referring=referring)},
+            "/predict": {"post": predict_operation(predictor, uses_references=uses_references)},
             "/": {"get": json_operation("Home", may_load=True)},
             "/health/live": {"get": json_operation("Live", may_load=False)},
         }

@@ -60,10 +60,10 @@ def command(
     """
     from fourfold.certificate import ARCHITECTURES, certify
     from fourfold.cli.rows import read_rows
-    from fourfold.loading import find, ready
+    from fourfold.loading import find, make_predictor
 
     resolved, version = find(package, repository=repository)
-    predictor = ready(resolved, version=version, trust=trust)
+    predictor = make_predictor(resolved, version=version, trust=trust)
     with progress_bars(quiet=quiet or as_json) as report:
         certificate = certify(
             predictor,

@@ -17,8 +17,8 @@ def read_rows(path: Path, fields: Sequence[Field], limit: int | None = None) -> 
 
     Args:
         path: the file; its suffix names the format.
-        fields: the fields to read.
-        limit: the most rows to read.
+        fields: the fields, whose dtypes tell how CSV cells are read; all columns are read.
+        limit: the most rows to read; `None` for all.
 
     Raises:
         SourceError: the file cannot be read, or its suffix names no format.

@@ -43,19 +43,19 @@ def command(
     fourfold why eta.fourfold '{"distance": 1400}' --door "predict_one" --door "POST /predict, JSON rows"
     """
     from fourfold.errors import InputError
-    from fourfold.loading import find, ready
+    from fourfold.loading import find, make_predictor
     from fourfold.signature import RowCoercer
 
     if (against is None) == (not doors) or (doors and len(doors) != 2):
         raise click.UsageError("name what to compare with: --against PACKAGE, or --door NAME twice")
     resolved, version = find(package, repository=repository)
-    predictor = ready(resolved, version=version, trust=trust)
+    predictor = make_predictor(resolved, version=version, trust=trust)
     canonical, errors = RowCoercer(predictor.signature.inputs, predictor.signature.extra).row(_parse_row(row))
     if canonical is None:
         raise InputError(errors)
     if against is not None:
         resolved, version = find(against, repository=repository)
-        other = ready(resolved, version=version, trust=trust)
+        other = make_predictor(resolved, version=version, trust=trust)
         explanation = _compare_engines(predictor, other, canonical)
     else:
         explanation = _compare_doors(predictor, doors, canonical, trust=trust)

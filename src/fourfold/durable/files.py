@@ -18,8 +18,8 @@ from pathlib import Path
 
 __all__ = [
     "create_file",
+    "hold_lock",
     "lock_handle",
-    "locked",
     "make_folder",
     "sync_file",
     "sync_folder",
@@ -170,7 +170,7 @@ def unlock_and_remove(handle: int, path: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def hold_lock(path: Path) -> Iterator[None]:
     """Hold the lock of a lock file for the block; wait for it as long as it takes. The file stays."""
     handle = take_lock(path, wait=True)
     assert handle is not None

@@ -12,7 +12,7 @@ from fourfold.predictor import Predictor, changed_libraries
 if TYPE_CHECKING:
     from fourfold.repository import Repository
 
-__all__ = ["TRUST_VARIABLE", "find", "load", "ready"]
+__all__ = ["TRUST_VARIABLE", "find", "load", "make_predictor"]
 
 #: The environment variable that lists, separated by commas, the digests of packages whose code or pickle may run.
 TRUST_VARIABLE = "FOURFOLD_TRUST"
@@ -45,11 +45,11 @@ def load(
         MissingLibrary: the package's engine is not installed.
     """
     package, version = find(source, repository=repository)
-    return ready(package, version=version, trust=trust)
+    return make_predictor(package, version=version, trust=trust)
 
 
-def ready(package: Package, *, version: int | None = None, trust: bool = False) -> Predictor:
-    """Return the predictor of an open package; raise as `load` does."""
+def make_predictor(package: Package, *, version: int | None = None, trust: bool = False) -> Predictor:
+    """Load the engine of an open package and replay its golden rows; raise as `load` does."""
     from fourfold import runtimes
 
     runtime = package.manifest["runtime"]

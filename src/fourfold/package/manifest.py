@@ -22,7 +22,7 @@ MANIFEST = "manifest.json"
 # Limits against a package made to exhaust its reader; far above what any model needs.
 MAX_MANIFEST_BYTES = 64 * 2**20
 MAX_FILES = 10_000
-MAX_FILE_NAME = 255
+MAX_FILE_NAME_CHARACTERS = 255
 
 _KEYS = {"fourfold", "name", "signature", "runtime", "exactness", "engines", "golden", "provenance", "files"}
 _RUNTIME_KEYS = {"name", "settings", "requires", "libraries"}
@@ -208,11 +208,11 @@ def _check_keys(data: dict[str, Any]) -> None:
 
 
 def _check_types(data: dict[str, Any]) -> None:
-    for path, kind in _TYPES.items():
+    for path, value_type in _TYPES.items():
         part, _, key = path.rpartition(".")
         value = (data[part] if part else data)[key]
-        if type(value) is not kind:
-            raise CorruptPackage(f"the manifest's {path}: expected a {kind.__name__}; got {shorten(value)}")
+        if type(value) is not value_type:
+            raise CorruptPackage(f"the manifest's {path}: expected a {value_type.__name__}; got {shorten(value)}")
 
 
 def _check_texts(name: str, texts: dict[str, Any]) -> None:
@@ -259,8 +259,8 @@ def _check_files(files: object) -> None:
         raise CorruptPackage(f"the manifest's files: expected an object of at most {MAX_FILES} entries")
     for name, entry in files.items():
         # Names become paths and object keys: none may lead out of the package's folder, on any system.
-        is_path = len(name) <= MAX_FILE_NAME and all(_PATH_SEGMENT.fullmatch(segment) for segment in name.split("/"))
-        if name == MANIFEST or not is_path:
+        is_path = all(_PATH_SEGMENT.fullmatch(segment) for segment in name.split("/"))
+        if name == MANIFEST or len(name) > MAX_FILE_NAME_CHARACTERS or not is_path:
             raise CorruptPackage(f"the manifest lists a file with a name that is not allowed: {shorten(name)}")
         size = entry.get("size") if isinstance(entry, dict) else None
         if not isinstance(size, int) or isinstance(size, bool) or size < 0 or set(entry) != {"size", "sha256"}:

@@ -1,7 +1,7 @@
 """Turn a request's bytes into a call of a predictor, and its answer into a reply's bytes.
 
 The service and the mounts in web frameworks share this, so they cannot read one request in two ways (docs/service.md).
-They add only the transport: no socket, queue or metric is known here.
+They add only the transport: this room has no sockets, queues or metrics.
 """
 
 from fourfold.codecs.formats import ARROW, CSV, JSON, JSON_LINES, PARQUET

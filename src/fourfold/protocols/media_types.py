@@ -23,14 +23,14 @@ _QUALITY = re.compile(r"0(?:\.\d{0,3})?|1(?:\.0{0,3})?", re.ASCII)
 
 def parse_media_type(text: str) -> tuple[str, dict[str, str]] | None:
     """Return a media type in lower case, and its parameters; `None` where the text is not a media type."""
-    first, *rest = (part.strip() for part in _PARAMETER.findall(text) or [""])
-    if not _TYPE.fullmatch(first):
+    media_type, *parameter_texts = (part.strip() for part in _PARAMETER.findall(text) or [""])
+    if not _TYPE.fullmatch(media_type):
         return None
     parameters = {}
-    for parameter in rest:
+    for parameter in parameter_texts:
         name, _, value = parameter.partition("=")
         parameters[name.strip().lower()] = value.strip().strip('"')
-    return first.lower(), parameters
+    return media_type.lower(), parameters
 
 
 def choose_media_type(accept: str | None, offered: Sequence[str]) -> str | None:

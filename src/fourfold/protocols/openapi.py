@@ -164,18 +164,18 @@ def _schemas(predictor: Predictor) -> dict[str, dict[str, Any]]:
     }
 
 
-def predict_operation(predictor: Predictor, *, referring: bool = False) -> dict[str, Any]:
+def predict_operation(predictor: Predictor, *, uses_references: bool = False) -> dict[str, Any]:
     """Return the operation object of a route that predicts.
 
     Args:
         predictor: the predictor behind the route.
-        referring: whether the operation refers to the components of `document`; otherwise it contains every schema, so
-            that it fits into any document.
+        uses_references: whether the operation refers to the components of `document`; otherwise it contains every
+            schema, so that it fits into any document.
     """
     schemas = _schemas(predictor)
 
     def schema(name: str) -> dict[str, Any]:
-        return {"$ref": f"#/components/schemas/{name}"} if referring else schemas[name]
+        return {"$ref": f"#/components/schemas/{name}"} if uses_references else schemas[name]
 
     inputs, outputs = _examples(predictor)
     input_names = {field.name for field in predictor.signature.inputs}

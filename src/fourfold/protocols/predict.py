@@ -66,7 +66,7 @@ class PredictProtocol:
         self.headers = {"x-fourfold-model": f"{predictor.name}{version}", "x-fourfold-digest": predictor.digest}
         self._inputs = predictor.signature.inputs
         self._outputs = predictor.signature.outputs
-        self._width = sum(math.prod(field.shape) for field in self._inputs)
+        self._values_per_row = sum(math.prod(field.shape) for field in self._inputs)
         names = {field.name for field in self._inputs}
         # An object whose only key is `rows` or `columns` holds a table, unless an input field has that name.
         self._wrappers = {"rows", "columns"} - names
@@ -157,13 +157,13 @@ class PredictProtocol:
 
     def _check_size(self, table: Any) -> None:
         rows = len(table)
-        width = max(self._width, 0 if isinstance(table, list) else table.num_columns)
-        if rows > MAX_ROWS or rows * width > MAX_VALUES:
+        values_per_row = max(self._values_per_row, 0 if isinstance(table, list) else table.num_columns)
+        if rows > MAX_ROWS or rows * values_per_row > MAX_VALUES:
             raise Refused(
                 413,
                 "too_large",
-                f"expected at most {min(MAX_ROWS, MAX_VALUES // width)} rows of {width} values; got {rows}: send them "
-                "in parts",
+                f"expected at most {min(MAX_ROWS, MAX_VALUES // values_per_row)} rows of {values_per_row} values; got "
+                f"{rows}: send them in parts",
             )
 
     def _decode_json(self, body: bytes) -> tuple[Any, str]:

@@ -67,7 +67,7 @@ _INTERNAL = _Failure(500, "internal", "this request met a bug here; the log tell
 
 
 def error_reply(error: Exception, headers: Mapping[str, str] | None = None) -> Reply:
-    """Return the reply to a request that failed; an error that is not Fourfold's own is logged, and its text kept back.
+    """Return the reply to a request that failed. An error that is not Fourfold's own is logged, and not shown.
 
     The body is `{"error": {"code", "message", "rows", "count"}}`: `rows` lists the first row errors, `count` is the
     number of all.
@@ -80,7 +80,7 @@ def error_reply(error: Exception, headers: Mapping[str, str] | None = None) -> R
 
 
 def internal_error_reply(headers: Mapping[str, str] | None = None) -> Reply:
-    """Return the reply to a request that met a bug. It does not say which: only the log does."""
+    """Return the reply to a request that met a bug; only the log says which bug."""
     return _reply(_INTERNAL, headers or {})
 
 

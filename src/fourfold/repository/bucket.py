@@ -71,7 +71,7 @@ class BucketStore:
 
     def replace(self, key: str, data: bytes, tag: Tag) -> None:
         """Replace the content of a key; raise `Conflict` where it is not the content that `tag` identifies."""
-        # Without the values that are None: obstore would take None for a value.
+        # Leave out what is None: obstore would compare None as a value.
         values = {"e_tag": tag.e_tag, "version": tag.version}
         condition = {name: value for name, value in values.items() if value is not None}
         if not condition:

@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-from fourfold.durable.files import locked, make_folder, sync_folder, temporary_file, write_file
+from fourfold.durable.files import hold_lock, make_folder, sync_folder, temporary_file, write_file
 from fourfold.errors import Conflict, NotFound, RepositoryError
 from fourfold.repository.store import Tag
 
@@ -70,7 +70,7 @@ class FolderStore:
         path = self.root / key
         try:
             temporary = self._temporary()
-            with temporary_file(temporary, data), locked(self.root / _LOCK):
+            with temporary_file(temporary, data), hold_lock(self.root / _LOCK):
                 current = self.get(key)
                 if current is None or current[1] != tag:
                     raise Conflict(f"{key} is not what it was when it was read, in {self.url}")

@@ -12,11 +12,11 @@ from fourfold.repository.store import Store, Tag
 
 __all__ = ["Index", "Model"]
 
-#: Version numbers that a push tries, one after the other, while other writers take them.
+#: The most version numbers that a push tries, one after the other, while other writers take them.
 MAX_CLAIM_ATTEMPTS = 100
 #: How often a write is tried: a store may refuse one for a passing reason (status 409 of S3).
 MAX_WRITE_ATTEMPTS = 5
-#: Threads that read the records of a bucket: a thousand versions take seconds, not minutes.
+#: The threads that read the records of a bucket: a thousand versions take seconds, not minutes.
 READ_THREADS = 16
 
 

@@ -10,7 +10,7 @@ from fourfold.repository.records import Version
 
 __all__ = ["missing_alias", "missing_digest", "missing_model", "missing_version"]
 
-#: Names that an error lists; a repository may have thousands.
+#: The most names that an error lists; a repository may have thousands.
 MAX_NAMES = 10
 
 

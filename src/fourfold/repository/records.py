@@ -32,7 +32,7 @@ __all__ = [
 
 MODELS_PREFIX = "models/"
 PROBE_KEY = "probe.json"
-#: Bytes of a record; far above what one needs.
+#: The most bytes of a record; far more than a record needs.
 MAX_RECORD_BYTES = 4096
 
 _KEY = re.compile(

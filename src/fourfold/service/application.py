@@ -112,8 +112,8 @@ class Service:
             routes=[
                 Route("/predict", self._predict, methods=["POST"]),
                 Route("/", self._home),
-                Route("/health/live", self._live),
-                Route("/health/ready", self._is_ready),
+                Route("/health/live", self._health_live),
+                Route("/health/ready", self._health_ready),
                 Route("/openapi.json", self._document),
                 Route("/package", self._package),
             ],
@@ -189,7 +189,7 @@ class Service:
 
     @staticmethod
     async def _answer(loaded: _Loaded, call: Call, request: Request) -> Answer:
-        must_wait = loaded.batcher.busy
+        must_wait = loaded.batcher.is_busy
         future = loaded.batcher.submit(call.table)
         if not must_wait:
             return await future
@@ -203,10 +203,10 @@ class Service:
         finally:
             watcher.cancel()
 
-    async def _live(self, _: Request) -> Response:
+    async def _health_live(self, _: Request) -> Response:
         return Response(b'{"live":true}', media_type=JSON)
 
-    async def _is_ready(self, _: Request) -> Response:
+    async def _health_ready(self, _: Request) -> Response:
         if self._loaded is None:
             return Response(b'{"ready":false}', 503, media_type=JSON)
         return Response(b'{"ready":true}', media_type=JSON)
@@ -262,7 +262,7 @@ def _document(predictor: Predictor) -> dict[str, Any]:
     return openapi.document(
         predictor,
         {
-            "/predict": {"post": openapi.predict_operation(predictor, referring=True)},
+            "/predict": {"post": openapi.predict_operation(predictor, uses_references=True)},
             "/": page("What this service is"),
             "/health/live": page("Whether the process answers", may_load=False),
             "/health/ready": page("Whether the golden rows gave their answers here"),

@@ -46,7 +46,7 @@ class MicroBatcher:
         max_queued_rows: the most rows that may wait.
 
     Attributes:
-        busy: whether the engine is at work.
+        is_busy: whether the engine is at work.
     """
 
     def __init__(self, answer: Callable[[Any], Answer], *, max_rows: int, max_queued_rows: int) -> None:
@@ -55,9 +55,9 @@ class MicroBatcher:
         self._max_queued_rows = max_queued_rows
         self._waiting: deque[_QueuedTable] = deque()
         self._queued_rows = 0
-        self._scheduled = False
+        self._is_scheduled = False
         self._engine: _EngineThread | None = None
-        self.busy = False
+        self.is_busy = False
 
     def submit(self, table: Any) -> asyncio.Future[Answer]:
         """Queue a list of rows or an Arrow table; cancel the future to drop it while it waits.
@@ -93,16 +93,16 @@ class MicroBatcher:
             self._engine = None
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
-        if not self.busy and not self._scheduled:
+        if not self.is_busy and not self._is_scheduled:
             # Not at once: other requests that arrived in this turn of the loop are about to be queued too.
-            self._scheduled = True
+            self._is_scheduled = True
             loop.call_soon(self._start_next)
 
     def _start_next(self) -> None:
-        self._scheduled = False
+        self._is_scheduled = False
         micro_batch = self._take()
         if micro_batch:
-            self.busy = True
+            self.is_busy = True
             self._run(micro_batch)
 
     def _take(self) -> list[_QueuedTable]:
@@ -123,7 +123,7 @@ class MicroBatcher:
         return micro_batch
 
     def _run(self, micro_batch: list[_QueuedTable]) -> None:
-        # In the thread even where an engine answers faster than the switch of threads costs.
+        # Always in the thread, even for an engine that answers faster than a switch of threads takes.
         loop = asyncio.get_running_loop()
         if self._engine is None:
             self._engine = _EngineThread()
@@ -134,7 +134,7 @@ class MicroBatcher:
         )
 
     def _finish(self, micro_batch: list[_QueuedTable], outcomes: list[Outcome]) -> None:
-        self.busy = False
+        self.is_busy = False
         for queued, outcome in zip(micro_batch, outcomes, strict=True):
             if queued.future.done():  # cancelled while the engine was at work
                 continue
