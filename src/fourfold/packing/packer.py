@@ -1,4 +1,4 @@
-"""Pack a model that somebody has trained, so that every architecture can run it.
+"""Pack a trained model, so that every architecture can run it.
 
 The model's own engine answers first. Then every other engine that could run it answers the same rows, and the package
 gets the fastest that gives the same answer (docs/decisions/0007).

@@ -1,4 +1,4 @@
-"""What engines are measured on."""
+"""Engines are measured on many different rows, in a process of their own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fourfold.packing.engines.benchmark import benchmark_engine
 
 
 def test_engines_are_measured_on_rows_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A processor that has seen a few rows before is faster than it will be: all packing rows count."""
+    """All packing rows are measured: on a few rows that it has seen before a processor is faster than in production."""
     seen: list[Any] = []
 
     def spy(package: Any, size: int, rows: Any) -> Any:

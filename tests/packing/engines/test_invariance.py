@@ -1,4 +1,4 @@
-"""The invariance test finds what moves bits."""
+"""The invariance test finds engines whose answer for a row depends on the call."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def _found(answer: Callable[[list[float], int], float]) -> list[tuple[int | None
 
 
 def test_a_function_of_the_row_alone_is_free() -> None:
-    """Nothing else is tried once no bit has moved."""
+    """An invariant engine is free: no block is tried."""
     assert _found(lambda xs, index: xs[index] * 3) == [(None, True)]
 
 
 @pytest.mark.parametrize("size", [1, 8, 63, 64])
 def test_an_engine_that_counts_its_rows_needs_a_block(size: int) -> None:
-    """An answer that depends on the number of rows is fixed by a fixed number of rows."""
+    """An answer that depends on the number of rows is invariant in a fixed block."""
     found = _found(lambda xs, index: xs[index] + (1e-9 if len(xs) > size else 0.0))
     assert found == [(None, False), (64, True)]
 
@@ -57,7 +57,7 @@ def test_an_engine_that_knows_its_place_is_never_invariant() -> None:
 
 
 def test_an_engine_with_a_memory_is_never_invariant() -> None:
-    """A function that answers otherwise the second time is none."""
+    """An engine that answers the second call differently is never invariant."""
     calls = [0]
 
     def answer(xs: list[float], index: int) -> float:

@@ -1,4 +1,4 @@
-"""ONNX Runtime as a candidate: what the public converter makes is a candidate, and its answers decide."""
+"""ONNX Runtime is a candidate with a converted model, and is rejected where the conversion changed answers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_model_that_converts_well_can_be_run_by_onnx_runtime() -> None:
 
 
 def test_a_row_that_only_the_converted_model_answers_is_a_difference() -> None:
-    """The original refuses NaN; what ONNX Runtime makes of it is no answer of the model, whatever is accepted."""
+    """The original refuses NaN: an answer of ONNX Runtime is a difference, whatever the tolerance."""
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(NUMBERS, np.where(TARGET > 0, "up", "down"))
     with pytest.raises(PackError, match="expected 'a refusal', got"):
         fourfold.pack(model, name="lax", rows=NUMBERS, engine="onnx", accept="rtol:1e-3")
@@ -107,7 +107,7 @@ def test_a_converter_that_fails_is_an_absent_candidate() -> None:
 
 
 def test_a_converter_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A conversion has its time, and then its process is ended and the reason said."""
+    """A conversion that exceeds its time limit is ended, and the error says so."""
     monkeypatch.setattr(onnx_conversion, "CONVERSION_TIMEOUT_S", 2.0)
     ports = [{"name": "X", "dtype": "float64", "width": 4}]
     with pytest.raises(onnx_conversion._NoConversionError, match="did not end within 2 s"):

@@ -1,4 +1,4 @@
-"""The tournament: what takes part, what is rejected and why, and what the package gets."""
+"""The tournament: which engines are accepted, which are rejected and why, and which one the package gets."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_what_is_accepted_decides_about_bits_of_a_blas() -> None:
 
 
 def test_a_float64_that_rests_on_bits_of_float32_has_no_bound() -> None:
-    """One bit of a float32 is half a billion of a float64: rows that were tried do not say that others are near."""
+    """One bit of a float32 is half a billion of a float64: rows that were tried give no bound for other rows."""
     model = CalibratedClassifierCV(XGBClassifier(n_estimators=5, max_depth=3, n_jobs=1), cv=2).fit(X, GOAL > 0)
     package = fourfold.pack(model, name="risk", rows=X, methods=["predict_proba"])
     plan = entry(package, "plan")
@@ -79,7 +79,7 @@ def test_a_float64_that_rests_on_bits_of_float32_has_no_bound() -> None:
 
 
 def test_an_engine_can_be_asked_for() -> None:
-    """By its name, where it holds the model; otherwise the reason is the error."""
+    """An engine is chosen by its name where it gives the same answers; otherwise the error gives the reason."""
     model = make_pipeline(StandardScaler(), LinearRegression()).fit(X, GOAL)
     assert runtime(fourfold.pack(model, name="sum", rows=X, engine="original")) == "sklearn"
     assert runtime(fourfold.pack(model, name="sum", rows=X, engine="plan")) == "plan"
@@ -90,7 +90,7 @@ def test_an_engine_can_be_asked_for() -> None:
 
 
 def test_the_fastest_of_those_that_hold_the_model_is_chosen() -> None:
-    """A rejected engine is not, however fast; what was not measured is not either, where something was."""
+    """A rejected engine is never chosen, nor is an unmeasured one where another was measured."""
     figures = Figures(one_row=1e-3, rows_per_second=1e4, start_up=1.0, memory=2**20, size=2**10)
     fast = replace(figures, one_row=1e-6, rows_per_second=1e6)
     original = TournamentEntry(Candidate("sklearn"), "original", figures=figures)

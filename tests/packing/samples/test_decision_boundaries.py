@@ -25,7 +25,7 @@ def _function(answer: Any) -> Function:
 
 
 def test_they_stand_on_both_sides_of_a_step_with_no_float_between() -> None:
-    """What decides is halved until the two rows are neighbours."""
+    """The way between two rows is halved until no float lies between them."""
     found = boundary_rows(_function(lambda row: {"y": "high" if row["x"] > 0.3 else "low"}), ROWS)
     below = [row["x"] for row in found if row["x"] <= 0.3]
     above = [row["x"] for row in found if row["x"] > 0.3]
@@ -53,7 +53,7 @@ def test_steps_are_found_where_every_row_has_an_answer_of_its_own() -> None:
 
 
 def test_a_missing_value_stays_missing() -> None:
-    """There is no way between nothing and a number."""
+    """A value that is missing in one of the two rows is not moved."""
     rows = [*ROWS, *({**row, "x": None} for row in ROWS)]
     found = boundary_rows(_function(lambda row: {"y": str(row["t"][1] > 0.5)}), rows)
     assert any(row["x"] is None for row in found)

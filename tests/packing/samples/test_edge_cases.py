@@ -49,7 +49,7 @@ def test_every_one_of_them_fits_its_signature() -> None:
 
 
 def test_a_wide_signature_has_as_many_of_them_as_a_narrow_one() -> None:
-    """Every one has all fields, so their cells would grow with the square of the fields: a few are enough."""
+    """Each edge case has all fields, so without a limit their cells would grow with the square of the fields."""
     fields = tuple(Field(f"x{place}", "float64", nullable=True) for place in range(1000))
     base = dict.fromkeys((field.name for field in fields), 1.0)
     rows = edge_cases(Signature(fields, OUT), [base])
@@ -60,6 +60,6 @@ def test_a_wide_signature_has_as_many_of_them_as_a_narrow_one() -> None:
 
 
 def test_a_spread_takes_both_ends() -> None:
-    """Few rows of many, evenly, the first and the last among them."""
+    """Indices are spread evenly, the first and the last among them."""
     assert spread_indices(3, 10) == [0, 1, 2]
     assert spread_indices(1000, 5) == [0, 250, 500, 749, 999]

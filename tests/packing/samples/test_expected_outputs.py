@@ -1,4 +1,4 @@
-"""Expected outputs: what another framework answered is what the package answers, or there is no package."""
+"""A model is packed only where it gives the expected outputs of another framework."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_numbers_may_be_a_little_off() -> None:
 
 
 def check(wanted: list[Any], got: list[Any], dtype: str = "float64", rtol: float = 1e-5) -> dict[str, Any]:
-    """What is found about an output `y` with these values."""
+    """The manifest's entry for an output `y` with these values."""
 
     class Says:
         takes: Literal["rows"] = "rows"
@@ -147,7 +147,7 @@ def test_what_is_not_close(wanted: list[Any], got: list[Any]) -> None:
 
 
 def test_integers_are_equal_or_wrong() -> None:
-    """An integer has no distance."""
+    """Integers must be equal, however close they are."""
     assert check([1, 2**60], [1, 2**60], "int64")["largest_gap"] == 0
     with pytest.raises(PackError, match="by up to inf"):
         check([2**60], [2**60 + 1], "int64", 0.5)
@@ -188,7 +188,7 @@ def test_tolerances_that_are_none(rtol: Any) -> None:
 
 
 def test_functions_can_be_expected_too() -> None:
-    """A Python function of rows is held against expected outputs as a network is."""
+    """A Python function of rows is compared with expected outputs as a network is."""
     rows = [{"x": float(index)} for index in range(5)]
     package = fourfold.pack(identity, name="identity", rows=rows, expect={"y": [0.0, 1.0, 2.0, 3.0, 4.0]})
     assert package.manifest["exactness"]["expected"] == {"rows": 5, "rtol": 1e-5, "largest_gap": 0}

@@ -1,8 +1,8 @@
 """Read the directory of an MLflow model and its file `MLmodel`, without MLflow.
 
-The file is YAML, as PyYAML writes it: quoted scalars that are folded over lines, escapes, anchors. A reader of our own
-for "the part that MLflow writes" would be wrong for some of them, so PyYAML reads it with its safe loader, which makes
-plain values and never an object of a class (docs/decisions/0008).
+The file is YAML, as PyYAML writes it: quoted scalars that are folded over lines, escapes, anchors. A parser of our own
+would read some of them wrongly, so PyYAML reads it with its safe loader, which makes plain values and never an object
+of a class (docs/decisions/0008).
 """
 
 from __future__ import annotations

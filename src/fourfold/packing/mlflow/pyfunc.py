@@ -102,27 +102,27 @@ def _source_files(directory: ModelDirectory, settings: Mapping[str, Any]) -> dic
     """Return the source files that the package carries: the model's own, and the stand-in for MLflow."""
     files = {f"{PREFIX}{name}": text.encode() for name, text in _MLFLOW_MODULES.items()}
     files[f"{PREFIX}{_STAND_IN}.py"] = Path(__file__).with_name("stand_in.py").read_bytes()
-    own: dict[str, bytes] = {}
+    model_files: dict[str, bytes] = {}
     if settings.get("code"):
         root = directory.file(settings["code"], "its code")
         for path in sorted(path for path in root.rglob("*.py") if "__pycache__" not in path.parts):
-            own[f"{PREFIX}{path.relative_to(root).as_posix()}"] = path.read_bytes()
+            model_files[f"{PREFIX}{path.relative_to(root).as_posix()}"] = path.read_bytes()
     if settings.get("model_code_path"):
         # The path is that on the machine that logged the model; the file lies in the model's directory.
         path = directory.file(Path(str(settings["model_code_path"])).name, "its code")
         if path.suffix != ".py":
             raise PackError(f"the model's code is {path.name}; expected a Python file: save the notebook as one")
-        own[f"{PREFIX}{path.name}"] = path.read_bytes()
-    if sum(map(len, own.values())) > _MAX_CODE_BYTES:
+        model_files[f"{PREFIX}{path.name}"] = path.read_bytes()
+    if sum(map(len, model_files.values())) > _MAX_CODE_BYTES:
         raise PackError(
             f"the model's code is more than {_MAX_CODE_BYTES >> 20} MiB: log it with only the modules that it needs"
         )
-    duplicates = sorted(own.keys() & files.keys())
+    duplicates = sorted(model_files.keys() & files.keys())
     if duplicates:
         raise PackError(
             f"the model brings a file {duplicates[0].removeprefix(PREFIX)} of its own, in the place of MLflow's"
         )
-    return dict(sorted({**files, **own}.items()))
+    return dict(sorted({**files, **model_files}.items()))
 
 
 def _load(directory: ModelDirectory, settings: Mapping[str, Any], code: PackageCode) -> Any:

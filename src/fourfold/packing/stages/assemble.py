@@ -73,11 +73,11 @@ def assemble(result: TournamentResult, entry: TournamentEntry, provenance: Mappi
 
 
 def _findings(result: TournamentResult, entry: TournamentEntry) -> list[Finding]:
-    """Return what the invariance test finds about an engine; a plan is tested here, and only once it may be packed."""
+    """Return the findings of the invariance test about an engine; a plan is tested only here, when it is packed."""
     engine = entry.candidate.engine
     if entry.candidate.name != "plan" or engine is None:
         return list(entry.candidate.findings or result.findings)
-    # A check and no search: a plan computes every row by itself.
+    # This checks the plan and searches no block: a plan computes each row alone.
     plan = Function(result.signature, engine, None)
     rows = [*result.rows.plain, *accepted_rows(plan, result.rows.edge_cases)]
     return find_block(lambda _: plan, rows, (None,))

@@ -91,7 +91,7 @@ def compete(
 
 
 def _find_candidate_block(candidate: Candidate, signature: Signature, rows: PackingRows) -> Candidate:
-    """Return a candidate with what the invariance test found; a plan computes every row by itself and needs none."""
+    """Return a candidate with the findings of the invariance test; a plan computes each row alone and needs none."""
     engine = candidate.engine
     if engine is None or candidate.name == "plan":
         return candidate

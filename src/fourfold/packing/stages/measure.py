@@ -1,4 +1,4 @@
-"""Measure every engine that could be chosen: build its package for trial, and run it in a process of its own."""
+"""Measure every engine that could be chosen: assemble its package, and run it in a process of its own."""
 
 from __future__ import annotations
 
