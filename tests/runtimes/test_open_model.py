@@ -148,6 +148,18 @@ def test_xgboost_that_stopped_early(end: str, tmp_path: Path) -> None:
     assert open_model("xgboost", path).notes == ()
 
 
+def test_a_linear_booster_that_stopped_early(tmp_path: Path) -> None:
+    """A linear model answers from all of its rounds, which its booster cannot be cut to fewer of."""
+    path = tmp_path / "model.ubj"
+    model = xgboost.XGBRegressor(booster="gblinear", n_estimators=30, early_stopping_rounds=3, n_jobs=1)
+    model.fit(FILLED[:80], TARGET[:80], eval_set=[(FILLED[80:], -TARGET[80:])], verbose=False)
+    assert model.best_iteration + 1 < model.get_booster().num_boosted_rounds()
+    model.save_model(path)
+    opened = open_model("xgboost", path)
+    assert opened.notes == ()
+    assert np.array_equal(opened.model.predict(xgboost.DMatrix(FILLED)), model.predict(FILLED))
+
+
 def test_boosters_that_contradict_themselves_are_refused(tmp_path: Path) -> None:
     """Their libraries follow what a file says without looking, and the process ends."""
     path = tmp_path / "model.json"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from fourfold.plan import _evaluator
-from fourfold.plan.format import TYPES, VERSION, Kind, MathFunction
+from fourfold.plan.format import SECTIONS, TYPES, VERSION, Kind, MathFunction
 from fourfold.plan.graph.builder import Graph, Output
 from tests.plan.evaluators import (
     ARROW,
@@ -410,6 +411,19 @@ def test_bytes_that_are_no_plan(plan: bytes) -> None:
     """Bytes that are no plan are refused with a sentence."""
     with pytest.raises(ValueError, match="plan"):
         Evaluator(plan, ())
+
+
+def test_a_table_without_its_last_code() -> None:
+    """A plan whose table has no number for the last code is refused; a missing text would read the bytes behind it."""
+    graph = Graph([("s", "string")])
+    outputs = [Output("y", "float64", graph.lookup(graph.text(0, ["a", "b"]), [10.0, 20.0, 30.0, 40.0]))]
+    plan = bytearray(graph.plan(outputs))
+    at = 24 + 16 * list(SECTIONS).index("numbers") + 8  # the number of items in the section
+    (count,) = struct.unpack_from("<Q", plan, at)
+    assert Evaluator(bytes(plan), fields_of(graph.inputs)).one({"s": None}) == {"y": 40.0}
+    struct.pack_into("<Q", plan, at, count - 1)
+    with pytest.raises(ValueError, match="its constants are outside"):
+        Evaluator(bytes(plan), fields_of(graph.inputs))
 
 
 @pytest.mark.parametrize("plan", [None, "text", bytearray(100), memoryview(bytes(100))])

@@ -52,6 +52,16 @@ def test_products(outputs: int, inputs: int) -> None:
     _check(graph, graph.dot(numbers, weights), x, expected)
 
 
+@pytest.mark.parametrize("count", [7, 8, 9, 127, 128, 129, 136, 256, 300])
+def test_pairwise_sums(count: int) -> None:
+    """A pairwise sum has the bits of numpy.sum, at every number of inputs where its order changes."""
+    x = _table(count)
+    graph, numbers = _made(count)
+    with np.errstate(all="ignore"):
+        expected = x.sum(axis=1, keepdims=True)
+    _check(graph, [graph.fold(MathFunction.PAIRWISE, numbers)], x, expected)
+
+
 @pytest.mark.parametrize("metric", [Metric.SQUARED, Metric.PRODUCTS])
 @pytest.mark.parametrize(("outputs", "inputs"), SHAPES)
 def test_distances(outputs: int, inputs: int, metric: Metric) -> None:

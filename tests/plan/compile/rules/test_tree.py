@@ -168,6 +168,15 @@ def test_long_integers(kind: str) -> None:
     assert_exact(DecisionTreeRegressor(random_state=0).fit(table, np.arange(len(column)) % 9), table)
 
 
+@pytest.mark.parametrize("dtype", [np.int32, np.uint32])
+def test_integers_beyond_float32(dtype: Any) -> None:
+    """An integer of 32 bits is rounded to float32 first, which takes some to the other side of a threshold."""
+    column = np.arange((1 << 24) + 2, (1 << 24) + 9, 2, dtype=dtype)[:, None]
+    model = DecisionTreeRegressor(random_state=0).fit(column, np.arange(len(column)))
+    assert (model.predict(column + 1) != model.predict(column)).any()
+    assert_exact(model, np.arange((1 << 24) + 2, (1 << 24) + 9, dtype=dtype)[:, None])
+
+
 def categories() -> pd.DataFrame:
     """Return columns of categories and numbers, some of them missing."""
     frame = FRAME.assign(
