@@ -132,6 +132,20 @@ def test_a_changed_engine_is_caught_before_it_answers() -> None:
         Predictor(package, RowEngine(lambda row: {"y": 1 / 0}))
 
 
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_golden_rows_are_replayed_together_and_alone(is_alone: bool) -> None:
+    """An engine that gives a row other bits alone, or only in company, never becomes a predictor."""
+    sizes: list[int] = []
+
+    def depends_on_the_call(row: dict[str, Any]) -> dict[str, Any]:
+        return {**double(row), "y": double(row)["y"] + (1e-15 if (sizes[-1] == 1) is is_alone else 0.0)}
+
+    engine = RowEngine(depends_on_the_call, called=lambda rows: sizes.append(len(rows)))
+    with pytest.raises(GoldenMismatch, match=r"golden row 0, field 'y': expected 5\.0, got 5\.000000000000001"):
+        Predictor(make_package(double), engine)
+    assert 1 in sizes
+
+
 def _altered(package: Package, **changes: Any) -> Package:
     """The package with another manifest."""
     manifest = {key: value for key, value in package.manifest.items() if key != "files"}
