@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 
 from fourfold.function import Function
-from fourfold.packing.engines.invariance import find_block
+from fourfold.packing.engines.invariance import BLOCKS, best_finding, find_block
 from fourfold.signature import Field, Signature
 
 SIGNATURE = Signature((Field("x", "float64"),), (Field("y", "float64"),))
@@ -65,3 +65,11 @@ def test_an_engine_with_a_memory_is_never_invariant() -> None:
         return xs[index] + calls[0]
 
     assert [invariant for _, invariant in _found(answer)] == [False] * 4
+
+
+def test_a_block_that_moves_nothing_is_the_best() -> None:
+    """A block that only changes the sign of a zero has no gap either, and is not invariant all the same."""
+    engine = _Engine(lambda xs, _: -0.0 if len(xs) > BLOCKS[0] else 0.0)
+    findings = find_block(lambda block: Function(SIGNATURE, engine, block), TABLE)
+    assert [(finding.invariant, finding.largest_gap) for finding in findings] == [(False, 0.0), (True, 0.0)]
+    assert best_finding(findings) is findings[-1]
