@@ -89,6 +89,21 @@ def test_a_door_that_differs_is_named_with_its_cause(change: Any, cause: str, di
     assert re.search(cause, report.cause), report.cause
 
 
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_a_difference_in_shuffled_rows_names_the_row(is_refused: bool) -> None:
+    """The first difference has the number of its row in the table, not in the order in which rows were sent."""
+
+    def change(row: Row, out: dict[str, Any]) -> dict[str, Any] | None:
+        if row["x"] < 350 / 7:
+            return out
+        return None if is_refused else {**out, "y": -1.0}
+
+    report = _report(_changed(change), batchings=(SHUFFLED,))
+    assert report.first is not None
+    assert (report.differing, report.first.row, report.first.expected) == (50, 350, 450.0)
+    assert SHUFFLED.order(len(ROWS)).index(350) != 350
+
+
 def test_a_door_of_another_version_is_told_by_its_digest() -> None:
     """A door with another digest differs because of that, whatever its answers are."""
     report = _report(_changed(lambda row, out: {**out, "y": -1.0}), digest="sha256:" + "0" * 64)

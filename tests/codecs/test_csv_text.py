@@ -51,6 +51,12 @@ def test_blocks_make_no_difference(data: str, block: int) -> None:
     assert outcome(block) == outcome(csv_text.BLOCK_BYTES)
 
 
+@pytest.mark.parametrize("block", range(1, 12))
+def test_a_cr_lf_in_two_blocks_ends_one_record(block: int) -> None:
+    """A CR LF that two blocks share makes no empty record, which would be a missing cell of a table of one column."""
+    assert _read(b"x\r\n1\r\n2\r\n", block) == (["x"], [("1",), ("2",)])
+
+
 def test_quoted_and_unquoted_empty_cells_differ() -> None:
     """An unquoted empty cell is missing, a quoted one is empty text, at every place of a record and of the file."""
     assert _read(b'a,b,c\n,"",\n"",,""\n"x","",') == (

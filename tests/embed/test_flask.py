@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import threading
 from collections.abc import Iterator
@@ -75,6 +76,21 @@ def test_failures_have_the_form_of_every_failure(predictor: Predictor) -> None:
         reply = client.post("/predict", **given)
         assert (reply.status_code, reply.get_json()["error"]["code"]) == (status, code)
         assert reply.headers["x-fourfold-model"] == "tiny:3"
+
+
+def test_a_body_without_a_length_is_not_read_to_its_end(predictor: Predictor) -> None:
+    """A body in chunks, which says no length, is refused as soon as it is too long."""
+    app = host()
+    embed.mount(app, predictor, max_body_bytes=100_000)
+    body = io.BytesIO(bytes(1_000_000))
+    reply = app.test_client().post(
+        "/predict",
+        content_type="application/json",
+        headers={"transfer-encoding": "chunked"},
+        environ_overrides={"wsgi.input": body, "wsgi.input_terminated": True},
+    )
+    assert (reply.status_code, reply.get_json()["error"]["code"]) == (413, "too_large")
+    assert 100_000 < body.tell() <= 200_000
 
 
 def test_prefixes_and_several_mounts(predictor: Predictor) -> None:
