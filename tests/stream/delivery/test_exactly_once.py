@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -255,3 +256,29 @@ def test_commits_on_the_way(tmp_path: Path) -> None:
     assert recorded["output_bytes"] == (tmp_path / "out.jsonl").stat().st_size
     assert answered(tmp_path).events == 200
     assert contents(tmp_path) == expected
+
+
+def test_outputs_are_on_the_disk_before_the_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The progress file never counts a byte of answers or dead letters that a power cut could take away."""
+    synced: dict[int, int] = {}  # the length of each file, by inode, when it was last synced
+    counted: list[tuple[int, int]] = []
+    fsync, replace = os.fsync, os.replace
+
+    def record_fsync(handle: int) -> None:
+        fsync(handle)
+        status = os.fstat(handle)
+        synced[status.st_ino] = status.st_size
+
+    def check_replace(source: Path, target: Path) -> None:
+        recorded = json.loads(Path(source).read_bytes())
+        lengths = recorded["output_bytes"], recorded["dead_letters_bytes"]
+        for name, length in zip(OUTPUTS, lengths, strict=True):
+            assert not length or synced.get((tmp_path / name).stat().st_ino, 0) >= length, f"{name} is not synced"
+        counted.append(lengths)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", record_fsync)
+    monkeypatch.setattr(os, "replace", check_replace)
+    answers, letters = undisturbed(tmp_path, 20)
+    assert counted[-1] == (len(answers), len(letters))
+    assert letters

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -35,3 +37,28 @@ def test_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     """A file in a folder that has gone is an error that names it."""
     with pytest.raises(SinkError, match=r"gone/out\.jsonl: No such file"):
         OutputFile(tmp_path / "gone" / "out.jsonl")
+
+
+def test_a_full_disk_leaves_no_half_of_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written of an answer before the disk was full is removed; when there is room again, it goes on."""
+    output = OutputFile(tmp_path / "out.jsonl")
+    output.write(b"one\n")
+    room = 3
+    write = os.write
+
+    def write_while_there_is_room(handle: int, data: memoryview) -> int:
+        nonlocal room
+        if not room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written = write(handle, data[:room])
+        room -= written
+        return written
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", write_while_there_is_room)
+        with pytest.raises(SinkError, match="at offset 4: No space left on device"):
+            output.write(b"two\n")
+    assert (output.length, output.path.read_bytes()) == (4, b"one\n")
+    output.write(b"three\n")
+    output.close()
+    assert output.path.read_bytes() == b"one\nthree\n"
