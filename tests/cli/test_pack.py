@@ -20,7 +20,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import fourfold
 from fourfold.package import Package, open_package, write_package
-from tests.cli.test_commands import run
+from tests.cli.commands import call, run
 from tests.packing.mlflow.saved_models import unpack
 
 NETWORKS = Path(__file__).parents[1] / "packing" / "networks"
@@ -46,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def pack(*arguments: object, ok: int = 0) -> subprocess.CompletedProcess[str]:
     """Pack without measuring."""
-    return run("pack", "model", *arguments, "--no-measure", ok=ok)
+    return call("pack", "model", *arguments, "--no-measure", ok=ok)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_from_mlflow(folder: Path, tmp_path: Path) -> None:
         tmp_path / "lgb.fourfold",
     ).stdout
     assert "mlflow.version 3.17.2" in text
-    certified = run("certify", out, "--rows", folder / "frame.jsonl", "--architecture", "stream", "--json").stdout
+    certified = call("certify", out, "--rows", folder / "frame.jsonl", "--architecture", "stream", "--json").stdout
     assert json.loads(certified)["equal"] is True
 
 
@@ -99,7 +99,7 @@ def test_expected_outputs_of_a_network(tmp_path: Path) -> None:
     arguments = ["--from", "onnx", NETWORKS / "torch.onnx", "--rows", rows, "--container", "rows", "-o", out]
     text = pack(*arguments, "--expect", rows).stdout
     assert "outputs of the training framework for 32 rows: within" in text
-    assert "(1e-05 was accepted)" in run("show", out).stdout
+    assert "(1e-05 was accepted)" in call("show", out).stdout
     out.unlink()
     arguments += ["--expect", NETWORKS / "torch-train.jsonl"]
     error = pack(*arguments, ok=4).stderr
@@ -253,6 +253,6 @@ def test_a_library_of_another_version_than_the_packages(tmp_path: Path) -> None:
     manifest["runtime"] = {**manifest["runtime"], "libraries": {"scikit-learn": "0.24.2"}}
     files = {name: package.read(name) for name in package.names} | {"model.skops": b"of another version"}
     path = write_package(Package.build(manifest, files), tmp_path / "old.fourfold")
-    error = run("stream", path, ok=4).stderr
+    error = call("stream", path, ok=4).stderr
     assert "the package was made with scikit-learn 0.24.2, here " in error
     assert "pack the model anew" in error
