@@ -114,7 +114,7 @@ class _Divergence:
 
     Attributes:
         column: the column.
-        kind: as `Explanation.kind`.
+        kind: the same as in `Explanation`.
         lines: sentences for people.
         is_shared: whether both sides have a threshold there, which then is not the cause of the difference.
     """

@@ -65,7 +65,7 @@ def encode_dead_letter(letter: DeadLetter, event: Line, location: dict[str, int]
 def _event_fields(event: Line) -> dict[str, Any]:
     """Return the fields of a dead letter that hold the event's text, or its bytes in base64 if they are no UTF-8."""
     if isinstance(event, OversizedLine):
-        # `errors="ignore"` drops a last character of which the head has only a part.
+        # `errors="ignore"` drops a last character that the head holds only in part.
         text = event.head.decode(errors="ignore") if _is_utf8_head(event.head) else None
         head = {"event": text} if text is not None else {"event_base64": base64.b64encode(event.head).decode()}
         return {**head, "event_bytes": event.size}

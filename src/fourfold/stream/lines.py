@@ -60,7 +60,7 @@ class EventBatch:
     terminated: bool = True
 
     def position_after(self, count: int) -> Position:
-        """Return the position behind the first `count` lines and their newlines, of which the last may be missing."""
+        """Return the position behind the first `count` lines and their newlines; the last newline may be missing."""
         offset = self._offsets[count]
         if count == len(self.lines) and not self.terminated:
             offset -= 1

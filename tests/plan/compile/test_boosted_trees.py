@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fourfold.plan.compile.boosted_trees import Among, Below, Grove, Test, codes_of
+from fourfold.plan.compile.boosted_trees import ForestBuilder, SetTest, Test, ThresholdTest, codes_of
 from fourfold.plan.compile.columns import Coded, Column, Compiler, NoPlan, Numeric, Opaque, Text
 from fourfold.plan.graph.builder import Graph, Number, Output
 from tests.plan.evaluators import evaluator
@@ -65,17 +65,21 @@ def test_a_grove_is_its_trees(leaves: int) -> None:
     table = np.array([3.0, 1.0, 1.0, np.nan, -2.0, 1.0, 0.0, np.nan])
     columns: dict[Any, Column] = {"x": Numeric(number), "table": Coded(code, table)}
     columns |= {place: Coded(code, levels=np.array([0.0, 1.0]), hot_code=place) for place in (0, 4, 6, 7)}
-    grove = Grove(compiler, columns.__getitem__)
-    tests: list[Test] = [Below("x", each, nan) for each in (-1.5, 0.0, 2.0, np.inf) for nan in (False, True)]
-    tests += [Among("x", frozenset({0.0, 2.0, 7.0}), True, False), Among("x", frozenset({-1.5}), False, True)]
-    tests += [Below("table", 0.5, True), Below("table", 2.0, False), Among("table", frozenset({1.0, 3.0}), True, False)]
-    tests += [Below(place, 0.5, False) for place in (0, 4, 6, 7)]
-    assert [grove.test(test) for test in tests] == list(range(len(tests)))
+    builder = ForestBuilder(compiler, columns.__getitem__)
+    tests: list[Test] = [ThresholdTest("x", each, nan) for each in (-1.5, 0.0, 2.0, np.inf) for nan in (False, True)]
+    tests += [SetTest("x", frozenset({0.0, 2.0, 7.0}), True, False), SetTest("x", frozenset({-1.5}), False, True)]
+    tests += [
+        ThresholdTest("table", 0.5, True),
+        ThresholdTest("table", 2.0, False),
+        SetTest("table", frozenset({1.0, 3.0}), True, False),
+    ]
+    tests += [ThresholdTest(place, 0.5, False) for place in (0, 4, 6, 7)]
+    assert [builder.add_test(test) for test in tests] == list(range(len(tests)))
     trees = [grown(generator, len(tests), leaves) for _ in range(20)]
     values = generator.normal(size=leaves)
     for tree in trees:
-        grove.tree(0, *tree)
-    found = answers(compiler.graph, grove.forest(values, [0.25]))
+        builder.add_tree(0, *tree)
+    found = answers(compiler.graph, builder.forest(values, [0.25]))
     for row, (answer,) in zip(ROWS, found, strict=True):
         place = 7 if row["t"] is None else texts.index(row["t"]) if row["t"] in texts else 6
         seen: dict[Any, float] = {"x": np.nan if row["x"] is None else row["x"], "table": table[place]}
@@ -90,10 +94,10 @@ def test_codes_that_no_test_tells_apart_are_one() -> None:
     """A thousand categories of which trees tell three apart are a code of four; a forest made twice is one step."""
     compiler = Compiler(Graph([("t", "string")]))
     code = compiler.graph.text(0, [f"t{place}" for place in range(1000)])
-    grove = Grove(compiler, lambda place: Coded(code, levels=np.array([0.0, 1.0]), hot_code=place))
+    builder = ForestBuilder(compiler, lambda place: Coded(code, levels=np.array([0.0, 1.0]), hot_code=place))
     for place in (3, 700, 20):
-        grove.tree(0, [1, -1, -1], [2, -1, -1], [grove.test(Below(place, 0.5, False)), 0, 1])
-    once, again = grove.forest([1.0, 2.0], [0.0]), grove.forest([1.0, 2.0], [0.0])
+        builder.add_tree(0, [1, -1, -1], [2, -1, -1], [builder.add_test(ThresholdTest(place, 0.5, False)), 0, 1])
+    once, again = builder.forest([1.0, 2.0], [0.0]), builder.forest([1.0, 2.0], [0.0])
     assert once == again
     assert [each.limit for each in once[0].step.uses if hasattr(each, "limit")] == [4]
     found = evaluator(compiler.graph, [Output("out", "float64", numbers=once)]).many(
@@ -103,22 +107,22 @@ def test_codes_that_no_test_tells_apart_are_one() -> None:
 
 
 def test_no_trees_are_their_start() -> None:
-    """A grove without trees is what sums begin with."""
+    """A builder without trees is what sums begin with."""
     compiler = Compiler(Graph([("x", "float64"), ("t", "string")]))
-    grove = Grove(compiler, lambda _: Opaque("a date"))
-    assert answers(compiler.graph, grove.forest(np.zeros((0, 2)), [0.5, -0.0]))[0] == [0.5, -0.0]
+    builder = ForestBuilder(compiler, lambda _: Opaque("a date"))
+    assert answers(compiler.graph, builder.forest(np.zeros((0, 2)), [0.5, -0.0]))[0] == [0.5, -0.0]
 
 
 def test_trees_that_cannot_be() -> None:
     """A circle, and a column that no plan reads, have no plan."""
     compiler = Compiler(Graph([("x", "float64"), ("t", "string")]))
-    grove = Grove(compiler, lambda _: Opaque("a date"))
-    test = grove.test(Below(0, 0.0, False))
+    builder = ForestBuilder(compiler, lambda _: Opaque("a date"))
+    test = builder.add_test(ThresholdTest(0, 0.0, False))
     with pytest.raises(NoPlan, match="circle"):
-        grove.tree(0, [1, 0], [1, 0], [test, test])
-    grove.tree(0, [1, -1, -1], [2, -1, -1], [test, 0, 0])
+        builder.add_tree(0, [1, 0], [1, 0], [test, test])
+    builder.add_tree(0, [1, -1, -1], [2, -1, -1], [test, 0, 0])
     with pytest.raises(NoPlan, match="a date"):
-        grove.forest([0.0], [0.0])
+        builder.forest([0.0], [0.0])
 
 
 def test_categories_have_their_places() -> None:

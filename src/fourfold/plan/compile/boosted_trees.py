@@ -19,7 +19,7 @@ from fourfold.plan.format import NODE_LEAF, NODE_NAN_LEFT
 from fourfold.plan.graph.builder import Bag, Code, Number
 from fourfold.plan.graph.forest import NODE, Forest
 
-__all__ = ["Among", "Below", "Grove", "codes_of", "spread"]
+__all__ = ["ForestBuilder", "SetTest", "ThresholdTest", "codes_of", "spread"]
 
 Booleans = npt.NDArray[np.bool_]
 #: How many tests distinguish codes before equal codes are relabelled, so that labels fit into 64 bits.
@@ -28,7 +28,7 @@ _BITS_PER_ROUND = 32
 _MAX_DENSE_COLUMNS = 4096
 
 
-class Below(NamedTuple):
+class ThresholdTest(NamedTuple):
     """Test whether a number is not above a threshold; it goes left then.
 
     Attributes:
@@ -46,7 +46,7 @@ class Below(NamedTuple):
         return (values <= self.threshold) | (np.isnan(values) & self.nan_left)
 
 
-class Among(NamedTuple):
+class SetTest(NamedTuple):
     """Test whether a number is in a set; it goes left then, or else where it is not.
 
     Attributes:
@@ -67,11 +67,11 @@ class Among(NamedTuple):
         return np.where(np.isnan(values), self.nan_left, goes_left)
 
 
-Test = Below | Among
+Test = ThresholdTest | SetTest
 
 
 @dataclass
-class Grove:
+class ForestBuilder:
     """Collect trees one by one.
 
     Args:
@@ -85,18 +85,18 @@ class Grove:
     _trees: list[npt.NDArray[np.int64]] = field(default_factory=list)
     _targets: list[int] = field(default_factory=list)
 
-    def test(self, test: Test) -> int:
-        """Return the number of a test, as `tree` takes it."""
+    def add_test(self, test: Test) -> int:
+        """Return the number of a test, which `add_tree` takes; a new test gets the next number."""
         return self._tests.setdefault(test, len(self._tests))
 
-    def tree(self, target: int, left: Sequence[int], right: Sequence[int], what: Sequence[int]) -> None:
+    def add_tree(self, target: int, left: Sequence[int], right: Sequence[int], tests_or_rows: Sequence[int]) -> None:
         """Add a tree.
 
         Args:
             target: the output that it adds to.
             left: the left child of each node, -1 for a leaf; the root is node 0.
             right: the right child of each node.
-            what: the number of an inner node's test; the row of a leaf's value.
+            tests_or_rows: the number of an inner node's test; the row of a leaf's value.
 
         Raises:
             NoPlan: a node is its own ancestor.
@@ -110,10 +110,10 @@ class Grove:
             if len(rows) > len(left):
                 raise NoPlan("a tree goes round in a circle")
             if left[node] < 0:
-                rows.append((1, what[node], 0))
+                rows.append((1, tests_or_rows[node], 0))
                 continue
             stack += [(right[node], len(rows)), (left[node], -1)]
-            rows.append((0, 0, what[node]))
+            rows.append((0, 0, tests_or_rows[node]))
         self._trees.append(np.array(rows, dtype=np.int64))
         self._targets.append(target)
 
@@ -183,14 +183,14 @@ class _Slots:
 
         The code is the index of the number among the members of all sets.
         """
-        below = [(number, test) for number, test in tests if isinstance(test, Below)]
+        below = [(number, test) for number, test in tests if isinstance(test, ThresholdTest)]
         if below:
             slot = len(self.slots)
             self.slots.append(value)
             for number, test in below:
                 self.operand[number] = test.threshold
                 self.flags[number] = slot | (NODE_NAN_LEFT if test.nan_left else 0)
-        among = [(number, test) for number, test in tests if isinstance(test, Among)]
+        among = [(number, test) for number, test in tests if isinstance(test, SetTest)]
         if not among:
             return []
         members = sorted(frozenset().union(*(test.members for _, test in among)))

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from fourfold.modelfiles import MalformedModel
 from fourfold.modelfiles.catboost_cbm import Cbm, Ctr, Table, read
 from fourfold.plan.compile import Labels, answers
-from fourfold.plan.compile.boosted_trees import Among, Below, Grove, spread
+from fourfold.plan.compile.boosted_trees import ForestBuilder, SetTest, ThresholdTest, spread
 from fourfold.plan.compile.columns import FLOAT32, NA, OBJECT, Coded, Column, Compiler, Matrix, NoPlan, Numeric, Text
 from fourfold.plan.compile.rules.cityhash import category_hash
 from fourfold.plan.format import Kind, MathFunction
@@ -140,18 +140,18 @@ def _raw_values(cbm: Cbm, matrix: Matrix, compiler: Compiler) -> list[Number]:
     """Return the raw value of each output: the sum of the trees, times the scale, plus the bias."""
     graph = compiler.graph
     views = _SplitColumns(cbm, matrix, compiler)
-    grove = Grove(compiler, views.column)
-    tests = [grove.test(views.test(split_index)) for split_index in range(len(cbm.splits))]
+    builder = ForestBuilder(compiler, views.column)
+    tests = [builder.add_test(views.test(split_index)) for split_index in range(len(cbm.splits))]
     if sum(len(tree) for tree in cbm.trees) > _MAX_NODES or _n_nodes(cbm) > _MAX_NODES:
         raise NoPlan(f"the trees of a CatBoost model have more than {_MAX_NODES} nodes")
     if len(cbm.steps):
-        _add_trees_of_steps(cbm, grove, tests)
+        _add_trees_of_steps(cbm, builder, tests)
     else:
         first = 0
         for tree in cbm.trees:
-            _add_symmetric_tree(grove, [tests[split] for split in tree], first)
+            _add_symmetric_tree(builder, [tests[split] for split in tree], first)
             first += 1 << len(tree)
-    sums = grove.forest(cbm.values.reshape(-1, cbm.dimension), np.zeros(cbm.dimension))
+    sums = builder.forest(cbm.values.reshape(-1, cbm.dimension), np.zeros(cbm.dimension))
     if cbm.scale == 1.0 and not cbm.bias.any():
         return sums
     return graph.map_const(MathFunction.ADD, graph.map_const(MathFunction.MUL, sums, cbm.scale), cbm.bias)
@@ -176,14 +176,14 @@ def _symmetric_tree(depth: int) -> tuple[list[int], list[int], list[int], list[i
     return left, right, level, leaves
 
 
-def _add_symmetric_tree(grove: Grove, tests: Sequence[int], first: int) -> None:
-    """Add a symmetric tree, all nodes of a level of which have the same test, to the grove."""
+def _add_symmetric_tree(builder: ForestBuilder, tests: Sequence[int], first: int) -> None:
+    """Add a symmetric tree to the builder: all nodes of a level have the same test."""
     left, right, level, leaves = _symmetric_tree(len(tests))
-    grove.tree(0, left, right, [tests[index] for index in level] + [first + leaf for leaf in leaves])
+    builder.add_tree(0, left, right, [tests[index] for index in level] + [first + leaf for leaf in leaves])
 
 
-def _add_trees_of_steps(cbm: Cbm, grove: Grove, tests: Sequence[int]) -> None:
-    """Add trees of any shape (`grow_policy` `Depthwise` or `Lossguide`) to the grove.
+def _add_trees_of_steps(cbm: Cbm, builder: ForestBuilder, tests: Sequence[int]) -> None:
+    """Add trees of any shape (`grow_policy` `Depthwise` or `Lossguide`) to the builder.
 
     A node has the distance to each of its children; where it is 0, the node's own value is the leaf on that side.
     """
@@ -204,7 +204,7 @@ def _add_trees_of_steps(cbm: Cbm, grove: Grove, tests: Sequence[int]) -> None:
                     left.append(-1)
                     right.append(-1)
                     tests_or_rows.append(leaf)
-        grove.tree(0, left, right, tests_or_rows)
+        builder.add_tree(0, left, right, tests_or_rows)
         start += n_nodes
 
 
@@ -241,16 +241,16 @@ class _SplitColumns:
             "CatBoost takes no missing category",
         )
 
-    def test(self, split_index: int) -> Below | Among:
+    def test(self, split_index: int) -> ThresholdTest | SetTest:
         """Return the test of a split.
 
         `nan_mode` decides about NaN: below every border, or above all of them (`AsTrue`).
         """
         split = self.cbm.splits[split_index]
         if split.kind == "category":
-            return Among((split.kind, split.feature), frozenset((split.value,)), inside=False, nan_left=True)
+            return SetTest((split.kind, split.feature), frozenset((split.value,)), inside=False, nan_left=True)
         nan_above = split.kind == "float" and self.cbm.floats[split.feature].nan == "AsTrue"
-        return Below((split.kind, split.feature), split.value, nan_left=not nan_above)
+        return ThresholdTest((split.kind, split.feature), split.value, nan_left=not nan_above)
 
     def column(self, key: tuple[str, int]) -> Column:
         """Return a column as the splits of one feature test it: a hash, a float or the value of a CTR."""

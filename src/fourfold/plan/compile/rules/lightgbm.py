@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.plan.compile import Labels, answers
-from fourfold.plan.compile.boosted_trees import Among, Below, Grove, codes_of, spread
+from fourfold.plan.compile.boosted_trees import ForestBuilder, SetTest, ThresholdTest, codes_of, spread
 from fourfold.plan.compile.columns import (
     FLOAT32,
     FLOAT64,
@@ -209,12 +209,12 @@ def _sums(booster: _Booster, matrix: Matrix, compiler: Compiler, who: Any) -> li
     views = _Views(columns, compiler, snaps=not matrix.polars)
     if any(tree.get("is_linear") == "1" for tree in booster.trees):
         return _linear(booster, views, compiler)
-    grove = Grove(compiler, views.column)
+    builder = ForestBuilder(compiler, views.column)
     leaf_values: list[float] = []
     for tree_index, tree in enumerate(booster.trees):
-        _add_tree(grove, tree, views, tree_index % booster.n_outputs, len(leaf_values))
+        _add_tree(builder, tree, views, tree_index % booster.n_outputs, len(leaf_values))
         leaf_values += _floats(tree["leaf_value"]).tolist()
-    return grove.forest(leaf_values, np.zeros(booster.n_outputs))
+    return builder.forest(leaf_values, np.zeros(booster.n_outputs))
 
 
 class _Views:
@@ -303,8 +303,8 @@ def _columns(booster: _Booster, matrix: Matrix, compiler: Compiler, who: Any) ->
     return read
 
 
-def _add_tree(grove: Grove, tree: dict[str, str], views: _Views, target: int, first: int) -> None:
-    """Add a tree to the grove, with its leaves' values from the row `first` of the forest's on.
+def _add_tree(builder: ForestBuilder, tree: dict[str, str], views: _Views, target: int, first: int) -> None:
+    """Add a tree to the builder, with its leaves' values from the row `first` of the forest's on.
 
     Inner nodes come first, then leaves. In LightGBM's text a negative child `c` is the leaf `~c`.
     """
@@ -312,7 +312,7 @@ def _add_tree(grove: Grove, tree: dict[str, str], views: _Views, target: int, fi
     n_inner = n_leaves - 1
     leaves = list(range(first, first + n_leaves))
     if not n_inner:
-        grove.tree(target, [-1], [-1], leaves)
+        builder.add_tree(target, [-1], [-1], leaves)
         return
     left, right = (
         [child if child >= 0 else n_inner + ~child for child in _integers(tree[name]).tolist()]
@@ -324,12 +324,14 @@ def _add_tree(grove: Grove, tree: dict[str, str], views: _Views, target: int, fi
     tests = []
     for feature, decision, threshold in zip(features, decisions, thresholds, strict=True):
         if decision & _CATEGORICAL and category_sets:
-            tests.append(grove.test(Among((feature, -1), category_sets[int(threshold)], inside=True, nan_left=False)))
+            tests.append(
+                builder.add_test(SetTest((feature, -1), category_sets[int(threshold)], inside=True, nan_left=False))
+            )
         else:
             missing = decision >> 2 & 3
             nan_left = missing != _MISSING_NONE and bool(decision & _DEFAULT_LEFT)
-            tests.append(grove.test(Below((feature, missing), views.threshold(threshold), nan_left)))
-    grove.tree(target, left + [-1] * n_leaves, right + [-1] * n_leaves, tests + leaves)
+            tests.append(builder.add_test(ThresholdTest((feature, missing), views.threshold(threshold), nan_left)))
+    builder.add_tree(target, left + [-1] * n_leaves, right + [-1] * n_leaves, tests + leaves)
 
 
 def _category_sets(tree: dict[str, str]) -> list[frozenset[float]]:
@@ -362,16 +364,16 @@ def _linear(booster: _Booster, views: _Views, compiler: Compiler) -> list[Number
 def _linear_tree(tree: dict[str, str], views: _Views, compiler: Compiler) -> Number:
     """Return what one tree adds: its leaf's linear function, terms added in the order of the columns."""
     graph = compiler.graph
-    grove = Grove(compiler, views.column)
-    _add_tree(grove, tree, views, 0, 0)
+    builder = ForestBuilder(compiler, views.column)
+    _add_tree(builder, tree, views, 0, 0)
     leaf_values = _floats(tree["leaf_value"])
     if tree.get("is_linear") != "1":
-        return grove.forest(leaf_values, [0.0])[0]
+        return builder.forest(leaf_values, [0.0])[0]
     terms = _terms(tree)
     features = sorted({feature for leaf in terms for feature in leaf})
     weights = np.array([[leaf.get(feature, 0.0) for feature in features] for leaf in terms]).reshape(len(terms), -1)
     leaf_table = np.column_stack([leaf_values, _floats(tree["leaf_const"]), weights])
-    leaf_value, linear, *factors = grove.forest(leaf_table, np.full(leaf_table.shape[1], -0.0))
+    leaf_value, linear, *factors = builder.forest(leaf_table, np.full(leaf_table.shape[1], -0.0))
     if not features:
         return linear
     inputs = [compiler.number(views.raw(feature)) for feature in features]

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.plan.compile import Labels, answers
-from fourfold.plan.compile.boosted_trees import Among, Below, Grove, codes_of, spread
+from fourfold.plan.compile.boosted_trees import ForestBuilder, SetTest, ThresholdTest, codes_of, spread
 from fourfold.plan.compile.columns import (
     FLOAT32,
     NA,
@@ -362,17 +362,17 @@ def _forest(booster: _Booster, columns: Sequence[Column], compiler: Compiler) ->
         column = columns[index]
         return compiler.map(MathFunction.FLOOR, [column], dtype=FLOAT32)[0] if by_category else column
 
-    grove = Grove(compiler, view)
+    builder = ForestBuilder(compiler, view)
     leaf_values: list[npt.NDArray[np.float32]] = []
     first = 0
     for number, tree in enumerate(trees):
-        leaves = _add_tree(grove, tree, int(model["tree_info"][number]), first)
+        leaves = _add_tree(builder, tree, int(model["tree_info"][number]), first)
         if booster.gradient_booster["name"] == "dart":
             leaves = _weighted_leaves(booster, leaves, number)
         leaf_values.append(leaves)
         first += len(leaves)
     stacked = np.concatenate(leaf_values) if leaf_values else np.zeros((0, 1), dtype=np.float32)
-    return grove.forest(stacked, booster.base_scores, float32=True)
+    return builder.forest(stacked, booster.base_scores, float32=True)
 
 
 def _weighted_leaves(booster: _Booster, leaves: npt.NDArray[np.float32], tree_index: int) -> npt.NDArray[np.float32]:
@@ -390,11 +390,11 @@ def _weighted_leaves(booster: _Booster, leaves: npt.NDArray[np.float32], tree_in
     return leaves * weight
 
 
-def _add_tree(grove: Grove, tree: dict[str, Any], target: int, first: int) -> npt.NDArray[np.float32]:
-    """Add a tree to the grove and return the values of its leaves, float32 of shape `(leaves, outputs)`.
+def _add_tree(builder: ForestBuilder, tree: dict[str, Any], target: int, first: int) -> npt.NDArray[np.float32]:
+    """Add a tree to the builder and return the values of its leaves, float32 of shape `(leaves, outputs)`.
 
     Args:
-        grove: the trees so far.
+        builder: the trees so far.
         tree: the tree's JSON.
         target: the output that it adds to.
         first: the row of the forest's leaf values at which this tree's begin.
@@ -414,12 +414,14 @@ def _add_tree(grove: Grove, tree: dict[str, Any], target: int, first: int) -> np
         if is_leaf[node]:
             tests_or_rows.append(leaf_rows[node])
         elif tree["split_type"][node]:
-            tests_or_rows.append(grove.test(Among((feature, True), categories[node], inside=False, nan_left=nan_left)))
+            tests_or_rows.append(
+                builder.add_test(SetTest((feature, True), categories[node], inside=False, nan_left=nan_left))
+            )
         elif np.isnan(conditions[node]) or np.isneginf(conditions[node]):
             raise NoPlan("a tree of XGBoost has a threshold that is no number")
         else:
-            tests_or_rows.append(grove.test(Below((feature, False), below_or_equal[node], nan_left)))
-    grove.tree(target, left, right, tests_or_rows)
+            tests_or_rows.append(builder.add_test(ThresholdTest((feature, False), below_or_equal[node], nan_left)))
+    builder.add_tree(target, left, right, tests_or_rows)
     if leaf_size <= 1:
         return conditions[is_leaf].reshape(-1, 1)
     return np.array(tree["leaf_weights"], dtype=np.float32).reshape(-1, leaf_size)
