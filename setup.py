@@ -1,4 +1,4 @@
-"""The part of the build that pyproject.toml has no words for: the evaluator, in C, for every Python from 3.11 on."""
+"""Define what pyproject.toml cannot: the extension module of the evaluator, in C, for every Python from 3.11 on."""
 
 from setuptools import Extension, setup
 

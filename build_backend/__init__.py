@@ -1,1 +1,1 @@
-"""How the wheel is built: setuptools, and a C compiler for the evaluator wherever one can be had (docs/building.md)."""
+"""Build the wheel with setuptools and a C compiler, the machine's own or one from a wheel (docs/building.md)."""

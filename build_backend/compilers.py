@@ -1,9 +1,9 @@
-"""The C compiler that builds the evaluator: the machine's own, or the one in the `ziglang` wheel.
+"""Find the C compiler that builds the evaluator: the machine's own, or the one in the `ziglang` wheel.
 
-python -m build_backend.compilers    says which one it is; fails where no compiler of the machine's own works
+python -m build_backend.compilers    prints the machine's own compiler; fails if none works
 
-A compiler counts if it has just compiled and linked a small shared object with our flags, not if something has its
-name. Only Python's own modules are imported: this runs before anything is installed.
+A compiler works if it has just compiled and linked a small shared object with our flags; its name proves nothing. Only
+Python's own modules are imported, because this runs before anything is installed.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-#: On a 32-bit x86 processor, doubles are computed in 80 bits unless a compiler is told otherwise.
+#: On 32-bit x86 processors, compilers compute doubles in 80 bits unless told otherwise.
 X86_32 = ("-msse2", "-mfpmath=sse")
-#: What the bits of an answer rest on. Nothing of CFLAGS is taken, since anything there could change them.
+#: The bits of answers depend on these flags. CFLAGS is ignored, because any flag there could change the bits.
 FLAGS = (
     *("-std=c99", "-O3", "-ffp-contract=off", "-fno-fast-math", "-fvisibility=hidden"),
     *(X86_32 if platform.machine() in {"i386", "i686", "x86_64", "AMD64"} and sys.maxsize < 2**32 else ()),
 )
-#: What the wheel's compiler is asked for as, by the backend.
+#: The requirement by which the build backend asks for the compiler in a wheel.
 WHEEL = "ziglang>=0.17"
 ADVICE = (
     "Install a C compiler (Debian, Ubuntu: apt install gcc libc6-dev; Fedora: dnf install gcc; Alpine: apk add gcc "
@@ -58,25 +58,25 @@ PyObject *fourfold_probe(void) { return PyLong_FromLong(1); }
 
 
 class CompilerError(Exception):
-    """No compiler works, or the one that does refuses our files; the message is what it printed, and what to do."""
+    """Report that no compiler works, or that it refuses our files; the message has its output and says what to do."""
 
 
 @dataclass(frozen=True)
 class Compiler:
-    """A C compiler, as the words of a command that sources and options are added to."""
+    """Represent a C compiler by its command, to which sources and options are added."""
 
     command: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """The command, as a shell reads it."""
+        """Return the command in the syntax of a shell."""
         return shlex.join(self.command)
 
     def run(self, *words: str | Path) -> str:
-        """Runs the compiler; what it printed is returned where it failed, "" where it did not."""
+        """Run the compiler; return its output if it failed, "" if it did not."""
         command = [*self.command, *(str(word) for word in words)]
         with tempfile.TemporaryDirectory(prefix="fourfold-cache-") as cache:
-            # Zig keeps what it compiles of its C library: where the caller says, or nowhere.
+            # Zig caches the parts of its C library that it compiles: where the caller says, else in a temporary folder.
             env = {"ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache} | self.environment | os.environ
             try:
                 finished = subprocess.run(
@@ -94,81 +94,81 @@ class Compiler:
         includes: Iterable[str] = (),
         definitions: Iterable[str] = (),
     ) -> str:
-        """Compiles and links a shared object that Python loads; returns what the compiler printed if it failed."""
+        """Compile and link a shared object for Python; return the compiler's output if it failed."""
         linking = ["-shared", "-fPIC"]
-        if sys.platform == "darwin":  # Python lends its names to what it loads; ARCHFLAGS says for which processors
+        if sys.platform == "darwin":  # Python provides its symbols at load time; ARCHFLAGS names the processors
             linking += ["-undefined", "dynamic_lookup", *shlex.split(os.environ.get("ARCHFLAGS", ""))]
         options = (*(f"-I{path}" for path in includes), *(f"-D{name}" for name in definitions))
         return self.run(*FLAGS, *options, *linking, *sources, "-o", output)
 
-    def complaint(self, source: str = PROBE, includes: Iterable[str] = ()) -> str:
-        """What the compiler says where it cannot make a shared object of a small source; "" where it can."""
+    def build_error(self, source: str = PROBE, includes: Iterable[str] = ()) -> str:
+        """Return the compiler's error if it cannot build a shared object from a small source; "" if it can."""
         with tempfile.TemporaryDirectory(prefix="fourfold-probe-") as folder:
             file, output = Path(folder, "probe.c"), Path(folder, "probe.so")
             file.write_text(source, encoding="utf-8")
-            said = self.shared([file], output, includes=includes)
-            # A compiler that does not know an option may make nothing of it and call that a success.
-            made = output.is_file() and output.stat().st_size > 0
-            return said if said or made else "it made no file and said nothing"
+            error = self.shared([file], output, includes=includes)
+            # A compiler that does not know an option may write nothing and still report success.
+            is_built = output.is_file() and output.stat().st_size > 0
+            return error if error or is_built else "it made no file and said nothing"
 
 
 def candidates() -> list[Compiler]:
-    """The machine's own compilers that are worth a try: $CC and no other where it is set."""
+    """Return the machine's own compilers to try; only $CC, if that is set."""
     if chosen := shlex.split(os.environ.get("CC", "")):
         return [Compiler(tuple(chosen))]
-    configured = shlex.split(sysconfig.get_config_var("CC") or "")  # what built this Python
+    configured = shlex.split(sysconfig.get_config_var("CC") or "")  # the compiler that built this Python
     commands = [tuple(configured), ("cc",), ("gcc",), ("clang",)]
     return [Compiler(command) for command in dict.fromkeys(commands) if command]
 
 
 def from_wheel() -> Compiler | None:
-    """The compiler of the `ziglang` wheel, if that is installed beside this Python."""
+    """Return the compiler of the `ziglang` wheel, if that is installed for this Python."""
     spec = importlib.util.find_spec("ziglang")
     if spec is None or spec.origin is None:
         return None
-    # Left to itself it compiles for this very processor, and a wheel goes to others.
+    # Without -mcpu it compiles for this very processor, but wheels also run on others.
     return Compiler((str(Path(spec.origin).with_name("zig")), "cc", "-mcpu=baseline"))
 
 
 def own() -> Compiler | None:
-    """The first of the machine's own compilers that works."""
-    return next((compiler for compiler in candidates() if not compiler.complaint()), None)
+    """Return the first of the machine's own compilers that works."""
+    return next((compiler for compiler in candidates() if not compiler.build_error()), None)
 
 
 def find() -> Compiler:
-    """The compiler to build with: the machine's own, else the wheel's.
+    """Return the compiler to build with: the machine's own, else the wheel's.
 
     Raises:
-        CompilerError: There is none; says what was tried, how each failed, and what to install.
+        CompilerError: There is none; the message lists what was tried, each error, and what to install.
     """
     tried = []
     wheel = from_wheel()
     for compiler in [*candidates(), *([wheel] if wheel and not os.environ.get("CC") else [])]:
-        said = compiler.complaint()
-        if not said:
+        error = compiler.build_error()
+        if not error:
             return compiler
-        tried.append(f"  {compiler}: {said.splitlines()[0]}")
-    shown = "\n".join(tried)
-    raise CompilerError(f"Fourfold's evaluator is written in C, and no C compiler works here:\n{shown}\n{ADVICE}")
+        tried.append(f"  {compiler}: {error.splitlines()[0]}")
+    errors = "\n".join(tried)
+    raise CompilerError(f"Fourfold's evaluator is written in C, and no C compiler works here:\n{errors}\n{ADVICE}")
 
 
 def needed() -> list[str]:
-    """What has to be installed before `find` can succeed: nothing, or the wheel that is a compiler.
+    """Return the requirements that `find` needs: none, or the wheel that is a compiler.
 
-    Where $CC names a compiler that does not work, nothing: whoever named it is told so, rather than given another.
+    None if $CC names a compiler that does not work: then the build fails, rather than use another compiler.
     """
     return [] if os.name == "nt" or os.environ.get("CC") or own() else [WHEEL]
 
 
 def python_headers(compiler: Compiler) -> list[str]:
-    """The folders of Python.h; none where it is missing, as in Debian's Python without python3-dev."""
+    """Return the folders of Python.h; none if it is missing, as in Debian's Python without python3-dev."""
     folders = [sysconfig.get_path(name) for name in ("include", "platinclude")]
     includes = list(dict.fromkeys(folder for folder in folders if folder))
-    return [] if compiler.complaint(HEADERS, includes) else includes
+    return [] if compiler.build_error(HEADERS, includes) else includes
 
 
 def build_extension(sources: Sequence[Path], output: Path) -> Compiler:
-    """Builds an extension module of the stable ABI from its C files; returns the compiler that did.
+    """Build an extension module of the stable ABI from its C files; return the compiler.
 
     Raises:
         CompilerError: No compiler works, or it refuses the files, or this Python has no stable ABI.
@@ -179,21 +179,20 @@ def build_extension(sources: Sequence[Path], output: Path) -> Compiler:
         )
     compiler = find()
     includes = python_headers(compiler)
-    definitions = [] if includes else ["FOURFOLD_WITHOUT_PYTHON_H"]  # then stable_abi.h declares what it is
+    definitions = [] if includes else ["FOURFOLD_WITHOUT_PYTHON_H"]  # then stable_abi.h declares it
     output.parent.mkdir(parents=True, exist_ok=True)
-    # Built beside its place and moved there at once: a process that has the old file loaded keeps it.
-    made = output.with_name(f".{output.name}.{os.getpid()}")
+    # Built under another name and then moved, so that a process that has loaded the old file keeps it.
+    temporary = output.with_name(f".{output.name}.{os.getpid()}")
     try:
-        if said := compiler.shared(sources, made, includes=includes, definitions=definitions):
-            raise CompilerError(f"{compiler} could not build {output.name}:\n{said}")
-        made.replace(output)
+        if error := compiler.shared(sources, temporary, includes=includes, definitions=definitions):
+            raise CompilerError(f"{compiler} could not build {output.name}:\n{error}")
+        temporary.replace(output)
     finally:
-        made.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     return compiler
 
 
 if __name__ == "__main__":
-    works = own()
-    none = "No C compiler of this machine works; the build takes the one in the wheel ziglang."
-    print(works or none)
-    sys.exit(works is None)
+    compiler = own()
+    print(compiler or "No C compiler of this machine works; the build takes the one in the wheel ziglang.")
+    sys.exit(compiler is None)

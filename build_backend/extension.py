@@ -1,4 +1,4 @@
-"""The step of a setuptools build that compiles the evaluator."""
+"""Compile the evaluator as a step of a setuptools build."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from build_backend import compilers
 
 
 class BuildExtension(build_ext):
-    """Compiles with the compiler and the flags that `compilers` chooses, rather than those that built this Python."""
+    """Compile with the compiler and the flags that `compilers` chooses, not with those that built this Python."""
 
     def build_extension(self, ext: Extension) -> None:
-        """Builds one extension into the build folder.
+        """Build one extension into the build folder.
 
         Raises:
-            CompileError: No compiler works, or it refuses the files; says what to do.
+            CompileError: No compiler works, or it refuses the files; the message says what to do.
         """
-        if os.name == "nt":  # setuptools knows where Microsoft's compiler and Python's import library are
+        if os.name == "nt":  # setuptools finds Microsoft's compiler and Python's import library
             ext.extra_compile_args = ["/O2", "/fp:strict"]
             ext.define_macros = [("Py_LIMITED_API", "0x030B0000")]  # links python3.lib
             super().build_extension(ext)

@@ -1,4 +1,4 @@
-"""setuptools' build hooks (PEP 517, PEP 660), which ask for a C compiler as a wheel where the machine has none."""
+"""Provide setuptools' build hooks (PEP 517, PEP 660); they ask for a C compiler in a wheel if the machine has none."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ __all__ = [
 
 
 def get_requires_for_build_wheel(config_settings: Mapping[str, Any] | None = None) -> list[str]:
-    """What setuptools needs for a wheel, and a compiler where none works here."""
+    """Return what setuptools needs for a wheel, and a compiler if none works here."""
     return [*build_meta.get_requires_for_build_wheel(config_settings), *compilers.needed()]
 
 
 def get_requires_for_build_editable(config_settings: Mapping[str, Any] | None = None) -> list[str]:
-    """What setuptools needs for an installation in place, and a compiler where none works here."""
+    """Return what setuptools needs for an editable installation, and a compiler if none works here."""
     return [*build_meta.get_requires_for_build_editable(config_settings), *compilers.needed()]

@@ -1,12 +1,12 @@
-"""Makes the project's own environment, `.venv`, and the lists of exact versions that it is made from.
+"""Make the project's environment, `.venv`, and the lists of exact versions in it.
 
-    scripts/environment.py demo    what `make demo` needs, and the project itself
-    scripts/environment.py dev     what `make check` needs, and the project itself
-    scripts/environment.py lock    writes requirements/*.txt anew from pyproject.toml; options go to `uv pip compile`
+    scripts/environment.py demo    install what `make demo` needs, and the project itself
+    scripts/environment.py dev     install what `make check` needs, and the project itself
+    scripts/environment.py lock    write requirements/*.txt again from pyproject.toml; options go to `uv pip compile`
 
-It needs nothing but Python: pip, which every virtual environment has, installs uv into `.venv`, and uv does the rest.
-The project has a part in C: where no compiler of this machine works, one is installed into `.venv` as well.
-Every download is held to the hashes in requirements/, and comes from where this machine's pip is configured to look.
+It needs only Python: pip, which every virtual environment has, installs uv into `.venv`, and uv does the rest.
+The project has a part in C: if no compiler of this machine works, one is installed into `.venv` as well.
+Every download is checked against the hashes in requirements/, and comes from the index that pip is configured for.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = Path("requirements")
 
-#: What pip calls a setting, and what uv calls it (whose lists are separated by the third).
+#: A setting's name in pip, its variable in uv, and the separator of its list in uv.
 SETTINGS = (
     ("index-url", "UV_DEFAULT_INDEX", " "),
     ("extra-index-url", "UV_INDEX", " "),
@@ -32,7 +32,7 @@ SETTINGS = (
     ("cert", "SSL_CERT_FILE", " "),
     ("proxy", "HTTPS_PROXY", " "),
 )
-#: What each list holds, as arguments of `uv pip compile`, in an order in which each can hold to the ones before.
+#: The content of each list, as arguments of `uv pip compile`; later lists take the versions of earlier ones.
 LISTS = {
     "build": ["--group", "build"],
     "dev": ["pyproject.toml", "--all-extras", "--group", "dev", "--overrides", "requirements/overrides.in"],
@@ -42,14 +42,14 @@ LISTS = {
 
 
 def run(*command: str | Path, env: dict[str, str] | None = None) -> None:
-    """Runs a command in the project's root; the program ends with its exit status if it fails."""
+    """Run a command in the project's root; exit if it fails."""
     finished = subprocess.run([str(word) for word in command], cwd=ROOT, env=env, check=False)
     if finished.returncode:
         sys.exit(f"failed, with exit status {finished.returncode}: {' '.join(str(word) for word in command)}")
 
 
 def make_venv() -> None:
-    """Makes `.venv` where there is none that works, and installs the pinned uv and build backend into it."""
+    """Make `.venv` unless it exists and works, and install the pinned uv and build backend into it."""
     works = PYTHON.exists() and not subprocess.run([PYTHON, "-c", "import pip"], check=False).returncode
     if not works:
         print(f"Making .venv with Python {sys.version.split()[0]}", flush=True)
@@ -59,10 +59,9 @@ def make_venv() -> None:
 
 
 def pip_settings() -> dict[str, str]:
-    """This machine's settings of pip, from its files and the environment, which is the stronger."""
+    """Return pip's settings on this machine, from its files and the environment; the environment wins."""
     command: list[str | Path] = [PYTHON, "-m", "pip", "config", "list"]
     printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    found: dict[str, str] = {}
     # A line is `section.name='value'`. pip prints `:env:` first, then `global`, then `install`.
     sections: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}
     for line in printed.splitlines():
@@ -70,13 +69,14 @@ def pip_settings() -> dict[str, str]:
         section, _, name = key.rpartition(".")
         if section in sections:
             sections[section][name] = str(ast.literal_eval(value))
+    merged: dict[str, str] = {}
     for settings in sections.values():
-        found |= settings
-    return found
+        merged |= settings
+    return merged
 
 
 def uv_environment() -> dict[str, str]:
-    """The environment that uv runs in: pip's settings in uv's words, except where uv has been given its own."""
+    """Return the environment for uv: pip's settings under uv's names, unless uv has its own."""
     env = dict(os.environ)
     env.setdefault("UV_SYSTEM_CERTS", "1")  # the certificates that this machine trusts, not only those that uv ships
     settings = pip_settings()
@@ -90,39 +90,40 @@ def uv_environment() -> dict[str, str]:
 
 
 def compiler_lists() -> list[str]:
-    """The list that brings a C compiler, where none of this machine's own works; $CC is its owner's affair."""
+    """Return the list that installs a C compiler, if none works here; none if $CC is set."""
     if os.environ.get("CC"):
         return []
-    found = subprocess.run([PYTHON, "-m", "build_backend.compilers"], cwd=ROOT, check=False, stdout=subprocess.DEVNULL)
-    return ["compiler"] if found.returncode else []
+    command: list[str | Path] = [PYTHON, "-m", "build_backend.compilers"]
+    search = subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.DEVNULL)
+    return ["compiler"] if search.returncode else []
 
 
 def install(name: str) -> None:
-    """Installs a list of requirements and, in place, the project itself, which brings nothing that is not listed."""
+    """Install a list of requirements and, editable, the project itself; nothing that is not listed is installed."""
     make_venv()
     env = uv_environment()
-    # Without isolation, what must be built is built by the pinned build backend rather than by the newest one.
+    # Without isolation, packages are built by the pinned build backend, not by the newest one.
     uv = (VENV / "bin" / "uv", "pip", "install", "--python", PYTHON, "--no-build-isolation")
-    lists = [f"--requirement={REQUIREMENTS / each}.txt" for each in [name, *compiler_lists()]]
+    lists = [f"--requirement={REQUIREMENTS / list_name}.txt" for list_name in [name, *compiler_lists()]]
     run(*uv, "--require-hashes", *lists, env=env)
-    # Built anew even where uv thinks that nothing changed: it does not look at the C files.
+    # Always build the project again: uv does not notice changes of the C files.
     run(*uv, "--quiet", "--no-deps", "--reinstall-package", "fourfold", "--editable", ".", env=env)
 
 
 def lock(options: list[str]) -> None:
-    """Writes every list anew; a version changes only where it must, or where `--upgrade` is among the options."""
+    """Write every list again; a version changes only if it must, or with the option `--upgrade`."""
     make_venv()
     env = uv_environment() | {"UV_CUSTOM_COMPILE_COMMAND": "make lock"}
     compile_ = (VENV / "bin" / "uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11")
-    written = ("--generate-hashes", "--no-emit-index-url", "--fork-strategy", "fewest")
-    for name, wanted in LISTS.items():
+    output_options = ("--generate-hashes", "--no-emit-index-url", "--fork-strategy", "fewest")
+    for name, arguments in LISTS.items():
         target = REQUIREMENTS / f"{name}.txt"
         print(f"Writing {target}", flush=True)
-        run(*compile_, *written, *wanted, "--output-file", target, *options, env=env)
+        run(*compile_, *output_options, *arguments, "--output-file", target, *options, env=env)
 
 
 def main(words: list[str]) -> None:
-    """Does what the first word says."""
+    """Run the command that the first word names."""
     match words:
         case ["demo" | "dev" as name]:
             install(name)
