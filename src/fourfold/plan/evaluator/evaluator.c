@@ -1,7 +1,7 @@
 /* Fourfold's evaluator: one C99 file. See evaluator.h for its use and docs/spec/plan.md for the format of a plan.
  *
  * Contents
-  *     1  the processor that this needs, and small helpers
+ *     1  the processor that this needs, and small helpers
  *     2  elementary functions
  *     3  the format: sections, steps, nodes
  *     4  opening a plan: everything is checked, once
@@ -13,8 +13,8 @@
  *
  * Why the bits are the same everywhere: a row is computed in one fixed order of operations, each of them an addition,
  * subtraction, multiplication, division, square root, comparison or conversion that IEEE 754 defines to the last bit.
- * Nothing here calls a mathematical library. Several rows are computed side by side ("lanes"), so that a
- * compiler may vectorise. No operation mixes two lanes, so neither the number nor the order of rows changes an answer.
+ * Nothing here calls a mathematical library. Several rows are computed side by side ("lanes"), so that a compiler may
+ * vectorise. No operation mixes two lanes, so neither the number nor the order of rows changes an answer.
  *
  * Compile with -std=c99 -ffp-contract=off and without -ffast-math; on 32-bit x86 also with -msse2 -mfpmath=sse.
  */
@@ -1282,15 +1282,15 @@ int ff_open(ff_plan *plan, const void *bytes, size_t size) {
     /* Enough lanes to make the start of a loop cheap, few enough to keep the registers in the first-level cache. A
      * forest that fits into no cache is read once for all lanes, so then there are more of them. */
     {
-        uint64_t bytes_a_lane = 8 * (uint64_t)plan->registers + 4 * (uint64_t)plan->codes + 4, most = 48u * 1024;
+        uint64_t bytes_per_lane = 8 * (uint64_t)plan->registers + 4 * (uint64_t)plan->codes + 4, max_bytes = 48u * 1024;
         plan->lanes = plan->bags ? 64 : FF_MAX_LANES;
         if (totals.large_nodes >= FF_LARGE_NODES) {
             plan->lanes = plan->bags ? 256 : FF_MAX_LANES;
-            most = 4096u * 1024;
+            max_bytes = 4096u * 1024;
         }
-        while (plan->lanes > 16 && plan->lanes * bytes_a_lane > most) plan->lanes /= 2;
-        bytes_a_lane += 8 * (uint64_t)plan->slots;
-        while (plan->lanes > 1 && plan->lanes * bytes_a_lane > FF_MAX_SCRATCH_BYTES) plan->lanes /= 2;
+        while (plan->lanes > 16 && plan->lanes * bytes_per_lane > max_bytes) plan->lanes /= 2;
+        bytes_per_lane += 8 * (uint64_t)plan->slots;
+        while (plan->lanes > 1 && plan->lanes * bytes_per_lane > FF_MAX_SCRATCH_BYTES) plan->lanes /= 2;
     }
     return 0;
 }
@@ -2939,12 +2939,12 @@ static void ff_swap_pairs(double *distance, uint32_t *index, uint32_t i, uint32_
 /* Move the root of a heap down to its place. */
 static void ff_sift_down(double *distance, uint32_t *index, uint32_t root, uint32_t end) {
     for (;;) {
-        uint32_t most = root, child = 2 * root + 1;
-        if (child < end && distance[most] < distance[child]) most = child;
-        if (child + 1 < end && distance[most] < distance[child + 1]) most = child + 1;
-        if (most == root) return;
-        ff_swap_pairs(distance, index, root, most);
-        root = most;
+        uint32_t largest = root, child = 2 * root + 1;
+        if (child < end && distance[largest] < distance[child]) largest = child;
+        if (child + 1 < end && distance[largest] < distance[child + 1]) largest = child + 1;
+        if (largest == root) return;
+        ff_swap_pairs(distance, index, root, largest);
+        root = largest;
     }
 }
 
@@ -3224,32 +3224,32 @@ static void ff_run_refuse(const ff_plan *plan, const uint32_t *a, ff_block *bloc
 
 /* The settings of a text step, one word each. The two words of a list are where it begins and its length. */
 enum ff_setting {
-    FF_T_ANALYZER,                 /* ff_analyzer */
-    FF_T_MIN_N, FF_T_MAX_N,         /* the smallest and the largest n of the n-grams */
-    FF_T_FLAGS,                    /* ff_text_flag */
-    FF_T_MIN_LENGTH, FF_T_MAX_LENGTH,   /* of a token, in characters */
-    FF_T_FOLD, FF_T_FOLDS,         /* pairs, ascending: a code point and its replacement, or FF_FOLD_MANY and an index
-                                      into the tail */
-    FF_T_TAIL, FF_T_TAILS,         /* runs of code points, each after its length */
-    FF_T_TOKEN, FF_T_TOKENS,       /* ranges, first and last: the characters of a token */
-    FF_T_WORD, FF_T_WORDS,         /* word characters, for the boundaries of words */
-    FF_T_SPACE, FF_T_SPACES,       /* white space */
-    FF_T_CASED, FF_T_CASEDS,       /* cased letters, except those that are case-ignorable */
-    FF_T_IGNORED, FF_T_IGNOREDS,   /* case-ignorable code points */
-    FF_T_TERM, FF_T_WIDTH,         /* strings, the vocabulary; if n-grams are hashed, only the number of columns */
-    FF_T_STOP, FF_T_STOPS,         /* strings: tokens that are left out */
-    FF_T_MISSING,                  /* the string that replaces a missing text; UINT32_MAX: the row is refused */
-    FF_T_MISSING_WHY, FF_T_FULL_WHY, /* strings: why a row is refused: its text is missing, it has too many n-grams */
+    FF_T_ANALYZER,                   /* ff_analyzer */
+    FF_T_MIN_N, FF_T_MAX_N,          /* the smallest and the largest n of the n-grams */
+    FF_T_FLAGS,                      /* ff_text_flag */
+    FF_T_MIN_LENGTH, FF_T_MAX_LENGTH, /* of a token, in characters */
+    FF_T_FOLD, FF_T_FOLDS,           /* pairs, ascending: a code point and its replacement, or FF_FOLD_MANY and an
+                                        index into the tail */
+    FF_T_TAIL, FF_T_TAILS,           /* runs of code points, each after its length */
+    FF_T_TOKEN, FF_T_TOKENS,         /* ranges, first and last: the characters of a token */
+    FF_T_WORD, FF_T_WORDS,           /* word characters, for the boundaries of words */
+    FF_T_SPACE, FF_T_SPACES,         /* white space */
+    FF_T_CASED, FF_T_CASEDS,         /* cased letters, except those that are case-ignorable */
+    FF_T_IGNORED, FF_T_IGNOREDS,     /* case-ignorable code points */
+    FF_T_TERM, FF_T_WIDTH,           /* strings, the vocabulary; if n-grams are hashed, only the number of columns */
+    FF_T_STOP, FF_T_STOPS,           /* strings: tokens that are left out */
+    FF_T_MISSING,                    /* the string that replaces a missing text; UINT32_MAX: the row is refused */
+    FF_T_MISSING_WHY, FF_T_FULL_WHY, /* strings: why a row is refused: no text, too many n-grams */
     FF_T_SETTINGS
 };
 enum ff_analyzer { FF_WORDS, FF_CHARACTERS, FF_WITHIN_WORDS };
 enum ff_text_flag {
     FF_HASHED = 1,
-    FF_SIGNED = 2,  /* a hash counts as 1 or -1 */
-    FF_BINARY = 4,  /* an n-gram counts once */
-    FF_SIGMA = 8,   /* a capital sigma becomes a final one at the end of a word */
-    FF_ASCII = 16,  /* a code point that is not ASCII, and that folding does not change, is left out */
-    FF_HANGUL = 32, /* Hangul syllables are decomposed */
+    FF_SIGNED = 2,   /* a hash counts as 1 or -1 */
+    FF_BINARY = 4,   /* an n-gram counts once */
+    FF_SIGMA = 8,    /* a capital sigma becomes a final one at the end of a word */
+    FF_ASCII = 16,   /* a code point that is not ASCII, and that folding does not change, is left out */
+    FF_HANGUL = 32,  /* Hangul syllables are decomposed */
     FF_BOUNDED = 64, /* a token must begin and end at the boundary of a word */
     FF_TEXT_FLAGS = 127
 };
@@ -3262,13 +3262,13 @@ typedef struct ff_reader {
     const uint32_t *setting;
     ff_dictionary terms, stops;
     const uint16_t *property_page, *fold_page; /* for each 256 code points their page; of `fold`, 0: unchanged */
-    const uint8_t *property;
+    const uint8_t *property; /* FF_IS_TOKEN and so on */
     const uint32_t *fold;
-    uint32_t longest;                 /* in bytes: the longest term or stop word */
+    uint32_t longest;                  /* in bytes: the longest term or stop word */
     uint8_t ascii[128], ascii_is[128]; /* a byte's folded byte and its properties; FF_IS_SLOW: it is not one byte */
 } ff_reader;
 
-/* The bags of a block. */
+/* A bag for each row of a block: row i has the entries from start[i] to start[i + 1]. */
 typedef struct ff_bag_rows {
     uint32_t *start, *column;
     double *value;
@@ -3566,8 +3566,8 @@ typedef struct {
 
 #define FF_RING_MASK (FF_MAX_NGRAM_LENGTH - 1u)
 
-/* Sort keys of at most `most`: by insertion if they are few, else by their bytes, the lowest first. */
-static void ff_radix_sort(uint32_t *keys, uint32_t *spare, uint32_t count, uint32_t most) {
+/* Sort keys of at most `max_key`: by insertion if they are few, else by a radix sort, from the lowest byte on. */
+static void ff_radix_sort(uint32_t *keys, uint32_t *spare, uint32_t count, uint32_t max_key) {
     uint32_t *from = keys, *to = spare, shift, i, j;
     if (count <= 48) {
         for (i = 1; i < count; i++) {
@@ -3577,7 +3577,7 @@ static void ff_radix_sort(uint32_t *keys, uint32_t *spare, uint32_t count, uint3
         }
         return;
     }
-    for (shift = 0; shift < 32 && most >> shift; shift += 8) {
+    for (shift = 0; shift < 32 && max_key >> shift; shift += 8) {
         uint32_t offsets[256] = {0}, sum = 0, *other = from;
         for (i = 0; i < count; i++) offsets[from[i] >> shift & 255]++;
         for (i = 0; i < 256; i++) { uint32_t digit_count = offsets[i]; offsets[i] = sum; sum += digit_count; }
