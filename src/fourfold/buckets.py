@@ -35,7 +35,7 @@ SCHEMES = {
     "memory": Scheme(),
 }
 
-# A bucket that cannot be reached should say so in seconds; a large object on a slow line may take minutes.
+# An unreachable bucket should fail within seconds; a large object on a slow line may take minutes.
 CONNECT_TIMEOUT = timedelta(seconds=5)
 REQUEST_TIMEOUT = timedelta(minutes=10)
 MAX_RETRIES = 4

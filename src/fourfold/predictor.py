@@ -185,7 +185,7 @@ class Predictor:
         return ColumnCoercer(self.signature.inputs, self.signature.extra)
 
     def _answer_around_failures(self, valid: Any, kept: Sequence[int], errors: Sequence[RowError]) -> Answer:
-        """Answer valid rows of which the engine refuses some: halve the table until only these are left out.
+        """Answer valid rows where the engine refuses some: halve the table until only the refused rows are left out.
 
         Args:
             valid: the coerced rows.

@@ -147,15 +147,16 @@ def _facts(manifest: Any) -> list[tuple[str, str]]:
 
 def exactness_line(exactness: Any) -> str:
     """Return the exactness of a manifest, as a sentence."""
-    how = "in calls of any size" if exactness["block"] is None else f"in blocks of {exactness['block']} rows"
-    what = "the same bits for a row" if exactness["exact"] else f"a row's answer within {exactness['accepted']}"
-    return f"{what}, {how}; tested on {exactness['rows']} rows"
+    batching = "in calls of any size" if exactness["block"] is None else f"in blocks of {exactness['block']} rows"
+    claim = "the same bits for a row" if exactness["exact"] else f"a row's answer within {exactness['accepted']}"
+    return f"{claim}, {batching}; tested on {exactness['rows']} rows"
 
 
 def expected_line(expected: Any) -> str:
     """Return how the outputs agree with the expected ones, as a sentence."""
-    apart = f"within {expected['largest_gap']:.1e} of them" if expected["largest_gap"] else "the same values"
-    return f"outputs of the training framework for {expected['rows']} rows: {apart} ({expected['rtol']:g} was accepted)"
+    agreement = f"within {expected['largest_gap']:.1e} of them" if expected["largest_gap"] else "the same values"
+    rows, rtol = expected["rows"], expected["rtol"]
+    return f"outputs of the training framework for {rows} rows: {agreement} ({rtol:g} was accepted)"
 
 
 def finding_line(finding: Any) -> str:

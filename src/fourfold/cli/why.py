@@ -118,8 +118,8 @@ def _field_names(predictor: Predictor) -> list[list[str]]:
 
 def _compare_steps(first: Predictor, second: Predictor, names: list[str], row: dict[str, Any]) -> str:
     """Return the line on the first step that differs, for two scikit-learn pipelines, or one and a plan."""
-    kinds = [predictor.package.manifest["runtime"]["name"] for predictor in (first, second)]
-    if "sklearn" not in kinds or not set(kinds) <= {"plan", "sklearn"}:
+    runtimes = [predictor.package.manifest["runtime"]["name"] for predictor in (first, second)]
+    if "sklearn" not in runtimes or not set(runtimes) <= {"plan", "sklearn"}:
         return ""
     from fourfold.certificate.pipeline_steps import PackagedPipeline, first_differing_step, first_differing_step_of_plan
 
@@ -128,9 +128,9 @@ def _compare_steps(first: Predictor, second: Predictor, names: list[str], row: d
         settings = predictor.package.manifest["runtime"]["settings"]
         return PackagedPipeline(name, engine.model, settings, predictor.signature)
 
-    if "plan" not in kinds:
+    if "plan" not in runtimes:
         return first_differing_step(original(first, names[0]), original(second, names[1]), row)
-    plan, pipeline = (first, second) if kinds[0] == "plan" else (second, first)
+    plan, pipeline = (first, second) if runtimes[0] == "plan" else (second, first)
     return first_differing_step_of_plan(original(pipeline, "the original"), plan.answers([row])[0], row)
 
 

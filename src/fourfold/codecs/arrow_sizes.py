@@ -77,11 +77,11 @@ def _file_messages(view: memoryview) -> Iterator[tuple[memoryview, memoryview]]:
 def _claimed_size(metadata: memoryview, body: memoryview) -> int:
     """Return how many bytes the compressed buffers of one message claim to unfold to."""
     message = FlatTable.root(metadata)
-    kind = message.scalar(_HEADER_TYPE, "<B", 0)
-    if kind not in (_DICTIONARY_BATCH, _RECORD_BATCH) or not message.has(_HEADER):
+    header_type = message.scalar(_HEADER_TYPE, "<B", 0)
+    if header_type not in (_DICTIONARY_BATCH, _RECORD_BATCH) or not message.has(_HEADER):
         return 0
     batch = message.table(_HEADER)
-    if kind == _DICTIONARY_BATCH:
+    if header_type == _DICTIONARY_BATCH:
         if not batch.has(_DICTIONARY_DATA):
             return 0
         batch = batch.table(_DICTIONARY_DATA)

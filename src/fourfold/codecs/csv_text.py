@@ -1,4 +1,4 @@
-"""Split CSV into records and cells, and explain what is wrong where that fails.
+"""Split CSV into records and cells, and explain errors in malformed CSV.
 
 The grammar is RFC 4180's, with LF, CR LF or CR after a record. pyarrow splits the cells. It accepts a quote inside an
 unquoted cell, text after a closing quote, and a quote that never closes: these are refused here before pyarrow reads.
@@ -143,7 +143,7 @@ def _blocks(file: IO[bytes], size: int) -> Iterator[bytes]:
 
 
 def _last_record_end(block: bytes) -> int:
-    """Return the offset behind the last complete record; 0 where there is none."""
+    """Return the offset after the last complete record; 0 where no record is complete."""
     parts = block.split(b'"')
     # The parts with odd indices lie between quotes: a line end in them belongs to a cell.
     end = len(block)

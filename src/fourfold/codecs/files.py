@@ -98,7 +98,7 @@ class Sink:
         return self._position
 
     def flush(self) -> None:
-        """Hand what is buffered to the system."""
+        """Flush the buffered bytes to the system."""
         if self._is_discarding:
             return
         try:

@@ -116,9 +116,9 @@ def _explain(data: bytes, error: Exception) -> DecodeError:
     except UnicodeDecodeError as bad:
         got = shorten(data[bad.start : bad.start + 8])
         return DecodeError(f"JSON must be UTF-8: byte {bad.start} begins {got}, which is not ({bad.reason})")
-    if isinstance(error, msgspec.ValidationError):  # a number out of range, the one thing that can be invalid here
+    if isinstance(error, msgspec.ValidationError):  # a number out of range: nothing else can be invalid here
         for token in _TOKEN.finditer(data):
-            if not token[0].startswith(b'"') and _too_large(token[0]):
+            if not token[0].startswith(b'"') and _is_too_large(token[0]):
                 return DecodeError(
                     f"JSON with a number that is too large, {shorten(token[0].decode(), 30)} (byte {token.start()})"
                 )
@@ -132,7 +132,7 @@ def _explain(data: bytes, error: Exception) -> DecodeError:
     return DecodeError(f"malformed JSON: {message}, near {around}")
 
 
-def _too_large(number: bytes) -> bool:
+def _is_too_large(number: bytes) -> bool:
     digits = number.lstrip(b"-")
     return len(digits) > 4300 if digits.isdigit() else math.isinf(float(number))
 

@@ -1,4 +1,4 @@
-"""Refuse JSON objects that have a key twice, of which `json.loads` keeps the last without a word."""
+"""Refuse JSON objects that have a key twice; `json.loads` alone would silently keep the last value."""
 
 from __future__ import annotations
 

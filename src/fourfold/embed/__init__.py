@@ -45,10 +45,10 @@ def mount(app: Any, predictor: Predictor, path: str = "/predict", *, max_body_by
         router = getattr(app, "router", app)
         router.routes.append(starlette_route(predictor, path, max_body_bytes=max_body_bytes))
     else:
-        kind = type(app)
+        app_class = type(app)
         raise TypeError(
             f"expected a Flask, FastAPI or Starlette app, or a blueprint or router of theirs; got a "
-            f"{kind.__module__}.{kind.__qualname__}"
+            f"{app_class.__module__}.{app_class.__qualname__}"
         )
 
 

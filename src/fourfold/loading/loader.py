@@ -96,4 +96,4 @@ def _is_path(source: str | os.PathLike[str]) -> bool:
 
 
 def _is_listed(digest: str) -> bool:
-    return digest in {listed.strip() for listed in os.environ.get(TRUST_VARIABLE, "").split(",")}
+    return digest in {text.strip() for text in os.environ.get(TRUST_VARIABLE, "").split(",")}

@@ -204,14 +204,14 @@ def _content(
     """Return the content object of a request or a reply; forms in JSON whose key is an input's name are left out."""
     row, rows = schema(name), {"type": "array", "items": schema(name)}
     forms = [row, rows]
-    shown: dict[str, Any] = {"one row": {"value": examples[0]}, "rows": {"value": list(examples)}}
+    named_examples: dict[str, Any] = {"one row": {"value": examples[0]}, "rows": {"value": list(examples)}}
     if "rows" not in input_names:
         forms.append(_object_with("rows", rows))
     if "columns" not in input_names:
         forms.append(_object_with("columns", schema(f"{name}Columns")))
-        shown["columns"] = {"value": {"columns": {key: [row[key] for row in examples] for key in examples[0]}}}
+        named_examples["columns"] = {"value": {"columns": {key: [row[key] for row in examples] for key in examples[0]}}}
     return {
-        JSON: {"schema": {"anyOf": forms}, "examples": shown},
+        JSON: {"schema": {"anyOf": forms}, "examples": named_examples},
         JSON_LINES: {"schema": {"type": "string", "description": "A JSON object a line, one for each row."}},
         CSV: {"schema": {"type": "string", "description": "A line of column names, then a line a row."}},
         ARROW: {"schema": {"type": "string", "format": "binary", "description": "An Arrow IPC stream."}},

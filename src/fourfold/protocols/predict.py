@@ -96,7 +96,7 @@ class PredictProtocol:
         """Check the length of a body, in bytes.
 
         Raises:
-            Refused: it is too long.
+            Refused: the body is too long.
         """
         if length > self.max_body_bytes:
             raise Refused(
@@ -109,7 +109,7 @@ class PredictProtocol:
         """Return the body of a request that arrives in chunks.
 
         Raises:
-            Refused: it is too long. The rest of it has not been read; nothing has, where `content-length` says it.
+            Refused: the body is too long. It is not read to its end, and not at all if `content-length` is too large.
         """
         content_length = headers.get("content-length", "")
         if content_length.isdecimal():

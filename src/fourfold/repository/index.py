@@ -91,16 +91,16 @@ class Index:
         """Give a digest the next version of a model, or return the version that it has; see `Repository.push`."""
         # A writer takes a version only after it has read all versions before it, so no digest can get two.
         keys = [key for key in self._store.keys(folder_prefix(name, "versions")) if parse_key(key)]
-        taken = {record.version: record for record in self._read_all(keys) if record is not None}
+        versions_by_number = {record.version: record for record in self._read_all(keys) if record is not None}
         label = f"cannot push {name}{'' if version is None else f':{version}'} to {self._store.url}"
-        for existing in taken.values():
+        for existing in versions_by_number.values():
             if existing.digest == digest:
                 if version not in {None, existing.version}:
                     raise Conflict(f"{label}: this package is {name}:{existing.version} already")
                 return existing.version
-        next_number = max(taken, default=0) + 1
-        if version is not None and version in taken:
-            raise Conflict(f"{label}: it is taken by {taken[version].digest}")
+        next_number = max(versions_by_number, default=0) + 1
+        if version is not None and version in versions_by_number:
+            raise Conflict(f"{label}: it is taken by {versions_by_number[version].digest}")
         if version not in {None, next_number}:
             raise RepositoryError(f"{label}: versions have no gaps, and the next is {next_number}")
         for number in range(next_number, next_number + MAX_CLAIM_ATTEMPTS):

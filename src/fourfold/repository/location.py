@@ -52,15 +52,15 @@ def open_store(location: str | os.PathLike[str]) -> Store:
     text = os.fspath(location)
     if not text or "\0" in text:
         raise RepositoryError(f"expected {_KINDS}; got {shorten(text)}")
-    scheme = _SCHEME.match(text)
-    if scheme is None or not isinstance(location, str):
+    match = _SCHEME.match(text)
+    if match is None or not isinstance(location, str):
         return _folder(text)
-    kind = scheme[1].lower()
-    if kind == "file":
+    scheme_name = match[1].lower()
+    if scheme_name == "file":
         return _folder(_file_path(text))
-    if kind not in SCHEMES:
-        raise RepositoryError(f"there are no repositories of the kind {kind}://; expected {_KINDS}")
-    return _bucket(kind, text)
+    if scheme_name not in SCHEMES:
+        raise RepositoryError(f"there are no repositories of the kind {scheme_name}://; expected {_KINDS}")
+    return _bucket(scheme_name, text)
 
 
 def _folder(path: str) -> FolderStore:
@@ -78,16 +78,16 @@ def _file_path(url: str) -> str:
     return unquote(parts.path)
 
 
-def _bucket(kind: str, url: str) -> BucketStore:
+def _bucket(scheme: str, url: str) -> BucketStore:
     parts = urlsplit(url)
     # Credentials in a URL end up in logs and process lists, so the message must not repeat the URL.
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise RepositoryError(
-            f"the URL of a {kind}:// repository has a bucket and a prefix only; credentials and options come from the "
-            "environment (docs/repository.md)"
+            f"the URL of a {scheme}:// repository has a bucket and a prefix only; credentials and options come from "
+            "the environment (docs/repository.md)"
         )
     prefix = parts.path.strip("/")
     segments = prefix.split("/") if prefix else []
     if not _HOST.fullmatch(parts.netloc) or not all(_SEGMENT.fullmatch(segment) for segment in segments):
-        raise RepositoryError(f"expected {kind}://name or {kind}://name/prefix, got {shorten(url, 200)}")
-    return BucketStore(kind, parts.netloc, prefix)
+        raise RepositoryError(f"expected {scheme}://name or {scheme}://name/prefix, got {shorten(url, 200)}")
+    return BucketStore(scheme, parts.netloc, prefix)

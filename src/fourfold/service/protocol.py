@@ -27,16 +27,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def on_message_begin(self) -> None:
-        """Count anew: a head begins."""
+        """Restart the count: a head begins."""
         self._bytes_outside_bodies = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Count anew: a head has ended."""
+        """Restart the count: a head has ended."""
         self._bytes_outside_bodies = 0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Count anew: a part of a body arrived."""
+        """Restart the count: a part of a body arrived."""
         self._bytes_outside_bodies = 0
         super().on_body(body)

@@ -164,12 +164,12 @@ def _listen(job: Job) -> socket.socket:
     """Open the port, before anything is loaded, so that a port in use is an error at once."""
     where = f"{job.host}:{job.port}"
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
+        family, socket_type, protocol, _, address = socket.getaddrinfo(
             job.host, job.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (socket.gaierror, UnicodeError) as error:
         raise ServiceError(f"cannot listen on {where}: the host is not known ({error}); try 127.0.0.1") from error
-    listener = socket.socket(family, kind, protocol)
+    listener = socket.socket(family, socket_type, protocol)
     try:
         if os.name == "posix":  # elsewhere the option would let two services share a port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

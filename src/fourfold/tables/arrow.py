@@ -84,18 +84,18 @@ def read(data: Any, fields: tuple[Field, ...], extra: Literal["forbid", "ignore"
 
 
 def write(like: Any, outputs: Any, indices: Sequence[int] | None) -> Any:
-    """Return the outputs as a batch where a batch came in, otherwise as a table."""
+    """Return the outputs as a batch if the caller's table is a batch, otherwise as a table."""
     return outputs if isinstance(like, pa.RecordBatch) else pa.Table.from_batches([outputs])
 
 
 def length(data: Any) -> int:
     """Return the number of rows."""
-    return int(_readable_table(data).num_rows)
+    return int(_require_table(data).num_rows)
 
 
 def take(data: Any, indices: Sequence[int]) -> Any:
     """Return the rows with these indices; an object of another library becomes a table."""
-    table, index_array = _readable_table(data), pa.array(indices, type=pa.int64())
+    table, index_array = _require_table(data), pa.array(indices, type=pa.int64())
     arrays = [_take(column, index_array) for column in table.columns]
     return type(table).from_arrays(arrays, schema=table.schema)
 
@@ -227,14 +227,14 @@ def _encode_dictionary(array: Any, target: Any) -> Any:
 
 def _to_tensors(array: Any, target: Any) -> Any:
     """Convert nested lists to Arrow's fixed-shape tensors, which are stored flat."""
-    inner = array
-    while pa.types.is_fixed_size_list(inner.type):
+    values = array
+    while pa.types.is_fixed_size_list(values.type):
         # Not `flatten`: it drops null lists, which would shift all lists after them.
-        size = inner.type.list_size
-        inner = inner.values.slice(inner.offset * size, len(inner) * size)
+        size = values.type.list_size
+        values = values.values.slice(values.offset * size, len(values) * size)
     size = target.storage_type.list_size
     mask = array.is_null() if array.null_count else None
-    storage = pa.FixedSizeListArray.from_arrays(inner.cast(target.value_type), size, mask=mask)
+    storage = pa.FixedSizeListArray.from_arrays(values.cast(target.value_type), size, mask=mask)
     return pa.ExtensionArray.from_storage(target, storage.cast(target.storage_type))
 
 
@@ -262,7 +262,7 @@ def _training_table(data: Any) -> Any:
     return table
 
 
-def _readable_table(data: Any) -> Any:
+def _require_table(data: Any) -> Any:
     table = None if isinstance(data, pa.RecordBatchReader) else _to_table(data)
     if table is None:
         raise InputError([RowError(0, None, "type", "an Arrow table", _describe(data))])

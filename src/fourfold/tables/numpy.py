@@ -186,13 +186,13 @@ def _text_caster(field: Field) -> Callable[[Any], Array]:
 
 
 def _to_numpy(array: Any) -> Array:
-    kind = array.type
-    if pa.types.is_fixed_size_list(kind):
+    data_type = array.type
+    if pa.types.is_fixed_size_list(data_type):
         shape: tuple[int, ...] = ()
-        while pa.types.is_fixed_size_list(kind):
-            shape, kind = (*shape, kind.list_size), kind.value_type
+        while pa.types.is_fixed_size_list(data_type):
+            shape, data_type = (*shape, data_type.list_size), data_type.value_type
         return tensors(array, shape) if array.null_count else stack(array, shape)
-    if array.null_count and (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
+    if array.null_count and (pa.types.is_integer(data_type) or pa.types.is_boolean(data_type)):
         return objects(array.to_pylist())
     # Copy where the array is Arrow's own memory, which is read-only.
     values: Array = array.to_numpy(zero_copy_only=False)

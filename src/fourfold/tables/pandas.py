@@ -208,32 +208,32 @@ def _object_values(series: pd.Series[Any], field: Field) -> Any:
             return pa.array(values, type=pa.string(), from_pandas=True)
         except UnicodeEncodeError:
             pass  # a lone surrogate: coerced value by value below, so that the error names its row
-    missing = pd.isna(values)
+    is_missing = pd.isna(values)
     if field.dtype in FLOATS:  # NaN is a value of these fields
-        missing &= ~np.fromiter((isinstance(value, (float, np.floating)) for value in values), bool, len(values))
-    return [None if is_null else value for value, is_null in zip(values, missing, strict=True)]
+        is_missing &= ~np.fromiter((isinstance(value, (float, np.floating)) for value in values), bool, len(values))
+    return [None if is_null else value for value, is_null in zip(values, is_missing, strict=True)]
 
 
 def _to_pandas(array: Any) -> Any:
     """Return an output as an array of a NumPy dtype, or of pandas' nullable dtype where a value is missing."""
-    kind = array.type
-    if pa.types.is_string(kind):
+    data_type = array.type
+    if pa.types.is_string(data_type):
         text: Any = pd.StringDtype(na_value=np.nan)
         return text.__from_arrow__(array)
-    if pa.types.is_timestamp(kind) and kind.tz is not None:
-        return pd.DatetimeTZDtype(kind.unit, kind.tz).__from_arrow__(array)
-    if pa.types.is_fixed_size_list(kind):
+    if pa.types.is_timestamp(data_type) and data_type.tz is not None:
+        return pd.DatetimeTZDtype(data_type.unit, data_type.tz).__from_arrow__(array)
+    if pa.types.is_fixed_size_list(data_type):
         shape: tuple[int, ...] = ()
-        while pa.types.is_fixed_size_list(kind):
-            shape, kind = (*shape, kind.list_size), kind.value_type
+        while pa.types.is_fixed_size_list(data_type):
+            shape, data_type = (*shape, data_type.list_size), data_type.value_type
         return tensors(array, shape)
-    if pa.types.is_date(kind) or pa.types.is_binary(kind):
+    if pa.types.is_date(data_type) or pa.types.is_binary(data_type):
         return objects(array.to_pylist())
-    if not array.null_count or pa.types.is_timestamp(kind):
+    if not array.null_count or pa.types.is_timestamp(data_type):
         return array.to_numpy(zero_copy_only=False)
     mask = array.is_null().to_numpy(zero_copy_only=False)
-    values = array.fill_null(False if pa.types.is_boolean(kind) else 0).to_numpy(zero_copy_only=False)
-    if pa.types.is_boolean(kind):
+    values = array.fill_null(False if pa.types.is_boolean(data_type) else 0).to_numpy(zero_copy_only=False)
+    if pa.types.is_boolean(data_type):
         return pd.arrays.BooleanArray(values, mask)
-    array_type = pd.arrays.FloatingArray if pa.types.is_floating(kind) else pd.arrays.IntegerArray
+    array_type = pd.arrays.FloatingArray if pa.types.is_floating(data_type) else pd.arrays.IntegerArray
     return array_type(values, mask)

@@ -128,8 +128,8 @@ def _column_to_json(series: pl.Series) -> dict[str, Any]:
         return {"name": series.name, "type": "string", "enum": dtype.categories.to_list()}
     if isinstance(dtype, pl.Categorical):
         return {"name": series.name, "type": "string", "categorical": True}
-    kind = series.to_arrow().type
-    return {"name": series.name, "type": type_to_json(f"column {shorten(series.name)}", kind)}
+    data_type = series.to_arrow().type
+    return {"name": series.name, "type": type_to_json(f"column {shorten(series.name)}", data_type)}
 
 
 def _check_categories(field: Field, enum: Sequence[str] | None) -> None:
