@@ -13,7 +13,7 @@ from tests.codecs.tables import small
 
 @given(sizes=st.lists(st.integers(0, 7)), chunk_rows=st.integers(1, 5))
 def test_chunks_have_their_size(sizes: list[int], chunk_rows: int) -> None:
-    """Batches of any sizes become chunks of one size, in order, of which only the last has fewer rows."""
+    """Batches of any sizes become chunks of one size, in order; only the last may have fewer rows."""
     numbers = iter(range(sum(sizes)))
     batches = [
         pa.RecordBatch.from_pydict({"n": pa.array([next(numbers) for _ in range(size)], pa.int64())}) for size in sizes

@@ -12,7 +12,7 @@ from tests.support import make_predictor
 
 @pytest.mark.parametrize("app", [None, object(), {"flask": True}])
 def test_unknown_apps_are_refused(app: object) -> None:
-    """An app of no known framework is an error that names what it is and what would do."""
+    """An app of an unknown framework is an error that names its class and the accepted ones."""
     with pytest.raises(TypeError, match=f"Flask, FastAPI or Starlette.*{type(app).__name__}"):
         embed.mount(app, make_predictor())
 

@@ -109,7 +109,7 @@ def test_the_alias_came_into_being(location: str, other: Repository) -> None:
 
 
 def test_the_alias_moved_there(location: str, other: Repository) -> None:
-    """Of two writers that want the same, who expected another version has lost, and who did not care has its way."""
+    """Of two writers that move an alias to one version, the one that expected another version gets a conflict."""
     for content in "abc":
         other.push(make(content))
     other.promote("eta:1", "production")

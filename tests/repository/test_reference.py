@@ -17,7 +17,7 @@ aliases = st.from_regex(r"[g-z]([a-z0-9._-]{0,20}[a-z0-9])?", fullmatch=True).fi
 
 @given(names, st.integers(1, 999_999_999), aliases, st.text("0123456789abcdef", min_size=12, max_size=64))
 def test_round_trip(name: str, version: int, alias: str, digits: str) -> None:
-    """Each of the four forms is read as what it says, and written as it was read."""
+    """Each of the four forms is parsed, and written as it was read."""
     for text, meant in (
         (name, Reference(name)),
         (f"{name}:{version}", Reference(name, version=version)),

@@ -35,7 +35,7 @@ def test_create(store: Store, data: bytes) -> None:
 
 
 def test_replace(store: Store) -> None:
-    """A key is replaced by who has read what it holds; a stale tag, and a key that is not there, are conflicts."""
+    """A key is replaced with the tag of its content; a stale tag and a missing key are conflicts."""
     store.create("a/b", b"1")
     first = store.get("a/b")
     assert first is not None

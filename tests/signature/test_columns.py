@@ -23,7 +23,7 @@ ARROW_IDS = [name for name, (_, case) in zip(IDS, CASES, strict=True) if case.ar
 
 @pytest.mark.parametrize(("field", "case"), ARROW, ids=ARROW_IDS)
 def test_the_table(field: Field, case: Case) -> None:
-    """Every value class becomes what the table says, or the error that it says."""
+    """Every class of values becomes the value, or the error, of the coercion table."""
     batch, errors = ColumnCoercer([field])(pa.table({"x": case.arrow}))
     if case.error:
         assert [(error.row, error.field, error.code) for error in errors] == [(0, "x", case.error)]

@@ -21,7 +21,7 @@ from tests.coercion import CASES, IDS, Case
 
 @pytest.mark.parametrize(("field", "case"), CASES, ids=IDS)
 def test_the_table(field: Field, case: Case) -> None:
-    """Every value class becomes what the table says, or the error that it says."""
+    """Every class of values becomes the value, or the error, of the coercion table."""
     rows, errors = RowCoercer([field])([{"x": case.python}])
     if case.error:
         assert [(error.row, error.field, error.code) for error in errors] == [(0, "x", case.error)]

@@ -13,7 +13,7 @@ from pandas.testing import assert_frame_equal
 from fourfold import tables
 from fourfold.errors import DecodeError, SignatureError
 from fourfold.signature import Field
-from tests.tables.exact import EXACT, MOMENTS, NAN, ZONED, column
+from tests.tables.sample_columns import EXACT, MOMENTS, NAN, ZONED, column
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pandas.testing import assert_frame_equal
 from fourfold import tables
 from fourfold.errors import EngineError, SignatureError
 from fourfold.signature import Field
-from tests.tables.exact import EXACT, NAN, again, assert_exact, column
+from tests.tables.sample_columns import EXACT, NAN, again, assert_exact, column
 
 
 @pytest.mark.parametrize("name", EXACT)

@@ -1,4 +1,4 @@
-"""Frames of every dtype, and what it means that one is built again exactly."""
+"""Make columns of every dtype, and assert that a frame is built again exactly."""
 
 from __future__ import annotations
 
