@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -13,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from fourfold.demo.flights import INPUTS, TARGET, flights, split
+from tests.project.tree import ROOT
 
 COMMAND = [sys.executable, "-m", "fourfold", "demo", "--rows", "60"]
+ON_FEW_FLIGHTS = [sys.executable, "-m", "tests.demo.few_flights", "demo", "--rows", "60"]
 
 
 @pytest.fixture(scope="module")
@@ -81,25 +84,33 @@ def _serve_and_ask(serve: str, curl: str) -> None:
         process.terminate()
 
 
-def test_a_second_run_goes_on_with_the_same_repository(done: tuple[Path, str]) -> None:
-    """The same flights give the same package, so the version stays the first."""
-    folder, _ = done
-    run = subprocess.run([*COMMAND, "--directory", str(folder)], capture_output=True, text=True, check=False)
+@pytest.mark.faults
+@pytest.mark.parametrize("stage", ["training", "packing"])
+def test_an_interruption_ends_quietly_and_leaves_nothing_half_written(tmp_path: Path, stage: str) -> None:
+    """Control-C in any stage: status 130, one line, no process left behind, nothing half-written."""
+    interrupt(tmp_path / "here", stage)
+
+
+@pytest.mark.faults
+def test_a_second_run_goes_on_with_the_same_repository(tmp_path: Path) -> None:
+    """A run after one that was interrupted does all that was to be done; the same flights give the same package, so
+    the version stays the first.
+    """
+    folder = tmp_path / "here"
+    interrupt(folder, "service: POST /predict, JSON rows")
+    assert (folder / "repository").is_dir()
+    arguments = [*ON_FEW_FLIGHTS, "--directory", str(folder)]
+    run = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert "certificate of eta:1\n" in run.stdout
 
 
-@pytest.mark.faults
-@pytest.mark.parametrize("stage", ["training", "packing", "service: POST /predict, JSON rows"])
-def test_an_interruption_ends_quietly_and_loses_nothing(tmp_path: Path, stage: str) -> None:
-    """Control-C in any stage: status 130, one line, no process left behind, nothing half-written, and a run after
-    it does all that was to be done.
-    """
-    folder = tmp_path / "here"
-    arguments = [*COMMAND, "--directory", str(folder)]
+def interrupt(folder: Path, stage: str) -> None:
+    """Interrupt a demonstration in one of its stages, and check that it ends as it must."""
+    arguments = [*ON_FEW_FLIGHTS, "--directory", str(folder)]
     # A session of its own: Control-C goes to the whole process group, as it does in a terminal.
     with subprocess.Popen(
-        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as run:
         assert run.stderr is not None
         for line in run.stderr:
@@ -118,14 +129,10 @@ def test_an_interruption_ends_quietly_and_loses_nothing(tmp_path: Path, stage: s
 
 
 def _signal_group(pid: int) -> None:
-    import os
-
     os.killpg(pid, signal.SIGINT)
 
 
 def _group_is_empty(pid: int) -> bool:
-    import os
-
     for _ in range(100):
         try:
             os.killpg(pid, 0)

@@ -49,21 +49,22 @@ def test_a_row_that_only_the_converted_model_answers_is_a_difference() -> None:
 
 
 def _categories() -> tuple[Any, Any]:
-    codes = np.column_stack([RANDOM.integers(0, 12, 300).astype(float), NUMBERS[:, :2]])
+    codes = np.column_stack([np.random.default_rng(1).integers(0, 12, 300).astype(float), NUMBERS[:, :2]])
     target = np.where(np.isin(codes[:, 0], [1, 4, 7, 11]), 9.0, -5.0) + codes[:, 1]
-    return HistGradientBoostingRegressor(categorical_features=[0], max_iter=20, random_state=0).fit(
-        codes, target
-    ), codes
+    model = HistGradientBoostingRegressor(categorical_features=[0], max_iter=20, random_state=0)
+    return model.fit(codes, target), codes
 
 
 def _missing() -> tuple[Any, Any]:
-    holed = np.where(RANDOM.random(NUMBERS.shape) < 0.3, np.nan, NUMBERS).astype(np.float32)
-    target = np.where(np.isnan(holed[:, 0]), "gone", np.where(holed[:, 0] > 0, "up", "down"))
-    return RandomForestClassifier(20, random_state=0).fit(holed, target), holed
+    holed = np.where(np.random.default_rng(2).random(NUMBERS.shape) < 0.3, np.nan, NUMBERS).astype(np.float32)
+    model = RandomForestClassifier(5, max_depth=3, random_state=0).fit(holed, np.where(holed[:, 0] > 0, "up", "down"))
+    # A threshold that parts only the missing from all others is infinity, at which the converter never ends in float64.
+    assert not any(np.isinf(tree.tree_.threshold).any() for tree in model.estimators_)
+    return model, holed
 
 
 def _narrowed() -> tuple[Any, Any]:
-    whole = RANDOM.integers(0, 50, size=(300, 3)).astype(float) + 1e8
+    whole = np.random.default_rng(3).integers(0, 50, size=(300, 3)).astype(float) + 1e8
     model = make_pipeline(StandardScaler(), DecisionTreeRegressor(random_state=0))
     return model.fit(whole, whole.sum(axis=1)), whole
 
