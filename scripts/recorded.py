@@ -87,12 +87,12 @@ def main(words: list[str]) -> None:
     if not words or words[0] not in checks:
         sys.exit(__doc__)
     begun = time.monotonic()
-    found = {"environment": environment()} | checks[words[0]](words[1:])
-    found["seconds"] = round(time.monotonic() - begun)
+    report = {"environment": environment()} | checks[words[0]](words[1:])
+    report["seconds"] = round(time.monotonic() - begun)
     path = RESULTS / f"{words[0]}.json"
-    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(f"written to {path.relative_to(ROOT)}")
-    sys.exit(1 if found["failed"] else 0)
+    sys.exit(1 if report["failed"] else 0)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ NOT_VERBS = frozenset(
 )
 #: Names that hold anything, and so say nothing.
 EMPTY_NAMES = frozenset({"each", "every", "found", "made", "place", "stuff", "thing"})
-FOLDERS = ("src",)
+FOLDERS = ("src", "scripts", "build_backend")
 
 
 def docstrings(path: Path) -> Iterator[tuple[int, str]]:
