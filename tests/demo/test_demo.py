@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -53,11 +55,15 @@ def test_it_prints_the_certificate(done: tuple[Path, str]) -> None:
     assert len(set(values)) == 1
 
 
-def test_the_commands_that_it_suggests_work_as_printed(done: tuple[Path, str], tmp_path: Path) -> None:
-    """Each suggested command works as printed, the curl command too."""
-    _, text = done
-    lines = [line.strip() for line in text.partition("\nnext\n")[2].splitlines() if line.strip()]
-    assert [shlex.split(line)[1 if "-m" not in line else 3] for line in lines if not line.startswith("curl")] == [
+def suggested(text: str) -> list[str]:
+    """Return the commands that a demonstration suggests at its end."""
+    return [line.strip() for line in text.partition("\nnext\n")[2].splitlines() if line.strip()]
+
+
+def test_the_commands_that_it_suggests_work_as_printed(done: tuple[Path, str]) -> None:
+    """Each suggested command works as printed."""
+    lines = [line for line in suggested(done[1]) if not line.startswith("curl")]
+    assert [shlex.split(line)[1 if "-m" not in line else 3] for line in lines] == [
         "show",
         "serve",
         "stream",
@@ -65,23 +71,41 @@ def test_the_commands_that_it_suggests_work_as_printed(done: tuple[Path, str], t
         "certify",
     ]
     for line in lines:
-        if " serve " in line:
-            _serve_and_ask(line, next(each for each in lines if each.startswith("curl")))
-        elif not line.startswith("curl"):
+        if " serve " not in line:
             run = subprocess.run(shlex.split(line), capture_output=True, text=True, cwd=Path.cwd(), check=False)
             assert run.returncode == 0, (line, run.stderr)
 
 
-def _serve_and_ask(serve: str, curl: str) -> None:
+def with_curl(command: list[str]) -> bytes:
+    """Run a curl command."""
+    return subprocess.run(command, capture_output=True, check=True).stdout
+
+
+def with_urllib(command: list[str]) -> bytes:
+    """Send what a curl command would send."""
+    curl, silent, address, header_flag, header, data_flag, data = command
+    assert (curl, silent, header_flag, data_flag) == ("curl", "-s", "-H", "-d")
+    request = urllib.request.Request(f"http://{address}", data.encode(), dict([header.split(": ")]))
+    with urllib.request.urlopen(request) as reply:
+        body: bytes = reply.read()
+    return body
+
+
+@pytest.mark.parametrize("ask", [with_urllib, pytest.param(with_curl, marks=pytest.mark.places)])
+def test_the_service_that_it_suggests_answers(done: tuple[Path, str], ask: Callable[[list[str]], bytes]) -> None:
+    """The suggested service answers the curl command that is printed below it."""
+    (serve,) = (line for line in suggested(done[1]) if " serve " in line)
+    (curl,) = (line for line in suggested(done[1]) if line.startswith("curl"))
     # A port of its own in place of 8000, which something else on this machine may have.
     arguments = [*shlex.split(serve.replace("--port 8000", "--port 0")), "--json"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        url = json.loads(process.stdout.readline())["url"]
-        asked = shlex.split(curl.replace("localhost:8000", url.removeprefix("http://")))
-        reply = subprocess.run(asked, capture_output=True, check=True).stdout
-        assert json.loads(reply)[0]["prediction"] > 0
-        process.terminate()
+        try:
+            assert process.stdout is not None
+            url = json.loads(process.stdout.readline())["url"]
+            reply = ask(shlex.split(curl.replace("localhost:8000", url.removeprefix("http://"))))
+            assert json.loads(reply)[0]["prediction"] > 0
+        finally:
+            process.terminate()
 
 
 @pytest.mark.faults
