@@ -6,6 +6,7 @@ import json
 import pickle
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -222,26 +223,26 @@ def test_rows_that_miss_a_class(folder: Path, tmp_path: Path) -> None:
     assert [answer["label"] for answer in answers] == TREE.predict(FRAME).tolist()
 
 
-def test_a_custom_class_needs_trust(tmp_path: Path) -> None:
+def test_a_custom_class_needs_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A package that carries a pickle of a class of one's own answers with --trust and says so without it."""
     (tmp_path / "mine.py").write_text(
         "from sklearn.linear_model import LinearRegression\n\n\nclass Mine(LinearRegression):\n    pass\n"
     )
-    program = (
-        "import pickle, mine, pandas as pd\n"
-        "frame = pd.DataFrame({'x': [1.0, 2.0, 3.0]})\n"
-        "pickle.dump(mine.Mine().fit(frame, [1.0, 2.0, 3.5]), open('mine.pickle', 'wb'))\n"
-        "frame.to_parquet('rows.parquet')\n"
-    )
-    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+    monkeypatch.syspath_prepend(tmp_path)
+    mine = import_module("mine")
+    monkeypatch.delitem(sys.modules, "mine")
+    monkeypatch.setitem(sys.modules, "mine", mine)  # so that this process forgets it afterwards
+    frame = pd.DataFrame({"x": [1.0, 2.0, 3.0]})
+    (tmp_path / "mine.pickle").write_bytes(pickle.dumps(mine.Mine().fit(frame, [1.0, 2.0, 3.5])))
+    frame.to_parquet(tmp_path / "rows.parquet")
     arguments = ["--estimator", tmp_path / "mine.pickle", "--rows", tmp_path / "rows.parquet"]
     out = tmp_path / "mine.fourfold"
-    home = {"PYTHONPATH": str(tmp_path)}
-    run("pack", "mine", *arguments, "--no-measure", "--accept", "rtol:1e-9", "-o", out, environment=home)
+    call("pack", "mine", *arguments, "--no-measure", "--accept", "rtol:1e-9", "-o", out)
     assert open_package(out).manifest["runtime"]["requires"] == "pickle"
-    refused = run("stream", out, ok=4, stdin=b'{"x": 1}\n', environment=home).stderr
+    refused = call("stream", out, ok=4).stderr
     assert "a pickle, which runs its maker's code" in refused
     assert "--trust" in refused
+    home = {"PYTHONPATH": str(tmp_path)}
     assert json.loads(run("stream", out, "--trust", stdin=b'{"x": 2}\n', environment=home).stdout)["prediction"] > 2
     assert "needs the module mine, which is not installed here" in run("stream", out, "--trust", ok=4).stderr
 

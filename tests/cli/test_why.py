@@ -46,9 +46,14 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     models["other"] = make_pipeline(MinMaxScaler(), DecisionTreeRegressor(max_depth=4))
     models["odds"].fit(FRAME, GOAL > 0)
     models["other"].fit(FRAME, GOAL)
-    for name, model in models.items():
-        for engine in ("plan", "original"):
-            package = fourfold.pack(model, name=name, rows=FRAME, engine=engine)
+    for name, engines in (
+        ("tree", ("plan", "original")),
+        ("odds", ("plan", "original")),
+        ("moved", ("original",)),
+        ("other", ("original",)),
+    ):
+        for engine in engines:
+            package = fourfold.pack(models[name], name=name, rows=FRAME, engine=engine)
             write_package(package, folder / f"{name}-{engine}.fourfold")
     return folder
 
