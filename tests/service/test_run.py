@@ -88,6 +88,8 @@ def refuses(url: str) -> bool:
         httpx.get(f"{url}/health/live", timeout=30)
     except httpx.ConnectError:
         return True
+    except httpx.TransportError:
+        return False  # the port closed while this very request was on its way
     return False
 
 
