@@ -78,7 +78,7 @@ def main() -> None:
 
 
 #: Where scikit-learn's tests have no parameters, or some that make no function of a row or far too wide an answer.
-_INSTANCES = {
+INSTANCES = {
     "DummyClassifier": lambda: DummyClassifier(strategy="prior"),
     "FrozenEstimator": lambda: FrozenEstimator(Ridge().fit(NUMBERS, TARGET)),
     "LocalOutlierFactor": lambda: LocalOutlierFactor(novelty=True),
@@ -112,9 +112,7 @@ def try_estimator(kind: Any) -> dict[str, Any]:
         try:
             with time_limit():
                 model = (
-                    _INSTANCES[kind.__name__]()
-                    if kind.__name__ in _INSTANCES
-                    else next(iter(_construct_instances(kind)))
+                    INSTANCES[kind.__name__]() if kind.__name__ in INSTANCES else next(iter(_construct_instances(kind)))
                 )
                 group = group_of(model)
                 return {"group": group, **fit_and_pack(model)}
@@ -148,7 +146,7 @@ def data_for(model: Any) -> list[tuple[str, Any]]:
     if name == "KernelCenterer":
         return [("a kernel", pd.DataFrame(NUMBERS.to_numpy() @ NUMBERS.to_numpy().T).rename(columns=str))]
     if inputs.string or inputs.categorical:
-        words = pd.DataFrame({"word": WORDS, "other": RANDOM.choice(["a", "b", None], ROWS)})
+        words = pd.DataFrame({"word": WORDS, "other": RANDOM.choice(np.array(["a", "b", None], dtype=object), ROWS)})
         out += [("text with missing values", words), ("text", words[["word"]])]
     if inputs.allow_nan:
         out.append(("numbers with missing values", holed))

@@ -33,10 +33,27 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+def named_markers(config: pytest.Config) -> set[str]:
+    """Return the words of `-m`."""
+    return set(re.findall(r"\w+", config.option.markexpr))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give the tests that are marked `seeds` their seeds: a few, or in a sweep all of them."""
+    marker = metafunc.definition.get_closest_marker("seeds")
+    if marker is None:
+        return
+    (few,), all_of_them = marker.args, marker.kwargs["sweep"]
+    if "sweep" in named_markers(metafunc.config):
+        metafunc.parametrize("seed", [pytest.param(seed, marks=pytest.mark.sweep) for seed in range(all_of_them)])
+    else:
+        metafunc.parametrize("seed", range(few))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out sweeps and the tests of components, unless `-m` names them; keep the tests of a component together."""
-    named = set(re.findall(r"\w+", config.option.markexpr))
+    named = named_markers(config)
     left_out = []
     for item in items:
         marks = {mark.name for mark in item.iter_markers()}

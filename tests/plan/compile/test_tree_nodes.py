@@ -151,7 +151,7 @@ def test_members(as_number: bool) -> None:
     assert lefts(made, graph, rows) == ["10", "1", "0", "1", "10", "10", "10", "10"]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.seeds(6, sweep=300)
 def test_any_order(seed: int) -> None:
     """Nodes may lie in any order behind the root, and some may belong to no tree."""
     source = np.random.default_rng(seed)

@@ -136,7 +136,7 @@ def many(found: Any, rows: list[dict[str, float]]) -> list[list[float]]:
     return [[math.nan if each != each else each for each in row["y"]] for row in answers]
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.seeds(60, sweep=2000)
 def test_ways(seed: int) -> None:
     """Masks, walks by rows and walks by trees add up the same leaves in the same order."""
     choose = random.Random(seed)
@@ -250,7 +250,7 @@ def test_hostile_leaves(which: tuple[int, int]) -> None:
         Evaluator(bytes(plan), ())
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.seeds(12, sweep=400)
 def test_median(seed: int) -> None:
     """The weighted median is that of a stable sort, with weights added up in the order of the numbers."""
     source = np.random.default_rng(seed)

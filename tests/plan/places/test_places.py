@@ -14,6 +14,7 @@ from tests.plan.evaluators import fields_of
 from tests.plan.places.building import ASKED, PLACES, Place, compiled, results_of
 from tests.plan.places.plans import Golden, plans
 from tests.plan.places.rows import answer_bytes, read_results, rows_bytes
+from tests.plan.places.trained import trained_goldens
 
 pytestmark = pytest.mark.places
 
@@ -30,16 +31,26 @@ class Laid(NamedTuple):
 @pytest.fixture(scope="module")
 def laid(tmp_path_factory: pytest.TempPathFactory) -> list[Laid]:
     """Every plan with its results by the first place."""
-    folder = tmp_path_factory.mktemp("plans")
+    return lay(plans(), tmp_path_factory.mktemp("plans"))
+
+
+@pytest.fixture(scope="module")
+def laid_trained(tmp_path_factory: pytest.TempPathFactory) -> list[Laid]:
+    """The plans of trained models with their results by the first place."""
+    return lay(trained_goldens(), tmp_path_factory.mktemp("trained"))
+
+
+def lay(goldens: list[Golden], folder: Path) -> list[Laid]:
+    """Write plans and their rows to files, and ask the first place."""
     first = PLACES[0]
     program = compiled(first, folder)
-    made = []
-    for place, golden in enumerate(plans()):
-        plan, rows = folder / f"{place}.plan", folder / f"{place}.rows"
+    files = []
+    for number, golden in enumerate(goldens):
+        plan, rows = folder / f"{number}.plan", folder / f"{number}.rows"
         plan.write_bytes(golden.plan)
         rows.write_bytes(rows_bytes(golden.plan, golden.rows))
-        made.append(Laid(golden, plan, rows, results_of(first, program, plan, rows)))
-    return made
+        files.append(Laid(golden, plan, rows, results_of(first, program, plan, rows)))
+    return files
 
 
 def first_difference(golden: Golden, one: bytes, other: bytes) -> str:
@@ -59,14 +70,28 @@ def first_difference(golden: Golden, one: bytes, other: bytes) -> str:
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
 def test_every_place_gives_the_same_bits(place: Place, laid: list[Laid], tmp_path: Path) -> None:
     """A place compiles the evaluator without a warning, and answers every plan with the bits of every other place."""
-    program = compiled(place, tmp_path)
-    parted = [
-        first_difference(each.golden, each.expected, found)
-        for each in laid
+    assert differences(place, laid, tmp_path) == []
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
+def test_every_place_gives_the_same_bits_for_trained_models(
+    place: Place, laid_trained: list[Laid], tmp_path: Path
+) -> None:
+    """A place answers the plan of every estimator and of random pipelines with the bits of every other place."""
+    assert len(laid_trained) > 200
+    assert differences(place, laid_trained, tmp_path) == []
+
+
+def differences(place: Place, files: list[Laid], folder: Path) -> list[str]:
+    """Return where a place's answers differ from the first place's, in words."""
+    program = compiled(place, folder)
+    return [
+        first_difference(laid.golden, laid.expected, results)
+        for laid in files
         for budget in ASKED
-        if (found := results_of(place, program, each.plan, each.rows, budget)) != each.expected
+        if (results := results_of(place, program, laid.plan, laid.rows, budget)) != laid.expected
     ]
-    assert parted == []
 
 
 def test_python_gives_the_same_bits(laid: list[Laid]) -> None:

@@ -186,7 +186,7 @@ def test_other_containers_are_exact() -> None:
     assert_exact(catboost.CatBoostRegressor(**OPTIONS).fit(masked, GOAL), masked)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.seeds(10, sweep=200)
 def test_random_models_are_exact(seed: int) -> None:
     """Models of random parameters on random data, with ties, huge numbers, missing values and many categories."""
     random = np.random.default_rng(seed)

@@ -134,7 +134,7 @@ def drawn(seed: int) -> tuple[Any, list[str]]:
 
 @pytest.mark.filterwarnings("ignore:Your stop_words may be inconsistent:UserWarning")
 @pytest.mark.filterwarnings("ignore:.*will not be used.*:UserWarning")
-@pytest.mark.parametrize("seed", range(150))
+@pytest.mark.seeds(150, sweep=3000)
 def test_vectorizers_with_drawn_settings_give_the_originals_bits(seed: int) -> None:
     """For all settings, texts of characters of all planes have the same counts and weights, to the bit."""
     model, texts = drawn(seed)

@@ -202,7 +202,7 @@ def test_many_categories() -> None:
     assert_exact(make_pipeline(encoder, behind).fit(frame[["city"]], aim), frame[["city"]].head(60))
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.seeds(8, sweep=200)
 def test_parameters(seed: int) -> None:
     """Plans are exact for rates, limits, constraints, weights and early stopping."""
     source = random.Random(seed)

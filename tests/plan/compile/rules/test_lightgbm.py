@@ -231,7 +231,7 @@ def test_early_stopping_is_kept() -> None:
     assert_exact(model, NUMBERS)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.seeds(12, sweep=400)
 def test_random_models_are_exact(seed: int) -> None:
     """Models of random parameters on random data, with ties, huge numbers and missing values."""
     random = np.random.default_rng(seed)

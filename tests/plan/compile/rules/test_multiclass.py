@@ -408,7 +408,7 @@ def drawn_regressor(draw: random.Random, depth: int) -> Any:
     return make_pipeline(RobustScaler(), inner[0][1])
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.seeds(24, sweep=400)
 def test_drawn_models_of_models_give_the_originals_bits(seed: int) -> None:
     """Plans of nested estimators have the original's bits, for all nestings."""
     draw = random.Random(seed)

@@ -115,7 +115,7 @@ def test_logarithms(kind: Any) -> None:
     assert_close(fitted(kind, NUMBERS, CLASSES, max_depth=3), NUMBERS, ["predict_log_proba"], ulp=2)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.seeds(12, sweep=400)
 def test_parameters(seed: int) -> None:
     """Plans are exact for all criteria, limits, pruning, weights, constraints and best-first growth."""
     source = random.Random(seed)

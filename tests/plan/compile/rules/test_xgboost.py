@@ -253,7 +253,7 @@ def test_a_plan_of_a_matrix_refuses_infinities() -> None:
     assert b"matrix of XGBoost does not take" in plan.plan
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.seeds(12, sweep=400)
 def test_random_models_are_exact(seed: int) -> None:
     """Models of random parameters on random data, with ties, huge and tiny numbers, and missing values."""
     random = np.random.default_rng(seed)

@@ -1,10 +1,11 @@
-"""Test pipelines that are put together at random, over columns of all kinds."""
+"""Put pipelines together at random, over columns of all kinds."""
+
+from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_selection import VarianceThreshold
 from sklearn.impute import MissingIndicator, SimpleImputer
@@ -25,15 +26,10 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from fourfold.plan.compile.columns import NoPlan
-from tests.plan.comparison import assert_exact
-
-pytestmark = pytest.mark.filterwarnings("ignore")
-
 ROWS = 40
 
 
-class Maker:
+class RandomPipeline:
     """Draw frames and pipelines from a seed."""
 
     def __init__(self, seed: int) -> None:
@@ -128,20 +124,3 @@ class Maker:
             parts = [("texts", encoder, np.flatnonzero(texts)), ("rest", last, np.flatnonzero(np.invert(texts)))]
             last = ColumnTransformer([part for part in parts if len(part[2])])
         return make_pipeline(columns, last, MaxAbsScaler()).set_output(transform=self.library).fit(frame), frame
-
-
-def test_pipelines_put_together_at_random_are_exact() -> None:
-    """Every pipeline that scikit-learn can fit is exact, or has a reason why it has no plan."""
-    exact, reasons = 0, []
-    for seed in range(60):
-        try:
-            model, frame = Maker(seed).fitted()
-        except (TypeError, ValueError):
-            continue  # what was put together does not fit together
-        try:
-            assert_exact(model, frame)
-            exact += 1
-        except NoPlan as reason:
-            reasons.append(str(reason))
-    assert exact > 25, reasons
-    assert len(reasons) < exact / 4, reasons
