@@ -39,7 +39,7 @@ sweep: $(VENV)/.made-dev ## run in full what `make test` runs a part of: random 
 faults: $(VENV)/.made-dev ## kill and crash processes at any moment; ARGS='--repeat 20' to do it more often
 	$(BIN)/python scripts/recorded.py faults $(ARGS)
 
-fuzz: $(VENV)/.made-dev ## feed the evaluator hostile plans for ten minutes; ARGS='--seconds 60' for another time
+fuzz: $(VENV)/.made-dev ## feed hostile plans and model files, 15 minutes of each kind; ARGS='--seconds 60' for another time of each
 	@$(BIN)/python scripts/components.py places
 	$(BIN)/python scripts/recorded.py fuzz $(ARGS)
 

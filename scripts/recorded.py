@@ -2,7 +2,7 @@
 
     scripts/recorded.py sweep [PYTEST OPTIONS]                 the tests marked `sweep`, in full
     scripts/recorded.py faults [--repeat N] [PYTEST OPTIONS]   the tests marked `faults`, N times
-    scripts/recorded.py fuzz [OPTIONS]                         python -m tests.plan.fuzz, with its options
+    scripts/recorded.py fuzz [--seconds N] [--seed N]          hostile plans, then hostile model files of each library
 
 The file has the date, the commit, the machine, the versions, the seconds, and what failed. The exit status is 1 if
 something did.
@@ -10,6 +10,7 @@ something did.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -25,7 +26,8 @@ from xml.etree import ElementTree as ET
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-LIBRARIES = ("numpy", "scikit-learn", "lightgbm", "xgboost-cpu", "catboost", "onnxruntime", "pyarrow")
+FUZZ_SECONDS = 900
+LIBRARIES = ("numpy", "scikit-learn", "lightgbm", "xgboost-cpu", "catboost", "onnxruntime", "skops", "pyarrow")
 
 
 def environment() -> dict[str, Any]:
@@ -75,10 +77,23 @@ def faults(options: list[str]) -> dict[str, Any]:
 
 
 def fuzz(options: list[str]) -> dict[str, Any]:
-    """Run mutants of good plans, then libFuzzer."""
-    words = [sys.executable, "-m", "tests.plan.fuzz", *options]
-    status = subprocess.run(words, cwd=ROOT, check=False).returncode
-    return {"options": options, "failed": [f"the fuzzer ended with status {status}"] if status else []}
+    """Feed hostile plans to the evaluator, and changed model files of each library to what reads them.
+
+    `--seconds` is the time of each: of libFuzzer, and of each library's files.
+    """
+    parser = argparse.ArgumentParser(prog="scripts/recorded.py fuzz", description=fuzz.__doc__)
+    parser.add_argument("--seconds", type=int, default=FUZZ_SECONDS)
+    parser.add_argument("--seed", type=int, default=0)
+    chosen = parser.parse_args(options)
+    words = ["--seconds", str(chosen.seconds), "--seed", str(chosen.seed)]
+    failed = []
+    with tempfile.TemporaryDirectory() as folder:
+        counts = Path(folder) / "counts.json"
+        for module, more in (("tests.plan.fuzz", []), ("tests.fuzz", ["--report", str(counts)])):
+            status = subprocess.run([sys.executable, "-m", module, *words, *more], cwd=ROOT, check=False).returncode
+            failed += [f"{module} ended with status {status}"] if status else []
+        files = json.loads(counts.read_text(encoding="utf-8")) if counts.exists() else {}
+    return {"seconds_each": chosen.seconds, "seed": chosen.seed, "files": files, "failed": failed}
 
 
 def main(words: list[str]) -> None:
