@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,9 +12,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from fourfold.errors import EngineError, GoldenMismatch, InputError
+from fourfold.errors import EngineError, GoldenMismatch, InputError, PackageError, ReplayTimeout
 from fourfold.package import Package
-from fourfold.predictor import FAILURES_BEFORE_CHECK, Predictor
+from fourfold.predictor import FAILURES_BEFORE_CHECK, REPLAY_VARIABLE, Predictor
 from tests.support import RowEngine, double, make_package, make_predictor
 
 
@@ -175,6 +176,85 @@ def test_a_tolerance_allows_floats_and_nothing_else() -> None:
     with pytest.raises(GoldenMismatch):
         Predictor(tolerant, RowEngine(lambda row: {**double(row), "word": "other"}))
     assert make_predictor().replay.exact
+
+
+class _SlowEngine(RowEngine):
+    """An engine in native code that answers only when it is stopped."""
+
+    def __init__(self) -> None:
+        super().__init__(double)
+        self.is_stopped = threading.Event()
+
+    def predict(self, table: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        self.is_stopped.wait()
+        return super().predict(table)
+
+    def stop(self) -> None:
+        self.is_stopped.set()
+
+
+def test_golden_rows_that_take_too_long_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that does not answer is stopped; the error names limit and variable, and the process goes on."""
+    monkeypatch.setenv(REPLAY_VARIABLE, "0.05")
+    engine = _SlowEngine()
+    with pytest.raises(ReplayTimeout, match=r"its \d+ golden rows within 0\.05 s, .* set FOURFOLD_REPLAY_SECONDS to"):
+        Predictor(make_package(double), engine)
+    assert engine.is_stopped.is_set()
+    monkeypatch.setenv(REPLAY_VARIABLE, "inf")
+    assert Predictor(make_package(double), RowEngine(double)).replay.exact
+
+
+def test_python_code_that_never_returns_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop in a package's own code does not run on behind a refused package."""
+    monkeypatch.setenv(REPLAY_VARIABLE, "0.05")
+    threads: list[threading.Thread] = []
+
+    def loops(rows: list[dict[str, Any]]) -> None:
+        threads.append(threading.current_thread())
+        while True:
+            pass
+
+    package = make_package(double)
+    with pytest.raises(ReplayTimeout):
+        Predictor(package, RowEngine(double, called=loops))
+    threads[0].join(60)
+    assert not threads[0].is_alive()
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "soon"])
+def test_a_limit_that_is_none_is_refused(seconds: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody gets a start without a limit by a slip of the pen."""
+    monkeypatch.setenv(REPLAY_VARIABLE, seconds)
+    with pytest.raises(PackageError, match=f"FOURFOLD_REPLAY_SECONDS: expected a number of seconds .* got '{seconds}'"):
+        Predictor(make_package(double), RowEngine(double))
+
+
+@pytest.mark.parametrize("error", [SystemExit(0), KeyboardInterrupt()])
+def test_an_engine_that_exits_does_not_end_the_process(error: BaseException) -> None:
+    """A package whose code calls `sys.exit` in the replay is refused."""
+
+    def exits(rows: list[dict[str, Any]]) -> None:
+        raise error
+
+    package = make_package(double)
+    with pytest.raises(GoldenMismatch, match=type(error).__name__):
+        Predictor(package, RowEngine(double, called=exits))
+
+
+def test_an_interrupt_ends_the_wait() -> None:
+    """Ctrl-C while golden rows are replayed is one, and stops the engine."""
+    main = threading.get_ident()
+    package = make_package(double)
+
+    class Interrupts(_SlowEngine):
+        def predict(self, table: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            signal.pthread_kill(main, signal.SIGINT)
+            return super().predict(table)
+
+    engine = Interrupts()
+    with pytest.raises(KeyboardInterrupt):
+        Predictor(package, engine)
+    assert engine.is_stopped.is_set()
 
 
 def test_any_number_of_threads_may_ask() -> None:

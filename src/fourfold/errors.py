@@ -8,7 +8,8 @@
     ├── PackageError         a package cannot be used
     │   ├── CorruptPackage   it is truncated or modified, or is no package
     │   ├── TrustError       it needs code or pickle, which this host has not allowed
-    │   └── GoldenMismatch   its golden rows no longer give the recorded answers
+    │   ├── GoldenMismatch   its golden rows no longer give the recorded answers
+    │   └── ReplayTimeout    its golden rows take longer than this host waits for them
     ├── EngineError          the engine failed on rows that fit the signature
     ├── MissingLibrary       a library is not installed; `.extra` names the extra that installs it
     ├── RepositoryError      a repository cannot be reached, is damaged, or does not honour conditional writes
@@ -41,6 +42,7 @@ __all__ = [
     "OutputExists",
     "PackError",
     "PackageError",
+    "ReplayTimeout",
     "RepositoryError",
     "RowError",
     "ServiceError",
@@ -154,6 +156,10 @@ class TrustError(PackageError):
 
 class GoldenMismatch(PackageError):
     """Report that the golden rows no longer give the answers that the package recorded."""
+
+
+class ReplayTimeout(PackageError):
+    """Report that the golden rows were not answered within the time that this host allows."""
 
 
 class EngineError(FourfoldError):

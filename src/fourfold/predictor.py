@@ -6,21 +6,29 @@ validates rows, calls the engine and checks its answers, so no architecture can 
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from fourfold.errors import EngineError, GoldenMismatch, InputError, RowError, shorten
+from fourfold.errors import EngineError, GoldenMismatch, InputError, PackageError, ReplayTimeout, RowError, shorten
 from fourfold.function import Function, concatenate, slice_rows, take_rows, without_numeric_warnings
 from fourfold.package.golden import GoldenRows, Replay, compare, read_golden
-from fourfold.runtimes.engine import DirectEngine, Engine, installed_version
+from fourfold.runtimes.engine import DirectEngine, Engine, StoppableEngine, installed_version
 from fourfold.signature import RowCoercer, Signature
+from fourfold.time_limit import TimeIsUp, call_within
 
 if TYPE_CHECKING:
     from fourfold.package import Package
 
-__all__ = ["Answer", "Predictor", "changed_libraries"]
+__all__ = ["REPLAY_VARIABLE", "Answer", "Predictor", "changed_libraries"]
+
+#: The environment variable that says for how many seconds a start waits for the answers to the golden rows.
+REPLAY_VARIABLE = "FOURFOLD_REPLAY_SECONDS"
+#: The seconds that it waits where the variable is not set.
+DEFAULT_REPLAY_S = 60.0
 
 #: After so many rows that fail alone, with none that succeeds, check that the engine still answers golden rows.
 FAILURES_BEFORE_CHECK = 64
@@ -60,6 +68,7 @@ class Predictor:
 
     Raises:
         GoldenMismatch: the golden rows do not give the answers that the package recorded.
+        ReplayTimeout: they take longer than `$FOURFOLD_REPLAY_SECONDS`, 60 where it is not set.
     """
 
     def __init__(self, package: Package, engine: Engine, *, version: int | None = None) -> None:
@@ -230,23 +239,41 @@ class Predictor:
 
         Raises:
             GoldenMismatch: an answer differs by more than the package's tolerance, or the engine fails.
+            ReplayTimeout: the answers take too long.
         """
         golden: GoldenRows = read_golden(self.package)
         names = [field.name for field in self.signature.outputs]
-        try:
-            with without_numeric_warnings():
-                outputs = self._function(golden.inputs)
-                alone = self._function(golden.inputs[:1])
-        except EngineError as error:
-            raise GoldenMismatch(
-                f"the package {self.name} cannot answer its golden rows here: {error}{self._changed_libraries()}"
-            ) from error
+        outputs, alone = self._answer_golden_rows(golden)
         together = compare(golden, outputs, names)
         single = compare(GoldenRows(golden.inputs[:1], golden.outputs[:1]), alone, names)
         worst = max(together, single, key=lambda replay: replay.largest_gap)
         if worst.first is not None and worst.largest_gap > self.package.manifest["golden"]["tolerance"]:
             raise GoldenMismatch(self._mismatch(worst))
         return Replay(together.rows, together.exact and single.exact, worst.largest_gap, worst.first)
+
+    def _answer_golden_rows(self, golden: GoldenRows) -> tuple[Any, Any]:
+        """Return the answers to all golden rows in one call, and to the first one alone; raise as `_replay` does."""
+        limit_s = _replay_limit()
+
+        def answer() -> tuple[Any, Any]:
+            try:
+                with without_numeric_warnings():
+                    return self._function(golden.inputs), self._function(golden.inputs[:1])
+            except (SystemExit, KeyboardInterrupt) as error:  # the engine's own: Ctrl-C reaches the caller's wait
+                raise EngineError(f"the engine raised {type(error).__name__}") from error
+
+        stop = self.engine.stop if isinstance(self.engine, StoppableEngine) else None
+        try:
+            return call_within(limit_s, answer, stop)
+        except TimeIsUp:
+            raise ReplayTimeout(
+                f"the package {self.name} did not answer its {len(golden.inputs)} golden rows within {limit_s:g} s, so "
+                f"it was not loaded; where its engine is that slow, set {REPLAY_VARIABLE} to more seconds"
+            ) from None
+        except EngineError as error:
+            raise GoldenMismatch(
+                f"the package {self.name} cannot answer its golden rows here: {error}{self._changed_libraries()}"
+            ) from error
 
     def _mismatch(self, replay: Replay) -> str:
         assert replay.first is not None
@@ -260,6 +287,24 @@ class Predictor:
     def _changed_libraries(self) -> str:
         changed = changed_libraries(self.package)
         return f"; {changed or 'every library has the version that the package was made with'}"
+
+
+def _replay_limit() -> float:
+    """Return how many seconds a start waits for the answers to the golden rows.
+
+    Raises:
+        PackageError: the variable is no number of seconds above 0.
+    """
+    text = os.environ.get(REPLAY_VARIABLE)
+    if not text:
+        return DEFAULT_REPLAY_S
+    try:
+        limit_s = float(text)
+    except ValueError:
+        limit_s = math.nan
+    if not limit_s > 0:
+        raise PackageError(f"{REPLAY_VARIABLE}: expected a number of seconds above 0, or inf; got {shorten(text)}")
+    return limit_s
 
 
 def changed_libraries(package: Package) -> str:

@@ -15,7 +15,16 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from fourfold.signature.field import Field, Signature
 
-__all__ = ["DirectEngine", "Engine", "OpenedModel", "Prepared", "Runtime", "installed_version", "library_versions"]
+__all__ = [
+    "DirectEngine",
+    "Engine",
+    "OpenedModel",
+    "Prepared",
+    "Runtime",
+    "StoppableEngine",
+    "installed_version",
+    "library_versions",
+]
 
 # Modules whose project has another name.
 _PROJECTS = {"sklearn": "scikit-learn"}
@@ -65,6 +74,15 @@ class DirectEngine(Engine, Protocol):
 
     def many(self, rows: list[Any]) -> list[dict[str, Any]] | None:
         """Return the answer to every row, or `None` where one of them must be coerced first."""
+        ...
+
+
+@runtime_checkable
+class StoppableEngine(Engine, Protocol):
+    """Represent an engine whose calls can be ended from another thread."""
+
+    def stop(self) -> None:
+        """End the calls that are running, soon and with any error; nobody calls the engine again."""
         ...
 
 
