@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,4 +71,20 @@ def test_refuses_a_file_that_is_no_job(text: str, message: str, tmp_path: Path) 
     path = tmp_path / "job.toml"
     path.write_text(text)
     with pytest.raises(SourceError, match=message):
+        jobfile.read_job(path, Job, {}, is_path=is_path)
+
+
+def test_a_job_that_is_no_file_or_endless_is_refused(tmp_path: Path) -> None:
+    """A named pipe is not waited for, a file of a terabyte not read, and nesting without an end is no traceback."""
+    path = tmp_path / "job.toml"
+    os.mkfifo(path)
+    with pytest.raises(SourceError, match="expected a file, got a named pipe"):
+        jobfile.read_job(path, Job, {}, is_path=is_path)
+    path.unlink()
+    path.touch()
+    os.truncate(path, 2**40)
+    with pytest.raises(SourceError, match="1,099,511,627,776 bytes; expected at most 1,048,576"):
+        jobfile.read_job(path, Job, {}, is_path=is_path)
+    path.write_text("source = " + "[" * 100_000)
+    with pytest.raises(SourceError, match="is not TOML"):
         jobfile.read_job(path, Job, {}, is_path=is_path)

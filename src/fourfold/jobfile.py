@@ -9,9 +9,13 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeGuard, TypeVar
 
+from fourfold.durable.reading import read_file
 from fourfold.errors import SourceError, shorten
 
 __all__ = ["is_count_or_share", "parse_count_or_share", "read_job"]
+
+#: The longest job file; a job has some twenty lines.
+MAX_JOB_BYTES = 2**20
 
 
 class _Dataclass(Protocol):
@@ -64,10 +68,10 @@ def read_job(
     """
     path = Path(path)
     try:
-        data = tomllib.loads(path.read_text("utf-8"))
+        data = tomllib.loads(read_file(path, MAX_JOB_BYTES).decode())
     except OSError as error:
         raise SourceError(f"cannot read the job {path}: {error.strerror or error}") from error
-    except ValueError as error:  # not UTF-8, or not TOML
+    except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, or nested without an end
         raise SourceError(f"the job {path} is not TOML: {shorten(str(error), 200)}") from error
     keys = [field.name for field in fields(job_type)]
     for key in data:

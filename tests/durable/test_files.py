@@ -1,4 +1,4 @@
-"""Files that survive a crash, and locks: killed, refused and locked for real."""
+"""Files that survive a crash: killed and refused for real."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import signal
 import stat
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,14 +15,12 @@ import pytest
 
 from fourfold.durable.files import (
     create_file,
-    hold_lock,
     make_folder,
+    make_private_folder,
     sync_file,
     sync_folder,
-    take_lock,
     temporary_file,
     temporary_path,
-    unlock_and_remove,
     write_file,
 )
 
@@ -44,15 +41,6 @@ def killing(*arguments):
     return original(*arguments)
 setattr(os, function, killing)
 write_file(path, b"new" * 100_000, path.with_name("temporary"), replace=sys.argv[2] == "replace")
-"""
-
-#: Takes the lock of the file argv[1] if it is free, says so, and holds it until its input ends.
-LOCKING_PROCESS = """
-import sys
-from pathlib import Path
-from fourfold.durable.files import take_lock
-print("free" if take_lock(Path(sys.argv[1])) is not None else "taken", flush=True)
-sys.stdin.read()
 """
 
 #: Creates the file argv[1] where no file may be longer than 2,000 bytes.
@@ -79,12 +67,6 @@ def start(program: str, *arguments: object, stdin: int = subprocess.DEVNULL) -> 
 def names(folder: Path) -> list[str]:
     """Return the names in a folder."""
     return [path.name for path in folder.iterdir()]
-
-
-def lock_state(path: Path) -> str:
-    """Ask a second process whether it can take a lock: `free` or `taken`."""
-    with start(LOCKING_PROCESS, path) as process:
-        return process.communicate()[0].strip()
 
 
 @pytest.mark.faults
@@ -211,63 +193,14 @@ def test_folders_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert len(synced) == 2
 
 
-def test_a_second_process_cannot_take_a_lock(tmp_path: Path) -> None:
-    """A lock excludes other processes until it is freed, and its file is then gone."""
-    path = tmp_path / "lock"
-    handle = take_lock(path)
-    assert handle is not None
-    assert lock_state(path) == "taken"
-    assert take_lock(path) is None
-    unlock_and_remove(handle, path)
-    assert not path.exists()
-    assert lock_state(path) == "free"
-
-
-@pytest.mark.faults
-def test_a_killed_holder_frees_its_lock(tmp_path: Path) -> None:
-    """The lock of a process that is killed is free."""
-    path = tmp_path / "lock"
-    with start(LOCKING_PROCESS, path, stdin=subprocess.PIPE) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "free\n"
-        assert take_lock(path) is None
-        holder.kill()
-        assert holder.wait() == -signal.SIGKILL
-    assert lock_state(path) == "free"
-
-
-def test_a_removed_lock_file_excludes_nobody(tmp_path: Path) -> None:
-    """Whoever waited for a lock whose file was removed gets the lock of a new file."""
-    path = tmp_path / "lock"
-    first = take_lock(path)
-    assert first is not None
-    taken: list[int | None] = []
-    waiting = threading.Thread(target=lambda: taken.append(take_lock(path, wait=True)))
-    waiting.start()
-    unlock_and_remove(first, path)
-    waiting.join()
-    assert taken[0] is not None
-    assert os.path.samestat(os.fstat(taken[0]), path.stat())
-    assert lock_state(path) == "taken"
-    os.close(taken[0])
-
-
-def test_threads_wait_for_each_other(tmp_path: Path) -> None:
-    """Of threads that lock one file, one at a time is in the block."""
-    inside, most = 0, 0
-
-    def work() -> None:
-        nonlocal inside, most
-        for _ in range(50):
-            with hold_lock(tmp_path / "lock"):
-                inside += 1
-                most = max(most, inside)
-                inside -= 1
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (inside, most) == (0, 1)
-    assert (tmp_path / "lock").exists()
+def test_private_folders_are_private_all_the_way(tmp_path: Path) -> None:
+    """Every folder that is made is its owner's alone, the parents too; those that were there stay as they are."""
+    (tmp_path / "there").mkdir(mode=0o755)
+    mask = os.umask(0)
+    try:
+        make_private_folder(tmp_path / "there" / "a" / "b")
+        make_private_folder(tmp_path / "there" / "a" / "b")
+    finally:
+        os.umask(mask)
+    modes = [stat.S_IMODE((tmp_path / path).stat().st_mode) for path in ("there", "there/a", "there/a/b")]
+    assert modes == [0o755, 0o700, 0o700]

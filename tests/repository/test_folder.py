@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import multiprocessing
 import os
@@ -222,3 +223,19 @@ def test_threads_exclude_each_other(tmp_path: Path) -> None:
     content = store.get("count")
     assert content is not None
     assert content[0] == b"60"
+
+
+def test_a_lock_that_a_reader_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who may only read cannot open the lock; and whoever holds it stops a promotion with a message, not for ever."""
+    repository = Repository.open(tmp_path / "a")
+    repository.push(make())
+    repository.promote("eta:1", "production")
+    assert (tmp_path / "a/.lock").stat().st_mode & 0o777 == 0o600
+    monkeypatch.setenv("FOURFOLD_LOCK_TIMEOUT_S", "0.1")
+    handle = os.open(tmp_path / "a/.lock", os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with pytest.raises(RepositoryError, match=rf"process {os.getpid()} has held the lock .*/\.lock for 0\.1 s"):
+        Repository.open(tmp_path / "a").promote("eta:1", "staging")
+    os.close(handle)
+    assert Repository.open(tmp_path / "a").promote("eta:1", "staging").version == 1
+    assert list((tmp_path / "a/.writing").iterdir()) == []

@@ -1,4 +1,4 @@
-"""Write files that survive a crash or a power cut, and lock them: the only place of fsync and flock.
+"""Write files that survive a crash or a power cut: the only place of fsync.
 
 A file appears under its name complete or not at all, in these steps:
 
@@ -18,16 +18,13 @@ from pathlib import Path
 
 __all__ = [
     "create_file",
-    "hold_lock",
-    "lock_handle",
     "make_folder",
+    "make_private_folder",
     "sync_file",
     "sync_folder",
     "sync_handle",
-    "take_lock",
     "temporary_file",
     "temporary_path",
-    "unlock_and_remove",
     "write_file",
 ]
 
@@ -71,15 +68,20 @@ def temporary_file(path: Path, data: bytes) -> Iterator[None]:
     path.unlink(missing_ok=True)
 
 
-def create_file(path: Path, data: bytes) -> None:
+def create_file(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     """Write a new file and sync its bytes to the disk; its name is durable after `sync_folder`.
+
+    Args:
+        path: the file; a symbolic link of that name is not followed.
+        data: its bytes.
+        mode: who may read and write it, less what the umask takes away.
 
     Raises:
         FileExistsError: there is a file of that name.
         OSError: it cannot be written; nothing is left of it.
     """
     # Not `mkstemp`, whose files only their owner can read: here the umask decides.
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -105,6 +107,14 @@ def make_folder(path: Path) -> None:
     sync_folder(path.parent)
 
 
+def make_private_folder(path: Path) -> None:
+    """Make a folder and its missing parents, each for its owner alone; do nothing where it exists."""
+    if path.is_dir():
+        return
+    make_private_folder(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+
+
 def sync_file(path: Path) -> None:
     """Sync a file's bytes to the disk."""
     handle = os.open(path, os.O_RDONLY)
@@ -123,58 +133,3 @@ def sync_folder(path: Path) -> None:
     """Sync the names in a folder to the disk: of files made, renamed or removed there."""
     if os.name == "posix":  # Windows cannot open folders
         sync_file(path)
-
-
-def lock_handle(handle: int, *, wait: bool = False) -> None:
-    """Take the exclusive lock of an open file; the system frees it when the file is closed or the process dies.
-
-    The lock belongs to the open file, not to the process: threads that open the file twice exclude each other.
-
-    Raises:
-        BlockingIOError: somebody else has the lock, and `wait` is false.
-        OSError: the file system has no locks.
-    """
-    import fcntl  # not on Windows, which can read packages without locks
-
-    fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-
-
-def take_lock(path: Path, *, wait: bool = False) -> int | None:
-    """Take the lock of a lock file, which is made where it is missing.
-
-    Returns:
-        A handle that holds the lock until it is closed; `None` where somebody else has it and `wait` is false.
-    """
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            lock_handle(handle, wait=wait)
-            if os.path.samestat(os.fstat(handle), path.stat()):
-                return handle
-        except BlockingIOError:
-            os.close(handle)
-            return None
-        except FileNotFoundError:
-            pass
-        except BaseException:
-            os.close(handle)
-            raise
-        # The last holder removed the file after it was opened here: this lock excludes nobody any more.
-        os.close(handle)
-
-
-def unlock_and_remove(handle: int, path: Path) -> None:
-    """Free the lock that `take_lock` took, and remove its file."""
-    path.unlink(missing_ok=True)  # while the lock is held: whoever opened the file before notices in `take_lock`
-    os.close(handle)
-
-
-@contextmanager
-def hold_lock(path: Path) -> Iterator[None]:
-    """Hold the lock of a lock file for the block; wait for it as long as it takes. The file stays."""
-    handle = take_lock(path, wait=True)
-    assert handle is not None
-    try:
-        yield
-    finally:
-        os.close(handle)

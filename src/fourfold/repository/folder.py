@@ -14,7 +14,8 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-from fourfold.durable.files import hold_lock, make_folder, sync_folder, temporary_file, write_file
+from fourfold.durable.files import make_folder, sync_folder, temporary_file, write_file
+from fourfold.durable.locks import hold_lock
 from fourfold.errors import Conflict, NotFound, RepositoryError
 from fourfold.repository.store import Tag
 
@@ -103,6 +104,8 @@ class FolderStore:
             return RepositoryError(
                 f"cannot keep a repository in {self.url}: its file system has no hard links ({error.strerror})"
             )
+        if isinstance(error, TimeoutError):
+            return RepositoryError(f"cannot {verb} {key} in {self.url}: {error.strerror}")
         path = f" ({error.filename})" if error.filename else ""
         return RepositoryError(f"cannot {verb} {key} in {self.url}: {error.strerror or error}{path}")
 

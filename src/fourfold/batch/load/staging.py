@@ -17,7 +17,8 @@ from types import TracebackType
 from typing import Self
 
 from fourfold.batch.job import WORK_FOLDER
-from fourfold.durable.files import sync_file, sync_folder, take_lock, unlock_and_remove
+from fourfold.durable.files import sync_file, sync_folder
+from fourfold.durable.locks import take_lock, unlock_and_remove
 from fourfold.errors import OutputExists, SinkError
 
 __all__ = ["Staging", "refuse_existing"]

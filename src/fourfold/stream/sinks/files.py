@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from fourfold.durable.files import lock_handle, sync_folder, sync_handle
+from fourfold.durable.files import sync_folder, sync_handle
+from fourfold.durable.locks import lock_handle
 from fourfold.errors import SinkError
 
 __all__ = ["FileSink", "OutputFile"]
