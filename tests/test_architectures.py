@@ -103,12 +103,13 @@ def test_a_bad_row_does_not_fail_its_neighbours(architecture: Architecture) -> N
     assert math.copysign(1, outcome.answers[6]["y"]) == 1.0  # -0.0 * 2 + 0 is 0.0
 
 
-def test_a_row_that_the_engine_refuses_fails_alone(architecture: Architecture) -> None:
-    """A row that fits the signature and makes the engine raise is an error of that row."""
+@pytest.mark.parametrize("error", [ValueError, SystemExit, GeneratorExit, MemoryError, RecursionError])
+def test_a_row_that_the_engine_refuses_fails_alone(architecture: Architecture, error: type[BaseException]) -> None:
+    """A row that fits the signature and makes the engine raise anything is an error of that row."""
 
     def refuses(row: dict[str, Any]) -> dict[str, Any]:
         if row["word"] == "no":
-            raise ValueError("not this word")
+            raise error("not this word")
         return double(row)
 
     rows = [b'{"x": 1}', b'{"x": 2, "word": "no"}', b'{"x": 3}']

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+import threading
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -80,9 +83,21 @@ class _Answers:
         self._answer = answer
 
     def predict(self, table: Any) -> Any:
-        if isinstance(self._answer, Exception):
+        if isinstance(self._answer, BaseException):
             raise self._answer
         return self._answer
+
+
+class _Mute(Exception):
+    """An error whose message cannot be read."""
+
+    def __str__(self) -> str:
+        raise SystemExit(0)
+
+
+class _NoLength:
+    def __len__(self) -> int:
+        raise SystemExit(0)
 
 
 @pytest.mark.parametrize(
@@ -94,12 +109,44 @@ class _Answers:
         ([{"z": 1}], "field 'y': expected int64, got nothing"),
         (ValueError("Input X contains NaN"), "ValueError: 'Input X contains NaN'"),
         (KeyError("x"), "KeyError"),
+        (SystemExit(0), "SystemExit: '0'"),
+        (GeneratorExit(), "GeneratorExit"),
+        (asyncio.CancelledError(), "CancelledError"),
+        (StopIteration(), "StopIteration"),
+        (MemoryError(), "MemoryError"),
+        (_Mute(), "_Mute: its message cannot be read"),
+        (_NoLength(), "SystemExit"),
     ],
 )
 def test_an_answer_that_is_none_is_an_error_of_the_engine(answer: Any, message: str) -> None:
     """What an engine gives is held against the signature: a wrong answer never leaves the function."""
     with pytest.raises(EngineError, match=message):
         Function(SIGNATURE, _Answers(answer), None)([{"x": 1}])
+
+
+def test_ctrl_c_is_the_users_and_not_the_engines() -> None:
+    """In the main thread `KeyboardInterrupt` ends the call; in another thread only the engine can have raised it."""
+    call = Function(SIGNATURE, _Answers(KeyboardInterrupt()), None)
+    errors: list[BaseException] = []
+
+    def predict() -> None:
+        try:
+            call([{"x": 1}])
+        except BaseException as error:  # noqa: BLE001  # what came is what is tested
+            errors.append(error)
+
+    thread = threading.Thread(target=predict)
+    thread.start()
+    thread.join()
+    assert [type(error) for error in errors] == [EngineError]
+    with pytest.raises(KeyboardInterrupt):
+        call([{"x": 1}])
+    before = signal.signal(signal.SIGINT, lambda *_: None)  # a stream's stop: Ctrl-C raises nothing now
+    try:
+        with pytest.raises(EngineError, match="KeyboardInterrupt"):
+            call([{"x": 1}])
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_an_answer_in_columns_is_held_against_the_signature_too() -> None:

@@ -50,6 +50,7 @@ __all__ = [
     "SinkError",
     "SourceError",
     "TrustError",
+    "engine_failure",
     "shorten",
 ]
 
@@ -218,3 +219,12 @@ class ServiceError(FourfoldError):
     """Report that the service cannot start or keep running."""
 
     exit_status = 6
+
+
+def engine_failure(error: BaseException) -> EngineError:
+    """Return the error to raise instead of what an engine raised, which may be anything, `SystemExit` included."""
+    try:
+        text = shorten(str(error), 300)
+    except BaseException:  # noqa: BLE001  # the error's own `__str__` belongs to the engine as well
+        text = "its message cannot be read"
+    return EngineError(f"the engine failed: {type(error).__name__}: {text}")

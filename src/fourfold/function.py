@@ -7,19 +7,21 @@ need that. Only this file and the engine decide about the bits of an answer.
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from fourfold.errors import EngineError, FourfoldError, shorten
+from fourfold.errors import EngineError, FourfoldError, engine_failure
 from fourfold.signature import RowCoercer, Signature
 
 if TYPE_CHECKING:
     from fourfold.runtimes.engine import Engine
 
-__all__ = ["Function", "concatenate", "slice_rows", "take_rows", "without_numeric_warnings"]
+__all__ = ["Function", "concatenate", "is_interruption", "slice_rows", "take_rows", "without_numeric_warnings"]
 
 #: The most rows of an engine call where the answers do not depend on their number; it bounds the memory of a call.
 MAX_CALL_ROWS = 65_536
@@ -71,12 +73,15 @@ class Function:
             padding = step - len(rows) if self.block else 0
             try:
                 answer = self._engine.predict(_pad(rows, padding))
+                answered = len(answer)
             except FourfoldError:
                 raise
-            except Exception as error:  # an engine, or a user's own function, may raise anything
-                raise EngineError(f"the engine failed: {type(error).__name__}: {shorten(str(error), 300)}") from error
-            if len(answer) != len(rows) + padding:
-                raise EngineError(f"the engine answered {len(answer)} rows for {len(rows) + padding}")
+            except BaseException as error:  # an engine, or a user's own function, may raise anything
+                if is_interruption(error):
+                    raise
+                raise engine_failure(error) from error
+            if answered != len(rows) + padding:
+                raise EngineError(f"the engine answered {answered} rows for {len(rows) + padding}")
             yield slice_rows(answer, 0, len(rows))
 
     def _check_rows(self, rows: Any) -> Any:
@@ -96,6 +101,18 @@ class Function:
         from fourfold.signature.columns import ColumnCoercer  # pyarrow: an engine that takes rows needs none
 
         return ColumnCoercer(self.signature.outputs)
+
+
+def is_interruption(error: BaseException) -> bool:
+    """Return whether an error is the user's Ctrl-C, and not an engine's own `KeyboardInterrupt`.
+
+    Python raises it in the main thread only, and only where nobody else handles the signal.
+    """
+    return (
+        isinstance(error, KeyboardInterrupt)
+        and threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
 
 
 def without_numeric_warnings() -> AbstractContextManager[object]:

@@ -110,6 +110,21 @@ def test_prefixes_and_several_mounts(predictor: Predictor) -> None:
     assert found == {"/api/v1/eta": 2, "/other/predict": 2, "/treble": 3, "/again": 2}
 
 
+def test_an_engine_cannot_end_the_host() -> None:
+    """What would end the host's worker is a 500 of that one request."""
+
+    def ends(rows: list[dict[str, Any]]) -> None:
+        if rows[0]["x"] == 13:
+            raise SystemExit(0)
+
+    app = host()
+    embed.mount(app, make_predictor(called=ends))
+    client = app.test_client()
+    reply = client.post("/predict", json={"x": 13})
+    assert (reply.status_code, reply.get_json()["error"]["code"]) == (500, "engine")
+    assert client.post("/predict", json={"x": 1}).get_json()["y"] == 2
+
+
 def test_other_media_types(predictor: Predictor) -> None:
     """Arrow goes in and comes out."""
     app = host()

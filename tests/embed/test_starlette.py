@@ -127,3 +127,19 @@ def test_a_client_that_hangs_up_is_no_error_of_the_app(predictor: Predictor) -> 
         "headers": [(b"content-type", b"application/json")],
     }
     asyncio.run(app(scope, receive, send))
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_an_engine_cannot_end_the_host(error: type[BaseException]) -> None:
+    """What would end the host's event loop is a 500 of that one request."""
+
+    def ends(rows: list[dict[str, Any]]) -> None:
+        if rows[0]["x"] == 13:
+            raise error
+
+    app = host()
+    embed.mount(app, make_predictor(called=ends))
+    with client_of(app) as client:
+        reply = client.post("/predict", json={"x": 13})
+        assert (reply.status_code, reply.json()["error"]["code"]) == (500, "engine")
+        assert client.post("/predict", json={"x": 1}).json()["y"] == 2

@@ -15,6 +15,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from fourfold import service
 from fourfold.codecs import arrow, csv
+from fourfold.errors import ServiceError
 from fourfold.predictor import Predictor
 from fourfold.protocols import ARROW, CSV
 from tests.support import SIGNATURE, make_predictor
@@ -263,3 +264,37 @@ def test_the_application_runs_in_any_server(predictor: Predictor) -> None:
             return await client.post("/predict", json={"x": 1})
 
     assert asyncio.run(main()).json() == {"y": 2.0, "word": None}
+
+
+ENDS = [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError, RecursionError, StopIteration]
+
+
+def test_an_engine_that_would_end_the_thread_fails_its_own_requests() -> None:
+    """Whatever the engine raises, its request gets a 500 in the form of every failure, and those beside it answers."""
+
+    def ends(row: dict[str, Any]) -> dict[str, Any]:
+        if row["n"] is not None:
+            raise ENDS[row["n"]]
+        return {"y": row["x"] * 2, "word": None}
+
+    golden = [{"x": 1.0, "n": None, "word": None}]
+    with service.running(make_predictor(ends, golden=golden)) as url, ThreadPoolExecutor(16) as clients:
+
+        def ask(number: int) -> tuple[int, str]:
+            n = number % len(ENDS) if number % 2 else None
+            reply = httpx.post(f"{url}/predict", json={"x": number, "n": n}, timeout=60)
+            return reply.status_code, str(reply.json()["y"]) if n is None else code(reply)
+
+        for number, answered in enumerate(clients.map(ask, range(96))):
+            assert answered == ((500, "engine") if number % 2 else (200, str(2.0 * number)))
+        assert httpx.get(f"{url}/health/ready").status_code == 200
+
+
+def test_a_package_that_ends_the_process_while_it_loads_is_an_error() -> None:
+    """A `SystemExit` in the loading is told: raised as it is, it would end the service with status 0."""
+
+    def load() -> Predictor:
+        raise SystemExit(0)
+
+    with pytest.raises(ServiceError, match="cannot be loaded: SystemExit"), service.running(load):
+        pass

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fourfold.errors import EngineError
 from fourfold.predictor import Answer
 from fourfold.protocols import Refused
 from fourfold.service.micro_batch import MicroBatcher, answer_together
@@ -233,3 +234,44 @@ def test_any_number_of_bad_rows_are_one_requests_affair() -> None:
     assert (first, third) == (TETCHY.answer(rows(1)), TETCHY.answer(rows(2)))
     assert second == TETCHY.answer(hopeless)
     assert answer_together(TETCHY.answer, [hopeless, rows(2)]) == [second, third]
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit, StopIteration, MemoryError])
+def test_whatever_a_call_raises_fails_its_own_request(error: type[BaseException]) -> None:
+    """Requests that share a call with one that raises get their answers, that one an error, and the thread lives on."""
+
+    def answer(table: list[Row]) -> Answer:
+        if any(row["x"] == 13 for row in table):
+            raise error("thirteen")
+        return Answer([{"y": row["x"] * 2} for row in table], range(len(table)), [])
+
+    async def main() -> None:
+        batcher = MicroBatcher(answer, max_rows=100, max_queued_rows=100)
+        for _ in range(3):
+            futures = [batcher.submit(rows(value)) for value in (1, 13, 2)]
+            first, second, third = await asyncio.gather(*futures, return_exceptions=True)
+            assert isinstance(first, Answer)
+            assert isinstance(third, Answer)
+            assert (outputs(first), outputs(third)) == ([2], [4])
+            assert isinstance(second, MemoryError if error is MemoryError else EngineError)
+        batcher.close()
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+
+
+def test_a_thread_that_cannot_start_fails_its_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system gives no thread, requests fail at once instead of waiting for ever; later ones are answered."""
+
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def main() -> None:
+        batcher = MicroBatcher(TETCHY.answer, max_rows=100, max_queued_rows=100)
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", no_thread)
+            with pytest.raises(RuntimeError, match="new thread"):
+                await batcher.submit(rows(1))
+        assert outputs(await batcher.submit(rows(2))) == [4]
+        batcher.close()
+
+    asyncio.run(asyncio.wait_for(main(), 30))

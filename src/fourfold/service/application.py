@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fourfold.errors import shorten
+from fourfold.errors import ServiceError, shorten
 from fourfold.predictor import Answer, Predictor
 from fourfold.protocols import (
     JSON,
@@ -141,8 +141,12 @@ class Service:
         """Load the package outside the event loop, which answers `/health/live` meanwhile."""
         try:
             loaded = self._prepare(loader())
-        except BaseException as error:  # noqa: BLE001  # any error ends the service: `failed` raises it
+        except Exception as error:  # noqa: BLE001  # any error ends the service: `failed` raises it
             _call_on_loop(loop, self._failed, error)
+        except BaseException as error:  # noqa: BLE001  # raised as it is, `SystemExit` would end the process in silence
+            failure = ServiceError(f"the package cannot be loaded: {type(error).__name__}: {shorten(str(error))}")
+            failure.__cause__ = error
+            _call_on_loop(loop, self._failed, failure)
         else:
             _call_on_loop(loop, self._finish_loading, loaded)
 

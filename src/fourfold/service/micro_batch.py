@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fourfold.errors import engine_failure
 from fourfold.predictor import Answer
 from fourfold.protocols import Refused
 
@@ -101,9 +102,13 @@ class MicroBatcher:
     def _start_next(self) -> None:
         self._is_scheduled = False
         micro_batch = self._take()
-        if micro_batch:
-            self.is_busy = True
+        if not micro_batch:
+            return
+        self.is_busy = True
+        try:
             self._run(micro_batch)
+        except Exception as error:  # noqa: BLE001  # the thread cannot start: no memory, or too many threads
+            self._finish(micro_batch, [error] * len(micro_batch))
 
     def _take(self) -> list[_QueuedTable]:
         """Take the next micro-batch out of the queue, and drop the tables whose clients have gone."""
@@ -129,7 +134,7 @@ class MicroBatcher:
             self._engine = _EngineThread()
         tables = [queued.table for queued in micro_batch]
         self._engine.submit(
-            lambda: answer_together(self._answer, tables),
+            lambda: _answer_or_fail(self._answer, tables),
             lambda outcomes: loop.call_soon_threadsafe(self._finish, micro_batch, outcomes),
         )
 
@@ -159,7 +164,7 @@ def answer_together(answer: Callable[[Any], Answer], tables: Sequence[Any]) -> l
         return [_answer_alone(answer, tables[0])]
     try:
         merged = answer([row for table in tables for row in table])
-    except Exception:  # noqa: BLE001  # alone, the tables at fault raise it again, and the others get their answers
+    except BaseException:  # noqa: BLE001  # alone, the tables at fault raise it again, and the others get their answers
         return [_answer_alone(answer, table) for table in tables]
     outcomes: list[Outcome] = []
     start_row = start_kept = start_error = 0
@@ -185,8 +190,25 @@ def answer_together(answer: Callable[[Any], Answer], tables: Sequence[Any]) -> l
 def _answer_alone(answer: Callable[[Any], Answer], table: Any) -> Outcome:
     try:
         return answer(table)
-    except Exception as error:  # noqa: BLE001  # raised where the request waits
+    except BaseException as error:  # noqa: BLE001  # raised where the request waits
+        return _raisable(error)
+
+
+def _answer_or_fail(answer: Callable[[Any], Answer], tables: Sequence[Any]) -> list[Outcome]:
+    """Return what `answer_together` does; where it fails itself, for want of memory, every table gets that error."""
+    try:
+        return answer_together(answer, tables)
+    except BaseException as error:  # noqa: BLE001  # the thread must live on, and no request may wait for ever
+        return [_raisable(error)] * len(tables)
+
+
+def _raisable(error: BaseException) -> Exception:
+    """Return an error that a future may raise on the event loop: one that ends neither the loop nor the process."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return error
+    failure = engine_failure(error)
+    failure.__cause__ = error
+    return failure
 
 
 class _EngineThread:
