@@ -56,6 +56,7 @@ def test_the_digest_is_the_hash_of_the_canonical_manifest() -> None:
         (_raw(golden={"file": "other.json", "rows": 1, "tolerance": 0}), "golden file"),
         (_raw(signature={"inputs": [], "outputs": [], "extra": "forbid"}), "signature"),
         (_raw(files=[]), "files"),
+        (_raw(golden={"file": "golden.json", "rows": 1, "tolerance": 10**400}), "tolerance"),
     ],
 )
 def test_a_manifest_is_read_strictly(raw: bytes, message: str) -> None:
@@ -97,7 +98,15 @@ def test_a_file_name_cannot_leave_the_package(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "entry", [{}, {"size": -1, "sha256": "0" * 64}, {"size": 1, "sha256": "x"}, {"size": True, "sha256": "0" * 64}, 5]
+    "entry",
+    [
+        {},
+        {"size": -1, "sha256": "0" * 64},
+        {"size": 1, "sha256": "x"},
+        {"size": True, "sha256": "0" * 64},
+        {"size": 2**64, "sha256": "0" * 64},
+        5,
+    ],
 )
 def test_a_file_entry_is_read_strictly(entry: object) -> None:
     """A size and a SHA-256, and nothing else."""

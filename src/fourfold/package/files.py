@@ -6,13 +6,14 @@ package cannot choose where its files are written.
 
 from __future__ import annotations
 
-import io
+import errno
 import os
-import zipfile
 from pathlib import Path
 
 from fourfold.durable.files import create_file, sync_folder, temporary_path, write_file
-from fourfold.errors import CorruptPackage, OutputExists, SinkError, SourceError, shorten
+from fourfold.durable.reading import read_file
+from fourfold.errors import CorruptPackage, OutputExists, SinkError, SourceError
+from fourfold.package.archive import Archive, archive_chunks
 from fourfold.package.manifest import MANIFEST, MAX_MANIFEST_BYTES
 from fourfold.package.package import Package
 
@@ -20,9 +21,6 @@ __all__ = ["SUFFIX", "open_package", "write_package"]
 
 #: The ending of a package in one file.
 SUFFIX = ".fourfold"
-
-# The earliest date that a zip can hold. All members have it, so that equal packages give equal files.
-_ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def open_package(path: str | os.PathLike[str]) -> Package:
@@ -44,53 +42,34 @@ def open_package(path: str | os.PathLike[str]) -> Package:
 
 def _open_folder(path: Path) -> Package:
     def fetch(name: str) -> bytes:
-        member = path / name
-        if not member.is_file():
-            raise CorruptPackage(f"the package {path} lacks the file {name}, which its manifest lists")
-        return _read_at_most(member, package.manifest["files"][name]["size"])
+        size = package.manifest["files"][name]["size"]
+        return _read_member(path / name, f"the package {path} lacks the file {name}, which its manifest lists", size)
 
-    manifest = path / MANIFEST
-    if not manifest.is_file():
-        raise CorruptPackage(f"expected a package; the folder has no {MANIFEST}")
-    package = Package(_read_at_most(manifest, MAX_MANIFEST_BYTES), fetch)
+    lacks = f"expected a package; the folder has no {MANIFEST}"
+    package = Package(_read_member(path / MANIFEST, lacks, MAX_MANIFEST_BYTES), fetch)
     return package
 
 
-def _read_at_most(path: Path, size: int) -> bytes:
-    """Return a file's bytes, at most `size + 1` of them, so that the caller notices a longer file."""
-    with path.open("rb") as file:
-        # Bounded by the file's real size: `read` allocates the whole size in advance.
-        return file.read(min(size, os.fstat(file.fileno()).st_size) + 1)
+def _read_member(path: Path, lacks: str, max_bytes: int) -> bytes:
+    """Return the bytes of a file in a package's folder; a link is followed, for the digests say what it must hold.
+
+    Raises:
+        CorruptPackage: it is not there, with the message `lacks`; it is no file, or longer than it may be.
+    """
+    try:
+        return read_file(path, max_bytes)
+    except (FileNotFoundError, NotADirectoryError):
+        raise CorruptPackage(lacks) from None
+    except OSError as error:
+        if error.errno in (errno.EFBIG, errno.EINVAL, errno.EISDIR):
+            raise CorruptPackage(f"{path}: {error.strerror}") from None
+        raise
 
 
 def _open_file(path: Path) -> Package:
-    # Read the whole file now: if it changes later, the bytes that are loaded are still those that were verified.
-    data = path.read_bytes()
-    try:
-        archive = zipfile.ZipFile(io.BytesIO(data))
-        names = archive.namelist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as error:
-        raise CorruptPackage(f"expected a package; got {len(data)} bytes that are no whole zip ({error})") from error
-    if len(set(names)) != len(names):
-        raise CorruptPackage("a member is there twice")
-
-    def fetch(name: str, limit: int | None = None) -> bytes:
-        try:
-            info = archive.getinfo(name)
-            if info.compress_type != zipfile.ZIP_STORED:
-                raise CorruptPackage(f"the member {name} is compressed; a package stores its members as they are")
-            if limit is not None and info.file_size > limit:
-                raise CorruptPackage(f"the member {name} is {info.file_size} bytes long; expected at most {limit}")
-            return archive.read(info)
-        except KeyError:
-            raise CorruptPackage(f"it lacks the member {name}") from None
-        except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, OverflowError, RuntimeError) as error:
-            raise CorruptPackage(f"the member {name} cannot be read: {shorten(str(error), 120)}") from error
-
-    package = Package(fetch(MANIFEST, MAX_MANIFEST_BYTES), fetch)
-    unlisted = sorted(set(names) - {MANIFEST, *package.names})
-    if unlisted:
-        raise CorruptPackage(f"it has a member that its manifest does not list: {shorten(unlisted[0])}")
+    archive = Archive(path)
+    package = Package(archive.manifest, archive.read)
+    archive.check_members({name: entry["size"] for name, entry in package.manifest["files"].items()})
     return package
 
 
@@ -120,7 +99,7 @@ def write_package(package: Package, path: str | os.PathLike[str], *, replace: bo
 def _write_file(package: Package, path: Path, *, replace: bool) -> Path:
     data = _archive(package)
     if path.exists() and not replace:
-        if path.is_file() and path.read_bytes() == data:
+        if _holds(path, data):
             return path
         raise OutputExists(
             f"{path} exists and holds something else; remove it, or say that it may be replaced (replace=True, "
@@ -134,14 +113,16 @@ def _write_file(package: Package, path: Path, *, replace: bool) -> Path:
 
 
 def _archive(package: Package) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name in (MANIFEST, *package.names):
-            info = zipfile.ZipInfo(name, date_time=_ZIP_DATE)
-            info.external_attr = 0o644 << 16
-            info.create_system = 3  # Unix, on every system: equal packages give equal files
-            archive.writestr(info, package.manifest_bytes if name == MANIFEST else package.read(name))
-    return buffer.getvalue()
+    files = {name: package.read(name) for name in package.names}
+    return b"".join(archive_chunks({MANIFEST: package.manifest_bytes, **files}))
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    """Return whether there is a file with exactly these bytes at a path."""
+    try:
+        return read_file(path, len(data)) == data
+    except OSError:
+        return False  # it is longer, no file, or cannot be read: something else
 
 
 def _write_folder(package: Package, path: Path) -> Path:

@@ -10,19 +10,16 @@ from typing import Any
 
 from fourfold.codecs.unique_keys import unique_keys
 from fourfold.errors import CorruptPackage, SignatureError, shorten
+from fourfold.package.names import MANIFEST, MAX_FILES, check_file_names
 from fourfold.signature import Signature
 
 __all__ = ["FORMAT", "MANIFEST", "Manifest", "canonical_json", "check_name", "digest_of", "file_entry"]
 
 #: The version of the package format that this version of Fourfold writes and reads.
 FORMAT = 1
-#: The manifest's name in a package.
-MANIFEST = "manifest.json"
 
 # Limits against a package made to exhaust its reader; far above what any model needs.
 MAX_MANIFEST_BYTES = 64 * 2**20
-MAX_FILES = 10_000
-MAX_FILE_NAME_CHARACTERS = 255
 
 _KEYS = {"fourfold", "name", "signature", "runtime", "exactness", "engines", "golden", "provenance", "files"}
 _RUNTIME_KEYS = {"name", "settings", "requires", "libraries"}
@@ -57,9 +54,10 @@ _ENGINE_TYPES: dict[str, type | tuple[type, ...]] = {
     "figures": dict,
 }
 _FIGURE_KEYS = {"one_row", "rows_per_second", "start_up", "memory", "size"}
+# No file has more bytes; JSON has integers of any length.
+_MAX_SIZE_BYTES = 2**63
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,126}[a-z0-9])?", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_PATH_SEGMENT = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]*", re.ASCII)
 
 
 def canonical_json(value: object) -> bytes:
@@ -257,13 +255,13 @@ def _check_engines(engines: list[Any]) -> None:
 def _check_files(files: object) -> None:
     if not isinstance(files, dict) or len(files) > MAX_FILES:
         raise CorruptPackage(f"the manifest's files: expected an object of at most {MAX_FILES} entries")
+    try:
+        check_file_names(files)
+    except ValueError as error:
+        raise CorruptPackage(f"the manifest lists {error}") from None
     for name, entry in files.items():
-        # Names become paths and object keys: none may lead out of the package's folder, on any system.
-        is_path = all(_PATH_SEGMENT.fullmatch(segment) for segment in name.split("/"))
-        if name == MANIFEST or len(name) > MAX_FILE_NAME_CHARACTERS or not is_path:
-            raise CorruptPackage(f"the manifest lists a file with a name that is not allowed: {shorten(name)}")
         size = entry.get("size") if isinstance(entry, dict) else None
-        if not isinstance(size, int) or isinstance(size, bool) or size < 0 or set(entry) != {"size", "sha256"}:
+        if type(size) is not int or not 0 <= size <= _MAX_SIZE_BYTES or set(entry) != {"size", "sha256"}:
             raise CorruptPackage(
                 f"the manifest's entry of the file {shorten(name)} needs a size and a sha256; got {shorten(entry)}"
             )
@@ -272,5 +270,3 @@ def _check_files(files: object) -> None:
                 f"the manifest's entry of the file {shorten(name)} has a sha256 that is none: "
                 f"{shorten(entry['sha256'])}"
             )
-    if len({name.lower() for name in files}) != len(files):
-        raise CorruptPackage("the manifest lists two files whose names differ only in case")

@@ -6,11 +6,15 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from fourfold.durable.reading import MAX_FILE_VARIABLE, max_file_bytes
 from fourfold.errors import CorruptPackage, shorten
 from fourfold.package.manifest import Manifest, canonical_json, file_entry
 from fourfold.signature import Signature
 
 __all__ = ["Package"]
+
+#: The most files that an error lists.
+MAX_NAMES_SHOWN = 10
 
 
 class Package:
@@ -31,7 +35,11 @@ class Package:
 
     @classmethod
     def build(cls, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Package:
-        """Build a package from its files, and a manifest to which their list is added."""
+        """Build a package from its files, and a manifest to which their list is added.
+
+        Raises:
+            CorruptPackage: the manifest is invalid, or a file has a name that cannot stand in a folder of every system.
+        """
         entries = {name: file_entry(data) for name, data in files.items()}
         return cls(canonical_json({**manifest, "files": entries}), dict(files).__getitem__)
 
@@ -82,7 +90,13 @@ class Package:
         entry = self._manifest.files.get(name)
         if entry is None:
             raise CorruptPackage(
-                f"the package {self.name} lists no file {shorten(name)}; it has {', '.join(self.names)}"
+                f"the package {self.name} lists no file {shorten(name)}; it has {_list_names(self.names)}"
+            )
+        limit = max_file_bytes()
+        if entry["size"] > limit:
+            raise CorruptPackage(
+                f"the file {name} has {entry['size']:,} bytes; expected at most {limit:,}, which {MAX_FILE_VARIABLE} "
+                "sets"
             )
         data = self._fetch(name)
         if len(data) != entry["size"]:
@@ -100,3 +114,8 @@ class Package:
         """
         for name in self.names:
             self.read(name)
+
+
+def _list_names(names: list[str]) -> str:
+    more = f" and {len(names) - MAX_NAMES_SHOWN:,} more" if len(names) > MAX_NAMES_SHOWN else ""
+    return ", ".join(names[:MAX_NAMES_SHOWN]) + more

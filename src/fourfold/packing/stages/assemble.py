@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from fourfold import __version__
+from fourfold.errors import PackError
 from fourfold.function import Function
 from fourfold.package import FORMAT, Package
 from fourfold.package.golden import GOLDEN_FILE, GoldenRows, encode_golden
+from fourfold.package.names import check_file_names
 from fourfold.packing.engines.comparison import accepted_rows
 from fourfold.packing.engines.invariance import Finding, best_finding, find_block
 from fourfold.packing.engines.tournament import TournamentEntry
@@ -29,7 +31,8 @@ def assemble(result: TournamentResult, entry: TournamentEntry, provenance: Mappi
     """Assemble the package of one engine that took part.
 
     Raises:
-        PackError: its answers are not the outputs that the caller expects.
+        PackError: its answers are not the outputs that the caller expects, or a file of the model has a name that
+            cannot stand in a folder of every system.
     """
     prepared, engine = entry.candidate.prepared, entry.candidate.engine
     assert prepared is not None
@@ -69,7 +72,12 @@ def assemble(result: TournamentResult, entry: TournamentEntry, provenance: Mappi
             **{str(key): str(value) for key, value in (provenance or {}).items()},
         },
     }
-    return Package.build(manifest, {**prepared.files, GOLDEN_FILE: encode_golden(golden, signature)})
+    files = {**prepared.files, GOLDEN_FILE: encode_golden(golden, signature)}
+    try:
+        check_file_names(files)
+    except ValueError as error:
+        raise PackError(f"the package cannot hold {error}; give the file another name") from None
+    return Package.build(manifest, files)
 
 
 def _findings(result: TournamentResult, entry: TournamentEntry) -> list[Finding]:
