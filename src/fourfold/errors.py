@@ -4,6 +4,7 @@
     ├── SignatureError       a signature is invalid, or cannot be inferred from a table
     ├── InputError           rows do not fit the signature; `.errors` lists row, field, expected and got
     ├── DecodeError          bytes do not match their media type (truncated JSON, a broken Arrow stream)
+    │   └── TooLarge         they would take more memory, or hold more rows, than the caller allows
     ├── PackError            a model cannot be packed as requested
     ├── PackageError         a package cannot be used
     │   ├── CorruptPackage   it is truncated or modified, or is no package
@@ -25,11 +26,12 @@ Each class has the exit status of the command line (docs/cli.md lists them).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 __all__ = [
+    "MAX_ROW_ERRORS",
     "Conflict",
     "CorruptPackage",
     "DecodeError",
@@ -45,14 +47,20 @@ __all__ = [
     "ReplayTimeout",
     "RepositoryError",
     "RowError",
+    "RowErrors",
     "ServiceError",
     "SignatureError",
     "SinkError",
     "SourceError",
+    "TooLarge",
     "TrustError",
     "engine_failure",
     "shorten",
 ]
+
+#: The most errors that are built of one row, and of one request: the others are counted. A row of three bytes can have
+#: as many errors as the signature has fields.
+MAX_ROW_ERRORS = 100
 
 
 def shorten(value: object, limit: int = 60) -> str:
@@ -97,6 +105,31 @@ class RowError:
         return {"row": self.row, "field": self.field, "code": self.code, "expected": self.expected, "got": self.got}
 
 
+class RowErrors(list[RowError]):
+    """List the errors of rows, ordered by row: the first of them, and the number of all.
+
+    Attributes:
+        total: the number of all errors; more than there are elements where some were only counted.
+        rows: the number of rows that have an error.
+    """
+
+    def __init__(self, errors: Iterable[RowError] = (), *, total: int | None = None, rows: int | None = None) -> None:
+        super().__init__(errors)
+        self.total = len(self) if total is None else total
+        self.rows = len({error.row for error in self}) if rows is None else rows
+
+    @property
+    def are_all_built(self) -> bool:
+        """Return whether every error is an element, and none was only counted."""
+        return self.total == len(self)
+
+    def add_row(self, errors: Sequence[RowError]) -> None:
+        """Add the errors of one more row, which may be `RowErrors` themselves."""
+        self.extend(errors)
+        self.total += errors.total if isinstance(errors, RowErrors) else len(errors)
+        self.rows += 1
+
+
 class FourfoldError(Exception):
     """Serve as the base class of every error that Fourfold raises on purpose: catch it to catch them all."""
 
@@ -113,19 +146,24 @@ class InputError(FourfoldError):
     """Report the values that do not fit the signature.
 
     Attributes:
-        errors: all errors, ordered by row, then by field in the signature's order.
+        errors: the errors, ordered by row, then by field in the signature's order; the first of very many.
+        count: the number of all errors.
+        rows: the number of rows at fault.
     """
 
     exit_status = 3
 
-    #: The most errors that the message lists; `errors` holds all of them.
+    #: The most errors that the message lists.
     MAX_SHOWN: ClassVar[int] = 5
 
     def __init__(self, errors: Iterable[RowError]) -> None:
-        self.errors: tuple[RowError, ...] = tuple(errors)
+        counted = errors if isinstance(errors, RowErrors) else RowErrors(errors)
+        self.errors: tuple[RowError, ...] = tuple(counted)
+        self.count = counted.total
+        self.rows = counted.rows
         lines = [str(error) for error in self.errors[: self.MAX_SHOWN]]
-        if len(self.errors) > self.MAX_SHOWN:
-            lines.append(f"… and {len(self.errors) - self.MAX_SHOWN} more")
+        if self.count > len(lines):
+            lines.append(f"… and {self.count - len(lines)} more")
         super().__init__("\n".join(lines))
 
 
@@ -133,6 +171,10 @@ class DecodeError(FourfoldError):
     """Report bytes that do not match their media type."""
 
     exit_status = 3
+
+
+class TooLarge(DecodeError):
+    """Report bytes that would take more memory, or hold more rows, than the caller allows."""
 
 
 class PackError(FourfoldError):

@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from fourfold.errors import EngineError, GoldenMismatch, InputError, PackageError, ReplayTimeout, RowError, shorten
+from fourfold.errors import (
+    EngineError,
+    GoldenMismatch,
+    InputError,
+    PackageError,
+    ReplayTimeout,
+    RowError,
+    RowErrors,
+    shorten,
+)
 from fourfold.function import Function, concatenate, slice_rows, take_rows, without_numeric_warnings
 from fourfold.package.golden import GoldenRows, Replay, compare, read_golden
 from fourfold.runtimes.engine import DirectEngine, Engine, StoppableEngine, installed_version
@@ -30,6 +39,8 @@ REPLAY_VARIABLE = "FOURFOLD_REPLAY_SECONDS"
 #: The seconds that it waits where the variable is not set.
 DEFAULT_REPLAY_S = 60.0
 
+#: The most errors of a caller's own table that are built; the others are counted.
+MAX_INPUT_ERRORS = 10_000
 #: After so many rows that fail alone, with none that succeeds, check that the engine still answers golden rows.
 FAILURES_BEFORE_CHECK = 64
 
@@ -42,12 +53,12 @@ class Answer:
         outputs: the answers, in the order of their rows: a list of dicts for a list of rows, a `pyarrow.RecordBatch` of
             the signature's outputs for an Arrow table.
         kept: for each answer, the index of its row in the input table.
-        errors: all errors, ordered by row.
+        errors: the errors, ordered by row; all of them, unless `answer` was told how many to build.
     """
 
     outputs: Any
     kept: Sequence[int]
-    errors: Sequence[RowError]
+    errors: RowErrors
 
 
 def _no_fast_path(data: Any) -> None:
@@ -115,7 +126,8 @@ class Predictor:
             The outputs in the same kind of container, one row for each row; a pandas frame keeps its index.
 
         Raises:
-            InputError: a row does not fit the signature; the error lists row, field, expected and got.
+            InputError: a row does not fit the signature; the error lists row, field, expected and got, of the first
+                `MAX_INPUT_ERRORS`.
             EngineError: the engine failed.
         """
         if type(data) is list:
@@ -124,7 +136,7 @@ class Predictor:
                 return outputs
         from fourfold import tables
 
-        table, errors = tables.read(data, self.signature.inputs, self.signature.extra)
+        table, errors = tables.read(data, self.signature.inputs, self.signature.extra, MAX_INPUT_ERRORS)
         if errors:
             raise InputError(errors)
         return tables.write(data, self._function(table))
@@ -153,11 +165,13 @@ class Predictor:
             answers[index] = output
         return answers
 
-    def answer(self, table: Any) -> Answer:
+    def answer(self, table: Any, max_errors: int | None = None) -> Answer:
         """Predict for the rows that fit the signature, and return the errors of the others.
 
         Args:
             table: a list of dicts, or a `pyarrow.RecordBatch` or `Table`.
+            max_errors: the most errors that are built; the others are counted. Where some are only counted, no row is
+                answered. `None` builds all, at most `MAX_ROW_ERRORS` of each row.
 
         Raises:
             EngineError: the engine is broken: it fails on `FAILURES_BEFORE_CHECK` rows, answers none, and fails on a
@@ -166,21 +180,23 @@ class Predictor:
         if isinstance(table, list):
             outputs = self._many(table)
             if outputs is not None:
-                return Answer(outputs, range(len(outputs)), [])
-            coerced, errors = self._rows(table)
+                return Answer(outputs, range(len(outputs)), RowErrors())
+            coerced, errors = self._rows(table, max_errors)
             kept: Sequence[int] = [index for index, row in enumerate(coerced) if row is not None]
             valid: Any = [row for row in coerced if row is not None]
         else:
-            valid, kept, errors = self._valid_columns(table)
+            valid, kept, errors = self._valid_columns(table, max_errors)
+        if max_errors is not None and not errors.are_all_built:
+            return Answer(self._function.empty(valid), [], errors)
         try:
             return Answer(self._function(valid), kept, errors)
         except EngineError:
             return self._answer_around_failures(valid, kept, errors)
 
-    def _valid_columns(self, table: Any) -> tuple[Any, Sequence[int], list[RowError]]:
+    def _valid_columns(self, table: Any, max_errors: int | None) -> tuple[Any, Sequence[int], RowErrors]:
         """Return the coerced rows that fit the signature, their indices in `table`, and the errors of the others."""
-        batch, errors = self._columns(table)
-        if not errors:
+        batch, errors = self._columns(table, max_errors)
+        if not errors or (max_errors is not None and not errors.are_all_built):
             return batch, range(batch.num_rows), errors
         invalid = {error.row for error in errors}
         kept = [index for index in range(batch.num_rows) if index not in invalid]
@@ -193,7 +209,7 @@ class Predictor:
 
         return ColumnCoercer(self.signature.inputs, self.signature.extra)
 
-    def _answer_around_failures(self, valid: Any, kept: Sequence[int], errors: Sequence[RowError]) -> Answer:
+    def _answer_around_failures(self, valid: Any, kept: Sequence[int], errors: RowErrors) -> Answer:
         """Answer valid rows where the engine refuses some: halve the table until only the refused rows are left out.
 
         Args:
@@ -223,7 +239,11 @@ class Predictor:
                 )
                 if len(refused) == FAILURES_BEFORE_CHECK and not answered and not self._answers_golden_rows():
                     raise
-        all_errors = sorted([*errors, *refused], key=lambda error: error.row)
+        all_errors = RowErrors(
+            sorted([*errors, *refused], key=lambda error: error.row),
+            total=errors.total + len(refused),
+            rows=errors.rows + len(refused),
+        )
         return Answer(concatenate(pieces, self._function.empty(valid)), answered, all_errors)
 
     def _answers_golden_rows(self) -> bool:

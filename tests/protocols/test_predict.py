@@ -265,7 +265,7 @@ class Broken(Predictor):
 
     raised: Exception
 
-    def answer(self, table: Any) -> Answer:
+    def answer(self, table: Any, max_errors: int | None = None) -> Answer:
         raise self.raised
 
 

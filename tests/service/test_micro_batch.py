@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fourfold.errors import EngineError
+from fourfold.errors import EngineError, RowErrors
 from fourfold.predictor import Answer
 from fourfold.protocols import Refused
 from fourfold.service.micro_batch import MicroBatcher, answer_together
@@ -243,7 +243,7 @@ def test_whatever_a_call_raises_fails_its_own_request(error: type[BaseException]
     def answer(table: list[Row]) -> Answer:
         if any(row["x"] == 13 for row in table):
             raise error("thirteen")
-        return Answer([{"y": row["x"] * 2} for row in table], range(len(table)), [])
+        return Answer([{"y": row["x"] * 2} for row in table], range(len(table)), RowErrors())
 
     async def main() -> None:
         batcher = MicroBatcher(answer, max_rows=100, max_queued_rows=100)

@@ -282,3 +282,43 @@ def test_an_empty_table_is_an_empty_batch() -> None:
     batch, errors = ColumnCoercer(_ROW_FIELDS)(pa.table({}))
     assert (batch.num_rows, errors) == (0, [])
     assert not columns_to_rows(_ROW_FIELDS, batch)
+
+
+def test_errors_beyond_the_limit_are_counted_and_not_built() -> None:
+    """The first errors are those of a run without a limit, and the count is that of all of them."""
+    coerce = ColumnCoercer([Field("a", "int64"), Field("b", "float64", nullable=True), Field("c", "string")])
+    n = 300
+    table = pa.table({"a": pa.array([1, None, 7] * 100).cast(pa.float64()), "b": ["x", None, "y"] * 100, "z": [0] * n})
+    batch, every = coerce(table)
+    # a: a third is null; b: two thirds are text; c is absent; z is unknown
+    assert (len(every), every.total, every.rows) == (900, 900, 300)
+    for limit in (1, 5, 100, 899):
+        _, first = coerce(table, limit)
+        assert list(first) == every[:limit]
+        assert (first.total, first.rows) == (900, 300)
+    assert coerce(table, 900)[1] == every
+    assert batch.column("a").null_count == 100
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.int64(), pa.timestamp("s"), pa.list_(pa.int8())])
+def test_a_million_rows_at_fault_build_a_hundred_errors(kind: Any) -> None:
+    """One wrong value, stored for a million rows, is coerced once: the errors are counted, the message is the row's."""
+    value = {"string": "x", "int64": 2**60, "timestamp[s]": 0, "list<item: int8>": [1, 2]}[str(kind)]
+    column = pa.repeat(pa.scalar(value, kind), 1 << 20)
+    _, errors = ColumnCoercer([Field("a", "float64")])(pa.table({"a": column}), 100)
+    assert (len(errors), errors.total, errors.rows) == (100, 1 << 20, 1 << 20)
+    alone = ColumnCoercer([Field("a", "float64")])(pa.table({"a": column.slice(0, 1)}))[1]
+    assert errors[0] == alone[0]
+
+
+def test_a_list_of_the_wrong_length_is_not_unfolded() -> None:
+    """A tensor's list of any length is an error that names the length; its neighbours are converted."""
+    column = pa.array([[1, 2], [1, 2, 3], None, [1, None], [3, 4]], pa.list_(pa.int8()))
+    field = Field("a", "float64", nullable=True, shape=(2,))
+    batch, errors = ColumnCoercer([field])(pa.table({"a": column}))
+    assert batch.column("a").to_pylist() == [[1.0, 2.0], None, None, None, [3.0, 4.0]]
+    assert [(error.row, error.code, error.got) for error in errors] == [
+        (1, "shape", "3 elements in dimension 0"),
+        (3, "missing", "null"),
+    ]
+    assert (list(errors), errors.total) == (list(RowCoercer([field])([{"a": row} for row in column.to_pylist()])[1]), 2)

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fourfold.errors import MAX_ROW_ERRORS, RowErrors
 from fourfold.signature import Field, Mismatch, RowCoercer
 from fourfold.signature.bits import same_bits
 from tests.coercion import CASES, IDS, Case
@@ -156,3 +157,28 @@ def test_nan_is_a_float_and_nothing_else() -> None:
     assert math.isnan(RowCoercer([Field("x", "float64")]).value("x", math.nan))
     with pytest.raises(Mismatch):
         RowCoercer([Field("x", "string", nullable=True)]).value("x", math.nan)
+
+
+def test_errors_beyond_the_limit_are_counted_and_not_built() -> None:
+    """The first errors are those of a run without a limit, and the count is that of all of them."""
+    coerce = RowCoercer([Field("a", "int64"), Field("b", "float64", nullable=True), Field("c", "string")])
+    five: list[Any] = [{"a": 1, "c": ""}, {"a": "x", "b": 1.0, "z": 0}, 7, {"b": "x"}, {"a": None, "c": "y", "d": 1}]
+    rows = five * 50
+    coerced, every = coerce(rows)
+    assert (len(every), every.total, every.rows) == (450, 450, 200)
+    assert [row is None for row in coerced] == [False, True, True, True, True] * 50
+    for limit in (1, 3, 100, 449):
+        _, first = coerce(rows, limit)
+        assert list(first) == every[:limit]
+        assert (first.total, first.rows) == (450, 200)
+    assert coerce(rows, 450) == (coerced, every)
+
+
+def test_one_row_has_at_most_a_hundred_errors_built() -> None:
+    """A row with very many keys that are no fields costs no more than its keys; every one of them is counted."""
+    row = {f"k{number}": 0 for number in range(5000)}
+    coerced, errors = RowCoercer([Field("a", "int64")]).row(row)
+    assert coerced is None
+    assert isinstance(errors, RowErrors)
+    assert (len(errors), errors.total, errors.rows) == (MAX_ROW_ERRORS, 5001, 1)
+    assert RowCoercer([Field(f"f{number}", "int64") for number in range(5000)])([{}] * 3)[1].total == 15_000

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from fourfold.errors import RowErrors
 from fourfold.predictor import Answer
 from fourfold.signature.columns import rows_to_columns
 
@@ -28,13 +29,15 @@ def predict_chunk(predictor: Predictor, parts: Sequence[ChunkPart]) -> Answer:
         answer: Answer = predictor.answer(parts[0].table)
         return answer
     kept: list[int] = []
-    errors = []
+    errors = RowErrors()
     batches = []
     for part in parts:
         assert part.indices is not None
         answer = predictor.answer(part.table)
         kept += [part.indices[row] for row in answer.kept]
         errors += [replace(error, row=part.indices[error.row]) for error in answer.errors]
+        errors.total += answer.errors.total
+        errors.rows += answer.errors.rows
         outputs = answer.outputs
         batches.append(rows_to_columns(predictor.signature.outputs, outputs) if isinstance(outputs, list) else outputs)
     schema = pa.schema([column.with_nullable(True) for column in batches[0].schema])

@@ -23,6 +23,8 @@ MAX_BODY_BYTES = 32 * 2**20
 #: The most rows, and values in them, of one request. The size of the body does not limit them: `{}` is a row in JSON,
 #: and Arrow and Parquet can hold a billion rows in a few bytes.
 MAX_ROWS, MAX_VALUES = 2**20, 2**25
+#: The most row errors of one call that are built. A reply lists fewer, but several requests can share a call.
+MAX_BUILT_ERRORS = 1000
 
 # The forms of a body in JSON; a reply has the form of its request.
 _ROW = "row"
@@ -84,9 +86,17 @@ class PredictProtocol:
         try:
             self.check_length(len(body))
             call = self.decode(body, headers)
-            return self.encode(call, self.predictor.answer(call.table))
+            return self.encode(call, self.answer(call.table))
         except Exception as error:  # noqa: BLE001  # `error_reply` logs what is no Fourfold error
             return self.error_reply(error)
+
+    def answer(self, table: Any) -> Answer:
+        """Return the answers to a request's rows; where it has very many errors, they are counted and none is answered.
+
+        Raises:
+            EngineError: the engine is broken.
+        """
+        return self.predictor.answer(table, MAX_BUILT_ERRORS)
 
     def error_reply(self, error: Exception) -> Reply:
         """Return the reply to a request that failed with this error."""

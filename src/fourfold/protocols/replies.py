@@ -8,12 +8,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fourfold.codecs.formats import JSON
-from fourfold.errors import DecodeError, EngineError, FourfoldError, InputError, MissingLibrary, RowError
+from fourfold.errors import (
+    MAX_ROW_ERRORS,
+    DecodeError,
+    EngineError,
+    FourfoldError,
+    InputError,
+    MissingLibrary,
+    RowError,
+    TooLarge,
+)
 
 __all__ = ["MAX_ROW_ERRORS", "Refused", "Reply", "error_reply", "internal_error_reply"]
 
-#: The most row errors that a reply lists.
-MAX_ROW_ERRORS = 100
 #: The most characters of a field name in a reply: an unknown key can have any length.
 _MAX_NAME_CHARACTERS = 200
 #: The most characters of the first row error in the message of a reply.
@@ -60,6 +67,7 @@ class _Failure:
     code: str
     message: str
     rows: Sequence[RowError] = ()
+    count: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -86,9 +94,11 @@ def internal_error_reply(headers: Mapping[str, str] | None = None) -> Reply:
 
 def _failure(error: Exception) -> _Failure:
     if isinstance(error, Refused):
-        return _Failure(error.status, error.code, str(error), (), error.headers)
+        return _Failure(error.status, error.code, str(error), headers=error.headers)
     if isinstance(error, InputError):
-        return _rows_failure(error.errors)
+        return _rows_failure(error)
+    if isinstance(error, TooLarge):
+        return _Failure(413, "too_large", str(error))
     if isinstance(error, DecodeError):
         return _Failure(400, "decode", str(error))
     if isinstance(error, MissingLibrary):
@@ -99,15 +109,15 @@ def _failure(error: Exception) -> _Failure:
     return _INTERNAL
 
 
-def _rows_failure(errors: Sequence[RowError]) -> _Failure:
-    rows = len({error.row for error in errors})
-    row_count = f"{rows} row{'s' * (rows > 1)}"
+def _rows_failure(error: InputError) -> _Failure:
+    errors, count = error.errors, error.count
+    row_count = f"{error.rows} row{'s' * (error.rows > 1)}"
     # The rows fit the signature and the engine still fails on them: that is not the client's fault.
-    if all(error.code == "engine" for error in errors):
-        return _Failure(500, "engine", f"the engine failed on {row_count}, the first: {errors[0].got}", errors)
-    verb = "does" if rows == 1 else "do"
+    if all(row_error.code == "engine" for row_error in errors):
+        return _Failure(500, "engine", f"the engine failed on {row_count}, the first: {errors[0].got}", errors, count)
+    verb = "does" if error.rows == 1 else "do"
     first = _truncate(str(errors[0]), _MAX_ROW_ERROR_CHARACTERS)
-    return _Failure(422, "rows", f"{row_count} {verb} not fit the signature; {first}", errors)
+    return _Failure(422, "rows", f"{row_count} {verb} not fit the signature; {first}", errors, count)
 
 
 def _truncate(text: str, limit: int) -> str:
@@ -124,7 +134,7 @@ def _reply(failure: _Failure, headers: Mapping[str, str]) -> Reply:
         "code": failure.code,
         "message": failure.message,
         "rows": [row_error.to_json() for row_error in shown],
-        "count": len(failure.rows),
+        "count": failure.count,
     }
     # In ASCII, because a name may hold half of a surrogate pair, which UTF-8 cannot encode.
     body = json.dumps({"error": error}, separators=(",", ":")).encode()

@@ -152,8 +152,8 @@ class Service:
 
     def _prepare(self, predictor: Predictor) -> _Loaded:
         job = self._job
-        batcher = MicroBatcher(predictor.answer, max_rows=job.micro_batch_rows, max_queued_rows=job.queue_rows)
         protocol = PredictProtocol(predictor, max_body_bytes=job.max_body_bytes)
+        batcher = MicroBatcher(protocol.answer, max_rows=job.micro_batch_rows, max_queued_rows=job.queue_rows)
         return _Loaded(protocol, batcher, _encode_home_page(predictor), _encode_json(_document(predictor)))
 
     def _finish_loading(self, loaded: _Loaded) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fourfold.errors import engine_failure
+from fourfold.errors import RowErrors, engine_failure
 from fourfold.predictor import Answer
 from fourfold.protocols import Refused
 
@@ -166,6 +166,8 @@ def answer_together(answer: Callable[[Any], Answer], tables: Sequence[Any]) -> l
         merged = answer([row for table in tables for row in table])
     except BaseException:  # noqa: BLE001  # alone, the tables at fault raise it again, and the others get their answers
         return [_answer_alone(answer, table) for table in tables]
+    if not merged.errors.are_all_built:  # so many that they were only counted, and nobody was answered
+        return [_answer_alone(answer, table) for table in tables]
     outcomes: list[Outcome] = []
     start_row = start_kept = start_error = 0
     for table in tables:
@@ -180,7 +182,7 @@ def answer_together(answer: Callable[[Any], Answer], tables: Sequence[Any]) -> l
                 Answer(
                     merged.outputs[start_kept:stop_kept],
                     [row - start_row for row in merged.kept[start_kept:stop_kept]],
-                    [replace(error, row=error.row - start_row) for error in errors],
+                    RowErrors(replace(error, row=error.row - start_row) for error in errors),
                 )
             )
         start_row, start_kept, start_error = stop_row, stop_kept, stop_error

@@ -7,14 +7,17 @@ and rows can only differ in the conversions below, and the matrix of tests cover
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Literal
+from functools import partial
+from heapq import merge
+from itertools import islice
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fourfold.errors import DecodeError, RowError, shorten
+from fourfold.errors import MAX_ROW_ERRORS, DecodeError, RowError, RowErrors, shorten
 from fourfold.signature.field import FLOATS, INTEGERS, Field
 from fourfold.signature.rows import MAX_EXACT_INTEGER, Coerce, Mismatch, coercer, is_missing, unknown_field
 
@@ -34,6 +37,10 @@ _EPOCH = datetime(1970, 1, 1)
 _LARGE_TYPES = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
 #: The most bytes of a column after decoding: a dictionary or runs store a value once for many rows.
 MAX_DECODED_BYTES = 2**30
+#: The values that are Python objects at the same time where a column goes value by value.
+VALUES_AT_ONCE = 1 << 12
+#: The rows from which on it pays to look for the distinct values of a column.
+MIN_DISTINCT_ROWS = 64
 _DAY_MS = 86_400_000
 # The years 1 to 9999, in days and in microseconds since 1970: Python's dates hold no others, so rows cannot either.
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
@@ -80,6 +87,29 @@ def _canonical_values(field: Field, array: Any) -> list[Any]:
     return [None if count is None else coerce(epoch + timedelta(microseconds=count)) for count in counts]
 
 
+class _Faults(NamedTuple):
+    """Hold the rows at fault of one column; an error is built only where it is to be shown.
+
+    Attributes:
+        mask: a `pyarrow.BooleanArray`, true where a row is at fault; `None` where all are.
+        size: the number of rows at fault.
+        build: returns the error of a row.
+    """
+
+    mask: Any
+    size: int
+    build: Callable[[int], RowError]
+
+    def rows(self) -> Iterator[int]:
+        """Yield the indices of the rows at fault."""
+        if self.mask is None:
+            yield from range(self.size)
+            return
+        indices = pc.indices_nonzero(self.mask)
+        for start in range(0, len(indices), MAX_ROW_ERRORS):
+            yield from indices.slice(start, MAX_ROW_ERRORS).to_pylist()
+
+
 class ColumnCoercer:
     """Coerce Arrow tables to the canonical columns of fields.
 
@@ -95,42 +125,81 @@ class ColumnCoercer:
         self._names = frozenset(field.name for field in self.fields)
         self._forbids_extra = extra == "forbid"
 
-    def __call__(self, table: Any) -> tuple[Any, list[RowError]]:
+    def __call__(self, table: Any, max_errors: int | None = None) -> tuple[Any, RowErrors]:
         """Coerce every column.
 
         Args:
             table: a `pyarrow.RecordBatch` or `Table` of `n` rows.
+            max_errors: the most errors that are built; the others are counted. `None` builds at most `MAX_ROW_ERRORS`
+                of each row.
 
         Returns:
-            A `pyarrow.RecordBatch` of `n` rows with the canonical types, null where a value is invalid; and all errors,
+            A `pyarrow.RecordBatch` of `n` rows with the canonical types, null where a value is invalid; and the errors,
             ordered by row.
 
         Raises:
             DecodeError: two columns have the same name, or a column would decode to more than `MAX_DECODED_BYTES`.
         """
         names = table.schema.names
-        if len(set(names)) != len(names):
-            duplicate = next(name for name in names if names.count(name) > 1)
-            raise DecodeError(f"the table has the column {shorten(duplicate)} twice")
-        errors: list[tuple[int, int, RowError]] = []
+        known = set(names)
+        if len(known) != len(names):
+            raise DecodeError(f"the table has the column {shorten(_first_duplicate(names))} twice")
+        faults: list[_Faults] = []
         arrays = []
-        for order, column in enumerate(self._columns):
-            array = _single_array(table.column(column.field.name)) if column.field.name in names else None
-            coerced, column_errors = column(array, table.num_rows)
+        for column in self._columns:
+            array = _single_array(table.column(column.field.name)) if column.field.name in known else None
+            coerced, column_faults = column(array, table.num_rows)
             arrays.append(coerced)
-            errors.extend((error.row, order, error) for error in column_errors)
-        if self._forbids_extra:
-            errors.extend(self._unknown_errors(names, table.num_rows))
-        errors.sort(key=lambda entry: entry[:2])
+            faults.extend(column_faults)
+        if self._forbids_extra and known - self._names:
+            faults.extend(self._unknown_faults(names, table.num_rows))
         # Without the schema's nullability: an invalid value is null even where its field is not nullable.
-        return pa.RecordBatch.from_arrays(arrays, names=list(self.schema.names)), [error for _, _, error in errors]
+        coerced = pa.RecordBatch.from_arrays(arrays, names=list(self.schema.names))
+        return coerced, _build_errors([fault for fault in faults if fault.size], max_errors)
 
-    def _unknown_errors(self, names: Sequence[str], length: int) -> Iterable[tuple[int, int, RowError]]:
-        order = len(self._columns)
+    def _unknown_faults(self, names: Sequence[str], length: int) -> Iterable[_Faults]:
         for name in names:
             if name not in self._names:
-                for row in range(length):
-                    yield row, order, unknown_field(row, name, self.fields)
+                yield _Faults(None, length, partial(unknown_field, name=name, fields=self.fields))
+
+
+def _first_duplicate(names: Iterable[str]) -> str | None:
+    """Return the first name that occurs twice, or `None`."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
+
+
+def _build_errors(faults: Sequence[_Faults], max_errors: int | None) -> RowErrors:
+    """Return the errors, ordered by row and then by column: `max_errors` of all, or `MAX_ROW_ERRORS` of each row."""
+    if not faults:
+        return RowErrors()
+    total = sum(fault.size for fault in faults)
+    at_fault = None
+    for fault in faults:
+        if fault.mask is None:
+            rows = fault.size
+            break
+        at_fault = fault.mask if at_fault is None else pc.or_(at_fault, fault.mask)
+    else:
+        rows = pc.sum(at_fault).as_py()
+    # Two entries of one row compare by the order of their columns, which differs: errors themselves never compare.
+    ordered = merge(*([(row, order) for row in _first(fault, max_errors)] for order, fault in enumerate(faults)))
+    errors = RowErrors(total=total, rows=rows)
+    last_row, of_last_row = -1, 0
+    for row, order in islice(ordered, max_errors):
+        of_last_row = of_last_row + 1 if row == last_row else 1
+        last_row = row
+        if of_last_row <= MAX_ROW_ERRORS:
+            errors.append(faults[order].build(row))
+    return errors
+
+
+def _first(fault: _Faults, max_errors: int | None) -> Iterator[int]:
+    return islice(fault.rows(), max_errors)
 
 
 class _Column:
@@ -144,23 +213,47 @@ class _Column:
         if field.categories is not None and not field.open:
             self._categories = pa.array(field.categories, type=self.type)
 
-    def __call__(self, array: Any, length: int) -> tuple[Any, list[RowError]]:
+    def __call__(self, array: Any, length: int) -> tuple[Any, list[_Faults]]:
         if array is None:
-            return pa.nulls(length, self.type), self._missing_errors(range(length), "nothing")
+            missing = [] if self.field.nullable else [_Faults(None, length, self._missing("nothing"))]
+            return pa.nulls(length, self.type), missing
         array = _unwrap(array)
-        errors: list[RowError] = []
+        faults = []
         if array.null_count and not self.field.nullable:
-            errors = self._missing_errors((row for row, null in enumerate(array.is_null().to_pylist()) if null), "null")
+            mask = None if array.null_count == len(array) else array.is_null()
+            faults.append(_Faults(mask, array.null_count, self._missing("null")))
         coerced = self._coerce_array(array)
         if coerced is None:
-            coerced, value_errors = self._coerce_values(array)
-            errors.extend(value_errors)
-        return coerced, errors
+            coerced, mask = self._coerce_values(array)
+            count = pc.sum(mask).as_py() or 0
+            faults.append(_Faults(mask, count, lambda row: self._mismatch(array, row)))
+        return coerced, faults
 
-    def _missing_errors(self, rows: Iterable[int], got: str) -> list[RowError]:
-        if self.field.nullable:
-            return []
-        return [RowError(row, self.field.name, "missing", self.field.expected, got) for row in rows]
+    def _missing(self, got: str) -> Callable[[int], RowError]:
+        return lambda row: RowError(row, self.field.name, "missing", self.field.expected, got)
+
+    def _mismatch(self, array: Any, row: int) -> RowError:
+        """Return the error of a row whose value does not fit the field."""
+        mismatch = self._wrong_length(array, row)
+        if mismatch is None:
+            try:
+                (value,) = _python_values(array.slice(row, 1), self.field)
+                if isinstance(value, Mismatch):
+                    raise value
+                self._coerce(value)
+            except Mismatch as error:
+                mismatch = error
+        assert mismatch is not None
+        return RowError(row, self.field.name, mismatch.code, mismatch.expected, mismatch.got)
+
+    def _wrong_length(self, array: Any, row: int) -> Mismatch | None:
+        """Return what is wrong with the length of a row's list, without making a list of it."""
+        if not self.field.shape or not _is_list(array.type):
+            return None
+        length = len(array[row])
+        if length == self.field.shape[0]:
+            return None
+        return Mismatch("shape", self.field.expected, f"{length} elements in dimension 0")
 
     def _coerce_array(self, array: Any) -> Any | None:
         """Return the coerced array; `None` where a value is invalid or Arrow alone cannot convert the array."""
@@ -191,22 +284,59 @@ class _Column:
             return _dates(array)
         return _timestamps(array, self.field)
 
-    def _coerce_values(self, array: Any) -> tuple[Any, list[RowError]]:
-        """Coerce value by value; return the array, null where a value is invalid, and the errors."""
-        coerced: list[Any] = []
-        errors: list[RowError] = []
-        for row, value in enumerate(_python_values(array, self.field)):
-            if is_missing(value):
-                coerced.append(None)
-                continue
-            try:
-                if isinstance(value, Mismatch):
-                    raise value
-                coerced.append(self._coerce(value))
-            except Mismatch as mismatch:
-                coerced.append(None)
-                errors.append(RowError(row, self.field.name, mismatch.code, mismatch.expected, mismatch.got))
-        return pa.array(coerced, type=self.type), errors
+    def _coerce_values(self, array: Any) -> tuple[Any, Any]:
+        """Coerce value by value; return the array, null where a value is invalid, and a mask of the rows at fault."""
+        if _has_no_value_for_rows(array.type):
+            return pa.nulls(len(array), self.type), array.is_valid()
+        distinct = _distinct_values(array)
+        if distinct is not None:
+            coerced, is_wrong = self._coerce_one_by_one(distinct.dictionary)
+            mask = is_wrong.take(distinct.indices)
+            return coerced.take(distinct.indices), mask.fill_null(False)
+        if self.field.shape and _is_list(array.type):
+            fits = pc.equal(pc.list_value_length(array), self.field.shape[0])
+            if not pc.all(fits).as_py():
+                # A list of the wrong length is never unfolded: it may have millions of elements.
+                present = fits.fill_null(True)
+                indices = pc.indices_nonzero(present)
+                coerced, is_wrong = self._coerce_one_by_one(array.take(indices))
+                positions = pc.subtract(pc.cumulative_sum(present.cast(pa.int64())), 1)
+                positions = pc.if_else(present, positions, None)
+                return coerced.take(positions), is_wrong.take(positions).fill_null(True)
+        return self._coerce_one_by_one(array)
+
+    def _coerce_one_by_one(self, array: Any) -> tuple[Any, Any]:
+        pieces: list[Any] = []
+        flags = bytearray(len(array))
+        for start in range(0, len(array), VALUES_AT_ONCE):
+            coerced: list[Any] = []
+            for row, value in enumerate(_python_values(array.slice(start, VALUES_AT_ONCE), self.field), start):
+                if is_missing(value):
+                    coerced.append(None)
+                    continue
+                try:
+                    if isinstance(value, Mismatch):
+                        raise value
+                    coerced.append(self._coerce(value))
+                except Mismatch:
+                    coerced.append(None)
+                    flags[row] = 1
+            pieces.append(pa.array(coerced, type=self.type))
+        mask = pa.Array.from_buffers(pa.uint8(), len(array), [None, pa.py_buffer(flags)]).cast(pa.bool_())
+        return pa.concat_arrays(pieces) if pieces else pa.nulls(0, self.type), mask
+
+
+def _distinct_values(array: Any) -> Any | None:
+    """Return the array as a dictionary of its distinct values, `None` where its type has no such form.
+
+    Each of them is coerced once, however many rows have it: a few bytes can hold one value a million times.
+    """
+    if pa.types.is_nested(array.type) or len(array) < MIN_DISTINCT_ROWS:
+        return None
+    try:
+        return array.dictionary_encode()
+    except (pa.ArrowNotImplementedError, pa.ArrowTypeError):
+        return None
 
 
 def _single_array(column: Any) -> Any:
@@ -398,15 +528,29 @@ def _python_values(array: Any, field: Field) -> Iterable[Any]:
         return _python_timestamps(array, field)
     if pa.types.is_date(data_type):
         return _python_dates(array, field)
-    leaf = data_type
-    while pa.types.is_list(leaf) or pa.types.is_large_list(leaf) or pa.types.is_fixed_size_list(leaf):
-        leaf = leaf.value_type
-    is_number = pa.types.is_primitive(leaf) and not pa.types.is_temporal(leaf)
-    if is_number or pa.types.is_decimal(leaf) or _is_text(leaf) or _is_bytes(leaf):
+    if not _has_no_value_for_rows(data_type):
         values: list[Any] = array.to_pylist()
         return values
     mismatch = Mismatch("type", field.expected, f"a value of the Arrow type {shorten(str(data_type))}")
     return [mismatch if is_valid else None for is_valid in array.is_valid().to_pylist()]
+
+
+def _has_no_value_for_rows(data_type: Any) -> bool:
+    """Return whether no value of an Arrow type can fit any field: none of them becomes a Python value."""
+    if pa.types.is_timestamp(data_type) or pa.types.is_date(data_type):
+        return False
+    leaf = data_type
+    while _is_list(leaf):
+        leaf = leaf.value_type
+    is_number = pa.types.is_primitive(leaf) and not pa.types.is_temporal(leaf)
+    return not (is_number or pa.types.is_decimal(leaf) or _is_text(leaf) or _is_bytes(leaf))
+
+
+def _is_list(data_type: Any) -> bool:
+    """Return whether the type is a list, of any length or of a fixed one, as tensors come."""
+    return bool(
+        pa.types.is_list(data_type) or pa.types.is_large_list(data_type) or pa.types.is_fixed_size_list(data_type)
+    )
 
 
 def _python_dates(array: Any, field: Field) -> Iterable[Any]:

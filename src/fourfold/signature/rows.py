@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any, Literal
 
-from fourfold.errors import RowError, shorten
+from fourfold.errors import MAX_ROW_ERRORS, RowError, RowErrors, shorten
 from fourfold.signature.field import FLOATS, INTEGERS, Field
 
 __all__ = ["Coerce", "Mismatch", "RowCoercer", "coercer", "is_missing", "to_plain", "unknown_field"]
@@ -92,33 +92,79 @@ class RowCoercer:
         self.fields = tuple(fields)
         self._names = frozenset(field.name for field in self.fields)
         self._steps = [(field.name, field, coercer(field)) for field in self.fields]
+        self._step_by_name = {field.name: (field, coerce) for _, field, coerce in self._steps}
+        self._required = sum(not field.nullable for field in self.fields)
         self._forbids_extra = extra == "forbid"
 
-    def __call__(self, rows: Sequence[Mapping[str, object]]) -> tuple[list[dict[str, Any] | None], list[RowError]]:
+    def __call__(
+        self, rows: Sequence[Mapping[str, object]], max_errors: int | None = None
+    ) -> tuple[list[dict[str, Any] | None], RowErrors]:
         """Coerce every row.
 
         Args:
             rows: the rows; an absent key is a missing value.
+            max_errors: the most errors that are built; the others are counted. Where some are only counted, no row is
+                returned. `None` builds at most `MAX_ROW_ERRORS` of each row.
 
         Returns:
-            The canonical rows, with `None` for each row that has an error; and all errors, ordered by row.
+            The canonical rows, with `None` for each row that has an error; and the errors, ordered by row.
         """
         coerced_rows: list[dict[str, Any] | None] = []
-        errors: list[RowError] = []
+        errors = RowErrors()
         for index, row in enumerate(rows):
-            coerced, row_errors = self.row(row, index)
+            left = MAX_ROW_ERRORS if max_errors is None else min(max_errors - len(errors), MAX_ROW_ERRORS)
+            coerced, row_errors = self.row(row, index, left)
             coerced_rows.append(coerced)
-            errors.extend(row_errors)
+            if coerced is None:
+                errors.add_row(row_errors)
+                if max_errors is not None and not errors.are_all_built:
+                    self._count_rest(rows, index + 1, errors)
+                    return [None] * len(rows), errors
         return coerced_rows, errors
 
-    def row(self, row: object, index: int = 0) -> tuple[dict[str, Any] | None, Sequence[RowError]]:
+    def _count_rest(self, rows: Sequence[Mapping[str, object]], start: int, errors: RowErrors) -> None:
+        """Count the errors of the rows from `start` on, without building them."""
+        for index in range(start, len(rows)):
+            count = self._count_errors(rows[index])
+            if count:
+                errors.total += count
+                errors.rows += 1
+
+    def _count_errors(self, row: object) -> int:
+        """Return the number of a row's errors, in a time that depends on its keys and not on the number of fields."""
+        if not isinstance(row, Mapping):
+            return 1
+        absent, count = self._required, 0
+        for key, value in row.items():
+            step = self._step_by_name.get(key)
+            if step is None:
+                count += self._forbids_extra
+                continue
+            field, coerce = step
+            absent -= not field.nullable
+            try:
+                _coerce_value(field, coerce, value)
+            except Mismatch:
+                count += 1
+        return absent + count
+
+    def row(
+        self, row: object, index: int = 0, max_errors: int = MAX_ROW_ERRORS
+    ) -> tuple[dict[str, Any] | None, Sequence[RowError]]:
         """Coerce one row; its errors name it by `index`.
 
+        Args:
+            row: the row.
+            index: its index.
+            max_errors: the most errors that are built; the others are counted.
+
         Returns:
-            The canonical row and no errors, or `None` and its errors.
+            The canonical row and no errors, or `None` and its errors, which are `RowErrors`.
         """
         if not isinstance(row, Mapping):
-            return None, [RowError(index, None, "type", "an object with a key for each field", shorten(row))]
+            expected = "an object with a key for each field"
+            built = [RowError(index, None, "type", expected, shorten(row))] if max_errors > 0 else []
+            return None, RowErrors(built, total=1, rows=1)
         errors: list[RowError] = []
         coerced: dict[str, Any] = {}
         for name, field, coerce in self._steps:
@@ -126,10 +172,16 @@ class RowCoercer:
             try:
                 coerced[name] = _coerce_value(field, coerce, value, is_present=name in row)
             except Mismatch as mismatch:
+                if len(errors) >= max_errors:
+                    return None, RowErrors(errors, total=self._count_errors(row), rows=1)
                 errors.append(RowError(index, name, mismatch.code, mismatch.expected, mismatch.got))
         if self._forbids_extra and not row.keys() <= self._names:
-            errors.extend(self._unknown_errors(row, index))
-        return (None, errors) if errors else (coerced, errors)
+            for key in row:
+                if key not in self._names:
+                    if len(errors) >= max_errors:
+                        return None, RowErrors(errors, total=self._count_errors(row), rows=1)
+                    errors.append(unknown_field(index, key if isinstance(key, str) else shorten(key), self.fields))
+        return (None, RowErrors(errors, rows=1)) if errors else (coerced, errors)
 
     def value(self, name: str, value: object) -> Any:
         """Coerce one value of the field with that name.
@@ -142,13 +194,6 @@ class RowCoercer:
             if field_name == name:
                 return _coerce_value(field, coerce, value)
         raise KeyError(name)
-
-    def _unknown_errors(self, row: Mapping[str, object], index: int) -> list[RowError]:
-        return [
-            unknown_field(index, key if isinstance(key, str) else shorten(key), self.fields)
-            for key in row
-            if key not in self._names
-        ]
 
 
 def _coerce_value(field: Field, coerce: Coerce, value: Any, *, is_present: bool = True) -> Any:

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from fourfold.errors import InputError, MissingLibrary, RowError, SignatureError, shorten
+from fourfold.errors import InputError, MissingLibrary, RowError, RowErrors, SignatureError, shorten
 from fourfold.signature.field import Field
 
 __all__ = [
@@ -132,25 +132,26 @@ def build(form: Mapping[str, Any], fields: Sequence[Field], batch: Any) -> Any:
 
 
 def read(
-    data: Any, fields: Sequence[Field], extra: Literal["forbid", "ignore"] = "forbid"
-) -> tuple[Any, list[RowError]]:
+    data: Any, fields: Sequence[Field], extra: Literal["forbid", "ignore"] = "forbid", max_errors: int | None = None
+) -> tuple[Any, RowErrors]:
     """Convert a caller's table to canonical columns, or rows, by the coercion table.
 
     Args:
         data: a container of any kind, of `n` rows.
         fields: the signature's inputs.
         extra: `forbid` makes a column that is no field an error, `ignore` drops it.
+        max_errors: the most errors that are built; the others are counted. `None` builds at most a hundred of each row.
 
     Returns:
         A `pyarrow.RecordBatch` of `n` rows, null where a value is invalid; for a list of dicts, a list of `n`
-        canonical rows, `None` for each row that has an error. And all errors, ordered by row.
+        canonical rows, `None` for each row that has an error. And the errors, ordered by row.
 
     Raises:
         InputError: `data` is no table, or an array has another number of columns than there are fields.
         DecodeError: two columns have the same name.
         MissingLibrary: a library that the container needs is not installed.
     """
-    table, errors = _module_of(data).read(data, tuple(fields), extra)
+    table, errors = _module_of(data).read(data, tuple(fields), extra, max_errors)
     return table, errors
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fourfold.errors import EngineError, InputError, RowError, SignatureError, shorten
+from fourfold.errors import EngineError, InputError, RowError, RowErrors, SignatureError, shorten
 from fourfold.signature.columns import ColumnCoercer, arrow_type
 from fourfold.signature.field import FLOATS, INTEGERS, Field
 from fourfold.tables.types import dtype_of, type_from_json, type_to_json
@@ -75,12 +75,17 @@ def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any
     return build
 
 
-def read(data: Any, fields: tuple[Field, ...], extra: Literal["forbid", "ignore"]) -> tuple[Any, list[RowError]]:
+def read(
+    data: Any,
+    fields: tuple[Field, ...],
+    extra: Literal["forbid", "ignore"],
+    max_errors: int | None = None,
+) -> tuple[Any, RowErrors]:
     """Coerce the columns; an object that streams batches is read to its end."""
     table = _to_table(data)
     if table is None:
         raise InputError([RowError(0, None, "type", "an Arrow table", _describe(data))])
-    return ColumnCoercer(fields, extra)(table)
+    return ColumnCoercer(fields, extra)(table, max_errors)
 
 
 def write(like: Any, outputs: Any, indices: Sequence[int] | None) -> Any:

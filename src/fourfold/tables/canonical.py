@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from fourfold.errors import RowError
+from fourfold.errors import RowError, RowErrors
 from fourfold.signature.columns import ColumnCoercer, arrow_type
 from fourfold.signature.field import Field
 from fourfold.signature.rows import Mismatch, coercer, is_missing
@@ -16,8 +16,12 @@ __all__ = ["coerce"]
 
 
 def coerce(
-    columns: Iterable[tuple[str, Any]], length: int, fields: tuple[Field, ...], extra: Literal["forbid", "ignore"]
-) -> tuple[Any, list[RowError]]:
+    columns: Iterable[tuple[str, Any]],
+    length: int,
+    fields: tuple[Field, ...],
+    extra: Literal["forbid", "ignore"],
+    max_errors: int | None = None,
+) -> tuple[Any, RowErrors]:
     """Coerce named columns.
 
     Args:
@@ -26,9 +30,10 @@ def coerce(
         length: the number of rows, `n`.
         fields: the signature's inputs.
         extra: `forbid` makes a column that is no field an error, `ignore` drops it.
+        max_errors: the most errors of Arrow columns that are built; the others are counted. `None` builds all.
 
     Returns:
-        A canonical `pyarrow.RecordBatch` of `n` rows, null where a value is invalid; and all errors, ordered by row.
+        A canonical `pyarrow.RecordBatch` of `n` rows, null where a value is invalid; and the errors, ordered by row.
 
     Raises:
         DecodeError: two columns have the same name.
@@ -48,7 +53,8 @@ def coerce(
         arrays.append(array)
     if not names:  # an Arrow table without columns does not keep its number of rows
         names, arrays = [fields[0].name], [pa.nulls(length)]
-    batch, errors = ColumnCoercer(fields, extra)(pa.Table.from_arrays(arrays, names=names))
+    table = pa.Table.from_arrays(arrays, names=names)
+    batch, errors = ColumnCoercer(fields, extra)(table, None if value_errors else max_errors)
     return batch, _merge_errors(value_errors, errors, fields) if value_errors else errors
 
 
@@ -65,9 +71,9 @@ def _coerce_values(field: Field, values: Sequence[Any]) -> tuple[Any, list[RowEr
     return pa.array(coerced, type=arrow_type(field)), errors
 
 
-def _merge_errors(value_errors: list[RowError], errors: list[RowError], fields: tuple[Field, ...]) -> list[RowError]:
+def _merge_errors(value_errors: list[RowError], errors: list[RowError], fields: tuple[Field, ...]) -> RowErrors:
     """Merge two lists of errors by row and field; drop the "missing" that follows from an invalid value's null."""
     reported = {(error.row, error.field) for error in value_errors}
     order: dict[str | None, int] = {field.name: index for index, field in enumerate(fields)}
     merged = value_errors + [error for error in errors if (error.row, error.field) not in reported]
-    return sorted(merged, key=lambda error: (error.row, order.get(error.field, len(fields))))
+    return RowErrors(sorted(merged, key=lambda error: (error.row, order.get(error.field, len(fields)))))

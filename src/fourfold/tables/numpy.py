@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from fourfold.errors import InputError, RowError, SignatureError, shorten
+from fourfold.errors import InputError, RowError, RowErrors, SignatureError, shorten
 from fourfold.signature.field import Field
 from fourfold.tables.arrays import (
     arrow_dtype,
@@ -81,17 +81,22 @@ def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any
     return build
 
 
-def read(data: Array, fields: tuple[Field, ...], extra: Literal["forbid", "ignore"]) -> tuple[Any, list[RowError]]:
+def read(
+    data: Array,
+    fields: tuple[Field, ...],
+    extra: Literal["forbid", "ignore"],
+    max_errors: int | None = None,
+) -> tuple[Any, RowErrors]:
     """Coerce the columns, by position; an array of shape `(rows, *shape)` holds a single tensor field."""
     if isinstance(data, np.ma.MaskedArray):
         raise InputError([RowError(0, None, "type", "an array without a mask", "a masked array (see its filled())")])
     if len(fields) == 1 and fields[0].shape and data.shape[1:] == fields[0].shape:
-        return coerce([(fields[0].name, _column(data, fields[0]))], len(data), fields, extra)
+        return coerce([(fields[0].name, _column(data, fields[0]))], len(data), fields, extra, max_errors)
     if data.ndim != 2 or data.shape[1] != len(fields):
         expected = f"an array of shape (rows, {len(fields)})"
         raise InputError([RowError(0, None, "shape", expected, f"one of shape {data.shape}")])
     columns = [(field.name, _column(data[:, index], field)) for index, field in enumerate(fields)]
-    return coerce(columns, len(data), fields, extra)
+    return coerce(columns, len(data), fields, extra, max_errors)
 
 
 def write(like: Array, outputs: Any, indices: Sequence[int] | None) -> Array | dict[str, Array]:

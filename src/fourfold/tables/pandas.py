@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from fourfold.errors import RowError, SignatureError, SourceError, shorten
+from fourfold.errors import RowErrors, SignatureError, SourceError, shorten
 from fourfold.signature.field import FLOATS, INTEGERS, Field
 from fourfold.tables.arrays import arrow_dtype, from_numpy, objects, tensors
 from fourfold.tables.arrow import field_of, single_array
@@ -86,15 +86,15 @@ def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any
 
 
 def read(
-    data: pd.DataFrame, fields: tuple[Field, ...], extra: Literal["forbid", "ignore"]
-) -> tuple[Any, list[RowError]]:
+    data: pd.DataFrame, fields: tuple[Field, ...], extra: Literal["forbid", "ignore"], max_errors: int | None = None
+) -> tuple[Any, RowErrors]:
     """Coerce the columns; their labels, as strings, are the fields' names."""
     by_name = {field.name: field for field in fields}
     columns: list[tuple[str, Any]] = []
     for label, series in data.items():
         field = by_name.get(str(label))
         columns.append((str(label), None if field is None else _column(series, field)))
-    return coerce(columns, len(data), fields, extra)
+    return coerce(columns, len(data), fields, extra, max_errors)
 
 
 def write(like: pd.DataFrame, outputs: Any, indices: Sequence[int] | None) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import polars as pl
 import pyarrow as pa
 
-from fourfold.errors import RowError, SignatureError, shorten
+from fourfold.errors import RowErrors, SignatureError, shorten
 from fourfold.signature.field import Field
 from fourfold.tables.arrow import caster, field_indices, field_of
 from fourfold.tables.canonical import coerce
@@ -77,12 +77,12 @@ def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any
 
 
 def read(
-    data: pl.DataFrame, fields: tuple[Field, ...], extra: Literal["forbid", "ignore"]
-) -> tuple[Any, list[RowError]]:
+    data: pl.DataFrame, fields: tuple[Field, ...], extra: Literal["forbid", "ignore"], max_errors: int | None = None
+) -> tuple[Any, RowErrors]:
     """Coerce the columns."""
     names = {field.name for field in fields}
     columns = [(series.name, _column(series) if series.name in names else None) for series in data.get_columns()]
-    return coerce(columns, data.height, fields, extra)
+    return coerce(columns, data.height, fields, extra, max_errors)
 
 
 def write(like: pl.DataFrame, outputs: Any, indices: Sequence[int] | None) -> pl.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from fourfold.errors import RowError, SignatureError, shorten
+from fourfold.errors import RowErrors, SignatureError, shorten
 from fourfold.signature.field import Field
 from fourfold.signature.rows import RowCoercer
 from fourfold.tables.values import study
@@ -42,10 +42,13 @@ def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any
 
 
 def read(
-    data: Sequence[Mapping[str, Any]], fields: tuple[Field, ...], extra: Literal["forbid", "ignore"]
-) -> tuple[list[dict[str, Any] | None], list[RowError]]:
+    data: Sequence[Mapping[str, Any]],
+    fields: tuple[Field, ...],
+    extra: Literal["forbid", "ignore"],
+    max_errors: int | None = None,
+) -> tuple[list[dict[str, Any] | None], RowErrors]:
     """Coerce the rows."""
-    return RowCoercer(fields, extra)(data)
+    return RowCoercer(fields, extra)(data, max_errors)
 
 
 def write(like: object, outputs: Any, indices: Sequence[int] | None) -> list[dict[str, Any]]:
