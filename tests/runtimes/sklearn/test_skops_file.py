@@ -94,7 +94,7 @@ def test_memory_order_survives() -> None:
 
 def crafted(node: dict[str, Any], **schema: Any) -> bytes:
     """A skops file whose estimator has a parameter that is this node."""
-    raw = skops.io.dumps(FunctionTransformer(kw_args=OrderedDict(marker="here")))
+    raw = skops.io.dumps(FunctionTransformer(kw_args=OrderedDict()))
     with zipfile.ZipFile(io.BytesIO(raw)) as source:
         content = json.loads(source.read("schema.json"))
     params = content["content"]["content"]
@@ -228,6 +228,6 @@ def test_a_booster_is_loaded_where_its_state_is_its_own(dump: Any) -> None:
         with zipfile.ZipFile(target, "w") as archive:
             for name, content in members.items():
                 archive.writestr(name, content)
-        with pytest.raises(CorruptPackage, match="shares the state of a booster"):
+        with pytest.raises(CorruptPackage, match="to two parts that differ"):
             skops_file.loads(target.getvalue())
         shared["__id__"] = before

@@ -10,7 +10,7 @@ from typing import Any
 
 from fourfold.errors import CorruptPackage, PackageError, PackError, shorten
 from fourfold.runtimes.sklearn import skops_file
-from fourfold.runtimes.sklearn.inspection import check_bounds, set_one_thread
+from fourfold.runtimes.sklearn.inspection import set_one_thread
 from fourfold.runtimes.sklearn.methods import ROUNDING_GAP, OriginalAnswers
 from fourfold.runtimes.threads import ThreadGuard
 
@@ -121,11 +121,7 @@ def restore(file: str, data: bytes) -> Any:
         CorruptPackage: the file is not what `store` wrote.
         PackageError: the estimator needs a module that is not installed.
     """
-    if file == PICKLE:
-        model = _unpickled(data)
-    else:
-        model = skops_file.loads(data)
-        check_bounds(model)
+    model = _unpickled(data) if file == PICKLE else skops_file.loads(data)
     set_one_thread(model)
     return model
 
