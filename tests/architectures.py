@@ -18,6 +18,7 @@ from fourfold import batch, service, stream
 from fourfold.codecs import json_lines, json_rows
 from fourfold.errors import InputError
 from fourfold.package import Package
+from fourfold.package.levels import Level
 from fourfold.predictor import Predictor
 from fourfold.signature import RowCoercer
 
@@ -130,7 +131,7 @@ ARCHITECTURES = [
 ]
 
 
-def loader(package: Package, *, trust: bool = True) -> Load:
+def loader(package: Package, *, trust: Level = "code") -> Load:
     """What loads a package, as `fourfold.load` does."""
     from fourfold.loading import load
 

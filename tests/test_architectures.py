@@ -140,5 +140,5 @@ def test_code_starts_nowhere_without_trust(architecture: Architecture) -> None:
 
     package = fourfold.pack(identity, name="identity", rows=[{"x": float(index)} for index in range(20)])
     with pytest.raises(TrustError, match="trust"):
-        architecture.ask(loader(package, trust=False), [b'{"x": 1}'])
+        architecture.ask(loader(package, trust="foreign"), [b'{"x": 1}'])
     assert architecture.ask(loader(package), [b'{"x": 1}']).answers == [{"y": 1.0}]

@@ -8,7 +8,7 @@
     ├── PackError            a model cannot be packed as requested
     ├── PackageError         a package cannot be used
     │   ├── CorruptPackage   it is truncated or modified, or is no package
-    │   ├── TrustError       it needs code or pickle, which this host has not allowed
+    │   ├── TrustError       it needs more than this host grants: foreign formats, or code
     │   ├── GoldenMismatch   its golden rows no longer give the recorded answers
     │   └── ReplayTimeout    its golden rows take longer than this host waits for them
     ├── EngineError          the engine failed on rows that fit the signature
@@ -194,7 +194,7 @@ class CorruptPackage(PackageError):
 
 
 class TrustError(PackageError):
-    """Report that a package needs code or pickle, which this host has not allowed."""
+    """Report that a package needs a level of trust that this host has not granted."""
 
 
 class GoldenMismatch(PackageError):

@@ -251,17 +251,17 @@ def test_a_port_in_use_is_said_before_the_model_is_loaded(folder: Path) -> None:
 
 
 def test_code_needs_trust_on_the_command_line(tmp_path: Path) -> None:
-    """Without --trust a package that carries code answers nobody; with it, or with its digest listed, it does."""
+    """Without --trust a package that carries code answers nobody; with it, or with the variable, it does."""
     from tests.models import identity
 
     package = fourfold.pack(identity, name="identity", rows=[{"x": float(index)} for index in range(20)])
     path = write_package(package, tmp_path / "identity.fourfold")
     assert "--trust" in run("stream", path, ok=4, stdin=b'{"x": 1}\n').stderr
-    assert run("stream", path, "--trust", stdin=b'{"x": 1}\n').stdout == '{"y":1.0}\n'
-    assert (
-        run("stream", path, stdin=b'{"x": 1}\n', environment={"FOURFOLD_TRUST": package.digest}).stdout == '{"y":1.0}\n'
-    )
-    run("show", path)
+    assert run("stream", path, "--trust", "code", stdin=b'{"x": 1}\n').stdout == '{"y":1.0}\n'
+    allowed = {"FOURFOLD_TRUST": "code"}
+    assert run("stream", path, stdin=b'{"x": 1}\n', environment=allowed).stdout == '{"y":1.0}\n'
+    assert "FOURFOLD_TRUST: expected one of" in run("stream", path, ok=4, environment={"FOURFOLD_TRUST": "1"}).stderr
+    assert "trust code: it carries Python code" in run("show", path).stdout
 
 
 def test_a_reader_that_leaves_is_no_error(folder: Path) -> None:

@@ -73,7 +73,7 @@ def test_from_a_kind_and_a_file(folder: Path, tmp_path: Path, kind: str, file: s
 def test_from_mlflow(folder: Path, tmp_path: Path) -> None:
     """An MLflow model's directory and a word of trust are enough, and the notes stand on standard error."""
     out = tmp_path / "model.fourfold"
-    done = pack("--from", "mlflow", folder / "sklearn-cloudpickle", "--trust", "-o", out, "--json")
+    done = pack("--from", "mlflow", folder / "sklearn-cloudpickle", "-o", out, "--json")
     manifest = json.loads(done.stdout)["manifest"]
     assert "note: packed with the model's own example of 8 rows" in done.stderr
     assert manifest["provenance"]["mlflow.flavor"] == "sklearn"
@@ -126,15 +126,19 @@ class Cases:
         rows = folder / "rows.parquet"
         tree = ("--from", "estimator", folder / "tree.pickle")
         self.all: dict[str, tuple[tuple[object, ...], int, tuple[str, ...]]] = {
-            "no trust": (("--from", "mlflow", folder / "sklearn-array"), 4, ("is a pickle", "--trust")),
+            "no trust": (
+                ("--from", "mlflow", folder / "sklearn-array", "--trust", "foreign"),
+                4,
+                ("is a pickle", "--trust code"),
+            ),
             "no MLflow model": (("--from", "mlflow", folder), 4, ("has a file MLmodel", "mlflow artifacts download")),
             "a notebook's class": (
-                ("--from", "mlflow", folder / "pyfunc-notebook", "--trust"),
+                ("--from", "mlflow", folder / "pyfunc-notebook"),
                 4,
                 ("script or notebook", "code_paths=['model.py']"),
             ),
             "columns that are not there": (
-                ("--from", "mlflow", folder / "sklearn-cloudpickle", "--trust", "--rows", rows),
+                ("--from", "mlflow", folder / "sklearn-cloudpickle", "--rows", rows),
                 4,
                 ("the rows lack the column 'port' of the model's signature (string)", "they have ['age', 'fare']"),
             ),
@@ -239,12 +243,13 @@ def test_a_custom_class_needs_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     out = tmp_path / "mine.fourfold"
     call("pack", "mine", *arguments, "--no-measure", "--accept", "rtol:1e-9", "-o", out)
     assert open_package(out).manifest["runtime"]["requires"] == "pickle"
-    refused = call("stream", out, ok=4).stderr
+    refused = run("stream", out, ok=4).stderr  # another process: this one packed it
     assert "a pickle, which runs its maker's code" in refused
     assert "--trust" in refused
     home = {"PYTHONPATH": str(tmp_path)}
-    assert json.loads(run("stream", out, "--trust", stdin=b'{"x": 2}\n', environment=home).stdout)["prediction"] > 2
-    assert "needs the module mine, which is not installed here" in run("stream", out, "--trust", ok=4).stderr
+    answer = run("stream", out, "--trust", "code", stdin=b'{"x": 2}\n', environment=home).stdout
+    assert json.loads(answer)["prediction"] > 2
+    assert "needs the module mine, which is not installed here" in run("stream", out, "--trust", "code", ok=4).stderr
 
 
 def test_a_library_of_another_version_than_the_packages(tmp_path: Path) -> None:
@@ -254,6 +259,6 @@ def test_a_library_of_another_version_than_the_packages(tmp_path: Path) -> None:
     manifest["runtime"] = {**manifest["runtime"], "libraries": {"scikit-learn": "0.24.2"}}
     files = {name: package.read(name) for name in package.names} | {"model.skops": b"of another version"}
     path = write_package(Package.build(manifest, files), tmp_path / "old.fourfold")
-    error = call("stream", path, ok=4).stderr
+    error = call("stream", path, "--trust", "foreign", ok=4).stderr
     assert "the package was made with scikit-learn 0.24.2, here " in error
     assert "pack the model anew" in error

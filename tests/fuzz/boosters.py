@@ -114,7 +114,7 @@ def answer(changed: Base) -> None:
             runtimes.by_model(opened.model).prepare(opened.model, changed.rows)
         return
     signature = Signature(changed.inputs, changed.outputs)
-    engine = runtimes.load(changed.runtime, changed.settings, lambda _: changed.data, signature, trust=False)
+    engine = runtimes.load(changed.runtime, changed.settings, lambda _: changed.data, signature, trust="foreign")
     batch, errors = tables.read(changed.rows, changed.inputs, "ignore")
     if errors:
         raise AssertionError(errors[0])

@@ -20,9 +20,9 @@ def test_a_folder_named_like_a_model_is_not_taken_for_it(tmp_path: Path, monkeyp
     pushed, other = sample.package(), sample.package(provenance={"note": "another package"})
     repository.push(pushed)
     write_package(other, "sample")
-    package, version = find("sample", repository=repository)
+    package, version, *_ = find("sample", repository=repository)
     assert (package.digest, version) == (pushed.digest, 1)
-    package, version = find("./sample", repository=repository)
+    package, version, *_ = find("./sample", repository=repository)
     assert (package.digest, version) == (other.digest, None)
     Path("sample").rename("unknown")
     with pytest.raises(NotFound):

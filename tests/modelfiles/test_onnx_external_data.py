@@ -51,7 +51,7 @@ def test_a_model_in_two_files_is_packed_as_one(tmp_path: Path) -> None:
     assert b"w.data" not in data
     # The same model to the byte, once both are written by the same writer.
     assert ModelProto.FromString(data) == ModelProto.FromString(one.files["model.onnx"])
-    engine = runtimes.load("onnx", ready.settings, ready.files.__getitem__, signature_of(ready), trust=False)
+    engine = runtimes.load("onnx", ready.settings, ready.files.__getitem__, signature_of(ready), trust="foreign")
     assert engine.predict(runtimes_batch(ready)).num_rows == 2
 
 

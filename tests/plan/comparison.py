@@ -25,7 +25,7 @@ def compiled(model: Any, sample: Any, methods: Sequence[str] | None = None) -> t
     options = {} if methods is None else {"methods": methods}
     ready = module.prepare(model, sample, **options)
     signature = Signature(ready.inputs, ready.outputs)
-    engine = runtimes.load(ready.runtime, ready.settings, ready.files.__getitem__, signature, trust=True)
+    engine = runtimes.load(ready.runtime, ready.settings, ready.files.__getitem__, signature, trust="code")
     asked = [(each["name"], each["targets"]) for each in ready.settings.get("methods", ())]
     asked = asked or [(name, None) for name in ("predict", "predict_proba")[: len(ready.outputs)]]
     return compile_model(model, ready.settings["form"], ready.inputs, asked, ready.outputs), signature, engine

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from fourfold import runtimes, tables
+from fourfold.package.levels import Level
 from fourfold.runtimes.engine import Engine, Prepared
 from fourfold.runtimes.sklearn.inspection import set_one_thread
 from fourfold.runtimes.threads import thread_guard
@@ -42,7 +43,7 @@ def signature_of(prepared: Prepared) -> Signature:
     return Signature.from_json(json.loads(json.dumps(Signature(prepared.inputs, prepared.outputs).to_json())))
 
 
-def loaded(prepared: Prepared, *, trust: bool = False) -> Engine:
+def loaded(prepared: Prepared, *, trust: Level = "foreign") -> Engine:
     """Return the engine as a package loads it."""
     settings = json.loads(json.dumps(prepared.settings, allow_nan=False))
     return runtimes.load(prepared.runtime, settings, prepared.files.__getitem__, signature_of(prepared), trust)
@@ -53,7 +54,7 @@ def prepared(model: Any, sample: Any, **options: Any) -> Prepared:
     return runtimes.by_model(model).prepare(model, sample, **options)
 
 
-def round_trip(model: Any, sample: Any, *, trust: bool = False, **options: Any) -> tuple[Prepared, Any]:
+def round_trip(model: Any, sample: Any, *, trust: Level = "foreign", **options: Any) -> tuple[Prepared, Any]:
     """Return what a package keeps of a model, and the loaded model's answers to the sample as a record batch."""
     ready = prepared(model, sample, **options)
     engine = loaded(ready, trust=trust)

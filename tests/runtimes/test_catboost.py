@@ -153,7 +153,7 @@ def test_broken_files_and_failures() -> None:
     ready = prepared(catboost.CatBoostRegressor(**CATEGORIES).fit(SAMPLE, TARGET), SAMPLE)
     for settings, data in ((ready.settings, b"{}"), ({**ready.settings, "kind": "Pool"}, ready.files["model.cbm"])):
         with pytest.raises(CorruptPackage):
-            runtimes.load("catboost", settings, {"model.cbm": data}.__getitem__, signature_of(ready), trust=False)
+            runtimes.load("catboost", settings, {"model.cbm": data}.__getitem__, signature_of(ready), trust="foreign")
     engine: Any = loaded(ready)
     batch, _ = tables.read(SAMPLE, ready.inputs)
     engine._build = lambda _: NUMBERS[["a"]]

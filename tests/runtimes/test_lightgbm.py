@@ -161,7 +161,7 @@ def test_broken_files_and_failures() -> None:
     """A file that is no model is a corrupt package; a failure of LightGBM's an engine error."""
     ready = prepared(lightgbm.LGBMRegressor(**OPTIONS).fit(NUMBERS, TARGET), NUMBERS)
     with pytest.raises(CorruptPackage, match="LightGBM cannot read"):
-        runtimes.load("lightgbm", ready.settings, lambda _: b"tree\n", signature_of(ready), trust=False)
+        runtimes.load("lightgbm", ready.settings, lambda _: b"tree\n", signature_of(ready), trust="foreign")
     engine: Any = loaded(ready)
     batch, _ = tables.read(NUMBERS, ready.inputs)
     engine._build = lambda _: NUMBERS.to_numpy()[:, :2]

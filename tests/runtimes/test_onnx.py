@@ -190,7 +190,7 @@ def test_data_in_other_files_is_refused(where: str) -> None:
         prepared(data, MATRIX)
     ready = prepared(TIMES, MATRIX)
     with pytest.raises(CorruptPackage, match="keeps tensors in other files"):
-        runtimes.load("onnx", ready.settings, lambda _: data, signature_of(ready), trust=True)
+        runtimes.load("onnx", ready.settings, lambda _: data, signature_of(ready), trust="code")
 
 
 def test_what_cannot_be_packed(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ FRAME = pd.DataFrame({"a": [1.0, -2.0, 0.5], "b": [3, 4, 5]})
 def answer(model: Any, **options: Any) -> Any:
     """What a loaded function answers to `ROWS`."""
     ready = prepared(model, ROWS, **options)
-    engine = loaded(ready, trust=True)
+    engine = loaded(ready, trust="code")
     assert (ready.runtime, ready.requires, engine.takes) == ("python", "code", "rows")
     return engine.predict([dict(row) for row in ROWS])
 
@@ -50,7 +50,7 @@ def test_values_for_dicts() -> None:
     assert answer(functions.words) == [{"prediction": "large"}, {"prediction": None}, {"prediction": "large"}]
     assert answer(functions.tensors)[0] == {"prediction": [1.5, -1.5]}
     ready = prepared(functions.roots, ROWS)
-    assert math.isnan(loaded(ready, trust=True).predict([{"x": -1.0, "kind": "a"}])[0]["prediction"])
+    assert math.isnan(loaded(ready, trust="code").predict([{"x": -1.0, "kind": "a"}])[0]["prediction"])
 
 
 CONTAINERS: dict[str, tuple[Any, Any]] = {
@@ -68,7 +68,7 @@ CONTAINERS: dict[str, tuple[Any, Any]] = {
 def test_containers_for_containers(name: str) -> None:
     """A function of a frame or an array gets one, and answers with either, a Series or a dict of arrays."""
     sample, function = CONTAINERS[name]
-    ready, batch = round_trip(function, sample, trust=True)
+    ready, batch = round_trip(function, sample, trust="code")
     expected = function(sample)
     if name in ("pandas", "polars"):
         assert batch.schema.names == ["b", "a"]
@@ -87,7 +87,7 @@ def test_containers_for_containers(name: str) -> None:
 def test_arrow_for_arrow() -> None:
     """A function of an Arrow table gets one, and may answer with one."""
     sample = pa.table({"a": [1.0, 2.0], "b": [3, 4]})
-    _, batch = round_trip(functions.arrow, sample, trust=True)
+    _, batch = round_trip(functions.arrow, sample, trust="code")
     assert batch.to_pydict() == {"b": [3, 4], "a": [1.0, 2.0]}
 
 
@@ -106,7 +106,7 @@ def test_outputs_by_hand() -> None:
     outputs = (Field("prediction", "string", nullable=True),)
     ready = prepared(functions.words, ROWS[:1], outputs=outputs)
     assert ready.outputs == outputs
-    assert loaded(ready, trust=True).predict([{"x": 0.0, "kind": "a"}]) == [{"prediction": None}]
+    assert loaded(ready, trust="code").predict([{"x": 0.0, "kind": "a"}]) == [{"prediction": None}]
     with pytest.raises(PackError, match="does not fit the outputs"):
         prepared(functions.words, ROWS, outputs=(Field("prediction", "int8"),))
 
@@ -118,14 +118,14 @@ def test_code_needs_trust() -> None:
     def read(name: str) -> bytes:
         raise AssertionError(f"{name} was read")
 
-    with pytest.raises(TrustError, match="trust=True, or --trust"):
-        runtimes.load("python", ready.settings, read, signature_of(ready), trust=False)
+    with pytest.raises(TrustError, match="needs trust 'code', and 'foreign' is granted: it holds Python code"):
+        runtimes.load("python", ready.settings, read, signature_of(ready), trust="foreign")
 
 
 @pytest.mark.parametrize("name", ["fails", "forgets", "changes"])
 def test_failures_are_engine_errors(name: str) -> None:
     """A function that raises, forgets a row or answers with another type is an engine error, never a wrong table."""
-    engine = loaded(prepared(getattr(functions, name), ROWS), trust=True)
+    engine = loaded(prepared(getattr(functions, name), ROWS), trust="code")
     assert len(engine.predict(ROWS)) == 3
     with pytest.raises(EngineError, match=r"thirteen|expected 2 answers|does not fit the outputs"):
         engine.predict([*ROWS[:1], {"x": 13.0, "kind": "a"}])
@@ -189,7 +189,7 @@ def test_modules_that_are_not_carried_are_named(tmp_path: Path, imported: Callab
         prepared(model, ROWS)
     ready = prepared(model, ROWS, code=[tmp_path / "helper4f.py"])
     assert list(ready.files) == ["code/helper4f.py", "code/model4f.py"]
-    assert loaded(ready, trust=True).predict(ROWS)[0] == {"prediction": 7}
+    assert loaded(ready, trust="code").predict(ROWS)[0] == {"prediction": 7}
 
 
 def test_two_packages_with_one_name(tmp_path: Path, imported: Callable[[str], Any]) -> None:
@@ -203,7 +203,7 @@ def test_two_packages_with_one_name(tmp_path: Path, imported: Callable[[str], An
         )
         for cached in tmp_path.glob("__pycache__/*"):
             cached.unlink()
-        engines.append(loaded(prepared(imported("model4f").f, ROWS, code=[tmp_path / "helper4f.py"]), trust=True))
+        engines.append(loaded(prepared(imported("model4f").f, ROWS, code=[tmp_path / "helper4f.py"]), trust="code"))
     host = sys.modules["model4f"]
     assert [engine.predict(ROWS)[0]["prediction"] for engine in engines] == [1, 2]
     assert sys.modules["model4f"] is host
@@ -217,13 +217,13 @@ def test_damaged_code_is_corrupt() -> None:
     for damage in damages:
         settings = {**ready.settings, **damage}
         with pytest.raises(CorruptPackage, match=r"carries no module|has no"):
-            runtimes.load("python", settings, ready.files.__getitem__, signature_of(ready), trust=True)
+            runtimes.load("python", settings, ready.files.__getitem__, signature_of(ready), trust="code")
 
 
 def test_many_threads_at_once() -> None:
     """Calls from many threads at once get the answers of calls one by one."""
     ready = prepared(functions.columns, FRAME)
-    engine = loaded(ready, trust=True)
+    engine = loaded(ready, trust="code")
     batch, _ = tables.read(FRAME, ready.inputs)
     expected = engine.predict(batch)
     with ThreadPoolExecutor(8) as pool:

@@ -13,7 +13,7 @@ def test_a_package_that_claims_to_need_less_is_corrupt(claimed: str) -> None:
     """A package of Python code whose manifest says anything but `code` is refused, even where it is trusted."""
     runtime = {"name": "python", "settings": {}, "requires": claimed, "libraries": {}}
     with pytest.raises(CorruptPackage, match="requires"):
-        make_predictor(sample.package(runtime=runtime), trust=True)
+        make_predictor(sample.package(runtime=runtime), trust="code")
 
 
 def test_what_a_package_requires_is_known() -> None:

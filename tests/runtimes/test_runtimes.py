@@ -80,10 +80,10 @@ def test_settings_that_are_none() -> None:
     ]
     for damage in damages:
         with pytest.raises((CorruptPackage, SignatureError)):
-            runtimes.load("sklearn", {**ready.settings, **damage}, ready.files.__getitem__, signature, trust=False)
+            runtimes.load("sklearn", {**ready.settings, **damage}, ready.files.__getitem__, signature, trust="foreign")
     for name in runtimes.NAMES:
         with pytest.raises(CorruptPackage, match="settings"):
-            runtimes.load(name, {}, ready.files.__getitem__, signature, trust=True)
+            runtimes.load(name, {}, ready.files.__getitem__, signature, trust="code")
 
 
 def python(code: str) -> str:

@@ -153,7 +153,7 @@ def test_broken_files_and_failures() -> None:
     ready = prepared(xgboost.XGBRegressor(n_estimators=2).fit(NUMBERS, TARGET), NUMBERS)
     for settings, data in ((ready.settings, b"{}"), ({**ready.settings, "kind": "DMatrix"}, ready.files["model.ubj"])):
         with pytest.raises(CorruptPackage):
-            runtimes.load("xgboost", settings, {"model.ubj": data}.__getitem__, signature_of(ready), trust=False)
+            runtimes.load("xgboost", settings, {"model.ubj": data}.__getitem__, signature_of(ready), trust="foreign")
     engine: Any = loaded(ready)
     batch, _ = tables.read(NUMBERS, ready.inputs)
     engine._build = lambda _: NUMBERS[["a"]]

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fourfold import __version__, tables
+from fourfold import __version__, runtimes, tables
 from fourfold.certificate.batching import Batching
 from fourfold.certificate.causes import likely_cause
 from fourfold.certificate.certificate import Certificate, DoorReport
@@ -39,7 +39,6 @@ def certify(
     *,
     architectures: Sequence[str] = ARCHITECTURES,
     service_url: str | None = None,
-    trust: bool = False,
     on_progress: OnProgress = lambda *_: None,
     source: Sequence[str] | None = None,
     doors: Iterable[Door] | None = None,
@@ -54,7 +53,6 @@ def certify(
             not sent.
         architectures: the architectures to send the rows through.
         service_url: the URL of a running service; by default one is started.
-        trust: whether the processes that are started may run the package's own code.
         on_progress: called with the door, the number of rows done and the number of all rows.
         source: the arguments with which a command finds the package, such as `("eta@production", "--repository",
             "models/")`; by default the package of `predictor`, written to a file.
@@ -70,7 +68,7 @@ def certify(
     if doors is not None:
         reports = certifier.reports(doors)
     else:
-        with open_doors(predictor, architectures, service_url=service_url, trust=trust, source=source) as opened:
+        with open_doors(predictor, architectures, service_url=service_url, source=source) as opened:
             reports = certifier.reports(opened)
     package = predictor.package
     return Certificate(
@@ -93,16 +91,19 @@ def open_doors(
     architectures: Sequence[str],
     *,
     service_url: str | None = None,
-    trust: bool = False,
     source: Sequence[str] | None = None,
 ) -> Iterator[list[Door]]:
-    """Open the doors of the architectures, and stop at the end what was started for them; arguments as in `certify`."""
+    """Open the doors of the architectures, and stop at the end what was started for them; arguments as in `certify`.
+
+    The processes that are started may do with the package what this one, which has loaded it, does.
+    """
     signature = predictor.signature
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fourfold-certify-")))
         if source is None:
             source = (str(write_package(predictor.package, folder / f"{predictor.name}{SUFFIX}")),)
-        package = (*source, *(["--trust"] if trust else []))
+        runtime = predictor.package.manifest["runtime"]
+        package = (*source, "--trust", runtimes.required_level(runtime["name"], runtime["settings"]))
         openers: dict[str, Callable[[], Any]] = {
             "service": lambda: service.doors(package, signature, url=service_url),
             "stream": lambda: stream.doors(package, signature, folder=folder),

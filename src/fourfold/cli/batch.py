@@ -11,6 +11,7 @@ from fourfold.cli.output import print_json, progress_bars
 
 if TYPE_CHECKING:
     from fourfold.batch import Job, Report
+    from fourfold.package.levels import Level
 
 
 @click.group("batch")
@@ -44,7 +45,7 @@ def run_(
     rename: tuple[str, ...],
     repository: str | None,
     *,
-    trust: bool,
+    trust: Level | None,
     as_json: bool,
     quiet: bool,
     **given: object,

@@ -13,6 +13,7 @@ from fourfold.cli.output import console, escape_markup, print_json, print_table,
 
 if TYPE_CHECKING:
     from fourfold.certificate import Certificate
+    from fourfold.package.levels import Level
 
 
 @click.command("certify")
@@ -46,7 +47,7 @@ def command(
     output: Path | None,
     repository: str | None,
     *,
-    trust: bool,
+    trust: Level | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -59,18 +60,19 @@ def command(
     fourfold certify eta@production --rows rows.parquet --output certificate.json
     """
     from fourfold.certificate import ARCHITECTURES, certify
+    from fourfold.cli.package_arguments import command_arguments
     from fourfold.cli.rows import read_rows
-    from fourfold.loading import find, make_predictor
+    from fourfold.loading import find, load
 
-    resolved, version = find(package, repository=repository)
-    predictor = make_predictor(resolved, version=version, trust=trust)
+    found = find(package, repository=repository)
+    predictor = load(found, trust=trust)
     with progress_bars(quiet=quiet or as_json) as report:
         certificate = certify(
             predictor,
             read_rows(rows, predictor.signature.inputs, limit),
             architectures=architectures or ARCHITECTURES,
             service_url=service,
-            trust=trust,
+            source=command_arguments(package, found),
             on_progress=report,
         )
     if output is not None:

@@ -47,8 +47,9 @@ repository: Decorator = click.option(
 )
 trust: Decorator = click.option(
     "--trust",
-    is_flag=True,
-    help="Allow code or pickle that the package carries to run here. Only for packages whose maker you trust.",
+    type=click.Choice(["data", "foreign", "code"]),
+    help="What the package may do here. data: a plan. foreign: files that other libraries read. code: Python and "
+    "pickle too. Only for packages whose maker you trust. Default: $FOURFOLD_TRUST, else data.",
 )
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON, for a script to read.")
 quiet: Decorator = click.option("--quiet", "-q", is_flag=True, help="No progress bars.")

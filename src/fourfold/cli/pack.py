@@ -62,7 +62,8 @@ def _parse_pairs(_context: click.Context, _option: click.Parameter, values: tupl
     type=(click.Choice(_KINDS), str),
     metavar="KIND PATH",
     help="The model: mlflow DIR, the directory of an MLflow model; a file in the own format of onnx, lightgbm, "
-    "xgboost, catboost or skops; estimator FILE, a joblib or pickle file; function MODULE:NAME.",
+    "xgboost, catboost or skops; estimator FILE, a joblib or pickle file; function MODULE:NAME. Loading a pickle, a "
+    "function, or an MLflow model that holds one, runs code: only what you trust.",
 )
 @click.option(
     "--estimator",
@@ -78,9 +79,10 @@ def _parse_pairs(_context: click.Context, _option: click.Parameter, values: tupl
 )
 @click.option(
     "--trust",
-    is_flag=True,
-    help="Allow pickles and code of an MLflow model, or unknown classes of a skops file, to run here. Only for a model "
-    "whose maker you trust.",
+    type=click.Choice(["foreign", "code"]),
+    help="What the model may do here. To name it is to trust it: a pickle, a Python function and an MLflow model of "
+    "these run code; other files are read by their library. foreign: no pickle and no code of an MLflow model; code: "
+    "classes in a skops file that Fourfold does not know, too.",
 )
 @click.option(
     "--rows",
@@ -167,10 +169,11 @@ def command(
 
     \b
     fourfold pack eta --estimator eta.joblib --rows rows.parquet
-    fourfold pack risk --from mlflow models/risk --trust
+    fourfold pack risk --from mlflow models/risk
     fourfold pack face --from onnx face.onnx --rows rows.jsonl --expect answers.jsonl --provenance commit=1f2e3d
     """
     from fourfold.package import SUFFIX, write_package
+    from fourfold.runtimes import required_level
 
     kind, path = _chosen_model(given)
     if rows is None and kind != "mlflow":
@@ -194,9 +197,26 @@ def command(
     from fourfold.cli.show import print_package
 
     print_package(package)
-    trust = " --trust" if package.manifest["runtime"]["requires"] else ""
+    runtime = package.manifest["runtime"]
+    level = required_level(runtime["name"], runtime["settings"])
+    trust = "" if level == "data" else f" --trust {level}"
     next_rows = rows or "ROWS"
-    click.echo(f"\nwrote {written}\nnext:  fourfold certify {written} --rows {next_rows}{trust}")
+    click.echo(f"\nwrote {written}")
+    if trust:
+        click.echo(f"It is no plan, so every host must allow it:{trust}. {_why_no_plan(package)}")
+    click.echo(f"next:  fourfold certify {written} --rows {next_rows}{trust}")
+
+
+def _why_no_plan(package: Package) -> str:
+    """Return why the package holds another engine than a plan, as a sentence."""
+    from fourfold.cli.show import verdict_line
+
+    plan = next((entry for entry in package.manifest["engines"] if entry["engine"] == "plan"), None)
+    if plan is None:
+        return "No plan was tried."
+    if plan["verdict"] in ("exact", "bound"):
+        return "A plan gives the same answers: --engine plan takes it."
+    return f"A plan {printable(verdict_line(plan))}."
 
 
 def _chosen_model(given: dict[str, Any]) -> tuple[str, str | Path]:
@@ -222,7 +242,7 @@ def _pack(
     from fourfold.runtimes.open_model import open_model
 
     # To name an estimator's or a function's file is to trust it: the help says that it runs code.
-    opened = open_model(kind, path, trust=given["trust"] or kind != "skops")
+    opened = open_model(kind, path, trust=given["trust"] or "foreign")
     assert rows is not None
     sample = _read_rows(rows, given["container"], opened.model, given["inputs"])
     return pack(opened.model, rows=sample, **options), opened.notes

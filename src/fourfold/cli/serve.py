@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import functools
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from fourfold.cli import options
+
+if TYPE_CHECKING:
+    from fourfold.package.levels import Level
 
 
 @click.command("serve")
@@ -29,7 +33,7 @@ def command(
     repository: str | None,
     *,
     access_log: bool,
-    trust: bool,
+    trust: Level | None,
     as_json: bool,
 ) -> None:
     """Serve a PACKAGE (a reference or a path) over HTTP: POST /predict, GET /health/ready, GET /openapi.json.
@@ -44,7 +48,8 @@ def command(
     from fourfold.loading import find, load
     from fourfold.service import Job, serve
 
-    resolved, version = find(package, repository=repository)
+    found = find(package, repository=repository)
+    resolved, version = found.package, found.version
     # Load the version, not the alias: workers that start later must load the same package.
     reference = package if version is None else f"{resolved.name}:{version}"
     url: list[str] = []

@@ -8,6 +8,7 @@ import click
 
 from fourfold.cli import options
 from fourfold.cli.output import console, escape_markup, print_json, print_table
+from fourfold.runtimes import required_level
 
 if TYPE_CHECKING:
     from fourfold.package import Package
@@ -29,10 +30,13 @@ def command(package: str, repository: str | None, *, as_json: bool) -> None:
     """
     from fourfold.loading import find
 
-    resolved, version = find(package, repository=repository)
+    found = find(package, repository=repository)
+    resolved, version = found.package, found.version
     resolved.verify()
     if as_json:
-        print_json({"digest": resolved.digest, "version": version, "manifest": resolved.manifest})
+        runtime = resolved.manifest["runtime"]
+        level = required_level(runtime["name"], runtime["settings"])
+        print_json({"digest": resolved.digest, "version": version, "trust": level, "manifest": resolved.manifest})
     else:
         print_package(resolved, version)
 
@@ -128,15 +132,16 @@ def _first_of(values: tuple[Any, ...], limit: int = 6) -> str:
 def _facts(manifest: Any) -> list[tuple[str, str]]:
     runtime, exactness, golden = manifest["runtime"], manifest["exactness"], manifest["golden"]
     libraries = ", ".join(f"{name} {version}" for name, version in sorted(runtime["libraries"].items()))
+    level = required_level(runtime["name"], runtime["settings"])
     needs = {
-        "": "nothing from the host",
-        "code": "the host's trust: it carries code",
-        "pickle": "the host's trust: it carries a pickle",
+        "data": "trust data: a plan, which opens anywhere",
+        "foreign": "trust foreign: other libraries read its files",
+        "code": f"trust code: it carries {'a pickle' if runtime['requires'] == 'pickle' else 'Python code'}",
     }
     allowed = f"; on another host a relative gap of {golden['tolerance']:g}" if golden["tolerance"] else ""
     return [
         ("runtime", f"{runtime['name']} ({libraries})"),
-        ("needs", needs[runtime["requires"]]),
+        ("needs", needs[level]),
         ("exactness", exactness_line(exactness)),
         ("tested", "; ".join(finding_line(finding) for finding in exactness["tested"])),
         *([("expected", expected_line(exactness["expected"]))] if "expected" in exactness else []),

@@ -18,6 +18,7 @@ from fourfold.cli.output import progress_bars
 from fourfold.errors import SourceError
 
 if TYPE_CHECKING:
+    from fourfold.package.levels import Level
     from fourfold.stream import Report
 
 
@@ -65,7 +66,7 @@ def command(
     *,
     follow: bool,
     replace: bool,
-    trust: bool,
+    trust: Level | None,
     as_json: bool,
     quiet: bool,
 ) -> None:

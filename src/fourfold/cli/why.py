@@ -12,6 +12,7 @@ from fourfold.cli.output import print_json, printable
 
 if TYPE_CHECKING:
     from fourfold.certificate.why import Explanation, Side
+    from fourfold.package.levels import Level
     from fourfold.predictor import Predictor
 
 
@@ -30,7 +31,7 @@ def command(
     doors: tuple[str, ...],
     repository: str | None,
     *,
-    trust: bool,
+    trust: Level | None,
     as_json: bool,
 ) -> None:
     """Say why two engines, or two doors, give different answers for ROW: the step, column, threshold or category.
@@ -42,23 +43,23 @@ def command(
     fourfold why eta.fourfold '{"distance": 1400, "carrier": "UA"}' --against original.fourfold
     fourfold why eta.fourfold '{"distance": 1400}' --door "predict_one" --door "POST /predict, JSON rows"
     """
+    from fourfold.cli.package_arguments import command_arguments
     from fourfold.errors import InputError
-    from fourfold.loading import find, make_predictor
+    from fourfold.loading import find, load
     from fourfold.signature import RowCoercer
 
     if (against is None) == (not doors) or (doors and len(doors) != 2):
         raise click.UsageError("name what to compare with: --against PACKAGE, or --door NAME twice")
-    resolved, version = find(package, repository=repository)
-    predictor = make_predictor(resolved, version=version, trust=trust)
+    found = find(package, repository=repository)
+    predictor = load(found, trust=trust)
     canonical, errors = RowCoercer(predictor.signature.inputs, predictor.signature.extra).row(_parse_row(row))
     if canonical is None:
         raise InputError(errors)
     if against is not None:
-        resolved, version = find(against, repository=repository)
-        other = make_predictor(resolved, version=version, trust=trust)
+        other = load(against, repository=repository, trust=trust)
         explanation = _compare_engines(predictor, other, canonical)
     else:
-        explanation = _compare_doors(predictor, doors, canonical, trust=trust)
+        explanation = _compare_doors(predictor, doors, canonical, command_arguments(package, found))
     if as_json:
         print_json(
             {
@@ -134,13 +135,15 @@ def _compare_steps(first: Predictor, second: Predictor, names: list[str], row: d
     return first_differing_step_of_plan(original(pipeline, "the original"), plan.answers([row])[0], row)
 
 
-def _compare_doors(predictor: Predictor, names: tuple[str, ...], row: dict[str, Any], *, trust: bool) -> Explanation:
+def _compare_doors(
+    predictor: Predictor, names: tuple[str, ...], row: dict[str, Any], source: tuple[str, ...]
+) -> Explanation:
     from fourfold.certificate.certify import ARCHITECTURES, open_doors
     from fourfold.certificate.doors.door import Door
     from fourfold.certificate.why import Side, why
     from fourfold.package.golden import read_golden
 
-    with open_doors(predictor, ARCHITECTURES, trust=trust) as opened:
+    with open_doors(predictor, ARCHITECTURES, source=source) as opened:
         by_name = {door.name: door for door in opened}
         unknown = [name for name in names if name not in by_name]
         if unknown:

@@ -1,5 +1,6 @@
-"""Load packages: from a reference or a path to a ready predictor."""
+"""Load packages: from a reference or a path to a ready predictor, as far as the host trusts them."""
 
-from fourfold.loading.loader import TRUST_VARIABLE, find, load, make_predictor
+from fourfold.loading.loader import Source, find, load, make_predictor
+from fourfold.loading.trust import POLICY_VARIABLE, TRUST_VARIABLE, remember_packed
 
-__all__ = ["TRUST_VARIABLE", "find", "load", "make_predictor"]
+__all__ = ["POLICY_VARIABLE", "TRUST_VARIABLE", "Source", "find", "load", "make_predictor", "remember_packed"]

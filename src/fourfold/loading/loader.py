@@ -3,35 +3,53 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from fourfold.errors import CorruptPackage, PackageError, TrustError
+from fourfold.loading.trust import find_grant
 from fourfold.package import SUFFIX, Package, open_package
+from fourfold.package.levels import Level, allows
 from fourfold.predictor import Predictor, changed_libraries
 
 if TYPE_CHECKING:
     from fourfold.repository import Repository
 
-__all__ = ["TRUST_VARIABLE", "find", "load", "make_predictor"]
+__all__ = ["Source", "find", "load", "make_predictor"]
 
-#: The environment variable that lists, separated by commas, the digests of packages whose code or pickle may run.
-TRUST_VARIABLE = "FOURFOLD_TRUST"
+
+class Source(NamedTuple):
+    """Hold a package that was found, and where.
+
+    Attributes:
+        package: the package; nothing of it is loaded yet.
+        version: its version, where it comes from a repository.
+        location: the URL of the repository, or the path of the package; `None` for a package in memory.
+        is_path: whether the location is a path of the package itself.
+    """
+
+    package: Package
+    version: int | None
+    location: str | None
+    is_path: bool = False
 
 
 def load(
-    source: str | os.PathLike[str] | Package,
+    source: str | os.PathLike[str] | Package | Source,
     *,
     repository: str | Repository | None = None,
-    trust: bool = False,
+    trust: Level | None = None,
 ) -> Predictor:
     """Load a package and replay its golden rows.
 
     Args:
         source: a reference (`eta`, `eta:3`, `eta@production`, `eta@sha256:…`), the path of a package (a file that ends
-            with `.fourfold`, or a folder, with a slash: `./eta`), or an open package.
+            with `.fourfold`, or a folder, with a slash: `./eta`), an open package, or what `find` returned.
         repository: where to look up a reference: a folder, or the URL of a bucket; by default `$FOURFOLD_REPOSITORY`.
-        trust: whether code or pickle in the package may run in this process. A package cannot decide that for itself;
-            `$FOURFOLD_TRUST` can list digests that are trusted on this host.
+        trust: what the package may do here. `data`: a plan, which Fourfold computes; always allowed. `foreign`: files
+            that other libraries parse or rebuild. `code`: Python source or pickle too. By default `$FOURFOLD_TRUST`,
+            else `data`; a policy file of the host goes before both (docs/security.md). A package that was packed in
+            this process needs no grant.
 
     Returns:
         A predictor, ready to answer.
@@ -40,28 +58,38 @@ def load(
         NotFound: the repository has no such package.
         SourceError: the path cannot be read.
         CorruptPackage: the package is damaged.
-        TrustError: the package needs code or pickle, which was not allowed.
+        TrustError: the package needs more than this host grants; nothing of it was read.
         GoldenMismatch: the golden rows do not give the answers that the package recorded.
         MissingLibrary: the package's engine is not installed.
+        ValueError: `trust` is no level.
     """
-    package, version = find(source, repository=repository)
-    return make_predictor(package, version=version, trust=trust)
+    found = source if isinstance(source, Source) else find(source, repository=repository)
+    package = found.package
+    grant = find_grant(trust, found.location, package.name, package.digest)
+    required = _required_level(package)
+    if not allows(grant.level, required):
+        raise TrustError(
+            f"{package.name} ({package.digest[:19]}…) needs trust '{required}', and '{grant.level}' is granted here: "
+            f"{_describe_need(package)}. If you know where it comes from, allow it: "
+            f"{grant.advice.replace('{level}', required)}"
+        )
+    return make_predictor(package, version=found.version, trust=grant.level)
 
 
-def make_predictor(package: Package, *, version: int | None = None, trust: bool = False) -> Predictor:
-    """Load the engine of an open package and replay its golden rows; raise as `load` does."""
+def make_predictor(package: Package, *, version: int | None = None, trust: Level) -> Predictor:
+    """Load the engine of an open package and replay its golden rows; raise as `load` does.
+
+    Args:
+        package: the package.
+        version: its version in the repository that it came from.
+        trust: what the package may do; the caller has decided it, no policy is asked.
+    """
     from fourfold import runtimes
 
     runtime = package.manifest["runtime"]
-    needed = runtimes.requires(runtime["name"], runtime["settings"])
-    if runtime["requires"] != needed:
-        raise CorruptPackage(
-            f"the package says that it requires {runtime['requires'] or 'nothing'!r}; its runtime needs "
-            f"{needed or 'nothing'!r}"
-        )
-    trusted = trust or _is_listed(package.digest)
+    _required_level(package)
     try:
-        engine = runtimes.load(runtime["name"], runtime["settings"], package.read, package.signature, trust=trusted)
+        engine = runtimes.load(runtime["name"], runtime["settings"], package.read, package.signature, trust=trust)
     except TrustError:
         raise
     except PackageError as error:
@@ -75,19 +103,18 @@ def make_predictor(package: Package, *, version: int | None = None, trust: bool 
     return Predictor(package, engine, version=version)
 
 
-def find(
-    source: str | os.PathLike[str] | Package, *, repository: str | Repository | None = None
-) -> tuple[Package, int | None]:
-    """Return the package that `load` loads, and its version where it comes from a repository; raise as `load` does."""
+def find(source: str | os.PathLike[str] | Package, *, repository: str | Repository | None = None) -> Source:
+    """Return the package that `load` loads, and where it comes from; raise as `load` does. Nothing of it is loaded."""
     if isinstance(source, Package):
-        return source, None
+        return Source(source, None, None)
     if _is_path(source):
-        return open_package(source), None
+        return Source(open_package(source), None, str(Path(source).absolute()), is_path=True)
     from fourfold.repository import Repository
 
     if not isinstance(repository, Repository):
         repository = Repository.open(repository)
-    return repository.find(os.fspath(source))
+    package, version = repository.find(os.fspath(source))
+    return Source(package, version, repository.url)
 
 
 def _is_path(source: str | os.PathLike[str]) -> bool:
@@ -95,5 +122,27 @@ def _is_path(source: str | os.PathLike[str]) -> bool:
     return not isinstance(source, str) or source.endswith(SUFFIX) or os.sep in source or "/" in source
 
 
-def _is_listed(digest: str) -> bool:
-    return digest in {text.strip() for text in os.environ.get(TRUST_VARIABLE, "").split(",")}
+def _required_level(package: Package) -> Level:
+    """Return the level that a package needs.
+
+    Raises:
+        CorruptPackage: the package says that it requires something else than its runtime needs.
+    """
+    from fourfold import runtimes
+
+    runtime = package.manifest["runtime"]
+    needed = runtimes.requires(runtime["name"], runtime["settings"])
+    if runtime["requires"] != needed:
+        raise CorruptPackage(
+            f"the package says that it requires {runtime['requires'] or 'nothing'!r}; its runtime needs "
+            f"{needed or 'nothing'!r}"
+        )
+    return runtimes.required_level(runtime["name"], runtime["settings"])
+
+
+def _describe_need(package: Package) -> str:
+    """Return why a package needs the level that it needs, as the start of a sentence."""
+    from fourfold import runtimes
+
+    runtime = package.manifest["runtime"]
+    return runtimes.describe_need(runtime["name"], runtime["settings"])

@@ -2,7 +2,7 @@
 
     NAME                                                   the runtime's name in a package's manifest
     prepare(model, sample, *, inputs=None, **options)      turn a model into what a package holds: `Prepared`
-    load(settings, read, signature, trust) -> Engine       turn what a package holds into an engine that answers
+    load(settings, read, signature) -> Engine              turn what a package holds into an engine that answers
     open_model(path, **options)                            read the model of a file in the library's own format, if it
                                                            has one: the model, and notes for the user
 
@@ -18,12 +18,25 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from fourfold.errors import CorruptPackage, FourfoldError, MissingLibrary, PackError, shorten
+from fourfold.errors import CorruptPackage, FourfoldError, MissingLibrary, PackError, TrustError, shorten
+from fourfold.package.levels import Level, allows, parse_level
 from fourfold.runtimes import detection
 from fourfold.runtimes.engine import Engine, Prepared, Runtime
 from fourfold.signature.field import Signature
 
-__all__ = ["MODEL_RUNTIMES", "NAMES", "Engine", "Prepared", "Runtime", "by_model", "by_name", "load", "requires"]
+__all__ = [
+    "MODEL_RUNTIMES",
+    "NAMES",
+    "Engine",
+    "Prepared",
+    "Runtime",
+    "by_model",
+    "by_name",
+    "describe_need",
+    "load",
+    "required_level",
+    "requires",
+]
 
 # The first that detects a model packs it: the boosters' own estimators derive from scikit-learn's classes, too.
 _DETECTORS: dict[str, Callable[[object], bool]] = {
@@ -38,6 +51,14 @@ _DETECTORS: dict[str, Callable[[object], bool]] = {
 _MODULES = {"sklearn": "sklearn.runtime"}
 #: The runtimes that pack models; `plan` has no models of its own, `pack` compiles it from another runtime's.
 MODEL_RUNTIMES = tuple(_DETECTORS)
+#: The library that parses or rebuilds what a package of a runtime holds.
+_PARSERS = {
+    "lightgbm": "LightGBM",
+    "xgboost": "XGBoost",
+    "catboost": "CatBoost",
+    "onnx": "ONNX Runtime",
+    "sklearn": "skops and scikit-learn",
+}
 #: All runtimes.
 NAMES = ("plan", *MODEL_RUNTIMES)
 
@@ -80,14 +101,34 @@ def by_model(model: object) -> Runtime:
 
 
 def requires(name: str, settings: dict[str, Any]) -> str:
-    """Return what a host must allow before it loads a package of these settings: `""`, `"pickle"` or `"code"`."""
+    """Return what of a package of these settings runs when it is loaded: `""`, `"pickle"` or `"code"`."""
     if name == "python":
         return "code"
     return "pickle" if name == "sklearn" and settings.get("file") == "model.pickle" else ""
 
 
+def required_level(name: str, settings: dict[str, Any]) -> Level:
+    """Return the level of trust that a package of these settings needs."""
+    if name == "plan":
+        return "data"
+    return "code" if requires(name, settings) else "foreign"
+
+
+def describe_need(name: str, settings: dict[str, Any]) -> str:
+    """Return what a package of these settings holds that needs trust, as the start of a sentence."""
+    match requires(name, settings):
+        case "code":
+            module, function = (shorten(settings.get(key, "")) for key in ("module", "name"))
+            return f"it holds Python code of its maker ({module}, {function}), which runs here"
+        case "pickle":
+            notes = shorten("; ".join(map(str, settings.get("notes", ()))), 300)
+            return f"it holds a pickle, which runs its maker's code when it is loaded ({notes})"
+        case _:
+            return f"it is no plan: the {name} runtime has {_PARSERS.get(name, 'another library')} read its file"
+
+
 def load(
-    name: str, settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature, trust: bool
+    name: str, settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature, trust: Level
 ) -> Engine:
     """Return the engine that a package holds.
 
@@ -96,16 +137,21 @@ def load(
         settings: the runtime's settings, `Prepared.settings`.
         read: returns the verified bytes of a file of the package, by its name in `Prepared.files`.
         signature: the package's signature.
-        trust: whether this host allows the package to run code of its own (a pickle, Python files).
+        trust: the level that this host grants to the package.
 
     Raises:
-        TrustError: the package needs what the host does not allow.
+        TrustError: the package needs more than that; nothing of it was read.
         CorruptPackage: the package's settings or files are not what the runtime wrote.
         MissingLibrary: a library that the engine needs is not installed.
     """
+    required = required_level(name, settings)
+    if not allows(parse_level(trust, "trust"), required):
+        raise TrustError(
+            f"the package needs trust '{required}', and '{trust}' is granted: {describe_need(name, settings)}"
+        )
     runtime = by_name(name)
     try:
-        return runtime.load(settings, read, signature, trust)
+        return runtime.load(settings, read, signature)
     except FourfoldError:
         raise
     # Settings come with the package. If they lack a key or have a wrong type, a runtime fails where it first uses them.

@@ -98,7 +98,7 @@ def _bytes(model: Any) -> bytes:
     return bytes(copy._serialize_model())  # noqa: SLF001 - the only way to its bytes without a file
 
 
-def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature, trust: bool) -> _Engine:
+def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature) -> _Engine:
     """Return the engine of a package; raise `CorruptPackage` where CatBoost cannot read its file."""
     model = _read(read(_FILE), settings)
     return _Engine(model, settings, tables.builder(settings["form"], signature.inputs), signature.outputs)

@@ -145,7 +145,7 @@ class Runtime(Protocol):
         """
         ...
 
-    def load(self, settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature, trust: bool) -> Engine:
+    def load(self, settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature) -> Engine:
         """Return the engine of a package of this runtime; see `fourfold.runtimes.load`."""
         ...
 

@@ -71,7 +71,7 @@ def prepare(model: Any, sample: Any, *, inputs: tuple[Field, ...] | None = None)
     return Prepared(NAME, settings, {_FILE: text.encode()}, sample_rows.fields, outputs, "", libraries)
 
 
-def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature, trust: bool) -> _Engine:
+def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature) -> _Engine:
     """Return the engine of a package; raise `CorruptPackage` where LightGBM cannot read its file."""
     booster = _read(read(_FILE).decode("utf-8", "replace"))
     return _Engine(booster, tables.builder(settings["form"], signature.inputs), settings, signature.outputs)

@@ -76,7 +76,7 @@ def prepare(
     return Prepared(NAME, settings, {_FILE: data}, input_fields, fields, "", library_versions("onnxruntime", "numpy"))
 
 
-def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature, trust: bool) -> _Engine:
+def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature) -> _Engine:
     """Return the engine of a package.
 
     Raises:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fourfold.errors import PackError, shorten
+from fourfold.package.levels import Level, allows, parse_level
 from fourfold.runtimes import by_name
 from fourfold.runtimes.engine import OpenedModel
 from fourfold.runtimes.sklearn.estimator_file import open_pickle, open_skops
@@ -18,24 +19,25 @@ __all__ = ["KINDS", "OpenedModel", "open_model", "trained_columns"]
 KINDS = ("estimator", "skops", "onnx", "lightgbm", "xgboost", "catboost", "function")
 
 
-def open_model(kind: str, source: str | Path, /, *, trust: bool = True, **options: Any) -> OpenedModel:
+def open_model(kind: str, source: str | Path, /, *, trust: Level = "foreign", **options: Any) -> OpenedModel:
     """Return the model of a file, or the function of an import path.
 
     Args:
         kind: one of `KINDS`.
         source: a path; for a function `module:name`, searched in the working folder first.
-        trust: whether a file may run its maker's code when it is loaded, as every pickle does.
+        trust: `code` where a skops file may hold classes and functions that Fourfold does not know. To name another
+            kind is to trust it: a pickle and a function run code.
         options: the options of that kind, such as the class of the estimator in XGBoost's file.
 
     Raises:
         PackError: the file is not of this kind, or there is no such function.
-        TrustError: the file runs code, and `trust` is false.
+        TrustError: a skops file holds what `trust` does not cover.
         MissingLibrary: a library that reads the file is not installed.
     """
     if kind == "estimator":
         return open_pickle(Path(source))
     if kind == "skops":
-        return open_skops(Path(source), trust=trust)
+        return open_skops(Path(source), any_types=allows(parse_level(trust, "trust"), "code"))
     if kind == "function":
         return OpenedModel(_function(str(source)))
     module: Any = by_name(kind)

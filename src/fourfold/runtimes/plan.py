@@ -24,7 +24,7 @@ def prepare_plan(plan: bytes, original: Prepared) -> Prepared:
     return Prepared(NAME, {}, {FILE: plan}, original.inputs, original.outputs, "", {})
 
 
-def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature, trust: bool) -> PlanEngine:
+def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature) -> PlanEngine:
     """Return the engine of a package.
 
     Raises:

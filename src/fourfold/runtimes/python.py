@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from fourfold import tables
-from fourfold.errors import EngineError, FourfoldError, PackError, SignatureError, TrustError, shorten
+from fourfold.errors import EngineError, FourfoldError, PackError, SignatureError, shorten
 from fourfold.runtimes.answers import Array, answer_array, output_field, record_batch
 from fourfold.runtimes.code import PackageCode, collect_files, defining_module
 from fourfold.runtimes.engine import Prepared, library_versions
@@ -63,7 +63,7 @@ def prepare(
     settings = {"form": sample_rows.form, **settings}
     expected = _original_answer(call, sample_rows)
     fields = tuple(outputs) if outputs is not None else _infer_outputs(expected, sample_rows.count)
-    engine = load(settings, files.__getitem__, Signature(sample_rows.fields, fields), trust=True)
+    engine = load(settings, files.__getitem__, Signature(sample_rows.fields, fields))
     _compare(expected, engine, sample_rows, fields)
     engine.code.check_imports()
     imported = {name.partition(".")[0] for name in engine.code.foreign_imports}
@@ -87,20 +87,13 @@ def _from_source_model(model: SourceModel) -> tuple[Callable[[Any], Any], dict[s
     return model.model.predict, settings, {**model.code, _STATE_FILE: model.state}
 
 
-def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature, trust: bool) -> _Engine:
+def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature) -> _Engine:
     """Return the engine of a package.
 
     Raises:
-        TrustError: the host does not allow the package to run code.
         PackageError: its code fails, or needs a module that is not installed.
         CorruptPackage: its code lacks the function or class that the settings name.
     """
-    if not trust:
-        raise TrustError(
-            f"the package runs Python code of its maker ({shorten(settings['module'])}, "
-            f"{shorten(settings['name'])}). A host "
-            "that knows where the package comes from allows it: trust=True, or --trust on the command line"
-        )
     code = PackageCode({name: read(name) for name in settings["code"]})
     call = code.get(settings["module"], settings["name"])
     if settings["method"] is not None:

@@ -75,7 +75,7 @@ def prepare(model: Any, sample: Any, *, inputs: tuple[Field, ...] | None = None)
     )
 
 
-def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature, trust: bool) -> _Engine:
+def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature) -> _Engine:
     """Return the engine of a package; raise `CorruptPackage` where XGBoost cannot read its file."""
     model = _read(read(_FILE), settings)
     return _Engine(model, tables.builder(settings["form"], signature.inputs), signature.outputs)

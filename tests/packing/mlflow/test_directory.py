@@ -91,7 +91,7 @@ def test_files_stay_in_the_directory(tmp_path: Path, name: object, message: str)
     folder = write(tmp_path / "m", {"onnx": {"data": name}})
     (folder / "link").symlink_to(tmp_path / "secret")
     with pytest.raises(PackError, match=message):
-        open_mlflow(folder, trust=True)
+        open_mlflow(folder, trust="code")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_flavors_that_cannot_be_packed(tmp_path: Path, flavors: dict[str, Any], 
     folder = write(tmp_path / "m", flavors, example=example)
     (folder / "m.pkl").write_bytes(b"\x80\x05no model")
     with pytest.raises(PackError, match=message):
-        open_mlflow(folder, trust=True).pack(name="model")
+        open_mlflow(folder, trust="code").pack(name="model")
 
 
 def test_a_pickle_that_cannot_be_loaded(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_pickle_that_cannot_be_loaded(tmp_path: Path) -> None:
     ):
         (folder / "m.pkl").write_bytes(data)
         with pytest.raises(PackError, match=message):
-            open_mlflow(folder, trust=True)
+            open_mlflow(folder, trust="code")
 
 
 @pytest.mark.parametrize(

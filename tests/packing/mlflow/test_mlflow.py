@@ -71,9 +71,9 @@ def test_a_model_answers_as_mlflow_does(models: Path, name: str) -> None:
     """The package's answers are MLflow's own, for each flavour and format that it writes."""
     output, requires = MADE[name]
     rows = rows_of(models, name)
-    package, _ = open_mlflow(models / name, trust=True).pack(name="model", rows=rows)
+    package, _ = open_mlflow(models / name, trust="code").pack(name="model", rows=rows)
     expected = json.loads((models / "answers.json").read_text())[name]
-    answers = [answer[output] for answer in fourfold.load(package, trust=True).predict(_table(package, rows))]
+    answers = [answer[output] for answer in fourfold.load(package, trust="code").predict(_table(package, rows))]
     if output == "label":
         assert answers == expected
     else:
@@ -102,7 +102,7 @@ def _table(package: Package, rows: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("name", MADE)
 def test_its_own_example_does(models: Path, name: str) -> None:
     """A model that was logged with an example is packed without further rows, and the notes say so."""
-    package, notes = open_mlflow(models / name, trust=True).pack(name="model")
+    package, notes = open_mlflow(models / name, trust="code").pack(name="model")
     assert any("own example of" in note for note in notes)
     assert "own example of" in package.manifest["provenance"]["mlflow.notes"]
     assert package.manifest["golden"]["rows"] >= 5
@@ -110,7 +110,7 @@ def test_its_own_example_does(models: Path, name: str) -> None:
 
 def test_the_signature_is_the_models_own(models: Path) -> None:
     """The types of the signature are the package's, and a probability where MLflow calls `predict_proba`."""
-    package, _ = open_mlflow(models / "sklearn-cloudpickle", trust=True).pack(name="model")
+    package, _ = open_mlflow(models / "sklearn-cloudpickle", trust="code").pack(name="model")
     assert [(field.name, field.dtype, field.nullable) for field in package.signature.inputs] == [
         ("age", "int64", False),
         ("fare", "float64", True),
@@ -132,7 +132,7 @@ def test_formats_without_code_need_no_trust(models: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["sklearn-cloudpickle", "sklearn-array", "lightgbm-classifier", "pyfunc-code"])
 def test_pickles_and_code_need_trust(models: Path, name: str) -> None:
     """Nothing of a pickle or of Python code runs before somebody has said that it may."""
-    with pytest.raises(TrustError, match="--trust on the command line"):
+    with pytest.raises(TrustError, match="--trust code on the command line"):
         open_mlflow(models / name)
 
 
@@ -140,8 +140,8 @@ def test_mlflow_is_not_imported(models: Path) -> None:
     """Packing and answering import no MLflow, also where the model's own code says `import mlflow`."""
     program = (
         "import sys, fourfold\nfrom fourfold.packing.mlflow import open_mlflow\n"
-        f"package, _ = open_mlflow({str(models / 'pyfunc-module')!r}, trust=True).pack(name='model')\n"
-        "answer = fourfold.load(package, trust=True).predict_one({'distance': 10.0})\n"
+        f"package, _ = open_mlflow({str(models / 'pyfunc-module')!r}, trust='code').pack(name='model')\n"
+        "answer = fourfold.load(package).predict_one({'distance': 10.0})\n"
         "print(answer, [name for name in sys.modules if name.split('.')[0] == 'mlflow'])\n"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -151,20 +151,20 @@ def test_mlflow_is_not_imported(models: Path) -> None:
 def test_a_packed_python_model_needs_none_of_its_directory(models: Path, tmp_path: Path) -> None:
     """The artifacts are read when the model is packed; where it is loaded they may be gone, and its code's folder."""
     own = unpack(tmp_path)
-    package, _ = open_mlflow(own / "pyfunc-module", trust=True).pack(name="model")
+    package, _ = open_mlflow(own / "pyfunc-module", trust="code").pack(name="model")
     for path in sorted(own.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
-    assert fourfold.load(package, trust=True).predict_one({"distance": 100.0}) == {"eta": 52.5}
+    assert fourfold.load(package, trust="code").predict_one({"distance": 100.0}) == {"eta": 52.5}
     with pytest.raises(TrustError):
-        fourfold.load(package)
-    again, _ = open_mlflow(models / "pyfunc-module", trust=True).pack(name="model")
+        fourfold.load(package, trust="foreign")
+    again, _ = open_mlflow(models / "pyfunc-module", trust="code").pack(name="model")
     assert again.digest == package.digest
 
 
 def test_a_class_of_a_notebook_is_refused_with_advice(models: Path) -> None:
     """Bytecode of one version of Python is no source: the error says where to put the class."""
     with pytest.raises(PackError, match=r"script or notebook.*models from code"):
-        open_mlflow(models / "pyfunc-notebook", trust=True)
+        open_mlflow(models / "pyfunc-notebook", trust="code")
 
 
 def test_compressed_python_models(models: Path, tmp_path: Path) -> None:
@@ -180,10 +180,10 @@ def test_compressed_python_models(models: Path, tmp_path: Path) -> None:
         )
     )
     with pytest.raises(PackError, match="cannot be decompressed"):
-        open_mlflow(own, trust=True)
+        open_mlflow(own, trust="code")
     (own / "python_model.pkl").write_bytes(gzip.compress(data))
-    package, _ = open_mlflow(own, trust=True).pack(name="model")
-    assert fourfold.load(package, trust=True).predict_one({"distance": 2.0}) == {"eta": 3.5}
+    package, _ = open_mlflow(own, trust="code").pack(name="model")
+    assert fourfold.load(package, trust="code").predict_one({"distance": 2.0}) == {"eta": 3.5}
 
 
 def test_libraries_of_other_versions_are_noted(models: Path, tmp_path: Path) -> None:
@@ -221,9 +221,9 @@ def test_a_skops_file_of_unknown_classes_needs_trust(tmp_path: Path) -> None:
     skops.io.dump(model, folder / "model.skops")
     with pytest.raises(TrustError, match=r"assert_allclose.*--trust"):
         open_mlflow(folder)
-    assert open_mlflow(folder, trust=True).flavor == "sklearn"
+    assert open_mlflow(folder, trust="code").flavor == "sklearn"
     (folder / "model.skops").write_bytes(b"no zip")
-    for trust in (False, True):
+    for trust in ("foreign", "code", None):
         with pytest.raises(PackError, match=r"model\.skops"):
             open_mlflow(folder, trust=trust)
 
@@ -256,7 +256,7 @@ def test_every_form_of_example(tmp_path: Path, info: dict[str, str], example: An
     info = {"artifact_path": "input_example.json", **info}
     signature = {"inputs": [column("double", "a"), column("double", "b")], "outputs": [column("double")]}
     folder = line(tmp_path / "m", saved_input_example_info=info, example=example, signature=signature)
-    package, _ = open_mlflow(folder, trust=True).pack(name="line")
+    package, _ = open_mlflow(folder, trust="code").pack(name="line")
     assert [(field.name, field.dtype) for field in package.signature.inputs] == [("a", "float64"), ("b", "float64")]
 
 
@@ -306,7 +306,7 @@ def test_an_example_with_a_missing_text(gone: float | None, tmp_path: Path) -> N
     example = {"columns": ["word", "x"], "data": data}
     folder = write(tmp_path / "m", settings, saved_input_example_info=info, example=example)
     (folder / "model.pkl").write_bytes(pickle.dumps(model))
-    package, _ = open_mlflow(folder, trust=True).pack(name="words")
+    package, _ = open_mlflow(folder, trust="code").pack(name="words")
     answers = fourfold.load(package).predict(frame)
     np.testing.assert_allclose(answers.prediction, model.predict(frame), rtol=1e-9, atol=1e-9)
 
@@ -326,7 +326,7 @@ def test_examples_that_are_none(tmp_path: Path, example: Any, message: str) -> N
     signature = {"inputs": [column("double", "a"), column("double", "b")]}
     folder = line(tmp_path / "m", example=example, signature=signature)
     with pytest.raises(PackError, match=message) as caught:
-        open_mlflow(folder, trust=True).pack(name="line")
+        open_mlflow(folder, trust="code").pack(name="line")
     assert "--rows" in str(caught.value)
 
 
@@ -373,9 +373,9 @@ def test_a_model_without_an_example_needs_rows(tmp_path: Path) -> None:
     """The error says how to give them, and with them it is packed."""
     folder = line(tmp_path / "m")
     with pytest.raises(PackError, match=r"without an input example.*--rows FILE"):
-        open_mlflow(folder, trust=True).pack(name="line")
+        open_mlflow(folder, trust="code").pack(name="line")
     frame = pd.DataFrame({"a": [1.0, 2.0], "b": [0.5, 0.25]})
-    package, notes = open_mlflow(folder, trust=True).pack(name="line", rows=frame, provenance={"who": "me"})
+    package, notes = open_mlflow(folder, trust="code").pack(name="line", rows=frame, provenance={"who": "me"})
     assert notes == ()
     assert package.manifest["provenance"]["who"] == "me"
     assert package.manifest["provenance"]["mlflow.run_id"] == "r1"
@@ -387,7 +387,7 @@ def test_outputs_of_another_kind_are_named(tmp_path: Path) -> None:
     for output in (column("string", "kind"), tensor("str")):
         folder = line(tmp_path / "m", signature={"inputs": [], "outputs": [output]})
         with pytest.raises(PackError, match=r"string.*the model gives prediction: float64"):
-            open_mlflow(folder, trust=True).pack(name="line", rows=frame)
+            open_mlflow(folder, trust="code").pack(name="line", rows=frame)
     for output in (column("long", "kind"), tensor("float32", 2), column("any", "what")):
         folder = line(tmp_path / "m", signature={"inputs": [], "outputs": [output]})
-        open_mlflow(folder, trust=True).pack(name="line", rows=frame)
+        open_mlflow(folder, trust="code").pack(name="line", rows=frame)

@@ -71,8 +71,8 @@ def test_every_way_to_write_predict(tmp_path: Path, name: str) -> None:
     """With a context or without, with parameters, with state that is loaded, or as a function."""
     code, expected = GOOD[name]
     folder = directory(tmp_path / "m", code, config={"factor": 7})
-    package, _ = open_mlflow(folder, trust=True).pack(name="model")
-    assert fourfold.load(package, trust=True).predict_one({"x": 3.0}) == {"prediction": expected}
+    package, _ = open_mlflow(folder, trust="code").pack(name="model")
+    assert fourfold.load(package, trust="code").predict_one({"x": 3.0}) == {"prediction": expected}
 
 
 BAD = {
@@ -142,7 +142,7 @@ def test_models_that_cannot_be_packed(tmp_path: Path, name: str) -> None:
     code, message = BAD[name]
     folder = directory(tmp_path / "m", code)
     with pytest.raises(PackError, match=f"(?s){message}"):
-        open_mlflow(folder, trust=True).pack(name="model")
+        open_mlflow(folder, trust="code").pack(name="model")
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_directories_that_contradict_themselves(tmp_path: Path, settings: dict[s
     """A file that is not there, lies elsewhere or is of another kind is named."""
     folder = directory(tmp_path / "m", GOOD["a function"][0], **settings)
     with pytest.raises(PackError, match=message):
-        open_mlflow(folder, trust=True)
+        open_mlflow(folder, trust="code")
 
 
 def test_a_model_cannot_stand_in_for_mlflow(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_model_cannot_stand_in_for_mlflow(tmp_path: Path) -> None:
     (tmp_path / "m" / "code" / "mlflow" / "__init__.py").write_text("")
     flavor = {"loader_module": "mlflow.pyfunc.model", "code": "code", "python_model": "x.pkl"}
     with pytest.raises(PackError, match=r"brings a file mlflow/__init__\.py"):
-        open_mlflow(write(tmp_path / "m", {"python_function": flavor}), trust=True)
+        open_mlflow(write(tmp_path / "m", {"python_function": flavor}), trust="code")
 
 
 def test_a_signature_from_type_hints_is_refused(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_a_signature_from_type_hints_is_refused(tmp_path: Path) -> None:
         tmp_path / "m", {"python_function": {"loader_module": "mlflow.pyfunc.model"}}, is_signature_from_type_hint=True
     )
     with pytest.raises(PackError, match="type hint that is no table"):
-        open_mlflow(folder, trust=True)
+        open_mlflow(folder, trust="code")
 
 
 @pytest.mark.parametrize("taken", ["model_input, params", "context, model_input, params=None", "rows, *, params=None"])
@@ -205,12 +205,12 @@ def test_parameters_keep_their_defaults(taken: str, tmp_path: Path) -> None:
     ]
     text = (folder / "MLmodel").read_text()
     (folder / "MLmodel").write_text(f"{text}signature:\n  params: '{json.dumps(params)}'\n")
-    package, notes = open_mlflow(folder, trust=True).pack(name="model")
+    package, notes = open_mlflow(folder, trust="code").pack(name="model")
     assert any(
         "parameters of the model keep the defaults of its signature (factor=10.0, since=datetime.datetime(2024" in note
         for note in notes
     )
-    predictor = fourfold.load(package, trust=True)
+    predictor = fourfold.load(package, trust="code")
     for _ in range(2):
         assert predictor.predict_one({"x": 3.0}) == {"prediction": 30.0 + 2024 + 2}
 
@@ -221,6 +221,6 @@ def test_parameters_of_no_signature_are_none(tmp_path: Path) -> None:
         def predict(self, model_input, params):
             return model_input.x * (1 if params is None else 2)
     """)
-    package, notes = open_mlflow(directory(tmp_path / "m", code), trust=True).pack(name="model")
-    assert fourfold.load(package, trust=True).predict_one({"x": 3.0}) == {"prediction": 3.0}
+    package, notes = open_mlflow(directory(tmp_path / "m", code), trust="code").pack(name="model")
+    assert fourfold.load(package, trust="code").predict_one({"x": 3.0}) == {"prediction": 3.0}
     assert not any("parameters" in note for note in notes)

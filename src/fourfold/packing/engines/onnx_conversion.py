@@ -141,5 +141,5 @@ def _load(
         "",
         library_versions("onnxruntime", "numpy"),
     )
-    engine = runtimes.load(NAME, converted.settings, converted.files.__getitem__, signature, trust=False)
+    engine = runtimes.load(NAME, converted.settings, converted.files.__getitem__, signature, trust="foreign")
     return Candidate(NAME, converted, engine, approximations)

@@ -9,6 +9,7 @@ from typing import Any
 
 from fourfold.errors import EngineError, PackError
 from fourfold.package import Package
+from fourfold.package.levels import Level
 from fourfold.packing.mlflow.casting import cast_rows
 from fourfold.packing.mlflow.directory import ModelDirectory, open_directory
 from fourfold.packing.mlflow.flavors import open_flavor
@@ -126,18 +127,20 @@ class MlflowModel:
         return "".join(f". {text}" for text in texts)
 
 
-def open_mlflow(path: str | Path, *, trust: bool = False) -> MlflowModel:
+def open_mlflow(path: str | Path, *, trust: Level | None = "foreign") -> MlflowModel:
     """Open the directory of an MLflow model.
 
     Args:
         path: the directory, which has a file `MLmodel`.
-        trust: whether pickles and code in it may run here. A model of LightGBM, XGBoost, CatBoost or ONNX in its own
-            format needs none, nor does an estimator in skops format whose classes are known.
+        trust: what it may do here. `foreign` opens a model of LightGBM, XGBoost, CatBoost or ONNX in its own format,
+            and an estimator in skops format whose classes are known; `code` opens pickles and Python code, and skops
+            files of any classes, too. `None`, for a directory that the user named as the model: pickles and Python
+            code run, and a skops file may hold known classes only.
 
     Raises:
         PackError: the path is no such directory, lacks a file, or holds a model that cannot be packed; the error says
             what to do.
-        TrustError: the model needs trust that it is not given.
+        TrustError: the model needs more than `trust`.
         MissingLibrary: a library that reads it is not installed.
     """
     directory = open_directory(Path(path))

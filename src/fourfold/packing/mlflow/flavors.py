@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fourfold.errors import PackError, TrustError, shorten
+from fourfold.package.levels import Level
 from fourfold.packing.mlflow.directory import ModelDirectory
 from fourfold.packing.mlflow.pyfunc import PYFUNC, open_pyfunc
 from fourfold.packing.mlflow.signature import MlflowSignature
@@ -23,21 +24,21 @@ _DEFAULT_FILES = {"lightgbm": "model.lgb", "xgboost": "model.xgb", "catboost": "
 
 
 def open_flavor(
-    directory: ModelDirectory, signature: MlflowSignature | None, *, trust: bool
+    directory: ModelDirectory, signature: MlflowSignature | None, *, trust: Level | None
 ) -> tuple[str, OpenedModel, dict[str, Any]]:
     """Open the model of a directory.
 
     Args:
         directory: the MLflow model.
         signature: its signature.
-        trust: whether its pickles and its code may run here.
+        trust: what it may do here, as in `open_mlflow`.
 
     Returns:
         The flavour, the model, and the options to pack it with.
 
     Raises:
         PackError: the model has no flavour that can be packed, or its files cannot be read.
-        TrustError: the model needs trust that it is not given.
+        TrustError: the model needs more than `trust`.
         MissingLibrary: a library that reads it is not installed.
     """
     flavor = next((name for name in FLAVORS if name in directory.flavors), None)
@@ -69,25 +70,25 @@ def _refusal(directory: ModelDirectory) -> str:
     return f"{text}. Load it where it was trained, and pack it with fourfold.pack"
 
 
-def _sklearn(directory: ModelDirectory, settings: Mapping[str, Any], trust: bool) -> OpenedModel:
+def _sklearn(directory: ModelDirectory, settings: Mapping[str, Any], trust: Level | None) -> OpenedModel:
     path = directory.file(settings.get("pickled_model") or settings.get("model_path") or "model.pkl", "its estimator")
     return _estimator(path, str(settings.get("serialization_format") or "pickle"), trust)
 
 
-def _estimator(path: Any, form: str, trust: bool) -> OpenedModel:
+def _estimator(path: Any, form: str, trust: Level | None) -> OpenedModel:
     if form == "skops":
-        return open_model("skops", path, trust=trust)
+        return open_model("skops", path, trust=trust or "foreign")
     if form not in ("pickle", "cloudpickle"):
         raise PackError(f"{path} has the serialization format {shorten(form)}; expected pickle, cloudpickle or skops")
-    if not trust:
+    if trust not in (None, "code"):
         raise TrustError(
             f"{path} is a pickle, which runs its maker's code when it is loaded. If you know where the model comes "
-            "from, allow it: trust=True, or --trust on the command line. (serialization_format='skops' needs none)"
+            "from, allow it: trust='code', or --trust code on the command line"
         )
     return open_model("estimator", path)
 
 
-def _library(directory: ModelDirectory, flavor: str, settings: Mapping[str, Any], trust: bool) -> OpenedModel:
+def _library(directory: ModelDirectory, flavor: str, settings: Mapping[str, Any], trust: Level | None) -> OpenedModel:
     path = directory.file(settings.get("data") or settings.get("model_binary") or _DEFAULT_FILES[flavor], "its model")
     kind = str(settings.get("model_class") or settings.get("model_type") or "").rpartition(".")[2]
     if flavor == "lightgbm" and kind not in ("", "Booster"):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fourfold.errors import CorruptPackage, FourfoldError, PackageError, PackError, TrustError, shorten
+from fourfold.package.levels import Level
 from fourfold.packing.mlflow.directory import ModelDirectory
 from fourfold.packing.mlflow.signature import MlflowSignature
 from fourfold.runtimes.code import PREFIX, PackageCode
@@ -51,23 +52,23 @@ _ADVICE = (
 )
 
 
-def open_pyfunc(directory: ModelDirectory, signature: MlflowSignature | None, *, trust: bool) -> OpenedModel:
+def open_pyfunc(directory: ModelDirectory, signature: MlflowSignature | None, *, trust: Level | None) -> OpenedModel:
     """Open the Python model of a directory.
 
     Args:
         directory: the MLflow model.
         signature: its signature.
-        trust: whether its code may run here.
+        trust: what it may do here, as in `open_mlflow`.
 
     Raises:
         TrustError: its code may not run here.
         PackError: the model cannot be loaded, or no package can carry it; the error says what to do.
     """
     settings = directory.flavors[PYFUNC]
-    if not trust:
+    if trust not in (None, "code"):
         raise TrustError(
             f"the model {directory.path} is Python code of its maker, which runs when it is loaded. If you know where "
-            "it comes from, allow it: trust=True, or --trust on the command line"
+            "it comes from, allow it: trust='code', or --trust code on the command line"
         )
     if directory.data.get("is_signature_from_type_hint"):
         raise PackError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from fourfold.loading import remember_packed
 from fourfold.package import Package
 from fourfold.packing.engines.tournament import choose
 from fourfold.packing.stages.assemble import assemble
@@ -30,4 +31,5 @@ def build(result: TournamentResult, engine: str, provenance: Mapping[str, str] |
     assert entry.candidate.engine is not None
     # Replays the golden rows as they were written: what cannot be replayed is not packed.
     Predictor(package, entry.candidate.engine)
+    remember_packed(package.digest)
     return package

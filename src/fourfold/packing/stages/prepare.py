@@ -58,7 +58,7 @@ def prepare(
     signature = Signature(prepared.inputs, prepared.outputs, extra)
     with without_numeric_warnings():
         # The model came from the caller's own hands, so its code runs here already.
-        engine = runtimes.load(prepared.runtime, prepared.settings, prepared.files.__getitem__, signature, trust=True)
+        engine = runtimes.load(prepared.runtime, prepared.settings, prepared.files.__getitem__, signature, trust="code")
     return OriginalModel(name, model, prepared, signature, engine)
 
 

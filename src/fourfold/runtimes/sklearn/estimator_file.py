@@ -55,16 +55,16 @@ def open_pickle(path: Path) -> OpenedModel:
         ) from error
 
 
-def open_skops(path: Path, *, trust: bool) -> OpenedModel:
+def open_skops(path: Path, *, any_types: bool) -> OpenedModel:
     """Return the estimator in a skops file.
 
     Args:
         path: the file.
-        trust: whether the file may hold classes and functions that Fourfold does not know.
+        any_types: whether the file may hold classes and functions that Fourfold does not know.
 
     Raises:
         PackError: the estimator cannot be loaded.
-        TrustError: the file holds classes or functions that Fourfold does not know, and `trust` is false.
+        TrustError: the file holds classes or functions that Fourfold does not know, and may not.
         MissingLibrary: skops is not installed.
     """
     try:
@@ -76,10 +76,11 @@ def open_skops(path: Path, *, trust: bool) -> OpenedModel:
     except OSError as error:
         raise PackError(f"{path} cannot be read: {error.strerror or error}") from error
     try:
-        return _load_with_notes(lambda: skops_file.loads_trusted(data) if trust else skops_file.loads(data))
+        return _load_with_notes(lambda: skops_file.loads_trusted(data) if any_types else skops_file.loads(data))
     except TrustError as error:
         raise TrustError(
-            f"{path}: {error}. If you know where it comes from, allow it: trust=True, or --trust on the command line"
+            f"{path}: {error}. If you know where it comes from, allow it: trust='code', or --trust code on the command "
+            "line"
         ) from error
     except CorruptPackage as error:
         raise PackError(f"{path}: {error}") from error

@@ -10,7 +10,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from fourfold import tables
-from fourfold.errors import CorruptPackage, EngineError, PackError, TrustError, shorten
+from fourfold.errors import CorruptPackage, EngineError, PackError, shorten
 from fourfold.runtimes.answers import Array, record_batch
 from fourfold.runtimes.engine import Prepared, library_versions
 from fourfold.runtimes.sample import Sample, column_names, frame_to_array, read_sample, select_columns
@@ -67,22 +67,15 @@ def prepare(
     return Prepared(NAME, settings, files, sample_rows.fields, original.fields, requires, libraries)
 
 
-def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature, trust: bool) -> _Engine:
+def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature) -> _Engine:
     """Return the engine of a package.
 
     Raises:
-        TrustError: its file is a pickle and the host does not allow that, or a skops file with types that no host
-            allows.
+        TrustError: its file is a skops file with types that no host allows.
         CorruptPackage: its file is not what `prepare` wrote.
         PackageError: the estimator needs a module that is not installed.
     """
     file = PICKLE if settings["file"] == PICKLE else SKOPS
-    if file == PICKLE and not trust:
-        raise TrustError(
-            "the package holds a pickle, which runs its maker's code when it is loaded, because skops could not hold "
-            f"the model: {'; '.join(settings['notes'])}. A host that knows where the package comes from allows it: "
-            "trust=True, or --trust on the command line"
-        )
     model = restore(file, read(file))
     methods = [(method["name"], method["targets"]) for method in settings["methods"]]
     if unknown := [name for name, _ in methods if name not in METHODS]:
