@@ -125,12 +125,9 @@ class Cases:
     def __init__(self, folder: Path) -> None:
         rows = folder / "rows.parquet"
         tree = ("--from", "estimator", folder / "tree.pickle")
+        array = ("--from", "mlflow", folder / "sklearn-array")
         self.all: dict[str, tuple[tuple[object, ...], int, tuple[str, ...]]] = {
-            "no trust": (
-                ("--from", "mlflow", folder / "sklearn-array", "--trust", "foreign"),
-                4,
-                ("is a pickle", "--trust code"),
-            ),
+            "no trust": ((*array, "--trust", "foreign"), 4, ("is a pickle", "--trust code")),
             "no MLflow model": (("--from", "mlflow", folder), 4, ("has a file MLmodel", "mlflow artifacts download")),
             "a notebook's class": (
                 ("--from", "mlflow", folder / "pyfunc-notebook"),

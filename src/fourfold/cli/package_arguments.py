@@ -10,15 +10,15 @@ if TYPE_CHECKING:
 __all__ = ["command_arguments"]
 
 
-def command_arguments(package: str, found: Source) -> tuple[str, ...]:
+def command_arguments(package: str, source: Source) -> tuple[str, ...]:
     """Return the arguments with which another command finds the same package in the same place.
 
     The place matters: the host's policy may name it. The version is named, not the alias, which may move.
 
     Args:
         package: the reference or path that the user typed.
-        found: what `find` returned for it.
+        source: what `find` returned for it.
     """
-    reference = package if found.version is None else f"{found.package.name}:{found.version}"
-    repository = ("--repository", found.location) if found.location and not found.is_path else ()
+    reference = package if source.version is None else f"{source.package.name}:{source.version}"
+    repository = ("--repository", source.location) if source.location and not source.is_path else ()
     return (reference, *repository)

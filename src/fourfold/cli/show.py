@@ -30,8 +30,8 @@ def command(package: str, repository: str | None, *, as_json: bool) -> None:
     """
     from fourfold.loading import find
 
-    found = find(package, repository=repository)
-    resolved, version = found.package, found.version
+    package_source = find(package, repository=repository)
+    resolved, version = package_source.package, package_source.version
     resolved.verify()
     if as_json:
         runtime = resolved.manifest["runtime"]

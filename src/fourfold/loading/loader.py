@@ -63,9 +63,9 @@ def load(
         MissingLibrary: the package's engine is not installed.
         ValueError: `trust` is no level.
     """
-    found = source if isinstance(source, Source) else find(source, repository=repository)
-    package = found.package
-    grant = find_grant(trust, found.location, package.name, package.digest)
+    resolved = source if isinstance(source, Source) else find(source, repository=repository)
+    package = resolved.package
+    grant = find_grant(trust, resolved.location, package.name, package.digest)
     required = _required_level(package)
     if not allows(grant.level, required):
         raise TrustError(
@@ -73,7 +73,7 @@ def load(
             f"{_describe_need(package)}. If you know where it comes from, allow it: "
             f"{grant.advice.replace('{level}', required)}"
         )
-    return make_predictor(package, version=found.version, trust=grant.level)
+    return make_predictor(package, version=resolved.version, trust=grant.level)
 
 
 def make_predictor(package: Package, *, version: int | None = None, trust: Level) -> Predictor:
