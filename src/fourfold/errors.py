@@ -63,19 +63,49 @@ __all__ = [
 MAX_ROW_ERRORS = 100
 
 
+#: The most bits of an integer whose digits are written out: more take long, and Python refuses more than 4,300 digits.
+_MAX_INTEGER_BITS = 10_000
+_MAX_DEPTH = 20
+_BRACKETS = {list: "[]", tuple: "()", dict: "{}"}
+
+
 def shorten(value: object, limit: int = 60) -> str:
     """Return `repr(value)` for an error message, at most `limit` characters; of a long container only the length."""
     # Check lengths before calling `repr`: an error must stay cheap however large the input is.
     if isinstance(value, (str, bytes)) and len(value) > limit:
         value = value[:limit]
         return repr(value)[: limit - 1] + "…"
-    if isinstance(value, (list, tuple, dict)) and len(value) > limit:
+    if isinstance(value, (list, tuple, dict, set, frozenset)) and len(value) > limit:
         return f"a {type(value).__name__} of {len(value)} elements"
     try:
-        text = repr(value)
+        text = _represent(value, limit, 0)
     except Exception as error:  # noqa: BLE001  # a foreign __repr__ may raise anything
         return f"a {type(value).__name__} whose repr fails ({type(error).__name__})"
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _represent(value: object, limit: int, depth: int) -> str:
+    """Return `repr(value)`, or a text of more than `limit` characters that begins as it does."""
+    if isinstance(value, (str, bytes)) and type(value) in (str, bytes):
+        return repr(value if len(value) <= limit else value[: limit + 1])
+    if type(value) is int and value.bit_length() > _MAX_INTEGER_BITS:
+        return f"an integer of {value.bit_length()} bits"
+    if isinstance(value, (list, tuple, dict)) and type(value) in _BRACKETS:
+        if depth >= _MAX_DEPTH:
+            return "…"
+        brackets = _BRACKETS[type(value)]
+        parts: list[str] = []
+        left = limit
+        for item in value:
+            if left < 0:
+                break  # what is cut off later need not be made
+            parts.append(_represent(item, left, depth + 1))
+            if isinstance(value, dict):
+                parts[-1] += ": " + _represent(value[item], left, depth + 1)
+            left -= len(parts[-1]) + 2
+        comma = "," if isinstance(value, tuple) and len(value) == 1 else ""
+        return brackets[0] + ", ".join(parts) + comma + brackets[1]
+    return repr(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,26 @@
 from __future__ import annotations
 
+import json
+import random
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
 from fourfold.certificate.certificate import Certificate, DoorReport
 from fourfold.cli.certify import print_certificate
-from fourfold.cli.output import escape_markup, print_error, print_table, printable
+from fourfold.cli.output import (
+    MAX_TABLE_ROWS,
+    MAX_TEXT_CHARACTERS,
+    clip,
+    escape_markup,
+    print_error,
+    print_json,
+    print_table,
+    printable,
+)
 from fourfold.cli.show import print_package
-from fourfold.errors import DecodeError
+from fourfold.errors import CorruptPackage, DecodeError
 from fourfold.package import Package
 from fourfold.signature.bits import Difference
 from tests.package.sample import FILES, manifest
@@ -69,3 +83,115 @@ def test_an_error_keeps_its_lines_and_nothing_else(capsys: pytest.CaptureFixture
     assert print_error(DecodeError("one \x1b[31m\ntwo")) == 3
     assert capsys.readouterr().err == "fourfold: error: one \\x1b[31m\ntwo\n"
     assert escape_markup("[b]") == "\\[b]"
+
+
+#: What stands where a manifest has a number, a text or a list: nothing that adds, compares or formats well.
+ODD: list[Any] = [
+    10**400,
+    -(10**400),
+    10**18,
+    1e308,
+    -1e308,
+    5e-324,
+    -0.0,
+    True,
+    None,
+    "",
+    "many",
+    "\x1b[2J" * 9,
+    [],
+    [[]],
+    {},
+    {"a": 1},
+]
+
+
+def whole() -> dict[str, Any]:
+    """Return a manifest that has every part that is printed."""
+    figures = dict.fromkeys(("one_row", "rows_per_second", "start_up", "memory", "size"), 1.5)
+    finding = {"block": None, "rows": 3, "differing": 0, "largest_gap": 0.0, "variation": None}
+    bound = {"rows": 3, "differing": 1, "ulp": 2.0, "gap": 1e-9, "why": "", "figures": figures}
+    expected = {"rows": 3, "rtol": 1e-5, "largest_gap": 1e-7}
+    return manifest(
+        exactness={
+            "exact": True,
+            "block": 8,
+            "rows": 3,
+            "tested": [finding, {**finding, "differing": 1}],
+            "accepted": "tight",
+            "expected": expected,
+        },
+        engines=[
+            {"engine": "plan", "verdict": "exact", "chosen": True, "rows": 3},
+            {"engine": "onnx", "verdict": "bound", "chosen": False, **bound},
+        ],
+        provenance={"maker": "me"},
+    )
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield every part of a manifest as what holds it, and the key or index there."""
+    for key in value if isinstance(value, dict) else range(len(value)):
+        yield value, key
+        if isinstance(value[key], (dict, list)):
+            yield from places(value[key])
+
+
+def test_show_survives_every_odd_number(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever stands in a manifest is printed or refused, and never a traceback, nor an order to a terminal."""
+    printed = refused = 0
+    for index in range(len(list(places(whole())))):
+        for odd in ODD:
+            changed = whole()
+            holder, key = list(places(changed))[index]
+            holder[key] = odd
+            try:
+                print_package(Package.build(changed, FILES))
+                printed += 1
+            except CorruptPackage:
+                refused += 1
+    assert printed > 250
+    assert refused > 250
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_show_survives_parts_that_are_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    """A verdict without what belongs to it, or a finding that is none, is printed as it is."""
+    engines = [{"engine": "x", "verdict": verdict, "chosen": True} for verdict in ("exact", "bound", "absent", "\x07")]
+    tested = [1, {}, {"block": None}, {"differing": "some"}, "\x1b[2J"]
+    exactness = {**whole()["exactness"], "tested": tested}
+    print_package(Package.build(manifest(engines=engines, exactness=exactness), FILES))
+    shown = capsys.readouterr().out
+    assert "'?' of '?'" not in shown
+    assert "? of ? rows differ" in shown
+    assert "\x1b" not in shown
+
+
+def test_long_texts_are_cut_and_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
+    """A text of megabytes does not fill the terminal: its beginning is printed, and how much was left out."""
+    print_package(Package.build(manifest(provenance={"maker": "m" * 3_000_000}), FILES))
+    out = capsys.readouterr().out
+    assert len(out) < 10_000
+    assert f"and {3_000_000 + len('maker ') - MAX_TEXT_CHARACTERS:,} characters more" in out
+    assert clip("x" * MAX_TEXT_CHARACTERS) == "x" * MAX_TEXT_CHARACTERS
+    print_table(["name"], [("row",)] * (MAX_TABLE_ROWS + 5))
+    assert "… and 5 rows more (--json prints all)" in capsys.readouterr().out
+    print_error(DecodeError("x" * 100_000 + "\n" * 100_000))
+    assert len(capsys.readouterr().err) < 8_000
+
+
+def test_json_does_nothing_to_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """JSON for a script holds every character that a terminal acts on as an escape, and reads back as it was."""
+    chance = random.Random(3)
+    texts = [
+        *HOSTILE,
+        "é 😀",
+        "\x7f\x9b\u2028\ufeff",
+        "".join(chr(chance.randrange(0xD7FF)) for _ in range(500)),
+        "\ud800",
+    ]
+    for text in texts:
+        print_json({text: [text]})
+        out = capsys.readouterr().out
+        assert json.loads(out) == {text: [text]}
+        assert all(char.isprintable() or char == "\n" for char in out)

@@ -6,6 +6,7 @@ missing extra only stops the verbs that need it.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -69,6 +70,8 @@ def command(*, debug: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and end the process with its exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name need not fit the terminal's character set
     try:
         status = command.main(arguments, prog_name="fourfold", standalone_mode=False)
     except click.exceptions.Exit as end:

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
     from fourfold.errors import FourfoldError
 
-__all__ = ["console", "escape_markup", "print_error", "print_json", "print_table", "printable", "progress_bars"]
+__all__ = ["clip", "console", "escape_markup", "print_error", "print_json", "print_table", "printable", "progress_bars"]
+
+#: The most characters that are printed of one text of a package or an error, and the most lines of an error.
+MAX_TEXT_CHARACTERS = 2_000
+MAX_ERROR_LINES = 100
+#: The most rows of a table: rich takes half a millisecond for each.
+MAX_TABLE_ROWS = 10_000
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -34,6 +40,14 @@ def printable(text: object) -> str:
     return raw if raw.isprintable() else "".join(char if char.isprintable() else _escape(char) for char in raw)
 
 
+def clip(text: object, limit: int = MAX_TEXT_CHARACTERS) -> str:
+    """Return a printable text of at most `limit` characters, with what was left out where it is longer."""
+    raw = str(text)
+    if len(raw) <= limit:
+        return printable(raw)
+    return f"{printable(raw[:limit])}… and {len(raw) - limit:,} characters more"
+
+
 def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
@@ -42,19 +56,24 @@ def escape_markup(text: object) -> str:
     """Return a text of a package or a row as rich's markup that prints exactly this text."""
     from rich.markup import escape
 
-    return escape(printable(text))
+    return escape(clip(text))
 
 
 def print_error(error: FourfoldError) -> int:
     """Print an error without a traceback, and return its exit status."""
-    lines = [printable(line) for line in str(error).split("\n")]
+    lines = [clip(line) for line in str(error).split("\n", MAX_ERROR_LINES)]
     click.echo("fourfold: error: " + "\n".join(lines), err=True)
     return error.exit_status
 
 
 def print_json(value: Any) -> None:
     """Print a JSON document on standard output, for a script to read."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    is_unicode = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") == "utf8"
+    text = json.dumps(value, indent=2, ensure_ascii=not is_unicode)
+    if not text.isascii():
+        # JSON only escapes the oldest of the characters that a terminal acts on.
+        text = "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
+    click.echo(text.replace("\x7f", "\\u007f"))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -66,10 +85,12 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     out = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in columns:
         out.add_column(name.rstrip("#"), justify="right" if name.endswith("#") else "left", overflow="fold")
-    for row in rows:
+    for row in rows[:MAX_TABLE_ROWS]:
         # Not as strings, which rich reads as markup: names and values come from packages and rows.
-        out.add_row(*(Text(printable(cell)) for cell in row))
+        out.add_row(*(Text(clip(cell)) for cell in row))
     console().print(out)
+    if len(rows) > MAX_TABLE_ROWS:
+        click.echo(f"… and {len(rows) - MAX_TABLE_ROWS:,} rows more (--json prints all)")
 
 
 @contextmanager

@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fourfold.cli import options
-from fourfold.cli.output import console, escape_markup, print_json, print_table
+from fourfold.cli.output import clip, console, escape_markup, print_json, print_table
+from fourfold.errors import shorten
 from fourfold.runtimes import required_level
 
 if TYPE_CHECKING:
     from fourfold.package import Package
     from fourfold.signature import Field
+
+
+# Larger integers are cut short: nothing that is counted has as many.
+_MAX_INTEGER = 10**18
+_MAX_NUMBER_CHARACTERS = 24
+_MAX_FINDINGS = 100
 
 
 @click.command("show")
@@ -80,35 +87,44 @@ def _engine_name(entry: Any) -> str:
 def _figures(figures: Any) -> tuple[str, ...]:
     if figures is None:
         return ("-",) * 5
+    one_row = figures["one_row"]
     return (
-        f"{figures['one_row'] * 1e6:,.3g} µs" if figures["one_row"] < 1e-3 else f"{figures['one_row'] * 1e3:,.3g} ms",
-        f"{figures['rows_per_second']:,.0f}",
-        f"{figures['start_up'] * 1e3:,.0f} ms",
-        f"{figures['memory'] / 2**20:,.0f} MB",
-        f"{figures['size']:,}",
+        f"{_number(one_row, ',.3g', 1e6)} µs" if one_row < 1e-3 else f"{_number(one_row, ',.3g', 1e3)} ms",
+        _number(figures["rows_per_second"], ",.0f"),
+        f"{_number(figures['start_up'], ',.0f', 1e3)} ms",
+        f"{_number(figures['memory'], ',.0f', 1 / 2**20)} MB",
+        _number(figures["size"], ","),
     )
 
 
 def verdict_line(entry: Any) -> str:
     """Return the verdict of a manifest on one engine, as a sentence."""
     why = entry.get("why", "")
+    rows = _number(entry.get("rows", "?"), "")
     match entry["verdict"]:
         case "original":
             return "itself"
         case "exact":
             elsewhere = f"; elsewhere the last may differ: {why}" if why else ""
-            return f"the same bits in {entry['rows']} rows{elsewhere}"
+            return f"the same bits in {rows} rows{elsewhere}"
         case "bound":
-            apart = f"{entry['differing']} of {entry['rows']} rows differ, by up to {_format_number(entry['ulp'])} ulp"
-            return f"{apart} ({_format_number(entry['gap'])}): {why}"
+            differing, ulp = _number(entry.get("differing", "?"), ""), _number(entry.get("ulp", "?"), ".2g")
+            gap = _number(entry.get("gap", "?"), ".2g")
+            return f"{differing} of {rows} rows differ, by up to {ulp} ulp ({gap}): {why}"
         case "absent":
             return f"does not take it: {why}"
         case _:
             return f"rejected: {why}"
 
 
-def _format_number(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:.2g}"
+def _number(value: object, form: str, factor: float = 1) -> str:
+    """Return a number that a manifest holds as text, or whatever stands there instead of one, cut short.
+
+    JSON has integers of thousands of digits, which no float holds.
+    """
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) < _MAX_INTEGER):
+        return format(value if factor == 1 else value * factor, form)
+    return value if isinstance(value, str) and len(value) <= _MAX_NUMBER_CHARACTERS else shorten(value, 24)
 
 
 def _field_row(field: Field) -> tuple[str, str, str, str]:
@@ -125,7 +141,7 @@ def _field_row(field: Field) -> tuple[str, str, str, str]:
 
 
 def _first_of(values: tuple[Any, ...], limit: int = 6) -> str:
-    text = ", ".join(str(value) for value in values[:limit])
+    text = ", ".join(clip(value, 100) for value in values[:limit])
     return text if len(values) <= limit else f"{text}, …"
 
 
@@ -143,9 +159,9 @@ def _facts(manifest: Any) -> list[tuple[str, str]]:
         ("runtime", f"{runtime['name']} ({libraries})"),
         ("needs", needs[level]),
         ("exactness", exactness_line(exactness)),
-        ("tested", "; ".join(finding_line(finding) for finding in exactness["tested"])),
+        ("tested", "; ".join(finding_line(finding) for finding in exactness["tested"][:_MAX_FINDINGS])),
         *([("expected", expected_line(exactness["expected"]))] if "expected" in exactness else []),
-        ("golden rows", f"{golden['rows']}, replayed at every start; same bits{allowed}"),
+        ("golden rows", f"{_number(golden['rows'], '')}, replayed at every start; same bits{allowed}"),
         ("provenance", ", ".join(f"{key} {value}" for key, value in sorted(manifest["provenance"].items()))),
     ]
 
@@ -154,21 +170,22 @@ def exactness_line(exactness: Any) -> str:
     """Return the exactness of a manifest, as a sentence."""
     batching = "in calls of any size" if exactness["block"] is None else f"in blocks of {exactness['block']} rows"
     claim = "the same bits for a row" if exactness["exact"] else f"a row's answer within {exactness['accepted']}"
-    return f"{claim}, {batching}; tested on {exactness['rows']} rows"
+    return f"{claim}, {batching}; tested on {_number(exactness['rows'], '')} rows"
 
 
 def expected_line(expected: Any) -> str:
     """Return how the outputs agree with the expected ones, as a sentence."""
     agreement = f"within {expected['largest_gap']:.1e} of them" if expected["largest_gap"] else "the same values"
-    rows, rtol = expected["rows"], expected["rtol"]
+    rows, rtol = _number(expected["rows"], ""), expected["rtol"]
     return f"outputs of the training framework for {rows} rows: {agreement} ({rtol:g} was accepted)"
 
 
 def finding_line(finding: Any) -> str:
     """Return a finding of the invariance test, as a sentence."""
-    block = "free" if finding["block"] is None else f"blocks of {finding['block']}"
-    if not finding["differing"]:
+    if not isinstance(finding, dict):
+        return shorten(finding)
+    block = "free" if finding.get("block") is None else f"blocks of {_number(finding['block'], '')}"
+    if finding.get("differing") == 0:
         return f"{block}: same bits"
-    gap = finding["largest_gap"]
-    gap_text = gap if isinstance(gap, str) else f"{gap:.1e}"
-    return f"{block}: {finding['differing']} of {finding['rows']} rows differ, by up to {gap_text}"
+    differing, rows = _number(finding.get("differing", "?"), ""), _number(finding.get("rows", "?"), "")
+    return f"{block}: {differing} of {rows} rows differ, by up to {_number(finding.get('largest_gap', '?'), '.1e')}"

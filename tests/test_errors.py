@@ -1,0 +1,84 @@
+"""Values in messages: short, and cheap to make however large or odd the value is."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from fourfold.errors import shorten
+
+
+def value(chance: random.Random, depth: int = 0) -> Any:
+    """Return a random value of plain Python."""
+    kind = chance.randrange(5 if depth > 3 else 8)
+    if kind == 5:
+        return [value(chance, depth + 1) for _ in range(chance.randrange(5))]
+    if kind == 6:
+        return tuple(value(chance, depth + 1) for _ in range(chance.randrange(4)))
+    if kind == 7:
+        return {str(chance.randrange(9)): value(chance, depth + 1) for _ in range(chance.randrange(4))}
+    text = "".join(chance.choice("aé\x1b\n'\\\"😀") for _ in range(chance.randrange(9)))
+    return [None, chance.random(), chance.randrange(10**9), text, text.encode()][kind]
+
+
+def test_it_is_the_repr_cut_short() -> None:
+    """The text is that of `repr`, with an ellipsis where it is cut."""
+    chance = random.Random(5)
+    for _ in range(3000):
+        example = value(chance)
+        limit = chance.choice([20, 60, 200])
+        if isinstance(example, (str, bytes)) and len(example) > limit:
+            continue
+        whole = repr(example)
+        assert shorten(example, limit) == (whole if len(whole) <= limit else whole[: limit - 1] + "…")
+
+
+def _nested(depth: int) -> list[Any]:
+    inner: list[Any] = []
+    for _ in range(depth):
+        inner = [inner]
+    return inner
+
+
+def _doubled(times: int) -> list[Any]:
+    inner: list[Any] = [0]
+    for _ in range(times):
+        inner = [inner, inner]
+    return inner
+
+
+class _Rude:
+    def __repr__(self) -> str:
+        raise SystemError("no")
+
+
+#: Values of which the whole text would be enormous, cannot be made, or never ends.
+HUGE = {
+    "an integer": 10**100_000,
+    "a negative integer": -(10**100_000),
+    "an integer inside": {"rows": [10**100_000]},
+    "a text inside": ["x" * 10_000_000],
+    "a key": {"x" * 10_000_000: 1},
+    "bytes inside": (b"x" * 10_000_000,),
+    "nesting": _nested(100_000),
+    "doubling": _doubled(60),
+    "a long list": list(range(1_000_000)),
+    "a long set": set(range(1_000_000)),
+    "rudeness": _Rude(),
+}
+
+
+@pytest.mark.parametrize("what", HUGE)
+def test_it_stays_short_and_cheap(what: str) -> None:
+    """No value makes a message long, or an error of its own, or one that takes for ever."""
+    for limit in (10, 60, 200):
+        assert 0 < len(shorten(HUGE[what], limit)) <= max(limit, 60)
+
+
+def test_a_list_that_holds_itself() -> None:
+    """A value without an end has a short text all the same."""
+    endless: list[Any] = []
+    endless.append(endless)
+    assert len(shorten(endless, 200)) <= 200
