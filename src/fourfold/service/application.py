@@ -33,11 +33,13 @@ from fourfold.protocols import (
 from fourfold.service.job import Job
 from fourfold.service.micro_batch import MicroBatcher
 
-__all__ = ["PredictorOrLoader", "Service", "app"]
+__all__ = ["STOPPING", "PredictorOrLoader", "Service", "app"]
 
 #: A predictor, or a function that loads one; the function runs in a thread, while the port is already open.
 PredictorOrLoader = Predictor | Callable[[], Predictor]
 
+#: The key of the server's state (ASGI's lifespan state, which comes with each request) that says that it is stopping.
+STOPPING = "stopping"
 #: The largest body that is decoded and encoded on the event loop: to move less work to a thread would cost more.
 MAX_INLINE_BODY_BYTES = 64 * 1024
 
@@ -45,7 +47,7 @@ _ROUTES = {
     "POST /predict": "predict for one row or many",
     "GET /": "this page",
     "GET /health/live": "200 as long as the process answers",
-    "GET /health/ready": "200 once the golden rows gave their answers here, 503 before",
+    "GET /health/ready": "200 once the golden rows gave their answers here, 503 before and while it stops",
     "GET /openapi.json": "the routes, requests and replies, for tools",
     "GET /package": "the package's manifest",
 }
@@ -210,8 +212,8 @@ class Service:
     async def _health_live(self, _: Request) -> Response:
         return Response(b'{"live":true}', media_type=JSON)
 
-    async def _health_ready(self, _: Request) -> Response:
-        if self._loaded is None:
+    async def _health_ready(self, request: Request) -> Response:
+        if self._loaded is None or STOPPING in request.scope.get("state", ()):
             return Response(b'{"ready":false}', 503, media_type=JSON)
         return Response(b'{"ready":true}', media_type=JSON)
 

@@ -9,7 +9,15 @@ from fourfold.protocols import MAX_BODY_BYTES
 
 __all__ = ["Job"]
 
-_MINIMUMS = {"port": 0, "workers": 1, "max_body_bytes": 1, "micro_batch_rows": 1, "queue_rows": 1, "drain_seconds": 0}
+_MINIMUMS = {
+    "port": 0,
+    "workers": 1,
+    "max_body_bytes": 1,
+    "micro_batch_rows": 1,
+    "queue_rows": 1,
+    "notice_seconds": 0,
+    "drain_seconds": 0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +33,8 @@ class Job:
             bring more.
         queue_rows: the most rows that may wait, per worker, while the engine is busy; further requests get a 503. One
             request may bring more where nothing else waits.
+        notice_seconds: how long the service goes on after SIGTERM, in seconds, while `/health/ready` answers 503 and
+            every reply closes its connection, so that load balancers look elsewhere before the port is closed.
         drain_seconds: how long accepted requests may take to finish after SIGTERM, in seconds.
         access_log: whether every request is logged, as a line on stdout.
 
@@ -38,6 +48,7 @@ class Job:
     max_body_bytes: int = MAX_BODY_BYTES
     micro_batch_rows: int = 1024
     queue_rows: int = 65_536
+    notice_seconds: int = 1
     drain_seconds: int = 30
     access_log: bool = False
 

@@ -12,31 +12,29 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing.queues import SimpleQueue
 from types import FrameType
 from typing import Any, NamedTuple
 
 import uvicorn
 from starlette.applications import Starlette
-from uvicorn.supervisors.multiprocess import SIGNALS, Multiprocess
+from uvicorn.supervisors.multiprocess import SIGNALS
 
 from fourfold import errors
 from fourfold.errors import FourfoldError, ServiceError, shorten
 from fourfold.predictor import Predictor
 from fourfold.service.application import PredictorOrLoader, Service
+from fourfold.service.draining import DrainingServer
 from fourfold.service.job import Job
-from fourfold.service.protocol import BoundedProtocol
+from fourfold.service.protocol import IDLE_TIMEOUT_S, StrictProtocol
+from fourfold.service.workers import STARTUP_FAILURE, Supervisor
 
 __all__ = ["running", "serve"]
 
-#: How long an idle connection stays open: longer than load balancers keep theirs (60 s is usual), so that none of them
-#: sends a request on a connection that is being closed.
-KEEP_ALIVE_S = 75
 #: How long a worker may leave uvicorn's health check unanswered before it is replaced. An engine that loads may keep
 #: the interpreter's lock for long.
 WORKER_HEALTH_TIMEOUT_S = 60
-#: The exit status of a worker that cannot start; uvicorn's supervisor then stops instead of starting it again.
-WORKER_STARTUP_FAILED_STATUS = 3
 #: How many connections may wait to be accepted.
 MAX_PENDING_CONNECTIONS = 2048
 
@@ -114,7 +112,8 @@ def running(predictor: PredictorOrLoader, job: Job | None = None) -> Iterator[st
         ServiceError: the port cannot be opened, or the job has more than one worker.
         FourfoldError: the package cannot be loaded.
     """
-    job = job or Job(port=0)
+    # The end of the block comes as no surprise: no load balancer has to be told.
+    job = replace(job or Job(port=0), notice_seconds=0)
     if job.workers > 1:
         raise ServiceError(f"the service in a thread has one worker; got {job.workers}")
     listener = _listen(job)
@@ -198,13 +197,13 @@ def _uvicorn_config(app: Any, job: Job, *, factory: bool = False) -> uvicorn.Con
         factory=factory,
         workers=job.workers,
         lifespan="on",
-        http=BoundedProtocol,
+        http=StrictProtocol,
         ws="none",
         log_config=_ACCESS_LOG if job.access_log else None,
         access_log=job.access_log,
         proxy_headers=False,
         server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_keep_alive=IDLE_TIMEOUT_S,
         timeout_graceful_shutdown=job.drain_seconds,
         timeout_worker_healthcheck=WORKER_HEALTH_TIMEOUT_S,
     )
@@ -212,7 +211,7 @@ def _uvicorn_config(app: Any, job: Job, *, factory: bool = False) -> uvicorn.Con
 
 def _create_server(
     predictor: PredictorOrLoader, job: Job, ready: Callable[[], None]
-) -> tuple[uvicorn.Server, list[BaseException]]:
+) -> tuple[DrainingServer, list[BaseException]]:
     """Return a server, and a list to which it adds the error that ends it, if one does."""
     failures: list[BaseException] = []
 
@@ -221,7 +220,7 @@ def _create_server(
         server.should_exit = True
 
     service = Service(predictor, job, ready=ready, failed=failed)
-    server = uvicorn.Server(_uvicorn_config(service.application, job))
+    server = DrainingServer(_uvicorn_config(service.application, job), job.notice_seconds)
     return server, failures
 
 
@@ -287,7 +286,7 @@ def _serve_with_workers(
     with _handle_signals(None, *SIGNALS):
         app = functools.partial(_create_worker_app, predictor, job, messages)
         try:
-            supervisor = _Supervisor(_uvicorn_config(app, job, factory=True), sockets=[listener])
+            supervisor = Supervisor(_uvicorn_config(app, job, factory=True), [listener], job.notice_seconds)
             opened()
             supervisor.run()
         finally:
@@ -295,16 +294,6 @@ def _serve_with_workers(
             receiver.join()
     if failures:
         raise failures[0]
-
-
-class _Supervisor(Multiprocess):
-    """Close the port before the workers drain: uvicorn's supervisor keeps it open, and new clients would hang."""
-
-    def terminate_all(self) -> None:
-        """Stop listening, then tell every worker to finish."""
-        for listener in self.sockets:
-            listener.close()
-        super().terminate_all()
 
 
 def _create_worker_app(
@@ -319,7 +308,7 @@ def _create_worker_app(
         else:
             messages.put(_WorkerMessage("ServiceError", f"the package cannot be loaded: {error_class}: {error}"))
         # Exit at once: no request was accepted yet, and the supervisor would restart a worker of any other status.
-        os._exit(WORKER_STARTUP_FAILED_STATUS)
+        os._exit(STARTUP_FAILURE)
 
     threading.Thread(target=_end_with_parent, name="fourfold-parent", daemon=True).start()
     return Service(predictor, job, ready=lambda: messages.put(_WorkerMessage()), failed=failed).application
