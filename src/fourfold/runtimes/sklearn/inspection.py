@@ -149,10 +149,12 @@ def _neighbours(state: tuple[Any, ...], corners: int) -> bool:
     rows, width = data.shape
     index = np.arange(count)
     weights = np.asarray(metric.__getstate__()[1])
-    sample = state[12]
+    sample, leaf_rows, levels = state[12], state[4], state[5]
     kind = type(metric).__name__
     return bool(
         len(nodes) == count > 0
+        and leaf_rows >= 1  # it is divided by
+        and levels >= 1
         and bounds.shape[1:] == (count, width)
         and len(bounds) == corners
         and order.shape == (rows,)

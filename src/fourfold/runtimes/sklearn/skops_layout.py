@@ -329,11 +329,11 @@ def _check_call(part: Part, arguments: Part | None, spot: str, has_xgboost: bool
     given |= arguments.entries if arguments is not None and arguments.loader == "DictNode" else {}
     if function.module == "numpy" and function.name in _REDUCTIONS:
         # Over all rows it would make one value of them, which may be a text of a request.
-        is_kept = "keepdims" in given and given["keepdims"].value() is True
         # From the end it is one again where a step before it has left one value for each row.
-        axes = (1, [1]) if has_xgboost else (1, -1, [1], [-1])
+        is_kept = "keepdims" in given and given["keepdims"].value() is True
+        axes = (1, [1]) if has_xgboost and not is_kept else (1, -1, [1], [-1])
         is_by_row = "axis" in given and given["axis"].value() in axes
-        _require(is_kept or is_by_row, f"{spot} makes one value of all rows with {function.name}")
+        _require(is_by_row, f"{spot} makes one value of all rows with {function.name}")
 
 
 def _check_arguments(function: Part, arguments: Part, spot: str) -> None:

@@ -122,7 +122,10 @@ def restore(file: str, data: bytes) -> Any:
         PackageError: the estimator needs a module that is not installed.
     """
     model = _unpickled(data) if file == PICKLE else skops_file.loads(data)
-    set_one_thread(model)
+    try:
+        set_one_thread(model)
+    except Exception as error:  # an estimator that lacks a parameter cannot say which it has
+        raise CorruptPackage(f"the model lacks a parameter: {type(error).__name__}: {error}") from error
     return model
 
 
