@@ -242,8 +242,8 @@ def _work(target: Target, bases: dict[str, Any], seed: int, numbers: range, dead
         for number in numbers:
             if time.monotonic() > deadline:
                 break
-            _, changed = mutant(target, bases, seed, number)
             os.write(writer, f"begin\t{number}\t\t\n".encode())
+            _, changed = mutant(target, bases, seed, number)
             signal.setitimer(signal.ITIMER_PROF, MAX_CPU_S)
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             outcome, detail = attempt(target, changed)

@@ -125,7 +125,7 @@ def _number(text: str, generator: Random) -> str:
 def _value(text: str, generator: Random) -> str:
     """Change the value of one line, chosen by its key, so that short ones are as likely as long ones."""
     lines = text.split("\n")
-    places = [index for index, line in enumerate(lines) if "=" in line or line.startswith("[")]
+    places = [index for index, line in enumerate(lines) if re.search("[=:]", line)]
     keys = sorted({re.split("[=:]", lines[index])[0] for index in places})
     if not keys:
         return text
