@@ -163,6 +163,7 @@ def _check_tree(tree: dict[str, str], width: int) -> None:
     if linear == "1":
         counts = _integers(tree["num_features"])
         features = _integers(tree["leaf_features"])
+        _check_magnitudes(tree["leaf_const"], tree["leaf_coeff"])
         require(
             len(_numbers(tree["leaf_const"])) == len(counts) == leaves, "a linear tree with other terms than leaves"
         )
