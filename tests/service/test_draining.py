@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import signal
 import socket
 import threading
@@ -19,7 +20,7 @@ from fourfold import service
 from fourfold.service import protocol
 from fourfold.service.draining import refuse_new_connections
 from tests.service.program import SLOW
-from tests.service.test_run import Process, started, until
+from tests.service.test_run import Process, started, two_workers, until
 from tests.service.wire import Address, WireReply, predict, read_replies
 from tests.support import make_predictor
 
@@ -84,6 +85,32 @@ def test_a_stop_loses_no_request(process: Process) -> None:
     assert [client.lost for client in clients] == [[]] * CLIENTS
     assert all(client.last_was_closed for client in clients)
     assert process.end()[0] == 0
+
+
+def has_ended(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_worker_that_stops_alone_leaves_the_port_open(tmp_path: Path, number: signal.Signals) -> None:
+    """Where workers are replaced, or one of them is stopped, the others go on, and so does the port."""
+    with started(tmp_path, workers=2, notice_seconds=0) as process:
+        process.let("load")
+        process.says("ready")
+        first = two_workers(process)
+        if number == signal.SIGHUP:
+            process.stop(number)
+        else:
+            os.kill(min(first), number)
+        gone = first if number == signal.SIGHUP else {min(first)}
+        until(lambda: all(has_ended(worker) for worker in gone))
+        assert not two_workers(process) & gone
+        process.stop()
+        assert process.end()[0] == 0
 
 
 def test_a_stop_says_first_that_it_is_not_ready(tmp_path: Path) -> None:

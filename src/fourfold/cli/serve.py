@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 @click.option("--port", default=8000, show_default=True, help="The port; 0 takes a free one.")
 @click.option("--workers", default=1, show_default=True, help="Processes that share the port.")
 @click.option("--max-body", default=32, show_default=True, help="The longest request body, in MiB.")
+@click.option(
+    "--notice",
+    default=1,
+    show_default=True,
+    help="Seconds after SIGTERM in which only /health/ready changes, to 503: for load balancers to notice.",
+)
+@click.option("--drain", default=30, show_default=True, help="Seconds after SIGTERM for requests to finish.")
 @click.option("--access-log", is_flag=True, help="A line on standard output for every request.")
 @options.repository
 @options.trust
@@ -30,6 +37,8 @@ def command(
     port: int,
     workers: int,
     max_body: int,
+    notice: int,
+    drain: int,
     repository: str | None,
     *,
     access_log: bool,
@@ -67,6 +76,8 @@ def command(
         port=port,
         workers=workers,
         max_body_bytes=max_body * 2**20,
+        notice_seconds=notice,
+        drain_seconds=drain,
         access_log=access_log,
     )
     loader = functools.partial(load, reference, repository=repository, trust=trust)

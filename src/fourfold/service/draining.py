@@ -23,10 +23,12 @@ import uvicorn
 from fourfold.service.application import STOPPING
 from fourfold.service.protocol import StrictProtocol
 
-__all__ = ["DrainingServer", "refuse_new_connections"]
+__all__ = ["DrainingServer", "refuse_new_connections", "refuses_new_connections"]
 
 #: How long handshakes that are under way may take, in seconds, before the port is closed.
 HANDSHAKE_S = 0.1
+#: How long the supervisor may take to let the port take no new connections, in seconds.
+SUPERVISOR_S = 2.0
 #: How long the connections that were made may take to be accepted, in seconds.
 ACCEPT_S = 2.0
 #: How long an idle connection is kept after the port has been closed, in seconds.
@@ -36,8 +38,8 @@ CUT_OFF_S = 1.0
 #: How often the end of the requests is looked for, in seconds.
 _TICK_S = 0.05
 
-#: Linux's number of the option that filters the packets of a socket.
-_SO_ATTACH_FILTER = 26
+#: Linux's number of the option that filters a socket's packets; where it is read, it says how long the filter is.
+_SO_FILTER = 26
 #: A program for that filter: drop what has SYN and not ACK among the flags of its TCP header, keep the rest.
 _DROP_NEW_CONNECTIONS = (
     (0x30, 0, 0, 13),  # load the byte at 13: the flags
@@ -56,11 +58,13 @@ class DrainingServer(uvicorn.Server):
     Args:
         config: uvicorn's settings.
         notice_s: how long the service goes on after a signal, in seconds, while `/health/ready` answers 503.
+        shares_port: whether other processes accept connections on the port, and may go on when this one stops.
     """
 
-    def __init__(self, config: uvicorn.Config, notice_s: float) -> None:
+    def __init__(self, config: uvicorn.Config, notice_s: float, *, shares_port: bool = False) -> None:
         super().__init__(config)
         self._notice_s = notice_s
+        self._shares_port = shares_port
 
     @property
     def _connections(self) -> list[StrictProtocol]:
@@ -99,12 +103,18 @@ class DrainingServer(uvicorn.Server):
 
     async def _close_port(self, listeners: Sequence[socket.socket]) -> None:
         """Close the port once every connection that was begun is accepted."""
+        loop = asyncio.get_running_loop()
         waiting = select.poll()
         for listener in listeners:
-            refuse_new_connections(listener)
             waiting.register(listener, select.POLLIN)
+            if not self._shares_port:
+                refuse_new_connections(listener)
+        if self._shares_port:
+            # The supervisor does it where all stop. Where it does not, the others accept what this one does not.
+            end = loop.time() + SUPERVISOR_S
+            while not all(refuses_new_connections(listener) for listener in listeners) and loop.time() < end:
+                await self._wait(_TICK_S)
         await self._wait(HANDSHAKE_S)
-        loop = asyncio.get_running_loop()
         end = loop.time() + ACCEPT_S
         while waiting.poll(0) and loop.time() < end and not self.force_exit:  # noqa: ASYNC110  # the system knows
             await asyncio.sleep(0)  # the loop accepts them
@@ -166,4 +176,14 @@ def refuse_new_connections(listener: socket.socket) -> None:
     buffer = ctypes.create_string_buffer(program)
     option = struct.pack("HL", len(_DROP_NEW_CONNECTIONS), ctypes.addressof(buffer))
     with suppress(OSError):  # a sandbox may forbid it
-        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, option)
+        listener.setsockopt(socket.SOL_SOCKET, _SO_FILTER, option)
+
+
+def refuses_new_connections(listener: socket.socket) -> bool:
+    """Return whether `refuse_new_connections` has been called for a socket, by any process; true where nobody can."""
+    if sys.platform != "linux":
+        return True
+    try:
+        return listener.getsockopt(socket.SOL_SOCKET, _SO_FILTER) == len(_DROP_NEW_CONNECTIONS)
+    except OSError:
+        return True

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import socket
+import time
 from functools import cached_property
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
-from fourfold.service.draining import DrainingServer
+from fourfold.service.draining import DrainingServer, refuse_new_connections
 
 __all__ = ["STARTUP_FAILURE", "Supervisor"]
+
+#: How often the supervisor looks whether its workers have ended, in seconds.
+_TICK_S = 0.05
 
 
 class _Worker(Process):
@@ -24,7 +28,7 @@ class _Worker(Process):
     @cached_property
     def server(self) -> DrainingServer:
         """Return the worker's server."""
-        return DrainingServer(self.config, self._notice_s)
+        return DrainingServer(self.config, self._notice_s, shares_port=True)
 
 
 class Supervisor(Multiprocess):
@@ -45,10 +49,14 @@ class Supervisor(Multiprocess):
         self.processes = [self._start() for _ in range(self.processes_num)]
 
     def terminate_all(self) -> None:
-        """Give up the port, which the workers close when they are ready to, then tell every worker to stop."""
-        for listener in self.sockets:
-            listener.close()
+        """Tell every worker to stop, and end the port when their notice is over."""
         super().terminate_all()
+        end = time.monotonic() + self._notice_s
+        while time.monotonic() < end and any(process.process.is_alive() for process in self.processes):
+            time.sleep(_TICK_S)
+        for listener in self.sockets:
+            refuse_new_connections(listener)
+            listener.close()
 
     def keep_subprocess_alive(self) -> None:
         """Replace each worker that has died or does not answer; stop where one cannot start."""
