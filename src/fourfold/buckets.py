@@ -38,6 +38,8 @@ SCHEMES = {
 # An unreachable bucket should fail within seconds; a large object on a slow line may take minutes.
 CONNECT_TIMEOUT = timedelta(seconds=5)
 REQUEST_TIMEOUT = timedelta(minutes=10)
+# A server that sends nothing for so long is gone, however much it has announced.
+READ_TIMEOUT = timedelta(seconds=30)
 MAX_RETRIES = 4
 RETRY_TIMEOUT = timedelta(seconds=60)
 #: The most characters of a cause in an error message.
@@ -74,6 +76,7 @@ def open_client(scheme: str, url: str, *, purpose: str) -> Any:
     options: Any = {
         "connect_timeout": CONNECT_TIMEOUT,
         "timeout": REQUEST_TIMEOUT,
+        "read_timeout": READ_TIMEOUT,
         "allow_http": _allows_http(SCHEMES[scheme]),
     }
     try:

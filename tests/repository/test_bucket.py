@@ -152,7 +152,7 @@ def test_folders_need_no_library() -> None:
 
 def _forked(store: BucketStore, pipe: Connection) -> None:
     try:
-        store.get("models/eta/versions/1.json")
+        store.get("models/eta/versions/1.json", 10_000)
     except RepositoryError as error:
         pipe.send(str(error))
 
@@ -161,7 +161,7 @@ def _forked(store: BucketStore, pipe: Connection) -> None:
 def test_after_a_fork(s3: str) -> None:
     """A child that was forked from a process that used a bucket is told so, instead of waiting for ever."""
     store = BucketStore("s3", "models", s3.removeprefix("s3://models/"))
-    assert store.get("models/eta/versions/1.json") is None
+    assert store.get("models/eta/versions/1.json", 10_000) is None
     context = multiprocessing.get_context("fork")
     here, there = context.Pipe()
     process = context.Process(target=_forked, args=(store, there))

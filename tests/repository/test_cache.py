@@ -64,7 +64,7 @@ def test_a_changed_blob_is_not_kept(pushed: str, package: Package, tmp_path: Pat
     """What the bucket gives wrongly never enters the cache."""
     store = Repository.open(pushed)._store
     key = "blobs/sha256/" + package.digest[7:]
-    content = store.get(key)
+    content = store.get(key, 10_000)
     assert content is not None
     store.replace(key, b"{}", content[1])
     with pytest.raises(RepositoryError.__bases__[0], match="expected"):
@@ -95,15 +95,15 @@ def test_whole_or_not_at_all(tmp_path: Path) -> None:
     """A copy gets its own name only when it is whole, is for its owner alone, and leaves nothing beside it."""
     digest = "sha256:" + "0" * 64
     cache = Cache(tmp_path / "cache")
-    assert cache.read(digest) is None
+    assert cache.read(digest, 10) is None
     cache.write(digest, b"1")
     cache.write(digest, b"2")
-    assert cache.read(digest) == b"2"
+    assert cache.read(digest, 10) == b"2"
     assert len(copies(tmp_path / "cache")) == 1
     assert (tmp_path / "cache/blobs/sha256").stat().st_mode & 0o077 == 0
     cache.discard(digest)
     cache.discard(digest)
-    assert cache.read(digest) is None
+    assert cache.read(digest, 10) is None
 
 
 def test_only_buckets_are_cached(tmp_path: Path, package: Package) -> None:

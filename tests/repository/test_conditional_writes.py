@@ -35,9 +35,9 @@ class Careless:
         """Return the real store's address."""
         return self.store.url
 
-    def get(self, key: str) -> tuple[bytes, Tag] | None:
+    def get(self, key: str, max_bytes: int) -> tuple[bytes, Tag] | None:
         """Do as the real store does."""
-        return self.store.get(key)
+        return self.store.get(key, max_bytes)
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Do as the real store does."""
@@ -51,7 +51,7 @@ class Careless:
         except Conflict:
             if not self.careless_create:
                 raise
-            content = self.store.get(key)
+            content = self.store.get(key, 10_000)
             assert content is not None
             self.store.replace(key, data, content[1])
 
@@ -60,7 +60,7 @@ class Careless:
         self.writes += 1
         if self.refuses:
             raise Conflict(key)
-        content = self.store.get(key)
+        content = self.store.get(key, 10_000)
         self.store.replace(key, data, content[1] if content and self.careless_replace else tag)
 
 
@@ -69,7 +69,7 @@ def test_honest_stores(location: str) -> None:
     store = open_store(location)
     for _ in range(3):
         prove(store)
-    assert store.get(PROBE_KEY) is not None
+    assert store.get(PROBE_KEY, 10_000) is not None
     assert Repository.open(location).models() == ()
 
 

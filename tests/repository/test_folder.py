@@ -210,7 +210,7 @@ def test_threads_exclude_each_other(tmp_path: Path) -> None:
         start.wait()
         done = 0
         while done < 10:
-            content = store.get("count")
+            content = store.get("count", 10_000)
             assert content is not None
             try:
                 store.replace("count", str(int(content[0]) + 1).encode(), content[1])
@@ -220,7 +220,7 @@ def test_threads_exclude_each_other(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(work, range(6)))
-    content = store.get("count")
+    content = store.get("count", 10_000)
     assert content is not None
     assert content[0] == b"60"
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from fourfold.errors import Conflict, NotFound, RepositoryError
 from fourfold.repository import Repository
+from fourfold.repository.folder import FolderStore
 from fourfold.repository.index import Index
 from fourfold.repository.location import open_store
 from fourfold.repository.records import Version
@@ -32,9 +34,9 @@ class Interrupted:
         """Return the real store's address."""
         return self.store.url
 
-    def get(self, key: str) -> tuple[bytes, Tag] | None:
+    def get(self, key: str, max_bytes: int) -> tuple[bytes, Tag] | None:
         """Do as the real store does."""
-        return self.store.get(key)
+        return self.store.get(key, max_bytes)
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Do as the real store does."""
@@ -158,16 +160,67 @@ def test_too_many_writers(location: str) -> None:
         index.claim("eta", "sha256:" + "f" * 64, None)
 
 
-def test_versions_with_a_hole(location: str) -> None:
-    """Where somebody removed records by hand, the rest is found, and the next version follows the newest."""
+@pytest.mark.parametrize("numbers", [(1, 4), (2,), (1, 2, 999_999_999), (999_999_999,)])
+def test_versions_with_a_hole(location: str, numbers: tuple[int, ...]) -> None:
+    """Where records were removed or added by hand, nothing is numbered or called the newest; what is named is found."""
     store = open_store(location)
-    for number in (1, 4):
+    for number in numbers:
         store.create(f"models/eta/versions/{number}.json", Version(number, f"sha256:{number:064x}").encode())
     repository = Repository.open(location)
-    assert repository.resolve("eta").version == 4
-    with pytest.raises(NotFound, match="no version 2; it has the versions 4, 1"):
-        repository.resolve("eta:2")
-    assert repository.push(make()) == 5
+    hole = min(set(range(1, 6)) - set(numbers))
+    for verb in (repository.models, lambda: repository.resolve("eta"), lambda: repository.push(make())):
+        with pytest.raises(
+            RepositoryError, match=rf"version {hole} is missing, and there is a version {max(numbers)}"
+        ) as caught:
+            verb()
+        assert f"models/eta/versions/{hole}.json" in str(caught.value)
+    assert repository.resolve(f"eta:{numbers[0]}").version == numbers[0]
+    with pytest.raises(NotFound, match=f"no version {hole}; it has"):
+        repository.resolve(f"eta:{hole}")
+
+
+def test_a_number_that_is_too_far(location: str) -> None:
+    """A record of a version beyond the last that can be is no stranger: it is refused by its key."""
+    repository = Repository.open(location)
+    repository.push(make())
+    open_store(location).create("models/eta/versions/999999999999.json", b"{}")
+    for verb in (repository.models, lambda: repository.resolve("eta"), lambda: repository.push(make("b"))):
+        with pytest.raises(RepositoryError, match=r"999999999999.json', which is no version"):
+            verb()
+    assert repository.resolve("eta:1").version == 1
+
+
+def test_a_listing_that_misses_a_version(tmp_path: Path) -> None:
+    """A version that was made while the store was listed is no hole, and its alias no damage."""
+    repository = Repository.open(tmp_path)
+    for content in "abc":
+        repository.push(make(content))
+    repository.promote("eta:2", "production")
+
+    class Late(FolderStore):
+        def keys(self, prefix: str) -> Iterator[str]:
+            return (key for key in super().keys(prefix) if not key.endswith("versions/2.json"))
+
+    late = Repository(Late(tmp_path))
+    assert late.resolve("eta").version == 3
+    assert late.push(make("b")) == 2
+    assert late.push(make("d")) == 4
+    assert late.model("eta").aliases["production"].version == 2
+
+
+def test_an_alias_agrees_with_its_version(location: str) -> None:
+    """An alias cannot make a package a version that it is not: it is refused where it is read, listed or used."""
+    repository = Repository.open(location)
+    repository.push(make("a"))
+    store = open_store(location)
+    for alias, target in {"lying": Version(1, make("b").digest), "lost": Version(7, make("a").digest)}.items():
+        store.create(f"models/eta/aliases/{alias}.json", target.encode("0" * 32))
+        with pytest.raises(RepositoryError, match=rf"the alias eta@{alias} in .* is damaged: it points at version"):
+            repository.resolve(f"eta@{alias}")
+    with pytest.raises(RepositoryError, match="is damaged: it points at version"):
+        repository.models()
+    assert repository.promote("eta:1", "lying").version == 1
+    assert repository.resolve("eta@lying").digest == make("a").digest
 
 
 def test_one_version_and_none(location: str) -> None:

@@ -9,7 +9,7 @@ from fourfold.repository import Version
 from fourfold.repository.records import alias_key, blob_key, parse_key, version_key
 
 
-@given(st.integers(1, 2**40), st.text("0123456789abcdef", min_size=64, max_size=64))
+@given(st.integers(1, 999_999_999), st.text("0123456789abcdef", min_size=64, max_size=64))
 def test_round_trip(version: int, digits: str) -> None:
     """A record is read as it was written."""
     record = Version(version, f"sha256:{digits}")

@@ -15,7 +15,7 @@ from tests.repository.writers import make
 
 def overwrite(repository: Repository, key: str, data: bytes) -> None:
     """Write what nobody should have written."""
-    content = repository._store.get(key)
+    content = repository._store.get(key, 10_000)
     if content is None:
         repository._store.create(key, data)
     else:

@@ -26,6 +26,7 @@ __all__ = [
     "temporary_file",
     "temporary_path",
     "write_file",
+    "write_new_file",
 ]
 
 
@@ -68,20 +69,19 @@ def temporary_file(path: Path, data: bytes) -> Iterator[None]:
     path.unlink(missing_ok=True)
 
 
-def create_file(path: Path, data: bytes, *, mode: int = 0o666) -> None:
+def create_file(path: Path, data: bytes) -> None:
     """Write a new file and sync its bytes to the disk; its name is durable after `sync_folder`.
 
     Args:
         path: the file; a symbolic link of that name is not followed.
         data: its bytes.
-        mode: who may read and write it, less what the umask takes away.
 
     Raises:
         FileExistsError: there is a file of that name.
         OSError: it cannot be written; nothing is left of it.
     """
     # Not `mkstemp`, whose files only their owner can read: here the umask decides.
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -91,6 +91,16 @@ def create_file(path: Path, data: bytes, *, mode: int = 0o666) -> None:
         with suppress(OSError):
             path.unlink(missing_ok=True)
         raise
+
+
+def write_new_file(path: Path, data: bytes) -> None:
+    """Write a new file for its owner alone, without a sync: for copies that only save time.
+
+    Raises:
+        FileExistsError: there is a file or a symbolic link of that name.
+    """
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
 
 
 def temporary_path(path: Path) -> Path:

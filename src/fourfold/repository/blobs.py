@@ -6,7 +6,7 @@ from fourfold.errors import Conflict, CorruptPackage, RepositoryError
 from fourfold.package.manifest import digest_of
 from fourfold.repository.cache import Cache
 from fourfold.repository.records import blob_key
-from fourfold.repository.store import Store
+from fourfold.repository.store import Oversized, Store
 
 __all__ = ["Blobs"]
 
@@ -26,22 +26,28 @@ class Blobs:
         self._store = store
         self._cache = cache
 
-    def read(self, digest: str) -> bytes | None:
+    def read(self, digest: str, max_bytes: int) -> bytes | None:
         """Return the bytes that have this digest; `None` where the store has none.
 
         A valid copy in the cache is returned without asking the store; a damaged one is removed and fetched again.
 
+        Args:
+            digest: the digest.
+            max_bytes: the most bytes that there may be: those that the manifest says, or the most of a manifest.
+
         Raises:
-            CorruptPackage: the store's bytes have another digest.
+            CorruptPackage: the store's bytes have another digest, or are more than there may be; those are not read.
             RepositoryError: the store cannot be reached.
         """
         if self._cache is not None:
-            copy = self._cache.read(digest)
+            copy = self._cache.read(digest, max_bytes)
             if copy is not None and digest_of(copy) == digest:
                 return copy
-            if copy is not None:
-                self._cache.discard(digest)
-        content = self._store.get(blob_key(digest))
+            self._cache.discard(digest)
+        try:
+            content = self._store.get(blob_key(digest), max_bytes)
+        except Oversized as error:
+            raise CorruptPackage(f"the blob {error}") from None
         if content is None:
             return None
         data = content[0]
@@ -61,15 +67,19 @@ class Blobs:
         digest = digest_of(data)
         key = blob_key(digest)
         for _ in range(MAX_WRITE_ATTEMPTS):
-            content = self._store.get(key)
-            if content is not None and content[0] == data:
-                return
             try:
-                if content is None:
+                content = self._store.get(key, len(data))
+                tag = None if content is None else content[1]
+                if content is not None and content[0] == data:
+                    return
+            except Oversized as error:
+                tag = error.tag
+            try:
+                if tag is None:
                     self._store.create(key, data)
                 else:
                     # Safe: only these bytes have this digest, so the blob that is replaced is damaged.
-                    self._store.replace(key, data, content[1])
+                    self._store.replace(key, data, tag)
             except Conflict:
                 continue  # another writer writes the same bytes: read them again
             return

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from fourfold.buckets import is_forked_after_use, open_client, safe_cause
 from fourfold.errors import Conflict, RepositoryError
-from fourfold.repository.store import Tag
+from fourfold.repository.store import MAX_KEYS, Oversized, Tag
 
 __all__ = ["BucketStore"]
 
 # Without this, a public bucket of Google Cloud Storage may answer with the alias of an hour ago.
 _NOT_CACHED = {"Cache-Control": "no-store"}
+
+#: How long an answer may take beyond the time that its bytes take on the slowest line.
+ANSWER_TIMEOUT_S = 60
+SLOWEST_BYTES_PER_S = 20_000
 
 _NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|specified bucket does not exist", re.IGNORECASE)
 _FORBIDDEN = re.compile(r"\b40[13] (?:Unauthorized|Forbidden)", re.IGNORECASE)
@@ -52,17 +57,54 @@ class BucketStore:
         """Return the bucket's URL."""
         return self._url
 
-    def get(self, key: str) -> tuple[bytes, Tag] | None:
-        """Return the bytes of a key and their tag; `None` where the key does not exist."""
+    def get(self, key: str, max_bytes: int) -> tuple[bytes, Tag] | None:
+        """Return the bytes of a key and their tag; `None` where the key does not exist.
+
+        Raises:
+            Oversized: the answer is longer than `max_bytes`, or says that it will be; no more of it was read.
+        """
         with self._operation("read", key):
             try:
                 result = self._obstore.get(self._client, key)
-                data = bytes(result.bytes())
+                tag = Tag(result.meta["e_tag"], result.meta["version"])
+                return self._collect(key, result, max_bytes, tag), tag
             except (self._errors.NotFoundError, FileNotFoundError) as error:
                 if _NO_BUCKET.search(str(error)):
                     raise
                 return None
-            return data, Tag(result.meta["e_tag"], result.meta["version"])
+
+    def _collect(self, key: str, result: Any, max_bytes: int, tag: Tag) -> bytes:
+        """Return the bytes of an answer as they come: memory is taken for what has come, and not for what is announced.
+
+        Raises:
+            Oversized: it announces or sends more than `max_bytes`.
+            RepositoryError: it comes too slowly, or is not of the length that it announces.
+        """
+        announced = result.meta["size"]
+        if announced > max_bytes:
+            raise Oversized(
+                f"{key} in {self.url} is damaged: it has {announced:,} bytes by the store's answer; expected at most "
+                f"{max_bytes:,}",
+                tag,
+            )
+        deadline_s = time.monotonic() + ANSWER_TIMEOUT_S + announced / SLOWEST_BYTES_PER_S
+        chunks, length = [], 0
+        for chunk in result.stream(min_chunk_size=1):
+            chunks.append(bytes(chunk))
+            length += len(chunks[-1])
+            if length > announced:
+                break
+            if time.monotonic() > deadline_s:
+                raise RepositoryError(
+                    f"cannot read {key} in {self.url}: only {length:,} of {announced:,} bytes came in "
+                    f"{ANSWER_TIMEOUT_S} s and one second for every {SLOWEST_BYTES_PER_S:,} bytes"
+                )
+        if length != announced:
+            raise RepositoryError(
+                f"cannot read {key} in {self.url}: the answer announced {announced:,} bytes, and "
+                f"{'more' if length > announced else f'only {length:,}'} came"
+            )
+        return b"".join(chunks)
 
     def create(self, key: str, data: bytes) -> None:
         """Write a new key; raise `Conflict` where it exists."""
@@ -84,7 +126,14 @@ class BucketStore:
     def keys(self, prefix: str) -> Iterator[str]:
         """Yield every key under `prefix`."""
         with self._operation("list", prefix):
+            count = 0
             for chunk in self._obstore.list(self._client, prefix.rstrip("/"), chunk_size=1000):
+                count += len(chunk)
+                if count > MAX_KEYS:
+                    raise RepositoryError(
+                        f"{self.url} has more than {MAX_KEYS:,} objects in {prefix}: it is damaged, or holds other "
+                        "objects; remove what is no package's"
+                    )
                 for meta in chunk:
                     yield meta["path"]
 

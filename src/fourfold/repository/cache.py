@@ -7,6 +7,8 @@ import os
 import secrets
 from pathlib import Path
 
+from fourfold.durable.files import make_private_folder, write_new_file
+from fourfold.durable.reading import check_no_links, read_file
 from fourfold.repository.records import blob_key
 
 __all__ = ["CACHE_VARIABLE", "Cache", "default_folder"]
@@ -45,10 +47,15 @@ class Cache:
         self.folder = folder
         self._has_warned = False
 
-    def read(self, digest: str) -> bytes | None:
-        """Return the unverified bytes kept under a digest; `None` where there are none, or they cannot be read."""
+    def read(self, digest: str, max_bytes: int) -> bytes | None:
+        """Return the unverified bytes kept under a digest; `None` where there are none, or they cannot be read.
+
+        Neither a link nor anything that is no file, or longer than `max_bytes`, is read.
+        """
+        path = self._path(digest)
         try:
-            return self._path(digest).read_bytes()
+            check_no_links(self.folder, path)
+            return read_file(path, max_bytes, follow=False)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -60,9 +67,10 @@ class Cache:
         path = self._path(digest)
         temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(8)}")
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            check_no_links(self.folder, path.parent)
+            make_private_folder(path.parent)
             try:
-                temporary.write_bytes(data)
+                write_new_file(temporary, data)
                 temporary.replace(path)
             finally:
                 temporary.unlink(missing_ok=True)
@@ -72,7 +80,9 @@ class Cache:
     def discard(self, digest: str) -> None:
         """Remove the bytes kept under a digest."""
         try:
-            self._path(digest).unlink(missing_ok=True)
+            path = self._path(digest)
+            check_no_links(self.folder, path.parent)
+            path.unlink(missing_ok=True)
         except OSError as error:
             self._warn("write", error)
 

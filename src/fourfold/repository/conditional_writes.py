@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from fourfold.errors import Conflict, RepositoryError
 from fourfold.package import canonical_json
-from fourfold.repository.records import PROBE_KEY
+from fourfold.repository.records import MAX_RECORD_BYTES, PROBE_KEY
 from fourfold.repository.store import Store, Tag
 
 __all__ = ["prove"]
@@ -36,7 +36,7 @@ def prove(store: Store) -> None:
 def _ensure_probe(store: Store) -> None:
     """Write the probe's key, unless an earlier proof left it there."""
     for _ in range(MAX_ATTEMPTS):
-        if store.get(PROBE_KEY) is not None:
+        if store.get(PROBE_KEY, MAX_RECORD_BYTES) is not None:
             return
         with suppress(Conflict):  # another writer was first, or the store refused for a passing reason: read again
             store.create(PROBE_KEY, _content())
@@ -46,13 +46,13 @@ def _ensure_probe(store: Store) -> None:
 def _make_stale_tag(store: Store) -> Tag:
     """Replace the probe's content, and return the tag of the content before."""
     for _ in range(MAX_ATTEMPTS):
-        before = store.get(PROBE_KEY)
+        before = store.get(PROBE_KEY, MAX_RECORD_BYTES)
         if before is None:
             raise _proof_error(store, "it does not show an object that was just written")
         try:
             store.replace(PROBE_KEY, _content(), before[1])
         except Conflict:
-            after = store.get(PROBE_KEY)
+            after = store.get(PROBE_KEY, MAX_RECORD_BYTES)
             if after is None or after[0] == before[0]:
                 continue  # nobody else wrote: the reason is passing, or the store always refuses
         return before[1]

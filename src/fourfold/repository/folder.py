@@ -16,13 +16,16 @@ from pathlib import Path
 
 from fourfold.durable.files import make_folder, sync_folder, temporary_file, write_file
 from fourfold.durable.locks import hold_lock
+from fourfold.durable.reading import check_no_links, open_handle, read_handle
 from fourfold.errors import Conflict, NotFound, RepositoryError
-from fourfold.repository.store import Tag
+from fourfold.repository.store import MAX_KEYS, Oversized, Tag
 
 __all__ = ["FolderStore"]
 
 _WRITING = ".writing"
 _LOCK = ".lock"
+#: The parts of the longest keys: `models/eta/versions/1.json`.
+_MAX_KEY_PARTS = 4
 _NO_LINKS_ERRORS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS}
 
 
@@ -43,20 +46,39 @@ class FolderStore:
         """Return the folder's path."""
         return str(self.root)
 
-    def get(self, key: str) -> tuple[bytes, Tag] | None:
-        """Return the bytes of a key and their tag; `None` where the key does not exist."""
+    def get(self, key: str, max_bytes: int) -> tuple[bytes, Tag] | None:
+        """Return the bytes of a key and their tag; `None` where the key does not exist.
+
+        Raises:
+            Oversized: the file is longer than `max_bytes`; it was not read.
+        """
+        path = self.root / key
         try:
-            data = (self.root / key).read_bytes()
+            check_no_links(self.root, path)
+            handle = open_handle(path, follow=False)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise self._error("read", key, error) from None
+        try:
+            status = os.fstat(handle)
+            if status.st_size > max_bytes:
+                raise Oversized(
+                    f"{key} in {self.url} is damaged: it has {status.st_size:,} bytes; expected at most {max_bytes:,}",
+                    _stat_tag(status),
+                )
+            data = read_handle(handle, max_bytes, path)
+        except OSError as error:
+            raise self._error("read", key, error) from None
+        finally:
+            os.close(handle)
         return data, _tag(data)
 
     def create(self, key: str, data: bytes) -> None:
         """Write a new key; raise `Conflict` where it exists."""
         path = self.root / key
         try:
+            check_no_links(self.root, path.parent)
             make_folder(path.parent)
             temporary = self._temporary()
             try:
@@ -72,8 +94,7 @@ class FolderStore:
         try:
             temporary = self._temporary()
             with temporary_file(temporary, data), hold_lock(self.root / _LOCK):
-                current = self.get(key)
-                if current is None or current[1] != tag:
+                if self._current_tag(key, tag) != tag:
                     raise Conflict(f"{key} is not what it was when it was read, in {self.url}")
                 temporary.replace(path)
                 sync_folder(path.parent)
@@ -85,17 +106,52 @@ class FolderStore:
         if not self.root.is_dir():
             kind = "it is not a folder" if self.root.exists() else "no such folder"
             raise NotFound(f"there is no repository at {self.url}: {kind}")
-        errors: list[OSError] = []
-        for folder, _, names in os.walk(self.root / prefix, onerror=errors.append):
-            for name in names:
-                yield (Path(folder) / name).relative_to(self.root).as_posix()
-        for error in errors:
-            if not isinstance(error, FileNotFoundError):
-                raise self._error("list", prefix, error)
+        count = 0
+        # Level by level, and no deeper than keys go: junk may be as deep as the file system allows.
+        folders = [prefix.rstrip("/")]
+        while folders:
+            folder = folders.pop()
+            try:
+                check_no_links(self.root, self.root / folder)
+                with os.scandir(self.root / folder) as entries:
+                    for entry in entries:
+                        count += 1
+                        if count > MAX_KEYS:
+                            raise RepositoryError(
+                                f"{self.url} has more than {MAX_KEYS:,} files and folders in {prefix}: it is damaged, "
+                                "or holds other files; remove what is no package's"
+                            )
+                        key = f"{folder}/{entry.name}"
+                        if not entry.is_dir(follow_symlinks=False):
+                            yield key
+                        elif key.count("/") < _MAX_KEY_PARTS - 1:
+                            folders.append(key)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                raise self._error("list", prefix, error) from None
+
+    def _current_tag(self, key: str, expected: Tag) -> Tag | None:
+        """Return the tag of a key's content in the form of `expected`; `None` where the key does not exist."""
+        path = self.root / key
+        check_no_links(self.root, path)
+        try:
+            handle = open_handle(path, follow=False)
+        except FileNotFoundError:
+            return None
+        try:
+            status = os.fstat(handle)
+            tag = _stat_tag(status)
+            # Another size is another content: only one of the size that was read is read again.
+            is_read = expected != tag and expected.e_tag is not None and expected.e_tag.startswith(f"{status.st_size}-")
+            return _tag(read_handle(handle, status.st_size, path)) if is_read else tag
+        finally:
+            os.close(handle)
 
     def _temporary(self) -> Path:
         """Return a free name for a temporary file on the same file system."""
         folder = self.root / _WRITING
+        check_no_links(self.root, folder)
         make_folder(folder)
         return folder / f"{os.getpid()}-{secrets.token_hex(8)}"
 
@@ -111,4 +167,9 @@ class FolderStore:
 
 
 def _tag(data: bytes) -> Tag:
-    return Tag(hashlib.sha256(data).hexdigest())
+    return Tag(f"{len(data)}-{hashlib.sha256(data).hexdigest()}")
+
+
+def _stat_tag(status: os.stat_result) -> Tag:
+    """Return the tag of a content that is too long to be read: its place and the time of its last change."""
+    return Tag(None, f"{status.st_dev}-{status.st_ino}-{status.st_size}-{status.st_mtime_ns}")

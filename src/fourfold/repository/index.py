@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from fourfold.errors import Conflict, NotFound, RepositoryError
+from fourfold.errors import Conflict, NotFound, RepositoryError, shorten
 from fourfold.repository import not_found
-from fourfold.repository.records import MODELS_PREFIX, Version, alias_key, folder_prefix, parse_key, version_key
-from fourfold.repository.store import Store, Tag
+from fourfold.repository.records import (
+    MAX_RECORD_BYTES,
+    MAX_VERSION,
+    MODELS_PREFIX,
+    Version,
+    alias_key,
+    folder_prefix,
+    is_misnumbered,
+    parse_key,
+    version_key,
+)
+from fourfold.repository.store import Oversized, Store, Tag
 
 __all__ = ["Index", "Model"]
 
@@ -52,7 +63,10 @@ class Index:
     # ------------------------------------------------------------------ reading
 
     def version(self, name: str, number: int | None) -> Version:
-        """Return a version by its number, or the newest where it is None; raise `NotFound` where there is none."""
+        """Return a version by its number, or the newest where it is None; raise `NotFound` where there is none.
+
+        For the newest, the versions of the model must have no gaps.
+        """
         key_number = number or max(self._version_numbers(name), default=0)
         version = self._read(version_key(name, key_number)) if key_number else None
         if version is None:
@@ -60,10 +74,14 @@ class Index:
         return version
 
     def alias(self, name: str, alias: str) -> Version:
-        """Return the version that an alias points at; raise `NotFound` where there is no such alias."""
+        """Return the version that an alias points at; raise `NotFound` where there is no such alias.
+
+        The records of the alias and of the version must agree: an alias cannot make a package another version.
+        """
         version = self._read(alias_key(name, alias))
         if version is None:
             raise not_found.missing_alias(self._store.url, name, alias, self._labels(name)[1])
+        self._check_agreement(name, alias, version, self._read(version_key(name, version.version)))
         return version
 
     def digest(self, name: str, digest: str) -> Version:
@@ -90,7 +108,7 @@ class Index:
     def claim(self, name: str, digest: str, version: int | None) -> int:
         """Give a digest the next version of a model, or return the version that it has; see `Repository.push`."""
         # A writer takes a version only after it has read all versions before it, so no digest can get two.
-        keys = [key for key in self._store.keys(folder_prefix(name, "versions")) if parse_key(key)]
+        keys = [version_key(name, number) for number in self._version_numbers(name)]
         versions_by_number = {record.version: record for record in self._read_all(keys) if record is not None}
         label = f"cannot push {name}{'' if version is None else f':{version}'} to {self._store.url}"
         for existing in versions_by_number.values():
@@ -115,7 +133,7 @@ class Index:
         """Point an alias at a version; see `Repository.promote`."""
         key = alias_key(name, alias)
         label = f"{name}@{alias} in {self._store.url} was not moved"
-        before = self._store.get(key)
+        before = self._get(key)
         current = self._decode(key, before)
         if expected is not None and (current is None or expected not in {current.version, current.digest}):
             raise Conflict(f"{label}: expected {expected}, and {_describe_target(current)}")
@@ -127,7 +145,7 @@ class Index:
                 return
             # The client repeats a write whose answer was lost, and the store then refuses the repetition. So a refusal
             # means little: read the alias to see who wrote it.
-            after = self._store.get(key)
+            after = self._get(key)
             current = self._decode(key, after)
             if (after is not None and after[0] == record) or (expected is None and current == target):
                 return
@@ -163,7 +181,7 @@ class Index:
     def _read_models(self, prefix: str) -> tuple[Model, ...]:
         versions: dict[str, list[Version]] = {}
         aliases: dict[str, dict[str, Version]] = {}
-        keys = [key for key in self._store.keys(prefix) if parse_key(key)]
+        keys = self._record_keys(prefix)
         for key, record in zip(keys, self._read_all(keys), strict=True):
             parsed = parse_key(key)
             if parsed is None or record is None:
@@ -175,6 +193,13 @@ class Index:
                 versions[name].append(record)
             else:
                 aliases[name][label] = record
+        for name, by_alias in aliases.items():
+            records = {version.version: version for version in versions[name]}
+            self._check_numbers(name, records)
+            for alias, target in by_alias.items():
+                # A version that was made while the store was listed may be missing in the list.
+                version = records.get(target.version) or self._read(version_key(name, target.version))
+                self._check_agreement(name, alias, target, version)
         return tuple(
             Model(
                 name,
@@ -186,10 +211,53 @@ class Index:
 
     def _parsed_keys(self, prefix: str) -> list[tuple[str, int | str]]:
         """Return the model and the version or alias of each record under a prefix, without reading the records."""
-        return [parsed for parsed in map(parse_key, self._store.keys(prefix)) if parsed]
+        return [parsed for parsed in map(parse_key, self._record_keys(prefix)) if parsed]
+
+    def _record_keys(self, prefix: str) -> list[str]:
+        """Return the keys of all records under a prefix; what cannot be one is left out, unless it looks like one."""
+        keys = []
+        for key in self._store.keys(prefix):
+            if parse_key(key):
+                keys.append(key)
+            elif is_misnumbered(key):
+                raise RepositoryError(
+                    f"{self._store.url} holds {shorten(key, 120)}, which is no version: they are numbered from 1 to "
+                    f"{MAX_VERSION} without gaps; remove it"
+                )
+        return keys
 
     def _version_numbers(self, name: str) -> list[int]:
-        return [label for _, label in self._parsed_keys(folder_prefix(name, "versions")) if isinstance(label, int)]
+        """Return the numbers of a model's versions, after checking that they have no gaps."""
+        numbers = [label for _, label in self._parsed_keys(folder_prefix(name, "versions")) if isinstance(label, int)]
+        self._check_numbers(name, numbers)
+        return list(range(1, max(numbers, default=0) + 1))
+
+    def _check_numbers(self, name: str, numbers: Collection[int]) -> None:
+        """Check that the numbers of a model's versions count from 1 without gaps.
+
+        A record with a far number would be the newest version for ever, and leave no number for the next.
+        """
+        newest, existing = max(numbers, default=0), set(numbers)
+        if newest == len(existing):
+            return
+        is_far = newest - len(existing) > MAX_CLAIM_ATTEMPTS
+        for number in range(1, newest):
+            # A listing is no snapshot: it may hold a version that was made while it was read, and not the one before.
+            if number not in existing and (is_far or self._read(version_key(name, number)) is None):
+                raise RepositoryError(
+                    f"the versions of {name} in {self._store.url} are damaged: version {number} is missing, and there "
+                    f"is a version {newest}. Versions have no gaps: put the record {version_key(name, number)} back, "
+                    "or remove those behind it"
+                )
+
+    def _check_agreement(self, name: str, alias: str, target: Version, version: Version | None) -> None:
+        """Check that an alias points at a version that has its digest."""
+        if version != target:
+            says = "there is no such version" if version is None else f"its record says {version.digest}"
+            raise RepositoryError(
+                f"the alias {name}@{alias} in {self._store.url} is damaged: it points at version {target.version} with "
+                f"{target.digest}, and {says}; promote a version anew"
+            )
 
     def _labels(self, name: str) -> tuple[list[int], list[str]]:
         """Return the version numbers and the aliases of a model; raise `NotFound` where it has neither."""
@@ -215,7 +283,7 @@ class Index:
     def _read(self, key: str) -> Version | None:
         if key in self._versions:
             return self._versions[key]
-        record = self._decode(key, self._store.get(key))
+        record = self._decode(key, self._get(key))
         parsed = parse_key(key)
         if record is not None and parsed is not None and isinstance(parsed[1], int):
             if record.version != parsed[1]:
@@ -225,6 +293,13 @@ class Index:
                 )
             self._versions[key] = record
         return record
+
+    def _get(self, key: str) -> tuple[bytes, Tag] | None:
+        """Return the bytes of a record and their tag; None where the key does not exist."""
+        try:
+            return self._store.get(key, MAX_RECORD_BYTES)
+        except Oversized as error:
+            raise RepositoryError(f"the record {error}") from None
 
     def _decode(self, key: str, content: tuple[bytes, Tag] | None) -> Version | None:
         if content is None:

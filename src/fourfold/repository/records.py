@@ -20,12 +20,15 @@ from fourfold.package import canonical_json, check_name
 from fourfold.repository.reference import check_alias, check_digest
 
 __all__ = [
+    "MAX_RECORD_BYTES",
+    "MAX_VERSION",
     "MODELS_PREFIX",
     "PROBE_KEY",
     "Version",
     "alias_key",
     "blob_key",
     "folder_prefix",
+    "is_misnumbered",
     "parse_key",
     "version_key",
 ]
@@ -35,11 +38,15 @@ PROBE_KEY = "probe.json"
 #: The most bytes of a record; far more than a record needs.
 MAX_RECORD_BYTES = 4096
 
+#: The largest number of a version.
+MAX_VERSION = 999_999_999
+
 _KEY = re.compile(
     r"models/(?P<name>[a-z0-9._-]+)/(?:versions/(?P<version>[1-9][0-9]{0,8})|aliases/(?P<alias>[a-z0-9._-]+))\.json",
     re.ASCII,
 )
 
+_NUMBERED = re.compile(r"models/(?P<name>[a-z0-9._-]+)/versions/[1-9][0-9]{9,}\.json", re.ASCII)
 _TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
@@ -77,9 +84,9 @@ class Version:
                 f"{label} is damaged: expected a token, 32 hexadecimal digits; got {shorten(record['token'])}"
             )
         version = record["version"]
-        if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= MAX_VERSION:
             raise RepositoryError(
-                f"{label} is damaged: expected a version, an integer from 1 on, got {shorten(version)}"
+                f"{label} is damaged: expected a version, an integer from 1 to {MAX_VERSION}, got {shorten(version)}"
             )
         try:
             return cls(version, check_digest(record["digest"]))
@@ -117,6 +124,18 @@ def parse_key(key: str) -> tuple[str, int | str] | None:
         return name, int(match["version"]) if match["version"] else check_alias(match["alias"])
     except (ValueError, RepositoryError):
         return None  # not a record: no reference can name it
+
+
+def is_misnumbered(key: str) -> bool:
+    """Return whether a key would be that of a version, but for its number, which is too large."""
+    match = _NUMBERED.fullmatch(key)
+    if match is None or parse_key(key) is not None:
+        return False
+    try:
+        check_name(match["name"])
+    except ValueError:
+        return False
+    return True
 
 
 def _parse_object(data: bytes, label: str) -> dict[str, Any]:

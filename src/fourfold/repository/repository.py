@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fourfold.errors import CorruptPackage, NotFound
 from fourfold.package import Package
+from fourfold.package.manifest import MAX_MANIFEST_BYTES
 from fourfold.repository import conditional_writes
 from fourfold.repository.blobs import Blobs
 from fourfold.repository.cache import Cache, default_folder
@@ -205,13 +206,14 @@ class Repository:
         return package
 
     def _read_package(self, digest: str) -> Package | None:
-        manifest = self._blobs.read(digest)
+        manifest = self._blobs.read(digest, MAX_MANIFEST_BYTES)
         if manifest is None:
             return None
 
         def fetch(file: str) -> bytes:
-            sha256 = package.manifest["files"][file]["sha256"]
-            data = self._blobs.read(f"sha256:{sha256}")
+            entry = package.manifest["files"][file]
+            sha256 = entry["sha256"]
+            data = self._blobs.read(f"sha256:{sha256}", entry["size"])
             if data is None:
                 raise CorruptPackage(f"the file {file} of {package.name} (sha256:{sha256}) is missing from {self.url}")
             return data

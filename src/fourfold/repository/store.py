@@ -6,7 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Store", "Tag"]
+from fourfold.errors import RepositoryError
+
+__all__ = ["MAX_KEYS", "Oversized", "Store", "Tag"]
+
+#: The most keys of one listing, so that a folder of junk names does not fill the memory.
+MAX_KEYS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,18 @@ class Tag:
 
     e_tag: str | None
     version: str | None = None
+
+
+class Oversized(RepositoryError):
+    """Report a content that is longer than it may be, and was not read.
+
+    Attributes:
+        tag: the tag of the content, with which it can be replaced.
+    """
+
+    def __init__(self, message: str, tag: Tag) -> None:
+        super().__init__(message)
+        self.tag = tag
 
 
 class Store(Protocol):
@@ -37,8 +54,12 @@ class Store(Protocol):
     def is_remote(self) -> bool:
         """Return whether reads go over a network, so that local copies are worth keeping."""
 
-    def get(self, key: str) -> tuple[bytes, Tag] | None:
-        """Return the bytes of a key and their tag; `None` where the key does not exist."""
+    def get(self, key: str, max_bytes: int) -> tuple[bytes, Tag] | None:
+        """Return the bytes of a key and their tag; `None` where the key does not exist.
+
+        Raises:
+            Oversized: the content is longer than `max_bytes`; nothing of it was kept.
+        """
 
     def create(self, key: str, data: bytes) -> None:
         """Write a new key.
@@ -59,4 +80,5 @@ class Store(Protocol):
 
         Raises:
             NotFound: the store itself does not exist.
+            RepositoryError: there are more than `MAX_KEYS`.
         """
