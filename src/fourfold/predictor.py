@@ -86,7 +86,9 @@ class Predictor:
         self.package = package
         self.version = version
         self.engine = engine
-        self._function = Function(package.signature, engine, package.block)
+        # A direct engine computes each row by itself: in blocks it would compute padding for nobody.
+        block = None if isinstance(engine, DirectEngine) else package.block
+        self._function = Function(package.signature, engine, block)
         self._rows = RowCoercer(package.signature.inputs, package.signature.extra)
         # The fast path: an engine that recognises rows that need no coercion gives the same answer in a tenth of the
         # time. It returns None for all others; the slow path then coerces them or explains their errors.

@@ -149,7 +149,7 @@ def test_a_changed_plan_starts_nowhere(architecture: Architecture) -> None:
     [
         ((Field("y", "float32"), *SIGNATURE.outputs[1:]), "its signature says"),
         ((SIGNATURE.outputs[0], Field("both", "float64", shape=(3,)), SIGNATURE.outputs[2]), "2 numbers for both"),
-        ((*SIGNATURE.outputs[:2], Field("label", "string", categories=("hot",))), "'cold' for label"),
+        ((*SIGNATURE.outputs[:2], Field("label", "string", categories=("hot",))), "'cold' for 'label'"),
     ],
 )
 def test_a_plan_that_gives_something_else_is_refused(outputs: tuple[Field, ...], said: str) -> None:

@@ -70,14 +70,23 @@ def decode_golden(data: bytes, signature: Signature) -> GoldenRows:
         raise CorruptPackage(f"{GOLDEN_FILE}: expected inputs and outputs; {shorten(str(error))}") from error
     if not are_paired:
         raise CorruptPackage(f"{GOLDEN_FILE}: {len(inputs)} inputs do not pair with {len(outputs)} outputs")
+    values = len(inputs) * (len(signature.inputs) + len(signature.outputs))
+    if values > len(data):  # every row has every field: its name and a value, several bytes
+        raise CorruptPackage(f"{GOLDEN_FILE}: {len(inputs)} rows of {values} values do not fit into {len(data)} bytes")
     return GoldenRows(_coerce(inputs, signature.inputs), _coerce(outputs, signature.outputs))
 
 
 def _coerce(rows: Sequence[Mapping[str, object]], fields: Any) -> list[dict[str, Any]]:
-    coerced, errors = RowCoercer(fields)(rows)
-    if errors:
-        raise CorruptPackage(f"{GOLDEN_FILE}: {errors[0]}")
-    return [row for row in coerced if row is not None]
+    coercer = RowCoercer(fields)
+    coerced_rows = []
+    for index, row in enumerate(rows):
+        if isinstance(row, dict) and len(row) > len(coercer.fields):
+            raise CorruptPackage(f"{GOLDEN_FILE}: row {index} has {len(row)} keys for {len(coercer.fields)} fields")
+        coerced, errors = coercer.row(row, index)
+        if coerced is None:  # the first error is enough: a record of each could take a hundred times the file's memory
+            raise CorruptPackage(f"{GOLDEN_FILE}: {errors[0]}")
+        coerced_rows.append(coerced)
+    return coerced_rows
 
 
 def read_golden(package: Package) -> GoldenRows:

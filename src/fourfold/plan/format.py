@@ -230,10 +230,11 @@ class Port(NamedTuple):
 def read_ports(plan: bytes) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
     """Return the inputs and the outputs of a plan.
 
-    Checks only what it reads; the evaluator checks the whole plan when it opens it.
+    Checks only what it reads; the evaluator checks the whole plan when it opens it. Ports may share names and labels,
+    which are read once; what they read together is no more than a multiple of the plan.
 
     Raises:
-        ValueError: the bytes are not a plan of this version.
+        ValueError: the bytes are not a plan of this version, or its ports read more than the plan can hold.
     """
     try:
         if plan[:8] != MAGIC or struct.unpack_from("<I", plan, 8) != (VERSION,):
@@ -251,12 +252,32 @@ _DTYPES = {number: dtype for dtype, number in TYPES.items()}
 _INTEGER = {1: "<b", 2: "<h", 3: "<i", 4: "<q", 5: "<B", 6: "<H", 7: "<I", 8: "<Q"}
 
 
+#: The most labels, and bytes of names and labels, that ports read for each byte of the plan.
+_MAX_READ_PER_BYTE = 4
+
+
 class _Reader:
     """Read items of a plan's sections, within their bounds."""
 
     def __init__(self, plan: bytes, table: dict[str, tuple[int, ...]]) -> None:
         self._plan = plan
         self._table = table
+        self._left = _MAX_READ_PER_BYTE * len(plan)
+        self._strings: dict[int, str] = {}
+        self._labels: dict[tuple[int, int, int], tuple[Any, ...]] = {}
+
+    def _spend(self, count: int) -> None:
+        """Note that so many bytes or labels are read.
+
+        Raises:
+            ValueError: all of them together are too many for a plan of this size.
+        """
+        self._left -= count
+        if self._left < 0:
+            raise ValueError(
+                f"the names and labels of its ports are more than {_MAX_READ_PER_BYTE} for each of its "
+                f"{len(self._plan)} bytes"
+            )
 
     def _at(self, section: str, form: str, index: int) -> tuple[Any, ...]:
         offset, count = self._table[section]
@@ -266,10 +287,16 @@ class _Reader:
         return struct.unpack_from(form, self._plan, offset + index * size)
 
     def string(self, index: int) -> str:
+        if index not in self._strings:
+            self._strings[index] = self._read_string(index)
+        return self._strings[index]
+
+    def _read_string(self, index: int) -> str:
         start, stop = self._at("strings", "<I", index)[0], self._at("strings", "<I", index + 1)[0]
         offset, count = self._table["text"]
         if not start <= stop <= count:
             raise IndexError(f"the text {index}")
+        self._spend(stop - start)
         return self._plan[offset + start : offset + stop].decode()
 
     def port(self, section: str, index: int) -> Port:
@@ -279,13 +306,19 @@ class _Reader:
             return Port(self.string(name), dtype)
         if width:
             return Port(self.string(name), dtype, width, bool(first))
+        key = (kind, first, count)
+        if key not in self._labels:
+            self._labels[key] = self._read_labels(*key)
+        return Port(self.string(name), dtype, labels=self._labels[key])
+
+    def _read_labels(self, kind: int, first: int, count: int) -> tuple[Any, ...]:
+        self._spend(count)
+        dtype = _DTYPES[kind]
         if dtype == "string":
-            labels: tuple[Any, ...] = tuple(self.string(first + label) for label in range(count))
-        elif dtype in ("float32", "float64"):
-            labels = tuple(self._at("numbers", "<d", first + label)[0] for label in range(count))
-        else:
-            labels = tuple(self._integer(kind, first + 2 * label) for label in range(count))
-        return Port(self.string(name), dtype, labels=labels)
+            return tuple(self.string(first + label) for label in range(count))
+        if dtype in ("float32", "float64"):
+            return tuple(self._at("numbers", "<d", first + label)[0] for label in range(count))
+        return tuple(self._integer(kind, first + 2 * label) for label in range(count))
 
     def _integer(self, kind: int, word: int) -> Any:
         low, high = self._at("words", "<I", word)[0], self._at("words", "<I", word + 1)[0]

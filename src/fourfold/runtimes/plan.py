@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, NoReturn
 
-from fourfold.errors import CorruptPackage, EngineError
+from fourfold.errors import CorruptPackage, EngineError, shorten
 from fourfold.plan._evaluator import Evaluator
 from fourfold.plan.format import TYPES, Port, read_ports
 from fourfold.runtimes.engine import Prepared
@@ -63,6 +63,10 @@ class PlanEngine:
         answers = self._evaluator.many(rows)
         return answers if isinstance(answers, list) else None
 
+    def stop(self) -> None:
+        """End the calls that are running; all later ones fail."""
+        self._evaluator.stop()
+
     def predict(self, table: Any) -> Any:
         """Return the answers to a canonical table: a list of rows, or a `pyarrow.RecordBatch`.
 
@@ -99,7 +103,7 @@ def _fields(fields: tuple[Field, ...], inputs: tuple[Port, ...]) -> tuple[Any, .
     names = {field.name for field in fields}
     for port in inputs:
         if port.name not in names:
-            raise ValueError(f"it takes {port.name!r}, which is no field of the signature")
+            raise ValueError(f"it takes {shorten(port.name)}, which is no field of the signature")
     descriptions = []
     for field in fields:
         type_number = TYPES.get(field.dtype, _UNREAD) if not field.shape else _UNREAD
@@ -116,8 +120,14 @@ def _check_outputs(fields: tuple[Field, ...], outputs: tuple[Port, ...]) -> None
     """
     actual = [(port.name, port.dtype, port.tensor) for port in outputs]
     expected = [(field.name, field.dtype, bool(field.shape)) for field in fields]
-    if actual != expected:
-        raise CorruptPackage(f"the package's plan gives {actual}; its signature says {expected}")
+    if len(actual) != len(expected):
+        raise CorruptPackage(f"the package's plan gives {len(actual)} outputs; its signature says {len(expected)}")
+    for has, wants in zip(actual, expected, strict=True):
+        if has != wants:
+            raise CorruptPackage(
+                f"the package's plan gives {shorten(has, 200)}; its signature says {shorten(wants, 200)}"
+            )
+    labels = {id(port.labels): frozenset(port.labels) for port in outputs}  # outputs may share theirs
     for field, port in zip(fields, outputs, strict=True):
         size = 1
         for dimension in field.shape:
@@ -125,6 +135,9 @@ def _check_outputs(fields: tuple[Field, ...], outputs: tuple[Port, ...]) -> None
         # The evaluator's outputs have one dimension, so no plan gives a tensor of more.
         if len(field.shape) > 1 or (port.width and port.width != size):
             raise CorruptPackage(f"the package's plan gives {port.width} numbers for {field.name}, {field.expected}")
-        unknown = set(port.labels) - set(field.categories) if field.categories is not None else set()
+        known = frozenset(field.categories) if field.categories is not None else labels[id(port.labels)]
+        unknown = labels[id(port.labels)] - known
         if unknown:
-            raise CorruptPackage(f"the package's plan can give {min(map(str, unknown))!r} for {field.name}")
+            raise CorruptPackage(
+                f"the package's plan can give {shorten(min(map(str, unknown)))} for {shorten(field.name)}"
+            )

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
+from functools import lru_cache
 from typing import Any, Literal
 
 from fourfold.errors import SignatureError, shorten
@@ -175,6 +176,7 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=1024)
 def _is_zone(name: str) -> bool:
     from zoneinfo import ZoneInfo  # opens files: only signatures with zones need it
 

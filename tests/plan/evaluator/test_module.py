@@ -439,7 +439,7 @@ def test_a_budget_of_nothing_gives_the_same_answers() -> None:
     plan = graph.plan([Output("y", "float64", [graph.number(0)])])
     for budget in (0, -5, 2**40):
         assert Evaluator(plan, fields_of(graph.inputs), budget=budget).one({"x": 3.0, "s": None}) == {"y": 3.0}
-    assert found.facts().keys() == {"registers", "codes", "steps", "lanes", "memory"}
+    assert found.facts().keys() == {"registers", "codes", "steps", "lanes", "memory", "row_cost", "text_cost"}
 
 
 def test_the_module_describes_itself() -> None:

@@ -767,6 +767,8 @@ static int ff_in_range(uint64_t first, uint64_t count, uint64_t total) {
     return first <= total && count <= total - first;
 }
 
+#define FF_RECENT 64u /* a dictionary is built once for so many steps, one after the other, that have the same texts */
+
 /* What the steps checked so far have written and need. Registers are written in ascending order, so two counters tell
  * which of them are written. */
 typedef struct {
@@ -775,16 +777,26 @@ typedef struct {
     uint32_t slots, workspace;
     uint32_t bags, readers;
     uint32_t large_nodes; /* nodes of trees that are too large for masks */
-    uint64_t cost, max_cost; /* the cost of a row, roughly in operations, and its limit */
+    uint64_t cost, max_cost; /* the cost of a row, roughly in nanoseconds, and its limit */
+    uint64_t text_cost;      /* the cost of a byte of text */
+    uint64_t memory, max_memory; /* the bytes of what ff_prepare builds, without the tables of forests */
+    const uint32_t *reading[FF_MAX_BAGS]; /* the settings of the steps that read texts */
+    uint32_t string[FF_RECENT], count[FF_RECENT]; /* the latest dictionaries, in a ring */
 } ff_totals;
 
 /* A plan's time and memory are limited in proportion to its bytes: steps may share arrays, so without limits a small
- * file could ask for any amount. No compiled model comes near them. A plan of 100 KB may take 26 million operations a
- * row and a million registers. */
-#define FF_MAX_COST_PER_BYTE 256u
-#define FF_MAX_REGISTERS_PER_BYTE 16u
+ * file could ask for any amount. No compiled model comes near them. docs/spec/plan.md lists them. */
+#define FF_MAX_COST_PER_BYTE 128u
+#define FF_FREE_COST (1u << 20) /* a row may always cost so much */
+#define FF_MAX_TEXT_COST 8192u
+#define FF_MAX_MEMORY_PER_BYTE 64u
+#define FF_FREE_MEMORY (16u << 20) /* ff_prepare may always use so much */
+#define FF_MAX_ANSWER_PER_BYTE 16u
+#define FF_FREE_ANSWER (64u << 10)
+#define FF_MAX_REGISTERS_PER_BYTE 4u
 #define FF_MAX_SCRATCH_BYTES (32u << 20) /* of registers; a single row may need more */
 #define FF_MAX_WORKSPACE_BYTES (1u << 30)
+#define FF_MAX_BLOCK_COST (UINT64_C(1) << 34) /* of all rows of a block, so that a call can be ended after seconds */
 
 /* Multiply, and return less than 2^61, so that a few such products can be added. */
 static uint64_t ff_saturating_mul(uint64_t a, uint64_t b) {
@@ -814,6 +826,37 @@ static int ff_claim_code(const ff_plan *plan, ff_totals *totals, uint32_t dst, u
     totals->codes++;
     return 1;
 }
+
+/* Return whether one of the latest steps has the same dictionary. */
+static int ff_has_dictionary(const ff_totals *totals, uint32_t string, uint32_t count) {
+    uint32_t i, known = totals->dictionaries < FF_RECENT ? totals->dictionaries : FF_RECENT;
+    for (i = 0; i < known; i++)
+        if (totals->string[i] == string && totals->count[i] == count) return 1;
+    return 0;
+}
+
+static const char too_much_memory[] = "tables would take too much memory for a plan of this size, at step";
+static const char too_costly[] = "a row would cost too much for a plan of this size, at step";
+static const char too_slow_text[] = "a byte of text would cost too much, at step";
+#define FF_SLOT_BYTES 32u /* of a forest's slot, at most */
+
+/* Return the bytes of the longest of these strings. */
+static uint32_t ff_longest_string(const ff_plan *plan, uint32_t first, uint32_t count) {
+    uint32_t longest = 0, i;
+    for (i = 0; i < count; i++) {
+        uint32_t length = plan->string[first + i + 1] - plan->string[first + i];
+        if (length > longest) longest = length;
+    }
+    return longest;
+}
+
+/* Return the slots of a dictionary of so many texts, and the bytes that they take. */
+static uint32_t ff_dictionary_slots(uint32_t count) {
+    uint64_t slots = 4;
+    while (slots < 2 * (uint64_t)count + 1) slots *= 2;
+    return (uint32_t)slots;
+}
+static uint64_t ff_dictionary_bytes(uint32_t count) { return 16 * (uint64_t)ff_dictionary_slots(count); }
 
 /* Return the limit of a code register: its codes are below it. */
 static uint32_t ff_code_limit(const ff_plan *plan, uint32_t code) { return (plan->word + plan->words)[code]; }
@@ -865,6 +908,8 @@ static int ff_check_forest(ff_plan *plan, ff_totals *totals, const uint32_t *ope
     uint32_t outputs = operand[1], width = operand[3], slots = operand[4], trees = operand[6], i;
     const uint32_t *tree = plan->word + operand[7];
     uint64_t padded = ((uint64_t)trees + 15) / 16 * 16;
+    totals->memory += ff_saturating_mul(slots, sizeof(uint32_t) + FF_SLOT_BYTES) + trees;
+    FF_CHECK(totals->memory <= totals->max_memory, too_much_memory, where);
     FF_CHECK(operand[2] <= (FF_FOREST_FLOAT32 | FF_FOREST_FROM), "a forest has flags that are not known, at step",
              where);
     FF_CHECK(trees > 0 && slots <= FF_NODE_SLOT, "a forest has no trees, or too many slots, at step", where);
@@ -884,7 +929,7 @@ static int ff_check_forest(ff_plan *plan, ff_totals *totals, const uint32_t *ope
              "a forest's first sums are outside, at step", where);
     for (i = 0; i < trees; i++) {
         FF_CHECK(width > 1 || tree[3 * i + 2] < outputs, "a tree adds to an output that is not there: tree", i);
-        totals->cost += tree[3 * i + 1];
+        totals->cost += 4 * (uint64_t)tree[3 * i + 1];
         FF_CHECK(totals->cost <= totals->max_cost, "a row would cost too much for a plan of this size: tree", i);
         FF_CHECK(ff_check_tree(plan, operand, tree[3 * i], tree[3 * i + 1]),
                  "not a tree in preorder, inside the plan: tree", i);
@@ -980,8 +1025,21 @@ static int ff_is_function(uint32_t function, uint32_t arity) {
                                                    : function >= FF_SUM && function < FF_MANY;
 }
 
+/* Note the memory and the cost of a dictionary. */
+static int ff_note_dictionary(ff_plan *plan, ff_totals *totals, const uint32_t *a, uint64_t where) {
+    if (!ff_has_dictionary(totals, a[2], a[3])) totals->memory += ff_dictionary_bytes(a[3]);
+    FF_CHECK(totals->memory <= totals->max_memory, too_much_memory, where);
+    totals->cost += ff_longest_string(plan, a[2], a[3]) / 8; /* longer texts are not read */
+    FF_CHECK(totals->cost <= totals->max_cost, too_costly, where);
+    totals->string[totals->dictionaries % FF_RECENT] = a[2];
+    totals->count[totals->dictionaries++ % FF_RECENT] = a[3];
+    return 0;
+}
+
 static int ff_check_bag_step(ff_plan *plan, ff_totals *totals, uint32_t operation, const uint32_t *a,
-                             uint64_t where); /* section 8 */
+                             uint64_t where);                    /* section 8 */
+static uint64_t ff_reading_cost(const ff_plan *plan, uint32_t word); /* section 8 */
+static uint64_t ff_bag_entries(uint32_t width);                      /* section 8 */
 
 /* Return the hash number `index` of those that begin at `word`, each of two words. */
 static uint64_t ff_read_hash(const ff_plan *plan, uint32_t word, uint64_t index) {
@@ -989,11 +1047,39 @@ static uint64_t ff_read_hash(const ff_plan *plan, uint32_t word, uint64_t index)
     return (uint64_t)words[0] | (uint64_t)words[1] << 32;
 }
 
+/* Return what a function costs, for its worst argument. */
+static uint64_t ff_function_cost(uint32_t function) {
+    switch (function) {
+    case FF_EXP:
+    case FF_LOG:
+    case FF_TANH:
+    case FF_SIGMOID:
+    case FF_SQRT: return 8;
+    case FF_EXPM1:
+    case FF_LOG1P:
+    case FF_LOG2:
+    case FF_LOG10:
+    case FF_CBRT:
+    case FF_NDTR: return 32;
+    case FF_SIN:
+    case FF_COS:
+    case FF_NDTRI:
+    case FF_POW: return 64;
+    case FF_MOD: return 512;
+    default: return 1;
+    }
+}
+
+/* Return what one coordinate adds to the cost of a distance. */
+static uint64_t ff_metric_cost(uint32_t metric) {
+    return (metric & ~FF_BALLS) == FF_MINKOWSKI ? ff_function_cost(FF_POW) : 1;
+}
+
 /* Estimate what a step costs for a row, or for validation and preparation, if that is more: so dictionaries and slots
  * count. The operands are not checked yet. */
 static uint64_t ff_step_cost(const ff_plan *plan, const ff_totals *totals, uint32_t operation, const uint32_t *a) {
     switch (operation) {
-    case FF_TEXT: return ff_saturating_mul(a[3], 64);
+    case FF_TEXT: return ff_has_dictionary(totals, a[2], a[3]) ? FF_RECENT : 64 * (uint64_t)a[3] + FF_RECENT;
     case FF_MATCH:
     case FF_SEARCH: return a[3];
     case FF_RECODE: return a[1] < totals->codes ? ff_code_limit(plan, a[1]) : 0;
@@ -1001,22 +1087,34 @@ static uint64_t ff_step_cost(const ff_plan *plan, const ff_totals *totals, uint3
     case FF_DOT: return ff_saturating_mul((uint64_t)a[1] + 1, (uint64_t)a[2] + 1);
     case FF_INTERPOLATE: return a[4];
     case FF_FOREST:
-        return ff_saturating_mul((uint64_t)a[6] + 16, (uint64_t)a[4] + 1) + a[1]; /* ff_check_forest: nodes */
-    case FF_NEAREST:
-        return ff_saturating_mul((uint64_t)a[5] + a[11], (uint64_t)a[3] + 1) +
+        /* ff_check_forest adds nodes. Masks are used where they are faster than a walk (ff_masks_pay_off), but for
+         * every group of 16 trees or more the slots are passed through. */
+        return ff_saturating_mul((uint64_t)a[6] / 16 + 16, (uint64_t)a[4] + 1) + a[6] + a[1] +
+               (a[3] > 1 ? ff_saturating_mul(a[6], a[3]) : 0);
+    case FF_NEAREST: /* a point is compared, and may enter a heap of at most 2^12 */
+        return ff_saturating_mul((uint64_t)a[5] + a[11], ff_saturating_mul(a[3], ff_metric_cost(a[6])) + 13) +
                ff_saturating_mul(a[1], (uint64_t)a[2] + 64);
-    case FF_DISTANCES: return ff_saturating_mul((uint64_t)a[1] + 1, (uint64_t)a[2] + 1);
+    case FF_DISTANCES:
+        return ff_saturating_mul((uint64_t)a[1] + 1, ff_saturating_mul(a[2], ff_metric_cost(a[4])) + 1);
     case FF_COUPLE: return ff_saturating_mul(ff_saturating_mul(a[1], a[1]), ff_coupling_rounds(a[1]));
     case FF_MEDIAN: return ff_saturating_mul(a[1], 32);
     case FF_JOIN: return (uint64_t)a[1] + a[4];
     case FF_REFUSE: return a[0];
     case FF_BAG_PICK: return a[1] < totals->bags ? plan->bag_width[a[1]] : 0;
+    case FF_BAG: return ff_reading_cost(plan, a[2]);
+    case FF_BAG_MAP:
+    case FF_BAG_CONST:
+    case FF_BAG_ROW:
+        return ff_saturating_mul(a[1] < totals->bags ? ff_bag_entries(plan->bag_width[a[1]]) : 0,
+                                 ff_function_cost(a[2]));
+    case FF_BAG_FOLD: return a[1] < totals->bags ? ff_bag_entries(plan->bag_width[a[1]]) : 0;
     case FF_BAG_DOT:
+        return ff_saturating_mul((uint64_t)a[1] + 1, a[2] < totals->bags ? ff_bag_entries(plan->bag_width[a[2]]) : 0);
     case FF_BAG_SPREAD: return (uint64_t)a[1] + (a[2] < totals->bags ? plan->bag_width[a[2]] : 0);
-    case FF_CONSTANT:
     case FF_MAP:
     case FF_MAP_CONST:
-    case FF_MAP_TWO:
+    case FF_MAP_TWO: return ff_saturating_mul(a[1], ff_function_cost(a[2]));
+    case FF_CONSTANT:
     case FF_SELECT:
     case FF_FOLD:
     case FF_ARGMAX: return a[1];
@@ -1042,8 +1140,7 @@ static int ff_check_step(ff_plan *plan, ff_totals *totals, uint32_t operation, c
         FF_CHECK(a[1] < plan->inputs && plan->input[a[1]].type == FF_STRING, "no such input of text, at step", where);
         FF_CHECK(ff_in_range(a[2], a[3], plan->strings), outside, where);
         FF_CHECK(ff_claim_code(plan, totals, a[0], (uint64_t)a[3] + 2), unwritten, where);
-        totals->dictionaries++;
-        return 0;
+        return ff_note_dictionary(plan, totals, a, where);
     case FF_MATCH:
     case FF_SEARCH:
         FF_CHECK(a[1] < totals->registers, unread, where);
@@ -1120,6 +1217,7 @@ static int ff_check_step(ff_plan *plan, ff_totals *totals, uint32_t operation, c
         FF_CHECK(a[1] < plan->inputs && plan->input[a[1]].type != FF_FLOAT32 && plan->input[a[1]].type != FF_FLOAT64,
                  "no such input of text or integers, at step", where);
         FF_CHECK(ff_claim_registers(plan, totals, a[0], 1), unwritten, where);
+        FF_CHECK(++totals->text_cost <= FF_MAX_TEXT_COST, too_slow_text, where);
         return 0;
     case FF_JOIN:
         FF_CHECK(ff_can_read(plan, totals, a[2], a[1]), unread, where);
@@ -1228,9 +1326,11 @@ static int ff_open_sections(ff_plan *plan, size_t size) {
     return 0;
 }
 
-/* Check that every output has a type, a name, and registers or labels. */
-static int ff_check_outputs(ff_plan *plan) {
-    uint64_t i;
+/* Check that every output has a type, a name, and registers or labels, and that the answer to a row is no larger than a
+ * multiple of the plan: outputs may share registers and labels. */
+static int ff_check_outputs(ff_plan *plan, size_t size) {
+    static const char too_large[] = "the answer to a row would be too large for a plan of this size: output";
+    uint64_t i, checked = 0, answer = 0, max_answer = ff_saturating_mul(size, FF_MAX_ANSWER_PER_BYTE) + FF_FREE_ANSWER;
     FF_CHECK(plan->outputs > 0, "a plan must have outputs; it has", 0);
     for (i = 0; i < plan->outputs; i++) {
         const ff_port *port = plan->output + i;
@@ -1240,6 +1340,8 @@ static int ff_check_outputs(ff_plan *plan) {
             FF_CHECK(port->labels <= 1 && port->count == 0, "an output of numbers has labels: output", i);
             FF_CHECK(ff_in_range(port->first, port->width, plan->registers), "an output that no step writes: output",
                      i);
+            answer += 8 * (uint64_t)port->width;
+            FF_CHECK(answer <= max_answer, too_large, i);
             continue;
         }
         FF_CHECK(port->first < plan->codes && ff_code_limit(plan, port->first) <= port->count,
@@ -1249,29 +1351,35 @@ static int ff_check_outputs(ff_plan *plan) {
                      ? ff_in_range(port->labels, port->count, plan->numbers)
                      : ff_in_range(port->labels, 2 * (uint64_t)port->count, plan->words),
                  "labels are outside: output", i);
+        checked += port->count;
+        FF_CHECK(checked <= max_answer, too_large, i);
+        answer += 8 + (port->type == FF_STRING ? ff_longest_string(plan, port->labels, port->count) : 0);
+        FF_CHECK(answer <= max_answer, too_large, i);
     }
     return 0;
 }
 
 int ff_open(ff_plan *plan, const void *bytes, size_t size) {
-    ff_totals totals = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    ff_totals totals;
     uint64_t at = 0;
     ff_memset(plan, 0, sizeof *plan);
+    ff_memset(&totals, 0, sizeof totals);
     plan->bytes = (const uint8_t *)bytes;
     if (ff_open_sections(plan, size)) return -1;
-    totals.max_cost = ff_saturating_mul(size, FF_MAX_COST_PER_BYTE) + (1u << 20);
+    totals.max_cost = ff_saturating_mul(size, FF_MAX_COST_PER_BYTE) + FF_FREE_COST;
+    totals.max_memory = ff_saturating_mul(size, FF_MAX_MEMORY_PER_BYTE) + FF_FREE_MEMORY;
     while (at < plan->steps) {
         uint32_t operation = plan->step[at];
         FF_CHECK(operation > 0 && operation < FF_OPERATIONS, "an operation that is not known, at step", at);
         FF_CHECK(ff_operands[operation] < plan->steps - at, "a step is cut off, at step", at);
         totals.cost += ff_step_cost(plan, &totals, operation, plan->step + at + 1);
-        FF_CHECK(totals.cost <= totals.max_cost, "a row would cost too much for a plan of this size, at step", at);
+        FF_CHECK(totals.cost <= totals.max_cost, too_costly, at);
         if (ff_check_step(plan, &totals, operation, plan->step + at + 1, at)) return -1;
         at += 1 + ff_operands[operation];
     }
     FF_CHECK(totals.registers == plan->registers && totals.codes == plan->codes,
              "registers that no step writes; written are", totals.registers);
-    if (ff_check_outputs(plan)) return -1;
+    if (ff_check_outputs(plan, size)) return -1;
     FF_CHECK(totals.workspace <= FF_MAX_WORKSPACE_BYTES, "a step needs too much memory; bytes:", totals.workspace);
     plan->dictionaries = totals.dictionaries;
     plan->forests = totals.forests;
@@ -1279,6 +1387,8 @@ int ff_open(ff_plan *plan, const void *bytes, size_t size) {
     plan->bags = totals.bags;
     plan->readers = totals.readers;
     plan->workspace = (totals.workspace + 63) / 64 * 64;
+    plan->row_cost = totals.cost;
+    plan->text_cost = totals.text_cost;
     /* Enough lanes to make the start of a loop cheap, few enough to keep the registers in the first-level cache. A
      * forest that fits into no cache is read once for all lanes, so then there are more of them. */
     {
@@ -1291,6 +1401,7 @@ int ff_open(ff_plan *plan, const void *bytes, size_t size) {
         while (plan->lanes > 16 && plan->lanes * bytes_per_lane > max_bytes) plan->lanes /= 2;
         bytes_per_lane += 8 * (uint64_t)plan->slots;
         while (plan->lanes > 1 && plan->lanes * bytes_per_lane > FF_MAX_SCRATCH_BYTES) plan->lanes /= 2;
+        while (plan->lanes > 1 && ff_saturating_mul(plan->lanes, plan->row_cost) > FF_MAX_BLOCK_COST) plan->lanes /= 2;
     }
     return 0;
 }
@@ -1317,7 +1428,7 @@ typedef struct {
 
 typedef struct ff_dictionary {
     const ff_entry *entry;
-    uint32_t mask, count, string;
+    uint32_t mask, count, string, longest; /* longest: in bytes */
 } ff_dictionary;
 
 /* Read eight bytes from any address. */
@@ -1367,15 +1478,27 @@ static uint32_t ff_find_code(const ff_plan *plan, const ff_dictionary *dictionar
     }
 }
 
-/* Build the hash table of a dictionary. operand[2] is its first string, operand[3] the number of strings. */
+/* The most entries without a gap between them. More than a hundred do not come about by chance: texts were chosen so
+ * that they collide, and then a search would pass through all of them. */
+#define FF_MAX_RUN 256u
+
+/* Fail because texts collide. Returns -2. */
+static int ff_fail_collision(ff_plan *plan, uint32_t string) {
+    ff_fail(plan, "texts were chosen so that looking one up takes long: the strings from", string);
+    return -2;
+}
+
+/* Build the hash table of a dictionary. operand[2] is its first string, operand[3] the number of strings. Returns 0, -1
+ * if there is no memory, -2 if texts collide. */
 static int ff_prepare_dictionary(ff_plan *plan, ff_dictionary *dictionary, const uint32_t *operand,
                                  ff_allocate allocate, void *context) {
-    uint32_t size = 4, i;
+    uint32_t size, i, run;
     ff_entry *entry;
     dictionary->string = operand[2];
     dictionary->count = operand[3];
-    while (size < 2 * (uint64_t)dictionary->count + 1) size *= 2;
+    size = ff_dictionary_slots(dictionary->count);
     dictionary->mask = size - 1;
+    dictionary->longest = ff_longest_string(plan, operand[2], operand[3]);
     entry = (ff_entry *)allocate(context, size * sizeof *entry);
     FF_CHECK(entry, "no memory for a dictionary; bytes wanted:", size * sizeof *entry);
     for (i = 0; i < size; i++) { entry[i].key = 0; entry[i].length = UINT32_MAX; entry[i].code = 0; }
@@ -1383,12 +1506,23 @@ static int ff_prepare_dictionary(ff_plan *plan, ff_dictionary *dictionary, const
     for (i = 0; i < dictionary->count; i++) {
         const uint8_t *text = plan->text + plan->string[dictionary->string + i];
         uint32_t length = plan->string[dictionary->string + i + 1] - plan->string[dictionary->string + i], at;
-        if (ff_find_code(plan, dictionary, text, length) != dictionary->count) continue; /* a duplicate */
-        at = (uint32_t)ff_mix64(ff_text_key(text, length) + length) & dictionary->mask;
-        while (entry[at].length != UINT32_MAX) at = (at + 1) & dictionary->mask;
-        entry[at].key = ff_text_key(text, length);
+        uint64_t key = ff_text_key(text, length);
+        at = (uint32_t)ff_mix64(key + length) & dictionary->mask;
+        for (run = 0; entry[at].length != UINT32_MAX; at = (at + 1) & dictionary->mask) {
+            if (entry[at].key == key && entry[at].length == length &&
+                (length <= 8 ||
+                 ff_bytes_equal(text, plan->text + plan->string[dictionary->string + entry[at].code], length)))
+                break; /* a duplicate */
+            if (++run == FF_MAX_RUN) return ff_fail_collision(plan, dictionary->string);
+        }
+        if (entry[at].length != UINT32_MAX) continue;
+        entry[at].key = key;
         entry[at].length = length;
         entry[at].code = i;
+    }
+    for (i = 0, run = 0; i < size; i++) {
+        run = entry[i].length == UINT32_MAX ? 0 : run + 1;
+        if (run == FF_MAX_RUN) return ff_fail_collision(plan, dictionary->string);
     }
     return 0;
 }
@@ -1806,6 +1940,18 @@ static int ff_prepare_walk(ff_plan *plan, ff_forest *forest, ff_allocate allocat
     return 0;
 }
 
+/* Take the dictionary of one of the latest steps that has the same texts; return whether there is one. */
+static int ff_share_dictionary(const ff_plan *plan, ff_dictionary *dictionary, const uint32_t *operand) {
+    const ff_dictionary *other = dictionary;
+    while (other > plan->dictionary && dictionary - other < (int)FF_RECENT) {
+        other--;
+        if (other->string != operand[2] || other->count != operand[3]) continue;
+        *dictionary = *other;
+        return 1;
+    }
+    return 0;
+}
+
 int ff_prepare(ff_plan *plan, ff_allocate allocate, void *context, size_t budget) {
     uint32_t at = 0, dictionaries = 0, forests = 0;
     plan->dictionary = (ff_dictionary *)allocate(context, (plan->dictionaries + 1u) * sizeof *plan->dictionary);
@@ -1815,7 +1961,10 @@ int ff_prepare(ff_plan *plan, ff_allocate allocate, void *context, size_t budget
     for (; at < plan->steps; at += 1u + ff_operands[plan->step[at]]) {
         const uint32_t *operand = plan->step + at + 1;
         if (plan->step[at] == FF_TEXT) {
-            if (ff_prepare_dictionary(plan, plan->dictionary + dictionaries++, operand, allocate, context)) return -1;
+            ff_dictionary *dictionary = plan->dictionary + dictionaries++;
+            int status = ff_share_dictionary(plan, dictionary, operand)
+                             ? 0 : ff_prepare_dictionary(plan, dictionary, operand, allocate, context);
+            if (status) return status;
         } else if (plan->step[at] == FF_FOREST) {
             ff_forest *forest = plan->forest + forests++;
             if (ff_prepare_forest(plan, forest, operand, allocate, context, &budget)) return -1;
@@ -2434,8 +2583,10 @@ static void ff_run_text(const ff_plan *plan, const ff_dictionary *dictionary, co
     uint32_t *out = ff_codes(block, a[0]), i;
     for (i = 0; i < block->count; i++) {
         int64_t row = column->first + block->row + i;
+        uint32_t length = (uint32_t)(offset[row + 1] - offset[row]);
         if (column->present && !(column->present[row >> 3] >> (row & 7) & 1)) out[i] = a[3] + 1;
-        else out[i] = ff_find_code(plan, dictionary, text + offset[row], (uint32_t)(offset[row + 1] - offset[row]));
+        else if (length > dictionary->longest) out[i] = a[3]; /* not read, however long it is */
+        else out[i] = ff_find_code(plan, dictionary, text + offset[row], length);
     }
 }
 
@@ -3217,7 +3368,7 @@ static void ff_run_refuse(const ff_plan *plan, const uint32_t *a, ff_block *bloc
 
 #define FF_MAX_NGRAM_LENGTH 64u       /* in tokens or characters; a power of two */
 #define FF_MAX_BAG_ENTRIES (1u << 22) /* of a row */
-#define FF_MAX_PENDING_NGRAMS 16384u  /* they are sorted together */
+#define FF_MIN_PENDING_NGRAMS 16384u  /* so many are sorted together, or a quarter of what a row can have */
 #define FF_TYPICAL_BAG_ENTRIES 256u   /* a full block has memory for so many entries a row */
 #define FF_CODE_POINTS 0x110000u
 #define FF_CAPITAL_SIGMA 0x3a3u
@@ -3298,19 +3449,89 @@ static int ff_are_folds(const ff_plan *plan, const uint32_t *s) {
         if (pair[0] >= FF_CODE_POINTS || (i && pair[0] <= pair[-2])) return 0;
         if (!(pair[1] & FF_FOLD_MANY)) { if (index >= FF_CODE_POINTS) return 0; continue; }
         if (index >= s[FF_T_TAILS] || tail[index] >= s[FF_T_TAILS] - index) return 0;
+        /* In Unicode the longest are 18 code points for one of three bytes. */
+        if (tail[index] > (pair[0] < 0x80 ? 8u : pair[0] < 0x800 ? 16u : 24u)) return 0;
         for (j = 1; j <= tail[index]; j++) if (tail[index + j] >= FF_CODE_POINTS) return 0;
     }
     return 1;
 }
 
-/* Return the bytes of the longest of these strings. */
-static uint32_t ff_longest_string(const ff_plan *plan, uint32_t first, uint32_t count) {
-    uint32_t longest = 0, i;
-    for (i = 0; i < count; i++) {
-        uint32_t length = plan->string[first + i + 1] - plan->string[first + i];
-        if (length > longest) longest = length;
+/* Return whether one of these ranges holds a code point. */
+static int ff_has_code_point(const ff_plan *plan, uint32_t first, uint32_t count, uint32_t code_point) {
+    const uint32_t *range = plan->word + first;
+    uint32_t i;
+    for (i = 0; i < count; i++)
+        if (range[2 * (uint64_t)i] <= code_point && code_point <= range[2 * (uint64_t)i + 1]) return 1;
+    return 0;
+}
+
+/* Return the most entries of a row in a bag of so many columns. */
+static uint64_t ff_bag_entries(uint32_t width) { return width < FF_MAX_BAG_ENTRIES ? width : FF_MAX_BAG_ENTRIES; }
+
+/* Return the room for n-grams that are not counted yet. Each time that it is full a bag is passed through. */
+static uint32_t ff_pending_room(uint32_t width) {
+    uint32_t quarter = (uint32_t)ff_bag_entries(width) / 4;
+    return quarter < FF_MIN_PENDING_NGRAMS ? FF_MIN_PENDING_NGRAMS : quarter;
+}
+
+/* Estimate what it costs to check and prepare the settings of a text, which are not checked yet. */
+static uint64_t ff_reading_cost(const ff_plan *plan, uint32_t word) {
+    static const uint8_t lists[6] = {FF_T_TOKENS, FF_T_WORDS, FF_T_SPACES, FF_T_CASEDS, FF_T_IGNOREDS, FF_T_TAILS};
+    const uint32_t *s = plan->word + word;
+    uint64_t cost = 1u << 15; /* the pages of characters */
+    uint32_t k;
+    if (!ff_in_range(word, FF_T_SETTINGS, plan->words)) return 0;
+    for (k = 0; k < 6; k++) cost += 4 * (uint64_t)s[lists[k]];
+    cost += 32 * (uint64_t)s[FF_T_FOLDS] + 64 * ((uint64_t)s[FF_T_STOPS] + 1);
+    return cost + (s[FF_T_FLAGS] & FF_HASHED ? 0 : 64 * (uint64_t)s[FF_T_WIDTH]);
+}
+
+/* Return what a byte of text costs in one reading: of characters, the bytes of all n-grams that end with it; of words,
+ * one more n-gram that it belongs to for each length. */
+static uint64_t ff_reading_text_cost(const uint32_t *s) {
+    uint64_t n = s[FF_T_MAX_N], below = s[FF_T_MIN_N] - 1;
+    return 16 + (s[FF_T_ANALYZER] == FF_WORDS && s[FF_T_FLAGS] & FF_HASHED ? 2 * n
+                 : (n * (n + 1) - below * (below + 1)) / (s[FF_T_ANALYZER] == FF_WORDS ? 8 : 2));
+}
+
+/* Return whether two readings have the same tables of characters. */
+static int ff_have_same_tables(const uint32_t *s, const uint32_t *other) {
+    uint32_t k;
+    for (k = FF_T_FOLD; k < FF_T_TERM; k++)
+        if (s[k] != other[k]) return 0;
+    return 1;
+}
+
+static uint32_t ff_fill_properties(const ff_plan *plan, const uint32_t *s, uint16_t *page, uint8_t *property);
+
+/* Return the pages of a reading's folded code points. */
+static uint32_t ff_count_fold_pages(const ff_plan *plan, const uint32_t *s) {
+    const uint32_t *pair = plan->word + s[FF_T_FOLD];
+    uint32_t pages = 0;
+    uint64_t i;
+    for (i = 0; i < s[FF_T_FOLDS]; i++) pages += i == 0 || pair[2 * i] >> 8 != pair[2 * i - 2] >> 8;
+    return pages;
+}
+
+/* Note the memory and the cost of a reading. */
+static int ff_note_reading(ff_plan *plan, ff_totals *totals, const uint32_t *s, uint64_t where) {
+    uint32_t k = 0;
+    uint64_t bytes;
+    while (k < totals->readers && !ff_have_same_tables(s, totals->reading[k])) k++;
+    if (k == totals->readers) {
+        bytes = 4 * (FF_CODE_POINTS / 256) + 1024 * ((uint64_t)ff_count_fold_pages(plan, s) + 1) +
+                256 * (uint64_t)ff_fill_properties(plan, s, NULL, NULL);
+        totals->memory += bytes;
+        totals->cost += bytes / 4;
     }
-    return longest;
+    totals->memory += ff_dictionary_bytes(s[FF_T_FLAGS] & FF_HASHED ? 0 : s[FF_T_WIDTH]) +
+                      ff_dictionary_bytes(s[FF_T_STOPS]);
+    FF_CHECK(totals->memory <= totals->max_memory, too_much_memory, where);
+    FF_CHECK(totals->cost <= totals->max_cost, too_costly, where);
+    totals->text_cost += ff_reading_text_cost(s);
+    FF_CHECK(totals->text_cost <= FF_MAX_TEXT_COST, too_slow_text, where);
+    totals->reading[totals->readers++] = s;
+    return 0;
 }
 
 /* Return the size of the buffer for tokens and n-grams. */
@@ -3321,9 +3542,8 @@ static int ff_claim_bag(ff_plan *plan, ff_totals *totals, uint32_t bag, uint32_t
     uint32_t i;
     FF_CHECK(bag <= totals->bags && bag < FF_MAX_BAGS, "writes elsewhere than to the next bag, at step", where);
     if (bag == totals->bags) {
-        uint64_t entries = width < FF_MAX_BAG_ENTRIES ? width : FF_MAX_BAG_ENTRIES;
-        for (i = 0; i < bag; i++)
-            entries += plan->bag_width[i] < FF_MAX_BAG_ENTRIES ? plan->bag_width[i] : FF_MAX_BAG_ENTRIES;
+        uint64_t entries = ff_bag_entries(width);
+        for (i = 0; i < bag; i++) entries += ff_bag_entries(plan->bag_width[i]);
         FF_CHECK(entries <= 4 * FF_MAX_BAG_ENTRIES, "the bags of a row would take too much memory, at step", where);
         plan->bag_width[totals->bags++] = width;
     }
@@ -3348,6 +3568,9 @@ static int ff_check_bag(ff_plan *plan, ff_totals *totals, const uint32_t *a, uin
     FF_CHECK(ff_are_ranges(plan, s[FF_T_TOKEN], s[FF_T_TOKENS]) && ff_are_ranges(plan, s[FF_T_WORD], s[FF_T_WORDS]) &&
              ff_are_ranges(plan, s[FF_T_SPACE], s[FF_T_SPACES]) && ff_are_ranges(plan, s[FF_T_CASED], s[FF_T_CASEDS]) &&
              ff_are_ranges(plan, s[FF_T_IGNORED], s[FF_T_IGNOREDS]) && ff_are_folds(plan, s), outside, where);
+    /* Otherwise a text of sigmas alone would be read once for each of them. */
+    FF_CHECK(!(s[FF_T_FLAGS] & FF_SIGMA) ||
+                 !ff_has_code_point(plan, s[FF_T_IGNORED], s[FF_T_IGNOREDS], FF_CAPITAL_SIGMA), outside, where);
     FF_CHECK(s[FF_T_WIDTH] > 0 && s[FF_T_WIDTH] <= (1u << 30), unknown, where);
     FF_CHECK(ff_in_range(s[FF_T_TERM], terms, plan->strings) && ff_in_range(s[FF_T_STOP], s[FF_T_STOPS], plan->strings),
              outside, where);
@@ -3358,9 +3581,10 @@ static int ff_check_bag(ff_plan *plan, ff_totals *totals, const uint32_t *a, uin
     longest_stop = ff_longest_string(plan, s[FF_T_STOP], s[FF_T_STOPS]);
     if (longest < longest_stop) longest = longest_stop;
     FF_CHECK(longest <= (1u << 28), "a term is too long, at step", where);
-    workspace = 8 * (uint64_t)FF_MAX_PENDING_NGRAMS + ff_buffer_bytes(longest);
+    workspace = 8 * (uint64_t)ff_pending_room(s[FF_T_WIDTH]) + ff_buffer_bytes(longest);
     if (totals->workspace < workspace) totals->workspace = (uint32_t)workspace;
-    totals->readers++;
+    FF_CHECK(a[0] == totals->bags && a[0] < FF_MAX_BAGS, "writes elsewhere than to the next bag, at step", where);
+    if (ff_note_reading(plan, totals, s, where)) return -1;
     return ff_claim_bag(plan, totals, a[0], s[FF_T_WIDTH], where);
 }
 
@@ -3462,11 +3686,11 @@ static uint8_t ff_property_of(const ff_reader *reader, uint32_t code_point) {
 /* Build the tables that fold code points and give their properties. */
 static int ff_prepare_tables(ff_plan *plan, ff_reader *reader, ff_allocate allocate, void *context) {
     const uint32_t *s = reader->setting, *pair = plan->word + s[FF_T_FOLD];
-    uint32_t properties = ff_fill_properties(plan, s, NULL, NULL), folds = 0, i, point;
+    uint32_t properties = ff_fill_properties(plan, s, NULL, NULL), folds, i, point;
     uint16_t *page = (uint16_t *)allocate(context, FF_CODE_POINTS / 256 * 2 * sizeof *page), *fold_page;
     uint8_t *property = (uint8_t *)allocate(context, 256 * (size_t)properties);
     uint32_t *fold;
-    for (i = 0; i < s[FF_T_FOLDS]; i++) folds += i == 0 || pair[2 * i] >> 8 != pair[2 * i - 2] >> 8;
+    folds = ff_count_fold_pages(plan, s);
     fold = (uint32_t *)allocate(context, 1024 * (size_t)(folds + 1));
     FF_CHECK(page && property && fold, "no memory for tables of characters; pages wanted:", properties + folds);
     ff_memset(page, 0, FF_CODE_POINTS / 256 * 2 * sizeof *page);
@@ -3495,18 +3719,29 @@ static int ff_prepare_tables(ff_plan *plan, ff_reader *reader, ff_allocate alloc
 /* Build the dictionaries and tables of a text step. */
 static int ff_prepare_bag(ff_plan *plan, ff_reader *reader, const uint32_t *a, ff_allocate allocate, void *context) {
     const uint32_t *s = plan->word + a[2];
-    uint32_t hashed = s[FF_T_FLAGS] & FF_HASHED, operand[4] = {0, 0, 0, 0}, longest_stop;
+    uint32_t hashed = s[FF_T_FLAGS] & FF_HASHED, operand[4] = {0, 0, 0, 0};
+    const ff_reader *other = plan->reader;
+    int status;
     reader->setting = s;
     operand[2] = s[FF_T_TERM];
     operand[3] = hashed ? 0 : s[FF_T_WIDTH];
-    if (ff_prepare_dictionary(plan, &reader->terms, operand, allocate, context)) return -1;
-    reader->longest = ff_longest_string(plan, operand[2], operand[3]);
+    status = ff_prepare_dictionary(plan, &reader->terms, operand, allocate, context);
+    if (status) return status;
+    reader->longest = reader->terms.longest;
     operand[2] = s[FF_T_STOP];
     operand[3] = s[FF_T_STOPS];
-    if (ff_prepare_dictionary(plan, &reader->stops, operand, allocate, context)) return -1;
-    longest_stop = ff_longest_string(plan, operand[2], operand[3]);
-    if (reader->longest < longest_stop) reader->longest = longest_stop;
-    return ff_prepare_tables(plan, reader, allocate, context);
+    status = ff_prepare_dictionary(plan, &reader->stops, operand, allocate, context);
+    if (status) return status;
+    if (reader->longest < reader->stops.longest) reader->longest = reader->stops.longest;
+    while (other != reader && !ff_have_same_tables(s, other->setting)) other++;
+    if (other == reader) return ff_prepare_tables(plan, reader, allocate, context);
+    reader->property_page = other->property_page;
+    reader->fold_page = other->fold_page;
+    reader->property = other->property;
+    reader->fold = other->fold;
+    ff_memcpy(reader->ascii, other->ascii, sizeof reader->ascii);
+    ff_memcpy(reader->ascii_is, other->ascii_is, sizeof reader->ascii_is);
+    return 0;
 }
 
 /* The state of MurmurHash3, for bytes that come in parts. */
@@ -3547,7 +3782,8 @@ typedef struct {
     const ff_plan *plan;
     const ff_reader *reader;
     uint32_t analyzer, min_n, max_n, flags, min_length, max_length, hashed;
-    uint32_t pending_count, *pending, *spare; /* n-grams that are not counted yet; as much memory to sort them */
+    uint32_t pending_count, pending_limit, *pending, *spare; /* n-grams that are not counted yet, as many as are counted
+                                                                together; as much memory to sort them */
     uint8_t *buffer;              /* the text of n-grams: the latest tokens, each followed by a space, or characters */
     uint32_t used, capacity;      /* bytes of the buffer */
     uint32_t token_start;         /* where the current token begins in the buffer */
@@ -3625,7 +3861,11 @@ static void ff_count_pending(ff_tokenizer *t) {
 
 /* Add an n-gram to the pending ones. */
 static void ff_add_key(ff_tokenizer *t, uint32_t key) {
-    if (t->pending_count == FF_MAX_PENDING_NGRAMS) ff_count_pending(t);
+    if (t->pending_count == t->pending_limit) {
+        ff_count_pending(t);
+        /* The more a bag has, the less often it is passed through: so the time of a long text is in proportion to it. */
+        t->pending_limit = t->entries / 4 < FF_MIN_PENDING_NGRAMS ? FF_MIN_PENDING_NGRAMS : t->entries / 4;
+    }
     t->pending[t->pending_count++] = key;
 }
 
@@ -3869,6 +4109,7 @@ static void ff_tokenize(ff_tokenizer *t, const uint8_t *text, uint32_t length) {
     const uint8_t *at = text, *end = text + length;
     const ff_reader *reader = t->reader;
     t->pending_count = t->used = t->is_inside = t->after_word = t->entries = 0;
+    t->pending_limit = FF_MIN_PENDING_NGRAMS;
     t->characters = t->tokens = 0;
     t->is_full = 0;
     while (at < end && !t->is_full) {
@@ -3912,14 +4153,15 @@ static void ff_run_bag(const ff_plan *plan, const ff_reader *reader, const uint3
     t.min_length = s[FF_T_MIN_LENGTH];
     t.max_length = s[FF_T_MAX_LENGTH];
     t.pending = (uint32_t *)(void *)block->workspace;
-    t.spare = t.pending + FF_MAX_PENDING_NGRAMS;
-    t.buffer = (uint8_t *)(t.spare + FF_MAX_PENDING_NGRAMS);
+    t.spare = t.pending + ff_pending_room(s[FF_T_WIDTH]);
+    t.buffer = (uint8_t *)(t.spare + ff_pending_room(s[FF_T_WIDTH]));
     t.capacity = (uint32_t)ff_buffer_bytes(reader->longest);
     rows->start[0] = 0;
     for (i = 0; i < block->count; i++) {
         int64_t row = input->first + block->row + i;
         const uint8_t *text = (const uint8_t *)input->text + offset[row];
         uint32_t length = (uint32_t)(offset[row + 1] - offset[row]);
+        if (plan->stop && *plan->stop) { block->count = 0; return; }
         if (input->present && !(input->present[row >> 3] >> (row & 7) & 1)) {
             length = 0;
             if (s[FF_T_MISSING] != UINT32_MAX) {
@@ -4036,13 +4278,13 @@ static void ff_run_bag_step(const ff_plan *plan, uint32_t operation, uint32_t re
 /* Prepare all text steps of a plan. */
 static int ff_prepare_bags(ff_plan *plan, ff_allocate allocate, void *context) {
     uint32_t at = 0, readers = 0;
+    int status = 0;
     plan->reader = (ff_reader *)allocate(context, (plan->readers + 1u) * sizeof *plan->reader);
     FF_CHECK(plan->reader, "no memory for texts:", plan->readers);
-    for (; at < plan->steps; at += 1u + ff_operands[plan->step[at]])
-        if (plan->step[at] == FF_BAG &&
-            ff_prepare_bag(plan, plan->reader + readers++, plan->step + at + 1, allocate, context))
-            return -1;
-    return 0;
+    for (; !status && at < plan->steps; at += 1u + ff_operands[plan->step[at]])
+        if (plan->step[at] == FF_BAG)
+            status = ff_prepare_bag(plan, plan->reader + readers++, plan->step + at + 1, allocate, context);
+    return status;
 }
 
 /* Round up to a multiple of 64 bytes, the size of a cache line. */
@@ -4280,9 +4522,10 @@ int64_t ff_predict(const ff_plan *plan, const ff_column *columns, void *const *r
                    void *scratch) {
     ff_block block;
     uint8_t *at = (uint8_t *)scratch;
-    uint32_t *rank, i;
+    uint32_t *rank, i, wanted, limit;
     int64_t refusals = 0;
     block.lanes = ff_lane_count(plan, rows);
+    limit = block.lanes;
     block.columns = columns;
     block.number = (double *)(void *)at;
     at += ff_round_up(8 * (uint64_t)block.lanes * plan->registers);
@@ -4299,9 +4542,14 @@ int64_t ff_predict(const ff_plan *plan, const ff_column *columns, void *const *r
         ff_lay_bags(plan, block.lanes, block.bag);
     }
     for (block.row = 0; block.row < rows; block.row += block.count) {
-        block.count = rows - block.row < (int64_t)block.lanes ? (uint32_t)(rows - block.row) : block.lanes;
+        if (plan->stop && *plan->stop) return -1;
+        wanted = rows - block.row < (int64_t)limit ? (uint32_t)(rows - block.row) : limit;
+        block.count = wanted;
         for (i = 0; i < block.count; i++) block.refused[i] = 0;
         ff_run_steps(plan, &block, rank);
+        if (!block.count) return -1; /* ended while a text was read */
+        /* If not all rows fitted, do not compute many again that will not fit either. */
+        limit = block.count < wanted ? block.count : limit < block.lanes - limit ? 2 * limit : block.lanes;
         ff_write_outputs(plan, &block, results);
         for (i = 0; i < block.count; i++) {
             refusals += block.refused[i] != 0;

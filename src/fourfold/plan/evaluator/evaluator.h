@@ -80,6 +80,8 @@ typedef struct {
     uint32_t lanes; /* how many rows are computed side by side */
     uint32_t slots;     /* of the widest forest */
     uint32_t workspace; /* bytes that the largest step needs */
+    uint64_t row_cost, text_cost; /* the most that a row, and each byte of its texts, costs, in about nanoseconds */
+    const volatile int *stop; /* NULL, or what a caller sets to something else than 0 to end calls in other threads */
     /* built by ff_prepare, in the order of the steps that use them */
     struct ff_dictionary *dictionary;
     struct ff_forest *forest;
@@ -97,7 +99,8 @@ int ff_open(ff_plan *plan, const void *bytes, size_t size);
 
 /* Build dictionaries and tables, in memory from `allocate`, which the caller frees after the last use of the plan.
  * `budget` is the number of bytes that tables of forests may take, 0 for none. It does not change the bits of answers.
- * Returns 0, or -1 with a message in plan->error if `allocate` returned NULL. */
+ * Returns 0, or with a message in plan->error -1 if `allocate` returned NULL, -2 if the plan's texts were chosen so that
+ * looking one up takes long. */
 int ff_prepare(ff_plan *plan, ff_allocate allocate, void *context, size_t budget);
 
 /* Return the bytes of scratch memory, at a multiple of 64, that a call with so many rows needs. */
@@ -105,7 +108,7 @@ size_t ff_scratch(const ff_plan *plan, int64_t rows);
 
 /* Predict `rows` rows. `results` has a pointer for each output, to rows × width values of its type. refused[i] becomes
  * 0, or 1 + the string of the plan that says why row i has no answer (its results are then undefined); `refused` may be
- * NULL. Returns the number of refused rows. */
+ * NULL. Returns the number of refused rows; -1 if plan->stop ended the call. */
 int64_t ff_predict(const ff_plan *plan, const ff_column *columns, void *const *results, int64_t rows,
                    uint32_t *refused, void *scratch);
 

@@ -18,7 +18,8 @@
 
 #define UNSUPPORTED 255u            /* the type of a field that no plan can take: no row with it is plain */
 #define STACK_ROW_BYTES (16 * 1024) /* a row's memory is on the stack if it fits into this */
-#define MAX_ROWS_WITH_LOCK 16       /* so few rows are faster than handing Python's lock to another thread */
+#define MAX_ROWS_WITH_LOCK 16       /* so few rows are faster than handing Python's lock to another thread, */
+#define MAX_COST_WITH_LOCK (1 << 26) /* unless they may cost so much: about 70 ms */
 
 typedef struct {
     PyObject *name;   /* str */
@@ -61,6 +62,7 @@ typedef struct {
     PyObject **output;       /* the names of outputs */
     PyObject **string;       /* strings of the plan as str, made at first use */
     int ignore_extra;
+    volatile int is_stopped;
     size_t at_columns, at_results, at_values, at_scratch, row_bytes; /* the memory of a row: offsets, and its size */
 } evaluator;
 
@@ -302,6 +304,41 @@ static int parse_canonical(PyObject *const *args, Py_ssize_t count, PyObject *na
     return PyObject_IsTrue(args[1]);
 }
 
+/* Return whether rows are computed while Python's lock is held. */
+static int keeps_lock(const ff_plan *plan, Py_ssize_t rows, uint64_t text_bytes) {
+    return rows < MAX_ROWS_WITH_LOCK && (uint64_t)rows * plan->row_cost <= MAX_COST_WITH_LOCK &&
+           (!plan->text_cost || text_bytes <= MAX_COST_WITH_LOCK / plan->text_cost);
+}
+
+/* Return whether a single row is computed while Python's lock is held. */
+static int row_keeps_lock(const evaluator *self, const field_value *values) {
+    uint64_t text_bytes = 0;
+    Py_ssize_t i;
+    for (i = 0; self->plan.text_cost && i < self->fields; i++)
+        if (self->field[i].input >= 0 && self->field[i].type == FF_STRING && values[i].state == PRESENT)
+            text_bytes += (uint64_t)values[i].value.offset[1];
+    return keeps_lock(&self->plan, 1, text_bytes);
+}
+
+static PyObject *answer_many(const evaluator *self, PyObject *rows, int canonical);
+
+/* Return the answer for a row, or None, without Python's lock: the row's values are copied, because other threads may
+ * change it. */
+static PyObject *answer_slow_row(const evaluator *self, PyObject *row, int canonical) {
+    PyObject *rows = PyList_New(1), *answers, *out = NULL;
+    if (!rows) return NULL;
+    Py_INCREF(row);
+    if (PyList_SetItem(rows, 0, row) < 0) { Py_DECREF(rows); return NULL; }
+    answers = answer_many(self, rows, canonical);
+    if (answers) {
+        out = Py_IS_TYPE(answers, &PyList_Type) ? PyList_GetItem(answers, 0) : Py_None;
+        Py_XINCREF(out);
+        Py_DECREF(answers);
+    }
+    Py_DECREF(rows);
+    return out;
+}
+
 /* Return the answer for a row, or None. `memory` has row_bytes bytes. */
 static PyObject *answer_one_row(const evaluator *self, PyObject *row, int canonical, uint8_t *memory) {
     field_value *values = (field_value *)(void *)memory;
@@ -313,6 +350,7 @@ static PyObject *answer_one_row(const evaluator *self, PyObject *row, int canoni
     int state = read_row(self, row, canonical, values);
     if (state < 0) return NULL;
     if (!state) Py_RETURN_NONE;
+    if (!row_keeps_lock(self, values)) return answer_slow_row(self, row, canonical);
     for (i = 0; i < self->fields; i++) {
         ff_column *column;
         if (self->field[i].input < 0) continue;
@@ -480,14 +518,31 @@ static PyObject *make_refusals(const call_memory *call, Py_ssize_t rows) {
     return out;
 }
 
-/* Predict rows, without Python's lock if they are many. Returns the number of refused rows. */
+/* Return the bytes of text in columns. */
+static uint64_t text_bytes_of(const ff_plan *plan, const ff_column *columns, Py_ssize_t rows) {
+    uint64_t bytes = 0;
+    uint32_t i;
+    for (i = 0; rows && i < plan->inputs; i++) {
+        const int32_t *offset = (const int32_t *)columns[i].values;
+        if (plan->input[i].type == FF_STRING)
+            bytes += (uint64_t)(uint32_t)(offset[columns[i].first + rows] - offset[columns[i].first]);
+    }
+    return bytes;
+}
+
+/* Predict rows, without Python's lock if they are many or costly. Returns the number of refused rows, or -1 with an
+ * exception. */
 static int64_t predict(const call_memory *call, const ff_column *columns, Py_ssize_t rows) {
     const ff_plan *plan = &call->self->plan;
     int64_t refusals;
-    if (rows < MAX_ROWS_WITH_LOCK) return ff_predict(plan, columns, call->results, rows, call->refused, call->scratch);
-    Py_BEGIN_ALLOW_THREADS
-    refusals = ff_predict(plan, columns, call->results, rows, call->refused, call->scratch);
-    Py_END_ALLOW_THREADS
+    if (rows < MAX_ROWS_WITH_LOCK && keeps_lock(plan, rows, plan->text_cost ? text_bytes_of(plan, columns, rows) : 0))
+        refusals = ff_predict(plan, columns, call->results, rows, call->refused, call->scratch);
+    else {
+        Py_BEGIN_ALLOW_THREADS
+        refusals = ff_predict(plan, columns, call->results, rows, call->refused, call->scratch);
+        Py_END_ALLOW_THREADS
+    }
+    if (refusals < 0) PyErr_SetString(PyExc_RuntimeError, "the evaluator was stopped");
     return refusals;
 }
 
@@ -502,27 +557,22 @@ static PyObject *answer_rows(const call_memory *call, Py_ssize_t count) {
     return out;
 }
 
-static PyObject *evaluator_many(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *names) {
-    const evaluator *self = (const evaluator *)object;
-    int canonical = parse_canonical(args, nargs, names), state = -1;
-    Py_ssize_t count;
+/* Return the answers for a list of rows; {row: why} if some have no answer; None if a row is not plain. */
+static PyObject *answer_many(const evaluator *self, PyObject *rows, int canonical) {
+    Py_ssize_t count = PyList_Size(rows);
+    int64_t refusals;
+    int state = -1;
     uint32_t i;
     column_builder *builders;
     field_value *values;
     ff_column *columns;
     call_memory call;
     PyObject *out = NULL;
-    if (canonical < 0) return NULL;
-    if (!Py_IS_TYPE(args[0], &PyList_Type)) {
-        PyErr_SetString(PyExc_TypeError, "expected a list of rows");
-        return NULL;
-    }
-    count = PyList_Size(args[0]);
     memset(&call, 0, sizeof call);
     builders = (column_builder *)calloc(self->plan.inputs + (size_t)1, sizeof *builders);
     columns = (ff_column *)calloc(self->plan.inputs + (size_t)1, sizeof *columns);
     values = (field_value *)calloc((size_t)self->fields + 1, sizeof *values);
-    if (builders && columns && values) state = build_columns(self, args[0], count, canonical, values, builders);
+    if (builders && columns && values) state = build_columns(self, rows, count, canonical, values, builders);
     if (state > 0 && begin_call(self, &call, count, 0) < 0) state = -1;
     if (state < 0 && !PyErr_Occurred()) PyErr_NoMemory();
     if (state == 0) {
@@ -535,13 +585,24 @@ static PyObject *evaluator_many(PyObject *object, PyObject *const *args, Py_ssiz
             columns[i].present = builders[i].present;
             columns[i].text = builders[i].text ? builders[i].text : "";
         }
-        out = predict(&call, columns, count) ? make_refusals(&call, count) : answer_rows(&call, count);
+        refusals = predict(&call, columns, count);
+        if (refusals >= 0) out = refusals ? make_refusals(&call, count) : answer_rows(&call, count);
     }
     end_call(&call);
     free_builders(builders, self->plan.inputs);
     free(columns);
     free(values);
     return out;
+}
+
+static PyObject *evaluator_many(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *names) {
+    int canonical = parse_canonical(args, nargs, names);
+    if (canonical < 0) return NULL;
+    if (!Py_IS_TYPE(args[0], &PyList_Type)) {
+        PyErr_SetString(PyExc_TypeError, "expected a list of rows");
+        return NULL;
+    }
+    return answer_many((const evaluator *)object, args[0], canonical);
 }
 
 /* --- columns, by the Arrow C data interface (https://arrow.apache.org/docs/format/CDataInterface.html) ------------ */
@@ -733,8 +794,10 @@ static PyObject *evaluator_columns(PyObject *object, PyObject *const *args, Py_s
             status = read_column(self->field + i, schema->children[i], array.children[i], &array,
                                  columns + self->field[i].input, copies + i);
     if (status == 0 && begin_call(self, &call, rows, 1) < 0) status = -1;
-    if (status == 0) out = predict(&call, columns, rows) ? make_refusals(&call, rows) : answer_columns(&call, rows);
-    else if (!PyErr_Occurred()) PyErr_NoMemory();
+    if (status == 0) {
+        int64_t refusals = predict(&call, columns, rows);
+        if (refusals >= 0) out = refusals ? make_refusals(&call, rows) : answer_columns(&call, rows);
+    } else if (!PyErr_Occurred()) PyErr_NoMemory();
     end_call(&call);
     for (i = 0; copies && i < self->fields; i++) free(copies[i]);
     free(copies);
@@ -882,6 +945,7 @@ static void lay_out_row_memory(evaluator *self) {
 static int init_evaluator(evaluator *self, PyObject *bytes, PyObject *fields, Py_ssize_t budget) {
     char *plan = PyBytes_AsString(bytes);
     Py_ssize_t size = PyBytes_Size(bytes);
+    int status;
     Py_INCREF(bytes);
     self->bytes = bytes;
     if ((uintptr_t)plan % 8) { /* no known Python: the content of bytes is aligned */
@@ -896,10 +960,12 @@ static int init_evaluator(evaluator *self, PyObject *bytes, PyObject *fields, Py
     }
     self->memory += (size_t)size;
     if (init_fields(self, fields) < 0 || init_outputs(self) < 0) return -1;
-    if (ff_prepare(&self->plan, allocate, self, (size_t)(budget < 0 ? 0 : budget))) {
-        PyErr_SetString(PyExc_MemoryError, self->plan.error);
+    status = ff_prepare(&self->plan, allocate, self, (size_t)(budget < 0 ? 0 : budget));
+    if (status) {
+        PyErr_SetString(status == -2 ? PyExc_ValueError : PyExc_MemoryError, self->plan.error);
         return -1;
     }
+    self->plan.stop = &self->is_stopped;
     lay_out_row_memory(self);
     return 0;
 }
@@ -921,12 +987,19 @@ static PyObject *evaluator_new(PyTypeObject *type, PyObject *args, PyObject *nam
     return (PyObject *)self;
 }
 
+static PyObject *evaluator_stop(PyObject *object, PyObject *unused) {
+    (void)unused;
+    ((evaluator *)object)->is_stopped = 1;
+    Py_RETURN_NONE;
+}
+
 static PyObject *evaluator_facts(PyObject *object, PyObject *unused) {
     const evaluator *self = (const evaluator *)object;
     const ff_plan *plan = &self->plan;
     (void)unused;
-    return Py_BuildValue("{s:I,s:I,s:I,s:I,s:n}", "registers", plan->registers, "codes", plan->codes, "steps",
-                         plan->steps, "lanes", plan->lanes, "memory", (Py_ssize_t)self->memory);
+    return Py_BuildValue("{s:I,s:I,s:I,s:I,s:n,s:K,s:K}", "registers", plan->registers, "codes", plan->codes, "steps",
+                         plan->steps, "lanes", plan->lanes, "memory", (Py_ssize_t)self->memory, "row_cost",
+                         (unsigned long long)plan->row_cost, "text_cost", (unsigned long long)plan->text_cost);
 }
 
 static PyObject *elementary(PyObject *module, PyObject *args) {
@@ -995,9 +1068,11 @@ static PyMethodDef evaluator_methods[] = {
     {"one", METHOD(evaluator_one), METH_FASTCALL | METH_KEYWORDS, ONE_DOC},
     {"many", METHOD(evaluator_many), METH_FASTCALL | METH_KEYWORDS, MANY_DOC},
     {"columns", METHOD(evaluator_columns), METH_FASTCALL, COLUMNS_DOC},
+    {"stop", evaluator_stop, METH_NOARGS,
+     "stop($self, /)\n--\n\nEnd the calls that run in other threads, and all later ones, with a RuntimeError."},
     {"facts", evaluator_facts, METH_NOARGS,
      "facts($self, /)\n--\n\nReturn the sizes of the prepared plan: registers, codes, words of steps, lanes, bytes of "
-     "memory."},
+     "memory, and what a row and a byte of text may cost."},
     {NULL, NULL, 0, NULL},
 };
 
