@@ -187,9 +187,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (ff_open(&fast, bytes, end)) MUST(strlen(fast.error) > 0 && strlen(fast.error) < FF_ERROR_BYTES);
     else {
         MUST(ff_open(&plain, bytes, end) == 0);
-        MUST(ff_prepare(&plain, allocate, NULL, 0) == 0);
-        MUST(ff_prepare(&fast, allocate, NULL, (size_t)1 << (head[1] % 23)) == 0);
-        check_rows(&fast, &plain, &source);
+        int status = ff_prepare(&plain, allocate, NULL, 0);
+        MUST(status == 0 || status == -2); /* texts that collide */
+        MUST(ff_prepare(&fast, allocate, NULL, (size_t)1 << (head[1] % 23)) == status);
+        if (!status) check_rows(&fast, &plain, &source);
     }
     MUST(total_bytes < ((size_t)64 << 20) + 4096 * size);
     while (kept_count) free(kept[--kept_count]);

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Iterator
 
 from fourfold.plan.format import SECTIONS
+from tests.plan.hostile_plans import BUILDERS
 from tests.plan.places.plans import Golden, plans
 from tests.plan.places.rows import rows_bytes
 
@@ -31,9 +32,15 @@ def _small() -> list[Golden]:
     return [each for each in plans() if len(each.plan) <= LARGEST]
 
 
+def _greedy() -> list[bytes]:
+    """Plans that ask for as much as they can."""
+    return [build(3_000) for build in BUILDERS.values()]
+
+
 def seeds() -> list[bytes]:
-    """The inputs that a fuzzer begins with: good plans, and bytes of their own rows."""
-    return [_input(each.plan, place, rows_bytes(each.plan, each.rows)[-600:]) for place, each in enumerate(_small())]
+    """The inputs that a fuzzer begins with: good plans, and bytes of their own rows; and greedy ones."""
+    good = [_input(each.plan, place, rows_bytes(each.plan, each.rows)[-600:]) for place, each in enumerate(_small())]
+    return [*good, *(_input(plan, place, bytes(100)) for place, plan in enumerate(_greedy()))]
 
 
 def _places(plan: bytes) -> list[list[int]]:
@@ -60,6 +67,7 @@ def mutants(count: int, seed: int = 0) -> Iterator[bytes]:
     """
     source = random.Random(seed)
     good = [(each.plan, _places(each.plan), rows_bytes(each.plan, each.rows)[-300:]) for each in _small()]
+    good += [(plan, _places(plan), b"") for plan in _greedy()]
     for _ in range(count):
         plan, places, tail = source.choice(good)
         made = bytearray(plan)
