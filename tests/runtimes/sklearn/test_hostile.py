@@ -270,3 +270,26 @@ def test_every_cut_file_is_refused(model: Any) -> None:
     for end in range(0, len(data), max(1, len(data) // 60)):
         with pytest.raises(CorruptPackage):
             skops_file.loads(data[:end])
+
+
+def no_state(schema: dict[str, Any], members: dict[str, bytes]) -> None:
+    state = schema["content"]["content"]["_tree"]["content"]["content"]
+    metric = next(part for part in state if part["__class__"].startswith("Euclidean"))
+    metric["content"] = node("ListNode", "builtins.list", content=[])
+
+
+def no_tree(schema: dict[str, Any], members: dict[str, bytes]) -> None:
+    schema["content"]["content"]["_tree"]["content"]["content"].pop()
+
+
+def node(loader: str, name: str, **more: Any) -> dict[str, Any]:
+    module, _, cls = name.rpartition(".")
+    return {"__loader__": loader, "__module__": module, "__class__": cls, **more}
+
+
+@pytest.mark.parametrize("change", [no_state, no_tree])
+def test_compiled_classes_read_their_own_state(change: Callable[[dict[str, Any], dict[str, bytes]], None]) -> None:
+    """A search tree or a metric whose state is not the tuple that it wrote is refused: it would read past its end."""
+    data = changed(KNeighborsRegressor(2, algorithm="kd_tree").fit(X, Y), change)
+    with pytest.raises(CorruptPackage):
+        skops_file.loads(data)

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.cluster import BisectingKMeans, FeatureAgglomeration, KMeans, MiniBatchKMeans
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble._forest import BaseForest
 from sklearn.ensemble._gb import BaseGradientBoosting
 from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import BaseHistGradientBoosting
 from sklearn.feature_extraction import DictVectorizer, FeatureHasher
@@ -159,6 +160,24 @@ def _first_answers(part: Any, width: int) -> Any:
             return part._raw_predict_init(np.zeros((2, width), dtype=np.float32))  # noqa: SLF001 - as predict does
     except Exception as error:  # the first estimator may be of any kind
         raise ValueError(f"the first estimator fails: {type(error).__name__}: {error}") from error
+
+
+def _targets(part: Any, state: dict[str, Any]) -> bool:
+    """Return whether a tree or a forest counts the targets and classes of its trees."""
+    trees = [state["tree_"]] if "tree_" in state else [estimator.tree_ for estimator in state.get("estimators_", [])]
+    if not trees:
+        return True
+    classes = state.get("classes_")
+    if isinstance(classes, list) and [len(names) for names in classes] != [int(count) for count in state["n_classes_"]]:
+        return False
+    counts = (
+        [len(names) for names in classes] if isinstance(classes, list) else [1 if classes is None else len(classes)]
+    )
+    outputs = state["n_outputs_"]
+    return all(
+        tree.n_outputs == outputs and (classes is None or (len(counts) == outputs and list(tree.n_classes) == counts))
+        for tree in trees
+    )
 
 
 def _histogram_boosting(part: Any, state: dict[str, Any]) -> bool:
@@ -369,6 +388,7 @@ _CHECKS: tuple[tuple[Any, Any], ...] = (
     ((CountVectorizer, DictVectorizer), _vocabulary),
     ((HashingVectorizer, FeatureHasher), _hash_columns),
     (OneHotEncoder, _one_hot),
+    ((BaseDecisionTree, BaseForest), _targets),
     (FeatureAgglomeration, _agglomeration),
     (PolynomialFeatures, _polynomial),
     (PolynomialCountSketch, _count_sketch),

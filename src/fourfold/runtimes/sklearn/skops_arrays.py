@@ -18,6 +18,7 @@ from sklearn.tree._tree import NODE_DTYPE
 
 from fourfold.errors import CorruptPackage
 from fourfold.runtimes.sklearn.skops_schema import Part, SkopsFile
+from fourfold.runtimes.sklearn.skops_types import COMPILED
 
 __all__ = ["UNPACKED_VARIABLE", "check"]
 
@@ -27,6 +28,8 @@ UNPACKED_VARIABLE = "FOURFOLD_MAX_SPARSE_BYTES"
 _MAX_UNPACKED_BYTES = 512 * 2**20
 _MAX_UNPACKED_TIMES = 20
 _MAX_DIMENSIONS = 32
+#: How many values the states of a metric and of a search tree have.
+_METRIC_STATE, _SEARCH_STATE = 3, 13
 #: The arrays of the sparse formats that skops stores, beside the format and the shape.
 _SPARSE_ARRAYS = {
     "csr": {"data", "indices", "indptr"},
@@ -53,6 +56,8 @@ def check(file: SkopsFile) -> None:
             unpacked_bytes += _sparse_bytes(file.member(part))
         elif part.loader == "TreeNode":
             _check_tree(part, file)
+        elif part.loader == "ObjectNode" and part.path in COMPILED:
+            _check_compiled(part, file)
         if part.loader == "NdArrayNode" and part.path != "numpy.ndarray":
             _check_scalar(part, file)
         checked |= {name} if isinstance(name, str) else set()
@@ -154,6 +159,28 @@ def _check_tree(part: Part, file: SkopsFile) -> None:
         and values_dtype.kind == "f"
     ):
         raise CorruptPackage("a tree of the skops file has nodes and values that do not fit each other")
+
+
+def _check_compiled(part: Part, file: SkopsFile) -> None:
+    """Check the state of a search tree or a metric, whose classes read it as the tuple that they wrote."""
+    content = dict(part.items).get("content")
+    if content is None or content.loader != "TupleNode" or content.name != "tuple":
+        raise CorruptPackage(f"a {part.name} of the skops file has no state")
+    state = content.elements
+    is_metric = "_dist_metrics" in part.module
+    arrays = (1, 2) if is_metric else (0, 1, 2, 3)
+    if len(state) != (_METRIC_STATE if is_metric else _SEARCH_STATE):
+        raise CorruptPackage(f"a {part.name} of the skops file has a state of {len(state)} values")
+    for index in arrays:
+        _shape(state[index], file)
+    if not is_metric:
+        for index in range(4, 11):
+            _count(state[index])
+        metric = state[11]
+        if metric.loader != "ObjectNode" or metric.path not in COMPILED or "_dist_metrics" not in metric.module:
+            raise CorruptPackage(f"a {part.name} of the skops file has no metric")
+        if state[12].loader != "JsonNode" or state[12].value() is not None:
+            _shape(state[12], file)
 
 
 def _count(part: Part) -> int:

@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 
 from fourfold.runtimes.sklearn.skops_schema import Part
 
-__all__ = ["NUMPY_FUNCTIONS", "attribute", "defined_class", "is_estimator", "judge"]
+__all__ = ["COMPILED", "NUMPY_FUNCTIONS", "attribute", "defined_class", "is_estimator", "judge"]
 
 _HEAP_TYPE = 1 << 9  # `Py_TPFLAGS_HEAPTYPE`: the class is not compiled
 _PRIMITIVES = frozenset({"bool", "bytes", "complex", "float", "int", "list", "set", "str", "tuple"})
@@ -44,7 +44,7 @@ _FUNCTIONS = frozenset(
 _METRICS = (
     *("BrayCurtis", "Canberra", "Chebyshev", "Euclidean", "Hamming", "Jaccard", "Manhattan", "Minkowski", "SEuclidean"),
 )
-_COMPILED = frozenset(
+COMPILED = frozenset(
     [
         *(f"sklearn.metrics._dist_metrics.{name}Distance{bits}" for name in _METRICS for bits in (32, 64)),
         *(f"sklearn.neighbors._ball_tree.BallTree{bits}" for bits in ("", 32, 64)),
@@ -120,7 +120,7 @@ def _is_object(module: str, name: str) -> bool:
     is_compiled = any(not base.__flags__ & _HEAP_TYPE for base in cls.__mro__ if base.__module__ != "builtins")
     if module.startswith("sklearn."):
         if is_compiled:
-            return f"{module}.{name}" in _COMPILED
+            return f"{module}.{name}" in COMPILED
         # Beside estimators, only what they are made of: other classes of these modules call what they hold.
         return issubclass(cls, BaseEstimator) or module.startswith(_HELPERS)
     if module == "lightgbm.sklearn":
