@@ -16,6 +16,7 @@ from tests.fuzz.harness import Report, Target, attempt, mutant, prepared, print_
 
 #: The module of each target in this folder.
 TARGETS = {
+    "skops": "skops_mutants",
     "lightgbm": "lightgbm_mutants",
 }
 KEPT = Path(sys.prefix) / "fuzz"
