@@ -225,7 +225,7 @@ def test_rows_that_miss_a_class(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_custom_class_needs_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package that carries a pickle of a class of one's own answers with --trust and says so without it."""
+    """A package of a class of one's own carries its code: it answers with --trust, wherever its module is not."""
     (tmp_path / "mine.py").write_text(
         "from sklearn.linear_model import LinearRegression\n\n\nclass Mine(LinearRegression):\n    pass\n"
     )
@@ -243,10 +243,14 @@ def test_a_custom_class_needs_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     refused = run("stream", out, ok=4).stderr  # another process: this one packed it
     assert "a pickle, which runs its maker's code" in refused
     assert "--trust" in refused
+    (tmp_path / "mine.py").write_text("class Mine:\n    pass\n")
     home = {"PYTHONPATH": str(tmp_path)}
-    answer = run("stream", out, "--trust", "code", stdin=b'{"x": 2}\n', environment=home).stdout
-    assert json.loads(answer)["prediction"] > 2
-    assert "needs the module mine, which is not installed here" in run("stream", out, "--trust", "code", ok=4).stderr
+    for environment in (home, {}):
+        answer = run("stream", out, "--trust", "code", stdin=b'{"x": 2}\n', environment=environment).stdout
+        assert json.loads(answer)["prediction"] > 2
+    shown = call("show", out).stdout
+    assert "carries      the code of mine; the host's own modules are never used" in shown
+    assert "of its host  no installed distribution but the libraries of the runtime" in shown
 
 
 def test_a_library_of_another_version_than_the_packages(tmp_path: Path) -> None:

@@ -65,6 +65,46 @@ def test_a_manifest_is_read_strictly(raw: bytes, message: str) -> None:
         Manifest(raw)
 
 
+_RECORD = {"version": "1.2", "modules": ["acme.table"], "files": 2, "sha256": "0" * 64}
+_COMPILED = {"compiled": "1" * 64, "platform": "linux-x86_64 cpython-311"}
+
+
+def _needing(distributions: Any, requires: str = "code") -> bytes:
+    runtime = {"name": "python", "settings": {}, "requires": requires, "libraries": {}, "distributions": distributions}
+    return _raw(runtime=runtime)
+
+
+def test_distributions_that_code_needs() -> None:
+    """A package with code may name the distributions that it needs of its host, each with its version and hash."""
+    for record in (_RECORD, {**_RECORD, **_COMPILED}):
+        assert Manifest(_needing({"acme-tools": record})).data["runtime"]["distributions"] == {"acme-tools": record}
+
+
+@pytest.mark.parametrize(
+    "distributions",
+    [
+        *({}, [], None, {"acme": {}}, {"acme": None}, {"Acme": _RECORD}, {"../acme": _RECORD}, {"": _RECORD}),
+        *({"acme": {**_RECORD, "version": version}} for version in ("", 1, "1" * 256, "1\n2", "\x1b[31m")),
+        *({"acme": {**_RECORD, "modules": modules}} for modules in ([], "acme", ["a b"], [7], ["a."], ["a"] * 10_001)),
+        *({"acme": {**_RECORD, "files": files}} for files in (True, -1, 1.0, 2**40, "2")),
+        *({"acme": {**_RECORD, "sha256": sha256}} for sha256 in ("", "0" * 63, "G" * 64, None)),
+        {"acme": {**_RECORD, "compiled": "1" * 64}},
+        {"acme": {**_RECORD, **_COMPILED, "platform": ["x"]}},
+        {f"acme{number}": _RECORD for number in range(1001)},
+    ],
+)
+def test_distributions_are_read_strictly(distributions: Any) -> None:
+    """What is no record of a distribution, and too many of them, make a manifest corrupt."""
+    with pytest.raises(CorruptPackage, match=r"runtime\.distributions"):
+        Manifest(_needing(distributions))
+
+
+def test_data_needs_no_distributions() -> None:
+    """A package that requires nothing needs no code of its host either."""
+    with pytest.raises(CorruptPackage, match=r"runtime\.distributions"):
+        Manifest(_needing({"acme": _RECORD}, ""))
+
+
 @pytest.mark.parametrize(
     ("expected", "message"),
     [

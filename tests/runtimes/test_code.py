@@ -11,7 +11,8 @@ from types import ModuleType
 import pytest
 
 from fourfold.errors import CorruptPackage, PackageError, PackError
-from fourfold.runtimes.code import PackageCode, collect_files, defining_module
+from fourfold.runtimes.code import PackageCode
+from fourfold.runtimes.sources import collect_files, defining_module
 from tests.runtimes import functions
 
 FILES = {

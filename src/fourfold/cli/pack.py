@@ -78,6 +78,13 @@ def _parse_pairs(_context: click.Context, _option: click.Parameter, values: tupl
     "--function", metavar="MODULE:NAME", help="A Python function, or an object with predict, that can be imported here."
 )
 @click.option(
+    "--code",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="A Python file, or the folder of a package, to carry besides the modules of your own that the model is found "
+    "to need; may be repeated. For scikit-learn models and functions.",
+)
+@click.option(
     "--trust",
     type=click.Choice(["foreign", "code"]),
     help="What the model may do here. To name it is to trust it: a pickle, a Python function and an MLflow model of "
@@ -181,6 +188,10 @@ def command(
     names = ("extra", "engine", "accept", "block", "measure", "expect_rtol", "provenance")
     options: dict[str, Any] = {key: given[key] for key in names}
     options |= {"methods": tuple(given["methods"].split(","))} if given["methods"] else {}
+    if given["code"]:
+        if kind == "mlflow":
+            raise click.UsageError("an MLflow model brings its own code: log it with code_paths=[…], without --code")
+        options["code"] = given["code"]
     options["expect"] = None if given["expect"] is None else _read_expected(given["expect"])
     stage = "packing, with the proof of engines"
     with progress_bars(quiet=quiet or as_json) as report:

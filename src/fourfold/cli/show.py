@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fourfold.cli import options
+from fourfold.cli.host_needs import host_needs
 from fourfold.cli.output import clip, console, escape_markup, print_json, print_table
 from fourfold.errors import shorten
 from fourfold.runtimes import required_level
@@ -158,6 +159,7 @@ def _facts(manifest: Any) -> list[tuple[str, str]]:
     return [
         ("runtime", f"{runtime['name']} ({libraries})"),
         ("needs", needs[level]),
+        *host_needs(manifest),
         ("exactness", exactness_line(exactness)),
         ("tested", "; ".join(finding_line(finding) for finding in exactness["tested"][:_MAX_FINDINGS])),
         *([("expected", expected_line(exactness["expected"]))] if "expected" in exactness else []),

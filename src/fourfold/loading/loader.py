@@ -89,7 +89,14 @@ def make_predictor(package: Package, *, version: int | None = None, trust: Level
     runtime = package.manifest["runtime"]
     _required_level(package)
     try:
-        engine = runtimes.load(runtime["name"], runtime["settings"], package.read, package.signature, trust=trust)
+        engine = runtimes.load(
+            runtime["name"],
+            runtime["settings"],
+            package.read,
+            package.signature,
+            trust=trust,
+            distributions=runtime.get("distributions"),
+        )
     except TrustError:
         raise
     except PackageError as error:

@@ -20,9 +20,14 @@ FORMAT = 1
 
 # Limits against a package made to exhaust its reader; far above what any model needs.
 MAX_MANIFEST_BYTES = 64 * 2**20
+MAX_DISTRIBUTIONS = 1_000
+MAX_DISTRIBUTION_MODULES = 10_000
+MAX_DISTRIBUTION_TEXT_CHARACTERS = 255
 
 _KEYS = {"fourfold", "name", "signature", "runtime", "exactness", "engines", "golden", "provenance", "files"}
-_RUNTIME_KEYS = {"name", "settings", "requires", "libraries"}
+_RUNTIME_KEYS = {"name", "settings", "requires", "libraries"}  # and `distributions`, where code needs some
+_DISTRIBUTION_KEYS = {"version", "modules", "files", "sha256"}
+_COMPILED_KEYS = {"compiled", "platform"}  # of a distribution with compiled files
 _EXACTNESS_KEYS = {"exact", "block", "rows", "tested", "accepted"}  # and `expected`, where pack was given answers
 _EXPECTED_KEYS = {"rows", "rtol", "largest_gap"}
 _GOLDEN_KEYS = {"file", "rows", "tolerance"}
@@ -57,6 +62,8 @@ _FIGURE_KEYS = {"one_row", "rows_per_second", "start_up", "memory", "size"}
 # No file has more bytes; JSON has integers of any length.
 _MAX_SIZE_BYTES = 2**63
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,126}[a-z0-9])?", re.ASCII)
+_DISTRIBUTION = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.ASCII)
+_MODULE = re.compile(r"\w+(?:\.\w+)*")
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -185,6 +192,8 @@ def _check(data: dict[str, Any]) -> None:
         raise CorruptPackage(
             f"the manifest's golden.tolerance: expected a number from 0 to 1; got {shorten(tolerance)}"
         )
+    if "distributions" in data["runtime"]:
+        _check_distributions(data["runtime"]["distributions"], requires)
     _check_files(data["files"])
     if data["golden"]["file"] not in data["files"]:
         raise CorruptPackage(f"the manifest's golden file {shorten(data['golden']['file'])} is not one of its files")
@@ -193,9 +202,11 @@ def _check(data: dict[str, Any]) -> None:
 def _check_keys(data: dict[str, Any]) -> None:
     exactness = data.get("exactness")
     has_expected = isinstance(exactness, dict) and "expected" in exactness
+    runtime = data.get("runtime")
+    has_distributions = isinstance(runtime, dict) and "distributions" in runtime
     for label, part, keys in (
         ("", data, _KEYS),
-        ("'s runtime", data.get("runtime"), _RUNTIME_KEYS),
+        ("'s runtime", runtime, _RUNTIME_KEYS | {"distributions"} if has_distributions else _RUNTIME_KEYS),
         ("'s exactness", exactness, _EXACTNESS_KEYS | {"expected"} if has_expected else _EXACTNESS_KEYS),
         ("'s golden", data.get("golden"), _GOLDEN_KEYS),
     ):
@@ -234,6 +245,47 @@ def _check_expected(expected: object) -> None:
             raise CorruptPackage(
                 f"the manifest's exactness.expected: expected a {key} from 0 to 1; got {shorten(expected[key])}"
             )
+
+
+def _check_distributions(distributions: object, requires: str) -> None:
+    """Check `runtime.distributions`: what code needs of its host, which a package without code has not."""
+    has_code = requires not in ("", "data", "foreign")
+    if not isinstance(distributions, dict) or not 0 < len(distributions) <= MAX_DISTRIBUTIONS or not has_code:
+        raise CorruptPackage(
+            f"the manifest's runtime.distributions: expected an object of 1 to {MAX_DISTRIBUTIONS} entries, in a "
+            f"package that requires code or a pickle; got {shorten(distributions)}"
+        )
+    for name, record in distributions.items():
+        keys = set(record) if isinstance(record, dict) else set[str]()
+        has_keys = keys in (_DISTRIBUTION_KEYS, _DISTRIBUTION_KEYS | _COMPILED_KEYS)
+        texts = [name, *(record[key] for key in keys - {"modules", "files"})] if has_keys else []
+        is_sound = (
+            has_keys
+            and all(isinstance(text, str) and 0 < len(text) <= MAX_DISTRIBUTION_TEXT_CHARACTERS for text in texts)
+            and all(text.isprintable() for text in texts)
+            and _DISTRIBUTION.fullmatch(name)
+            and all(_SHA256.fullmatch(record[key]) for key in keys & {"sha256", "compiled"})
+            and type(record["files"]) is int
+            and 0 <= record["files"] < 2**31
+            and _are_modules(record["modules"])
+        )
+        if not is_sound:
+            raise CorruptPackage(
+                f"the manifest's runtime.distributions: expected for {shorten(name)} a version, 1 to "
+                f"{MAX_DISTRIBUTION_MODULES} modules, a number of files, a sha256, and for compiled files their "
+                f"sha256 and platform; got {shorten(record, 120)}"
+            )
+
+
+def _are_modules(names: object) -> bool:
+    return (
+        isinstance(names, list)
+        and 0 < len(names) <= MAX_DISTRIBUTION_MODULES
+        and all(
+            isinstance(name, str) and len(name) <= MAX_DISTRIBUTION_TEXT_CHARACTERS and _MODULE.fullmatch(name)
+            for name in names
+        )
+    )
 
 
 def _check_engines(engines: list[Any]) -> None:

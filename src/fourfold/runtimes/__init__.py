@@ -14,13 +14,14 @@ Each module imports the library that it drives, so the functions here import it 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
 from fourfold.errors import CorruptPackage, FourfoldError, MissingLibrary, PackError, TrustError, shorten
 from fourfold.package.levels import Level, allows, parse_level
 from fourfold.runtimes import detection
+from fourfold.runtimes.distributions import check_distributions
 from fourfold.runtimes.engine import Engine, Prepared, Runtime
 from fourfold.signature.field import Signature
 
@@ -128,7 +129,12 @@ def describe_need(name: str, settings: dict[str, Any]) -> str:
 
 
 def load(
-    name: str, settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature, trust: Level
+    name: str,
+    settings: dict[str, Any],
+    read: Callable[[str], bytes],
+    signature: Signature,
+    trust: Level,
+    distributions: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Engine:
     """Return the engine that a package holds.
 
@@ -138,9 +144,11 @@ def load(
         read: returns the verified bytes of a file of the package, by its name in `Prepared.files`.
         signature: the package's signature.
         trust: the level that this host grants to the package.
+        distributions: the installed distributions that the package's code needs, `Prepared.distributions`.
 
     Raises:
         TrustError: the package needs more than that; nothing of it was read.
+        PackageError: a distribution is missing, or has another version or other files than when it was packed.
         CorruptPackage: the package's settings or files are not what the runtime wrote.
         MissingLibrary: a library that the engine needs is not installed.
     """
@@ -150,6 +158,8 @@ def load(
             f"the package needs trust '{required}', and '{trust}' is granted: {describe_need(name, settings)}"
         )
     runtime = by_name(name)
+    if distributions:
+        check_distributions(distributions)
     try:
         return runtime.load(settings, read, signature)
     except FourfoldError:

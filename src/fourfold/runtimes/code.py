@@ -1,7 +1,9 @@
-"""Collect the Python code that a package carries, and run it in modules of the package's own.
+"""Run the Python code that a package carries in modules of the package's own.
 
 These modules have private names, and `import` inside them finds the package's own files first. So nothing is added to
-`sys.path`, the host's modules of the same names stay as they are, and two packages can each have a `features.py`.
+`sys.path`, the host's modules of the same names stay as they are, and two packages can each have a `features.py`. What
+is not carried comes from Python, from the libraries that Fourfold drives or from installed distributions, and never
+from the host's own modules.
 """
 
 from __future__ import annotations
@@ -9,121 +11,31 @@ from __future__ import annotations
 import builtins
 import importlib
 import importlib.util
-import inspect
 import itertools
 import pickle
+import re
 import sys
-import sysconfig
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from types import FunctionType, ModuleType
 from typing import Any, ClassVar
 
 from fourfold.errors import CorruptPackage, PackageError, PackError, shorten
+from fourfold.runtimes.distributions import DRIVEN_LIBRARIES, Environment, file_of, locate
+from fourfold.runtimes.sources import PREFIX, module_name, source_root
 
-__all__ = ["PREFIX", "PackageCode", "collect_files", "defining_module"]
+__all__ = ["PackageCode", "public_names"]
 
-#: The folder of a package's code.
-PREFIX = "code/"
-_MAX_BYTES = 16 * 2**20
 _numbers = itertools.count(1)
+_PRIVATE = re.compile(r"_fourfold_code_[0-9]+(?:\.|\b)")
 
 
-def defining_module(definition: Any) -> str:
-    """Return the name of the module that defines a function or class, checked to be one that a package can carry.
-
-    Raises:
-        PackError: the definition is in `__main__`, in a library, inside of a function, or in no source file.
-    """
-    name = f"{definition.__module__}.{definition.__qualname__}"
-    if definition.__module__ in ("__main__", "__mp_main__"):
-        raise PackError(
-            f"{definition.__qualname__} is defined in __main__ (a script or notebook): put it in a module, and import "
-            "it"
-        )
-    if "<" in definition.__qualname__:
-        raise PackError(f"{name} is defined inside of a function: put it at the top of its module")
-    module = sys.modules.get(definition.__module__)
-    if module is None:
-        raise PackError(f"{name} is defined in a module that is not imported")
-    if _is_library(_source(module)):
-        raise PackError(f"{name} belongs to an installed library: call it from a function in a module of your own")
-    value: Any = module
-    for part in definition.__qualname__.split("."):
-        value = getattr(value, part, None)
-    # A bound class method is made anew at every look: compare its function.
-    if value is not definition and getattr(value, "__func__", value) is not getattr(definition, "__func__", definition):
-        raise PackError(f"{name} is not what its module has under that name")
-    return str(definition.__module__)
-
-
-def collect_files(modules: Iterable[str], paths: Sequence[Any]) -> dict[str, bytes]:
-    """Return the bytes of the source files that a package carries, by names such as `code/features.py`, sorted.
-
-    Args:
-        modules: the names of imported modules; of a module in a package, the whole package is carried.
-        paths: further files, and folders of packages (with an `__init__.py`).
-
-    Raises:
-        PackError: a path is neither, two files would have the same name, or all files have more than 16 MiB.
-    """
-    roots = [_root(name) for name in modules]
-    roots += [(Path(path).resolve(), ()) for path in paths]
-    files: dict[str, bytes] = {}
-    for root, folders in dict.fromkeys(roots):
-        for path in _python_files(root):
-            name = PREFIX + "/".join((*folders, *path.relative_to(root.parent).parts))
-            if name in files:
-                raise PackError(f"two files of code would both be {name}: rename one of them")
-            try:
-                files[name] = path.read_bytes()
-            except OSError as error:
-                raise PackError(f"the code cannot be read: {error}") from error
-    if sum(map(len, files.values())) > _MAX_BYTES:
-        raise PackError(f"the code is more than {_MAX_BYTES >> 20} MiB: give its model only the modules that it needs")
-    return dict(sorted(files.items()))
-
-
-def _root(module: str) -> tuple[Path, tuple[str, ...]]:
-    """Return the file of a module or the folder of its package, and the names of the namespace packages above it."""
-    parts = module.split(".")
-    for depth in range(1, len(parts) + 1):
-        package = sys.modules.get(".".join(parts[:depth]), sys.modules[module])
-        if getattr(package, "__file__", None) or depth == len(parts):
-            source = _source(package)
-            return (source.parent if source.name == "__init__.py" else source), tuple(parts[: depth - 1])
-    raise AssertionError(module)  # a name has at least one part
-
-
-def _source(module: ModuleType) -> Path:
-    """Return the source file of a module; raise `PackError` where there is none."""
-    try:
-        path = inspect.getsourcefile(module)
-    except TypeError:
-        path = None
-    if path is None or not Path(path).is_file():
-        raise PackError(f"the module {module.__name__} has no source file that a package could carry")
-    return Path(path).resolve()
-
-
-def _is_library(source: Path) -> bool:
-    """Return whether a file belongs to Python or to an installed library."""
-    paths = sysconfig.get_paths()
-    folders = {Path(paths[key]).resolve() for key in ("purelib", "platlib", "stdlib", "platstdlib")}
-    return any(source.is_relative_to(folder) for folder in folders)
-
-
-def _python_files(root: Path) -> list[Path]:
-    if root.is_file() and root.suffix == ".py":
-        return [root]
-    if root.is_dir() and (root / "__init__.py").is_file():
-        return sorted(path for path in root.rglob("*.py") if path.is_file())
-    raise PackError(
-        f"expected a Python file or the folder of a package (with an __init__.py); got {shorten(str(root))}"
-    )
+def public_names(text: str) -> str:
+    """Return a text with modules under the names that they have in their package, the same in every process."""
+    return _PRIVATE.sub("", text)
 
 
 class PackageCode:
@@ -133,18 +45,24 @@ class PackageCode:
         files: the bytes of the source files by name, as `collect_files` returns them.
 
     Attributes:
+        name: the private name above its modules.
+        files: the files.
         foreign_imports: the names of the modules from elsewhere that the code has imported so far.
     """
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
-        self._name = f"_fourfold_code_{next(_numbers)}"
-        self._files = {_module_name(name): (name, data) for name, data in files.items()}
-        self._packages = {_module_name(name) for name in files if PurePosixPath(name).name == "__init__.py"}
+        self.name = self._name = f"_fourfold_code_{next(_numbers)}"
+        self.files = dict(files)
+        self._files = {module_name(name): (name, data) for name, data in files.items()}
+        self._packages = {module_name(name) for name in files if PurePosixPath(name).name == "__init__.py"}
         # Folders without an `__init__.py` are namespace packages, of which only some modules may be carried.
         self._namespaces = {parent for name in self._files for parent in _parents(name)} - self._files.keys()
         self._files |= {name: (f"{PREFIX}{name}/", b"") for name in self._namespaces}
         self._packages |= self._namespaces
         self._lock = threading.RLock()
+        self._environment = Environment()
+        self._permitted: set[str] = set()
+        self._foreign_statements: set[tuple[str, ...]] = set()
         self._modules: dict[str, ModuleType] = {}
         self._builtins = {**vars(builtins), "__import__": _weak_import(self)}
         self.foreign_imports: set[str] = set()
@@ -162,7 +80,7 @@ class PackageCode:
         try:
             value: Any = self._load(module)
         except ModuleNotFoundError as error:
-            raise PackageError(f"the package's code needs {error.name}, which is not installed here") from error
+            raise PackageError(_missing("code", error)) from error
         except Exception as error:  # the code may raise anything
             raise PackageError(f"the package's module {module} fails: {type(error).__name__}: {error}") from error
         for part in qualname.split("."):
@@ -183,7 +101,7 @@ class PackageCode:
         except (PackageError, CorruptPackage):
             raise
         except ModuleNotFoundError as error:
-            raise PackageError(f"the package's object needs {error.name}, which is not installed here") from error
+            raise PackageError(_missing("object", error)) from error
         except Exception as error:  # a pickle runs code, which may raise anything
             raise CorruptPackage(f"the package's object cannot be loaded: {type(error).__name__}: {error}") from error
 
@@ -200,19 +118,26 @@ class PackageCode:
             raise PackError(f"the {type(value).__name__} cannot be stored: {type(error).__name__}: {error}") from error
         return target.getvalue()
 
-    def check_imports(self) -> None:
-        """Check that every module that the code has imported so far is carried or installed.
+    def check_foreign(self, module: str) -> None:
+        """Check that a module from elsewhere is Python's, a library's or an installed distribution's.
 
         Raises:
-            PackError: a module is neither.
+            ModuleNotFoundError: it is the host's own, which a package never uses.
         """
-        for name in sorted(self.foreign_imports):
-            module = sys.modules.get(name)
-            if name.partition(".")[0] == "fourfold" or not str(getattr(module, "__file__", None)).endswith(".py"):
-                continue
-            root, _ = _root(name)
-            if not _is_library(root):
-                raise PackError(f"the code imports {name}, which no package carries by itself: code=[{str(root)!r}]")
+        if module in self._permitted:
+            return
+        file = file_of(locate(module))
+        if file is not None and self._environment.origin(module, file) == "own":
+            try:
+                advice = f"code=[{str(source_root(module)[0])!r}]"
+            except PackError as error:
+                advice = str(error)
+            raise ModuleNotFoundError(
+                f"the code imports {module}, which the package does not carry, and the host's own {file} is never "
+                f"used: pack it with {advice}",
+                name=module,
+            )
+        self._permitted.add(module)
 
     def has_module(self, module: str) -> bool:
         """Return whether the package carries a module."""
@@ -260,9 +185,7 @@ class PackageCode:
             target = private.removeprefix(self._name).removeprefix(".")
         top = target.partition(".")[0]
         if not level and (top not in self._files or (target not in self._files and top in self._namespaces)):
-            module = builtins.__import__(name, globals, locals, fromlist or (), level)
-            self.foreign_imports |= {name, *(f"{name}.{member}" for member in fromlist or ())} & sys.modules.keys()
-            return module
+            return self._import_foreign(name, globals, locals, fromlist or ())
         if target and target not in self._files:
             raise ModuleNotFoundError(f"the package carries no module {target}", name=target)
         if not fromlist:
@@ -274,6 +197,49 @@ class PackageCode:
             submodule = f"{target}.{member}".lstrip(".")
             if not hasattr(module, member) and submodule in self._files:
                 setattr(module, member, self._load(submodule))
+        return module
+
+    def _import_foreign(
+        self,
+        name: str,
+        globals: Mapping[str, object] | None,  # noqa: A002 - the names of builtins.__import__
+        locals: Mapping[str, object] | None,  # noqa: A002
+        fromlist: Sequence[str],
+    ) -> ModuleType:
+        """Import a module that the package does not carry; `importlib` becomes one that looks into the package."""
+        statement = (name, *fromlist)
+        if statement not in self._foreign_statements and name.partition(".")[0] not in DRIVEN_LIBRARIES:
+            self.check_foreign(name)
+            spec = locate(name)
+            if spec is not None and file_of(spec) is None and spec.submodule_search_locations:
+                for member in fromlist:  # a namespace package may have parts of the host's own
+                    self.check_foreign(f"{name}.{member}")
+        module = builtins.__import__(name, globals, locals, fromlist, 0)
+        if statement not in self._foreign_statements:
+            self.foreign_imports |= {name, *(f"{name}.{member}" for member in fromlist)} & sys.modules.keys()
+            self._foreign_statements.add(statement)
+        return self._importlib() if module is importlib else module
+
+    def import_module(self, name: str, package: str | None = None) -> ModuleType:
+        """Import a module as `importlib.import_module` does, from the package's own files first."""
+        target = name
+        if name.startswith("."):
+            if not package:
+                raise TypeError(f"the 'package' argument is required to import {name!r}")
+            target = importlib.util.resolve_name(name, package)
+        target = target.removeprefix(f"{self._name}.")
+        self.import_(target)
+        return self._modules[target] if target in self._modules else sys.modules[target]
+
+    def _importlib(self) -> ModuleType:
+        """Return `importlib` with an `import_module` that finds the package's own files first."""
+        reference = weakref.ref(self)
+
+        def import_module(name: str, package: str | None = None) -> ModuleType:
+            return _alive(reference).import_module(name, package)
+
+        module = ModuleType("importlib")
+        vars(module).update(vars(importlib), import_module=import_module)
         return module
 
 
@@ -314,6 +280,7 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if self._code.has_module(module):
             return self._code.get(module, name)
+        self._code.check_foreign(module)
         self._code.foreign_imports.add(module)
         return super().find_class(module, name)
 
@@ -326,18 +293,24 @@ def _weak_import(code: PackageCode) -> Callable[..., ModuleType]:
     reference = weakref.ref(code)
 
     def import_(*args: Any, **options: Any) -> ModuleType:
-        package = reference()
-        if package is None:
-            raise ImportError("the package that this code belongs to is gone")
-        return package.import_(*args, **options)
+        return _alive(reference).import_(*args, **options)
 
     return import_
 
 
-def _module_name(file: str) -> str:
-    """Return the name of the module in a file of `collect_files`."""
-    parts = PurePosixPath(file.removeprefix(PREFIX)).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+def _alive(reference: weakref.ref[PackageCode]) -> PackageCode:
+    """Return the code of a package that is still loaded; raise `ImportError` where it is not."""
+    package = reference()
+    if package is None:
+        raise ImportError("the package that this code belongs to is gone")
+    return package
+
+
+def _missing(part: str, error: ModuleNotFoundError) -> str:
+    """Return the text of an error about a module that a part of a package needs."""
+    if "never used" in str(error):
+        return str(error)
+    return f"the package's {part} needs {error.name}, which is not installed here"
 
 
 def _parents(module: str) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from fourfold.signature.field import Field, Signature
@@ -98,6 +98,8 @@ class Prepared:
         outputs: the fields that it returns.
         requires: what a host must allow before it loads the package: nothing, `pickle` or `code`.
         libraries: the versions of the libraries that computed the answers, by name.
+        distributions: the installed distributions that the model's code needs, as `distributions.record_distributions`
+            returns them; a host must have them in the same version and with the same files.
     """
 
     runtime: str
@@ -107,6 +109,7 @@ class Prepared:
     outputs: tuple[Field, ...]
     requires: Literal["", "pickle", "code"]
     libraries: dict[str, str]
+    distributions: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 class OpenedModel(NamedTuple):

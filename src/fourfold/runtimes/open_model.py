@@ -27,7 +27,8 @@ def open_model(kind: str, source: str | Path, /, *, trust: Level = "foreign", **
         source: a path; for a function `module:name`, searched in the working folder first.
         trust: `code` where a skops file may hold classes and functions that Fourfold does not know. To name another
             kind is to trust it: a pickle and a function run code.
-        options: the options of that kind, such as the class of the estimator in XGBoost's file.
+        options: the options of that kind, such as the class of the estimator in XGBoost's file, or the `code` in
+            which a pickle finds its classes first.
 
     Raises:
         PackError: the file is not of this kind, or there is no such function.
@@ -35,7 +36,7 @@ def open_model(kind: str, source: str | Path, /, *, trust: Level = "foreign", **
         MissingLibrary: a library that reads the file is not installed.
     """
     if kind == "estimator":
-        return open_pickle(Path(source))
+        return open_pickle(Path(source), **options)
     if kind == "skops":
         return open_skops(Path(source), any_types=allows(parse_level(trust, "trust"), "code"))
     if kind == "function":

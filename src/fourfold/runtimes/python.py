@@ -11,13 +11,17 @@ import numpy as np
 import pyarrow as pa
 
 from fourfold import tables
-from fourfold.errors import EngineError, FourfoldError, PackError, SignatureError, shorten
+from fourfold.errors import EngineError, FourfoldError, PackageError, PackError, SignatureError, shorten
 from fourfold.runtimes.answers import Array, answer_array, output_field, record_batch
-from fourfold.runtimes.code import PackageCode, collect_files, defining_module
+from fourfold.runtimes.code import PackageCode
+from fourfold.runtimes.distributions import Environment, record_distributions
 from fourfold.runtimes.engine import Prepared, library_versions
+from fourfold.runtimes.file_reads import refuse_file_reads
 from fourfold.runtimes.sample import Sample, read_sample
 from fourfold.runtimes.source_model import SourceModel
+from fourfold.runtimes.sources import collect_files, defining_module
 from fourfold.runtimes.threads import ThreadGuard, thread_guard
+from fourfold.runtimes.unchanged import check_unchanged
 from fourfold.signature.bits import first_difference
 from fourfold.signature.columns import arrow_schema, columns_to_rows, rows_to_columns
 from fourfold.signature.field import Field, Signature
@@ -63,18 +67,26 @@ def prepare(
     settings = {"form": sample_rows.form, **settings}
     expected = _original_answer(call, sample_rows)
     fields = tuple(outputs) if outputs is not None else _infer_outputs(expected, sample_rows.count)
-    engine = load(settings, files.__getitem__, Signature(sample_rows.fields, fields))
-    _compare(expected, engine, sample_rows, fields)
-    engine.code.check_imports()
-    imported = {name.partition(".")[0] for name in engine.code.foreign_imports}
-    libraries = library_versions("numpy", "pyarrow", *imported, container=sample_rows.form["container"])
-    return Prepared(NAME, settings, files, sample_rows.fields, fields, "code", libraries)
+    code_of_package = PackageCode({name: files[name] for name in settings["code"]})
+    with refuse_file_reads(code_of_package.name):
+        try:
+            engine = _load(settings, files.__getitem__, Signature(sample_rows.fields, fields), code_of_package)
+            _compare(expected, engine, sample_rows, fields)
+        except PackageError as error:
+            raise PackError(f"the model cannot be loaded with the code that the package carries: {error}") from error
+    imported = sorted(code_of_package.foreign_imports)
+    distributions = record_distributions(imported, Environment())
+    checked = {module for record in distributions.values() for module in record["modules"]}
+    tops = {name.partition(".")[0] for name in {*imported} - checked}
+    libraries = library_versions("numpy", "pyarrow", *tops, container=sample_rows.form["container"])
+    return Prepared(NAME, settings, files, sample_rows.fields, fields, "code", libraries, distributions)
 
 
 def _from_object(model: Any, code: Sequence[Any]) -> tuple[Callable[[Any], Any], dict[str, Any], dict[str, bytes]]:
     """Return the callable, the settings and the files of a model of this process."""
     target, owner, method = _target(model)
     files = collect_files([defining_module(target)], code)
+    check_unchanged(files)
     settings = {"module": target.__module__, "name": target.__qualname__, "method": method, "code": list(files)}
     if owner is None:
         return model, settings, files
@@ -94,7 +106,11 @@ def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Sign
         PackageError: its code fails, or needs a module that is not installed.
         CorruptPackage: its code lacks the function or class that the settings name.
     """
-    code = PackageCode({name: read(name) for name in settings["code"]})
+    return _load(settings, read, signature, PackageCode({name: read(name) for name in settings["code"]}))
+
+
+def _load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature, code: PackageCode) -> _Engine:
+    """Return the engine of a package whose code may run; raise as `load` does."""
     call = code.get(settings["module"], settings["name"])
     if settings["method"] is not None:
         call = getattr(code.unpickle(read(_STATE_FILE)), settings["method"])

@@ -15,7 +15,7 @@ class SourceModel:
 
     Attributes:
         model: the object, loaded.
-        code: its source files by name, named as by `code.collect_files`.
+        code: its source files by name, named as by `sources.collect_files`.
         state: the pickled object; `code.PackageCode` of these files unpickles it.
         module: the module of its class.
         name: the name of its class in that module.

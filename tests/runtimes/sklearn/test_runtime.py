@@ -345,7 +345,7 @@ def test_pickles_need_trust() -> None:
     """A class of somebody else's is pickled: a host that has not allowed that refuses it, saying why and what to do."""
     model = make_pipeline(Clipper(0.5), Ridge()).fit(NUMBERS, TARGET)
     ready = prepared(model, NUMBERS)
-    assert (ready.requires, list(ready.files)) == ("pickle", ["model.pickle"])
+    assert (ready.requires, list(ready.files)) == ("pickle", ["code/tests/runtimes/models.py", "model.pickle"])
     with pytest.raises(TrustError, match=r"tests\.runtimes\.models\.Clipper"):
         loaded(ready)
     _, answer = round_trip(model, NUMBERS, trust="code")

@@ -8,6 +8,7 @@ from typing import Any
 from fourfold.errors import FourfoldError
 from fourfold.packing.engines.candidate import Candidate
 from fourfold.packing.engines.onnx_conversion import onnx_candidate
+from fourfold.runtimes.code import public_names
 from fourfold.runtimes.engine import Prepared
 from fourfold.signature import Signature
 
@@ -23,12 +24,14 @@ def make_candidates(model: Any, prepared: Prepared, signature: Signature, *, con
         signature: the package's signature.
         convert: whether the model is converted for other libraries' engines too, which takes seconds.
     """
-    plan = _plan_candidate(model, prepared, signature)
-    if not convert or prepared.runtime != "sklearn":
-        return [plan]
-    unknown = ("no rule knows how the original computes",)
-    converted = onnx_candidate(model, prepared, signature, plan.approximations if plan.engine else unknown)
-    return [plan, replace(converted, unbounded_reason=plan.unbounded_reason)]
+    candidates = [_plan_candidate(model, prepared, signature)]
+    if convert and prepared.runtime == "sklearn":
+        plan = candidates[0]
+        unknown = ("no rule knows how the original computes",)
+        converted = onnx_candidate(model, prepared, signature, plan.approximations if plan.engine else unknown)
+        candidates.append(replace(converted, unbounded_reason=plan.unbounded_reason))
+    # A model that came with its own code has classes in modules whose names are another in every process.
+    return [replace(candidate, absence_reason=public_names(candidate.absence_reason)) for candidate in candidates]
 
 
 def _plan_candidate(model: Any, prepared: Prepared, signature: Signature) -> Candidate:

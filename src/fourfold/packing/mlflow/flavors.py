@@ -7,10 +7,12 @@ from typing import Any
 
 from fourfold.errors import PackError, TrustError, shorten
 from fourfold.package.levels import Level
+from fourfold.packing.mlflow.code_paths import read_code_paths
 from fourfold.packing.mlflow.directory import ModelDirectory
 from fourfold.packing.mlflow.pyfunc import PYFUNC, open_pyfunc
 from fourfold.packing.mlflow.signature import MlflowSignature
 from fourfold.runtimes import MODEL_RUNTIMES
+from fourfold.runtimes.code import PackageCode
 from fourfold.runtimes.open_model import OpenedModel, open_model
 
 __all__ = ["FLAVORS", "open_flavor"]
@@ -49,10 +51,10 @@ def open_flavor(
         return flavor, open_pyfunc(directory, signature, trust=trust), {}
     if flavor not in ("sklearn", *MODEL_RUNTIMES):
         raise PackError(f"this version of Fourfold has no runtime for the flavour {flavor}")
-    opened = (
-        _sklearn(directory, settings, trust) if flavor == "sklearn" else _library(directory, flavor, settings, trust)
-    )
-    return flavor, opened, _methods(directory) if flavor == "sklearn" else {}
+    if flavor == "sklearn":
+        opened, options = _sklearn(directory, settings, trust)
+        return flavor, opened, {**_methods(directory), **options}
+    return flavor, _library(directory, flavor, settings, trust), {}
 
 
 def _wraps_library(directory: ModelDirectory) -> bool:
@@ -70,12 +72,30 @@ def _refusal(directory: ModelDirectory) -> str:
     return f"{text}. Load it where it was trained, and pack it with fourfold.pack"
 
 
-def _sklearn(directory: ModelDirectory, settings: Mapping[str, Any], trust: Level | None) -> OpenedModel:
+def _sklearn(
+    directory: ModelDirectory, settings: Mapping[str, Any], trust: Level | None
+) -> tuple[OpenedModel, dict[str, Any]]:
+    """Open an estimator, with the code that the model brings, and return it with the options to pack it with."""
     path = directory.file(settings.get("pickled_model") or settings.get("model_path") or "model.pkl", "its estimator")
-    return _estimator(path, str(settings.get("serialization_format") or "pickle"), trust)
+    form = str(settings.get("serialization_format") or "pickle")
+    files = read_code_paths(directory, {**directory.flavors.get(PYFUNC, {}), **settings})
+    if not files:
+        return _estimator(path, form, trust), {}
+    if form != "skops":
+        code = PackageCode(files)
+        return _estimator(path, form, trust, code), {"code": code}
+    try:
+        return _estimator(path, form, "foreign" if trust == "code" else trust), {}
+    except TrustError as error:
+        if trust != "code":
+            raise
+        raise PackError(
+            f"{error}; and skops finds classes by import alone, not in the model's own code: log it with "
+            "serialization_format='cloudpickle'"
+        ) from error
 
 
-def _estimator(path: Any, form: str, trust: Level | None) -> OpenedModel:
+def _estimator(path: Any, form: str, trust: Level | None, code: PackageCode | None = None) -> OpenedModel:
     if form == "skops":
         return open_model("skops", path, trust=trust or "foreign")
     if form not in ("pickle", "cloudpickle"):
@@ -85,7 +105,7 @@ def _estimator(path: Any, form: str, trust: Level | None) -> OpenedModel:
             f"{path} is a pickle, which runs its maker's code when it is loaded. If you know where the model comes "
             "from, allow it: trust='code', or --trust code on the command line"
         )
-    return open_model("estimator", path)
+    return open_model("estimator", path, code=code)
 
 
 def _library(directory: ModelDirectory, flavor: str, settings: Mapping[str, Any], trust: Level | None) -> OpenedModel:

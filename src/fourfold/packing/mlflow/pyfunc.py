@@ -17,18 +17,19 @@ from typing import Any
 
 from fourfold.errors import CorruptPackage, FourfoldError, PackageError, PackError, TrustError, shorten
 from fourfold.package.levels import Level
+from fourfold.packing.mlflow.code_paths import check_code_size, read_code_paths
 from fourfold.packing.mlflow.directory import ModelDirectory
 from fourfold.packing.mlflow.signature import MlflowSignature
-from fourfold.runtimes.code import PREFIX, PackageCode
+from fourfold.runtimes.code import PackageCode
 from fourfold.runtimes.open_model import OpenedModel
 from fourfold.runtimes.source_model import SourceModel
+from fourfold.runtimes.sources import PREFIX
 
 __all__ = ["PYFUNC", "open_pyfunc"]
 
 PYFUNC = "python_function"
 #: The module in a package that `stand_in.py` becomes.
 _STAND_IN = "fourfold_stand_in"
-_MAX_CODE_BYTES = 16 * 2**20
 #: The modules of MLflow that a model's own module may import; they lend the names of the stand-in.
 _MLFLOW_MODULES = {
     "mlflow/__init__.py": (
@@ -103,21 +104,14 @@ def _source_files(directory: ModelDirectory, settings: Mapping[str, Any]) -> dic
     """Return the source files that the package carries: the model's own, and the stand-in for MLflow."""
     files = {f"{PREFIX}{name}": text.encode() for name, text in _MLFLOW_MODULES.items()}
     files[f"{PREFIX}{_STAND_IN}.py"] = Path(__file__).with_name("stand_in.py").read_bytes()
-    model_files: dict[str, bytes] = {}
-    if settings.get("code"):
-        root = directory.file(settings["code"], "its code")
-        for path in sorted(path for path in root.rglob("*.py") if "__pycache__" not in path.parts):
-            model_files[f"{PREFIX}{path.relative_to(root).as_posix()}"] = path.read_bytes()
+    model_files = read_code_paths(directory, settings)
     if settings.get("model_code_path"):
         # The path is that on the machine that logged the model; the file lies in the model's directory.
         path = directory.file(Path(str(settings["model_code_path"])).name, "its code")
         if path.suffix != ".py":
             raise PackError(f"the model's code is {path.name}; expected a Python file: save the notebook as one")
         model_files[f"{PREFIX}{path.name}"] = path.read_bytes()
-    if sum(map(len, model_files.values())) > _MAX_CODE_BYTES:
-        raise PackError(
-            f"the model's code is more than {_MAX_CODE_BYTES >> 20} MiB: log it with only the modules that it needs"
-        )
+    check_code_size(model_files)
     duplicates = sorted(model_files.keys() & files.keys())
     if duplicates:
         raise PackError(

@@ -55,6 +55,7 @@ def assemble(result: TournamentResult, entry: TournamentEntry, provenance: Mappi
             "settings": prepared.settings,
             "requires": prepared.requires,
             "libraries": prepared.libraries,
+            **({"distributions": prepared.distributions} if prepared.distributions else {}),
         },
         "exactness": {
             "exact": finding.invariant,

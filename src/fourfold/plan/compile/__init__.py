@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import Any
 
 from fourfold.plan.compile.columns import Compiler, Matrix, NoPlan
+from fourfold.plan.compile.library_class import library_class
 from fourfold.plan.graph.builder import Code
 
 __all__ = ["Answer", "Labels", "Rule", "answer", "answers", "transform", "transforms"]
@@ -102,9 +103,10 @@ def transform(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
         NoPlan: no rule covers the transformer.
     """
     _load()
-    rule = _TRANSFORMS.get(_name(model))
+    name = library_class(model)
+    rule = _TRANSFORMS.get(name)
     if rule is None:
-        raise NoPlan(f"there is no rule for {_name(model)}")
+        raise NoPlan(f"there is no rule for {name}")
     transformed: Matrix = rule(model, matrix, compiler)
     return transformed
 
@@ -118,15 +120,11 @@ def answer(model: Any, method: str, matrix: Matrix, compiler: Compiler) -> Any:
     if method == "transform":
         return transform(model, matrix, compiler)
     _load()
-    rule = _ANSWERS.get((_name(model), method))
+    name = library_class(model)
+    rule = _ANSWERS.get((name, method))
     if rule is None:
-        raise NoPlan(f"there is no rule for {_name(model)}.{method}")
+        raise NoPlan(f"there is no rule for {name}.{method}")
     return rule(model, matrix, compiler)
-
-
-def _name(model: Any) -> str:
-    kind = type(model)
-    return f"{kind.__module__.partition('.')[0]}.{kind.__qualname__}"
 
 
 @cache

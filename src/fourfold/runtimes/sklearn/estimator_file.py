@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fourfold.errors import CorruptPackage, MissingLibrary, PackError, TrustError, shorten
+from fourfold.errors import CorruptPackage, MissingLibrary, PackageError, PackError, TrustError, shorten
+from fourfold.runtimes.code import PackageCode
 from fourfold.runtimes.engine import OpenedModel, installed_version
 
 __all__ = ["open_pickle", "open_skops"]
@@ -19,11 +20,12 @@ _VERSION = re.compile(rb"_sklearn_version\x94?(?:\x8c.|X....)([0-9][0-9A-Za-z.+]
 _SEARCHED_BYTES = 64 * 2**20
 
 
-def open_pickle(path: Path) -> OpenedModel:
+def open_pickle(path: Path, *, code: PackageCode | None = None) -> OpenedModel:
     """Return the object in a file of pickle, cloudpickle or joblib. This runs its maker's code: ask for trust first.
 
     Args:
-        path: the file.
+        path: the file; with `code` a file of pickle or cloudpickle, not of joblib.
+        code: the code that comes with the file, where classes are found first.
 
     Raises:
         PackError: the object cannot be loaded; the message names the missing module, or the version that wrote it.
@@ -34,7 +36,10 @@ def open_pickle(path: Path) -> OpenedModel:
     except ModuleNotFoundError as error:
         raise MissingLibrary("joblib", extra="sklearn", purpose="reading an estimator") from error
     try:
-        return _load_with_notes(lambda: joblib.load(path))
+        return _load_with_notes(lambda: joblib.load(path) if code is None else code.unpickle(path.read_bytes()))
+    except PackageError as error:
+        text = str(error).replace("the package's", "the model's").replace("the package", "the model")
+        raise PackError(f"the estimator in {path} cannot be loaded with its own code: {text}") from error
     except ModuleNotFoundError as error:
         if error.name == "cloudpickle":
             raise MissingLibrary("cloudpickle", extra="mlflow", purpose=f"reading {path}") from error

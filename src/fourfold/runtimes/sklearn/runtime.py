@@ -11,12 +11,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from fourfold import tables
 from fourfold.errors import CorruptPackage, EngineError, PackError, shorten
+from fourfold.plan.compile.library_class import replaced_method
 from fourfold.runtimes.answers import Array, record_batch
+from fourfold.runtimes.code import PackageCode
 from fourfold.runtimes.engine import Prepared, library_versions
 from fourfold.runtimes.sample import Sample, column_names, frame_to_array, read_sample, select_columns
 from fourfold.runtimes.sklearn.inspection import walk_parts
 from fourfold.runtimes.sklearn.methods import METHODS, ROUNDING_GAP, OriginalAnswers, split_targets
-from fourfold.runtimes.sklearn.storage import PICKLE, SKOPS, restore, store
+from fourfold.runtimes.sklearn.storage import PICKLE, SKOPS, StoredModel, restore, store
+from fourfold.runtimes.sources import module_name
 from fourfold.runtimes.threads import ThreadGuard, thread_guard
 from fourfold.signature.field import Field, Signature
 
@@ -32,6 +35,7 @@ def prepare(
     *,
     inputs: tuple[Field, ...] | None = None,
     methods: Sequence[str] | None = None,
+    code: PackageCode | Sequence[Any] = (),
 ) -> Prepared:
     """Return what a package keeps of a fitted estimator or pipeline.
 
@@ -42,29 +46,35 @@ def prepare(
         inputs: the input fields; inferred from the sample by default.
         methods: names in `METHODS`, in the order of the outputs. By default `predict`, and `predict_proba` if it works;
             without both `transform`, or the first other method.
+        code: Python files, and folders of packages, to carry besides the modules of the user's own that the model's
+            classes and functions are in, and that these import. Or the code that the model was loaded with.
 
     Raises:
         PackError: the model is not fitted, lacks a method, does not answer the sample, gives two different answers to
-            it, or cannot be stored.
+            it, or cannot be stored; or the code that it needs cannot be carried.
         SignatureError: no inputs can be inferred from the sample.
     """
     _check_fitted(model)
+    _check_methods(model)
     sample_rows = _read_sample(model, sample, inputs)
     guard = thread_guard()
     original = OriginalAnswers.ask(model, sample_rows.data, sample_rows.count, methods, guard)
     notes = _check_rebuilt(model, sample_rows, original, guard)
-    stored = store(model, sample_rows.data, original, guard)
+    stored = store(model, sample_rows.data, original, guard, code)
     methods_with_targets = zip(original.names, original.targets, strict=True)
     settings = {
         "form": sample_rows.form,
         "methods": [{"name": name, "targets": count} for name, count in methods_with_targets],
         "file": stored.file,
         "notes": [*notes, *stored.reasons],
+        **({"code": list(stored.code)} if stored.code else {}),
     }
-    libraries = _libraries(model, sample_rows.form, stored.file)
+    libraries = _libraries(model, sample_rows.form, stored)
     requires: Literal["", "pickle"] = "pickle" if stored.file == PICKLE else ""
-    files = {stored.file: stored.data}
-    return Prepared(NAME, settings, files, sample_rows.fields, original.fields, requires, libraries)
+    files = {**stored.code, stored.file: stored.data}
+    return Prepared(
+        NAME, settings, files, sample_rows.fields, original.fields, requires, libraries, stored.distributions
+    )
 
 
 def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature) -> _Engine:
@@ -76,11 +86,13 @@ def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Sign
         PackageError: the estimator needs a module that is not installed.
     """
     file = PICKLE if settings["file"] == PICKLE else SKOPS
-    model = restore(file, read(file))
+    code = PackageCode({name: read(name) for name in settings.get("code", ())})
+    model = restore(file, read(file), code)
     methods = [(method["name"], method["targets"]) for method in settings["methods"]]
     if unknown := [name for name, _ in methods if name not in METHODS]:
         raise CorruptPackage(f"expected methods of {', '.join(METHODS)}; got {shorten(unknown[0])}")
-    return _Engine(model, _builder(settings["form"], signature.inputs), methods, signature.outputs, thread_guard())
+    builder = _builder(settings["form"], signature.inputs)
+    return _Engine(model, code, builder, methods, signature.outputs, thread_guard())
 
 
 class _Engine:
@@ -91,6 +103,7 @@ class _Engine:
     def __init__(
         self,
         model: Any,
+        code: PackageCode,
         build: Callable[[Any], Any],
         methods: Sequence[tuple[str, int | None]],
         outputs: tuple[Field, ...],
@@ -98,6 +111,7 @@ class _Engine:
     ) -> None:
         #: The estimator, which the certificate looks into to explain its answers.
         self.model = model
+        self._code = code  # the model's classes are gone from `sys.modules` with this object
         self._build = build
         self._methods = [(getattr(model, name), targets) for name, targets in methods]
         self._outputs = outputs
@@ -144,6 +158,13 @@ def _check_fitted(model: Any) -> None:
         raise PackError(f"the {type(model).__name__} is not fitted: fit it before it is packed") from error
     except TypeError as error:
         raise PackError(f"the {type(model).__name__} is no estimator: {error}") from error
+
+
+def _check_methods(model: Any) -> None:
+    """Check that the library's classes in a model have the library's methods; raise `PackError` where they have not."""
+    for kind in {type(part) for part in walk_parts(model)}:
+        if replaced := replaced_method(kind):
+            raise PackError(f"{replaced}, which no package carries: put it into a class of your own")
 
 
 def _read_sample(model: Any, sample: Any, inputs: tuple[Field, ...] | None) -> Sample:
@@ -211,8 +232,14 @@ def _text_sample(sample: Any, inputs: tuple[Field, ...] | None) -> Sample:
     return Sample(texts, {"container": _TEXTS}, fields, len(texts))
 
 
-def _libraries(model: Any, form: dict[str, Any], file: str) -> dict[str, str]:
-    """Return the versions of the libraries that compute the model's answers."""
-    modules = {type(part).__module__.partition(".")[0] for part in walk_parts(model)}
-    modules |= {"sklearn", "numpy", "scipy"} | ({"skops"} if file == SKOPS else set())
-    return library_versions(*modules, container=form["container"])
+def _libraries(model: Any, form: dict[str, Any], stored: StoredModel) -> dict[str, str]:
+    """Return the versions of the libraries that compute the model's answers.
+
+    Modules that are carried, and distributions that are checked when the package is loaded, are left out.
+    """
+    modules = {type(part).__module__ for part in walk_parts(model)} | set(stored.imported)
+    checked = {module for record in stored.distributions.values() for module in record["modules"]}
+    tops = {module.partition(".")[0] for module in modules}
+    tops -= {module.partition(".")[0] for module in {*map(module_name, stored.code), *checked}}
+    tops |= {"sklearn", "numpy", "scipy"} | ({"skops"} if stored.file == SKOPS else set())
+    return library_versions(*tops, container=form["container"])

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import io
 import pickle
-import sys
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fourfold.errors import CorruptPackage, PackageError, PackError, shorten
+from fourfold.errors import CorruptPackage, PackError, shorten
+from fourfold.runtimes.code import PackageCode, public_names
+from fourfold.runtimes.distributions import Environment, record_distributions
+from fourfold.runtimes.file_reads import refuse_file_reads
 from fourfold.runtimes.sklearn import skops_file
 from fourfold.runtimes.sklearn.inspection import set_one_thread
 from fourfold.runtimes.sklearn.methods import ROUNDING_GAP, OriginalAnswers
+from fourfold.runtimes.sources import collect_own_modules, module_name
 from fourfold.runtimes.threads import ThreadGuard
+from fourfold.runtimes.unchanged import check_unchanged
 
 __all__ = ["PICKLE", "SKOPS", "StoredModel", "restore", "store"]
 
 #: The names of the files in a package.
 SKOPS, PICKLE = "model.skops", "model.pickle"
+_SHOWN_MODULES = 5
 
 
 @dataclass(frozen=True)
@@ -29,15 +35,27 @@ class StoredModel:
         data: the file's bytes.
         reasons: why the file is a pickle, and what else the user should know about it.
         gap: the relative gap between the answers of the stored model and of the original.
+        code: the source files of the user's modules that a pickle needs, by their names in the package.
+        imported: the names of the other modules that the pickle and this code import.
+        distributions: the installed distributions among these, as the manifest records them.
     """
 
     file: str
     data: bytes
     reasons: tuple[str, ...]
     gap: float
+    code: dict[str, bytes] = field(default_factory=dict)
+    imported: tuple[str, ...] = ()
+    distributions: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-def store(model: Any, rows: Any, original: OriginalAnswers, guard: ThreadGuard) -> StoredModel:
+def store(
+    model: Any,
+    rows: Any,
+    original: OriginalAnswers,
+    guard: ThreadGuard,
+    code: PackageCode | Sequence[Any] = (),
+) -> StoredModel:
     """Return the model as a skops file if that gives the same bits once it is loaded again, otherwise as a pickle.
 
     Args:
@@ -45,6 +63,8 @@ def store(model: Any, rows: Any, original: OriginalAnswers, guard: ThreadGuard) 
         rows: the rows that it was asked about, in the container that it takes.
         original: its answers.
         guard: holds the estimator to one thread.
+        code: files and folders of code to carry besides the user's modules that the model's classes are in; or the
+            code that the model was loaded with, which is then carried as it is.
 
     Raises:
         PackError: neither file holds the model, or gives its answers again.
@@ -52,8 +72,8 @@ def store(model: Any, rows: Any, original: OriginalAnswers, guard: ThreadGuard) 
     skops = _as_skops(model, rows, original, guard)
     if isinstance(skops, StoredModel) and not skops.gap:
         return skops
-    reason = skops if isinstance(skops, str) else "its answers differ once it is loaded again"
-    pickled = _as_pickle(model, rows, original, guard, reason)
+    reason = public_names(skops) if isinstance(skops, str) else "its answers differ once it is loaded again"
+    pickled = _as_pickle(model, rows, original, guard, reason, code)
     if not pickled.gap:
         return pickled
     # For example, neither keeps the memory order of the model's arrays, on which the last bits of a BLAS depend.
@@ -88,51 +108,93 @@ class _Unpickler(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-def _as_pickle(model: Any, rows: Any, original: OriginalAnswers, guard: ThreadGuard, reason: str) -> StoredModel:
-    """Return the model as a pickle, with the reason why it is none of skops."""
+def _as_pickle(
+    model: Any,
+    rows: Any,
+    original: OriginalAnswers,
+    guard: ThreadGuard,
+    reason: str,
+    code: PackageCode | Sequence[Any],
+) -> StoredModel:
+    """Return the model as a pickle with the code that it needs, with the reason why it is none of skops.
+
+    Raises:
+        PackError: the pickle or the code cannot be stored, or the code reads files.
+    """
+    kind = type(model).__name__
     try:
-        data = pickle.dumps(model, protocol=5)
-        loader = _Unpickler(data)
-        copy = loader.load()
-    # `__getstate__` and `__setstate__` of the user's classes may raise anything.
+        data = code.pickle(model) if isinstance(code, PackageCode) else pickle.dumps(model, protocol=5)
+    # `__getstate__` of the user's classes may raise anything.
     except Exception as error:
         raise PackError(
-            f"the {type(model).__name__} cannot be stored: skops: {reason}; pickle: {error}. Lambdas and functions "
-            "inside of functions cannot be; put them at the top of a module"
+            f"the {kind} cannot be stored: skops: {reason}; pickle: {error}. Lambdas and functions inside of "
+            "functions, and what a script or notebook defines, cannot be; put them at the top of a module"
         ) from error
+    files = code.files if isinstance(code, PackageCode) else _own_code(model, data, code)
+    package_code = PackageCode(files)
+    with refuse_file_reads(package_code.name):
+        try:
+            copy = package_code.unpickle(data)
+            set_one_thread(copy)
+            gap = original.gap(copy, rows, guard)
+        except Exception as error:  # the model's own code may raise anything
+            raise PackError(
+                f"the {kind} does not answer once it is loaded with the code that the package carries "
+                f"({_describe(files) or 'none'}): {type(error).__name__}: {error}"
+            ) from error
+    imported = tuple(sorted(package_code.foreign_imports))
+    distributions = record_distributions(imported, Environment())
+    needs = [f"it carries the code of {_describe(files)}"] if files else []
+    needs += [f"it needs {name} {record['version']} on its host" for name, record in distributions.items()]
+    return StoredModel(PICKLE, data, (reason, *needs), gap, dict(files), imported, distributions)
+
+
+def _own_code(model: Any, data: bytes, paths: Sequence[Any]) -> dict[str, bytes]:
+    """Return the source files of the user's modules that a pickle names, and of what these import.
+
+    Raises:
+        PackError: a module is a script, or has no source; or the pickle cannot be loaded.
+    """
+    loader = _Unpickler(data)
+    try:
+        loader.load()
+    except Exception as error:  # `__setstate__` of the user's classes may raise anything
+        raise PackError(f"the {type(model).__name__} cannot be loaded from its pickle: {error}") from error
     script_names = sorted(name for module, name in loader.names if module in ("__main__", "__mp_main__"))
     if script_names:
         raise PackError(
             f"{', '.join(script_names)} is defined in __main__, which no other process has: put it in a module"
         )
-    set_one_thread(copy)
-    gap = original.gap(copy, rows, guard)
-    roots = {module.partition(".")[0] for module, _ in loader.names}
-    other_modules = sorted(roots - set(sys.stdlib_module_names) - {"joblib", "numpy", "pandas", "scipy", "sklearn"})
-    needs = (f"it needs the modules {', '.join(other_modules)}",) if other_modules else ()
-    return StoredModel(PICKLE, data, (reason, *needs), gap)
+    modules = {module for module, _ in loader.names}
+    files = collect_own_modules(modules, paths, Environment())
+    check_unchanged(files)
+    return files
 
 
-def restore(file: str, data: bytes) -> Any:
+def _describe(files: Iterable[str]) -> str:
+    """Return the modules of source files, the first of them, for a message."""
+    modules = [module_name(file) for file in files]
+    return ", ".join(modules[:_SHOWN_MODULES]) + (
+        f" and {len(modules) - _SHOWN_MODULES} more" if len(modules) > _SHOWN_MODULES else ""
+    )
+
+
+def restore(file: str, data: bytes, code: PackageCode | None = None) -> Any:
     """Return the estimator in a file, set to one thread. A pickle runs code: the caller checks the host's trust.
+
+    Args:
+        file: the file's name.
+        data: its bytes.
+        code: the code that the package carries, if any, where a pickle finds its classes first.
 
     Raises:
         TrustError: a skops file holds types that no host allows.
         CorruptPackage: the file is not what `store` wrote.
-        PackageError: the estimator needs a module that is not installed.
+        PackageError: the estimator needs a module that is neither carried nor installed.
     """
-    model = _unpickled(data) if file == PICKLE else skops_file.loads(data)
+    model = (code or PackageCode({})).unpickle(data) if file == PICKLE else skops_file.loads(data)
     try:
         set_one_thread(model)
     except Exception as error:  # an estimator that lacks a parameter cannot say which it has
         raise CorruptPackage(f"the model lacks a parameter: {type(error).__name__}: {error}") from error
     return model
-
-
-def _unpickled(data: bytes) -> Any:
-    try:
-        return pickle.loads(data)  # noqa: S301 - the caller has checked the host's trust
-    except ModuleNotFoundError as error:
-        raise PackageError(f"the model needs the module {error.name}, which is not installed here") from error
-    except Exception as error:
-        raise CorruptPackage(f"the pickle cannot be loaded: {type(error).__name__}: {error}") from error

@@ -157,11 +157,13 @@ def test_isolation_of_categories() -> None:
     assert_close(model, frame, ["score_samples"], ulp=2)
 
 
+class Odd(DecisionTreeClassifier):
+    """A tree of a class of one's own, which may compute something else."""
+
+
 def test_no_plan() -> None:
     """An ensemble of estimators without a rule has no plan; the message names them."""
-    part = type("Odd", (DecisionTreeClassifier,), {"__module__": __name__})
-    globals()["Odd"] = part
-    model = BaggingClassifier(part(), n_estimators=2, random_state=0).fit(NUMBERS, MANY)
+    model = BaggingClassifier(Odd(), n_estimators=2, random_state=0).fit(NUMBERS, MANY)
     with pytest.raises(NoPlan, match=r"there is no rule for \w+\.Odd"):
         compiled(model, NUMBERS)
     alone = AdaBoostClassifier(n_estimators=2).fit(NUMBERS, np.zeros(ROWS))

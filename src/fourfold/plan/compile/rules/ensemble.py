@@ -15,6 +15,7 @@ import numpy.typing as npt
 from fourfold.plan.compile import Labels, answer, answers
 from fourfold.plan.compile.arrays import array, check_any_dtype
 from fourfold.plan.compile.columns import FLOAT32, Compiler, Matrix, NoPlan
+from fourfold.plan.compile.library_class import library_class
 from fourfold.plan.compile.rules.tree import CLASSIFIERS, REGRESSORS, leaf_values, nodes_of, takes_nan, tree_input
 from fourfold.plan.compile.scores import above_zero, as_matrix, log_columns, sklearn_softmax
 from fourfold.plan.compile.tree_nodes import forest
@@ -31,11 +32,7 @@ _ISOLATION = "sklearn.IsolationForest"
 
 def _are_trees(estimators: Sequence[Any], names: Sequence[str]) -> bool:
     """Tell whether all estimators are single trees with one target."""
-    return all(
-        f"{type(estimator).__module__.partition('.')[0]}.{type(estimator).__qualname__}" in names
-        and estimator.n_outputs_ == 1
-        for estimator in estimators
-    )
+    return all(library_class(estimator) in names and estimator.n_outputs_ == 1 for estimator in estimators)
 
 
 def _tree_sums(

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from fourfold.plan.compile import Labels, answer, answers
 from fourfold.plan.compile.arrays import numbers
 from fourfold.plan.compile.columns import FLOAT64, Compiler, Matrix, NoPlan
+from fourfold.plan.compile.library_class import library_class
 from fourfold.plan.compile.rules.kernels import check_size, pairwise_kernel, to_power
 from fourfold.plan.compile.scores import above_zero, add_constants, as_matrix, binary_probabilities, exponentials
 from fourfold.plan.compile.sums import apply_constants, matrix_product
@@ -69,9 +70,9 @@ def _kernel(kernel: Any, inputs: _KernelInput) -> list[Number]:
     Raises:
         NoPlan: the kernel has no rule.
     """
-    name = type(kernel).__name__
+    library, _, name = library_class(kernel).partition(".")
     rule = _KERNELS.get(name)
-    if rule is None or type(kernel).__module__.partition(".")[0] != "sklearn":
+    if rule is None or library != "sklearn":
         raise NoPlan(f"a {type(inputs.who).__name__} has the kernel {name}")
     return rule(kernel, inputs)
 

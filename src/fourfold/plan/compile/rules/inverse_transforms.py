@@ -13,6 +13,7 @@ import numpy as np
 
 from fourfold.plan.compile.arrays import floats
 from fourfold.plan.compile.columns import Compiler, Matrix, NoPlan, Numeric
+from fourfold.plan.compile.library_class import library_class
 from fourfold.plan.compile.rules.function_transformer import function_transformer
 from fourfold.plan.compile.scores import as_matrix, round_numbers
 from fourfold.plan.format import MathFunction
@@ -26,14 +27,10 @@ _BOUNDS_THRESHOLD = 1e-7
 
 def inverse(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `inverse_transform` of a fitted transformer; raises `NoPlan` where it has no rule."""
-    transformer_type = type(model)
-    rule = (
-        _INVERSES.get(transformer_type.__qualname__)
-        if transformer_type.__module__.partition(".")[0] == "sklearn"
-        else None
-    )
+    library, _, name = library_class(model).partition(".")
+    rule = _INVERSES.get(name) if library == "sklearn" else None
     if rule is None:
-        raise NoPlan(f"there is no rule for the inverse of a {transformer_type.__qualname__}")
+        raise NoPlan(f"there is no rule for the inverse of a {name}")
     return rule(model, matrix, compiler)
 
 
