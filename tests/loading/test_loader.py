@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from pathlib import Path
 
 import pytest
 
-from fourfold.errors import NotFound
+import fourfold
+from fourfold.errors import EngineError, NotFound
 from fourfold.loading.loader import find
 from fourfold.package import write_package
 from fourfold.repository import Repository
@@ -27,3 +30,28 @@ def test_a_folder_named_like_a_model_is_not_taken_for_it(tmp_path: Path, monkeyp
     Path("sample").rename("unknown")
     with pytest.raises(NotFound):
         find("unknown", repository=repository)
+
+
+LEAVER = """
+import os
+import sys
+
+if os.environ.get("FOURFOLD_TEST_LEAVES"):
+    sys.exit(0)
+
+
+def model(rows):
+    return [{"y": row["x"]} for row in rows]
+"""
+
+
+def test_code_that_ends_the_process_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package whose code calls `sys.exit` while it is loaded does not end its host in silence, with status 0."""
+    (tmp_path / "leaver4f.py").write_text(LEAVER)
+    monkeypatch.syspath_prepend(tmp_path)
+    model = importlib.import_module("leaver4f").model
+    package = fourfold.pack(model, name="leaver", rows=[{"x": float(index)} for index in range(20)])
+    monkeypatch.setenv("FOURFOLD_TEST_LEAVES", "1")
+    monkeypatch.delitem(sys.modules, "leaver4f")
+    with pytest.raises(EngineError, match="SystemExit"):
+        fourfold.load(package, trust="code")

@@ -252,6 +252,41 @@ def test_a_client_that_keeps_the_service_waiting_is_hung_up_on(impatient: Addres
     assert [reply.word for reply in replies] == words
 
 
+def test_a_client_that_takes_no_reply_is_hung_up_on(impatient: Address) -> None:
+    """Who asks and asks and reads nothing is let go once nothing of its replies is taken any more."""
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(60)
+        client.connect(impatient)
+        requests = b"GET /openapi.json HTTP/1.1\r\nHost: h\r\n\r\n" * 500_000
+        with pytest.raises(ConnectionError):
+            client.sendall(requests)
+
+
+def test_idle_connections_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond as many connections as there may be, one that waits for its client is closed, and none at work."""
+    monkeypatch.setattr(protocol, "MAX_CONNECTIONS", 8)
+    entered, leave = threading.Event(), threading.Event()
+
+    def called(rows: list[dict[str, Any]]) -> None:
+        if rows[0]["x"] == SLOW:
+            entered.set()
+            assert leave.wait(60)
+
+    with service.running(make_predictor(called=called)) as url, ThreadPoolExecutor(1) as clients:
+        slow = clients.submit(httpx.post, f"{url}/predict", json={"x": SLOW}, timeout=60)
+        assert entered.wait(60)
+        half = predict(5)[:40]
+        many = [socket.create_connection(address_of(url), 60) for _ in range(30)]
+        for connection in many:
+            connection.sendall(half)
+        assert httpx.get(f"{url}/health/live").status_code == 200
+        leave.set()
+        assert slow.result().json()["y"] == 2 * SLOW
+        for connection in many:
+            connection.close()
+
+
 def test_a_request_that_takes_long_is_no_slow_client(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limits are for clients: an engine may take as long as it likes."""
     monkeypatch.setattr(protocol, "HEAD_TIMEOUT_S", 0.1)

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from fourfold.errors import CorruptPackage, PackageError, TrustError
+from fourfold.errors import CorruptPackage, PackageError, TrustError, engine_failure
+from fourfold.function import is_interruption
 from fourfold.loading.trust import find_grant
 from fourfold.package import SUFFIX, Package, open_package
 from fourfold.package.levels import Level, allows
@@ -107,6 +108,11 @@ def make_predictor(package: Package, *, version: int | None = None, trust: Level
         raise type(error)(
             f"{error}; {changed}: install these versions, or pack the model anew with those that are here"
         ) from error
+    except BaseException as error:
+        # Code of the package, or of a library, may end in anything. `SystemExit` would end the process in silence.
+        if isinstance(error, Exception) or is_interruption(error):
+            raise
+        raise engine_failure(error) from error
     return Predictor(package, engine, version=version)
 
 

@@ -91,6 +91,8 @@ class DrainingServer(uvicorn.Server):
         end = max(loop.time(), started + drain_s) if drain_s is not None else float("inf")
         await self._end_connections(loop.time() + IDLE_GRACE_S, end)
         await self._cut_off()
+        for connection in self._connections:
+            connection.transport.abort()
         if not self.force_exit:
             await self.lifespan.shutdown()
 

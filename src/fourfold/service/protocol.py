@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import resource
 from typing import Any
 from urllib.parse import unquote
 
@@ -21,7 +22,7 @@ from fourfold.protocols import Refused, error_reply
 from fourfold.service.application import STOPPING
 from fourfold.service.lingering import LingeringTransport
 
-__all__ = ["HEAD_TIMEOUT_S", "IDLE_TIMEOUT_S", "MAX_HEADERS", "MAX_HEAD_BYTES", "StrictProtocol"]
+__all__ = ["HEAD_TIMEOUT_S", "IDLE_TIMEOUT_S", "MAX_CONNECTIONS", "MAX_HEADERS", "MAX_HEAD_BYTES", "StrictProtocol"]
 
 #: The most bytes of a head or of trailers: bytes that bring neither the end of a head nor a part of a body.
 MAX_HEAD_BYTES = 64 * 1024
@@ -33,6 +34,19 @@ HEAD_TIMEOUT_S = 20
 #: Longer than load balancers keep theirs (60 s is usual), so that none of them sends a request on a connection that is
 #: being closed.
 IDLE_TIMEOUT_S = 75
+
+#: How many files a process needs beside its connections.
+_RESERVED_FILES = 128
+
+
+def _max_connections() -> int:
+    """Return how many connections this process may hold open: as many as the system gives it files, less some."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 2**20 if limit == resource.RLIM_INFINITY else max(limit - _RESERVED_FILES, limit // 2)
+
+
+#: The most connections of a process. Beyond, the one whose client has let it wait for longest makes room.
+MAX_CONNECTIONS = _max_connections()
 
 #: The most bytes that are parsed at once. A client may send many requests in advance, and each of them takes memory.
 _MAX_PARSED_BYTES = 16 * 1024
@@ -87,6 +101,13 @@ class StrictProtocol(HttpToolsProtocol):
             and (self.cycle is None or self.cycle.response_complete)
         )
 
+    @property
+    def waits_for_client(self) -> bool:
+        """Return whether the next word is the client's: no request has arrived whole that is not answered."""
+        return not self.transport.is_closing() and (
+            self.cycle is None or self.cycle.response_complete or (self.cycle.more_body and not self.pipeline)
+        )
+
     def fileno(self) -> int:
         """Return the socket's number, for the system to say whether bytes have arrived."""
         number: int = self.transport.get_extra_info("socket").fileno()
@@ -96,6 +117,21 @@ class StrictProtocol(HttpToolsProtocol):
         """Take the connection."""
         super().connection_made(LingeringTransport(transport, self, self.loop))  # type: ignore[arg-type]
         self._waits_since = self.loop.time()
+        if len(self.connections) > MAX_CONNECTIONS:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Close the connection whose client has let it wait for longest; refuse this one where all wait for answers."""
+        waiting = [
+            connection
+            for connection in self.connections
+            if isinstance(connection, StrictProtocol) and connection is not self and connection.waits_for_client
+        ]
+        if waiting:
+            longest = min(waiting, key=lambda connection: connection._waits_since)  # noqa: SLF001
+            longest.transport.abort()
+        else:
+            self._refuse(f"expected at most {MAX_CONNECTIONS} connections; try again in a second", 503)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Drop what was to be answered."""

@@ -34,7 +34,7 @@ def doors(package: Sequence[str], signature: Signature, *, url: str | None) -> I
     if url is not None:
         yield _doors_of(url, signature)
         return
-    with running(["serve", *package, "--port", "0", "--json"]) as ready:
+    with running(["serve", *package, "--port", "0", "--notice", "0", "--json"]) as ready:
         yield _doors_of(ready["url"], signature)
 
 
