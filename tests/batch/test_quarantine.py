@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -114,3 +115,20 @@ def test_says_what_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(SinkError, match=r"the quarantine .*q\.jsonl cannot be written: No such file"):
         quarantine.add("a.csv", 0, [([error(0)], {})])
     quarantine.abort()
+
+
+def test_what_is_no_quarantine_belongs_to_nobody(tmp_path: Path) -> None:
+    """A named pipe is not waited for, a link not followed, and a line without an end not read to it."""
+    path = tmp_path / "rows.jsonl"
+    os.mkfifo(path)
+    assert not belongs_to_run(path, "key")
+    path.unlink()
+    (tmp_path / "own").write_text('{"run": "key"}\n')
+    assert belongs_to_run(tmp_path / "own", "key")
+    path.symlink_to("own")
+    assert not belongs_to_run(path, "key")
+    path.unlink()
+    path.write_text("[" * 100_000)
+    assert not belongs_to_run(path, "key")
+    os.truncate(path, 2**40)
+    assert not belongs_to_run(path, "key")

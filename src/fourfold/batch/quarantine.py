@@ -18,12 +18,15 @@ from datetime import date
 from pathlib import Path
 from typing import IO, Any
 
+from fourfold.durable.reading import open_file
 from fourfold.errors import RowError, SinkError, shorten
 
 __all__ = ["Quarantine", "belongs_to_run", "json_value"]
 
 #: The errors that the message about too many quarantined rows lists.
 MAX_ERRORS_SHOWN = 5
+#: The most bytes that are read of the first line of a quarantine; a longer one is another's.
+MAX_LINE_BYTES = 64 * 2**20
 
 
 class Quarantine:
@@ -114,9 +117,9 @@ class Quarantine:
 def belongs_to_run(path: Path, run_key: str) -> bool:
     """Return whether an earlier attempt of the run with this key wrote the quarantine."""
     try:
-        with path.open("rb") as file:
-            line = json.loads(file.readline())
-    except (OSError, ValueError):
+        with open_file(path, follow=False) as file:
+            line = json.loads(file.readline(MAX_LINE_BYTES))
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(line, dict) and line.get("run") == run_key
 

@@ -86,11 +86,12 @@ def command(
 
 
 def _write(path: Path, certificate: Certificate) -> None:
+    from fourfold.durable.outputs import write_output
     from fourfold.errors import SinkError
 
     text = json.dumps(certificate.to_json(), indent=2, ensure_ascii=False) + "\n"
     try:
-        path.write_text(text, encoding="utf-8")
+        write_output(path, text.encode())
     except OSError as error:
         raise SinkError(f"cannot write the certificate {path}: {error.strerror or error}") from error
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fourfold.cli import options
-from fourfold.cli.output import progress_bars
+from fourfold.cli.output import printable, progress_bars
 from fourfold.errors import SourceError
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _report_dead_letters(result: Report, letters: Path | None) -> None:
         with letters.open("rb") as file:
             first = json.loads(file.readline())["errors"][0]
         field = "the event" if first["field"] is None else f"field {first['field']!r}"
-        why = f"; the first: {field}: expected {first['expected']}, got {first['got']}"
+        why = printable(f"; the first: {field}: expected {first['expected']}, got {first['got']}")
     message = f"dead letters: {letters or 'on the pipe'}{why}"
     if result.ended == "end" and not result.answered:
         raise SourceError(f"not one of {result.events:,} events was answered. {message}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -100,8 +101,8 @@ class DeadLetterOutput:
 
     @property
     def exists(self) -> bool:
-        """Tell whether there is a file already."""
-        return self.path is not None and self.path.exists()
+        """Tell whether there is a file already, or a link in its place."""
+        return self.path is not None and os.path.lexists(self.path)
 
     def open(self) -> None:
         """Open and lock the file, if there is one."""

@@ -159,3 +159,44 @@ def test_a_published_file_has_the_rights_of_any_other(tmp_path: Path) -> None:
         staging.publish(staging.write("output", b"x"), target, replace=False)
     (tmp_path / "other").write_text("")
     assert target.stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_a_linked_work_folder_is_not_followed(tmp_path: Path) -> None:
+    """A link in the work folder's place is refused by its name; nothing is made where it leads, or beside it."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / WORK_FOLDER).symlink_to(elsewhere)
+    with (
+        pytest.raises(SinkError, match=rf"{WORK_FOLDER}, where a run keeps .* is a symbolic link"),
+        Staging(tmp_path / "a"),
+    ):
+        pytest.fail("the link was followed")
+    assert list(elsewhere.iterdir()) == []
+    assert (tmp_path / WORK_FOLDER).is_symlink()
+
+
+@pytest.mark.parametrize("name", ["out.csv.lock", "out.csv.staging", "other.csv.lock", "other.csv.staging"])
+def test_links_in_the_work_folder_are_not_followed(tmp_path: Path, name: str) -> None:
+    """A link in the place of a lock or a staging folder is never written or emptied through."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "precious").write_text("data")
+    (tmp_path / WORK_FOLDER).mkdir()
+    (tmp_path / WORK_FOLDER / name).symlink_to(elsewhere / "new" if name.endswith("lock") else elsewhere)
+    with pytest.raises(SinkError, match=r"out\.csv cannot be written: .*link"), Staging(tmp_path / "out.csv"):
+        pytest.fail("the link was followed")
+    assert [path.name for path in elsewhere.iterdir()] == ["precious"]
+    assert (elsewhere / "precious").read_text() == "data"
+
+
+def test_published_files_replace_links(tmp_path: Path) -> None:
+    """A link in the place of an output or a report gives way to the file; what it leads to stays as it is."""
+    (tmp_path / "precious").write_text("data")
+    target = tmp_path / "out.csv"
+    target.symlink_to("precious")
+    with Staging(target) as staging:
+        assert staging.path("output").parent.stat().st_mode & 0o077 == 0
+        staging.publish(staging.write("output", b"ours"), target, replace=True)
+    assert not target.is_symlink()
+    assert target.read_text() == "ours"
+    assert (tmp_path / "precious").read_text() == "data"

@@ -72,7 +72,7 @@ class Staging:
                 self._lock = self._take_lock()
                 _remove_leftovers(self._work_folder, self.target.name)
                 _remove(self._folder)
-                self._folder.mkdir()
+                self._folder.mkdir(mode=0o700)  # nobody else can put a link where a file will be written
         except BaseException:
             self._release_lock()
             raise
@@ -92,6 +92,11 @@ class Staging:
         # between `mkdir` and `take_lock`.
         for _ in range(_LOCK_ATTEMPTS):
             self._work_folder.mkdir(parents=True, exist_ok=True)
+            if self._work_folder.is_symlink():
+                raise SinkError(
+                    f"{self.target} cannot be written: {self._work_folder}, where a run keeps its lock and reports, "
+                    "is a symbolic link, and outputs are not written through links; remove it"
+                )
             try:
                 lock = take_lock(self._lock_path)
             except FileNotFoundError:
@@ -175,7 +180,8 @@ def _as_sink_error(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SinkError(f"{path} cannot be written: {error.strerror or error}") from error
+        other = f" ({error.filename})" if error.filename and str(error.filename) != str(path) else ""
+        raise SinkError(f"{path} cannot be written: {error.strerror or error}{other}") from error
 
 
 def _remove_leftovers(work_folder: Path, own_name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from fourfold.errors import SinkError
@@ -61,6 +62,6 @@ def _identities(path: Path) -> list[object]:
     """Return what two names of one file have in common: the resolved path and, for a file that exists, its inode."""
     try:
         status = path.stat()
-    except OSError:  # it does not exist yet
-        return [path.resolve()]
-    return [path.resolve(), (status.st_dev, status.st_ino)]
+    except OSError:  # it does not exist yet, or is a link that leads nowhere
+        return [os.path.realpath(path)]
+    return [os.path.realpath(path), (status.st_dev, status.st_ino)]

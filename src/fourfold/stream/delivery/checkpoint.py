@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fourfold.durable.files import write_file
+from fourfold.durable.reading import read_file
 from fourfold.errors import SinkError, shorten
 from fourfold.stream.dead_letter_limit import Tally
 from fourfold.stream.lines import Position
@@ -17,6 +18,10 @@ __all__ = ["FORMAT_VERSION", "SUFFIX", "Checkpoint", "checkpoint_path", "read", 
 FORMAT_VERSION = 1
 #: The progress file has the name of its output and this suffix.
 SUFFIX = ".offsets"
+#: The longest progress file: it has a dozen lines, and one for each field that passes through.
+MAX_BYTES = 16 * 2**20
+#: What no file is as long as.
+MAX_LENGTH = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +74,13 @@ class Checkpoint:
         if set(data) != {field.name for field in fields(cls)} or not isinstance(tally, dict):
             raise ValueError("its keys are not those of a progress file")
         lengths = [data[name] for name in ("offset", "line", "output_bytes", "dead_letters_bytes")]
-        if not all(isinstance(length, int) and length >= 0 for length in lengths) or not isinstance(data["keep"], list):
+        if not all(type(length) is int and 0 <= length < MAX_LENGTH for length in lengths):
             raise ValueError("a length is not a number of bytes")
-        if not all(isinstance(count, (int, float)) for count in tally.values()):
+        if not isinstance(data["keep"], list) or not all(isinstance(name, str) for name in data["keep"]):
+            raise ValueError("a field that passes through has no name")
+        if not all(isinstance(data[name], str) for name in ("package", "input", "fingerprint", "dead_letters")):
+            raise ValueError("a name or a path is no text")
+        if not all(type(count) in (int, float) and 0 <= count < MAX_LENGTH for count in tally.values()):
             raise ValueError("a count is not a number")
         try:
             return replace(cls(**data), keep=tuple(data["keep"]), tally=Tally(**tally))
@@ -91,12 +100,14 @@ def read(path: Path) -> Checkpoint | None:
         SinkError: the file cannot be read, or holds no checkpoint.
     """
     try:
-        return Checkpoint.from_json(json.loads(path.read_bytes()))
+        return Checkpoint.from_json(json.loads(read_file(path, MAX_BYTES, follow=False)))
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise SinkError(f"cannot read the progress file {path}: {error.strerror}") from error
-    except ValueError as error:
+        raise SinkError(
+            f"cannot read the progress file {path}: {error.strerror}; start over with replace=True (--replace)"
+        ) from error
+    except (ValueError, RecursionError) as error:
         raise SinkError(
             f"the progress file {path} is damaged ({shorten(str(error), 120)}), so nobody knows how far its "
             f"output came; start over with replace=True (--replace)"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from fourfold.durable.files import sync_folder, sync_handle
 from fourfold.durable.locks import lock_handle
+from fourfold.durable.outputs import open_output
+from fourfold.durable.reading import kind_of
 from fourfold.errors import SinkError
 
 __all__ = ["FileSink", "OutputFile"]
@@ -41,7 +44,7 @@ class OutputFile:
         length: its length in bytes.
 
     Raises:
-        SinkError: the file cannot be opened, or another run has it open.
+        SinkError: the file cannot be opened, is a link or no regular file, or another run has it open.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,9 +52,13 @@ class OutputFile:
         self._is_new = not path.exists()
         self._synced = True
         try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._fd = open_output(path, os.O_RDWR)
         except OSError as error:
             raise SinkError(f"cannot write {path}: {error.strerror}") from error
+        mode = os.fstat(self._fd).st_mode
+        if not stat.S_ISREG(mode):
+            os.close(self._fd)
+            raise SinkError(f"cannot write {path}: expected a file, got {kind_of(mode)}")
         try:
             lock_handle(self._fd)
         except BlockingIOError as error:

@@ -52,7 +52,7 @@ class OutputPipe:
                 os.fstat(pipe)
                 self._fd = pipe
             else:
-                self._fd = os.open(pipe, os.O_WRONLY | os.O_CLOEXEC)
+                self._fd = os.open(pipe, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError as error:
             raise SinkError(f"cannot write {name}: {error.strerror}") from error
 
