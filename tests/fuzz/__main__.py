@@ -18,6 +18,7 @@ from tests.fuzz.harness import Report, Target, attempt, mutant, prepared, print_
 TARGETS = {
     "skops": "skops_mutants",
     "lightgbm": "lightgbm_mutants",
+    "xgboost": "xgboost_mutants",
 }
 KEPT = Path(sys.prefix) / "fuzz"
 

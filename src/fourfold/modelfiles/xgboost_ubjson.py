@@ -1,13 +1,15 @@
-"""Check XGBoost's UBJSON before XGBoost parses it: its parser checks no bounds.
+"""Check XGBoost's UBJSON and JSON before XGBoost parses them: it checks the bounds of neither.
 
-The reader takes what XGBoost writes and nothing else: no JSON, no key twice, nothing after the end. So XGBoost sees the
-same model that is checked here. https://ubjson.org/ describes the format.
+The reader takes what XGBoost writes and nothing else: no key twice, nothing after the end, and no number that XGBoost
+would read otherwise. So XGBoost sees the same model that is checked here. https://ubjson.org/ describes the format.
 """
 
 from __future__ import annotations
 
+import json
+import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 from fourfold.modelfiles import MalformedModel, require
 
-__all__ = ["check"]
+__all__ = ["check", "check_json"]
 
 # Markers of numbers with their dtypes, and of constants with their values.
 _NUMBERS = {b"i": ">i1", b"U": ">u1", b"I": ">i2", b"l": ">i4", b"L": ">i8", b"d": ">f4", b"D": ">f8"}
@@ -23,6 +25,12 @@ _CONSTANTS: dict[bytes, object] = {b"Z": None, b"T": True, b"F": False}
 #: How deep values may be nested, and the most classes and targets.
 _MAX_DEPTH = 30
 _MAX_OUTPUTS = 2**20
+#: The most splits from a tree's root to a leaf: XGBoost goes down some trees with functions that call themselves.
+_MAX_SPLITS = 10_000
+#: The parent of a root, in trees with a number in each leaf and in those with a vector.
+_NO_PARENT = (2**31 - 1, -1)
+# How XGBoost writes an integer as a text. Python takes other texts, of which XGBoost would take a part.
+_INTEGER = re.compile(r"-?[0-9]{1,10}")
 
 
 def check(data: bytes) -> None:
@@ -31,13 +39,40 @@ def check(data: bytes) -> None:
     Raises:
         MalformedModel: the file contradicts itself, or was not written by XGBoost.
     """
+    _checked(lambda: _Reader(data).document())
+
+
+def check_json(data: bytes) -> None:
+    """Check that a model in JSON holds together.
+
+    Raises:
+        MalformedModel: the file contradicts itself, or was not written by XGBoost.
+    """
+    _checked(lambda: json.loads(data.decode("ascii"), object_pairs_hook=_members, parse_constant=_constant))
+
+
+def _checked(read: Callable[[], Any]) -> None:
     try:
-        document = _Reader(data).document()
+        document = read()
         _check_learner(document.get("Model", document)["learner"])
     except MalformedModel:
         raise
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, struct.error) as error:
+    except (
+        *(KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError),
+        struct.error,
+    ) as error:
         raise MalformedModel(f"{type(error).__name__}: {error}") from error
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    require(len(members) == len(pairs), "a key twice")
+    return members
+
+
+def _constant(text: str) -> float:
+    """Return NaN and the infinities, which XGBoost writes into its JSON."""
+    return float(text)
 
 
 class _Reader:
@@ -105,8 +140,8 @@ class _Reader:
 
 def _check_learner(learner: Mapping[str, Any]) -> None:
     sizes = learner["learner_model_param"]
-    columns = int(sizes["num_feature"])
-    classes, targets = int(sizes["num_class"]), int(sizes.get("num_target", "1"))
+    columns = _integer(sizes["num_feature"])
+    classes, targets = _integer(sizes["num_class"]), _integer(sizes.get("num_target", "1"))
     groups = max(classes, targets, 1)
     require(
         columns >= 0 and 0 <= classes <= _MAX_OUTPUTS and 0 <= targets <= _MAX_OUTPUTS,
@@ -115,6 +150,7 @@ def _check_learner(learner: Mapping[str, Any]) -> None:
     require(sizes["base_score"].count(",") in (0, groups - 1), "a base_score for other outputs")
     for name in ("feature_names", "feature_types"):
         require(len(learner.get(name, ())) in (0, columns), f"{name} for other columns")
+    _check_objective(learner["objective"], classes)
     booster = learner["gradient_booster"]
     if booster["name"] == "gblinear":
         require(len(_floats(booster["model"]["weights"])) == (columns + 1) * groups, "weights for other columns")
@@ -128,11 +164,19 @@ def _check_learner(learner: Mapping[str, Any]) -> None:
         _check_categories(model["cats"], columns)
 
 
+def _check_objective(objective: Mapping[str, Any], classes: int) -> None:
+    """Check that an objective has as many classes as the model: XGBoost divides the answers among its classes."""
+    require(isinstance(objective["name"], str), "an objective without a name")
+    if objective["name"].startswith("multi:"):
+        stated = _integer(objective["softmax_multiclass_param"]["num_class"])
+        require(stated == classes >= 1, "an objective for other classes")
+
+
 def _check_forest(model: Mapping[str, Any], columns: int, groups: int) -> None:
     trees = model["trees"]
     sizes = model["gbtree_model_param"]
-    require(isinstance(trees, list) and int(sizes["num_trees"]) == len(trees), "another number of trees")
-    require(1 <= int(sizes["num_parallel_tree"]) <= max(1, len(trees)), "another number of trees a round")
+    require(isinstance(trees, list) and _integer(sizes["num_trees"]) == len(trees), "another number of trees")
+    require(1 <= _integer(sizes["num_parallel_tree"]) <= max(1, len(trees)), "another number of trees a round")
     info = _integers(model["tree_info"])
     require(len(info) == len(trees) and _inside(info, groups), "trees for other outputs")
     if "iteration_indptr" in model:
@@ -146,9 +190,16 @@ def _check_forest(model: Mapping[str, Any], columns: int, groups: int) -> None:
 
 def _check_tree(tree: Mapping[str, Any], columns: int, groups: int) -> None:
     sizes = tree["tree_param"]
-    count, vector = int(sizes["num_nodes"]), max(1, int(sizes["size_leaf_vector"]))
-    require(count > 0 and int(sizes["num_feature"]) <= columns, "a tree without nodes or for other columns")
-    require(vector in (1, groups), "a tree for other outputs")
+    count, vector = _integer(sizes["num_nodes"]), max(1, _integer(sizes["size_leaf_vector"]))
+    require(count > 0 and 0 <= _integer(sizes["num_feature"]) <= columns, "a tree without nodes or for other columns")
+    require(_integer(sizes["size_leaf_vector"]) >= 0 and vector in (1, groups), "a tree for other outputs")
+    if vector > 1:
+        missing = [name for name in ("leaf_weights", "loss_changes", "sum_hessian") if name not in tree]
+        require(
+            not missing,
+            f"trees with a vector in each leaf as earlier versions of XGBoost, such as 2.1, saved them, without "
+            f"{', '.join(missing)}; version 3.2 dies of them: train the model again",
+        )
     left, right, split = (_integers(tree[name]) for name in ("left_children", "right_children", "split_indices"))
     conditions, weights = _floats(tree["split_conditions"]), _floats(tree["base_weights"])
     kinds = _integers(tree["split_type"])
@@ -156,40 +207,42 @@ def _check_tree(tree: Mapping[str, Any], columns: int, groups: int) -> None:
     for array in (left, right, split, conditions, kinds, defaults, parents):
         require(len(array) == count, "a tree whose arrays have other lengths than its nodes")
     for name in ("loss_changes", "sum_hessian"):
-        require(vector > 1 or name in tree, f"a tree without {name}")
-        require(len(_floats(tree.get(name, conditions))) == count, f"a tree with other {name} than nodes")
+        require(len(_floats(tree[name])) == count, f"a tree with other {name} than nodes")
     require(len(weights) == count * vector, "a tree with other weights than nodes")
     is_inner = left != -1
     children = np.concatenate([left[is_inner], right[is_inner]])
     # No node is the child of two nodes, and the root of none, so every walk from the root ends.
     require(_inside(children, count) and bool((children > 0).all()), "a tree with another node")
     require(len(np.unique(children)) == len(children), "a tree with a node of two parents")
+    inner = np.flatnonzero(is_inner)
+    are_parents = (parents[left[is_inner]] == inner).all() and (parents[right[is_inner]] == inner).all()
+    require(bool(are_parents) and int(parents[0]) in _NO_PARENT, "a tree with another parent")
+    require(_inside(parents[~np.isin(parents, _NO_PARENT)], count), "a tree with another parent")
+    require(_depth(left, right) <= _MAX_SPLITS, f"a tree deeper than {_MAX_SPLITS:,} splits")
     require(_inside(split[is_inner], columns), "a tree of another column")
     require(_inside(kinds, 2), "a tree with splits of another kind")
     if vector > 1:
-        leaves = len(_floats(tree["leaf_weights"])) if "leaf_weights" in tree else count * vector
+        leaves = len(_floats(tree["leaf_weights"]))
         require(
             leaves % vector == 0 and _inside(right[~is_inner] + 1, leaves // vector + 1), "a tree with another leaf"
         )
-    _check_category_splits(tree, count, kinds[is_inner])
+    _check_category_splits(tree, inner[kinds[is_inner] == 1])
 
 
-def _check_category_splits(tree: Mapping[str, Any], count: int, kinds: NDArray[Any]) -> None:
+def _check_category_splits(tree: Mapping[str, Any], splits: NDArray[np.int64]) -> None:
     """Check a tree's splits by category.
 
     Args:
         tree: the tree.
-        count: the number of its nodes.
-        kinds: the kind of split of each inner node; 1 is a split by category.
+        splits: the inner nodes that split by category, ascending.
     """
     names = ("categories", "categories_nodes", "categories_segments", "categories_sizes")
     values, nodes, starts, lengths = (_integers(tree[name]) for name in names)
     require(len(nodes) == len(starts) == len(lengths), "a tree with other categories than splits")
-    require(_inside(nodes, count) and bool((np.diff(nodes) > 0).all()), "a tree with categories of another node")
+    require(np.array_equal(nodes, splits), "a tree with categories of another node")
     require(_inside(starts, len(values) + 1) and _inside(lengths, len(values) + 1), "a tree with too few categories")
     require(bool((starts + lengths <= len(values)).all()), "a tree with too few categories")
     require(_inside(values, 2**24), "a tree with another category")
-    require(int((kinds == 1).sum()) <= len(nodes), "a tree with a split without categories")
 
 
 def _check_categories(cats: Mapping[str, Any], columns: int) -> None:
@@ -212,6 +265,27 @@ def _check_categories(cats: Mapping[str, Any], columns: int) -> None:
                 require(int(offsets[-1]) == size, "names that are cut off")
             size = max(0, len(offsets) - 1)
         require(size == high - low, "other categories than it states")
+
+
+def _depth(left: NDArray[np.int64], right: NDArray[np.int64]) -> int:
+    """Return the number of splits on the longest way from the root; each node has one parent at most."""
+    depth, level = 0, np.zeros(1, np.int64)
+    while True:
+        level = level[left[level] != -1]
+        if not len(level):
+            return depth
+        depth += 1
+        if depth > _MAX_SPLITS:
+            return depth
+        level = np.concatenate([left[level], right[level]])
+
+
+def _integer(text: str) -> int:
+    """Return the integer of a text, which fits 32 bits."""
+    require(isinstance(text, str) and bool(_INTEGER.fullmatch(text)), "a number that XGBoost does not write")
+    value = int(text)
+    require(-(2**31) <= value < 2**31, "a number that is too large")
+    return value
 
 
 def _integers(values: Any) -> NDArray[np.int64]:

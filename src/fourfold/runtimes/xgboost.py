@@ -140,9 +140,11 @@ def open_model(path: Path, kind: str = "Booster") -> OpenedModel:
     if kind != "Booster" and kind not in _ESTIMATORS:
         raise PackError(f"expected a Booster or an estimator of {', '.join(_ESTIMATORS)} in {path}; got {kind!r}")
     try:
-        # XGBoost's parser of JSON checks the syntax, its parser of UBJSON does not; neither checks what the model says.
-        if (data := path.read_bytes()).startswith(b"{L"):
+        data = path.read_bytes()
+        if data.startswith((b"{L", b"{}")):
             xgboost_ubjson.check(data)
+        else:
+            xgboost_ubjson.check_json(data)
         booster = xgboost.Booster(model_file=path)
         xgboost_ubjson.check(bytes(booster.save_raw("ubj")))
         if kind == "Booster":
