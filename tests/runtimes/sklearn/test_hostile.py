@@ -293,3 +293,54 @@ def test_compiled_classes_read_their_own_state(change: Callable[[dict[str, Any],
     data = changed(KNeighborsRegressor(2, algorithm="kd_tree").fit(X, Y), change)
     with pytest.raises(CorruptPackage):
         skops_file.loads(data)
+
+
+def hidden_state(schema: dict[str, Any], members: dict[str, bytes]) -> None:
+    """Put the attributes of an estimator into a text, where no part of the file names them."""
+    schema["content"] = node("JsonNode", "builtins.str", content='{"stack_method_": ["tofile"]}')
+
+
+def other_dict(schema: dict[str, Any], members: dict[str, bytes]) -> None:
+    """Put the attributes of an estimator into a dict of another kind."""
+    nothing = node("JsonNode", "builtins.str", content="null")
+    content = {"main": schema["content"], "default_factory": nothing}
+    schema["content"] = node("DefaultDictNode", "collections.defaultdict", content=content)
+
+
+def other_keys(schema: dict[str, Any], members: dict[str, bytes]) -> None:
+    """Name the attributes of an estimator by keys that are no texts in the file."""
+    schema["content"]["key_types"]["content"][0] = node("TypeNode", "builtins.bytes")
+
+
+def large_pool(schema: dict[str, Any], members: dict[str, bytes]) -> None:
+    """Let a random generator make a pool of eight gigabytes."""
+    generator = schema["content"]["content"]["random_state"]["content"]["seed_seq"]["content"]
+    generator["pool_size"]["content"] = str(2**31)
+
+
+@pytest.mark.parametrize("change", [hidden_state, other_dict, other_keys, large_pool])
+def test_attributes_are_where_they_are_looked_for(
+    change: Callable[[dict[str, Any], dict[str, bytes]], None],
+) -> None:
+    """A state that hides its attributes from the checks is refused, and so is a generator that takes all memory."""
+    model = stack(line(), "predict")
+    model.random_state = np.random.default_rng(0)
+    assert skops_file.loads(changed(model, lambda schema, members: None)).stack_method_ == ["predict"]
+    with pytest.raises(TrustError, match="as no fitted model does"):
+        skops_file.loads(changed(model, change))
+
+
+def test_members_over_each_other_are_refused() -> None:
+    """A zip whose list names one long member many times is refused before it is read so often."""
+    data = skops_file.dumps(with_attribute(line(), "coef_", np.zeros(10**5)))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        infos, start = archive.infolist(), archive.start_dir
+    longest = max(infos, key=lambda info: info.file_size)
+    target = io.BytesIO()
+    target.write(data[:start])
+    archive = zipfile.ZipFile(target, "a")
+    archive.filelist.extend([longest] * 50)
+    archive.writestr("end", b"")
+    archive.close()
+    with pytest.raises(CorruptPackage, match="longer than the file"):
+        skops_file.loads(target.getvalue())

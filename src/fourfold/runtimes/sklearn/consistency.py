@@ -19,7 +19,13 @@ from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.kernel_approximation import AdditiveChi2Sampler, PolynomialCountSketch
 from sklearn.neighbors import KNeighborsClassifier, RadiusNeighborsClassifier
 from sklearn.neighbors._base import NeighborsBase
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, PolynomialFeatures
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PolynomialFeatures,
+    SplineTransformer,
+)
 from sklearn.svm._base import BaseLibSVM
 from sklearn.tree import BaseDecisionTree
 from sklearn.tree._tree import Tree
@@ -30,7 +36,9 @@ __all__ = ["is_consistent"]
 #: The most threads of a clustering.
 _MAX_THREADS = 4096
 #: The largest degree of a polynomial, the most components of a sketch and the most steps of a sampler.
-_MAX_DEGREE, _MAX_COMPONENTS, _MAX_STEPS = 1000, 2**24, 10_000
+_MAX_DEGREE, _MAX_COMPONENTS, _MAX_STEPS = 1000, 2**20, 10_000
+#: The most columns that an estimator makes of its own.
+_MAX_COLUMNS = 2**26
 
 
 def is_consistent(part: Any) -> bool:
@@ -335,7 +343,16 @@ def _polynomial(part: Any, state: dict[str, Any]) -> bool:
     options = {"interaction_only": part.interaction_only, "include_bias": part.include_bias}
     counts = [part._num_combinations(min_degree=low, **shape, **options) for low in (least, 0)]  # noqa: SLF001
     # Columns that it does not fill have what stood in memory before.
-    return [state["n_output_features_"], state["_n_out_full"]] == counts
+    return [state["n_output_features_"], state["_n_out_full"]] == counts and max(counts) <= _MAX_COLUMNS
+
+
+def _splines(part: Any, state: dict[str, Any]) -> bool:
+    if "bsplines_" not in state:
+        return True
+    splines = state["bsplines_"]
+    widths = {np.shape(spline.c)[1] for spline in splines}
+    width = state["n_features_in_"]
+    return len(splines) == width and len(widths) == 1 and 0 <= state["n_features_out_"] <= width * (max(widths) + 1)
 
 
 def _count_sketch(part: Any, state: dict[str, Any]) -> bool:
@@ -391,6 +408,7 @@ _CHECKS: tuple[tuple[Any, Any], ...] = (
     ((BaseDecisionTree, BaseForest), _targets),
     (FeatureAgglomeration, _agglomeration),
     (PolynomialFeatures, _polynomial),
+    (SplineTransformer, _splines),
     (PolynomialCountSketch, _count_sketch),
     (AdditiveChi2Sampler, _sampler),
 )

@@ -137,7 +137,7 @@ def _check_tree(part: Part, file: SkopsFile) -> None:
     """Check the arguments and the state of a tree, which takes them without a look at their sizes."""
     arguments, state = dict(part.items)["args"].elements, part.state
     names = {"max_depth", "node_count", "nodes", "values"}
-    if len(arguments) != 3 or not names <= set(state):
+    if dict(part.items)["args"].path != "builtins.tuple" or len(arguments) != 3 or not names <= set(state):
         raise CorruptPackage("a tree of the skops file lacks its nodes")
     width, outputs = (_count(arguments[index]) for index in (0, 2))
     depth, count = _count(state["max_depth"]), _count(state["node_count"])

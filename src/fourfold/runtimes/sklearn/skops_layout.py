@@ -15,7 +15,7 @@ import numpy as np
 from fourfold.errors import CorruptPackage, TrustError, shorten
 from fourfold.runtimes.sklearn.methods import METHODS
 from fourfold.runtimes.sklearn.skops_schema import Part
-from fourfold.runtimes.sklearn.skops_types import NUMPY_FUNCTIONS, attribute, defined_class, is_estimator
+from fourfold.runtimes.sklearn.skops_types import COMPILED, NUMPY_FUNCTIONS, attribute, defined_class, is_estimator
 
 __all__ = ["check"]
 
@@ -52,7 +52,7 @@ _MEMBERS = frozenset(
         ),
         *("kernel_pca_", "label_binarizer_", "le_", "named_estimators_", "nbrs_", "nn_fit", "one_hot_encoder_"),
         *("regressor", "regressor_", "steps", "transformer", "transformer_", "transformer_list", "transformers"),
-        *("transformers_", "imputation_sequence_"),
+        *("transformers_", "imputation_sequence_", "remainder", "_remainder"),
     ]
 )
 #: What may stand in the place of an estimator.
@@ -73,6 +73,7 @@ _FUNCTION_PLACES: dict[str, tuple[str, ...]] = {
     "func": ("sklearn.utils.validation.check_array",),
     "inverse_func": ("sklearn.utils.validation.check_array",),
     "pooling_func": (),
+    "weights": (),
     "score_func": (
         *(f"sklearn.feature_selection._univariate_selection.{name}" for name in ("chi2", "f_classif", "f_regression")),
         "sklearn.feature_selection._univariate_selection.r_regression",
@@ -115,6 +116,7 @@ _CHECK_ARGUMENTS = (
 )
 _NUMERIC_DTYPES = re.compile(r"numeric|bool|[<>=|]?[biufc]\d{0,2}|u?int\d{0,2}|float\d{0,3}|complex\d{0,3}")
 _MAX_DIFFERENCES = 100
+_MAX_POOL = 4096
 _DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _BOOSTERS = {"lightgbm.basic.Booster": "lightgbm.sklearn", "xgboost.core.Booster": "xgboost.sklearn"}
 
@@ -132,7 +134,17 @@ def check(root: Part) -> None:
         for part in root.walk():
             _check_keys(part)
             if part.loader == "ObjectNode":
+                _check_state(part)
                 _check_object(part, has_xgboost)
+            elif part.loader == "LossNode":
+                arguments = dict(part.items)["args"]
+                is_plain = arguments.loader == "TupleNode" and all(_is_numeric(item) for item in arguments.elements)
+                _require(is_plain, f"{_words(part.name)} is made of what is no number")
+            elif part.loader == "RandomGeneratorNode":
+                size = part.entries["seed_seq"].entries.get("pool_size")
+                _require(
+                    size is None or size.value() in range(1, _MAX_POOL), "a random generator has a pool without end"
+                )
             elif part.loader == "DefaultDictNode":
                 factory = part.entries["default_factory"]
                 _require(factory.loader == "TypeNode" or _is_none(factory), "a defaultdict calls no type")
@@ -161,6 +173,19 @@ def _check_keys(part: Part) -> None:
             and all(item.loader == "TypeNode" for item in types.elements)
             and len(types.elements) == len(part.items) - 1,
             "a dict has keys without types",
+        )
+
+
+def _check_state(part: Part) -> None:
+    """Check that the state of an object is a dict of its attributes, so that each of them is looked at."""
+    content = dict(part.items).get("content")
+    if content is not None and part.path not in COMPILED and not _is_none(content):
+        keys = content.items[0][1].elements if content.loader == "DictNode" else []
+        _require(
+            content.path == "builtins.dict"
+            and content.loader == "DictNode"
+            and all(key.path == "builtins.str" for key in keys),
+            f"{_words(part.name)} has a state that is no dict of attributes",
         )
 
 
@@ -299,6 +324,8 @@ def _check_function(part: Part, name: str, spot: str) -> None:
         "numpy",
         "scipy",
     )
+    if name == "weights":
+        is_of_arrays = isinstance(attribute(function.module, function.name), np.ufunc)
     _require(
         (is_of_arrays and function.path != _FUNCTION_PLACES["_asarray"][0]) or function.path in _FUNCTION_PLACES[name],
         f"{spot} holds the function {_words(function.name)}",

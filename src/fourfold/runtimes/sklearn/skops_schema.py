@@ -146,6 +146,9 @@ def _members(data: bytes) -> dict[str, bytes]:
             # `dumps` does not compress, so a small file cannot unfold to a huge one.
             if any(info.compress_type != ZIP_STORED for info in infos):
                 raise CorruptPackage("the skops file is compressed: it was not written by Fourfold")
+            # Members may lie over each other, and so unfold as well.
+            if sum(info.file_size for info in infos) > len(data):
+                raise CorruptPackage("the members of the skops file are longer than the file")
             if len({info.filename for info in infos}) != len(infos):
                 raise CorruptPackage("the skops file has two members of one name")
             return {info.filename: archive.read(info) for info in infos}
