@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fourfold.codecs import FORMATS, by_name
+from fourfold.codecs import FORMATS, by_name, by_suffix
 from fourfold.codecs.files import Sink, TableWriter, open_source
 from fourfold.errors import SinkError, SourceError
 from tests.codecs.tables import small
@@ -143,3 +144,14 @@ def test_a_closed_file_is_a_sink_error() -> None:
     file.close()
     with pytest.raises(SinkError, match="closed"):
         sink.write(b"x")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "arrow", "arrows", "parquet"])
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path, suffix: str) -> None:
+    """Rows are not read from a named pipe, on which nobody may ever write, nor from a device without an end."""
+    pipe, device = tmp_path / f"pipe.{suffix}", tmp_path / f"device.{suffix}"
+    os.mkfifo(pipe)
+    device.symlink_to("/dev/zero")
+    for path, kind in ((pipe, "a named pipe"), (device, "a device")):
+        with pytest.raises(SourceError, match=f"{path} cannot be read: expected a file, got {kind}"):
+            list(by_suffix(path).read(path, None, 10))

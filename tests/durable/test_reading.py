@@ -76,7 +76,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
     """A named pipe that nobody writes to, a device without an end, a socket and a folder: none is opened."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("/dev/zero")
-    kinds = {tmp_path / "pipe": "a named pipe", tmp_path / "link": "a device", tmp_path: "a folder"}
+    kinds = {tmp_path / "pipe": "a named pipe", tmp_path / "link": "a device"}
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "socket"))
         for path, kind in {**kinds, tmp_path / "socket": "a socket"}.items():
@@ -84,6 +84,8 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
                 read_file(path)
             with pytest.raises(OSError, match=f"expected a file, got {kind}"), open_file(path):
                 pytest.fail("it was opened")
+    with pytest.raises(IsADirectoryError, match="Is a directory"):
+        read_file(tmp_path)
 
 
 def test_what_changes_between_the_look_and_the_opening_is_noticed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import xgboost
 from sklearn.linear_model import LinearRegression
 
 from fourfold.errors import PackError
-from fourfold.runtimes.open_model import open_model, trained_columns
+from fourfold.runtimes.open_model import KINDS, open_model, trained_columns
 from tests.runtimes.round_trip import NUMBERS, RANDOM, TARGET
 
 FILLED = NUMBERS.fillna(0.0)
@@ -198,3 +199,23 @@ def test_the_columns_that_models_know() -> None:
     assert {trained_columns(make(array)) for make in models} == {()}
     assert trained_columns(pd.DataFrame) == ()
     assert trained_columns(b"onnx") == ()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "function"])
+def test_what_is_no_file_is_refused_before_a_library_opens_it(kind: str, tmp_path: Path) -> None:
+    """No library waits for a named pipe or reads a device, a folder or a file that is too long for this host."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "long").touch()
+    os.truncate(tmp_path / "long", 2**40)
+    reasons = {
+        "pipe": "expected a file, got a named pipe",
+        "device": "expected a file, got a device",
+        "folder": "Is a directory",
+        "long": "1,099,511,627,776 bytes; expected at most 17,179,869,184, which FOURFOLD_MAX_FILE_BYTES sets",
+        "missing": "No such file",
+    }
+    for name, reason in reasons.items():
+        with pytest.raises(PackError, match=f"{name} cannot be read: .*{reason}"):
+            open_model(kind, tmp_path / name)

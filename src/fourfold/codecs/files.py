@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from fourfold.durable.reading import open_handle
 from fourfold.errors import DecodeError, SinkError, SourceError
 
 __all__ = ["Sink", "TableWriter", "name_in_errors", "open_source"]
@@ -19,10 +20,10 @@ def open_source(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Open the file at `path` for reading, in binary.
 
     Raises:
-        SourceError: the file cannot be opened, or reading it fails inside the block.
+        SourceError: the file cannot be opened or is no regular file, or reading it fails inside the block.
     """
     try:
-        file = Path(path).open("rb")  # noqa: SIM115 - only its opening may fail in this way
+        file = os.fdopen(open_handle(path), "rb")
     except (OSError, ValueError) as error:  # a ValueError for a path with a NUL in it
         raise SourceError(f"{path} cannot be read: {reason(error)}") from error
     with file:

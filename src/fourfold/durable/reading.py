@@ -20,6 +20,7 @@ __all__ = [
     "MAX_FILE_BYTES",
     "MAX_FILE_VARIABLE",
     "check_no_links",
+    "check_size",
     "kind_of",
     "max_file_bytes",
     "open_file",
@@ -114,15 +115,21 @@ def read_file(path: str | os.PathLike[str], max_bytes: int | None = None, *, fol
 
 def read_handle(handle: int, max_bytes: int | None = None, path: str | os.PathLike[str] = "") -> bytes:
     """Return the bytes of an open regular file from its start; raise as `read_file` does."""
+    size = check_size(handle, max_bytes, path)
+    with os.fdopen(os.dup(handle), "rb") as file:
+        file.seek(0)
+        # No further than its size: a file that grows meanwhile would otherwise be read beyond the limit.
+        return file.read(size)
+
+
+def check_size(handle: int, max_bytes: int | None = None, path: str | os.PathLike[str] = "") -> int:
+    """Return the size of an open file in bytes; raise as `read_file` does where it is longer than it may be."""
     limit = max_file_bytes() if max_bytes is None else max_bytes
     size = os.fstat(handle).st_size
     if size > limit:
         setting = f", which {MAX_FILE_VARIABLE} sets" if max_bytes is None else ""
         raise OSError(errno.EFBIG, f"it has {size:,} bytes; expected at most {limit:,}{setting}", os.fspath(path))
-    with os.fdopen(os.dup(handle), "rb") as file:
-        file.seek(0)
-        # No further than its size: a file that grows meanwhile would otherwise be read beyond the limit.
-        return file.read(size)
+    return size
 
 
 def check_no_links(root: Path, path: Path) -> None:
@@ -145,5 +152,7 @@ def check_no_links(root: Path, path: Path) -> None:
 def _check_regular(status: os.stat_result, path: str | os.PathLike[str]) -> None:
     if stat.S_ISREG(status.st_mode):
         return
-    number = {stat.S_IFDIR: errno.EISDIR, stat.S_IFLNK: errno.ELOOP}.get(stat.S_IFMT(status.st_mode), errno.EINVAL)
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    number = errno.ELOOP if stat.S_ISLNK(status.st_mode) else errno.EINVAL
     raise OSError(number, f"expected a file, got {kind_of(status.st_mode)}", os.fspath(path))

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fourfold.durable.reading import check_size, open_file
 from fourfold.errors import PackError, shorten
 from fourfold.package.levels import Level, allows, parse_level
 from fourfold.runtimes import by_name
@@ -35,6 +36,8 @@ def open_model(kind: str, source: str | Path, /, *, trust: Level = "foreign", **
         TrustError: a skops file holds what `trust` does not cover.
         MissingLibrary: a library that reads the file is not installed.
     """
+    if kind != "function":
+        _check_file(Path(source))
     if kind == "estimator":
         return open_pickle(Path(source), **options)
     if kind == "skops":
@@ -60,6 +63,19 @@ def trained_columns(model: Any) -> tuple[str, ...]:
     # The names that LightGBM and CatBoost give to the columns of an array.
     array_names = ([f"Column_{index}" for index in range(len(names))], [str(index) for index in range(len(names))])
     return () if list(names) in array_names else tuple(names)
+
+
+def _check_file(path: Path) -> None:
+    """Check that a model's file is a regular file that may be read, before a library opens it.
+
+    Raises:
+        PackError: it is not there, a named pipe, a device or a folder, or longer than any file may be.
+    """
+    try:
+        with open_file(path) as file:
+            check_size(file.fileno(), None, path)
+    except OSError as error:
+        raise PackError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _function(path: str) -> Any:

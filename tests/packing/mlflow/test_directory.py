@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -204,3 +205,15 @@ def test_a_library_that_is_missing_is_named(tmp_path: Path, library: str, model:
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout.startswith(f"{extra} ")
     assert f"pip install 'fourfold[{extra}]'" in run.stdout
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    """A named pipe in the place of one of the model's files is refused with what the file is for."""
+    folder = raw(tmp_path / "m", b"flavors: {python_function: {loader_module: x}}")
+    os.mkfifo(folder / "conda.yaml")
+    with pytest.raises(PackError, match=r"conda\.yaml, which holds its libraries, is a named pipe; expected a file"):
+        open_directory(folder).yaml("conda.yaml", "its libraries")
+    (folder / "long.json").touch()
+    os.truncate(folder / "long.json", 2**40)
+    with pytest.raises(PackError, match=r"long\.json cannot be read: it has 1,099,511,627,776 bytes; expected at most"):
+        open_directory(folder).json("long.json", "its example")

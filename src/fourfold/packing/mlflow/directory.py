@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fourfold.durable.reading import kind_of, read_file
 from fourfold.errors import MissingLibrary, PackError, shorten
 
 __all__ = ["MLMODEL", "ModelDirectory", "open_directory"]
@@ -69,6 +70,8 @@ class ModelDirectory:
             )
         if not path.exists():
             raise PackError(f"the model lacks {name}, which holds {what}: the directory {self.path} is not whole")
+        if not path.is_file() and not path.is_dir():
+            raise PackError(f"{path}, which holds {what}, is {kind_of(path.stat().st_mode)}; expected a file")
         return path
 
     def text(self, name: object, what: str) -> str:
@@ -138,9 +141,7 @@ def _without_merging(node: Any) -> None:
 
 def _text(path: Path) -> str:
     try:
-        if path.stat().st_size > _MAX_FILE_BYTES:
-            raise PackError(f"{path} has {path.stat().st_size:,} bytes; expected at most {_MAX_FILE_BYTES:,}")
-        return path.read_text("utf-8")
+        return read_file(path, _MAX_FILE_BYTES).decode()
     except OSError as error:
         raise PackError(f"{path} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

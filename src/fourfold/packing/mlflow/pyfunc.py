@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from fourfold.durable.reading import read_file
 from fourfold.errors import CorruptPackage, FourfoldError, PackageError, PackError, TrustError, shorten
 from fourfold.package.levels import Level
 from fourfold.packing.mlflow.code_paths import check_code_size, read_code_paths
@@ -168,7 +169,10 @@ def _from_loader(directory: ModelDirectory, settings: Mapping[str, Any], code: P
 def _read_pickle(directory: ModelDirectory, settings: Mapping[str, Any]) -> bytes:
     """Return the bytes of the pickled model; refuse one that holds bytecode of classes or functions."""
     path = directory.file(settings["python_model"], "its Python model")
-    data = path.read_bytes()
+    try:
+        data = read_file(path)
+    except OSError as error:
+        raise PackError(f"{path} cannot be read: {error.strerror or error}") from error
     compression = settings.get("python_model_compression")
     if compression:
         if compression not in _DECOMPRESSORS:

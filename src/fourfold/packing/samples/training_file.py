@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from fourfold import codecs, tables
+from fourfold.durable.reading import read_file
 from fourfold.errors import PackError, SourceError, shorten
 
 __all__ = ["CONTAINERS", "read_training_rows", "restore_none"]
@@ -94,7 +95,7 @@ def _check_columns(path: Path, columns: Sequence[str], names: Iterable[str]) -> 
 
 def _decode(path: Path) -> Any:
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror or error}") from error
     return codecs.by_suffix(path).decode(data, None)
