@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from fourfold.codecs import arrow
 from fourfold.codecs.arrow_sizes import unfolded_size
+from fourfold.codecs.bounds import Bounds
 from fourfold.errors import DecodeError
 from fourfold.signature.columns import rows_to_columns
 from tests.codecs.tables import tables
@@ -52,14 +53,14 @@ def test_whatever_arrow_writes_is_measured(start: Any, made: Any, compression: s
 
 @FORMS
 @pytest.mark.parametrize("compression", ["zstd", "lz4"])
-def test_a_few_bytes_cannot_unfold_to_gigabytes(start: Any, compression: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_few_bytes_cannot_unfold_to_gigabytes(start: Any, compression: str) -> None:
     """Data that claims more than the bound is refused before it is unfolded, one batch or many."""
-    monkeypatch.setattr(arrow, "MAX_DECODED_BYTES", 1 << 20)
+    bounds = Bounds(1 << 20)
     batch = pa.RecordBatch.from_pydict({"n": pa.array([0] * 10_000, pa.int64())})
     data = _written(start, [batch] * 14, compression)
     assert len(data) < 30_000
     with pytest.raises(DecodeError, match="unfolds to more than 1048576 bytes"):
-        arrow.decode(data)
+        arrow.decode(data, None, bounds)
     assert arrow.decode(_written(start, [batch] * 13, compression)).num_rows == 130_000
 
 

@@ -17,10 +17,10 @@ def test_every_format_has_the_same_verbs(name: str) -> None:
     """The verbs of each module take the same arguments as the others'."""
     codec = by_name(name)
     for verb, arguments in {
-        "decode": ["data", "fields"],
+        "decode": ["data", "fields", "bounds"],
         "encode": ["table", "fields"],
         "names": ["path"],
-        "read": ["path", "fields", "chunk_rows", "columns"],
+        "read": ["path", "fields", "chunk_rows", "columns", "bounds"],
     }.items():
         assert list(inspect.signature(getattr(codec, verb)).parameters) == arguments
     assert list(inspect.signature(codec.Writer).parameters)[:2] == ["target", "fields"]

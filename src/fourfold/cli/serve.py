@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 @click.option("--workers", default=1, show_default=True, help="Processes that share the port.")
 @click.option("--max-body", default=32, show_default=True, help="The longest request body, in MiB.")
 @click.option(
+    "--max-decoded",
+    type=click.IntRange(min=1),
+    help="The most memory that a request's rows may take, in MiB.  [default: 16 times --max-body, at least 512]",
+)
+@click.option(
     "--notice",
     default=1,
     show_default=True,
@@ -39,6 +44,7 @@ def command(
     max_body: int,
     notice: int,
     drain: int,
+    max_decoded: int | None,
     repository: str | None,
     *,
     access_log: bool,
@@ -76,6 +82,7 @@ def command(
         port=port,
         workers=workers,
         max_body_bytes=max_body * 2**20,
+        max_decoded_bytes=None if max_decoded is None else max_decoded * 2**20,
         notice_seconds=notice,
         drain_seconds=drain,
         access_log=access_log,

@@ -1,9 +1,9 @@
 """Convert bytes to tables and back: one module for each format, with the same functions in each.
 
-    decode(data, fields) -> Table                       the whole table
+    decode(data, fields, bounds) -> Table               the whole table
     encode(table, fields) -> bytes
     names(path) -> the columns of a file                None where they are known only from the rows
-    read(path, fields, chunk_rows, columns) -> Tables   a file in bounded memory, in order
+    read(path, fields, chunk_rows, columns, bounds) -> Tables   a file in bounded memory, in order
     Writer(target, fields): write(table), close()       a file in bounded memory
 
 A decoder coerces nothing: the signature's coercion checks the values as the bytes hold them. A format's module is
@@ -17,13 +17,14 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import IO, Protocol, cast
 
+from fourfold.codecs.bounds import DEFAULT_BOUNDS, Bounds
 from fourfold.codecs.files import TableWriter
 from fourfold.codecs.formats import FORMATS
 from fourfold.codecs.table import Rows, Table
 from fourfold.errors import DecodeError, MissingLibrary, SourceError, shorten
 from fourfold.signature.field import Field
 
-__all__ = ["FORMATS", "Codec", "Rows", "Table", "by_media_type", "by_name", "by_suffix"]
+__all__ = ["DEFAULT_BOUNDS", "FORMATS", "Bounds", "Codec", "Rows", "Table", "by_media_type", "by_name", "by_suffix"]
 
 
 class MakeWriter(Protocol):
@@ -37,8 +38,8 @@ class Codec(Protocol):
 
     Writer: MakeWriter
 
-    def decode(self, data: bytes, fields: Sequence[Field] | None = None) -> Table:
-        """Return the table that the bytes hold; raise `DecodeError` where they are malformed."""
+    def decode(self, data: bytes, fields: Sequence[Field] | None = None, bounds: Bounds = DEFAULT_BOUNDS) -> Table:
+        """Return the table that the bytes hold; raise `DecodeError` where they are malformed or over the bounds."""
 
     def encode(self, table: Table, fields: Sequence[Field]) -> bytes:
         """Return a canonical table's bytes; raise `SinkError` where it does not fit the fields."""
@@ -52,6 +53,7 @@ class Codec(Protocol):
         fields: Sequence[Field] | None = None,
         chunk_rows: int = 65_536,
         columns: Sequence[str] | None = None,
+        bounds: Bounds = DEFAULT_BOUNDS,
     ) -> Iterator[Table]:
         """Yield a file's rows in tables of `chunk_rows`, in order; raise `SourceError` or `DecodeError`."""
 

@@ -10,7 +10,8 @@ from typing import IO, Any, Literal
 
 import pyarrow as pa
 
-from fourfold.codecs.arrow_sizes import unfolded_size
+from fourfold.codecs.arrow_sizes import column_count, unfolded_size, viewed_size
+from fourfold.codecs.bounds import DEFAULT_BOUNDS, Bounds
 from fourfold.codecs.files import TableWriter, name_in_errors, open_source
 from fourfold.codecs.table import Table, as_batch, check_schema, rechunk, select_columns
 from fourfold.errors import DecodeError, shorten
@@ -22,73 +23,85 @@ __all__ = ["Writer", "decode", "encode", "names", "read"]
 
 #: The most rows that a record batch may claim without bytes that hold them.
 MAX_EMPTY_ROWS = 1 << 20
-#: The most bytes that compressed data may unfold to in `decode`.
-MAX_DECODED_BYTES = 1 << 30
+#: What a column of a record batch costs beside its values, in bytes: a message of a few bytes a column makes them.
+ARRAY_BYTES = 512
 
 _FILE_MAGIC = b"ARROW1"
 _STREAM_MAGIC = b"\xff\xff\xff\xff"
 _END_MARKER = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 
-def decode(data: bytes, fields: Sequence[Field] | None = None) -> Any:
+def decode(data: bytes, fields: Sequence[Field] | None = None, bounds: Bounds = DEFAULT_BOUNDS) -> Any:
     """Return the table of an Arrow IPC stream or file.
 
     Args:
         data: the whole stream or file.
         fields: ignored: Arrow data tells the types of its columns.
+        bounds: what the table may take.
 
     Returns:
         A `pyarrow.Table`, its columns as stored; every value has been checked to be valid for its type.
 
     Raises:
-        DecodeError: the data is cut off, goes on after its end, is malformed, has two columns of the same name, or is
-            compressed and unfolds to more than `MAX_DECODED_BYTES`.
+        DecodeError: the data is cut off, goes on after its end, is malformed, or has two columns of the same name.
+        TooLarge: it is over the bounds, as it says before it is unfolded, or as it unfolds.
     """
     del fields
     with pa.BufferReader(data) as buffer:
-        _check_decoded_size(data)
-        batches = _batches(buffer, "the table")
+        _check_claims(data, bounds)
+        batches = _batches(buffer, "the table", bounds)
         schema = next(batches)
-        return pa.Table.from_batches(list(batches), schema=schema)
+        kept, size, rows = [], 0, 0
+        for batch in batches:
+            size += batch.nbytes + ARRAY_BYTES * batch.num_columns
+            rows += batch.num_rows
+            bounds.check_rows(rows, f"Arrow data of {len(data)} bytes")
+            bounds.check_bytes(size, f"Arrow data of {len(data)} bytes")
+            if batch.num_rows:
+                kept.append(batch)
+        return pa.Table.from_batches(kept, schema=schema)
 
 
-def _check_decoded_size(data: bytes) -> None:
+def _check_claims(data: bytes, bounds: Bounds) -> None:
+    """Check what the data claims to unfold to, before pyarrow allocates it."""
+    if not data.startswith((_FILE_MAGIC, _STREAM_MAGIC)):
+        return
     try:
-        size = unfolded_size(data) if data.startswith((_FILE_MAGIC, _STREAM_MAGIC)) else 0
+        columns, size = column_count(data), unfolded_size(data)
     except (pa.ArrowException, OSError, ValueError, OverflowError, struct.error) as error:
         raise DecodeError(f"malformed or truncated Arrow data: {shorten(str(error), 200)}") from error
-    if size > MAX_DECODED_BYTES:
-        raise DecodeError(f"Arrow data of {len(data)} bytes that unfolds to more than {MAX_DECODED_BYTES} bytes")
+    bounds.check_columns(columns, f"Arrow data of {len(data)} bytes")
+    bounds.check_bytes(size, f"Arrow data of {len(data)} bytes, which is compressed,")
 
 
-def _batches(buffer: Any, where: str) -> Iterator[Any]:
+def _batches(buffer: Any, where: str, bounds: Bounds) -> Iterator[Any]:
     """Yield the schema of an open Arrow stream or file, and then its record batches."""
     try:
         start = buffer.read(8)
         buffer.seek(0)
         if start.startswith(_FILE_MAGIC):
-            yield from _file_batches(buffer, where)
+            yield from _file_batches(buffer, where, bounds)
         elif start.startswith(_STREAM_MAGIC):
-            yield from _stream_batches(buffer, where)
+            yield from _stream_batches(buffer, where, bounds)
         else:
             raise DecodeError(
                 f"expected an Arrow stream or file, which begins with {_STREAM_MAGIC!r} or {_FILE_MAGIC!r}; got "
                 f"{shorten(start)}"
             )
-    except (pa.ArrowException, OSError, ValueError, OverflowError, KeyError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError, KeyError, MemoryError) as error:
         if isinstance(error, OSError) and error.errno:
             raise
         raise DecodeError(f"malformed or truncated Arrow data: {shorten(str(error), 200)}") from error
 
 
-def _file_batches(buffer: Any, where: str) -> Iterator[Any]:
+def _file_batches(buffer: Any, where: str, bounds: Bounds) -> Iterator[Any]:
     reader = pa.ipc.open_file(buffer)
     yield check_schema(reader.schema, where)
     for index in range(reader.num_record_batches):
-        yield _check_batch(reader.get_batch(index))
+        yield _check_batch(reader.get_batch(index), bounds)
 
 
-def _stream_batches(buffer: Any, where: str) -> Iterator[Any]:
+def _stream_batches(buffer: Any, where: str, bounds: Bounds) -> Iterator[Any]:
     reader = pa.ipc.open_stream(buffer)
     yield check_schema(reader.schema, where)
     while True:
@@ -97,7 +110,7 @@ def _stream_batches(buffer: Any, where: str) -> Iterator[Any]:
             batch = reader.read_next_batch()
         except StopIteration:
             break
-        yield _check_batch(batch)
+        yield _check_batch(batch, bounds)
     # pyarrow accepts a stream that is cut off between two messages as complete: look for the end marker.
     message_end = buffer.tell()
     buffer.seek(max(message_start, message_end - len(_END_MARKER)))
@@ -107,7 +120,11 @@ def _stream_batches(buffer: Any, where: str) -> Iterator[Any]:
         raise DecodeError(f"an Arrow stream that ends at byte {message_end}, with more bytes after its end")
 
 
-def _check_batch(batch: Any) -> Any:
+def _check_batch(batch: Any, bounds: Bounds) -> Any:
+    batch.validate()
+    # Many views can show one long text: a full validation would read it once for each of them.
+    viewed = sum(map(viewed_size, batch.columns))
+    bounds.check_bytes(viewed, f"a record batch of {batch.num_rows} rows")
     # Validate before anything else: with an offset outside its buffer, even asking for the table's size reads memory
     # that is not the table's.
     batch.validate(full=True)
@@ -139,7 +156,7 @@ def names(path: str | os.PathLike[str]) -> tuple[str, ...]:
         DecodeError: the file is no Arrow stream or file.
     """
     with open_source(path), name_in_errors(path), pa.OSFile(os.fspath(path)) as buffer:
-        return tuple(next(_batches(buffer, "the table")).names)
+        return tuple(next(_batches(buffer, "the table", DEFAULT_BOUNDS)).names)
 
 
 def read(
@@ -147,6 +164,7 @@ def read(
     fields: Sequence[Field] | None = None,
     chunk_rows: int = 65_536,
     columns: Sequence[str] | None = None,
+    bounds: Bounds = DEFAULT_BOUNDS,
 ) -> Iterator[Any]:
     """Yield the rows of an Arrow IPC file in chunks, holding only a chunk and a stored record batch in memory.
 
@@ -155,6 +173,7 @@ def read(
         fields: ignored.
         chunk_rows: the rows of each chunk; the last may have fewer.
         columns: the columns to keep; `None` for all.
+        bounds: what a stored record batch, and a chunk, may take.
 
     Yields:
         A `pyarrow.RecordBatch` for each chunk, its columns as stored.
@@ -166,9 +185,9 @@ def read(
     """
     del fields
     with open_source(path), name_in_errors(path), pa.OSFile(os.fspath(path)) as buffer:
-        batches = _batches(buffer, "the table")
+        batches = _batches(buffer, "the table", bounds)
         column_names = select_columns(columns, next(batches).names, chunk_rows, str(path))
-        yield from rechunk((batch.select(column_names) for batch in batches), chunk_rows)
+        yield from rechunk((batch.select(column_names) for batch in batches), chunk_rows, bounds.max_decoded_bytes)
 
 
 class Writer(TableWriter):

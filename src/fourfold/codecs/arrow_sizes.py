@@ -1,4 +1,4 @@
-"""Add up the sizes that compressed Arrow data claims to unfold to, before anything unfolds it.
+"""Add up what Arrow data claims to unfold to, before anything unfolds it or follows its views.
 
 pyarrow allocates the memory that a message claims, and a few kilobytes can claim gigabytes. A claim stands before each
 buffer; the message's metadata says where the buffers are. `Message.fbs` and `File.fbs` in the Arrow format, version 5,
@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fourfold.modelfiles.flatbuffers import FlatTable
 
-__all__ = ["unfolded_size"]
+__all__ = ["column_count", "unfolded_size", "viewed_size"]
 
 _MAGIC = b"ARROW1"
 # `MessageHeader`, the kind of a message: a batch of a dictionary's values, or of rows.
-_DICTIONARY_BATCH, _RECORD_BATCH = 2, 3
+_SCHEMA, _DICTIONARY_BATCH, _RECORD_BATCH = 1, 2, 3
 # The numbers of fields in `Message`, `DictionaryBatch`, `RecordBatch` and `Footer`.
 _HEADER_TYPE, _HEADER = 1, 2
 _DICTIONARY_DATA = 1
 _BUFFERS, _COMPRESSION = 2, 3
-_FOOTER_DICTIONARIES, _FOOTER_RECORD_BATCHES = 2, 3
+_FOOTER_SCHEMA, _FOOTER_DICTIONARIES, _FOOTER_RECORD_BATCHES = 1, 2, 3
+_SCHEMA_FIELDS = 1
 # The structs `Buffer` (offset, length) and `Block` (offset, length of the metadata, length of the body).
 _BUFFER, _BLOCK = struct.Struct("<qq"), struct.Struct("<qi4xq")
 
@@ -42,6 +45,55 @@ def unfolded_size(data: bytes) -> int:
     return sum(_claimed_size(metadata, body) for metadata, body in messages)
 
 
+def column_count(data: bytes) -> int:
+    """Return the number of columns in the schema of an Arrow stream or file, which pyarrow has not read yet.
+
+    Raises:
+        struct.error, ValueError, OverflowError, pyarrow.ArrowException: the data is neither, or is damaged.
+    """
+    if data.startswith(_MAGIC):
+        parent, field = _footer(memoryview(data)), _FOOTER_SCHEMA
+    else:
+        metadata, _ = next(_stream_messages(data), (memoryview(b""), memoryview(b"")))
+        parent, field = FlatTable.root(metadata), _HEADER
+        if parent.scalar(_HEADER_TYPE, "<B", 0) != _SCHEMA:
+            return 0
+    return len(parent.table(field).vector(_SCHEMA_FIELDS, 4)) // 4 if parent.has(field) else 0
+
+
+def viewed_size(array: Any) -> int:
+    """Return how many bytes the views in an array show, each counted as if no other showed them.
+
+    Args:
+        array: a `pyarrow.Array` that has been validated, but not in full: only its views are read.
+    """
+    data_type = array.type
+    if pa.types.is_string_view(data_type) or pa.types.is_binary_view(data_type):
+        # A view is four integers; the first is its length.
+        if not len(array):
+            return 0
+        numbers = pa.Array.from_buffers(pa.int32(), 4 * len(array), [None, array.buffers()[1]], offset=4 * array.offset)
+        lengths = pc.list_element(pa.FixedSizeListArray.from_arrays(numbers, 4), 0)
+        return int(pc.sum(lengths.filter(array.is_valid()).cast(pa.int64())).as_py() or 0)
+    return sum(map(viewed_size, _children(array)))
+
+
+def _children(array: Any) -> list[Any]:
+    """Return the arrays of which an array is made; none for a type that holds its values itself."""
+    data_type = array.type
+    if isinstance(array, pa.ExtensionArray):
+        return [array.storage]
+    if pa.types.is_dictionary(data_type):
+        return [array.dictionary]
+    if pa.types.is_run_end_encoded(data_type):
+        return [array.values]
+    if pa.types.is_map(data_type):
+        return [array.keys, array.items]
+    if pa.types.is_struct(data_type) or pa.types.is_union(data_type):
+        return [array.field(index) for index in range(data_type.num_fields)]
+    return [array.values] if pa.types.is_nested(data_type) else []
+
+
 def _stream_messages(data: bytes) -> Iterator[tuple[memoryview, memoryview]]:
     """Yield the metadata and the body of each message of a stream."""
     reader = pa.ipc.MessageReader.open_stream(pa.BufferReader(data))
@@ -53,14 +105,18 @@ def _stream_messages(data: bytes) -> Iterator[tuple[memoryview, memoryview]]:
         yield memoryview(message.metadata), memoryview(message.body if message.body is not None else b"")
 
 
-def _file_messages(view: memoryview) -> Iterator[tuple[memoryview, memoryview]]:
-    """Yield the metadata and the body of each message that the footer names: readers read these and no others."""
+def _footer(view: memoryview) -> FlatTable:
     end = len(view) - len(_MAGIC) - 4
     (length,) = struct.unpack_from("<i", view, end)
     start = end - length
     if not 0 <= start < end:
         raise ValueError(f"a footer of {length} bytes")
-    footer = FlatTable.root(view[start:end])
+    return FlatTable.root(view[start:end])
+
+
+def _file_messages(view: memoryview) -> Iterator[tuple[memoryview, memoryview]]:
+    """Yield the metadata and the body of each message that the footer names: readers read these and no others."""
+    footer = _footer(view)
     total = 0
     for field in (_FOOTER_DICTIONARIES, _FOOTER_RECORD_BATCHES):
         for offset, metadata_length, body_length in _BLOCK.iter_unpack(footer.vector(field, _BLOCK.size)):

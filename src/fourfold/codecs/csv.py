@@ -10,7 +10,8 @@ from typing import IO, Any
 import pyarrow as pa
 
 from fourfold.codecs import csv_cells
-from fourfold.codecs.csv_text import Reader
+from fourfold.codecs.bounds import DEFAULT_BOUNDS, Bounds
+from fourfold.codecs.csv_text import BLOCK_BYTES, Reader
 from fourfold.codecs.files import TableWriter, name_in_errors, open_source
 from fourfold.codecs.json_bytes import dump, json_converter
 from fourfold.codecs.table import Table, as_rows, rechunk, select_columns
@@ -19,14 +20,18 @@ from fourfold.signature.field import FLOATS, Field
 
 __all__ = ["Writer", "decode", "encode", "names", "read"]
 
+#: The bytes of a block for each column, where there are very many.
+BLOCK_BYTES_PER_COLUMN = 128
 
-def decode(data: bytes, fields: Sequence[Field] | None = None) -> Table:
+
+def decode(data: bytes, fields: Sequence[Field] | None = None, bounds: Bounds = DEFAULT_BOUNDS) -> Table:
     """Return the rows of CSV.
 
     Args:
         data: a header and records in UTF-8; a byte-order mark is skipped.
         fields: the fields, whose dtypes tell how cells are read (see `csv_cells`); a column that is no field is text.
             With `None` the dtypes are inferred from the cells (see `csv_cells.infer`).
+        bounds: what the table may take.
 
     Returns:
         A `pyarrow.RecordBatch`; or rows where a cell does not fit its field: the cell stays text, and the coercion
@@ -34,17 +39,27 @@ def decode(data: bytes, fields: Sequence[Field] | None = None) -> Table:
 
     Raises:
         DecodeError: the data is not well-formed CSV; the message gives the line.
+        TooLarge: it is over the bounds.
     """
-    reader = Reader(io.BytesIO(data))
-    cells = list(rechunk(reader.batches(), max(len(data), 1)))
-    return _convert_cells(cells[0] if cells else _empty_cells(reader), fields)
+    # A block costs about a kilobyte for each column, so the blocks of very many columns are longer.
+    header_columns = data.count(b",", 0, max(data.find(b"\n"), 0))
+    reader = Reader(io.BytesIO(data), max(BLOCK_BYTES, BLOCK_BYTES_PER_COLUMN * header_columns), bounds)
+    batches, size, rows = [], 0, 0
+    for batch in reader.batches():
+        size += batch.nbytes
+        rows += batch.num_rows
+        bounds.check_rows(rows, f"CSV of {len(data)} bytes")
+        bounds.check_bytes(size, f"CSV of {len(data)} bytes")
+        batches.append(batch)
+    cells = list(rechunk(batches, max(len(data), 1)))
+    return _convert_cells(cells[0] if cells else _empty_cells(reader), fields, bounds)
 
 
 def _empty_cells(reader: Reader) -> Any:
     return pa.RecordBatch.from_pylist([], schema=reader.schema())
 
 
-def _convert_cells(cells: Any, fields: Sequence[Field] | None) -> Table:
+def _convert_cells(cells: Any, fields: Sequence[Field] | None, bounds: Bounds | None = None) -> Table:
     """Convert cells to values: one record batch where every cell fits its field, otherwise rows."""
     columns = cells.columns
     names = cells.schema.names
@@ -52,6 +67,8 @@ def _convert_cells(cells: Any, fields: Sequence[Field] | None) -> Table:
     arrays = [csv_cells.column(fields_by_name.get(name), texts) for name, texts in zip(names, columns, strict=True)]
     if all(array is not None for array in arrays):
         return pa.RecordBatch.from_arrays(arrays, names=names)
+    if bounds is not None:
+        bounds.check_rows_of_dicts(cells.num_rows, len(names), "CSV whose cells do not all fit their fields,")
     values = [_values(fields_by_name.get(name), texts) for name, texts in zip(names, columns, strict=True)]
     return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
 
@@ -78,6 +95,7 @@ def read(
     fields: Sequence[Field] | None = None,
     chunk_rows: int = 65_536,
     columns: Sequence[str] | None = None,
+    bounds: Bounds = DEFAULT_BOUNDS,
 ) -> Iterator[Table]:
     """Yield the rows of a CSV file in chunks, holding only a chunk and a block of one megabyte in memory.
 
@@ -87,6 +105,7 @@ def read(
             fit stays text.
         chunk_rows: the rows of each chunk; the last may have fewer.
         columns: the columns to keep; `None` for all.
+        bounds: what a chunk may take; they limit the number of columns too.
 
     Yields:
         A table for each chunk, as `decode` returns it.
@@ -96,9 +115,10 @@ def read(
         DecodeError: the file is not well-formed CSV; the message names the file and the line.
     """
     with open_source(path) as file, name_in_errors(path):
-        reader = Reader(file)
+        reader = Reader(file, bounds=bounds)
         column_names = select_columns(columns, reader.names, chunk_rows, str(path))
-        for cells in rechunk((batch.select(column_names) for batch in reader.batches()), chunk_rows):
+        batches = (batch.select(column_names) for batch in reader.batches())
+        for cells in rechunk(batches, chunk_rows, bounds.max_decoded_bytes):
             if fields is None:
                 fields = csv_cells.infer(column_names, cells.columns)
             yield _convert_cells(cells, fields)

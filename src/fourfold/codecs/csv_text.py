@@ -13,6 +13,7 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.csv
 
+from fourfold.codecs.bounds import DEFAULT_BOUNDS, Bounds
 from fourfold.codecs.table import first_duplicate
 from fourfold.errors import DecodeError, shorten
 
@@ -28,6 +29,9 @@ _QUOTED_PART = re.compile(rb'"[^"]*+"')
 # After each quoted part is replaced by one quote, a well-formed quoted cell is only quotes: any other byte beside a
 # quote is misplaced.
 _MISPLACED = re.compile(rb'[^,\r\n"]"|"[^,\r\n"]')
+# A CR at the end of a block may be the first half of a CR LF.
+_WHOLE_RECORDS = re.compile(rb'(?:(?:[^"\r\n]++|"[^"]*+")*+(?:\r\n|\n|\r(?!\Z)))*+')
+_BYTES_PER_QUOTE = 8
 _CELL = re.compile(rb'("(?:[^"]++|"")*+"|[^",\r\n]*+)(,|\r\n|\n|\r|\Z)')
 
 
@@ -37,15 +41,18 @@ class Reader:
     Args:
         file: a binary file that begins with a header; a byte-order mark before it is skipped.
         block: the bytes to split into cells at a time; a longer record makes its block longer.
+        bounds: what the table may take: they limit the number of columns.
 
     Attributes:
         names: the columns' names.
 
     Raises:
         DecodeError: there is no header, it has a name twice, or it is malformed.
+        TooLarge: it has more columns than the bounds allow.
     """
 
-    def __init__(self, file: IO[bytes], block: int = BLOCK_BYTES) -> None:
+    def __init__(self, file: IO[bytes], block: int = BLOCK_BYTES, bounds: Bounds = DEFAULT_BOUNDS) -> None:
+        self._bounds = bounds
         self._blocks = _blocks(file, block)
         self._line = 1
         self._unread = next(self._blocks, b"")
@@ -61,6 +68,8 @@ class Reader:
                 raise DecodeError("line 1: malformed header")
             at = match.end()
             raw_names.append(_unquote(match[1]))
+            if len(raw_names) % 1024 == 0:
+                self._bounds.check_columns(len(raw_names), "a CSV header")
             if match[2] != b",":
                 break
         if raw_names == [b""]:
@@ -144,6 +153,10 @@ def _blocks(file: IO[bytes], size: int) -> Iterator[bytes]:
 
 def _last_record_end(block: bytes) -> int:
     """Return the offset after the last complete record; 0 where no record is complete."""
+    if block.count(b'"') * _BYTES_PER_QUOTE > len(block):
+        # So many quotes that splitting at them would take many times the memory of the block.
+        match = _WHOLE_RECORDS.match(block)
+        return match.end() if match else 0
     parts = block.split(b'"')
     # The parts with odd indices lie between quotes: a line end in them belongs to a cell.
     end = len(block)

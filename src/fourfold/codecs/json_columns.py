@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from itertools import zip_longest
 from typing import IO, Any
 
+from fourfold.codecs.bounds import DEFAULT_BOUNDS, Bounds
 from fourfold.codecs.files import TableWriter, name_in_errors, open_source
 from fourfold.codecs.json_bytes import dump, json_values, parse
 from fourfold.codecs.json_scan import Scanner, elements
@@ -24,28 +25,32 @@ SPOOL_BYTES = 1 << 20
 _ENDED = object()
 
 
-def decode(data: bytes, fields: Sequence[Field] | None = None) -> Rows:
+def decode(data: bytes, fields: Sequence[Field] | None = None, bounds: Bounds = DEFAULT_BOUNDS) -> Rows:
     """Return the rows of a JSON text of columns.
 
     Args:
         data: an object whose values are arrays of one length, in UTF-8.
         fields: ignored: JSON data tells the types of its values.
+        bounds: what the rows may take.
 
     Returns:
         A dict for each row, with JSON's values.
 
     Raises:
         DecodeError: the data is no such text, or its columns differ in length; see `json_bytes.parse`.
+        TooLarge: it is over the bounds.
     """
     del fields
-    return rows_of(parse(data))
+    bounds.check_json(data)
+    return rows_of(parse(data), bounds)
 
 
-def rows_of(value: object) -> Rows:
+def rows_of(value: object, bounds: Bounds = DEFAULT_BOUNDS) -> Rows:
     """Return the rows of columns that are already parsed, for example as a part of a larger JSON text.
 
     Raises:
         DecodeError: the value is no object of arrays, or the arrays differ in length.
+        TooLarge: the rows would be over the bounds.
     """
     if not isinstance(value, dict):
         raise DecodeError(f"expected a JSON object of columns, got {shorten(value)}")
@@ -58,6 +63,7 @@ def rows_of(value: object) -> Rows:
         if length != lengths[first]:
             raise _unequal_lengths(first, lengths[first], name, length)
     keys = list(value)
+    bounds.check_rows_of_dicts(lengths.get(first, 0), len(keys), "a table of JSON columns,")
     return [dict(zip(keys, row, strict=True)) for row in zip(*value.values(), strict=True)]
 
 
@@ -83,7 +89,7 @@ def names(path: str | os.PathLike[str]) -> tuple[str, ...]:
         DecodeError: the file is no JSON object of arrays, or two columns have the same name.
     """
     with open_source(path) as file, name_in_errors(path):
-        return tuple(select_columns(None, [name for name, _ in _starts(file)], 1, "the object"))
+        return tuple(select_columns(None, [name for name, _ in _starts(file, DEFAULT_BOUNDS)], 1, "the object"))
 
 
 def read(
@@ -91,6 +97,7 @@ def read(
     fields: Sequence[Field] | None = None,
     chunk_rows: int = 65_536,
     columns: Sequence[str] | None = None,
+    bounds: Bounds = DEFAULT_BOUNDS,
 ) -> Iterator[Rows]:
     """Yield the rows of a JSON file of columns in chunks, holding only a chunk in memory.
 
@@ -101,6 +108,7 @@ def read(
         fields: ignored.
         chunk_rows: the rows of each chunk; the last may have fewer.
         columns: the columns to keep; `None` for all.
+        bounds: what one value may take.
 
     Raises:
         SourceError: the file cannot be read, or lacks one of `columns`.
@@ -108,14 +116,14 @@ def read(
     """
     del fields
     with open_source(path) as file, name_in_errors(path):
-        starts = _starts(file)
+        starts = _starts(file, bounds)
         selected = select_columns(columns, [name for name, _ in starts], chunk_rows, str(path))
-        yield from rows_in_chunks(_rows(path, dict(starts), selected), chunk_rows, None)
+        yield from rows_in_chunks(_rows(path, dict(starts), selected, bounds), chunk_rows, None)
 
 
-def _starts(file: IO[bytes]) -> list[tuple[str, int]]:
+def _starts(file: IO[bytes], bounds: Bounds) -> list[tuple[str, int]]:
     """Return the columns' names and the offsets at which their arrays begin; the whole text is scanned."""
-    scanner = Scanner(file)
+    scanner = Scanner(file, bounds=bounds)
     starts: list[tuple[str, int]] = []
     scanner.take(b"{")
     if scanner.peek() == b"}":
@@ -137,13 +145,15 @@ def _starts(file: IO[bytes]) -> list[tuple[str, int]]:
             return starts
 
 
-def _rows(path: str | os.PathLike[str], starts: dict[str, int], names: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _rows(
+    path: str | os.PathLike[str], starts: dict[str, int], names: Sequence[str], bounds: Bounds
+) -> Iterator[dict[str, Any]]:
     with ExitStack() as files:
         columns = []
         for name in names:
             file = files.enter_context(open_source(path))
             file.seek(starts[name])
-            columns.append(_values(file, starts[name], name))
+            columns.append(_values(file, starts[name], name, bounds))
         for row in zip_longest(*columns, fillvalue=_ENDED):
             if _ENDED in row:
                 ended = names[row.index(_ENDED)]
@@ -152,9 +162,9 @@ def _rows(path: str | os.PathLike[str], starts: dict[str, int], names: Sequence[
             yield dict(zip(names, row, strict=True))
 
 
-def _values(file: IO[bytes], start: int, name: str) -> Iterator[Any]:
+def _values(file: IO[bytes], start: int, name: str, bounds: Bounds) -> Iterator[Any]:
     try:
-        yield from elements(Scanner(file, start))
+        yield from elements(Scanner(file, start, bounds))
     except DecodeError as error:
         raise DecodeError(f"column {shorten(name)}: {error}") from error
 

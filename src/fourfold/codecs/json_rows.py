@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
+from fourfold.codecs.bounds import DEFAULT_BOUNDS, Bounds
 from fourfold.codecs.files import TableWriter, name_in_errors, open_source
 from fourfold.codecs.json_bytes import dump, json_values, parse
 from fourfold.codecs.json_scan import Scanner, elements
@@ -16,12 +17,13 @@ from fourfold.signature.field import Field
 __all__ = ["Writer", "decode", "encode", "names", "read"]
 
 
-def decode(data: bytes, fields: Sequence[Field] | None = None) -> Rows:
+def decode(data: bytes, fields: Sequence[Field] | None = None, bounds: Bounds = DEFAULT_BOUNDS) -> Rows:
     """Return the rows of a JSON text.
 
     Args:
         data: an array of objects, or one object, in UTF-8.
         fields: ignored: JSON data tells the types of its values.
+        bounds: what the rows may take.
 
     Returns:
         A dict for each row, with JSON's values. An element that is no object stays as it is: the coercion reports it as
@@ -29,12 +31,15 @@ def decode(data: bytes, fields: Sequence[Field] | None = None) -> Rows:
 
     Raises:
         DecodeError: the data is no such text; see `json_bytes.parse`.
+        TooLarge: it is over the bounds.
     """
     del fields
+    bounds.check_json(data)
     value = parse(data)
     if isinstance(value, dict):
         return [value]
     if isinstance(value, list):
+        bounds.check_rows(len(value), f"JSON of {len(data)} bytes")
         return value
     raise DecodeError(f"expected a JSON array of objects, or one object; got {shorten(value)}")
 
@@ -58,6 +63,7 @@ def read(
     fields: Sequence[Field] | None = None,
     chunk_rows: int = 65_536,
     columns: Sequence[str] | None = None,
+    bounds: Bounds = DEFAULT_BOUNDS,
 ) -> Iterator[Rows]:
     """Yield the rows of a JSON file in chunks, holding only a chunk in memory.
 
@@ -66,18 +72,20 @@ def read(
         fields: ignored.
         chunk_rows: the rows of each chunk; the last may have fewer.
         columns: the keys to keep; `None` for all. A key that a row lacks is a missing value.
+        bounds: what one row may take.
 
     Raises:
         SourceError: the file cannot be read.
         DecodeError: the file is no such text; the message names the file and the row.
+        TooLarge: a row is over the bounds.
     """
     del fields
     with open_source(path) as file, name_in_errors(path):
-        yield from rows_in_chunks(_elements(file), chunk_rows, columns)
+        yield from rows_in_chunks(_elements(file, bounds), chunk_rows, columns)
 
 
-def _elements(file: IO[bytes]) -> Iterator[Any]:
-    scanner = Scanner(file)
+def _elements(file: IO[bytes], bounds: Bounds) -> Iterator[Any]:
+    scanner = Scanner(file, bounds=bounds)
     if scanner.peek() == b"{":
         yield parse(scanner.value())
     else:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import IO, Any
 
+from fourfold.codecs.bounds import DEFAULT_BOUNDS, Bounds
 from fourfold.codecs.json_bytes import parse
 from fourfold.errors import DecodeError, shorten
 
@@ -33,13 +34,15 @@ class Scanner:
     Args:
         file: the file.
         start: the file's position, which is the offset of the first byte that is read.
+        bounds: what one value may take; a longer one is refused before all of it has been read.
 
     Attributes:
         began: the offset in the text, in bytes, of the last value.
     """
 
-    def __init__(self, file: IO[bytes], start: int = 0) -> None:
+    def __init__(self, file: IO[bytes], start: int = 0, bounds: Bounds = DEFAULT_BOUNDS) -> None:
         self._file = file
+        self._bounds = bounds
         self._buffer = b""
         self._at = 0
         self._buffer_offset = start
@@ -76,6 +79,7 @@ class Scanner:
             if end is not None:
                 value = self._buffer[self._at : end]
                 self._at = end
+                self._bounds.check_json(value)
                 return value
             if not self._read_more():
                 raise self._unexpected("a value that ends")
@@ -129,6 +133,7 @@ class Scanner:
         if self._has_ended:
             return False
         unread = self._buffer[self._at :]
+        self._bounds.check_bytes(len(unread), f"a JSON value at byte {self.offset}")
         piece = self._file.read(max(_READ_BYTES, len(unread)))
         self._has_ended = not piece
         self._buffer_offset += self._at

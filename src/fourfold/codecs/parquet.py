@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
@@ -11,7 +12,9 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fourfold.codecs.bounds import DEFAULT_BOUNDS, Bounds
 from fourfold.codecs.files import TableWriter, name_in_errors, open_source
+from fourfold.codecs.parquet_pages import Footer, ReadAt, measure_row_group, read_footer, reader_at
 from fourfold.codecs.table import Table, as_batch, check_schema, rechunk, select_columns
 from fourfold.errors import DecodeError, SinkError, shorten
 from fourfold.signature.columns import arrow_schema
@@ -22,53 +25,133 @@ __all__ = ["RowGroupWriter", "Writer", "decode", "encode", "names", "read"]
 #: A row group is written as soon as this many rows, or bytes of Arrow memory, are waiting.
 GROUP_ROWS = 1 << 17
 GROUP_BYTES = 1 << 26
-#: The most bytes that a file may unfold to in `decode`: with a dictionary a few hundred bytes can stand for gigabytes.
-MAX_DECODED_BYTES = 1 << 30
-#: The rows that are decoded between two checks of `MAX_DECODED_BYTES`.
-DECODED_ROWS = 1 << 9
 #: The most rows that a file may claim if all its columns are nulls, which take no memory.
 MAX_EMPTY_ROWS = 1 << 20
+#: The bytes of values that are stored once for many which are decoded between two looks at the memory that they take.
+STEP_BYTES = 1 << 26
+#: The rows that `decode` reads at a time where nothing bounds them.
+DECODED_ROWS = 1 << 16
+#: What a byte of a footer takes in memory, at most: of a column of a row group, or of the schema.
+FOOTER_BYTES_PER_BYTE = 24
+
+_FOOTER_END = struct.Struct("<I4s")
 
 
 @contextmanager
-def _open(buffer: Any) -> Iterator[Any]:
-    """Open a Parquet file; malformed bytes raise a `DecodeError`."""
+def _open(buffer: Any, bounds: Bounds) -> Iterator[Any]:
+    """Open a Parquet file; malformed bytes raise a `DecodeError`, a footer over the bounds `TooLarge`."""
     try:
+        _check_footer(buffer, bounds)
         # No `pre_buffer`: it would hold a whole row group, with all columns, in memory.
         with pq.ParquetFile(buffer, page_checksum_verification=True, pre_buffer=False, buffer_size=1 << 20) as file:
             yield file
-    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
         if isinstance(error, OSError) and error.errno:
             raise
         raise DecodeError(f"malformed or truncated Parquet: {shorten(str(error), 200)}") from error
 
 
-def decode(data: bytes, fields: Sequence[Field] | None = None) -> Any:
+def _check_footer(buffer: Any, bounds: Bounds) -> None:
+    """Check the length of the footer, which is parsed as a whole, before it is."""
+    size = buffer.size()
+    if size >= _FOOTER_END.size:
+        buffer.seek(size - _FOOTER_END.size)
+        length, _ = _FOOTER_END.unpack(buffer.read(_FOOTER_END.size))
+        buffer.seek(0)
+        if length <= size:  # else pyarrow says what is wrong
+            bounds.check_bytes(length * FOOTER_BYTES_PER_BYTE, f"a Parquet footer of {length} bytes")
+
+
+def decode(data: bytes, fields: Sequence[Field] | None = None, bounds: Bounds = DEFAULT_BOUNDS) -> Any:
     """Return the table of a Parquet file.
 
     Args:
         data: the whole file.
         fields: ignored: Parquet data tells the types of its columns.
+        bounds: what the table may take.
 
     Returns:
         A `pyarrow.Table`, its columns as stored.
 
     Raises:
-        DecodeError: the file is cut off or malformed, a page's checksum is wrong, two columns have the same name, or it
-            unfolds to more than `MAX_DECODED_BYTES`.
+        DecodeError: the file is cut off or malformed, a page's checksum is wrong, or two columns have the same name.
+        TooLarge: it is over the bounds, as it says before it is unfolded, or as it unfolds.
     """
     del fields
-    with pa.BufferReader(data) as buffer, _open(buffer) as file:
+    what = f"Parquet of {len(data)} bytes"
+    with pa.BufferReader(data) as buffer, _open(buffer, bounds) as file:
         check_schema(file.schema_arrow, "the table")
         _check_rows(file, len(data))
-        batches, size = [], 0
-        for batch in file.iter_batches(DECODED_ROWS, use_threads=False):
+        bounds.check_rows(file.metadata.num_rows, what)
+        bounds.check_columns(file.metadata.num_columns, what)
+        batches, size, rows = [], 0, 0
+        steps = _steps(
+            file, lambda start, count: data[start : start + count], len(data), None, DECODED_ROWS, bounds, together=True
+        )
+        for batch in steps:
             batch.validate(full=True)
             size += batch.nbytes
-            if size > MAX_DECODED_BYTES:
-                raise DecodeError(f"Parquet of {len(data)} bytes that unfolds to more than {MAX_DECODED_BYTES} bytes")
+            rows += batch.num_rows
+            bounds.check_rows(rows, what)
+            bounds.check_bytes(size, what)
             batches.append(batch)
         return pa.Table.from_batches(batches, schema=file.schema_arrow)
+
+
+def _steps(
+    file: Any,
+    read_at: ReadAt,
+    size_of_file: int,
+    names: Sequence[str] | None,
+    chunk_rows: int,
+    bounds: Bounds,
+    *,
+    together: bool,
+) -> Iterator[Any]:
+    """Yield the record batches of a file, of at most `chunk_rows` rows, and fewer where these might take too much.
+
+    Args:
+        file: the open file.
+        read_at: reads it.
+        size_of_file: its length in bytes.
+        names: the columns; `None` for all.
+        chunk_rows: the most rows of a batch.
+        bounds: what a page may unfold to, and the lists of a row group, one of which can be all of them.
+        together: whether the bounds are for all pages together.
+
+    Raises:
+        DecodeError: a page is malformed.
+        TooLarge: pages unfold to more than the bounds.
+    """
+    footer = _footer(read_at, size_of_file)
+    roots = None if names is None else frozenset(name.partition(".")[0] for name in names)
+    pages, rows, step = 0, 0, chunk_rows
+    pending: list[int] = []
+    for group, (claimed_rows, _) in enumerate(footer.groups):
+        size = measure_row_group(read_at, footer, group, roots)
+        pages += size.pages
+        bounds.check_bytes(pages if together else size.largest_page, "Parquet whose pages are compressed")
+        bounds.check_bytes(size.repeated, "a row group of lists in Parquet")
+        group_rows = max(claimed_rows, 1)
+        group_step = chunk_rows
+        if size.unfolded > STEP_BYTES:
+            # A value that is stored once for many: no more rows at a time than surely fit.
+            each = max(size.unfolded // group_rows, size.longest, 1)
+            group_step = max(1, min(chunk_rows, STEP_BYTES // each))
+        if pending and (rows >= chunk_rows or min(step, group_step) < chunk_rows):
+            yield from file.iter_batches(batch_size=step, row_groups=pending, columns=names, use_threads=False)
+            pending, rows = [], 0
+        pending.append(group)
+        rows += group_rows
+        step = group_step
+    if pending:
+        yield from file.iter_batches(batch_size=step, row_groups=pending, columns=names, use_threads=False)
+
+
+def _footer(read_at: ReadAt, size: int) -> Footer:
+    """Return the footer of a file of `size` bytes, which pyarrow has accepted."""
+    length, _ = _FOOTER_END.unpack(read_at(size - _FOOTER_END.size, _FOOTER_END.size))
+    return read_footer(read_at(size - _FOOTER_END.size - length, length))
 
 
 def _check_rows(file: Any, size: int) -> None:
@@ -101,7 +184,12 @@ def names(path: str | os.PathLike[str]) -> tuple[str, ...]:
         SourceError: the file cannot be read.
         DecodeError: the file is no Parquet file.
     """
-    with open_source(path), name_in_errors(path), pa.OSFile(os.fspath(path)) as buffer, _open(buffer) as file:
+    with (
+        open_source(path),
+        name_in_errors(path),
+        pa.OSFile(os.fspath(path)) as buffer,
+        _open(buffer, DEFAULT_BOUNDS) as file,
+    ):
         return tuple(check_schema(file.schema_arrow, "the table").names)
 
 
@@ -110,6 +198,7 @@ def read(
     fields: Sequence[Field] | None = None,
     chunk_rows: int = 65_536,
     columns: Sequence[str] | None = None,
+    bounds: Bounds = DEFAULT_BOUNDS,
 ) -> Iterator[Any]:
     """Yield the rows of a Parquet file in chunks, holding only a chunk and its pages in memory.
 
@@ -118,6 +207,7 @@ def read(
         fields: ignored.
         chunk_rows: the rows of each chunk; the last may have fewer.
         columns: the columns to read; `None` for all.
+        bounds: what the pages of a row group, and a chunk, may take.
 
     Yields:
         A `pyarrow.RecordBatch` for each chunk, its columns as stored.
@@ -127,13 +217,20 @@ def read(
         DecodeError: `decode` would refuse the file; the message names it. A page is verified when its rows are read.
     """
     del fields
-    with open_source(path), name_in_errors(path), pa.OSFile(os.fspath(path)) as buffer, _open(buffer) as file:
+    with (
+        open_source(path) as source,
+        name_in_errors(path),
+        pa.OSFile(os.fspath(path)) as buffer,
+        _open(buffer, bounds) as file,
+    ):
         selected = select_columns(columns, check_schema(file.schema_arrow, "the table").names, chunk_rows, str(path))
-        yield from rechunk(_batches(file, selected, chunk_rows), chunk_rows)
+        batches = _batches(file, source.fileno(), selected, chunk_rows, bounds)
+        yield from rechunk(batches, chunk_rows, bounds.max_decoded_bytes)
 
 
-def _batches(file: Any, names: list[str], chunk_rows: int) -> Iterator[Any]:
-    for batch in file.iter_batches(batch_size=chunk_rows, columns=names, use_threads=False):
+def _batches(file: Any, fileno: int, names: list[str], chunk_rows: int, bounds: Bounds) -> Iterator[Any]:
+    size = os.fstat(fileno).st_size
+    for batch in _steps(file, reader_at(fileno), size, names, chunk_rows, bounds, together=False):
         # Select by name again: for the column `a`, pyarrow also reads `a.b`.
         selected = batch.select(names)
         selected.validate(full=True)

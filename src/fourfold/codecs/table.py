@@ -71,23 +71,29 @@ def as_batch(table: Table, fields: Sequence[Field]) -> Any:
     return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema(fields))
 
 
-def rechunk(batches: Iterable[Any], chunk_rows: int) -> Iterator[Any]:
+def rechunk(batches: Iterable[Any], chunk_rows: int, chunk_bytes: int = 1 << 30) -> Iterator[Any]:
     """Slice and join record batches so that each has `chunk_rows` rows; the last may have fewer.
+
+    A chunk has fewer where it would take more than `chunk_bytes` of memory.
 
     Raises:
         DecodeError: one chunk would hold a column of more text than an Arrow array can (2 GiB).
     """
     waiting: list[Any] = []
-    count = 0
+    count = size = 0
     for batch in batches:
         remaining = batch
+        if waiting and size + batch.nbytes > chunk_bytes:
+            yield _join(waiting)
+            waiting, count, size = [], 0, 0
         while count + remaining.num_rows >= chunk_rows:
             n_rows = chunk_rows - count
             yield _join([*waiting, remaining.slice(0, n_rows)])
-            remaining, waiting, count = remaining.slice(n_rows), [], 0
+            remaining, waiting, count, size = remaining.slice(n_rows), [], 0, 0
         if remaining.num_rows:
             waiting.append(remaining)
             count += remaining.num_rows
+            size += remaining.nbytes
     if waiting:
         yield _join(waiting)
 

@@ -6,7 +6,6 @@ import re
 
 import flask
 
-from fourfold.predictor import Predictor
 from fourfold.protocols import PredictProtocol, Refused, Reply
 
 __all__ = ["blueprint"]
@@ -14,16 +13,15 @@ __all__ = ["blueprint"]
 _READ_BYTES = 64 * 1024
 
 
-def blueprint(predictor: Predictor, path: str, max_body_bytes: int) -> flask.Blueprint:
+def blueprint(protocol: PredictProtocol, path: str) -> flask.Blueprint:
     """Return a blueprint with the route `POST path`; see `fourfold.embed.flask_blueprint`."""
-    protocol = PredictProtocol(predictor, max_body_bytes=max_body_bytes)
 
     def predict() -> flask.Response:
         reply = _reply(protocol, flask.request)
         return flask.Response(reply.body, reply.status, dict(reply.headers))
 
     # Blueprints need distinct names in an app: a model can be mounted at two paths, or two models.
-    flask_blueprint = flask.Blueprint(re.sub(r"\W+", "_", f"fourfold_{predictor.name}{path}"), __name__)
+    flask_blueprint = flask.Blueprint(re.sub(r"\W+", "_", f"fourfold_{protocol.predictor.name}{path}"), __name__)
     flask_blueprint.add_url_rule(path, "predict", predict, methods=["POST"])
     return flask_blueprint
 

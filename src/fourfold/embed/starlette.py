@@ -9,20 +9,18 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fourfold.predictor import Predictor
 from fourfold.protocols import PredictProtocol, Refused, join_headers
 
 __all__ = ["endpoint", "route"]
 
 
-def route(predictor: Predictor, path: str, max_body_bytes: int) -> Route:
+def route(protocol: PredictProtocol, path: str) -> Route:
     """Return a route `POST path`; see `fourfold.embed.starlette_route`."""
-    return Route(path, endpoint(predictor, max_body_bytes), methods=["POST"])
+    return Route(path, endpoint(protocol), methods=["POST"])
 
 
-def endpoint(predictor: Predictor, max_body_bytes: int) -> Callable[[Request], Awaitable[Response]]:
+def endpoint(protocol: PredictProtocol) -> Callable[[Request], Awaitable[Response]]:
     """Return the route's function. It predicts in a thread, so that the app's other routes can answer meanwhile."""
-    protocol = PredictProtocol(predictor, max_body_bytes=max_body_bytes)
 
     async def predict(request: Request) -> Response:
         headers = join_headers(request.scope["headers"])

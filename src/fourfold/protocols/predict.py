@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from fourfold.codecs import json_bytes, json_columns, json_rows
+from fourfold.codecs.bounds import Bounds
 from fourfold.codecs.formats import CSV, JSON
 from fourfold.errors import DecodeError, InputError, MissingLibrary, shorten
 from fourfold.predictor import Answer, Predictor
@@ -20,6 +21,9 @@ __all__ = ["MAX_BODY_BYTES", "Call", "PredictProtocol", "join_headers"]
 
 #: The default limit of a request's body.
 MAX_BODY_BYTES = 32 * 2**20
+#: The default limit of what a request takes in memory once it is decoded: so many bytes, or so many times
+#: `max_body_bytes` where that is more.
+MAX_DECODED_BYTES, DECODED_BYTES_PER_BYTE = 512 * 2**20, 16
 #: The most rows, and values in them, of one request. The size of the body does not limit them: `{}` is a row in JSON,
 #: and Arrow and Parquet can hold a billion rows in a few bytes.
 MAX_ROWS, MAX_VALUES = 2**20, 2**25
@@ -56,14 +60,21 @@ class PredictProtocol:
     Args:
         predictor: the predictor.
         max_body_bytes: the most bytes of a request's body.
+        max_decoded_bytes: the most bytes of memory that its rows may take; `None` for sixteen times `max_body_bytes`,
+            but at least 512 MiB.
 
     Attributes:
         headers: the headers of every reply: the model's name and version, and its digest.
     """
 
-    def __init__(self, predictor: Predictor, *, max_body_bytes: int = MAX_BODY_BYTES) -> None:
+    def __init__(
+        self, predictor: Predictor, *, max_body_bytes: int = MAX_BODY_BYTES, max_decoded_bytes: int | None = None
+    ) -> None:
         self.predictor = predictor
         self.max_body_bytes = max_body_bytes
+        if max_decoded_bytes is None:
+            max_decoded_bytes = max(MAX_DECODED_BYTES, DECODED_BYTES_PER_BYTE * max_body_bytes)
+        self.bounds = Bounds(max_decoded_bytes, MAX_ROWS)
         version = "" if predictor.version is None else f":{predictor.version}"
         self.headers = {"x-fourfold-model": f"{predictor.name}{version}", "x-fourfold-digest": predictor.digest}
         self._inputs = predictor.signature.inputs
@@ -142,6 +153,7 @@ class PredictProtocol:
 
         Raises:
             Refused: its media type is unknown, or the client accepts no known one, or it has too many rows.
+            TooLarge: it would take too much memory.
             DecodeError: the body does not have the format of its media type.
             InputError: the body is not a table.
         """
@@ -161,7 +173,7 @@ class PredictProtocol:
         if body_type == JSON:
             table, form = self._decode_json(body)
         else:
-            table, form = _codec(body_type).decode(body, self._inputs), _ROWS
+            table, form = _codec(body_type).decode(body, self._inputs, self.bounds), _ROWS
         self._check_size(table)
         return Call(table, reply_type, form)
 
@@ -175,8 +187,17 @@ class PredictProtocol:
                 f"expected at most {min(MAX_ROWS, MAX_VALUES // values_per_row)} rows of {values_per_row} values; got "
                 f"{rows}: send them in parts",
             )
+        if isinstance(table, list):
+            # A row of two bytes becomes a dict with a key for each field.
+            self.bounds.check_rows_of_dicts(rows, len(self._inputs), "a table")
+        else:
+            from fourfold.signature.columns import decoded_size
+
+            size = decoded_size(table, self._inputs, self.bounds.max_decoded_bytes)
+            self.bounds.check_bytes(size, f"a table of {rows} rows, each with its own values,")
 
     def _decode_json(self, body: bytes) -> tuple[Any, str]:
+        self.bounds.check_json(body)
         value = json_bytes.parse(body)
         if isinstance(value, list):
             return value, _ROWS
@@ -186,7 +207,7 @@ class PredictProtocol:
         if only_key not in self._wrappers:
             return [value], _ROW
         if only_key == "columns":
-            return json_columns.rows_of(value["columns"]), _COLUMNS
+            return json_columns.rows_of(value["columns"], self.bounds), _COLUMNS
         if not isinstance(value["rows"], list):
             raise DecodeError(f"rows: expected an array of objects; got {shorten(value['rows'])}")
         return value["rows"], _WRAPPED_ROWS

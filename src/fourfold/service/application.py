@@ -154,7 +154,9 @@ class Service:
 
     def _prepare(self, predictor: Predictor) -> _Loaded:
         job = self._job
-        protocol = PredictProtocol(predictor, max_body_bytes=job.max_body_bytes)
+        protocol = PredictProtocol(
+            predictor, max_body_bytes=job.max_body_bytes, max_decoded_bytes=job.max_decoded_bytes
+        )
         batcher = MicroBatcher(protocol.answer, max_rows=job.micro_batch_rows, max_queued_rows=job.queue_rows)
         return _Loaded(protocol, batcher, _encode_home_page(predictor), _encode_json(_document(predictor)))
 

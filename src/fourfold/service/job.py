@@ -13,6 +13,7 @@ _MINIMUMS = {
     "port": 0,
     "workers": 1,
     "max_body_bytes": 1,
+    "max_decoded_bytes": 1,
     "micro_batch_rows": 1,
     "queue_rows": 1,
     "notice_seconds": 0,
@@ -29,6 +30,8 @@ class Job:
         port: the port to listen on; 0 takes a free one.
         workers: processes that share the port; each loads the package itself.
         max_body_bytes: the longest request body, in bytes; a longer one is refused before it has been read.
+        max_decoded_bytes: the most bytes of memory that a request's rows may take once they are decoded: a few hundred
+            bytes can stand for gigabytes. `None` for sixteen times `max_body_bytes`, but at least 512 MiB.
         micro_batch_rows: the most rows to which waiting requests are merged for one call of the engine. One request may
             bring more.
         queue_rows: the most rows that may wait, per worker, while the engine is busy; further requests get a 503. One
@@ -46,6 +49,7 @@ class Job:
     port: int = 8000
     workers: int = 1
     max_body_bytes: int = MAX_BODY_BYTES
+    max_decoded_bytes: int | None = None
     micro_batch_rows: int = 1024
     queue_rows: int = 65_536
     notice_seconds: int = 1
@@ -55,6 +59,8 @@ class Job:
     def __post_init__(self) -> None:
         for name, minimum in _MINIMUMS.items():
             value = getattr(self, name)
+            if value is None and name == "max_decoded_bytes":
+                continue
             if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
                 raise ServiceError(f"expected {name} to be an integer of at least {minimum}; got {shorten(value)}")
         if self.port > 65_535:

@@ -21,7 +21,7 @@ from fourfold.errors import MAX_ROW_ERRORS, DecodeError, RowError, RowErrors, sh
 from fourfold.signature.field import FLOATS, INTEGERS, Field
 from fourfold.signature.rows import MAX_EXACT_INTEGER, Coerce, Mismatch, coercer, is_missing, unknown_field
 
-__all__ = ["ColumnCoercer", "arrow_schema", "arrow_type", "columns_to_rows", "rows_to_columns"]
+__all__ = ["ColumnCoercer", "arrow_schema", "arrow_type", "columns_to_rows", "decoded_size", "rows_to_columns"]
 
 _SCALARS = {
     "bool": pa.bool_(),
@@ -360,6 +360,52 @@ def _unwrap(array: Any) -> Any:
     if pa.types.is_string_view(array.type) or pa.types.is_binary_view(array.type):
         _check_decoded_size(array)
     return array
+
+
+def decoded_size(table: Any, fields: Iterable[Field], limit: int) -> int:
+    """Return how many bytes the columns of fields take where each row has its own value.
+
+    Dictionaries, runs and views store a value once for many rows, and the coercion unfolds them.
+
+    Args:
+        table: a `pyarrow.RecordBatch` or `Table`.
+        fields: the fields; a column that is none is never unfolded.
+        limit: where an upper bound is above this, the exact number is counted.
+    """
+    known = set(table.schema.names)
+    columns = [table.column(field.name) for field in fields if field.name in known]
+    arrays = [array for column in columns for array in (column.chunks if hasattr(column, "chunks") else [column])]
+    bounds = [_upper_bound(array) for array in arrays]
+    if sum(bounds) <= limit:
+        return sum(bounds)
+    return sum(min(bound, _exact_size(array)) for bound, array in zip(bounds, arrays, strict=True))
+
+
+def _upper_bound(array: Any) -> int:
+    data_type = array.type
+    if pa.types.is_dictionary(data_type) or pa.types.is_run_end_encoded(data_type):
+        return int(len(array) * _longest_value_bytes(array))
+    return _exact_size(array)
+
+
+def _exact_size(array: Any) -> int:
+    data_type = array.type
+    if pa.types.is_string_view(data_type) or pa.types.is_binary_view(data_type):
+        return _viewed_bytes(array)
+    if pa.types.is_dictionary(data_type) and _has_offsets(array.dictionary.type):
+        return int(pc.sum(pc.binary_length(array.dictionary).take(array.indices)).as_py() or 0)
+    if pa.types.is_run_end_encoded(data_type) and _has_offsets(array.values.type):
+        return int(pc.sum(pc.run_end_decode(_lengths_of_runs(array))).as_py() or 0)
+    if pa.types.is_dictionary(data_type) or pa.types.is_run_end_encoded(data_type):
+        return int(len(array) * _longest_value_bytes(array))
+    return int(array.nbytes)
+
+
+def _lengths_of_runs(array: Any) -> Any:
+    """Return an array of runs of text with the texts' lengths in their place."""
+    lengths = pc.binary_length(array.values).cast(pa.int64())
+    lengths = pa.RunEndEncodedArray.from_arrays(array.run_ends, lengths)
+    return lengths.slice(array.offset, len(array))
 
 
 def _check_decoded_size(array: Any) -> None:
