@@ -136,8 +136,8 @@ def _steps(
         group_step = chunk_rows
         if size.unfolded > STEP_BYTES:
             # A value that is stored once for many: no more rows at a time than surely fit.
-            each = max(size.unfolded // group_rows, size.longest, 1)
-            group_step = max(1, min(chunk_rows, STEP_BYTES // each))
+            row_bytes = max(size.unfolded // group_rows, size.longest, 1)
+            group_step = max(1, min(chunk_rows, STEP_BYTES // row_bytes))
         if pending and (rows >= chunk_rows or min(step, group_step) < chunk_rows):
             yield from file.iter_batches(batch_size=step, row_groups=pending, columns=names, use_threads=False)
             pending, rows = [], 0

@@ -191,7 +191,7 @@ class PredictProtocol:
             # A row of two bytes becomes a dict with a key for each field.
             self.bounds.check_rows_of_dicts(rows, len(self._inputs), "a table")
         else:
-            from fourfold.signature.columns import decoded_size
+            from fourfold.signature.column_sizes import decoded_size
 
             size = decoded_size(table, self._inputs, self.bounds.max_decoded_bytes)
             self.bounds.check_bytes(size, f"a table of {rows} rows, each with its own values,")
