@@ -21,6 +21,7 @@ from fourfold.errors import CorruptPackage, TrustError
 from fourfold.modelfiles import lightgbm_text, xgboost_ubjson
 from fourfold.runtimes.sklearn import skops_arrays, skops_layout, skops_schema, skops_types
 from fourfold.runtimes.sklearn.inspection import check_bounds, walk_parts
+from fourfold.runtimes.sklearn.patterns import check_patterns
 from fourfold.runtimes.sklearn.skops_schema import SCHEMA, nodes
 from fourfold.runtimes.sklearn.skops_types import attribute
 
@@ -169,6 +170,7 @@ def loads(data: bytes) -> Any:
     except Exception as error:
         raise CorruptPackage(f"the skops file cannot be loaded: {type(error).__name__}: {error}") from error
     check_bounds(model)
+    check_patterns(model)
     return model
 
 

@@ -325,6 +325,7 @@ def shouted(text: str) -> str:
         ({"analyzer": str.split}, "which are Python code"),
         ({"strip_accents": shouted}, "which are Python code"),
         ({"input": "file"}, "reads files"),
+        ({"token_pattern": "[]" * 400 + "x"}, "one kind of characters, such as"),
         ({"token_pattern": r"[a-z]\w+"}, "of several kinds of characters"),
         ({"token_pattern": r"\w+@\w+"}, "one kind of characters, such as"),
         ({"token_pattern": r"\w+(?=\s)"}, "one kind of characters, such as"),

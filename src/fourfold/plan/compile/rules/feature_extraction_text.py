@@ -249,10 +249,11 @@ def _stop_words(model: Any) -> tuple[str, ...]:
 
 # Token patterns.
 
-_ATOM = r"\\[wWdDsS]|\[\^?\]?(?:\\.|[^\]\\])*\]"
-_REPEAT = r"\+|\{\d+(?:,\d*)?\}"
+# Nothing here can be read in two ways (`?+`, `*+`, `++` give nothing back): otherwise [][][][]… would take for ever.
+_ATOM = r"\\[wWdDsS]|\[\^?+\]?+(?:\\.|[^\]\\])*+\]"
+_REPEAT = r"\+|\{\d{1,6}(?:,\d{0,6})?\}"
 _PATTERN = re.compile(
-    rf"(?P<flags>\(\?[aimsu]+\))?(?P<left>\\b)?(?P<open>\((?:\?:)?)?(?P<run>(?:(?:{_ATOM})(?:{_REPEAT})?)+)(?P<close>\))?"
+    rf"(?P<flags>\(\?[aimsu]+\))?(?P<left>\\b)?(?P<open>\((?:\?:)?)?(?P<run>(?:(?:{_ATOM})(?:{_REPEAT})?+)++)(?P<close>\))?"
     r"(?P<right>\\b)?"
 )
 _PART = re.compile(rf"({_ATOM})({_REPEAT})?")
