@@ -20,6 +20,7 @@ from fourfold.service import Job
         {"micro_batch_rows": 0},
         {"queue_rows": 0},
         {"drain_seconds": -1},
+        {"notice_seconds": -1},
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings: dict[str, Any]) -> None:

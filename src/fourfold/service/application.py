@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from fourfold.errors import ServiceError, shorten
 from fourfold.predictor import Answer, Predictor
@@ -112,7 +113,7 @@ class Service:
             self._loader = predictor
         self.application = Starlette(
             routes=[
-                Route("/predict", self._predict, methods=["POST"]),
+                Route("/predict", _Endpoint(self._predict), methods=["POST"]),
                 Route("/", self._home),
                 Route("/health/live", self._health_live),
                 Route("/health/ready", self._health_ready),
@@ -234,6 +235,17 @@ class Service:
         except Refused as error:
             return _response(error_reply(error))
         return Response(body(loaded), headers=loaded.protocol.headers, media_type=JSON)
+
+
+class _Endpoint:
+    """Answer a route's requests without what Starlette puts around a function: it handles errors, and ours has none."""
+
+    def __init__(self, answer: Callable[[Request], Awaitable[Response]]) -> None:
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._answer(Request(scope, receive))
+        await response(scope, receive, send)
 
 
 async def _cancel_on_disconnect(request: Request, future: asyncio.Future[Answer]) -> None:
