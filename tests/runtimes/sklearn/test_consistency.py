@@ -18,7 +18,7 @@ from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.kernel_approximation import AdditiveChi2Sampler, PolynomialCountSketch
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import KDTree, KernelDensity, KNeighborsClassifier, KNeighborsRegressor
-from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures
+from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures, SplineTransformer
 from sklearn.svm import SVC
 
 from fourfold.errors import CorruptPackage
@@ -118,6 +118,11 @@ def density(**state: Any) -> Any:
     return changed(model, tree_=tree)
 
 
+def columns_of_vectors() -> Any:
+    model = SVC().fit(sparse.csr_matrix(X), CLASS)
+    return changed(model, support_vectors_=model.support_vectors_.tocsc())
+
+
 def matrix(kind: Any, **arrays: Any) -> Any:
     return changed(kind(np.eye(4)), **{name: np.array(values) for name, values in arrays.items()})
 
@@ -144,6 +149,9 @@ OUTSIDE: dict[str, Any] = {
     "labels of some rows": lambda: searched(_y=CLASS[:5]),
     "more neighbours than rows": lambda: searched(n_neighbors=2**31 - 1),
     "more rows than there are": lambda: searched(n_samples_fit_=10**6),
+    "a search of other rows": lambda: searched(_tree=KDTree(np.zeros((500, X.shape[1]))), _fit_method="kd_tree"),
+    "vectors by columns": columns_of_vectors,
+    "splines without end": lambda: changed(SplineTransformer().fit(X), n_features_out_=2**40),
     "leaves of no rows": lambda: density(leaf_size=0),
     "probabilities without numbers": lambda: changed(SVC().fit(X, CLASS), _effective_probability=True),
     "groups without end": lambda: changed(FeatureAgglomeration(2).fit(X), labels_=np.array([0, 1, 2**40])),

@@ -233,13 +233,16 @@ def _keeps_width(preprocessor: Any, width: int) -> bool:
 def _neighbours(part: Any, state: dict[str, Any]) -> bool:
     if "_fit_X" not in state:
         return True
+    shape, tree = np.shape(state["_fit_X"]), state["_tree"]
+    rows = shape[0]
+    if rows == 0 or state["n_samples_fit_"] != rows or not _has_labels(part, state, rows):
+        return False
+    if tree is not None and len(tree.data) != rows:
+        return False
     # A search that was fitted on a tree does not know its columns; the tree checks the width of queries itself.
     if "n_features_in_" not in state:
-        return state["_tree"] is not None and state["_fit_method"] in ("kd_tree", "ball_tree")
-    rows = np.shape(state["_fit_X"])[0]
-    if state["n_samples_fit_"] != rows or rows == 0 or not _has_labels(part, state, rows):
-        return False
-    return len(np.shape(state["_fit_X"])) == 2 and np.shape(state["_fit_X"])[1] == state["n_features_in_"]
+        return tree is not None and state["_fit_method"] in ("kd_tree", "ball_tree")
+    return len(shape) == 2 and shape[1] == state["n_features_in_"]
 
 
 def _has_labels(part: Any, state: dict[str, Any], rows: int) -> bool:
@@ -310,6 +313,7 @@ def _support_vectors(part: Any, state: dict[str, Any]) -> bool:
         and ((support >= 0) & (support < state["shape_fit_"][0])).all()
         and (not is_precomputed or width == state["shape_fit_"][1])
         and np.shape(weights) == (classes - 1, size)
+        and (not sparse.issparse(weights) or weights.format == vectors.format == "csr")
         and (not sparse.issparse(weights) or weights.nnz == weights.data.size == (classes - 1) * size)
         and sparse.issparse(vectors) == sparse.issparse(weights) == state["_sparse"]
         and np.shape(state["_intercept_"]) == (pairs,)

@@ -306,32 +306,26 @@ def _check_places(root: Part) -> None:
 
 def _check_function(part: Part, name: str, spot: str) -> None:
     """Check that a function may stand in an attribute, and the arguments that a `functools.partial` gives it."""
-    function, arguments = part, None
+    function = part.entries["func"] if part.loader == "PartialNode" else part
+    kind = attribute(function.module, function.name)
+    is_ufunc = isinstance(kind, np.ufunc)
+    # One with a signature multiplies matrices, and makes other rows of rows.
+    is_of_arrays = kind.signature is None if is_ufunc else function.module == "numpy"
+    is_taken = name in ("func", "inverse_func", "pooling_func") or (name == "weights" and is_ufunc)
+    _require(
+        (is_taken and is_of_arrays) or function.path in _FUNCTION_PLACES[name],
+        f"{spot} holds the function {_words(function.name)}",
+    )
     if part.loader == "PartialNode":
-        function = part.entries["func"]
-        arguments = part.entries["kwds"]
-        _require(_is_empty(part.entries["namespace"]), f"{spot} is a call with attributes")
         positional = part.entries["args"]
-        ufunc = attribute(function.module, function.name)
-        most = ufunc.nin - 1 if isinstance(ufunc, np.ufunc) else 0
         _require(
-            positional.loader == "TupleNode"
-            and len(positional.elements) <= most
+            _is_empty(part.entries["namespace"])
+            and positional.loader == "TupleNode"
+            and len(positional.elements) <= (kind.nin - 1 if is_ufunc else 0)
             and all(_is_numeric(item) for item in positional.elements),
             f"{spot} is given arguments that are no numbers",
         )
-    is_of_arrays = name in ("func", "inverse_func", "pooling_func") and function.module.split(".")[0] in (
-        "numpy",
-        "scipy",
-    )
-    if name == "weights":
-        is_of_arrays = isinstance(attribute(function.module, function.name), np.ufunc)
-    _require(
-        (is_of_arrays and function.path != _FUNCTION_PLACES["_asarray"][0]) or function.path in _FUNCTION_PLACES[name],
-        f"{spot} holds the function {_words(function.name)}",
-    )
-    if arguments is not None:
-        _check_arguments(function, arguments, spot)
+        _check_arguments(function, part.entries["kwds"], spot)
 
 
 def _is_empty(part: Part) -> bool:
