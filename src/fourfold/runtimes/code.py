@@ -24,7 +24,14 @@ from types import FunctionType, ModuleType
 from typing import Any, ClassVar
 
 from fourfold.errors import CorruptPackage, PackageError, PackError, shorten
-from fourfold.runtimes.distributions import DRIVEN_LIBRARIES, Environment, file_of, locate
+from fourfold.runtimes.distributions import (
+    DRIVEN_LIBRARIES,
+    Environment,
+    canonical_name,
+    file_of,
+    locate,
+    own_version,
+)
 from fourfold.runtimes.sources import PREFIX, module_name, source_root
 
 __all__ = ["PackageCode", "public_names"]
@@ -43,14 +50,17 @@ class PackageCode:
 
     Args:
         files: the bytes of the source files by name, as `collect_files` returns them.
+        versions: the versions of distributions that the code asks `importlib.metadata` for and no host has.
 
     Attributes:
         name: the private name above its modules.
         files: the files.
         foreign_imports: the names of the modules from elsewhere that the code has imported so far.
+        versions: the versions that were given, and those of the user's own distributions asked for so far.
     """
 
-    def __init__(self, files: Mapping[str, bytes]) -> None:
+    def __init__(self, files: Mapping[str, bytes], versions: Mapping[str, str] | None = None) -> None:
+        self.versions = dict(versions or {})
         self.name = self._name = f"_fourfold_code_{next(_numbers)}"
         self.files = dict(files)
         self._files = {module_name(name): (name, data) for name, data in files.items()}
@@ -155,6 +165,7 @@ class PackageCode:
             private = f"{self._name}.{name}"
             module = ModuleType(private)
             module.__file__ = f"<{self._name}>/{path.removeprefix(PREFIX)}"
+            vars(module)["__loader__"] = _Source(source)
             module.__package__ = private if name in self._packages else f"{self._name}.{parent}".rstrip(".")
             if name in self._packages:
                 module.__path__ = []
@@ -179,6 +190,8 @@ class PackageCode:
     ) -> ModuleType:
         """Import a module as `builtins.__import__` does, from the package's own files first."""
         target = name
+        if not level and name.startswith(f"{self._name}."):  # as pickle asks for the module of a class
+            return self._load(name.removeprefix(f"{self._name}."))
         if level:
             package = str((globals or {}).get("__package__") or "")
             private = importlib.util.resolve_name("." * level + name, package)
@@ -218,7 +231,9 @@ class PackageCode:
         if statement not in self._foreign_statements:
             self.foreign_imports |= {name, *(f"{name}.{member}" for member in fromlist)} & sys.modules.keys()
             self._foreign_statements.add(statement)
-        return self._importlib() if module is importlib else module
+        if module is importlib:
+            return self._importlib()
+        return self._metadata(module) if module.__name__ == "importlib.metadata" else module
 
     def import_module(self, name: str, package: str | None = None) -> ModuleType:
         """Import a module as `importlib.import_module` does, from the package's own files first."""
@@ -240,7 +255,45 @@ class PackageCode:
 
         module = ModuleType("importlib")
         vars(module).update(vars(importlib), import_module=import_module)
+        if isinstance(metadata := vars(module).get("metadata"), ModuleType):
+            vars(module)["metadata"] = self._metadata(metadata)
         return module
+
+    def _metadata(self, metadata: ModuleType) -> ModuleType:
+        """Return `importlib.metadata` with a `version` that knows the distributions that the package's code is of."""
+        reference = weakref.ref(self)
+
+        def version(distribution_name: str) -> str:
+            return _alive(reference).version(distribution_name)
+
+        module = ModuleType("importlib.metadata")
+        vars(module).update(vars(metadata), version=version)
+        return module
+
+    def version(self, name: str) -> str:
+        """Return the version of a distribution; that of one of the user's own is kept, to travel with the code.
+
+        Raises:
+            importlib.metadata.PackageNotFoundError: it is neither kept nor installed.
+        """
+        key = canonical_name(name)
+        if key not in self.versions:
+            version, is_own = own_version(name)
+            if not is_own and key.replace("-", "_") not in {module.partition(".")[0] for module in self._files}:
+                return version
+            self.versions[key] = version
+        return self.versions[key]
+
+
+class _Source:
+    """Show the source of a module to `inspect` and to tracebacks."""
+
+    def __init__(self, source: bytes) -> None:
+        self._source = source
+
+    def get_source(self, _name: str) -> str:
+        """Return the source as text."""
+        return importlib.util.decode_source(self._source)
 
 
 # The pickler in Python: the one in C cannot write a class under another module's name. It has no types.

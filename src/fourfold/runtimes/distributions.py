@@ -28,10 +28,12 @@ from fourfold.errors import PackageError, PackError
 __all__ = [
     "DRIVEN_LIBRARIES",
     "Environment",
+    "canonical_name",
     "check_distributions",
     "file_of",
     "is_compiled",
     "locate",
+    "own_version",
     "record_distributions",
 ]
 
@@ -319,8 +321,24 @@ def _is_below(file: Path, folder: Path) -> bool:
     return file.is_relative_to(folder) or file.resolve().is_relative_to(folder.resolve())
 
 
+def canonical_name(name: str) -> str:
+    """Return the normalised name of a distribution."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def own_version(name: str) -> tuple[str, bool]:
+    """Return the version of an installed distribution, and whether it is the user's own: it lists no Python file.
+
+    Raises:
+        importlib.metadata.PackageNotFoundError: it is not installed.
+    """
+    distribution = metadata.distribution(name)
+    sources = [path for path in distribution.files or () if path.suffix == ".py" and "__editable__" not in path.name]
+    return distribution.version, not sources
+
+
 def _canonical_name(distribution: metadata.Distribution) -> str:
-    return re.sub(r"[-_.]+", "-", str(distribution.metadata["Name"])).lower()
+    return canonical_name(str(distribution.metadata["Name"]))
 
 
 def _platform() -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -31,10 +31,13 @@ class _Watcher:
 
     Args:
         private: the private name of the package's modules.
+        modules: their names.
     """
 
-    def __init__(self, private: str) -> None:
+    def __init__(self, private: str, modules: Iterable[str]) -> None:
         self.read: dict[str, str] = {}
+        self.unpickled: list[str] = []
+        self._modules = frozenset(modules)
         self._prefix = f"<{private}>/"
         self._written: set[str] = set()
         paths = sysconfig.get_paths()
@@ -56,6 +59,11 @@ class _Watcher:
             if module is not None:
                 self.read.setdefault(full, module)
 
+    def see_class(self, module: object, name: object) -> None:
+        """Note a class of the package's modules that an unpickler takes from the host's, which have the same names."""
+        if module in self._modules:
+            self.unpickled.append(f"{module}.{name}")
+
     def _asking_module(self, frame: FrameType | None) -> str | None:
         """Return the package's module that opens a file, itself or through Python and the libraries that read tables.
 
@@ -67,24 +75,27 @@ class _Watcher:
             top = str(frame.f_globals.get("__name__", "")).partition(".")[0]
             if file.startswith(self._prefix):
                 return file.removeprefix(self._prefix)
-            if "importlib._bootstrap" in file or top not in _READERS:
+            is_loader = "importlib._bootstrap" in file
+            # A loader's `get_data` reads a module for an import, or any file of a package for `pkgutil`.
+            if frame.f_code.co_name != "get_data" if is_loader else top not in _READERS:
                 return None
             frame = frame.f_back
         return None
 
 
 @contextmanager
-def refuse_file_reads(private: str) -> Iterator[None]:
+def refuse_file_reads(private: str, modules: Iterable[str] = ()) -> Iterator[None]:
     """Run code of a package, and refuse what reads files.
 
     Args:
         private: the private name of the package's modules, `PackageCode.name`.
+        modules: the names of the modules that the package carries.
 
     Raises:
-        PackError: a module of the package read a file.
+        PackError: a module of the package read a file, or a pickle that takes a class from the host's own modules.
     """
     _install_hook()
-    watcher = _Watcher(private)
+    watcher = _Watcher(private, modules)
     _watchers.append(watcher)
     try:
         yield
@@ -93,6 +104,11 @@ def refuse_file_reads(private: str) -> Iterator[None]:
         _watchers.remove(watcher)
         if watcher.read:
             _refuse(watcher, private)
+        if watcher.unpickled:
+            raise PackError(
+                f"the code unpickles {watcher.unpickled[0]} by itself, which takes the class from the host's own "
+                "module and not from the package: keep the object itself in the model's state"
+            )
 
 
 def _refuse(watcher: _Watcher, private: str) -> None:
@@ -117,6 +133,11 @@ def _install_hook() -> None:
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
-    if _watchers and event == "open":
+    if not _watchers:
+        return
+    if event == "open":
         for watcher in tuple(_watchers):
             watcher.see(*arguments)
+    elif event == "pickle.find_class":
+        for watcher in tuple(_watchers):
+            watcher.see_class(*arguments)

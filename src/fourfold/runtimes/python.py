@@ -19,7 +19,7 @@ from fourfold.runtimes.engine import Prepared, library_versions
 from fourfold.runtimes.file_reads import refuse_file_reads
 from fourfold.runtimes.sample import Sample, read_sample
 from fourfold.runtimes.source_model import SourceModel
-from fourfold.runtimes.sources import collect_files, defining_module
+from fourfold.runtimes.sources import collect_files, defining_module, module_name
 from fourfold.runtimes.threads import ThreadGuard, thread_guard
 from fourfold.runtimes.unchanged import check_unchanged
 from fourfold.signature.bits import first_difference
@@ -68,12 +68,13 @@ def prepare(
     expected = _original_answer(call, sample_rows)
     fields = tuple(outputs) if outputs is not None else _infer_outputs(expected, sample_rows.count)
     code_of_package = PackageCode({name: files[name] for name in settings["code"]})
-    with refuse_file_reads(code_of_package.name):
+    with refuse_file_reads(code_of_package.name, map(module_name, settings["code"])):
         try:
             engine = _load(settings, files.__getitem__, Signature(sample_rows.fields, fields), code_of_package)
             _compare(expected, engine, sample_rows, fields)
         except PackageError as error:
             raise PackError(f"the model cannot be loaded with the code that the package carries: {error}") from error
+    settings |= {"versions": code_of_package.versions} if code_of_package.versions else {}
     imported = sorted(code_of_package.foreign_imports)
     distributions = record_distributions(imported, Environment())
     checked = {module for record in distributions.values() for module in record["modules"]}
@@ -106,7 +107,8 @@ def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Sign
         PackageError: its code fails, or needs a module that is not installed.
         CorruptPackage: its code lacks the function or class that the settings name.
     """
-    return _load(settings, read, signature, PackageCode({name: read(name) for name in settings["code"]}))
+    code = PackageCode({name: read(name) for name in settings["code"]}, settings.get("versions"))
+    return _load(settings, read, signature, code)
 
 
 def _load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature, code: PackageCode) -> _Engine:

@@ -128,6 +128,16 @@ REFUSED = {
         "",
         r"mine4f\.py reads the file .*k\.txt",
     ),
+    "a file of a package": (
+        "import pkgutil\ndef f(x):\n    return x + len(pkgutil.get_data('data4f', 'k.txt'))\n",
+        "",
+        r"mine4f\.py reads the file .*data4f/k\.txt",
+    ),
+    "a pickle of its own": (
+        "import pickle\nclass K:\n    k = 1\ndef f(x):\n    return x + pickle.loads(b'cmine4f\\nK\\n.').k\n",
+        "",
+        r"unpickles mine4f\.K by itself, .*keep the object itself",
+    ),
     "an edited source": (
         "K = 1\n" + F,
         "(folder / 'mine4f.py').write_text('K = 1\\ndef f(x):\\n    return x - K + 2 * K\\n')",
@@ -152,7 +162,7 @@ REFUSED = {
 def test_code_that_cannot_be_carried_is_refused_when_it_is_packed(case: str, tmp_path: Path) -> None:
     """What another host would not have, or would have otherwise, is named with the way out, and not found there."""
     source, change, words = REFUSED[case]
-    write(tmp_path, {"k.txt": "1", "other4f.py": "K = 1\n"})
+    write(tmp_path, {"k.txt": "1", "other4f.py": "K = 1\n", "data4f/__init__.py": "", "data4f/k.txt": "1"})
     with pytest.raises(PackError, match=words):
         pack_function(tmp_path, source.replace("FOLDER", repr(str(tmp_path))), change=change)
 
@@ -170,6 +180,56 @@ def test_counters_and_computed_values_are_no_constants(tmp_path: Path) -> None:
     """A module whose state moves while it runs is packed: only what its source says once and for all is compared."""
     source = "CALLS = 0\nMODE = 1\nMODE = 2\ndef f(x):\n    global CALLS\n    CALLS += 1\n    return x + MODE\n"
     assert pack_function(tmp_path, source).requires
+
+
+SUNNY = {
+    "temporary files": """
+import tempfile
+def f(x):
+    with tempfile.TemporaryFile() as file:
+        file.write(b"1")
+        file.seek(0)
+        return x + len(file.read())
+""",
+    "its own source": "import inspect\ndef f(x):\n    return x + len(inspect.getsource(f))\n",
+    "time zones": "import zoneinfo\nK = len(str(zoneinfo.ZoneInfo('Europe/Berlin')))\n" + F,
+    "pickles in memory": """
+import pickle
+class C:
+    k = 1
+def f(x):
+    return x + pickle.loads(pickle.dumps(C())).k
+""",
+    "a warning": """
+import warnings
+def f(x):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.warn("hm")
+    return x
+""",
+    "its own module": "import sys\nK = 1\ndef f(x):\n    return x + sys.modules[__name__].K\n",
+}
+
+
+@pytest.mark.parametrize("case", SUNNY)
+def test_ordinary_code_is_carried(case: str, tmp_path: Path) -> None:
+    """What needs nothing of its host but Python is packed, and answers as it did."""
+    assert pack_function(tmp_path, SUNNY[case]).settings["code"] == ["code/mine4f.py"]
+
+
+def test_its_own_version_travels(tmp_path: Path) -> None:
+    """A package that asks for its own version gets it where it is not installed."""
+    site = install(tmp_path / "site", "mine4f", "0.17", {"__editable__.mine4f.pth": str(tmp_path / "own")})
+    source = (
+        "from importlib.metadata import version\nfrom importlib import metadata\nimport importlib.metadata\n"
+        "K = len(version('mine4f') + metadata.version('Mine4F') + importlib.metadata.version('mine4f'))\n"
+        "N = version('numpy')\n" + F
+    )
+    with importing(site):
+        package = _package(tmp_path / "own", source)
+    assert package.manifest["runtime"]["settings"]["versions"] == {"mine4f": "0.17"}
+    assert len(fourfold.load(package, trust="code").predict([ROW])) == 1
 
 
 def test_a_script_is_refused(tmp_path: Path) -> None:

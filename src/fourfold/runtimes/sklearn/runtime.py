@@ -68,6 +68,7 @@ def prepare(
         "file": stored.file,
         "notes": [*notes, *stored.reasons],
         **({"code": list(stored.code)} if stored.code else {}),
+        **({"versions": stored.versions} if stored.versions else {}),
     }
     libraries = _libraries(model, sample_rows.form, stored)
     requires: Literal["", "pickle"] = "pickle" if stored.file == PICKLE else ""
@@ -86,7 +87,7 @@ def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Sign
         PackageError: the estimator needs a module that is not installed.
     """
     file = PICKLE if settings["file"] == PICKLE else SKOPS
-    code = PackageCode({name: read(name) for name in settings.get("code", ())})
+    code = PackageCode({name: read(name) for name in settings.get("code", ())}, settings.get("versions"))
     model = restore(file, read(file), code)
     methods = [(method["name"], method["targets"]) for method in settings["methods"]]
     if unknown := [name for name, _ in methods if name not in METHODS]:

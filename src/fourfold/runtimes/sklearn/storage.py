@@ -38,6 +38,7 @@ class StoredModel:
         code: the source files of the user's modules that a pickle needs, by their names in the package.
         imported: the names of the other modules that the pickle and this code import.
         distributions: the installed distributions among these, as the manifest records them.
+        versions: the versions of the user's own distributions that this code asks for.
     """
 
     file: str
@@ -47,6 +48,7 @@ class StoredModel:
     code: dict[str, bytes] = field(default_factory=dict)
     imported: tuple[str, ...] = ()
     distributions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
 
 
 def store(
@@ -132,7 +134,7 @@ def _as_pickle(
         ) from error
     files = code.files if isinstance(code, PackageCode) else _own_code(model, data, code)
     package_code = PackageCode(files)
-    with refuse_file_reads(package_code.name):
+    with refuse_file_reads(package_code.name, map(module_name, files)):
         try:
             copy = package_code.unpickle(data)
             set_one_thread(copy)
@@ -140,13 +142,14 @@ def _as_pickle(
         except Exception as error:  # the model's own code may raise anything
             raise PackError(
                 f"the {kind} does not answer once it is loaded with the code that the package carries "
-                f"({_describe(files) or 'none'}): {type(error).__name__}: {error}"
+                f"({_describe(files) or 'none'}), which finds no files beside it and no modules by looking into "
+                f"folders: {type(error).__name__}: {public_names(str(error))}"
             ) from error
     imported = tuple(sorted(package_code.foreign_imports))
     distributions = record_distributions(imported, Environment())
     needs = [f"it carries the code of {_describe(files)}"] if files else []
     needs += [f"it needs {name} {record['version']} on its host" for name, record in distributions.items()]
-    return StoredModel(PICKLE, data, (reason, *needs), gap, dict(files), imported, distributions)
+    return StoredModel(PICKLE, data, (reason, *needs), gap, dict(files), imported, distributions, package_code.versions)
 
 
 def _own_code(model: Any, data: bytes, paths: Sequence[Any]) -> dict[str, bytes]:
