@@ -124,9 +124,31 @@ def test_an_answer_that_is_none_is_an_error_of_the_engine(answer: Any, message: 
         Function(SIGNATURE, _Answers(answer), None)([{"x": 1}])
 
 
-def test_ctrl_c_is_the_users_and_not_the_engines() -> None:
-    """In the main thread `KeyboardInterrupt` ends the call; in another thread only the engine can have raised it."""
+class _Interrupted:
+    """Meets Ctrl-C while it answers, and may make another error of it."""
+
+    takes: Literal["rows", "columns"] = "rows"
+
+    def __init__(self, *, anew: bool) -> None:
+        self._anew = anew
+
+    def predict(self, table: Any) -> Any:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            if self._anew:
+                raise KeyboardInterrupt from None
+            raise
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_ctrl_c_is_the_users_and_not_the_engines(anew: bool) -> None:
+    """The user's Ctrl-C ends the call; a `KeyboardInterrupt` that the engine raises is an error of the engine."""
+    with pytest.raises(KeyboardInterrupt):
+        Function(SIGNATURE, _Interrupted(anew=anew), None)([{"x": 1}])
     call = Function(SIGNATURE, _Answers(KeyboardInterrupt()), None)
+    with pytest.raises(EngineError, match="KeyboardInterrupt"):
+        call([{"x": 1}])
     errors: list[BaseException] = []
 
     def predict() -> None:
@@ -139,14 +161,6 @@ def test_ctrl_c_is_the_users_and_not_the_engines() -> None:
     thread.start()
     thread.join()
     assert [type(error) for error in errors] == [EngineError]
-    with pytest.raises(KeyboardInterrupt):
-        call([{"x": 1}])
-    before = signal.signal(signal.SIGINT, lambda *_: None)  # a stream's stop: Ctrl-C raises nothing now
-    try:
-        with pytest.raises(EngineError, match="KeyboardInterrupt"):
-            call([{"x": 1}])
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def test_an_answer_in_columns_is_held_against_the_signature_too() -> None:

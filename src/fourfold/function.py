@@ -106,13 +106,23 @@ class Function:
 def is_interruption(error: BaseException) -> bool:
     """Return whether an error is the user's Ctrl-C, and not an engine's own `KeyboardInterrupt`.
 
-    Python raises it in the main thread only, and only where nobody else handles the signal.
+    Python raises it in the main thread only, where nobody else handles the signal, and between two instructions: an
+    engine's code raises it by a statement.
     """
-    return (
-        isinstance(error, KeyboardInterrupt)
-        and threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )
+    if (
+        not isinstance(error, KeyboardInterrupt)
+        or threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
+        return False
+    from opcode import opmap
+
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    if frame is None or frame.tb_frame.f_code.co_code[frame.tb_lasti] != opmap["RAISE_VARARGS"]:
+        return True
+    return error.__context__ is not None and is_interruption(error.__context__)  # caught, and raised anew
 
 
 def without_numeric_warnings() -> AbstractContextManager[object]:

@@ -110,12 +110,13 @@ def test_prefixes_and_several_mounts(predictor: Predictor) -> None:
     assert found == {"/api/v1/eta": 2, "/other/predict": 2, "/treble": 3, "/again": 2}
 
 
-def test_an_engine_cannot_end_the_host() -> None:
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_an_engine_cannot_end_the_host(error: type[BaseException]) -> None:
     """What would end the host's worker is a 500 of that one request."""
 
     def ends(rows: list[dict[str, Any]]) -> None:
         if rows[0]["x"] == 13:
-            raise SystemExit(0)
+            raise error
 
     app = host()
     embed.mount(app, make_predictor(called=ends))
