@@ -56,6 +56,7 @@ def test_the_digest_is_the_hash_of_the_canonical_manifest() -> None:
         (_raw(golden={"file": "other.json", "rows": 1, "tolerance": 0}), "golden file"),
         (_raw(signature={"inputs": [], "outputs": [], "extra": "forbid"}), "signature"),
         (_raw(files=[]), "files"),
+        (_raw(provenance={"": "[" * 2_000_001}), "lists and objects; expected at most 2,000,000"),
         (_raw(golden={"file": "golden.json", "rows": 1, "tolerance": 10**400}), "tolerance"),
     ],
 )

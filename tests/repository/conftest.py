@@ -4,7 +4,7 @@ import os
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 
 from fourfold.package import Package
 from fourfold.repository import Repository
+from tests.repository.hostile_server import Answer, HostileServer
 from tests.repository.writers import make
 
 
@@ -119,3 +120,22 @@ def repository(location: str) -> Repository:
 def package() -> Package:
     """Return a package."""
     return make()
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Answer], HostileServer]]:
+    """Return a function that starts a server, to which `s3://models` then leads."""
+    servers = []
+
+    def start(answer: Answer) -> HostileServer:
+        servers.append(HostileServer(answer))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", servers[-1].endpoint)
+        return servers[-1]
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test-access-key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test-secret-key")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()

@@ -6,12 +6,11 @@ import http.server
 import json
 import os
 import socket
-import socketserver
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from fourfold.repository import Repository, bucket, folder
 from fourfold.repository.cache import Cache
 from fourfold.repository.records import Version, blob_key
 from tests.package import sample
+from tests.repository.hostile_server import Answer, HostileServer, head
 from tests.repository.writers import make
 
 #: Verifies the package argv[2] of the repository argv[1]; prints the error, and the memory that it took in MB.
@@ -38,70 +38,6 @@ except FourfoldError as error:
     print(type(error).__name__, error)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
 """
-
-Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
-
-
-class HostileServer(socketserver.ThreadingMixIn, http.server.HTTPServer):
-    """Answer every GET as a function says; `requests` holds the path and the headers of each."""
-
-    daemon_threads = True
-
-    def __init__(self, answer: Answer) -> None:
-        self.requests: list[tuple[str, dict[str, str]]] = []
-        server = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_: object) -> None:
-                """Log nothing."""
-
-            def do_GET(self) -> None:
-                server.requests.append((self.path, dict(self.headers.items())))
-                self.close_connection = True
-                try:
-                    answer(self)
-                except OSError:  # the client has had enough
-                    return
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def endpoint(self) -> str:
-        """Return its URL."""
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-@pytest.fixture
-def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Answer], HostileServer]]:
-    """Return a function that starts a server, to which `s3://models` then leads."""
-    servers = []
-
-    def start(answer: Answer) -> HostileServer:
-        servers.append(HostileServer(answer))
-        monkeypatch.setenv("AWS_ENDPOINT_URL", servers[-1].endpoint)
-        return servers[-1]
-
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test-access-key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test-secret-key")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
-
-def head(handler: http.server.BaseHTTPRequestHandler, length: object, status: int = 200, **headers: str) -> None:
-    """Send the head of an answer that announces a length."""
-    handler.send_response(status)
-    handler.send_header("ETag", '"tag"')
-    handler.send_header("Last-Modified", "Mon, 30 Nov 2026 10:00:00 GMT")
-    handler.send_header("Content-Length", str(length))
-    for name, value in headers.items():
-        handler.send_header(name, value)
-    handler.end_headers()
 
 
 def run_reader(location: str, reference: str, **environment: str) -> tuple[str, int]:

@@ -19,6 +19,7 @@ from fourfold.durable.reading import kind_of
 __all__ = [
     "LOCK_TIMEOUT_S",
     "LOCK_TIMEOUT_VARIABLE",
+    "describe_holder",
     "hold_lock",
     "lock_handle",
     "lock_timeout_s",
@@ -153,7 +154,7 @@ def hold_lock(path: Path, *, timeout_s: float | None = None) -> Iterator[None]:
     if handle is None:
         raise TimeoutError(
             errno.ETIMEDOUT,
-            f"{_describe_holder(path)} has held the lock {path} for {wait_s:g} s; end that process, or let this one "
+            f"{describe_holder(path)} has held the lock {path} for {wait_s:g} s; end that process, or let this one "
             f"wait longer: {LOCK_TIMEOUT_VARIABLE} sets the seconds",
         )
     try:
@@ -183,7 +184,7 @@ def lock_timeout_s() -> float:
     return seconds
 
 
-def _describe_holder(path: Path) -> str:
+def describe_holder(path: Path) -> str:
     """Return the process that holds the lock of a file in words; Linux lists them, other systems do not."""
     try:
         inode = path.stat().st_ino

@@ -5,8 +5,10 @@ A package's model must hold all of its data (see `onnx_protobuf`). This needs no
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+from fourfold.durable.reading import open_file
 from fourfold.errors import PackError, shorten
 from fourfold.modelfiles import MalformedModel
 from fourfold.modelfiles.onnx_protobuf import DATA_LOCATION, EXTERNAL_DATA, SUBMESSAGES, external_tensors, fields
@@ -106,8 +108,8 @@ def _read_values(name: str, entries: dict[str, str], folder: Path) -> bytes:
     except ValueError:
         raise PackError(f"{where}, at a place that is no number: {shorten(entries)}") from None
     try:
-        with path.open("rb") as file:
-            size = path.stat().st_size
+        with open_file(path) as file:
+            size = os.fstat(file.fileno()).st_size
             length = size - offset if length is None else length
             if offset < 0 or length < 0 or offset + length > size:
                 raise PackError(f"{where}: expected {length} bytes from byte {offset}; the file has {size}")

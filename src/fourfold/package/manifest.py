@@ -20,6 +20,8 @@ FORMAT = 1
 
 # Limits against a package made to exhaust its reader; far above what any model needs.
 MAX_MANIFEST_BYTES = 64 * 2**20
+#: Two bytes of JSON make a list of a hundred in memory. A field is one object, and a model has thousands.
+MAX_PARTS = 2_000_000
 MAX_DISTRIBUTIONS = 1_000
 MAX_DISTRIBUTION_MODULES = 10_000
 MAX_DISTRIBUTION_TEXT_CHARACTERS = 255
@@ -150,6 +152,9 @@ class Manifest:
 
 def _parse(raw: bytes) -> dict[str, Any]:
     """Parse a manifest, and check its format and that it is canonical JSON."""
+    parts = raw.count(b"[") + raw.count(b"{")
+    if parts > MAX_PARTS:
+        raise CorruptPackage(f"the manifest has {parts:,} lists and objects; expected at most {MAX_PARTS:,}")
     try:
         data = json.loads(raw.decode(), object_pairs_hook=unique_keys)
         is_canonical = canonical_json(data) == raw

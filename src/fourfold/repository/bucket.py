@@ -151,7 +151,9 @@ class BucketStore:
         errors = self._errors
         try:
             yield
-        except (errors.AlreadyExistsError, errors.PreconditionError):
+        except (errors.AlreadyExistsError, errors.PreconditionError) as error:
+            if verb != "write":
+                raise RepositoryError(self._message(verb, key, str(error))) from None
             raise Conflict(f"{key} is not what it was expected to be, in {self.url}") from None
         except (errors.BaseError, OSError, NotImplementedError, ValueError) as error:
             raise RepositoryError(self._message(verb, key, str(error))) from None

@@ -18,7 +18,7 @@ from typing import Self
 
 from fourfold.batch.job import WORK_FOLDER
 from fourfold.durable.files import sync_file, sync_folder
-from fourfold.durable.locks import take_lock, unlock_and_remove
+from fourfold.durable.locks import describe_holder, take_lock, unlock_and_remove
 from fourfold.errors import OutputExists, SinkError
 
 __all__ = ["Staging", "refuse_existing"]
@@ -104,7 +104,10 @@ class Staging:
             if lock is not None:
                 return lock
             time.sleep(_LOCK_RETRY_S)
-        raise SinkError(f"another run is writing {self.target}; wait for its end, or name another output")
+        raise SinkError(
+            f"another run is writing {self.target} ({describe_holder(self._lock_path)} holds its lock); wait for its "
+            "end, or name another output"
+        )
 
     def _release_lock(self) -> None:
         if self._lock is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fourfold.durable.reading import read_file
 from fourfold.errors import PackError
 from fourfold.packing.mlflow.directory import ModelDirectory
 from fourfold.runtimes.sources import PREFIX
@@ -32,7 +33,7 @@ def read_code_paths(directory: ModelDirectory, settings: Mapping[str, Any]) -> d
         for path in sorted(path for path in root.rglob("*.py") if "__pycache__" not in path.parts):
             if not path.resolve().is_relative_to(directory.path.resolve()):
                 raise PackError(f"the model's code {path} lies outside of its directory: copy it there, not a link")
-            files[f"{PREFIX}{path.relative_to(root).as_posix()}"] = path.read_bytes()
+            files[f"{PREFIX}{path.relative_to(root).as_posix()}"] = read_file(path, MAX_CODE_BYTES)
     except OSError as error:
         raise PackError(f"the model's code cannot be read: {error}") from error
     check_code_size(files)

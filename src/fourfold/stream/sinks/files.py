@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 from fourfold.durable.files import sync_folder, sync_handle
-from fourfold.durable.locks import lock_handle
+from fourfold.durable.locks import describe_holder, lock_handle
 from fourfold.durable.outputs import open_output
 from fourfold.durable.reading import kind_of
 from fourfold.errors import SinkError
@@ -64,8 +64,8 @@ class OutputFile:
         except BlockingIOError as error:
             os.close(self._fd)
             raise SinkError(
-                f"cannot write {path}: another process is writing it (it holds its lock). One output has one stream; "
-                f"give this one another output, or stop the other"
+                f"cannot write {path}: another process is writing it ({describe_holder(path)} holds its lock). One "
+                f"output has one stream; give this one another output, or stop the other"
             ) from error
         except OSError as error:
             os.close(self._fd)
