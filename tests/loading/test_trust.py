@@ -17,6 +17,7 @@ from fourfold.loading import load, trust
 from fourfold.package import Package, write_package
 from fourfold.repository import Repository
 from tests.models import identity
+from tests.project.tree import ROOT
 
 ROWS = [{"x": float(index)} for index in range(20)]
 
@@ -247,3 +248,36 @@ def test_certify_hands_its_trust_on(packages: dict[str, Package], tmp_path: Path
     done = subprocess.run([*command, "--trust", "code"], capture_output=True, text=True, check=True)
     certificate = json.loads(done.stdout)
     assert {door["architecture"] for door in certificate["doors"]} == {"service", "stream", "batch", "embed"}
+
+
+SERVE = """
+import functools, os, signal, urllib.request
+import fourfold
+from fourfold.package import write_package
+from fourfold.service import Job, serve
+from tests.models import identity
+from tests.project.tree import ROOT
+
+
+def ask():
+    request = urllib.request.Request(url[0] + "/predict", b'[{"x": 2}]', {"content-type": "application/json"})
+    print(urllib.request.urlopen(request).read().decode(), flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    url = []
+    rows = [{"x": float(index)} for index in range(20)]
+    path = write_package(fourfold.pack(identity, name="here", rows=rows), "here.fourfold")
+    serve(functools.partial(fourfold.load, path), Job(port=0, workers=2), opened=url.append, ready=ask)
+"""
+
+
+def test_workers_may_load_what_their_parent_packed(tmp_path: Path) -> None:
+    """The processes of a service inherit the right to load what the process that started them packed."""
+    program = tmp_path / "serve.py"
+    program.write_text(SERVE)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(program)]
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (run.stdout, run.returncode) == ('[{"y":2.0}]\n', 0), run.stderr

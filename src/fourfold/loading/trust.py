@@ -17,7 +17,7 @@ from typing import Any
 from fourfold.errors import TrustError, shorten
 from fourfold.package.levels import Level, allows, parse_level
 
-__all__ = ["POLICY_VARIABLE", "TRUST_VARIABLE", "Grant", "find_grant", "remember_packed"]
+__all__ = ["POLICY_VARIABLE", "TRUST_VARIABLE", "Grant", "find_grant", "packed_digests", "remember_packed"]
 
 #: The environment variable that names a level for every load without one of its own.
 TRUST_VARIABLE = "FOURFOLD_TRUST"
@@ -71,9 +71,14 @@ class _Rule:
         return len(self.repository), bool(self.model)
 
 
-def remember_packed(digest: str) -> None:
-    """Remember that this process packed a package, which it may load."""
-    _packed_here.add(digest)
+def remember_packed(*digests: str) -> None:
+    """Remember that this process, or the one that started it to work for it, packed these packages."""
+    _packed_here.update(digests)
+
+
+def packed_digests() -> tuple[str, ...]:
+    """Return the digests that `remember_packed` was told, for the processes that this one starts to work for it."""
+    return tuple(sorted(_packed_here))
 
 
 def find_grant(asked: object, location: str | os.PathLike[str] | None, model: str, digest: str) -> Grant:

@@ -10,7 +10,7 @@ import pickle
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.queues import SimpleQueue
@@ -23,6 +23,7 @@ from uvicorn.supervisors.multiprocess import SIGNALS
 
 from fourfold import errors
 from fourfold.errors import FourfoldError, ServiceError, shorten
+from fourfold.loading import packed_digests, remember_packed
 from fourfold.predictor import Predictor
 from fourfold.service.application import PredictorOrLoader, Service
 from fourfold.service.draining import DrainingServer
@@ -284,7 +285,7 @@ def _serve_with_workers(
     receiver = threading.Thread(target=receive, name="fourfold-workers", daemon=True)
     receiver.start()
     with _handle_signals(None, *SIGNALS):
-        app = functools.partial(_create_worker_app, predictor, job, messages)
+        app = functools.partial(_create_worker_app, predictor, job, messages, packed_digests())
         try:
             supervisor = Supervisor(_uvicorn_config(app, job, factory=True), [listener], job.notice_seconds)
             opened()
@@ -297,9 +298,10 @@ def _serve_with_workers(
 
 
 def _create_worker_app(
-    predictor: PredictorOrLoader, job: Job, messages: SimpleQueue[_WorkerMessage | None]
+    predictor: PredictorOrLoader, job: Job, messages: SimpleQueue[_WorkerMessage | None], packed: Sequence[str]
 ) -> Starlette:
-    """Create the application of one worker, in the worker's process."""
+    """Create the application of one worker, in the worker's process, which may load what its parent has packed."""
+    remember_packed(*packed)
 
     def failed(error: BaseException) -> None:
         error_class = type(error).__name__
