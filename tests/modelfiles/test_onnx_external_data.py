@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -129,3 +130,15 @@ def test_any_bytes_end(data: bytes, cut: int) -> None:
     for each in (data + b"location", external("initializer")[:cut] + data + b"location"):
         with suppress(MalformedModel, PackError):
             assert isinstance(embed_tensors(each, Path("/nonexistent")), bytes)
+
+
+def test_values_that_are_no_file_or_without_an_end(tmp_path: Path) -> None:
+    """A named pipe in the place of the tensors' file is not waited for, and three sparse gibibytes are not read."""
+    model = external("initializer")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(PackError, match="expected a file, got a named pipe"):
+        embed_tensors(outside(model, "pipe"), tmp_path)
+    (tmp_path / "sparse").touch()
+    os.truncate(tmp_path / "sparse", 3 * 2**30)
+    with pytest.raises(PackError, match=r"with its 3,221,225,472 bytes the model has more than 2,147,483,647"):
+        embed_tensors(outside(model, "sparse", "0", ""), tmp_path)

@@ -6,6 +6,7 @@ A package's model must hold all of its data (see `onnx_protobuf`). This needs no
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from fourfold.durable.reading import open_file
@@ -38,7 +39,7 @@ def embed_tensors(model: bytes, folder: Path) -> bytes:
     if not external_tensors(model):
         return model
     try:
-        embedded = _embed("model", memoryview(model), folder.resolve())
+        embedded = _embed("model", memoryview(model), _Values(folder.resolve(), _MAX_BYTES - len(model)))
     except RecursionError:
         raise MalformedModel("graphs nested deeper than a model's are") from None
     if len(embedded) > _MAX_BYTES:
@@ -48,21 +49,29 @@ def embed_tensors(model: bytes, folder: Path) -> bytes:
     return embedded
 
 
-def _embed(kind: str, message: memoryview, folder: Path) -> bytes:
+@dataclass
+class _Values:
+    """Say where the values of tensors lie, and how many bytes of them the model can still hold."""
+
+    folder: Path
+    bytes_left: int
+
+
+def _embed(kind: str, message: memoryview, values: _Values) -> bytes:
     """Return a message with the values of its tensors inside, and the rest as it was."""
     if kind == "tensor":
-        return _embed_values(message, folder)
+        return _embed_values(message, values)
     parts: list[bytes | memoryview] = []
     for number, value, start, stop in fields(message):
         inner_kind = SUBMESSAGES[kind].get(number)
         if inner_kind is None or not isinstance(value, memoryview):
             parts.append(message[start:stop])
         else:
-            parts += _bytes_field(number, _embed(inner_kind, value, folder))
+            parts += _bytes_field(number, _embed(inner_kind, value, values))
     return b"".join(parts)
 
 
-def _embed_values(message: memoryview, folder: Path) -> bytes:
+def _embed_values(message: memoryview, values: _Values) -> bytes:
     """Return a tensor with its values inside."""
     parts: list[bytes | memoryview] = []
     entries: dict[str, str] = {}
@@ -77,7 +86,7 @@ def _embed_values(message: memoryview, folder: Path) -> bytes:
             parts.append(message[start:stop])
     if not entries:
         return bytes(message)
-    return b"".join([*parts, *_bytes_field(_RAW_DATA, _read_values(name, entries, folder))])
+    return b"".join([*parts, *_bytes_field(_RAW_DATA, _read_values(name, entries, values))])
 
 
 def _entry(message: memoryview) -> tuple[str, str]:
@@ -90,16 +99,17 @@ def _entry(message: memoryview) -> tuple[str, str]:
     return texts.get(1, ""), texts.get(2, "")
 
 
-def _read_values(name: str, entries: dict[str, str], folder: Path) -> bytes:
+def _read_values(name: str, entries: dict[str, str], values: _Values) -> bytes:
     """Return the bytes of a tensor from its file, which must lie in the model's folder or below.
 
     Args:
         name: the tensor's name.
         entries: its `external_data`: the location, and the offset and length in bytes where it is a part of the file.
-        folder: the model's folder, resolved.
+        values: the model's folder, resolved, and how many bytes the model can still hold; less afterwards.
     """
     location = entries.get("location", "")
     where = f"the model's tensor {shorten(name)} lies in the file {shorten(location)}"
+    folder = values.folder
     path = folder if "\0" in location else (folder / location).resolve()
     if path == folder or not path.is_relative_to(folder):
         raise PackError(f"{where}: expected a file in the model's own folder")
@@ -113,6 +123,9 @@ def _read_values(name: str, entries: dict[str, str], folder: Path) -> bytes:
             length = size - offset if length is None else length
             if offset < 0 or length < 0 or offset + length > size:
                 raise PackError(f"{where}: expected {length} bytes from byte {offset}; the file has {size}")
+            values.bytes_left -= length
+            if values.bytes_left < 0:
+                raise PackError(f"{where}: with its {length:,} bytes the model has more than {_MAX_BYTES:,}")
             file.seek(offset)
             return file.read(length)
     except OSError as error:
