@@ -58,7 +58,7 @@ def check(file: SkopsFile) -> None:
             _check_tree(part, file)
         elif part.loader == "ObjectNode" and part.path in COMPILED:
             _check_compiled(part, file)
-        if part.loader == "NdArrayNode" and part.path != "numpy.ndarray":
+        if part.loader == "NdArrayNode" and part.module == "numpy" and part.name != "ndarray":
             _check_scalar(part, file)
         checked |= {name} if isinstance(name, str) else set()
     limit = _limit_bytes(sum(map(len, file.members.values())))

@@ -175,11 +175,18 @@ def loads(data: bytes) -> Any:
 
 
 def loads_trusted(data: bytes) -> Any:
-    """Return the estimator in a skops file of a maker whom the host trusts, with any types.
+    """Return the estimator in a skops file of a maker whom the host trusts, with any types in any arrangement.
 
     Raises:
-        CorruptPackage: the file is no skops file, or cannot be loaded.
+        CorruptPackage: the file is no skops file, cannot be loaded, or leads compiled code out of bounds.
     """
+    try:
+        file = skops_schema.read(data)
+    except CorruptPackage:
+        file = None  # a compressed file, one of an older protocol, or none at all, which skops says
+    if file is not None:
+        skops_arrays.check(file)
+        _check_boosters(file)
     try:
         model = skops.io.loads(data, trusted=skops.io.get_untrusted_types(data=data))
     except Exception as error:  # the maker's own classes may raise anything
