@@ -109,6 +109,8 @@ CASES = {
             "8_0",
         )
     },
+    "a length of many zeros": refused(POST + b"Content-Length: " + b"0" * 5000 + b"8\r\n\r\n" + ROW),
+    "a length with a zero": Case(POST + b"Content-Length: 008\r\n\r\n" + ROW, [ANSWER]),
     "a length twice": refused(POST + b"Content-Length: 8\r\nContent-Length: 8\r\n\r\n" + ROW),
     "two lengths": refused(POST + b"Content-Length: 8\r\nContent-Length: 0\r\n\r\n" + ROW),
     "a length, then chunks": refused(

@@ -50,6 +50,8 @@ MAX_CONNECTIONS = _max_connections()
 
 #: The most bytes that are parsed at once. A client may send many requests in advance, and each of them takes memory.
 _MAX_PARSED_BYTES = 16 * 1024
+#: The most digits of a body's length: as many as 64 bits have.
+_MAX_LENGTH_DIGITS = 20
 #: Header fields that say where a request goes or ends, or how. None of them may stand in a trailer.
 _FRAMING = frozenset(
     {b"connection", b"content-length", b"expect", b"host", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
@@ -87,6 +89,7 @@ class StrictProtocol(HttpToolsProtocol):
     _hosts = 0
     _checked_host = b""
     _is_chunked = False
+    _body_left = 0  # bytes, of a body with a length
     _bytes_outside_bodies = 0
     _unparsed = b""
     _answering: RequestResponseCycle | None = None
@@ -162,7 +165,7 @@ class StrictProtocol(HttpToolsProtocol):
                 self._unparsed = data[start:]
                 self._bytes_outside_bodies = 0
                 return
-            piece = data[start : start + _MAX_PARSED_BYTES]
+            piece = data[start : start + max(_MAX_PARSED_BYTES, self._body_left)]
             try:
                 self.parser.feed_data(piece)
                 start += len(piece)
@@ -201,6 +204,7 @@ class StrictProtocol(HttpToolsProtocol):
         self._reads_head = True
         self._hosts = 0
         self._is_chunked = False
+        self._body_left = 0
         self.expect_100_continue = False
         self.url = b""
         self.headers = []
@@ -227,7 +231,11 @@ class StrictProtocol(HttpToolsProtocol):
             self.headers.append((name, value))
 
     def _check_framing(self, name: bytes, value: bytes) -> None:
-        if name == b"host":
+        if name == b"content-length":
+            if len(value) > _MAX_LENGTH_DIGITS:
+                raise _BadRequest(f"expected a content-length of at most {_MAX_LENGTH_DIGITS} digits")
+            self._body_left = int(value)
+        elif name == b"host":
             self._hosts += 1
             if value != self._checked_host:
                 if not _HOST.fullmatch(value.strip(b" \t")):
@@ -329,6 +337,7 @@ class StrictProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Take a part of a body."""
         self._bytes_outside_bodies = 0
+        self._body_left -= len(body)
         cycle = self.cycle
         if cycle.response_complete:
             return
