@@ -162,6 +162,18 @@ def test_the_libraries_that_changed_are_named() -> None:
         Predictor(altered, RowEngine(lambda row: {"y": 0.0, "word": None}))
 
 
+def test_the_libraries_of_a_manifest_are_named_in_a_line() -> None:
+    """A manifest with many libraries, long names or an empty one does not make a long message, and none is an error."""
+    package = make_package(double)
+    libraries = {"": "1", **{f"{index:03}{'n' * 500}": "v" * 500 for index in range(300)}}
+    altered = _altered(package, runtime={**package.manifest["runtime"], "libraries": libraries})
+    with pytest.raises(
+        GoldenMismatch, match=r"made with  1, here not installed, 000n+ v+, here .*, and 251 more$"
+    ) as caught:
+        Predictor(altered, RowEngine(lambda row: {"y": 0.0, "word": None}))
+    assert len(str(caught.value)) < 10_000
+
+
 def test_a_tolerance_allows_floats_and_nothing_else() -> None:
     """Where the manifest allows another host a gap, a float may differ within it, and the replay says so."""
     package = make_package(double)

@@ -6,6 +6,7 @@ validates rows, calls the engine and checks its answers, so no architecture can 
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +37,8 @@ __all__ = ["REPLAY_VARIABLE", "Answer", "Predictor", "changed_libraries"]
 
 #: The environment variable that says for how many seconds a start waits for the answers to the golden rows.
 REPLAY_VARIABLE = "FOURFOLD_REPLAY_SECONDS"
+#: The most libraries of a manifest that are compared with those that are installed: looking one up takes a while.
+MAX_SHOWN_LIBRARIES = 50
 #: The seconds that it waits where the variable is not set.
 DEFAULT_REPLAY_S = 60.0
 
@@ -332,8 +335,10 @@ def _replay_limit() -> float:
 def changed_libraries(package: Package) -> str:
     """Return a sentence on the libraries whose version differs from that at packing; empty where all are the same."""
     changed = []
-    for library, packed in package.manifest["runtime"]["libraries"].items():
+    libraries = package.manifest["runtime"]["libraries"]
+    for library, packed in itertools.islice(libraries.items(), MAX_SHOWN_LIBRARIES):
         version = installed_version(library) or "not installed"
         if version != packed:
-            changed.append(f"{library} {packed}, here {version}")
-    return f"the package was made with {', '.join(changed)}" if changed else ""
+            changed.append(f"{library[:60]} {packed[:60]}, here {version}")
+    more = f", and {len(libraries) - MAX_SHOWN_LIBRARIES} more" if len(libraries) > MAX_SHOWN_LIBRARIES else ""
+    return f"the package was made with {', '.join(changed)}{more}" if changed else ""

@@ -174,6 +174,6 @@ def installed_version(project: str) -> str | None:
     from importlib.metadata import PackageNotFoundError, version  # imports e-mail and sockets: only when it is needed
 
     for name in (project, f"{project}-cpu"):
-        with suppress(PackageNotFoundError):
+        with suppress(PackageNotFoundError, ValueError):  # a name of a manifest may be empty
             return version(name)
     return None
