@@ -11,7 +11,7 @@ from typing import Any
 
 from fourfold.codecs import json_bytes, json_columns, json_rows
 from fourfold.codecs.bounds import Bounds
-from fourfold.codecs.formats import CSV, JSON
+from fourfold.codecs.formats import CSV, JSON, JSON_LINES
 from fourfold.errors import DecodeError, InputError, MissingLibrary, shorten
 from fourfold.predictor import Answer, Predictor
 from fourfold.protocols.media_types import CODECS, MEDIA_TYPES, choose_media_type, parse_media_type
@@ -35,6 +35,9 @@ _ROW = "row"
 _ROWS = "rows"
 _WRAPPED_ROWS = "wrapped rows"
 _COLUMNS = "columns"
+
+# Media types whose rows take about as many bytes as they hold.
+_TEXT_TYPES = (JSON, JSON_LINES, CSV)
 
 _CONTENT_TYPES = {media_type: media_type for media_type in MEDIA_TYPES} | {CSV: "text/csv; charset=utf-8"}
 
@@ -126,6 +129,12 @@ class PredictProtocol:
                 f"expected a body of at most {self.max_body_bytes} bytes; this one has more: send it in parts",
             )
 
+    @staticmethod
+    def may_unfold(headers: Mapping[str, str]) -> bool:
+        """Return whether a short body of this media type can hold far more than its length: decode it in a thread."""
+        content_type = headers.get("content-type", "")
+        return not content_type.startswith(_TEXT_TYPES)
+
     async def read(self, chunks: AsyncIterable[bytes], headers: Mapping[str, str]) -> bytes:
         """Return the body of a request that arrives in chunks.
 
@@ -135,13 +144,14 @@ class PredictProtocol:
         content_length = headers.get("content-length", "")
         if content_length.isdecimal():
             self.check_length(int(content_length))
-        received: list[bytes] = []
-        length = 0
+        first, rest = b"", bytearray()  # not a list: a body may come byte by byte, and each would be an object
         async for chunk in chunks:
-            length += len(chunk)
-            self.check_length(length)
-            received.append(chunk)
-        return received[0] if len(received) == 1 else b"".join(received)
+            self.check_length(len(first) + len(rest) + len(chunk))
+            if first:
+                rest += chunk
+            else:
+                first = chunk
+        return first + rest if rest else first
 
     def decode(self, body: bytes, headers: Mapping[str, str]) -> Call:
         """Decode a request: its rows, and the media type and form of its reply.

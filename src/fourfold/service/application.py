@@ -41,8 +41,11 @@ PredictorOrLoader = Predictor | Callable[[], Predictor]
 
 #: The key of the server's state (ASGI's lifespan state, which comes with each request) that says that it is stopping.
 STOPPING = "stopping"
-#: The largest body that is decoded and encoded on the event loop: to move less work to a thread would cost more.
+#: The largest body that is decoded and encoded on the event loop: to move less work to a thread would cost more. Of
+#: Arrow and Parquet, a few hundred bytes can be a million rows: they are never decoded there.
 MAX_INLINE_BODY_BYTES = 64 * 1024
+#: The most rows whose answers are encoded on the event loop.
+MAX_INLINE_ROWS = 4096
 
 _ROUTES = {
     "POST /predict": "predict for one row or many",
@@ -74,12 +77,15 @@ class _Loaded:
     """Hold what the routes need once the package is loaded.
 
     Attributes:
+        batcher: answers the tables of at most `micro_batch_rows` rows.
+        bulk: answers the larger ones, in a thread of its own.
         home: the body of `/`.
         document: the body of `/openapi.json`.
     """
 
     protocol: PredictProtocol
     batcher: MicroBatcher
+    bulk: MicroBatcher
     home: bytes
     document: bytes
 
@@ -139,6 +145,7 @@ class Service:
         yield
         if self._loaded is not None:
             self._loaded.batcher.close()
+            self._loaded.bulk.close()
 
     def _load(self, loader: Callable[[], Predictor], loop: asyncio.AbstractEventLoop) -> None:
         """Load the package outside the event loop, which answers `/health/live` meanwhile."""
@@ -158,8 +165,11 @@ class Service:
         protocol = PredictProtocol(
             predictor, max_body_bytes=job.max_body_bytes, max_decoded_bytes=job.max_decoded_bytes
         )
-        batcher = MicroBatcher(protocol.answer, max_rows=job.micro_batch_rows, max_queued_rows=job.queue_rows)
-        return _Loaded(protocol, batcher, _encode_home_page(predictor), _encode_json(_document(predictor)))
+        batcher, bulk = (
+            MicroBatcher(protocol.answer, max_rows=job.micro_batch_rows, max_queued_rows=job.queue_rows)
+            for _ in range(2)
+        )
+        return _Loaded(protocol, batcher, bulk, _encode_home_page(predictor), _encode_json(_document(predictor)))
 
     def _finish_loading(self, loaded: _Loaded) -> None:
         self._loaded = loaded
@@ -188,18 +198,21 @@ class Service:
         protocol = loaded.protocol
         headers = join_headers(request.scope["headers"])
         body = await protocol.read(request.stream(), headers)
-        if len(body) <= MAX_INLINE_BODY_BYTES:
+        is_short = len(body) <= MAX_INLINE_BODY_BYTES
+        if is_short and not protocol.may_unfold(headers):
             call = protocol.decode(body, headers)
-            answer = await self._answer(loaded, call, request)
-            return protocol.encode(call, answer)
-        call = await asyncio.to_thread(protocol.decode, body, headers)
+        else:
+            call = await asyncio.to_thread(protocol.decode, body, headers)
         answer = await self._answer(loaded, call, request)
+        if is_short and len(call.table) <= MAX_INLINE_ROWS:
+            return protocol.encode(call, answer)
         return await asyncio.to_thread(protocol.encode, call, answer)
 
-    @staticmethod
-    async def _answer(loaded: _Loaded, call: Call, request: Request) -> Answer:
-        must_wait = loaded.batcher.is_busy
-        future = loaded.batcher.submit(call.table)
+    async def _answer(self, loaded: _Loaded, call: Call, request: Request) -> Answer:
+        # Large tables wait for each other only: whoever asks for one row has its answer meanwhile.
+        batcher = loaded.bulk if len(call.table) > self._job.micro_batch_rows else loaded.batcher
+        must_wait = batcher.is_busy
+        future = batcher.submit(call.table)
         if not must_wait:
             return await future
         watcher = asyncio.ensure_future(_cancel_on_disconnect(request, future))
