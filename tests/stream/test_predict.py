@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from fourfold.codecs import json_lines
+from fourfold.codecs import Bounds, json_lines
 from fourfold.predictor import Predictor
 from fourfold.stream.lines import EventBatch, Line, OversizedLine, Position
 from fourfold.stream.passthrough import PassThrough
@@ -76,3 +76,15 @@ def test_kept_fields_may_be_unknown() -> None:
     assert scored([line]).dead[0].errors[0].code == "unknown"
     assert scored([line], ("x", "id")).answers == [b'{"x":1,"id":1,"y":2.0,"word":null}']
     assert scored([b'{"x":1}'], ("id",)).answers == [b'{"y":2.0,"word":null}']
+
+
+def test_an_event_that_unfolds_to_too_much_is_dead_and_its_neighbours_are_answered() -> None:
+    """A line within the limit of a line, of so many empty objects that they would fill the memory, is a dead letter."""
+    model = predictor()
+    wide = b'{"x":[' + b",".join([b"{}"] * 100_000) + b"]}"
+    batch = EventBatch([b'{"x":1}', wide, b'{"x":2}'], Position())
+    answers = EventPredictor(model, PassThrough((), model.signature), len(wide), Bounds(1 << 20)).predict(batch)
+    assert list(answers.indexes) == [0, 2]
+    (letter,) = answers.dead
+    assert (letter.index, letter.stage) == (1, "decode")
+    assert "1048576 bytes of memory (max_decoded_bytes)" in letter.errors[0].got

@@ -19,6 +19,8 @@ WORK_FOLDER = "_fourfold"
 #: The default limits of a chunk: wide rows make chunks of fewer rows.
 CHUNK_ROWS = 65_536
 CHUNK_BYTES = 64 * 2**20
+#: The default limit of what a part of a file that is decoded at once takes in memory.
+MAX_DECODED_BYTES = 2**30
 
 _PATHS = ("source", "output", "quarantine")
 _OPTIONAL = ("quarantine", "package", "repository")
@@ -40,6 +42,8 @@ class Job:
             (`float`, 0.0 to 1.0). `None` allows any number, as long as at least one row is answered.
         chunk_rows: the most rows in memory at once.
         chunk_bytes: about how many bytes of decoded columns a chunk may have; wide rows make chunks of fewer rows.
+        max_decoded_bytes: the most bytes that a stored record batch, a page of Parquet, a line or a row may take in
+            memory once it is decoded; a few hundred bytes of a file can stand for gigabytes.
         replace: whether an output that exists may be replaced.
         package: the package to load, a reference or a path; `run` ignores it and takes a loaded package.
         repository: the repository in which the reference is looked up.
@@ -56,6 +60,7 @@ class Job:
     max_quarantined: int | float | None = None
     chunk_rows: int = CHUNK_ROWS
     chunk_bytes: int = CHUNK_BYTES
+    max_decoded_bytes: int = MAX_DECODED_BYTES
     replace: bool = False
     package: str | None = None
     repository: str | None = None
@@ -85,7 +90,7 @@ class Job:
             return f"rename: expected source columns with the fields that they hold; got {shorten(self.rename)}"
         if len(set(self.rename.values())) != len(self.rename):
             return f"rename: two columns are to be one field in {shorten(dict(self.rename), 200)}"
-        for name in ("chunk_rows", "chunk_bytes"):
+        for name in ("chunk_rows", "chunk_bytes", "max_decoded_bytes"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 return f"{name}: expected an integer of at least 1; got {shorten(value)}"

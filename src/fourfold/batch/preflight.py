@@ -16,7 +16,7 @@ from fourfold.batch.job import WORK_FOLDER, Job
 from fourfold.batch.load.staging import refuse_existing
 from fourfold.batch.quarantine import belongs_to_run
 from fourfold.batch.transform.columns import map_columns
-from fourfold.codecs import FORMATS
+from fourfold.codecs import FORMATS, Bounds
 from fourfold.errors import SinkError
 from fourfold.package import canonical_json
 
@@ -68,7 +68,7 @@ def preflight(predictor: Predictor, job: Job) -> Preflight:
     if job.quarantine is not None:
         quarantine = Path(job.quarantine)
         _refuse_own_input(job, files, quarantine, "quarantine")
-    source = SourceFiles(files, map_columns(predictor.signature, job))
+    source = SourceFiles(files, map_columns(predictor.signature, job), Bounds(job.max_decoded_bytes))
     run_key = _run_key(predictor, job, source)
     # A quarantine in the work folder belongs to an output that does not exist, or that may be replaced.
     owns_quarantine = job.quarantine is None or _check_quarantine(job, quarantine, target, run_key)

@@ -35,6 +35,14 @@ def command() -> None:
     help="Fail, and publish nothing, beyond so many rows, or such a share of them from 0.0 to 1.0.",
 )
 @click.option("--chunk-rows", type=int, metavar="N", help="The most rows in memory at once.")
+@click.option(
+    "--max-decoded",
+    "max_decoded_bytes",
+    type=click.IntRange(min=1),
+    callback=lambda _, __, mebibytes: None if mebibytes is None else mebibytes * 2**20,
+    metavar="MIB",
+    help="The most memory that a record batch, a page, a line or a row of the source may take, in MiB. Default: 1024.",
+)
 @click.option("--replace", is_flag=True, default=None, help="Replace an output that is there already.")
 @options.repository
 @options.trust

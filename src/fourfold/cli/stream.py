@@ -50,6 +50,13 @@ if TYPE_CHECKING:
     metavar="N|SHARE",
     help="Stop when more than N events are dead letters, or more than a share from 0.0 to 1.0 of the latest.",
 )
+@click.option(
+    "--max-decoded",
+    type=click.IntRange(min=1),
+    default=256,
+    show_default=True,
+    help="The most memory that an event may take, in MiB; one that takes more is a dead letter.",
+)
 @click.option("--replace", is_flag=True, help="Start over: replace the output and what was remembered of the last run.")
 @options.repository
 @options.trust
@@ -62,6 +69,7 @@ def command(
     dead_letters: str | None,
     keep: tuple[str, ...],
     max_dead: float | None,
+    max_decoded: int,
     repository: str | None,
     *,
     follow: bool,
@@ -79,7 +87,7 @@ def command(
     tail -f clicks.jsonl | fourfold stream clicks@production
     """
     from fourfold.loading import load
-    from fourfold.stream import Job, open_source, run
+    from fourfold.stream import Job, Limits, open_source, run
 
     predictor = load(package, repository=repository, trust=trust)
     job = Job(
@@ -89,6 +97,7 @@ def command(
         keep=keep,
         max_dead=max_dead,
         replace=replace,
+        limits=Limits(max_decoded_bytes=max_decoded * 2**20),
     )
     stop = threading.Event()
     with _stop_on_signals(stop), progress_bars(quiet=quiet or as_json) as report:

@@ -10,7 +10,7 @@ from typing import IO, Any, Literal
 
 import pyarrow as pa
 
-from fourfold.codecs.arrow_sizes import column_count, unfolded_size, viewed_size
+from fourfold.codecs.arrow_sizes import column_count, message_sizes, unfolded_size, viewed_size
 from fourfold.codecs.bounds import DEFAULT_BOUNDS, Bounds
 from fourfold.codecs.files import TableWriter, name_in_errors, open_source
 from fourfold.codecs.table import Table, as_batch, check_schema, rechunk, select_columns
@@ -72,6 +72,18 @@ def _check_claims(data: bytes, bounds: Bounds) -> None:
         raise DecodeError(f"malformed or truncated Arrow data: {shorten(str(error), 200)}") from error
     bounds.check_columns(columns, f"Arrow data of {len(data)} bytes")
     bounds.check_bytes(size, f"Arrow data of {len(data)} bytes, which is compressed,")
+
+
+def _check_messages(fileno: int, bounds: Bounds) -> None:
+    """Check what each message of a file claims to unfold to: pyarrow holds one at a time."""
+    size = os.fstat(fileno).st_size
+    if os.pread(fileno, len(_STREAM_MAGIC), 0) not in (_STREAM_MAGIC, _FILE_MAGIC[: len(_STREAM_MAGIC)]):
+        return  # no Arrow data, as the reader says
+    try:
+        for claimed in message_sizes(lambda start, count: os.pread(fileno, count, max(start, 0)), size):
+            bounds.check_bytes(claimed, "a record batch, which is compressed,")
+    except (pa.ArrowException, OSError, ValueError, OverflowError, struct.error) as error:
+        raise DecodeError(f"malformed or truncated Arrow data: {shorten(str(error), 200)}") from error
 
 
 def _batches(buffer: Any, where: str, bounds: Bounds) -> Iterator[Any]:
@@ -184,7 +196,8 @@ def read(
             only at its end.
     """
     del fields
-    with open_source(path), name_in_errors(path), pa.OSFile(os.fspath(path)) as buffer:
+    with open_source(path) as file, name_in_errors(path), pa.OSFile(os.fspath(path)) as buffer:
+        _check_messages(file.fileno(), bounds)
         batches = _batches(buffer, "the table", bounds)
         column_names = select_columns(columns, next(batches).names, chunk_rows, str(path))
         yield from rechunk((batch.select(column_names) for batch in batches), chunk_rows, bounds.max_decoded_bytes)

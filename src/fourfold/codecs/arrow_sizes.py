@@ -8,7 +8,7 @@ define the metadata; only the fields that matter here are read.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -16,13 +16,13 @@ import pyarrow.compute as pc
 
 from fourfold.modelfiles.flatbuffers import FlatTable
 
-__all__ = ["column_count", "unfolded_size", "viewed_size"]
+__all__ = ["column_count", "message_sizes", "unfolded_size", "viewed_size"]
 
 _MAGIC = b"ARROW1"
 # `MessageHeader`, the kind of a message: a batch of a dictionary's values, or of rows.
 _SCHEMA, _DICTIONARY_BATCH, _RECORD_BATCH = 1, 2, 3
 # The numbers of fields in `Message`, `DictionaryBatch`, `RecordBatch` and `Footer`.
-_HEADER_TYPE, _HEADER = 1, 2
+_HEADER_TYPE, _HEADER, _BODY_LENGTH = 1, 2, 3
 _DICTIONARY_DATA = 1
 _BUFFERS, _COMPRESSION = 2, 3
 _FOOTER_SCHEMA, _FOOTER_DICTIONARIES, _FOOTER_RECORD_BATCHES = 1, 2, 3
@@ -42,7 +42,69 @@ def unfolded_size(data: bytes) -> int:
     """
     view = memoryview(data)
     messages = _file_messages(view) if data.startswith(_MAGIC) else _stream_messages(data)
-    return sum(_claimed_size(metadata, body) for metadata, body in messages)
+    return sum(
+        _claimed_size(metadata, lambda offset, body=body: struct.unpack_from("<q", body, offset)[0])  # type: ignore[misc]
+        for metadata, body in messages
+    )
+
+
+def message_sizes(read_at: Callable[[int, int], bytes], size: int) -> Iterator[int]:
+    """Yield how many bytes the compressed buffers of each message of a file claim to unfold to.
+
+    Only the messages' metadata are read, and the claims before the buffers.
+
+    Args:
+        read_at: returns the bytes at an offset, at most so many.
+        size: the file's length in bytes.
+
+    Raises:
+        struct.error, ValueError, OverflowError, pyarrow.ArrowException: the file is no Arrow data, or is damaged.
+    """
+    if read_at(0, len(_MAGIC)) == _MAGIC:
+        blocks = _blocks(_footer_at(read_at, size), size)
+    else:
+        blocks = _stream_blocks(read_at, size)
+    for metadata_at, body_at in blocks:
+        metadata = read_at(metadata_at, body_at - metadata_at)
+
+        def claim(offset: int, body_at: int = body_at) -> int:
+            return int(struct.unpack("<q", read_at(body_at + offset, 8))[0])
+
+        yield _claimed_size(memoryview(metadata), claim)
+
+
+def _stream_blocks(read_at: Callable[[int, int], bytes], size: int) -> Iterator[tuple[int, int]]:
+    """Yield the offsets of the metadata and of the body of each message of a stream."""
+    position = 0
+    while position + 8 <= size:
+        first, length = struct.unpack("<Ii", read_at(position, 8))
+        prefix = 8 if first == 0xFFFFFFFF else 4  # before version 0.15 there was no continuation marker
+        length = length if prefix == 8 else first
+        if not 0 < length <= size:
+            return  # the end marker, or damage that the reader names
+        body_at = position + prefix + length
+        yield position + prefix, body_at
+        metadata = read_at(position + prefix, length)
+        position = body_at + max(0, FlatTable.root(metadata).scalar(_BODY_LENGTH, "<q", 0))
+
+
+def _footer_at(read_at: Callable[[int, int], bytes], size: int) -> FlatTable:
+    end = size - len(_MAGIC) - 4
+    if end < 0:
+        raise ValueError("a file without a footer")
+    (length,) = struct.unpack("<i", read_at(end, 4))
+    if not 0 < length <= end:
+        raise ValueError(f"a footer of {length} bytes")
+    return FlatTable.root(read_at(end - length, length))
+
+
+def _blocks(footer: FlatTable, size: int) -> Iterator[tuple[int, int]]:
+    """Yield the offsets of the metadata and of the body of each message that a footer names."""
+    for field in (_FOOTER_DICTIONARIES, _FOOTER_RECORD_BATCHES):
+        for offset, metadata_length, _ in _BLOCK.iter_unpack(footer.vector(field, _BLOCK.size)):
+            if not 8 <= metadata_length <= size or not 0 <= offset <= size:
+                raise ValueError("a block outside of the file")
+            yield offset + 8, offset + metadata_length
 
 
 def column_count(data: bytes) -> int:
@@ -130,8 +192,13 @@ def _file_messages(view: memoryview) -> Iterator[tuple[memoryview, memoryview]]:
             yield view[offset + prefix : body], view[body : body + body_length]
 
 
-def _claimed_size(metadata: memoryview, body: memoryview) -> int:
-    """Return how many bytes the compressed buffers of one message claim to unfold to."""
+def _claimed_size(metadata: memoryview, claim: Callable[[int], int]) -> int:
+    """Return how many bytes the compressed buffers of one message claim to unfold to.
+
+    Args:
+        metadata: the message's metadata.
+        claim: returns the claim that stands at an offset in the message's body.
+    """
     message = FlatTable.root(metadata)
     header_type = message.scalar(_HEADER_TYPE, "<B", 0)
     if header_type not in (_DICTIONARY_BATCH, _RECORD_BATCH) or not message.has(_HEADER):
@@ -145,4 +212,4 @@ def _claimed_size(metadata: memoryview, body: memoryview) -> int:
         return 0
     # The unfolded length stands before each compressed buffer; -1 marks a buffer that is stored as it is.
     buffers = _BUFFER.iter_unpack(batch.vector(_BUFFERS, _BUFFER.size))
-    return sum(max(struct.unpack_from("<q", body, offset)[0], 0) for offset, length in buffers if length)
+    return sum(max(claim(offset), 0) for offset, length in buffers if length)

@@ -193,6 +193,23 @@ def names(path: str | os.PathLike[str]) -> tuple[str, ...]:
         return tuple(check_schema(file.schema_arrow, "the table").names)
 
 
+def largest_stored_row(path: str | os.PathLike[str], columns: Sequence[str]) -> int:
+    """Return the largest average size of a row in a row group, in uncompressed bytes as the footer states them.
+
+    Raises:
+        SourceError: the file cannot be read.
+        DecodeError: its footer is damaged.
+    """
+    roots = {name.encode() for name in columns}
+    with open_source(path) as file, name_in_errors(path):
+        footer = _footer(reader_at(file.fileno()), os.fstat(file.fileno()).st_size)
+    largest = 0
+    for rows, chunks in footer.groups:
+        stored = zip(footer.leaves, chunks, strict=True)
+        largest = max(largest, sum(chunk.unfolded for leaf, chunk in stored if leaf.root in roots) // max(rows, 1))
+    return largest
+
+
 def read(
     path: str | os.PathLike[str],
     fields: Sequence[Field] | None = None,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from fourfold.codecs import json_lines
+from fourfold.codecs import DEFAULT_BOUNDS, Bounds, json_lines
 from fourfold.errors import DecodeError, RowError
 from fourfold.predictor import Predictor
 from fourfold.stream.dead_letters import DeadLetter
@@ -38,9 +38,13 @@ class EventPredictor:
         predictor: the predictor.
         pass_through: the fields that are copied from the events to their answers.
         max_line: the longest line that is an event, in bytes; it is only named in an error here.
+        bounds: what an event may take once it is decoded.
     """
 
-    def __init__(self, predictor: Predictor, pass_through: PassThrough, max_line: int) -> None:
+    def __init__(
+        self, predictor: Predictor, pass_through: PassThrough, max_line: int, bounds: Bounds = DEFAULT_BOUNDS
+    ) -> None:
+        self._bounds = bounds
         self._predictor = predictor
         self._pass_through = pass_through
         self._max_line = max_line
@@ -78,7 +82,7 @@ class EventPredictor:
                 )
             elif line and not line.isspace():
                 try:
-                    rows.append(json_lines.decode_line(line))
+                    rows.append(json_lines.decode_line(line, self._bounds))
                     row_indexes.append(index)
                 except DecodeError as error:
                     dead.append(_decode_failure(index, "one JSON object in UTF-8", str(error)))

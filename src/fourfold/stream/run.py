@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from heapq import merge
 
+from fourfold.codecs import Bounds
 from fourfold.errors import FourfoldError, SinkError, SourceError
 from fourfold.predictor import Predictor
 from fourfold.stream.dead_letter_limit import DeadLetterLimit
@@ -71,7 +72,7 @@ def run(
     share_pipe = isinstance(sink, PipeSink) and isinstance(dead_letters, PipeSink) and sink.pipe == dead_letters.pipe
     loop = _Loop(
         source,
-        EventPredictor(predictor, pass_through, job.limits.line),
+        EventPredictor(predictor, pass_through, job.limits.line, Bounds(job.limits.max_decoded_bytes)),
         DeadLetterLimit(job.max_dead),
         _Encoder(predictor.name, predictor.digest, share_pipe=share_pipe),
         delivery,

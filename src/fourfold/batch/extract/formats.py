@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fourfold.codecs import FORMATS, arrow, csv, csv_cells, json_lines, parquet
+from fourfold.codecs import DEFAULT_BOUNDS, FORMATS, Bounds, arrow, csv, csv_cells, json_lines, parquet
 from fourfold.errors import SinkError, SourceError, shorten
 from fourfold.signature import Field
 
@@ -66,7 +66,9 @@ class ChunkPart:
 class SourceFormat(Protocol):
     """Describe what each format can do."""
 
-    def inspect(self, path: Path, columns: Sequence[str], passthrough: Sequence[str]) -> FileInfo:
+    def inspect(
+        self, path: Path, columns: Sequence[str], passthrough: Sequence[str], bounds: Bounds = DEFAULT_BOUNDS
+    ) -> FileInfo:
         """Inspect a file of which `columns` will be read, those in `passthrough` without any conversion.
 
         Raises:
@@ -74,7 +76,9 @@ class SourceFormat(Protocol):
             DecodeError: it is damaged, as far as that shows without reading all of it.
         """
 
-    def read_chunks(self, path: Path, columns: Sequence[str], rows: int) -> Iterator[Any]:
+    def read_chunks(
+        self, path: Path, columns: Sequence[str], rows: int, bounds: Bounds = DEFAULT_BOUNDS
+    ) -> Iterator[Any]:
         """Yield the given columns in chunks of `rows` rows; raises as `inspect` does."""
 
     def parse_inputs(self, inputs: Any, fields: Sequence[Field]) -> list[ChunkPart]:
@@ -95,43 +99,40 @@ class _TypedFormat:
 class _ParquetFormat(_TypedFormat):
     """Read Parquet."""
 
-    def inspect(self, path: Path, columns: Sequence[str], passthrough: Sequence[str]) -> FileInfo:
+    def inspect(
+        self, path: Path, columns: Sequence[str], passthrough: Sequence[str], bounds: Bounds = DEFAULT_BOUNDS
+    ) -> FileInfo:
         del passthrough
         names = parquet.names(path)  # first, because its errors name the file and the reason
         metadata = pq.read_metadata(path)
         types = _column_types(path, names, metadata.schema.to_arrow_schema())
         columns = [name for name in columns if name in types]
         # Later row groups may be wider than the sample.
-        row_bytes = max(_largest_stored_row(metadata, columns), _sampled_row_bytes(parquet, path, columns))
+        row_bytes = max(parquet.largest_stored_row(path, columns), _sampled_row_bytes(parquet, path, columns, bounds))
         return FileInfo(types, metadata.num_rows, row_bytes)
 
-    def read_chunks(self, path: Path, columns: Sequence[str], rows: int) -> Iterator[Any]:
-        return parquet.read(path, None, rows, columns)
-
-
-def _largest_stored_row(metadata: Any, columns: Sequence[str]) -> int:
-    """Return the largest average size of a row in a row group, in uncompressed bytes as the footer states them."""
-    largest = 0
-    for group_index in range(metadata.num_row_groups):
-        group = metadata.row_group(group_index)
-        stored = [group.column(index) for index in range(group.num_columns)]
-        size = sum(
-            column.total_uncompressed_size for column in stored if column.path_in_schema.split(".")[0] in columns
-        )
-        largest = max(largest, size // max(group.num_rows, 1))
-    return largest
+    def read_chunks(
+        self, path: Path, columns: Sequence[str], rows: int, bounds: Bounds = DEFAULT_BOUNDS
+    ) -> Iterator[Any]:
+        return parquet.read(path, None, rows, columns, bounds)
 
 
 class _ArrowFormat(_TypedFormat):
     """Read Arrow IPC files and streams."""
 
-    def inspect(self, path: Path, columns: Sequence[str], passthrough: Sequence[str]) -> FileInfo:
+    def inspect(
+        self, path: Path, columns: Sequence[str], passthrough: Sequence[str], bounds: Bounds = DEFAULT_BOUNDS
+    ) -> FileInfo:
         del passthrough
         types = _column_types(path, arrow.names(path), _arrow_schema(path))
-        return FileInfo(types, None, _sampled_row_bytes(arrow, path, [name for name in columns if name in types]))
+        return FileInfo(
+            types, None, _sampled_row_bytes(arrow, path, [name for name in columns if name in types], bounds)
+        )
 
-    def read_chunks(self, path: Path, columns: Sequence[str], rows: int) -> Iterator[Any]:
-        return arrow.read(path, None, rows, columns)
+    def read_chunks(
+        self, path: Path, columns: Sequence[str], rows: int, bounds: Bounds = DEFAULT_BOUNDS
+    ) -> Iterator[Any]:
+        return arrow.read(path, None, rows, columns, bounds)
 
 
 def _arrow_schema(path: Path) -> Any:
@@ -144,17 +145,21 @@ def _arrow_schema(path: Path) -> Any:
 class _CsvFormat:
     """Read CSV: chunks of text, which `parse_inputs` turns into values."""
 
-    def inspect(self, path: Path, columns: Sequence[str], passthrough: Sequence[str]) -> FileInfo:
+    def inspect(
+        self, path: Path, columns: Sequence[str], passthrough: Sequence[str], bounds: Bounds = DEFAULT_BOUNDS
+    ) -> FileInfo:
         del passthrough
         names = csv.names(path)
         columns = [name for name in columns if name in names]
         # Twice, because memory holds the text and the values that are parsed from it.
-        row_bytes = 2 * _sampled_row_bytes(csv, path, columns)
+        row_bytes = 2 * _sampled_row_bytes(csv, path, columns, bounds)
         return FileInfo(dict.fromkeys(names, pa.string()), None, row_bytes, has_types=False)
 
-    def read_chunks(self, path: Path, columns: Sequence[str], rows: int) -> Iterator[Any]:
+    def read_chunks(
+        self, path: Path, columns: Sequence[str], rows: int, bounds: Bounds = DEFAULT_BOUNDS
+    ) -> Iterator[Any]:
         # Without fields the cells stay text, as pass-through columns and the quarantine need them.
-        return csv.read(path, (), rows, columns)
+        return csv.read(path, (), rows, columns, bounds)
 
     def parse_inputs(self, inputs: Any, fields: Sequence[Field]) -> list[ChunkPart]:
         """Parse cells: a `RecordBatch` of the rows in which all cells fit, and the other rows as a list of rows."""
@@ -208,13 +213,15 @@ def _rows_with_misfits(texts: Any, fields: Mapping[str, Field]) -> set[int]:
 class _JsonLinesFormat:
     """Read JSON lines."""
 
-    def inspect(self, path: Path, columns: Sequence[str], passthrough: Sequence[str]) -> FileInfo:
+    def inspect(
+        self, path: Path, columns: Sequence[str], passthrough: Sequence[str], bounds: Bounds = DEFAULT_BOUNDS
+    ) -> FileInfo:
         """Read the whole file once: only its rows say what its columns are."""
         types: dict[str, Any] = {}
         inferred = {name: _TypeInference(path, name) for name in passthrough}
         rows = 0
         row_bytes = 0
-        for chunk in json_lines.read(path, None, SAMPLE_ROWS, columns):
+        for chunk in json_lines.read(path, None, SAMPLE_ROWS, columns, bounds):
             row_bytes = max(row_bytes, _row_memory(chunk[0]))  # one row a chunk, because measuring is slow
             for row in chunk:
                 rows += 1
@@ -228,8 +235,10 @@ class _JsonLinesFormat:
         float64_safe = frozenset(name for name, column in inferred.items() if column.is_float64_safe)
         return FileInfo(types, rows, row_bytes, has_types=False, is_schemaless=True, float64_safe=float64_safe)
 
-    def read_chunks(self, path: Path, columns: Sequence[str], rows: int) -> Iterator[Any]:
-        return json_lines.read(path, None, rows, columns)
+    def read_chunks(
+        self, path: Path, columns: Sequence[str], rows: int, bounds: Bounds = DEFAULT_BOUNDS
+    ) -> Iterator[Any]:
+        return json_lines.read(path, None, rows, columns, bounds)
 
     def parse_inputs(self, inputs: Any, fields: Sequence[Field]) -> list[ChunkPart]:
         del fields
@@ -291,9 +300,9 @@ def _column_types(path: Path, names: Sequence[str], schema: Any) -> dict[str, An
     return {name: schema.field(name).type for name in names}
 
 
-def _sampled_row_bytes(codec: Any, path: Path, columns: Sequence[str]) -> int:
+def _sampled_row_bytes(codec: Any, path: Path, columns: Sequence[str], bounds: Bounds) -> int:
     """Return the average size of the first rows of a file, in bytes of Arrow memory."""
-    sample = next(codec.read(path, (), SAMPLE_ROWS, columns), None) if columns else None
+    sample = next(codec.read(path, (), SAMPLE_ROWS, columns, bounds), None) if columns else None
     return 0 if sample is None else sample.nbytes // sample.num_rows
 
 

@@ -16,7 +16,9 @@ from fourfold.batch.extract.formats import SOURCE_FORMATS, ChunkPart, FileInfo, 
 from fourfold.batch.extract.type_compatibility import can_hold
 from fourfold.batch.job import WORK_FOLDER
 from fourfold.batch.transform.columns import ColumnMapping
+from fourfold.codecs import DEFAULT_BOUNDS, Bounds
 from fourfold.errors import DecodeError, SourceError, shorten
+from fourfold.signature.column_sizes import decoded_size
 
 __all__ = ["Chunk", "FileState", "SourceFiles", "find_source_files"]
 
@@ -122,6 +124,7 @@ class SourceFiles:
     Args:
         files: the files, in the order in which they are read.
         mapping: the columns that the job takes.
+        bounds: what a record batch, a page or a row may take once it is decoded.
 
     Attributes:
         states: the state of each file when the run began.
@@ -133,7 +136,8 @@ class SourceFiles:
         SourceError: a file cannot be read or lacks a column that the job takes.
     """
 
-    def __init__(self, files: Sequence[Path], mapping: ColumnMapping) -> None:
+    def __init__(self, files: Sequence[Path], mapping: ColumnMapping, bounds: Bounds = DEFAULT_BOUNDS) -> None:
+        self._bounds = bounds
         self._mapping = mapping
         self._format = SOURCE_FORMATS[detect_format(files[0])]
         self.states = [FileState.read(file) for file in files]
@@ -150,7 +154,9 @@ class SourceFiles:
 
     def _inspect(self, state: FileState) -> FileInfo:
         try:
-            return self._format.inspect(Path(state.path), self._mapping.columns, self._mapping.passthrough)
+            return self._format.inspect(
+                Path(state.path), self._mapping.columns, self._mapping.passthrough, self._bounds
+            )
         except DecodeError as error:
             raise SourceError(str(error)) from error
 
@@ -223,12 +229,33 @@ class SourceFiles:
             rows = min(chunk_rows, max(1, chunk_bytes // max(info.row_bytes, 1)))
             start = 0
             try:
-                for table in self._format.read_chunks(Path(state.path), self._columns, rows):
-                    yield Chunk(state.path, start, table)
-                    start += len(table)
+                for table in self._format.read_chunks(Path(state.path), self._columns, rows, self._bounds):
+                    for part in self._unfoldable(table, f"{state.path}, row {start} or later"):
+                        yield Chunk(state.path, start, part)
+                        start += len(part)
             except DecodeError as error:
                 self._check_state(state)  # a file that changed while it was read is the better reason
                 raise SourceError(str(error)) from error
+
+    def _unfoldable(self, table: Any, where: str) -> Iterator[Any]:
+        """Yield a chunk in parts whose columns may take a value of their own for each row, within the bounds.
+
+        Raises:
+            TooLarge: a row alone is over them.
+        """
+        fields = list(self._mapping.fields.values())
+        parts = [table]
+        while parts:
+            part = parts.pop()
+            if not isinstance(part, list):
+                size = decoded_size(self._mapping.inputs(part), fields, self._bounds.max_decoded_bytes)
+                if size > self._bounds.max_decoded_bytes:
+                    if len(part) < 2:
+                        self._bounds.check_bytes(size, f"{where}: a row that")
+                    half = len(part) // 2
+                    parts += [part.slice(half), part.slice(0, half)]  # the first half is popped first
+                    continue
+            yield part
 
     def inputs(self, chunk: Chunk) -> list[ChunkPart]:
         """Return the input fields of a chunk, for the predictor."""
