@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from fourfold.service import running
+from fourfold.service import protocol, running
 from tests.service.wire import Address, exchanges, predict
 from tests.support import make_predictor
 
@@ -285,3 +286,53 @@ def test_thousands_of_requests_at_once_are_answered_in_order(address: Address) -
     data = b"".join(predict(x) for x in range(3000))
     replies = exchanges(address, [[data + BEHIND]])[0]
     assert [reply.word for reply in replies] == [*((200, 2.0 * x) for x in range(3000)), BEHIND_WORD]
+
+
+SCRAPS = [
+    *(b"\r\n", b"\n", b"\r", b" ", b"\t", b"\0", b":", b",", b";", b"0", b"8", b"\x80", b"\xff", b"HTTP/1.0"),
+    *(b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n", b"Connection: close\r\n", b"Host: h\r\n"),
+    *(b"Upgrade: x\r\nConnection: upgrade\r\n", b"Expect: 100-continue\r\n", HIDDEN),
+]
+SEEDS = [case.data for case in CASES.values() if len(case.data) < 600]
+
+
+def mutated(chance: random.Random) -> bytes:
+    """One of the cases with a few bytes inserted, removed, changed, or taken from another case."""
+    data = bytearray(chance.choice(SEEDS))
+    for _ in range(chance.randint(1, 4)):
+        place = chance.randrange(len(data) + 1)
+        other = chance.choice(SEEDS)
+        start = chance.randrange(len(other))
+        change = chance.choice(["scrap", "line", "remove", "byte", "splice"])
+        if change == "scrap":
+            data[place:place] = chance.choice(SCRAPS)
+        elif change == "line" and (line_end := data.find(b"\r\n", place)) >= 0:
+            data[line_end:line_end] = b"\r\n" + chance.choice(SCRAPS)
+        elif change == "remove":
+            del data[place : place + chance.randint(1, 6)]
+        elif change == "byte" and place < len(data):
+            data[place] = chance.randrange(256)
+        elif change == "splice":
+            data[place:place] = other[start : start + chance.randint(1, 60)]
+    return bytes(data)
+
+
+@pytest.mark.seeds(2, sweep=60)
+def test_no_bytes_are_read_in_two_ways(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the bytes are, replies come whole, cutting the bytes changes none of them, and the service lives on."""
+    chance = random.Random(seed)
+    monkeypatch.setattr(protocol, "HEAD_TIMEOUT_S", 1)
+    monkeypatch.setattr(protocol, "IDLE_TIMEOUT_S", 1)
+    inputs = [mutated(chance) + BEHIND for _ in range(80)]
+    cuts = [chance.randrange(1, len(data)) for data in inputs]
+    with running(make_predictor()) as url:
+        parts = urlsplit(url)
+        here = (str(parts.hostname), parts.port or 0)
+        whole = exchanges(here, [[data] for data in inputs])
+        cut = exchanges(here, [[data[:at], data[at:]] for data, at in zip(inputs, cuts, strict=True)])
+        assert [reply.word for reply in exchanges(here, [[BEHIND]])[0]] == [BEHIND_WORD]
+    for data, replies, replies_to_pieces in zip(inputs, whole, cut, strict=True):
+        words, words_to_pieces = ([reply.word for reply in some] for some in (replies, replies_to_pieces))
+        # Where the second piece is the rest of a request that was answered, its reply was the last.
+        assert (data, words_to_pieces) == (data, words[: len(words_to_pieces)])
+        assert len(words) == len(words_to_pieces) or replies_to_pieces[-1].headers["connection"] == "close"
