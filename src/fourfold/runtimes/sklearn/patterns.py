@@ -2,7 +2,7 @@ r"""Check that a regular expression of a package cannot take for ever.
 
 Python's `re` tries all ways to match, and no other thread runs meanwhile, so nobody could stop it. A pattern is taken
 where no part that repeats can match the same text in two ways: then the number of ways does not double with each
-character. A repetition may share characters with what follows it, as in `\w*[a-z]\w*`, twice in a pattern.
+character. A repetition may share characters with what follows it, as in `\w*[a-z]\w*`, once in a pattern.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MAX_POSITIONS = 600
 #: A part that may be repeated more often counts as one that is repeated without end.
 _MAX_COPIES = 32
 #: How many repetitions may share characters with what follows, and how many other choices there may be.
-_MAX_SHARED_REPETITIONS, _MAX_CHOICES = 2, 8
+_MAX_SHARED_REPETITIONS, _MAX_CHOICES = 1, 8
 #: Characters of all kinds besides ASCII; those that a pattern names are added.
 _CHARACTERS = (
     *range(128),
