@@ -8,6 +8,7 @@ library's class.
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -29,7 +30,7 @@ def library_class(model: Any) -> str:
     name = f"{kind.__module__.partition('.')[0]}.{kind.__qualname__}"
     if name.partition(".")[0] not in _LIBRARIES:
         return name
-    if vars(sys.modules.get(kind.__module__, object)).get(kind.__qualname__) is not kind:
+    if not _is_in_library(kind):
         raise NoPlan(f"a class calls itself {kind.__module__}.{kind.__qualname__}, and is not what that module has")
     for attribute in getattr(model, "__dict__", {}):
         if isinstance(getattr(kind, attribute, None), FunctionType):
@@ -37,6 +38,16 @@ def library_class(model: Any) -> str:
     if replaced := replaced_method(kind):
         raise NoPlan(replaced)
     return name
+
+
+def _is_in_library(kind: type) -> bool:
+    """Return whether a class is what its module has under its name, and the module lies in its library's folder."""
+    module = sys.modules.get(kind.__module__)
+    library = sys.modules.get(kind.__module__.partition(".")[0])
+    if module is None or library is None or vars(module).get(kind.__qualname__) is not kind:
+        return False
+    file, top = (str(getattr(part, "__file__", None) or "") for part in (module, library))
+    return bool(top) and Path(file).is_relative_to(Path(top).parent)
 
 
 def replaced_method(kind: type) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from fourfold.plan.compile import Labels, answer
 from fourfold.plan.compile.arrays import array, numbers, to_objects, to_sparse, with_dtype
 from fourfold.plan.compile.columns import FLOAT32, FLOAT64, OBJECT, Coded, Column, Compiler, Matrix, NoPlan
+from fourfold.plan.compile.library_class import library_class
 from fourfold.plan.compile.scores import as_matrix, round_numbers
 from fourfold.plan.format import MathFunction
 from fourfold.plan.graph.builder import Code, Number
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 #: The class of scikit-learn's classifier for training rows that all have one label.
-_CONSTANT = "_ConstantPredictor"
+_CONSTANT = "sklearn._ConstantPredictor"
 
 
 def is_classifier(model: Any) -> bool:
@@ -106,7 +107,7 @@ def numeric_answer(model: Any, method: str, matrix: Matrix, compiler: Compiler) 
 
 def _constant(model: Any, method: str, compiler: Compiler) -> Matrix | None:
     """Return what scikit-learn's classifier of one label answers, or `None` for any other estimator."""
-    if type(model).__name__ != _CONSTANT:
+    if library_class(model) != _CONSTANT:
         return None
     value = np.asarray(model.y_, dtype=np.float64).reshape(-1)[0]
     values = [1.0 - value, value] if method == "predict_proba" else [value]

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from fourfold.plan.compile import Labels, answer, answers, transform
 from fourfold.plan.compile.columns import FLOAT64, Column, Compiler, Matrix, NoPlan
+from fourfold.plan.compile.library_class import library_class
 from fourfold.plan.compile.rules.tree import leaf_values, nodes_of, tree_input
 from fourfold.plan.compile.scores import above_zero, as_matrix, expit_pair, log_columns, sklearn_softmax
 from fourfold.plan.compile.tree_nodes import CATEGORIES, Nodes, forest
@@ -65,7 +66,8 @@ def _initial_sums(
         NoPlan: the `init` estimator has several targets.
     """
     init = model.init_
-    if isinstance(init, str) or getattr(init, "strategy", None) in _CONSTANT_STRATEGIES.get(type(init).__name__, ()):
+    name = "" if isinstance(init, str) else library_class(init).removeprefix("sklearn.")
+    if isinstance(init, str) or getattr(init, "strategy", None) in _CONSTANT_STRATEGIES.get(name, ()):
         # It answers the same for every row, so it is asked about one.
         row = np.zeros((1, model.n_features_in_), dtype=np.float32)
         return np.asarray(model._raw_predict_init(row), dtype=np.float64)[0], []  # noqa: SLF001

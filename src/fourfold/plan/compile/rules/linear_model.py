@@ -14,6 +14,7 @@ import numpy as np
 from fourfold.plan.compile import Labels, answer, answers
 from fourfold.plan.compile.arrays import floats, numbers, with_dtype
 from fourfold.plan.compile.columns import FLOAT64, OBJECT, Compiler, Matrix, NoPlan
+from fourfold.plan.compile.library_class import library_class
 from fourfold.plan.compile.scores import (
     above_zero,
     add_constants,
@@ -127,10 +128,10 @@ def generalized_regressor(model: Any, matrix: Matrix, compiler: Compiler) -> Mat
     """
     inputs = floats(matrix, compiler, model)
     values, dtype = affine(inputs, model.coef_, model.intercept_, model, compiler)
-    link = type(model._base_loss.link).__name__  # noqa: SLF001 - what a fitted model computes with
-    if link == "LogLink":
+    link = library_class(model._base_loss.link)  # noqa: SLF001 - what a fitted model computes with
+    if link == "sklearn.LogLink":
         values = exponentials(compiler, values, dtype)
-    elif link != "IdentityLink":
+    elif link != "sklearn.IdentityLink":
         raise NoPlan(f"a {type(model).__name__} has the link {link}")
     return as_matrix(values, dtype)
 
