@@ -26,7 +26,7 @@ from fourfold.errors import (
 )
 from fourfold.function import Function, concatenate, slice_rows, take_rows, without_numeric_warnings
 from fourfold.package.golden import GoldenRows, Replay, compare, read_golden
-from fourfold.runtimes.engine import DirectEngine, Engine, StoppableEngine, installed_version
+from fourfold.runtimes.engine import CheckingEngine, DirectEngine, Engine, StoppableEngine, installed_version
 from fourfold.signature import RowCoercer, Signature
 from fourfold.time_limit import TimeIsUp, call_within
 
@@ -279,6 +279,8 @@ class Predictor:
     def _answer_golden_rows(self, golden: GoldenRows) -> tuple[Any, Any]:
         """Return the answers to all golden rows in one call, and to the first one alone; raise as `_replay` does."""
         limit_s = _replay_limit()
+        if isinstance(self.engine, CheckingEngine):
+            self.engine.check_golden(golden.inputs)
 
         def answer() -> tuple[Any, Any]:
             try:

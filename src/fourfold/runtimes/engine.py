@@ -8,7 +8,7 @@ exact: the same rows get the same bits in every call, in every process and on ev
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 from fourfold.signature.field import Field, Signature
 
 __all__ = [
+    "CheckingEngine",
     "DirectEngine",
     "Engine",
     "OpenedModel",
@@ -83,6 +84,15 @@ class StoppableEngine(Engine, Protocol):
 
     def stop(self) -> None:
         """End the calls that are running, soon and with any error; nobody calls the engine again."""
+        ...
+
+
+@runtime_checkable
+class CheckingEngine(Engine, Protocol):
+    """Represent an engine that looks at golden rows before it answers them: it may be unable to stop."""
+
+    def check_golden(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Raise `CorruptPackage` where the answers could take for ever."""
         ...
 
 

@@ -8,9 +8,10 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
+import fourfold
 from fourfold.errors import CorruptPackage
 from fourfold.runtimes.sklearn import skops_file
-from fourfold.runtimes.sklearn.patterns import UnsafePattern, check_pattern
+from fourfold.runtimes.sklearn.patterns import UnsafePattern, check_pattern, check_texts
 
 TEXTS = ["a cold night", "a bright day", "cold days", "one more night"]
 
@@ -74,3 +75,38 @@ def test_an_analyzer_of_characters_needs_no_pattern() -> None:
     """A vectorizer without a pattern is none of this module's business."""
     model = CountVectorizer(analyzer="char", token_pattern=None).fit(TEXTS)
     assert skops_file.loads(skops_file.dumps(model)).token_pattern is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        (r"[a-z]+1", "a" * 200_000),
+        (r"\w*[a-z]\w*", "a" * 5_000),
+        (r"[a-z ]+1", "a b " * 50_000),
+        (r".*x", "a b " * 1_000),
+    ],
+)
+def test_golden_texts_that_could_take_for_ever_are_refused(pattern: str, text: str) -> None:
+    """A pattern that takes the square or the cube of a text's length is refused with a text that is too long for it."""
+    model = TfidfVectorizer(token_pattern=pattern).fit(["ab1 b1 c1x"])
+    check_texts(model, [{"text": "a short text", "number": 1.0}])
+    with pytest.raises(
+        CorruptPackage, match=rf"golden row 1, field 'text': the token_pattern .* of {len(text)} characters"
+    ):
+        check_texts(model, [{"text": "short"}, {"text": text}])
+
+
+@pytest.mark.parametrize("pattern", [r"(?u)\b\w\w+\b", r"[^,]+", r"(a+)+b", None])
+def test_golden_texts_of_other_models_may_be_long(pattern: str | None) -> None:
+    """The default pattern, and a run of one kind of characters, pass through a text once; a pickle may have any."""
+    model = TfidfVectorizer().fit(TEXTS)
+    model.token_pattern = pattern
+    check_texts(model, [{"text": "a" * 1_000_000}, {"text": "words and words " * 10_000}])
+
+
+def test_a_replay_looks_at_its_texts_first() -> None:
+    """A package whose golden text is too long for its pattern is refused before the text is read."""
+    model = make_pipeline(TfidfVectorizer(token_pattern=r"[a-z]+(?=1)|\w+1"), LogisticRegression())
+    model.fit([f"{text}1" for text in TEXTS], [0, 1, 0, 1])
+    with pytest.raises(CorruptPackage, match=r"golden row \d+, field 'text': the token_pattern"):
+        fourfold.pack(model, name="slow", rows=[*(f"{text}1" for text in TEXTS), "a" * 300_000 + "1"])

@@ -8,6 +8,7 @@ character. A repetition may share characters with what follows it, as in `\w*[a-
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -15,8 +16,12 @@ from typing import Any
 from fourfold.errors import CorruptPackage, shorten
 from fourfold.runtimes.sklearn.inspection import walk_parts
 
-__all__ = ["UnsafePattern", "check_pattern", "check_patterns"]
+__all__ = ["UnsafePattern", "check_pattern", "check_patterns", "check_texts"]
 
+#: The steps that golden texts may take, all together about ten seconds.
+_MAX_STEPS = 10**10
+#: The pattern that vectorizers have by default, and its like: they pass through each text once.
+_LINEAR_PATTERNS = {rf"{flags}\b{run}\b" for flags in ("", "(?u)") for run in (r"\w\w+", r"\w+")}
 # Python's own parser, which has no public name: the same reading as that of `re.compile`.
 _parser: Any = import_module("re._parser")
 _MAX_CHARACTERS = 1_000
@@ -187,8 +192,42 @@ def check_patterns(model: object) -> None:
             ) from None
 
 
-def check_pattern(pattern: str) -> None:
+def check_texts(model: object, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Check that the vectorizers in a model split the texts of rows in a time that does not grow out of hand.
+
+    A pattern that begins anew at every character, and reads on to the end, takes the square of a text's length; one
+    whose repetition shares characters with what follows it takes the cube.
+
+    Raises:
+        CorruptPackage: a text has too many characters in a row that a pattern may read on through.
+    """
+    patterns = {
+        vars(part)["token_pattern"]
+        for part in walk_parts(model)
+        if isinstance(getattr(part, "__dict__", {}).get("token_pattern"), str)
+    } - _LINEAR_PATTERNS
+    readings = []
+    for pattern in patterns:
+        try:
+            readings.append((pattern, *check_pattern(pattern)))
+        except UnsafePattern:  # of a pickle, whose maker the host trusts with code
+            continue
+    for index, row in enumerate(rows if readings else ()):
+        for name, text in row.items():
+            for pattern, power, reads_spaces in readings if isinstance(text, str) else ():
+                runs = [text] if reads_spaces else text.split()
+                if sum(len(run) ** power for run in runs) > _MAX_STEPS:
+                    raise CorruptPackage(
+                        f"golden row {index}, field {shorten(name)}: the token_pattern {shorten(pattern)} could take "
+                        f"for ever to split a text of {len(text)} characters"
+                    )
+
+
+def check_pattern(pattern: str) -> tuple[int, bool]:
     """Check that a pattern cannot match the same text in a number of ways that grows exponentially.
+
+    Returns:
+        The power of a text's length with which the time to split it can grow, and whether a repetition reads spaces.
 
     Raises:
         UnsafePattern: it can, or that cannot be told; or it is no regular expression.
@@ -201,8 +240,8 @@ def check_pattern(pattern: str) -> None:
         raise UnsafePattern(f"it is no regular expression: {error}") from None
     named = {point + step for point in _named(tree) for step in (-1, 0, 1) if 0 <= point + step < 0x110000}
     alphabet = (*sorted({*_CHARACTERS, *named}),)
-    for branch in _branches(tree):
-        _check_ways(_Automaton(alphabet, int(tree.state.flags)), branch)
+    readings = [_check_ways(_Automaton(alphabet, int(tree.state.flags)), branch) for branch in _branches(tree)]
+    return max(power for power, _ in readings), any(reads_spaces for _, reads_spaces in readings)
 
 
 def _branches(tree: Any) -> list[Any]:
@@ -215,8 +254,8 @@ def _branches(tree: Any) -> list[Any]:
     return [items]
 
 
-def _check_ways(automaton: _Automaton, branch: Any) -> None:
-    """Check in how many ways one alternative can match a text."""
+def _check_ways(automaton: _Automaton, branch: Any) -> tuple[int, bool]:
+    """Check in how many ways one alternative can match a text; return what `check_pattern` does."""
     automaton.starts.append(automaton.sequence(branch).first)
     repetitions: set[range] = set()
     choices = sum(automaton.shares(positions) for positions in automaton.starts)
@@ -233,6 +272,9 @@ def _check_ways(automaton: _Automaton, branch: Any) -> None:
             f"more than {_MAX_SHARED_REPETITIONS} of its repetitions, or {_MAX_CHOICES} of its choices, share "
             "characters with what follows"
         )
+    looped = {position for positions in automaton.repeated for position in positions}
+    is_one_run = len(branch) == 1 and len(automaton.sets) == 1
+    return (1 if is_one_run else 2 + len(repetitions)), any(ord(" ") in automaton.sets[position] for position in looped)
 
 
 def _named(tree: Any) -> set[int]:

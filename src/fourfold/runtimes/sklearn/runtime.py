@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +18,7 @@ from fourfold.runtimes.engine import Prepared, library_versions
 from fourfold.runtimes.sample import Sample, column_names, frame_to_array, read_sample, select_columns
 from fourfold.runtimes.sklearn.inspection import walk_parts
 from fourfold.runtimes.sklearn.methods import METHODS, ROUNDING_GAP, OriginalAnswers, split_targets
+from fourfold.runtimes.sklearn.patterns import check_texts
 from fourfold.runtimes.sklearn.storage import PICKLE, SKOPS, StoredModel, restore, store
 from fourfold.runtimes.sources import module_name
 from fourfold.runtimes.threads import ThreadGuard, thread_guard
@@ -117,6 +118,10 @@ class _Engine:
         self._methods = [(getattr(model, name), targets) for name, targets in methods]
         self._outputs = outputs
         self._guard = guard
+
+    def check_golden(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Raise `CorruptPackage` where the texts of golden rows could take for ever."""
+        check_texts(self.model, rows)
 
     def predict(self, batch: Any) -> Any:
         """Return the answers to a canonical record batch; raise `EngineError` where the model fails."""
