@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -240,3 +241,16 @@ def test_a_limit_is_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("FOURFOLD_MAX_FILE_BYTES", "100")
     with pytest.raises(FourfoldError, match="expected at most 100, which FOURFOLD_MAX_FILE_BYTES sets"):
         open_package(tmp_path / "a.fourfold")
+
+
+def test_threads_read_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads that read one open package disturb each other neither where reads have positions nor where they seek."""
+    contents = {f"file{number}.bin": bytes([number]) * (1000 + number) for number in range(20)}
+    path = write_package(Package.build(manifest(), {**FILES, **contents}), tmp_path / "a.fourfold")
+    for is_windows in (False, True):
+        if is_windows:
+            monkeypatch.delattr(os, "pread")
+        opened = open_package(path)
+        with ThreadPoolExecutor(8) as pool:
+            for _ in range(20):
+                assert dict(zip(contents, pool.map(opened.read, contents), strict=True)) == contents

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
+import threading
 import weakref
 import zlib
 from collections.abc import Iterator, Mapping
@@ -37,6 +38,8 @@ _END = struct.Struct("<4sHHHHLLH")
 _END_ZIP64 = struct.Struct("<4sQHHLLQQQQ")
 _LOCATOR_ZIP64 = struct.Struct("<4sLQL")
 _LOCAL_SIGNATURE, _CENTRAL_SIGNATURE = b"PK\x03\x04", b"PK\x01\x02"
+
+_SEEK_LOCK = threading.Lock()
 
 #: What the fields of a local header must be, by their index, and what another value means.
 _MEANINGS = {
@@ -171,7 +174,7 @@ class Archive:
         """Return bytes of the file, fewer where it ends before."""
         chunks, end = [], min(offset + length, self._size)
         while offset < end:
-            chunk = os.pread(self._handle, min(end - offset, 2**30), offset)
+            chunk = _read_at(self._handle, min(end - offset, 2**30), offset)
             if not chunk:
                 break
             chunks.append(chunk)
@@ -226,6 +229,15 @@ class Archive:
             f"its directory does not agree with its members, at byte {self._offset + at:,}: a member has other "
             "attributes (a link, a folder), a comment, an extra field or another header than in front of its content"
         )
+
+
+def _read_at(handle: int, length: int, offset: int) -> bytes:
+    """Return bytes of an open file, whatever other threads read of it at the same time."""
+    if hasattr(os, "pread"):
+        return os.pread(handle, length, offset)
+    with _SEEK_LOCK:  # on Windows
+        os.lseek(handle, offset, os.SEEK_SET)
+        return os.read(handle, length)
 
 
 def _local_header(name: str, size: int, checksum: int) -> bytes:
