@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from fourfold.errors import EngineError
 from fourfold.runtimes.sklearn import storage
@@ -317,7 +318,7 @@ def attempt(changed: tuple[bytes, Any]) -> None:
                 try:
                     method = getattr(model, name, None)
                     if method is not None:
-                        method(rows)
+                        _read(method(rows))
                 except MemoryError:
                     raise
                 except Exception as error:  # noqa: BLE001 - an engine turns what its model raises into an EngineError
@@ -327,6 +328,12 @@ def attempt(changed: tuple[bytes, Any]) -> None:
                 raise RuntimeError(f"it reached outside: {_touched[0]}")
     if problem is not None:
         raise EngineError(str(problem))
+
+
+def _read(answer: Any) -> None:
+    """Read an answer as an engine does: a sparse one becomes an array."""
+    if sparse.issparse(answer):
+        answer.toarray()
 
 
 TARGET = Target("skops", bases, mutate, attempt, lambda changed: changed[0])

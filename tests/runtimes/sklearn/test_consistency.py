@@ -18,7 +18,7 @@ from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.kernel_approximation import AdditiveChi2Sampler, PolynomialCountSketch
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import KDTree, KernelDensity, KNeighborsClassifier, KNeighborsRegressor
-from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures, SplineTransformer
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, PolynomialFeatures, SplineTransformer
 from sklearn.svm import SVC
 
 from fourfold.errors import CorruptPackage
@@ -118,6 +118,16 @@ def density(**state: Any) -> Any:
     return changed(model, tree_=tree)
 
 
+def grouped(more: int) -> Any:
+    """Categories of which the rare ones share a column, and so many more that are called rare."""
+    rows = np.array(list("aaaabbbbccd")).reshape(-1, 1)
+    model = OneHotEncoder(min_frequency=3, handle_unknown="infrequent_if_exist").fit(rows)
+    rare = model._infrequent_indices[0]
+    model._infrequent_indices = [np.concatenate([rare, rare[:more]])]
+    model._n_features_outs = model._compute_n_features_outs()
+    return model
+
+
 def columns_of_vectors() -> Any:
     model = SVC().fit(sparse.csr_matrix(X), CLASS)
     return changed(model, support_vectors_=model.support_vectors_.tocsc())
@@ -152,6 +162,8 @@ OUTSIDE: dict[str, Any] = {
     "a search of other rows": lambda: searched(_tree=KDTree(np.zeros((500, X.shape[1]))), _fit_method="kd_tree"),
     "vectors by columns": columns_of_vectors,
     "splines without end": lambda: changed(SplineTransformer().fit(X), n_features_out_=2**40),
+    "fewer columns than categories": lambda: grouped(1),
+    "groups of words without end": lambda: changed(CountVectorizer().fit(["a cat"]), ngram_range=(-(2**62), 1)),
     "leaves of no rows": lambda: density(leaf_size=0),
     "probabilities without numbers": lambda: changed(SVC().fit(X, CLASS), _effective_probability=True),
     "groups without end": lambda: changed(FeatureAgglomeration(2).fit(X), labels_=np.array([0, 1, 2**40])),
@@ -180,6 +192,7 @@ def test_what_reaches_outside_is_refused(name: str) -> None:
 
 INSIDE: dict[str, Any] = {
     "boosting": boosted,
+    "grouped categories": lambda: grouped(0),
     "boosting from zero": lambda: GradientBoostingRegressor(n_estimators=1, init="zero").fit(X, TARGET),
     "boosting from a model": lambda: GradientBoostingRegressor(n_estimators=1, init=LinearRegression()).fit(X, TARGET),
     "categories": categories,

@@ -323,6 +323,11 @@ def _support_vectors(part: Any, state: dict[str, Any]) -> bool:
     )
 
 
+def _word_groups(part: Any, state: dict[str, Any]) -> bool:
+    least, most = part.ngram_range
+    return _is_count(least) and _is_count(most) and 1 <= least <= most
+
+
 def _vocabulary(part: Any, state: dict[str, Any]) -> bool:
     if "vocabulary_" not in state:
         return True
@@ -396,8 +401,12 @@ def _one_hot(part: Any, state: dict[str, Any]) -> bool:
                     return False
     drops = state["_drop_idx_after_grouping"]
     if drops is None:
-        return True
-    return all(index is None or 0 <= index < size for index, size in zip(drops, sizes, strict=True))
+        drops = [None] * len(sizes)
+    # A category beyond the columns would be written beyond the rows.
+    return all(
+        (index is None or 0 <= index < size) and size - (index is not None) <= width
+        for index, size, width in zip(drops, sizes, widths, strict=True)
+    )
 
 
 _CHECKS: tuple[tuple[Any, Any], ...] = (
@@ -408,6 +417,7 @@ _CHECKS: tuple[tuple[Any, Any], ...] = (
     (BaseLibSVM, _support_vectors),
     ((CountVectorizer, DictVectorizer), _vocabulary),
     ((HashingVectorizer, FeatureHasher), _hash_columns),
+    ((CountVectorizer, HashingVectorizer), _word_groups),
     (OneHotEncoder, _one_hot),
     ((BaseDecisionTree, BaseForest), _targets),
     (FeatureAgglomeration, _agglomeration),

@@ -146,14 +146,15 @@ def _neighbours(state: tuple[Any, ...], corners: int) -> bool:
         corners: the number of points that bound a node: 1 (the centre of a ball) or 2 (the corners of a box).
     """
     data, order, nodes, bounds, count, metric = *(np.asarray(array) for array in state[:4]), state[6], state[11]
+    if not 0 < count == len(nodes):
+        return False
     rows, width = data.shape
     index = np.arange(count)
     weights = np.asarray(metric.__getstate__()[1])
     sample, leaf_rows, levels = state[12], state[4], state[5]
     kind = type(metric).__name__
     return bool(
-        len(nodes) == count > 0
-        and leaf_rows >= 1  # it is divided by
+        leaf_rows >= 1  # it is divided by
         and levels >= 1
         and bounds.shape[1:] == (count, width)
         and len(bounds) == corners
