@@ -322,3 +322,21 @@ def test_a_list_of_the_wrong_length_is_not_unfolded() -> None:
         (3, "missing", "null"),
     ]
     assert (list(errors), errors.total) == (list(RowCoercer([field])([{"a": row} for row in column.to_pylist()])[1]), 2)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "got"),
+    [
+        ((), pa.list_(pa.bool_(), 1 << 22), "a list of 4194304 elements"),
+        ((3,), pa.list_(pa.bool_(), 1 << 22), "4194304 elements in dimension 0"),
+        ((1, 3), pa.list_(pa.list_(pa.bool_(), 1 << 22), 1), "4194304 elements in all"),
+    ],
+)
+def test_a_list_of_millions_is_named_and_not_unfolded(shape: tuple[int, ...], kind: Any, got: str) -> None:
+    """A list that a few bytes hold is an error of its row, with its length; a good row beside it is converted."""
+    lists = pa.Array.from_buffers(pa.bool_(), 1 << 22, [None, pa.py_buffer(bytes(1 << 19))])
+    for size in (1 << 22, *([1] if len(shape) == 2 else [])):
+        lists = pa.FixedSizeListArray.from_arrays(lists, size)
+    assert lists.type == kind
+    _, errors = ColumnCoercer([Field("a", "float64", shape=shape)])(pa.table({"a": lists}))
+    assert [(error.row, error.got) for error in errors] == [(0, got)]

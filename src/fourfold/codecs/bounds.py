@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from fourfold.errors import TooLarge
 
-__all__ = ["COLUMN_BYTES", "DEFAULT_BOUNDS", "Bounds", "json_size"]
+__all__ = ["COLUMN_BYTES", "DEFAULT_BOUNDS", "Bounds", "dict_bytes", "json_size"]
 
 #: What a column costs beside its values, in bytes: its name, its type, its arrays, and what reads it.
 COLUMN_BYTES = 4096
@@ -36,6 +36,11 @@ class Bounds:
 
     max_decoded_bytes: int = 1 << 30
     max_rows: int | None = None
+
+    @property
+    def safe_json_bytes(self) -> int:
+        """Return the length up to which no JSON text can take too much memory."""
+        return self.max_decoded_bytes // _MOST_BYTES_PER_BYTE
 
     def check_bytes(self, size: int, what: str) -> None:
         """Check the bytes that something takes in memory.
@@ -65,11 +70,11 @@ class Bounds:
     def check_rows_of_dicts(self, rows: int, columns: int, what: str) -> None:
         """Check a table that is to become a dict for each row; raise `TooLarge` where they take too much memory."""
         self.check_rows(rows, what)
-        self.check_bytes(rows * _dict_bytes(columns), f"{what} of {rows} rows and {columns} columns")
+        self.check_bytes(rows * dict_bytes(columns), f"{what} of {rows} rows and {columns} columns")
 
     def check_json(self, data: bytes) -> None:
         """Check a JSON text, or JSON lines, before they are parsed; raise `TooLarge` where they take too much."""
-        if len(data) * _MOST_BYTES_PER_BYTE <= self.max_decoded_bytes:
+        if len(data) <= self.safe_json_bytes:
             return
         size = json_size(data)
         if size > self.max_decoded_bytes and data.count(b'"') * _LONG_TEXT_BYTES < 2 * len(data):
@@ -97,6 +102,6 @@ def json_size(data: bytes) -> int:
     )
 
 
-def _dict_bytes(keys: int) -> int:
+def dict_bytes(keys: int) -> int:
     """Return about how many bytes a row of numbers takes as a dict."""
     return _DICT_BYTES + max(0, keys - _KEYS_OF_A_DICT) * _KEY_BYTES + keys * _VALUE_BYTES

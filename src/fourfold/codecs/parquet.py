@@ -126,6 +126,7 @@ def _steps(
     footer = _footer(read_at, size_of_file)
     roots = None if names is None else frozenset(name.partition(".")[0] for name in names)
     pages, rows, step = 0, 0, chunk_rows
+    step_bytes = min(STEP_BYTES, bounds.max_decoded_bytes)
     pending: list[int] = []
     for group, (claimed_rows, _) in enumerate(footer.groups):
         size = measure_row_group(read_at, footer, group, roots)
@@ -134,10 +135,10 @@ def _steps(
         bounds.check_bytes(size.repeated, "a row group of lists in Parquet")
         group_rows = max(claimed_rows, 1)
         group_step = chunk_rows
-        if size.unfolded > STEP_BYTES:
+        if size.unfolded > step_bytes:
             # A value that is stored once for many: no more rows at a time than surely fit.
             row_bytes = max(size.unfolded // group_rows, size.longest, 1)
-            group_step = max(1, min(chunk_rows, STEP_BYTES // row_bytes))
+            group_step = max(1, min(chunk_rows, step_bytes // row_bytes))
         if pending and (rows >= chunk_rows or min(step, group_step) < chunk_rows):
             yield from file.iter_batches(batch_size=step, row_groups=pending, columns=names, use_threads=False)
             pending, rows = [], 0

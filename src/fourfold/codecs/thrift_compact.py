@@ -53,7 +53,24 @@ class Cursor:
         """Return the fields of a struct."""
         if depth > _MAX_DEPTH:
             raise DecodeError("malformed Parquet: metadata that are nested too deeply")
-        return {number: self.value(kind, depth) for number, kind in self.fields()}
+        fields: Struct = {}
+        data, number = self.data, 0
+        while True:
+            byte = data[self.at]
+            self.at += 1
+            if byte == 0:
+                return fields
+            number = number + (byte >> 4) if byte >> 4 else self._zigzag()
+            kind = byte & 15
+            if kind in _INTEGERS:  # nearly all of them
+                value = data[self.at]
+                if value < 0x80:
+                    self.at += 1
+                    fields[number] = (value >> 1) ^ -(value & 1)
+                else:
+                    fields[number] = self._zigzag()
+            else:
+                fields[number] = self.value(kind, depth)
 
     def list_size(self) -> int:
         """Return the number of elements of a list, which follow."""

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from fourfold.codecs import json_bytes, json_columns, json_rows
-from fourfold.codecs.bounds import Bounds
+from fourfold.codecs.bounds import Bounds, dict_bytes
 from fourfold.codecs.formats import CSV, JSON, JSON_LINES
 from fourfold.errors import DecodeError, InputError, MissingLibrary, shorten
 from fourfold.predictor import Answer, Predictor
@@ -82,6 +82,7 @@ class PredictProtocol:
         self.headers = {"x-fourfold-model": f"{predictor.name}{version}", "x-fourfold-digest": predictor.digest}
         self._inputs = predictor.signature.inputs
         self._outputs = predictor.signature.outputs
+        self._row_bytes = dict_bytes(len(self._inputs))
         self._values_per_row = sum(math.prod(field.shape) for field in self._inputs)
         names = {field.name for field in self._inputs}
         # An object whose only key is `rows` or `columns` holds a table, unless an input field has that name.
@@ -199,7 +200,8 @@ class PredictProtocol:
             )
         if isinstance(table, list):
             # A row of two bytes becomes a dict with a key for each field.
-            self.bounds.check_rows_of_dicts(rows, len(self._inputs), "a table")
+            if rows * self._row_bytes > self.bounds.max_decoded_bytes:
+                self.bounds.check_rows_of_dicts(rows, len(self._inputs), "a table")
         else:
             from fourfold.signature.column_sizes import decoded_size
 
@@ -207,7 +209,8 @@ class PredictProtocol:
             self.bounds.check_bytes(size, f"a table of {rows} rows, each with its own values,")
 
     def _decode_json(self, body: bytes) -> tuple[Any, str]:
-        self.bounds.check_json(body)
+        if len(body) > self.bounds.safe_json_bytes:
+            self.bounds.check_json(body)
         value = json_bytes.parse(body)
         if isinstance(value, list):
             return value, _ROWS

@@ -18,7 +18,7 @@ MAX_DECODED_BYTES = 2**30
 
 
 def decoded_size(table: Any, fields: Iterable[Field], limit: int) -> int:
-    """Return how many bytes the columns of fields take where each row has its own value.
+    """Return how many bytes the columns of fields take where each row has its own value; 0 where each has it anyway.
 
     Dictionaries, runs and views store a value once for many rows, and the coercion unfolds them.
 
@@ -30,10 +30,21 @@ def decoded_size(table: Any, fields: Iterable[Field], limit: int) -> int:
     known = set(table.schema.names)
     columns = [table.column(field.name) for field in fields if field.name in known]
     arrays = [array for column in columns for array in (column.chunks if hasattr(column, "chunks") else [column])]
+    if not any(_is_unfolded(array.type) for array in arrays):
+        return 0  # what the table takes already
     bounds = [_upper_bound(array) for array in arrays]
     if sum(bounds) <= limit:
         return sum(bounds)
     return sum(min(bound, _exact_size(array)) for bound, array in zip(bounds, arrays, strict=True))
+
+
+def _is_unfolded(data_type: Any) -> bool:
+    return bool(
+        pa.types.is_dictionary(data_type)
+        or pa.types.is_run_end_encoded(data_type)
+        or pa.types.is_string_view(data_type)
+        or pa.types.is_binary_view(data_type)
+    )
 
 
 def _upper_bound(array: Any) -> int:

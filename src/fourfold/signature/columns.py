@@ -7,6 +7,7 @@ and rows can only differ in the conversions below, and the matrix of tests cover
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -38,6 +39,8 @@ _EPOCH = datetime(1970, 1, 1)
 _LARGE_TYPES = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
 #: The values that are Python objects at the same time where a column goes value by value.
 VALUES_AT_ONCE = 1 << 12
+#: The most elements of a list in a row at fault that are unfolded to show it.
+MAX_SHOWN_LEAVES = 1000
 #: The rows from which on it pays to look for the distinct values of a column.
 MIN_DISTINCT_ROWS = 64
 _DAY_MS = 86_400_000
@@ -246,13 +249,21 @@ class _Column:
         return RowError(row, self.field.name, mismatch.code, mismatch.expected, mismatch.got)
 
     def _wrong_length(self, array: Any, row: int) -> Mismatch | None:
-        """Return what is wrong with the length of a row's list, without making a list of it."""
-        if not self.field.shape or not _is_list(array.type):
+        """Return what is wrong with a row's list where it is no tensor of the shape, or a very long one.
+
+        It is not unfolded for that: a few bytes can hold a list of a billion elements.
+        """
+        if not _is_list(array.type):
             return None
         length = len(array[row])
-        if length == self.field.shape[0]:
+        if self.field.shape and length != self.field.shape[0]:
+            return Mismatch("shape", self.field.expected, f"{length} elements in dimension 0")
+        leaves = _count_leaves(array.slice(row, 1))
+        if leaves <= max(MAX_SHOWN_LEAVES, math.prod(self.field.shape)):
             return None
-        return Mismatch("shape", self.field.expected, f"{length} elements in dimension 0")
+        if self.field.shape:
+            return Mismatch("shape", self.field.expected, f"{leaves} elements in all")
+        return Mismatch("type", self.field.expected, f"a list of {length} elements")
 
     def _coerce_array(self, array: Any) -> Any | None:
         """Return the coerced array; `None` where a value is invalid or Arrow alone cannot convert the array."""
@@ -287,22 +298,31 @@ class _Column:
         """Coerce value by value; return the array, null where a value is invalid, and a mask of the rows at fault."""
         if _has_no_value_for_rows(array.type):
             return pa.nulls(len(array), self.type), array.is_valid()
+        if _is_list(array.type) and not self.field.shape:
+            return pa.nulls(len(array), self.type), array.is_valid()
         distinct = _distinct_values(array)
         if distinct is not None:
             coerced, is_wrong = self._coerce_one_by_one(distinct.dictionary)
             mask = is_wrong.take(distinct.indices)
             return coerced.take(distinct.indices), mask.fill_null(False)
-        if self.field.shape and _is_list(array.type):
-            fits = pc.equal(pc.list_value_length(array), self.field.shape[0])
+        if _is_list(array.type):
+            fits = self._fitting_lists(array)
             if not pc.all(fits).as_py():
-                # A list of the wrong length is never unfolded: it may have millions of elements.
-                present = fits.fill_null(True)
-                indices = pc.indices_nonzero(present)
+                indices = pc.indices_nonzero(fits)
                 coerced, is_wrong = self._coerce_one_by_one(array.take(indices))
-                positions = pc.subtract(pc.cumulative_sum(present.cast(pa.int64())), 1)
-                positions = pc.if_else(present, positions, None)
+                positions = pc.subtract(pc.cumulative_sum(fits.cast(pa.int64())), 1)
+                positions = pc.if_else(fits, positions, None)
                 return coerced.take(positions), is_wrong.take(positions).fill_null(True)
         return self._coerce_one_by_one(array)
+
+    def _fitting_lists(self, array: Any) -> Any:
+        """Return which rows of a column of lists are null, or of the right length and not very long: a mask."""
+        fits = pc.equal(pc.list_value_length(array), self.field.shape[0]).fill_null(True)
+        most = max(MAX_SHOWN_LEAVES, math.prod(self.field.shape))
+        if not _is_list(array.type.value_type):
+            return fits  # the lengths of the lists are those of the rows
+        are_short = [_count_leaves(array.slice(row, 1)) <= most for row in range(len(array))]
+        return pc.and_(fits, pa.array(are_short, pa.bool_()))
 
     def _coerce_one_by_one(self, array: Any) -> tuple[Any, Any]:
         pieces: list[Any] = []
@@ -323,6 +343,13 @@ class _Column:
             pieces.append(pa.array(coerced, type=self.type))
         mask = pa.Array.from_buffers(pa.uint8(), len(array), [None, pa.py_buffer(flags)]).cast(pa.bool_())
         return pa.concat_arrays(pieces) if pieces else pa.nulls(0, self.type), mask
+
+
+def _count_leaves(array: Any) -> int:
+    """Return the number of elements of an array's lists, and of the lists in them."""
+    while _is_list(array.type):
+        array = array.flatten()
+    return len(array)
 
 
 def _distinct_values(array: Any) -> Any | None:

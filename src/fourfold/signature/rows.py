@@ -111,15 +111,17 @@ class RowCoercer:
         """
         coerced_rows: list[dict[str, Any] | None] = []
         errors = RowErrors()
+        left = MAX_ROW_ERRORS if max_errors is None else min(max_errors, MAX_ROW_ERRORS)
         for index, row in enumerate(rows):
-            left = MAX_ROW_ERRORS if max_errors is None else min(max_errors - len(errors), MAX_ROW_ERRORS)
             coerced, row_errors = self.row(row, index, left)
             coerced_rows.append(coerced)
             if coerced is None:
                 errors.add_row(row_errors)
-                if max_errors is not None and not errors.are_all_built:
-                    self._count_rest(rows, index + 1, errors)
-                    return [None] * len(rows), errors
+                if max_errors is not None:
+                    if not errors.are_all_built:
+                        self._count_rest(rows, index + 1, errors)
+                        return [None] * len(rows), errors
+                    left = min(max_errors - len(errors), MAX_ROW_ERRORS)
         return coerced_rows, errors
 
     def _count_rest(self, rows: Sequence[Mapping[str, object]], start: int, errors: RowErrors) -> None:
