@@ -64,6 +64,24 @@ class _Watcher:
         if module in self._modules:
             self.unpickled.append(f"{module}.{name}")
 
+    @property
+    def reason(self) -> str:
+        """Return what the code took from its host and the way out; "" where it took nothing."""
+        if self.read:
+            path, module = next(iter(self.read.items()))
+            more = f" (and {len(self.read) - 1} more)" if len(self.read) > 1 else ""
+            return (
+                f"the code in {module} reads the file {shorten(path.removeprefix(self._prefix), 200)}{more}, which no "
+                "package carries: read it when the model is made and keep what it says in the model's state, or write "
+                "it into the module as a constant, or install module and file as a distribution (a wheel)"
+            )
+        if self.unpickled:
+            return (
+                f"the code unpickles {self.unpickled[0]} by itself, which takes the class from the host's own module "
+                "and not from the package: keep the object itself in the model's state"
+            )
+        return ""
+
     def _asking_module(self, frame: FrameType | None) -> str | None:
         """Return the package's module that opens a file, itself or through Python and the libraries that read tables.
 
@@ -99,27 +117,15 @@ def refuse_file_reads(private: str, modules: Iterable[str] = ()) -> Iterator[Non
     _watchers.append(watcher)
     try:
         yield
-    # The code may fail because of the file, which then says more than the failure.
+    except Exception as error:
+        # The code may have failed because of the file, which then says more than the failure.
+        if watcher.reason:
+            raise PackError(watcher.reason) from error
+        raise
     finally:
         _watchers.remove(watcher)
-        if watcher.read:
-            _refuse(watcher, private)
-        if watcher.unpickled:
-            raise PackError(
-                f"the code unpickles {watcher.unpickled[0]} by itself, which takes the class from the host's own "
-                "module and not from the package: keep the object itself in the model's state"
-            )
-
-
-def _refuse(watcher: _Watcher, private: str) -> None:
-    path, module = next(iter(watcher.read.items()))
-    shown = Path(path.removeprefix(f"<{private}>/")).as_posix()
-    more = f" (and {len(watcher.read) - 1} more)" if len(watcher.read) > 1 else ""
-    raise PackError(
-        f"the code in {module} reads the file {shorten(shown, 200)}{more}, which no package carries: read it when the "
-        "model is made and keep what it says in the model's state, or write it into the module as a constant, or "
-        "install module and file as a distribution (a wheel)"
-    )
+    if watcher.reason:
+        raise PackError(watcher.reason)
 
 
 _is_installed = False
