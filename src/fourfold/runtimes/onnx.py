@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,13 +17,16 @@ from fourfold.errors import CorruptPackage, EngineError, FourfoldError, InputErr
 from fourfold.modelfiles import MalformedModel
 from fourfold.modelfiles.onnx_external_data import embed_tensors
 from fourfold.modelfiles.onnx_protobuf import external_tensors
+from fourfold.runtimes import onnx_trial
 from fourfold.runtimes.answers import Array, answer_array, output_field, record_batch
 from fourfold.runtimes.engine import OpenedModel, Prepared, library_versions
+from fourfold.runtimes.onnx_session import open_session
+from fourfold.runtimes.onnx_trial import Trial
 from fourfold.runtimes.sample import MAX_SAMPLE_ROWS, column_names, select_columns
 from fourfold.signature.columns import rows_to_columns
 from fourfold.signature.field import FLOATS, TENSOR_DTYPES, Field, Signature
 
-__all__ = ["NAME", "load", "open_model", "prepare"]
+__all__ = ["NAME", "graph_outputs", "load", "mark_converted", "open_model", "prepare"]
 
 NAME = "onnx"
 _FILE = "model.onnx"
@@ -60,18 +64,22 @@ def prepare(
     """
     data = _bytes(model)
     try:
+        _check_data(data)
+        Trial(data).load()
         session = _session(data)
     except CorruptPackage as error:
         raise PackError(
             "the model cannot be loaded: it is no ONNX file, or has operators that ONNX Runtime "
             f"{onnxruntime.__version__} does not know: {error}"
         ) from error
+    except EngineError as error:
+        raise PackError(f"the model cannot be packed: {error}") from error
     graph_inputs, inferred = _inputs(session, sample)
     input_fields = inferred if inputs is None else _check_inputs(inputs, inferred)
     names = _output_names(session, outputs)
     batch = _to_batch(sample, input_fields)
     settings = {"inputs": [graph_input.to_json() for graph_input in graph_inputs], "outputs": names}
-    answers = _Engine(session, graph_inputs, names, ()).answers(batch)
+    answers = _Engine(data, graph_inputs, names, ()).answers(batch)
     fields = tuple(output_field(name, answer, batch.num_rows) for name, answer in zip(names, answers, strict=True))
     return Prepared(NAME, settings, {_FILE: data}, input_fields, fields, "", library_versions("onnxruntime", "numpy"))
 
@@ -83,7 +91,9 @@ def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Sign
         CorruptPackage: its file is no ONNX model, or keeps tensors in other files.
     """
     graph_inputs = [_GraphInput.from_json(entry) for entry in settings["inputs"]]
-    return _Engine(_session(read(_FILE)), graph_inputs, settings["outputs"], signature.outputs)
+    data = read(_FILE)
+    _check_data(data)
+    return _Engine(data, graph_inputs, settings["outputs"], signature.outputs)
 
 
 @dataclass(frozen=True)
@@ -137,14 +147,21 @@ def _values(column: Any, dtype: str) -> Array:
 
 
 class _Engine:
-    """Answer with a session, which any number of threads may run at once."""
+    """Answer with a session, which any number of threads may run at once.
+
+    The session is opened with the first rows, after the model was tried with them in a process of its own.
+    """
 
     takes: Literal["rows", "columns"] = "columns"
 
     def __init__(
-        self, session: Any, graph_inputs: Sequence[_GraphInput], names: Sequence[str], outputs: tuple[Field, ...]
+        self, data: bytes, graph_inputs: Sequence[_GraphInput], names: Sequence[str], outputs: tuple[Field, ...]
     ) -> None:
-        self._session = session
+        self._data = data
+        self._trial = Trial(data)
+        self._session: Any = None
+        self._opening = threading.Lock()
+        self._running: set[Any] = set()
         self._graph_inputs = graph_inputs
         self._names = list(names)
         self._outputs = outputs
@@ -156,15 +173,39 @@ class _Engine:
             EngineError: ONNX Runtime failed.
         """
         feed = {graph_input.name: graph_input.fill(batch) for graph_input in self._graph_inputs}
+        session = self._session or self._open(feed, batch.num_rows)
+        options = onnxruntime.RunOptions()
+        self._running.add(options)
         try:
-            answers = [answer_array(output) for output in self._session.run(self._names, feed)]
+            answers = [answer_array(output) for output in session.run(self._names, feed, options)]
         except Exception as error:  # ONNX Runtime's errors have no class in common
             raise EngineError(f"ONNX Runtime failed: {error}") from error
+        finally:
+            self._running.discard(options)
         return [answer[:, 0] if answer.ndim == 2 and answer.shape[1] == 1 else answer for answer in answers]
+
+    def _open(self, feed: Mapping[str, Array], rows: int) -> Any:
+        """Return the session, opened after the model was tried with these rows; raise as `Trial.run` does."""
+        with self._opening:
+            if self._session is None:
+                self._trial.run(feed, self._names, rows)
+                self._session = _session(self._data)
+            return self._session
+
+    def stop(self) -> None:
+        """End the calls that are running: a trial at once, ONNX Runtime after the operator that it computes."""
+        self._trial.stop()
+        for options in list(self._running):
+            options.terminate = True
 
     def predict(self, batch: Any) -> Any:
         """Return the answers to a canonical record batch; raise `EngineError` where the model fails."""
         return record_batch(self._outputs, self.answers(batch), batch.num_rows)
+
+
+def mark_converted(data: bytes) -> None:
+    """Say that a model comes from a converter that this process ran, so that it is not tried first."""
+    onnx_trial.mark_converted(data)
 
 
 def _bytes(model: Any) -> bytes:
@@ -195,15 +236,13 @@ def _read(path: Path) -> bytes:
 
 def graph_outputs(data: bytes) -> list[str]:
     """Return the names of a model's outputs in order; raise `CorruptPackage` where ONNX Runtime cannot load it."""
+    _check_data(data)
+    Trial(data).load()
     return [output.name for output in _session(data).get_outputs()]
 
 
-def _session(data: bytes) -> Any:
-    """Return a session of one thread on the CPU, with no operators but ONNX Runtime's own.
-
-    Raises:
-        CorruptPackage: the bytes are no model, or one that keeps tensors in other files.
-    """
+def _check_data(data: bytes) -> None:
+    """Raise `CorruptPackage` where the bytes are no model, or one that keeps tensors in other files."""
     try:
         external = external_tensors(data)
     except MalformedModel as error:
@@ -214,16 +253,12 @@ def _session(data: bytes) -> Any:
             "onnx.save_model(model, "
             "path, save_as_external_data=False)"
         )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.use_deterministic_compute = True
-    options.log_severity_level = 4  # only fatal errors: all others are in the exception
-    # Otherwise ONNX Runtime would accept its own format, ORT, which `external_tensors` does not check.
-    options.add_session_config_entry("session.load_model_format", "ONNX")
+
+
+def _session(data: bytes) -> Any:
+    """Return a session of one thread on the CPU; raise `CorruptPackage` where ONNX Runtime cannot load the model."""
     try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        return open_session(data)
     except Exception as error:  # ONNX Runtime's errors have no class in common
         raise CorruptPackage(f"ONNX Runtime cannot load the model: {error}") from error
 

@@ -127,6 +127,7 @@ def _load(
 ) -> Candidate:
     """Load a converted model with ONNX Runtime, as a package would."""
     module: Any = runtimes.by_name(NAME)
+    module.mark_converted(data)
     names = module.graph_outputs(data)[: len(signature.outputs)]
     inputs = [
         {key: port[key] for key in ("name", "dtype", "columns", "matrix")} | {"shape": [port["width"]]}
