@@ -32,7 +32,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     # engines, each in its runtime
     "catboost": ("runtimes.catboost",),
     "lightgbm": ("runtimes.lightgbm",),
-    "onnxruntime": ("runtimes.onnx", "packing.engines.onnx_conversion"),
+    "onnxruntime": ("runtimes.onnx", "runtimes.onnx_session", "packing.engines.onnx_conversion"),
     "skl2onnx": ("packing.engines.onnx_conversion", "packing.engines.onnx_conversion_process"),
     "scipy": (RUNTIMES,),
     "sklearn": ("runtimes.sklearn", "demo"),
