@@ -144,6 +144,7 @@ def test_what_cannot_be_packed() -> None:
         (functions.Unstorable(), "cannot be stored"),
         (functions.nothing, "no outputs can be inferred"),
         (functions.forgets, "answers, one a row"),
+        (functions.leaves, "fails on the sample: SystemExit: 0"),
     ]
     sample = [*ROWS, {"x": 13.0, "kind": "a"}]
     for model, words in cases:

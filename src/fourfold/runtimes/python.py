@@ -243,7 +243,7 @@ def _original_answer(call: Callable[[Any], Any], sample: Sample) -> Any:
     try:
         with thread_guard()():
             return call(data)
-    except Exception as error:  # the function may raise anything
+    except (Exception, SystemExit) as error:  # the function may raise anything, and must not end `pack` in silence
         raise PackError(f"the function fails on the sample: {type(error).__name__}: {error}") from error
 
 
