@@ -19,6 +19,7 @@ TARGETS = {
     "skops": "skops_mutants",
     "lightgbm": "lightgbm_mutants",
     "xgboost": "xgboost_mutants",
+    "catboost": "catboost_mutants",
 }
 KEPT = Path(sys.prefix) / "fuzz"
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,6 +34,8 @@ __all__ = ["NAME", "load", "open_model", "prepare"]
 
 NAME = "catboost"
 _FILE = "model.cbm"
+#: How long CatBoost may take to read a JSON file, in seconds.
+CONVERSION_TIMEOUT_S = 600
 _ESTIMATORS = ("CatBoost", "CatBoostClassifier", "CatBoostRanker", "CatBoostRegressor")
 #: The keys that every model in JSON has.
 _JSON_KEYS = ("features_info", "model_info", "scale_and_bias")
@@ -161,9 +166,9 @@ def open_model(path: Path, form: str | None = None, kind: str | None = None) -> 
         _check_json(path)
         with TemporaryDirectory(prefix="fourfold-") as folder:
             binary = Path(folder) / _FILE
-            catboost.CatBoost().load_model(path, format="json").save_model(binary)
+            _convert(path, binary)
             return OpenedModel(_open_binary(binary, kind))
-    except (catboost.CatBoostError, MalformedModel, OSError, ValueError) as error:
+    except (catboost.CatBoostError, MalformedModel, OSError, ValueError, AttributeError, RecursionError) as error:
         format_name = "binary" if form == "cbm" else "JSON"
         raise PackError(f"{path} is no model in CatBoost's {format_name} format: {str(error)[:200]}") from error
 
@@ -189,9 +194,30 @@ def _check_json(path: Path) -> None:
         )
 
 
+def _convert(path: Path, binary: Path) -> None:
+    """Write a JSON file's model in the binary format, in a process of its own: CatBoost dies of some JSON.
+
+    Raises:
+        ValueError: CatBoost cannot read the file, or dies of it, or does not end.
+    """
+    code = (
+        "import json, sys; sys.path[:] = json.loads(sys.argv[1]); import catboost; "
+        "catboost.CatBoost().load_model(sys.argv[2], format='json').save_model(sys.argv[3])"
+    )
+    command = [sys.executable, "-P", "-c", code, json.dumps(sys.path), str(path), str(binary)]
+    try:
+        ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=CONVERSION_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"CatBoost did not read it within {CONVERSION_TIMEOUT_S} s") from None
+    if ended.returncode < 0:
+        raise ValueError(f"CatBoost died of it ({signal.Signals(-ended.returncode).name})")
+    if ended.returncode:
+        raise ValueError((ended.stderr.strip().splitlines() or ["CatBoost does not say why"])[-1])
+
+
 def _open_binary(path: Path, kind: str | None) -> Any:
+    has_classes = "class_params" in catboost_cbm.read(path.read_bytes()).info
     if kind is None:
-        has_classes = "class_params" in catboost_cbm.read(path.read_bytes()).info
         kind = "CatBoostClassifier" if has_classes else "CatBoostRegressor"
     # CatBoost restores the loss, which decides what is predicted, from a path; from bytes it does not.
     return getattr(catboost, kind)().load_model(path)
