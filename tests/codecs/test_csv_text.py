@@ -124,3 +124,13 @@ def test_a_record_has_a_longest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csv_text, "MAX_RECORD_BYTES", 1000)
     with pytest.raises(DecodeError, match="a record of more than 1000 bytes, or a quote that never closes"):
         _read(b'a,b\n1,"' + b"x,y\n" * 10_000, 10)
+
+
+def test_a_record_of_quotes_alone_is_read_whole() -> None:
+    """A cell of six million quotes is text of three million; one quote more is out of place."""
+    cell = b'"' * 6_000_002
+    reader = Reader(io.BytesIO(b"a,b\n1," + cell + b"\n2,3\n"))
+    texts = [text for batch in reader.batches() for text in batch.column(1).to_pylist()]
+    assert texts == ['"' * 3_000_000, "3"]
+    with pytest.raises(DecodeError, match="line 2: a quote out of place"):
+        list(Reader(io.BytesIO(b"a,b\n1," + cell + b'"\n2,3\n')).batches())
