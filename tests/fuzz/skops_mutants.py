@@ -72,6 +72,8 @@ TEXTS = (
     *("predict_proba", "word", "char", "char_wb", "uniform", "distance", "onehot", "ordinal", "lil", "(a+)+$", CANARY),
     *("pandas", "polars", "auto", "__class__", "tostring", "setfield", "resize", "random", "mean", "lars", "cd", "omp"),
 )
+#: Larger sparse answers stay sparse: they take the memory that their width asks for.
+MAX_CELLS = 2**24
 METHODS = ("predict", "predict_proba", "decision_function", "score_samples", "transform")
 
 Schema = dict[str, Any]
@@ -332,7 +334,7 @@ def attempt(changed: tuple[bytes, Any]) -> None:
 
 def _read(answer: Any) -> None:
     """Read an answer as an engine does: a sparse one becomes an array."""
-    if sparse.issparse(answer):
+    if sparse.issparse(answer) and answer.shape[0] * answer.shape[1] <= MAX_CELLS:
         answer.toarray()
 
 

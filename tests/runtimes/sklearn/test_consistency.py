@@ -13,6 +13,7 @@ from sklearn.ensemble import (
     GradientBoostingClassifier,
     GradientBoostingRegressor,
     HistGradientBoostingRegressor,
+    VotingClassifier,
 )
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.kernel_approximation import AdditiveChi2Sampler, PolynomialCountSketch
@@ -118,6 +119,13 @@ def density(**state: Any) -> Any:
     return changed(model, tree_=tree)
 
 
+def voted(label: int) -> Any:
+    """Votes of which one member knows a class by that number."""
+    model = VotingClassifier([("a", LogisticRegression()), ("b", DummyClassifier())]).fit(X, CLASS)
+    model.estimators_[1].classes_ = np.array([0, label])
+    return model
+
+
 def grouped(more: int) -> Any:
     """Categories of which the rare ones share a column, and so many more that are called rare."""
     rows = np.array(list("aaaabbbbccd")).reshape(-1, 1)
@@ -164,6 +172,7 @@ OUTSIDE: dict[str, Any] = {
     "splines without end": lambda: changed(SplineTransformer().fit(X), n_features_out_=2**40),
     "fewer columns than categories": lambda: grouped(1),
     "groups of words without end": lambda: changed(CountVectorizer().fit(["a cat"]), ngram_range=(-(2**62), 1)),
+    "votes for no class": lambda: voted(2**40),
     "leaves of no rows": lambda: density(leaf_size=0),
     "probabilities without numbers": lambda: changed(SVC().fit(X, CLASS), _effective_probability=True),
     "groups without end": lambda: changed(FeatureAgglomeration(2).fit(X), labels_=np.array([0, 1, 2**40])),
@@ -192,6 +201,7 @@ def test_what_reaches_outside_is_refused(name: str) -> None:
 
 INSIDE: dict[str, Any] = {
     "boosting": boosted,
+    "votes": lambda: voted(1),
     "grouped categories": lambda: grouped(0),
     "boosting from zero": lambda: GradientBoostingRegressor(n_estimators=1, init="zero").fit(X, TARGET),
     "boosting from a model": lambda: GradientBoostingRegressor(n_estimators=1, init=LinearRegression()).fit(X, TARGET),

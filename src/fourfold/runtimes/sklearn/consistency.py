@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.cluster import BisectingKMeans, FeatureAgglomeration, KMeans, MiniBatchKMeans
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import VotingClassifier
 from sklearn.ensemble._forest import BaseForest
 from sklearn.ensemble._gb import BaseGradientBoosting
 from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import BaseHistGradientBoosting
@@ -323,6 +324,14 @@ def _support_vectors(part: Any, state: dict[str, Any]) -> bool:
     )
 
 
+def _votes(part: Any, state: dict[str, Any]) -> bool:
+    """Return whether members vote for classes that there are: votes are counted up to the largest number."""
+    members = [getattr(member, "classes_", None) for member in state.get("estimators_", [])]
+    return all(
+        _are_indices(classes, 0, len(state["classes_"])) for classes in members if isinstance(classes, np.ndarray)
+    )
+
+
 def _word_groups(part: Any, state: dict[str, Any]) -> bool:
     least, most = part.ngram_range
     return _is_count(least) and _is_count(most) and 1 <= least <= most
@@ -420,6 +429,7 @@ _CHECKS: tuple[tuple[Any, Any], ...] = (
     ((CountVectorizer, HashingVectorizer), _word_groups),
     (OneHotEncoder, _one_hot),
     ((BaseDecisionTree, BaseForest), _targets),
+    (VotingClassifier, _votes),
     (FeatureAgglomeration, _agglomeration),
     (PolynomialFeatures, _polynomial),
     (SplineTransformer, _splines),
