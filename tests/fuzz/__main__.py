@@ -20,6 +20,7 @@ TARGETS = {
     "lightgbm": "lightgbm_mutants",
     "xgboost": "xgboost_mutants",
     "catboost": "catboost_mutants",
+    "onnx": "onnx_mutants",
 }
 KEPT = Path(sys.prefix) / "fuzz"
 

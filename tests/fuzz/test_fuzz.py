@@ -10,7 +10,7 @@ import pytest
 from tests.project.tree import ROOT
 
 
-@pytest.mark.parametrize(("target", "mutants"), [("lightgbm", 300), ("xgboost", 200), ("catboost", 40)])
+@pytest.mark.parametrize(("target", "mutants"), [("lightgbm", 300), ("xgboost", 200), ("catboost", 40), ("onnx", 6)])
 def test_changed_files_do_no_harm(target: str, mutants: int) -> None:
     """No changed file ends or holds up a process, takes gigabytes, or raises what is none of our errors."""
     words = [sys.executable, "-m", "tests.fuzz", target, "--seed", "11", "--mutants", str(mutants)]
