@@ -92,3 +92,11 @@ def test_json_that_is_no_model(text: bytes) -> None:
     """Anything else is refused with a message, however deep it is."""
     with pytest.raises(MalformedModel):
         xgboost_ubjson.check_json(text)
+
+
+@pytest.mark.parametrize("version", [None, [3, 2], [3, [2], 0], [3, np.arange(2), 0], [3, 2**40, 0], "3.2.0"])
+def test_a_version_is_three_numbers(version: Any) -> None:
+    """XGBoost ends the process where a version is anything else."""
+    document = decode(bytes(trained().save_raw("ubj")))
+    with pytest.raises(MalformedModel):
+        xgboost_ubjson.check(encode(document | {"version": version}))

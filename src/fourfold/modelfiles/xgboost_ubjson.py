@@ -54,7 +54,11 @@ def check_json(data: bytes) -> None:
 def _checked(read: Callable[[], Any]) -> None:
     try:
         document = read()
-        _check_learner(document.get("Model", document)["learner"])
+        model = document.get("Model", document)
+        version = model["version"]
+        are_numbers = isinstance(version, list) and all(type(part) is int and 0 <= part < 2**15 for part in version)
+        require(are_numbers and len(version) == 3, "no version of three numbers")
+        _check_learner(model["learner"])
     except MalformedModel:
         raise
     except (
