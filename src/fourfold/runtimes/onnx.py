@@ -256,7 +256,12 @@ def _check_data(data: bytes) -> None:
 
 
 def _session(data: bytes) -> Any:
-    """Return a session of one thread on the CPU; raise `CorruptPackage` where ONNX Runtime cannot load the model."""
+    """Return a session of one thread on the CPU.
+
+    Raises:
+        CorruptPackage: ONNX Runtime cannot load the model, or it keeps tensors in other files.
+    """
+    _check_data(data)
     try:
         return open_session(data)
     except Exception as error:  # ONNX Runtime's errors have no class in common
