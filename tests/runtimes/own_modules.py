@@ -87,12 +87,15 @@ def importing(*folders: Path) -> Iterator[Callable[[str], Any]]:
     try:
         yield load
     finally:
+        # All are judged before the first is forgotten: a namespace package looks its parent up.
+        imported = [name for name in set(sys.modules) - modules if _comes_from(sys.modules[name], folders)]
         sys.path[:] = paths
-        for name in set(sys.modules) - modules:
-            places = [
-                str(getattr(sys.modules[name], "__file__", "")),
-                *map(str, getattr(sys.modules[name], "__path__", ())),
-            ]
-            if any(place.startswith(str(folder)) for place in places for folder in folders):
-                del sys.modules[name]
+        for name in imported:
+            del sys.modules[name]
         importlib.invalidate_caches()
+
+
+def _comes_from(module: Any, folders: tuple[Path, ...]) -> bool:
+    """Return whether a module lies in one of these folders."""
+    places = [str(getattr(module, "__file__", "")), *map(str, getattr(module, "__path__", ()))]
+    return any(place.startswith(str(folder)) for place in places for folder in folders)
