@@ -128,6 +128,7 @@ class Cases:
         array = ("--from", "mlflow", folder / "sklearn-array")
         self.all: dict[str, tuple[tuple[object, ...], int, tuple[str, ...]]] = {
             "no trust": ((*array, "--trust", "foreign"), 4, ("is a pickle", "--trust code")),
+            "code that is not allowed": ((*tree, "--rows", rows, "--trust", "foreign"), 2, ("allows no code",)),
             "no MLflow model": (("--from", "mlflow", folder), 4, ("has a file MLmodel", "mlflow artifacts download")),
             "a notebook's class": (
                 ("--from", "mlflow", folder / "pyfunc-notebook"),

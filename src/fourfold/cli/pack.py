@@ -252,6 +252,8 @@ def _pack(
     from fourfold.packing.packer import pack
     from fourfold.runtimes.open_model import open_model
 
+    if given["trust"] == "foreign" and kind in ("estimator", "function"):
+        raise click.UsageError(f"--trust foreign allows no code, and loading a model of the kind {kind} runs code")
     # To name an estimator's or a function's file is to trust it: the help says that it runs code.
     opened = open_model(kind, path, trust=given["trust"] or "foreign")
     assert rows is not None
