@@ -2226,27 +2226,31 @@ typedef struct {
     uint32_t slot, rank;
 } ff_slot_rank;
 
-/* Add the leaves of some rows, where there is one output. The sums of four rows do not wait for each other. */
-#define FF_IDENTITY(X) (X)
-#define FF_SUM_ROWS(LOWEST, ROUND)                                                                                     \
+/* Add the leaves of some rows, where there is one output. The sums of four rows do not wait for each other. A sum that
+ * is rounded to float32 after every tree is a float: of `(double)(float)(sum + leaf)` in a loop gcc 12 makes vectors
+ * that are not rounded, with AVX2. What the sums begin with may be no float. */
+#define FF_SUM_ROWS(LOWEST, SUM)                                                                                       \
     {                                                                                                                  \
         double *out = ff_register(block, operand[0]) + lane;                                                           \
         const double *leaf = group->leaf;                                                                              \
         for (r = 0; r + FF_MASK_ROWS <= rows; r += FF_MASK_ROWS) {                                                     \
-            double s0 = out[0], s1 = out[1], s2 = out[2], s3 = out[3];                                                 \
-            for (t = 0; t < group->trees; t++, leaf += forest->leaves) {                                               \
-                s0 = ROUND(s0 + leaf[LOWEST(masks[t])]);                                                               \
-                s1 = ROUND(s1 + leaf[LOWEST(masks[padded + t])]);                                                      \
-                s2 = ROUND(s2 + leaf[LOWEST(masks[2 * padded + t])]);                                                  \
-                s3 = ROUND(s3 + leaf[LOWEST(masks[3 * padded + t])]);                                                  \
+            SUM s0 = (SUM)(out[0] + leaf[LOWEST(masks[0])]);                                                           \
+            SUM s1 = (SUM)(out[1] + leaf[LOWEST(masks[padded])]);                                                      \
+            SUM s2 = (SUM)(out[2] + leaf[LOWEST(masks[2 * padded])]);                                                  \
+            SUM s3 = (SUM)(out[3] + leaf[LOWEST(masks[3 * padded])]);                                                  \
+            for (t = 1, leaf += forest->leaves; t < group->trees; t++, leaf += forest->leaves) {                       \
+                s0 = (SUM)(s0 + leaf[LOWEST(masks[t])]);                                                               \
+                s1 = (SUM)(s1 + leaf[LOWEST(masks[padded + t])]);                                                      \
+                s2 = (SUM)(s2 + leaf[LOWEST(masks[2 * padded + t])]);                                                  \
+                s3 = (SUM)(s3 + leaf[LOWEST(masks[3 * padded + t])]);                                                  \
             }                                                                                                          \
-            out[0] = s0; out[1] = s1; out[2] = s2; out[3] = s3;                                                        \
+            out[0] = (double)s0; out[1] = (double)s1; out[2] = (double)s2; out[3] = (double)s3;                        \
         }                                                                                                              \
         for (; r < rows; r++) {                                                                                        \
-            double sum = out[r];                                                                                       \
-            for (t = 0, leaf = group->leaf; t < group->trees; t++, leaf += forest->leaves)                             \
-                sum = ROUND(sum + leaf[LOWEST(masks[(size_t)r * padded + t])]);                                        \
-            out[r] = sum;                                                                                              \
+            SUM sum = (SUM)(out[r] + group->leaf[LOWEST(masks[(size_t)r * padded])]);                                  \
+            for (t = 1, leaf = group->leaf + forest->leaves; t < group->trees; t++, leaf += forest->leaves)            \
+                sum = (SUM)(sum + leaf[LOWEST(masks[(size_t)r * padded + t])]);                                        \
+            out[r] = (double)sum;                                                                                      \
         }                                                                                                              \
     }
 
@@ -2280,8 +2284,8 @@ typedef struct {
             else if (is_empty) for (t = 0; t < padded; t++) combined[t] = (MASK)~(MASK)0;                              \
         }                                                                                                              \
         if (group->leaf && operand[1] == 1) {                                                                          \
-            if (operand[2] & FF_FOREST_FLOAT32) FF_SUM_ROWS(LOWEST, ff_round32)                                        \
-            else FF_SUM_ROWS(LOWEST, FF_IDENTITY)                                                                      \
+            if (operand[2] & FF_FOREST_FLOAT32) FF_SUM_ROWS(LOWEST, float)                                             \
+            else FF_SUM_ROWS(LOWEST, double)                                                                           \
             return;                                                                                                    \
         }                                                                                                              \
         for (r = 0; r < rows; r++)                                                                                     \
