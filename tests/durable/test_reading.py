@@ -22,13 +22,14 @@ from fourfold.durable.reading import (
 
 #: Reads the file argv[1] with a limit of argv[2] bytes; prints the error and the memory it took, in megabytes.
 READER = """
-import resource, sys
+import sys
 from fourfold.durable.reading import read_file
+from fourfold.process_memory import peak_memory_bytes
 try:
     print(len(read_file(sys.argv[1], int(sys.argv[2]))))
 except OSError as error:
     print(error.strerror)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+print(peak_memory_bytes() >> 20)
 """
 
 

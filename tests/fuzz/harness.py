@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fourfold.errors import EngineError, FourfoldError
+from fourfold.process_memory import peak_memory_bytes
 
 __all__ = [
     "OUTCOMES",
@@ -245,9 +246,9 @@ def _work(target: Target, bases: dict[str, Any], seed: int, numbers: range, dead
             os.write(writer, f"begin\t{number}\t\t\n".encode())
             _, changed = mutant(target, bases, seed, number)
             signal.setitimer(signal.ITIMER_PROF, MAX_CPU_S)
-            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            before = peak_memory_bytes()
             outcome, detail = attempt(target, changed)
-            growth_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
+            growth_mb = (peak_memory_bytes() - before) >> 20
             signal.setitimer(signal.ITIMER_PROF, 0)
             if growth_mb > MAX_GROWTH_MB:
                 outcome, detail = "greedy", f"{growth_mb:,} MB more; {outcome}"

@@ -206,13 +206,14 @@ def test_a_wrong_checksum_is_noticed(tmp_path: Path) -> None:
 
 #: Opens and verifies the package argv[1]; prints the error's name, and the memory that it took, in megabytes.
 READER = """
-import resource, sys
+import sys
 from fourfold.package import open_package
+from fourfold.process_memory import peak_memory_bytes
 try:
     open_package(sys.argv[1]).verify()
 except Exception as error:
     print(type(error).__name__, error)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+print(peak_memory_bytes() >> 20)
 """
 
 

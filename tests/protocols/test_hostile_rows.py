@@ -77,7 +77,8 @@ def test_the_limit_is_a_multiple_of_the_body_by_default(predictor: Predictor) ->
 
 
 _PROGRAM = """
-    import resource, sys
+    import sys
+    from fourfold.process_memory import peak_memory_bytes
     from fourfold.protocols import PredictProtocol
     from tests.hostile_rows import BODIES
     from tests.support import make_predictor
@@ -85,9 +86,9 @@ _PROGRAM = """
     protocol = PredictProtocol(make_predictor(), max_decoded_bytes=16 * 2**20)
     media_type, make = BODIES[sys.argv[1]]
     body = make()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory_bytes()
     status = protocol(body, {"content-type": media_type}).status
-    print(status, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 2**10)
+    print(status, (peak_memory_bytes() - before) // 2**20)
 """
 
 

@@ -29,14 +29,15 @@ from tests.repository.writers import make
 
 #: Verifies the package argv[2] of the repository argv[1]; prints the error, and the memory that it took in MB.
 READER = """
-import resource, sys
+import sys
 from fourfold.errors import FourfoldError
 from fourfold.repository import Repository
+from fourfold.process_memory import peak_memory_bytes
 try:
     Repository.open(sys.argv[1]).pull(sys.argv[2]).verify()
 except FourfoldError as error:
     print(type(error).__name__, error)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+print(peak_memory_bytes() >> 20)
 """
 
 

@@ -28,6 +28,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from fourfold.errors import CorruptPackage, EngineError, PackageError, shorten
+from fourfold.process_memory import peak_memory_bytes
 from fourfold.runtimes.onnx_session import open_session
 
 __all__ = ["MEMORY_VARIABLE", "SECONDS_VARIABLE", "Trial", "mark_converted"]
@@ -287,7 +288,7 @@ def run_child() -> None:
         error = "MemoryError"
     except Exception as failure:  # noqa: BLE001 - ONNX Runtime's errors have no class in common
         error = str(failure)
-    report = {"stage": stage, "error": error[:2000], "growth_bytes": _peak_bytes() - before}
+    report = {"stage": stage, "error": error[:2000], "growth_bytes": peak_memory_bytes() - before}
     sys.stdout.write(json.dumps(report))
 
 
@@ -300,14 +301,4 @@ def _limit(cpu_s: float) -> int:
         seconds = math.ceil(used.ru_utime + used.ru_stime + cpu_s)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
-    return _peak_bytes()
-
-
-def _peak_bytes() -> int:
-    """Return the most memory that this process has had; 0 where the system does not say."""
-    try:
-        import resource
-    except ImportError:
-        return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return peak_memory_bytes()

@@ -41,6 +41,7 @@ def main(package_path: str, rows_path: str, started: float) -> dict[str, Any]:
     """
     from fourfold.loading import make_predictor
     from fourfold.package import open_package
+    from fourfold.process_memory import peak_memory_bytes
 
     # `pack` has just built it from a model that its caller has: no policy is asked.
     predictor = make_predictor(open_package(Path(package_path)), trust="code")
@@ -49,22 +50,10 @@ def main(package_path: str, rows_path: str, started: float) -> dict[str, Any]:
 
     rows = read_golden(predictor.package).inputs[:_SINGLE_ROWS]
     one_row = _shortest_run(lambda: _predict_one_by_one(predictor, rows)) / len(rows)
-    memory = _peak_memory()  # before Arrow is imported: an engine that does without shall not count it
+    memory = peak_memory_bytes()  # before Arrow is imported: an engine that does without shall not count it
     bulk = _bulk_table(predictor.signature.inputs, Path(rows_path).read_bytes())
     rows_per_second = bulk.num_rows / _shortest_run(lambda: predictor.answer(bulk))
     return {"one_row": one_row, "rows_per_second": rows_per_second, "start_up": start_up, "memory": memory}
-
-
-def _peak_memory() -> int:
-    """Return the peak memory of this process, in bytes."""
-    status = Path("/proc/self/status")
-    if status.exists():  # on Linux `getrusage` counts the process that started this one, too
-        lines = status.read_text(encoding="ascii").splitlines()
-        line = next(line for line in lines if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
-    import resource
-
-    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def _predict_one_by_one(predictor: Any, rows: list[dict[str, Any]]) -> None:

@@ -67,6 +67,8 @@ def replaced_method(kind: type) -> str:
                 continue
             module = str(function.__globals__.get("__name__", ""))
             top = module.partition(".")[0]
+            if module == f"namedtuple_{base.__name__}":
+                continue  # the `__new__` that Python writes for a named tuple, such as IterativeImputer holds
             if top not in _LIBRARIES and top not in sys.stdlib_module_names:
                 return f"{base.__qualname__}.{attribute} was replaced by a function of {module}"
     return ""
