@@ -410,7 +410,7 @@ def drawn_regressor(draw: random.Random, depth: int) -> Any:
 
 
 def fitted_draw(draw: random.Random, sample: Any, *, numbers: bool) -> Any:
-    """Draw a model until scikit-learn takes it: it does not where a hard vote is asked for scores, or has odd labels."""
+    """Draw a model that scikit-learn takes: it does not where hard votes are asked for scores, or have odd labels."""
     while True:
         model = drawn_regressor(draw, 2) if numbers else drawn_classifier(draw, 2)
         with suppress(AttributeError, TypeError, ValueError):
