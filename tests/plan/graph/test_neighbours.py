@@ -53,10 +53,11 @@ def _apart(x: Any, y: Any, metric: Metric, power: float) -> Any:
 @pytest.mark.parametrize("metric", list(Metric))
 def test_distances(metric: Metric) -> None:
     """Distances of every metric, of several rows at once and of NaN."""
-    points, queries = RANDOM.normal(size=(7, 3)), RANDOM.normal(size=(20, 3))
+    random = np.random.default_rng(7)
+    points, queries = random.normal(size=(7, 3)), random.normal(size=(20, 3))
     graph, values = _graph(3)
     found = _found(graph, graph.distances(values, points, metric, 3.0), [*queries, [np.nan, 0.0, 1.0]])
-    np.testing.assert_allclose(found[:-1], _apart(queries, points, metric, 3.0), rtol=1e-14)
+    np.testing.assert_allclose(found[:-1], _apart(queries, points, metric, 3.0), rtol=1e-14, atol=1e-14)
     assert (found[-1] == 0).all() if metric == Metric.PRODUCTS else np.isnan(found[-1]).all()
 
 

@@ -132,7 +132,7 @@ extern PyObject _Py_NoneStruct;
 extern struct _longobject _Py_FalseStruct, _Py_TrueStruct;
 extern PyTypeObject PyBytes_Type, PyDict_Type, PyFloat_Type, PyFrozenSet_Type, PyList_Type, PyLong_Type, PyTuple_Type;
 extern PyTypeObject PyUnicode_Type;
-extern PyObject *PyExc_MemoryError, *PyExc_OverflowError, *PyExc_TypeError, *PyExc_ValueError;
+extern PyObject *PyExc_MemoryError, *PyExc_OverflowError, *PyExc_RuntimeError, *PyExc_TypeError, *PyExc_ValueError;
 
 void Py_IncRef(PyObject *);
 void Py_DecRef(PyObject *);
