@@ -291,7 +291,9 @@ _is_watched = False
 
 
 def _watch(event: str, words: tuple[Any, ...]) -> None:
-    """Note what opens the canary, a socket or a process."""
+    """Note what opens the canary, a socket or a process; joblib counts the cores with `lscpu`."""
+    if event == "subprocess.Popen" and words[0] == "lscpu":
+        return
     is_canary = event == "open" and isinstance(words[0], (str, bytes)) and CANARY in str(words[0])
     if is_canary or event in ("socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.system", "os.exec"):
         _touched.append(f"{event} {words[0]!s:.100}")

@@ -365,3 +365,13 @@ def test_members_over_each_other_are_refused() -> None:
     archive.close()
     with pytest.raises(CorruptPackage, match="longer than the file"):
         skops_file.loads(target.getvalue())
+
+
+def test_an_estimator_that_contains_itself_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file whose parts refer to each other in a circle can be built, and is refused before it is asked."""
+    frozen = FrozenEstimator(LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0]))
+    data = skops_file.dumps(frozen)
+    frozen.__dict__["estimator"] = frozen
+    monkeypatch.setattr("skops.io.loads", lambda *_, **__: frozen)
+    with pytest.raises(CorruptPackage, match="contains itself"):
+        skops_file.loads(data)

@@ -169,8 +169,11 @@ def loads(data: bytes) -> Any:
     # If the file contradicts itself, the libraries that read it may raise anything.
     except Exception as error:
         raise CorruptPackage(f"the skops file cannot be loaded: {type(error).__name__}: {error}") from error
-    check_bounds(model)
-    check_patterns(model)
+    try:
+        check_bounds(model)
+        check_patterns(model)
+    except RecursionError as error:
+        raise CorruptPackage("the skops file holds an estimator that contains itself") from error
     return model
 
 
