@@ -7,13 +7,12 @@ validates rows, calls the engine and checks its answers, so no architecture can 
 from __future__ import annotations
 
 import itertools
-import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from fourfold.environment import read_number
 from fourfold.errors import (
     EngineError,
     GoldenMismatch,
@@ -322,16 +321,12 @@ def _replay_limit() -> float:
     Raises:
         PackageError: the variable is no number of seconds above 0.
     """
-    text = os.environ.get(REPLAY_VARIABLE)
-    if not text:
-        return DEFAULT_REPLAY_S
     try:
-        limit_s = float(text)
-    except ValueError:
-        limit_s = math.nan
-    if not limit_s > 0:
-        raise PackageError(f"{REPLAY_VARIABLE}: expected a number of seconds above 0, or inf; got {shorten(text)}")
-    return limit_s
+        return read_number(
+            REPLAY_VARIABLE, DEFAULT_REPLAY_S, "a number of seconds above 0, or inf", lambda seconds: seconds > 0
+        )
+    except ValueError as error:
+        raise PackageError(str(error)) from None
 
 
 def changed_libraries(package: Package) -> str:

@@ -6,7 +6,6 @@ Every function raises `OSError`; callers turn it into their own errors.
 from __future__ import annotations
 
 import errno
-import math
 import os
 import stat
 import time
@@ -15,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fourfold.durable.reading import kind_of
+from fourfold.environment import read_number
 
 __all__ = [
     "LOCK_TIMEOUT_S",
@@ -169,19 +169,15 @@ def lock_timeout_s() -> float:
     Raises:
         OSError: the variable holds no number from 0 to `MAX_LOCK_TIMEOUT_S`.
     """
-    text = os.environ.get(LOCK_TIMEOUT_VARIABLE, "")
-    if not text:
-        return LOCK_TIMEOUT_S
     try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds <= MAX_LOCK_TIMEOUT_S:
-        raise OSError(
-            errno.EINVAL,
-            f"{LOCK_TIMEOUT_VARIABLE}: expected seconds from 0 to {MAX_LOCK_TIMEOUT_S}, got {text[:40]!r}",
+        return read_number(
+            LOCK_TIMEOUT_VARIABLE,
+            LOCK_TIMEOUT_S,
+            f"seconds from 0 to {MAX_LOCK_TIMEOUT_S}",
+            lambda seconds: 0 <= seconds <= MAX_LOCK_TIMEOUT_S,
         )
-    return seconds
+    except ValueError as error:
+        raise OSError(errno.EINVAL, str(error)) from None
 
 
 def describe_holder(path: Path) -> str:

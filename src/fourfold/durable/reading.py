@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from fourfold.environment import read_bytes
+
 __all__ = [
     "MAX_FILE_BYTES",
     "MAX_FILE_VARIABLE",
@@ -54,12 +56,10 @@ def max_file_bytes() -> int:
     Raises:
         OSError: the variable holds no number of bytes.
     """
-    text = os.environ.get(MAX_FILE_VARIABLE, "")
-    if not text:
-        return MAX_FILE_BYTES
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise OSError(errno.EINVAL, f"{MAX_FILE_VARIABLE}: expected a number of bytes, got {text[:40]!r}")
-    return int(text)
+    try:
+        return read_bytes(MAX_FILE_VARIABLE, MAX_FILE_BYTES)
+    except ValueError as error:
+        raise OSError(errno.EINVAL, str(error)) from None
 
 
 def kind_of(mode: int) -> str:

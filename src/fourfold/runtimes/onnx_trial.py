@@ -27,7 +27,8 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from fourfold.errors import CorruptPackage, EngineError, PackageError, shorten
+from fourfold.environment import read_number
+from fourfold.errors import CorruptPackage, EngineError, PackageError
 from fourfold.process_memory import peak_memory_bytes
 from fourfold.runtimes.onnx_session import open_session
 
@@ -182,16 +183,10 @@ def _limits(model_bytes: int, row_bytes: int, rows: int) -> _Limits:
 
 
 def _setting(name: str, default: float) -> float:
-    text = os.environ.get(name)
-    if not text:
-        return default
     try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < 1e9:
-        raise PackageError(f"{name}: expected a number above 0 and below 1e9; got {shorten(text)}")
-    return value
+        return read_number(name, default, "a number above 0 and below 1e9", lambda number: 0 < number < 1e9)
+    except ValueError as error:
+        raise PackageError(str(error)) from None
 
 
 def _has_interpreter() -> bool:

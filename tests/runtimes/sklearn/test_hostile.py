@@ -37,7 +37,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils.validation import check_array
 
-from fourfold.errors import CorruptPackage, TrustError
+from fourfold.errors import CorruptPackage, PackageError, TrustError
 from fourfold.runtimes.sklearn import skops_file
 
 X = np.arange(40.0).reshape(20, 2)
@@ -282,6 +282,9 @@ def test_the_limit_of_unfolding_can_be_raised(monkeypatch: pytest.MonkeyPatch) -
         skops_file.loads(data)
     monkeypatch.setenv("FOURFOLD_MAX_SPARSE_BYTES", "100000")
     skops_file.loads(data)
+    monkeypatch.setenv("FOURFOLD_MAX_SPARSE_BYTES", "much")
+    with pytest.raises(PackageError, match="FOURFOLD_MAX_SPARSE_BYTES: expected a number of bytes; got 'much'"):
+        skops_file.loads(data)
 
 
 @pytest.mark.parametrize("model", [RandomForestRegressor(2), HistGradientBoostingRegressor(max_iter=2)], ids=repr)

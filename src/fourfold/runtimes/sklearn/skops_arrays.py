@@ -7,7 +7,6 @@ nodes as they are.
 from __future__ import annotations
 
 import math
-import os
 from io import BytesIO
 from typing import Any
 from zipfile import BadZipFile, ZipFile
@@ -16,7 +15,8 @@ import numpy as np
 from numpy.lib import format as npy
 from sklearn.tree._tree import NODE_DTYPE
 
-from fourfold.errors import CorruptPackage
+from fourfold.environment import read_bytes
+from fourfold.errors import CorruptPackage, PackageError
 from fourfold.runtimes.sklearn.skops_schema import Part, SkopsFile
 from fourfold.runtimes.sklearn.skops_types import COMPILED
 
@@ -70,10 +70,10 @@ def check(file: SkopsFile) -> None:
 
 
 def _limit_bytes(size_bytes: int) -> int:
-    text = os.environ.get(UNPACKED_VARIABLE, "")
-    if text.isascii() and text.isdigit():
-        return int(text)
-    return max(_MAX_UNPACKED_BYTES, _MAX_UNPACKED_TIMES * size_bytes)
+    try:
+        return read_bytes(UNPACKED_VARIABLE, max(_MAX_UNPACKED_BYTES, _MAX_UNPACKED_TIMES * size_bytes))
+    except ValueError as error:
+        raise PackageError(str(error)) from None
 
 
 def header(data: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
