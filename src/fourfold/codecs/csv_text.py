@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.csv
 
 from fourfold.codecs.bounds import DEFAULT_BOUNDS, Bounds
-from fourfold.codecs.table import first_duplicate
 from fourfold.errors import DecodeError, shorten
+from fourfold.signature.field import first_duplicate
 
 __all__ = ["Reader"]
 

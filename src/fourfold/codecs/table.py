@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from fourfold.errors import DecodeError, SinkError, SourceError, shorten
-from fourfold.signature.field import Field
+from fourfold.signature.field import Field, first_duplicate
 
 __all__ = [
     "Rows",
@@ -14,7 +14,6 @@ __all__ = [
     "as_batch",
     "as_rows",
     "check_schema",
-    "first_duplicate",
     "rechunk",
     "rows_in_chunks",
     "select_columns",
@@ -167,16 +166,6 @@ def check_schema(schema: Any, where: str) -> Any:
         else:
             types.extend(data_type.field(index).type for index in range(data_type.num_fields))
     return schema
-
-
-def first_duplicate(names: Iterable[str]) -> str | None:
-    """Return the first name that occurs twice, or `None`."""
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            return name
-        seen.add(name)
-    return None
 
 
 def _check_chunk_rows(chunk_rows: int) -> None:

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from fourfold.errors import MAX_ROW_ERRORS, DecodeError, RowError, RowErrors, shorten
 from fourfold.signature.column_sizes import check_decoded_size
-from fourfold.signature.field import FLOATS, INTEGERS, Field
+from fourfold.signature.field import FLOATS, INTEGERS, Field, first_duplicate
 from fourfold.signature.rows import MAX_EXACT_INTEGER, Coerce, Mismatch, coercer, is_missing, unknown_field
 
 __all__ = ["ColumnCoercer", "arrow_schema", "arrow_type", "columns_to_rows", "rows_to_columns"]
@@ -145,7 +145,7 @@ class ColumnCoercer:
         names = table.schema.names
         known = set(names)
         if len(known) != len(names):
-            raise DecodeError(f"the table has the column {shorten(_first_duplicate(names))} twice")
+            raise DecodeError(f"the table has the column {shorten(first_duplicate(names))} twice")
         faults: list[_Faults] = []
         arrays = []
         for column in self._columns:
@@ -163,16 +163,6 @@ class ColumnCoercer:
         for name in names:
             if name not in self._names:
                 yield _Faults(None, length, partial(unknown_field, name=name, fields=self.fields))
-
-
-def _first_duplicate(names: Iterable[str]) -> str | None:
-    """Return the first name that occurs twice, or `None`."""
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            return name
-        seen.add(name)
-    return None
 
 
 def _build_errors(faults: Sequence[_Faults], max_errors: int | None) -> RowErrors:

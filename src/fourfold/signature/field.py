@@ -255,3 +255,13 @@ class Signature:
 def fields(items: Iterable[object]) -> tuple[Field, ...]:
     """Return fields; items in JSON form are read by `Field.from_json`."""
     return tuple(item if isinstance(item, Field) else Field.from_json(item) for item in items)
+
+
+def first_duplicate(names: Iterable[str]) -> str | None:
+    """Return the first name that occurs twice, or `None`."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
