@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fourfold.durable.reading import open_handle, read_handle
 from fourfold.errors import TrustError, shorten
 from fourfold.package.levels import Level, allows, parse_level
 
@@ -154,15 +155,15 @@ def _read_policy(path: Path) -> list[_Rule]:
         TrustError: it is no file, others than its owner may write it or its folder, or it is no policy.
     """
     try:
-        # Not to wait where it is a pipe. The checks are made on the open file, which nobody can exchange any more.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(descriptor, "rb") as file:
-            _check_owned(path, os.fstat(descriptor), path.resolve().parent.stat())
-            data = file.read(MAX_POLICY_BYTES + 1)
+        handle = open_handle(path)
+        try:
+            # The checks are made on the open file, which nobody can exchange any more.
+            _check_owned(path, os.fstat(handle), path.resolve().parent.stat())
+            data = read_handle(handle, MAX_POLICY_BYTES)
+        finally:
+            os.close(handle)
     except OSError as error:
         raise TrustError(f"cannot read the policy file {path}: {error.strerror or error}") from None
-    if len(data) > MAX_POLICY_BYTES:
-        raise TrustError(f"the policy file {path} has more than {MAX_POLICY_BYTES} bytes")
     import tomllib  # only where there is a policy: it would slow every start down
 
     try:
@@ -175,10 +176,8 @@ def _check_owned(path: Path, file: os.stat_result, folder: os.stat_result) -> No
     """Check that only the user and the superuser may change a policy file.
 
     Raises:
-        TrustError: others may, or it is no regular file.
+        TrustError: others may.
     """
-    if not stat.S_ISREG(file.st_mode):
-        raise TrustError(f"the policy file {path} is no regular file")
     if os.name == "nt":
         return
     for what, status in (("it", file), ("its folder", folder)):
