@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+from sklearn.linear_model import LinearRegression
 
 import fourfold
 from fourfold.errors import TrustError
@@ -25,10 +27,8 @@ ROWS = [{"x": float(index)} for index in range(20)]
 @pytest.fixture(scope="module")
 def packages() -> dict[str, Package]:
     """Return a package of each level, as if another process had packed them."""
-    from sklearn.linear_model import LinearRegression
-
     line = LinearRegression().fit([[float(index)] for index in range(20)], range(20))
-    frame = __import__("pandas").DataFrame(ROWS)
+    frame = pd.DataFrame(ROWS)
     packages = {
         "data": fourfold.pack(line, name="data", rows=frame),
         "foreign": fourfold.pack(line, name="foreign", rows=frame, engine="original"),
@@ -211,7 +211,7 @@ def test_a_policy_that_others_may_write_is_refused(
         ("[[allow]]\ntrust = 'code'\n[[allow]]\ntrust = 'data'", "rule 2 speaks of the same"),
         ("[[allow]", "cannot be used"),
         ("x = " + "[" * 100_000, "cannot be used"),
-        ("#" * 2**21, "has more than 1048576 bytes"),
+        ("#" * 2**21, "expected at most 1,048,576"),
     ],
 )
 def test_a_policy_that_says_something_else_is_refused(
@@ -248,6 +248,33 @@ def test_certify_hands_its_trust_on(packages: dict[str, Package], tmp_path: Path
     done = subprocess.run([*command, "--trust", "code"], capture_output=True, text=True, check=True)
     certificate = json.loads(done.stdout)
     assert {door["architecture"] for door in certificate["doors"]} == {"service", "stream", "batch", "embed"}
+
+
+def test_certify_starts_what_the_policy_allows(
+    packages: dict[str, Package], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The processes that certify starts look the package up where its rule in the policy says."""
+    models = Repository.open(tmp_path / "models")
+    models.push(packages["foreign"])
+    write_policy(tmp_path, f'[[allow]]\nrepository = "{tmp_path}/models"\ntrust = "foreign"\n', monkeypatch)
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(json.dumps(row) + "\n" for row in ROWS[:3]))
+    command = [sys.executable, "-m", "fourfold", "certify", "foreign", "--rows", str(rows), "--json"]
+    run = subprocess.run([*command, "--repository", str(models.url)], capture_output=True, text=True, check=True)
+    assert {door["architecture"] for door in json.loads(run.stdout)["doors"]} >= {"service", "stream", "batch"}
+
+
+@pytest.mark.parametrize("notes", [5, None, {"a": 1}, ["x" * 10**6], "\x1b[2J"])
+def test_a_refusal_survives_what_the_settings_say(packages: dict[str, Package], notes: Any) -> None:
+    """The error about a pickle quotes the reasons in the package, whatever stands there, cut short."""
+    manifest = {key: value for key, value in packages["data"].manifest.items() if key != "files"}
+    settings = {"file": "model.pickle", "notes": notes}
+    manifest["runtime"] = {"name": "sklearn", "settings": settings, "requires": "pickle", "libraries": {}}
+    files = {"model.pickle": b"", "golden.json": packages["data"].read("golden.json")}
+    with pytest.raises(TrustError, match="it holds a pickle") as caught:
+        load(Package.build(manifest, files))
+    assert len(str(caught.value)) < 2000
+    assert "\x1b" not in str(caught.value)
 
 
 SERVE = """

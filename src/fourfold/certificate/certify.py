@@ -102,8 +102,7 @@ def open_doors(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fourfold-certify-")))
         if source is None:
             source = (str(write_package(predictor.package, folder / f"{predictor.name}{SUFFIX}")),)
-        runtime = predictor.package.manifest["runtime"]
-        package = (*source, "--trust", runtimes.required_level(runtime["name"], runtime["settings"]))
+        package = (*source, "--trust", runtimes.level_of(predictor.package.manifest))
         openers: dict[str, Callable[[], Any]] = {
             "service": lambda: service.doors(package, signature, url=service_url),
             "stream": lambda: stream.doors(package, signature, folder=folder),

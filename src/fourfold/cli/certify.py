@@ -64,15 +64,15 @@ def command(
     from fourfold.cli.rows import read_rows
     from fourfold.loading import find, load
 
-    package_source = find(package, repository=repository)
-    predictor = load(package_source, trust=trust)
+    located = find(package, repository=repository)
+    predictor = load(located, trust=trust)
     with progress_bars(quiet=quiet or as_json) as report:
         certificate = certify(
             predictor,
             read_rows(rows, predictor.signature.inputs, limit),
             architectures=architectures or ARCHITECTURES,
             service_url=service,
-            source=command_arguments(package, package_source),
+            source=command_arguments(package, located),
             on_progress=report,
         )
     if output is not None:

@@ -180,7 +180,7 @@ def command(
     fourfold pack face --from onnx face.onnx --rows rows.jsonl --expect answers.jsonl --provenance commit=1f2e3d
     """
     from fourfold.package import SUFFIX, write_package
-    from fourfold.runtimes import required_level
+    from fourfold.runtimes import level_of
 
     kind, path = _chosen_model(given)
     if rows is None and kind != "mlflow":
@@ -208,8 +208,7 @@ def command(
     from fourfold.cli.show import print_package
 
     print_package(package)
-    runtime = package.manifest["runtime"]
-    level = required_level(runtime["name"], runtime["settings"])
+    level = level_of(package.manifest)
     trust = "" if level == "data" else f" --trust {level}"
     next_rows = rows or "ROWS"
     click.echo(f"\nwrote {written}")

@@ -63,8 +63,8 @@ def command(
     from fourfold.loading import find, load
     from fourfold.service import Job, serve
 
-    package_source = find(package, repository=repository)
-    resolved, version = package_source.package, package_source.version
+    located = find(package, repository=repository)
+    resolved, version = located.package, located.version
     # Load the version, not the alias: workers that start later must load the same package.
     reference = package if version is None else f"{resolved.name}:{version}"
     url: list[str] = []

@@ -10,7 +10,7 @@ from fourfold.cli import options
 from fourfold.cli.host_needs import host_needs
 from fourfold.cli.output import clip, console, escape_markup, print_json, print_table
 from fourfold.errors import shorten
-from fourfold.runtimes import required_level
+from fourfold.runtimes import level_of
 
 if TYPE_CHECKING:
     from fourfold.package import Package
@@ -38,12 +38,11 @@ def command(package: str, repository: str | None, *, as_json: bool) -> None:
     """
     from fourfold.loading import find
 
-    package_source = find(package, repository=repository)
-    resolved, version = package_source.package, package_source.version
+    located = find(package, repository=repository)
+    resolved, version = located.package, located.version
     resolved.verify()
     if as_json:
-        runtime = resolved.manifest["runtime"]
-        level = required_level(runtime["name"], runtime["settings"])
+        level = level_of(resolved.manifest)
         print_json({"digest": resolved.digest, "version": version, "trust": level, "manifest": resolved.manifest})
     else:
         print_package(resolved, version)
@@ -149,7 +148,6 @@ def _first_of(values: tuple[Any, ...], limit: int = 6) -> str:
 def _facts(manifest: Any) -> list[tuple[str, str]]:
     runtime, exactness, golden = manifest["runtime"], manifest["exactness"], manifest["golden"]
     libraries = ", ".join(f"{name} {version}" for name, version in sorted(runtime["libraries"].items()))
-    level = required_level(runtime["name"], runtime["settings"])
     needs = {
         "data": "trust data: a plan, which opens anywhere",
         "foreign": "trust foreign: other libraries read its files",
@@ -158,7 +156,7 @@ def _facts(manifest: Any) -> list[tuple[str, str]]:
     allowed = f"; on another host a relative gap of {golden['tolerance']:g}" if golden["tolerance"] else ""
     return [
         ("runtime", f"{runtime['name']} ({libraries})"),
-        ("needs", needs[level]),
+        ("needs", needs[level_of(manifest)]),
         *host_needs(manifest),
         ("exactness", exactness_line(exactness)),
         ("tested", "; ".join(finding_line(finding) for finding in exactness["tested"][:_MAX_FINDINGS])),

@@ -50,8 +50,8 @@ def command(
 
     if (against is None) == (not doors) or (doors and len(doors) != 2):
         raise click.UsageError("name what to compare with: --against PACKAGE, or --door NAME twice")
-    package_source = find(package, repository=repository)
-    predictor = load(package_source, trust=trust)
+    located = find(package, repository=repository)
+    predictor = load(located, trust=trust)
     canonical, errors = RowCoercer(predictor.signature.inputs, predictor.signature.extra).row(_parse_row(row))
     if canonical is None:
         raise InputError(errors)
@@ -59,7 +59,7 @@ def command(
         other = load(against, repository=repository, trust=trust)
         explanation = _compare_engines(predictor, other, canonical)
     else:
-        explanation = _compare_doors(predictor, doors, canonical, command_arguments(package, package_source))
+        explanation = _compare_doors(predictor, doors, canonical, command_arguments(package, located))
     if as_json:
         print_json(
             {

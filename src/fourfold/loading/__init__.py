@@ -1,12 +1,12 @@
 """Load packages: from a reference or a path to a ready predictor, as far as the host trusts them."""
 
-from fourfold.loading.loader import Source, find, load, make_predictor
+from fourfold.loading.loader import LocatedPackage, find, load, make_predictor
 from fourfold.loading.trust import POLICY_VARIABLE, TRUST_VARIABLE, packed_digests, remember_packed
 
 __all__ = [
     "POLICY_VARIABLE",
     "TRUST_VARIABLE",
-    "Source",
+    "LocatedPackage",
     "find",
     "load",
     "make_predictor",

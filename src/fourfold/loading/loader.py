@@ -16,10 +16,10 @@ from fourfold.predictor import Predictor, changed_libraries
 if TYPE_CHECKING:
     from fourfold.repository import Repository
 
-__all__ = ["Source", "find", "load", "make_predictor"]
+__all__ = ["LocatedPackage", "find", "load", "make_predictor"]
 
 
-class Source(NamedTuple):
+class LocatedPackage(NamedTuple):
     """Hold a package that was found, and where.
 
     Attributes:
@@ -36,7 +36,7 @@ class Source(NamedTuple):
 
 
 def load(
-    source: str | os.PathLike[str] | Package | Source,
+    source: str | os.PathLike[str] | Package | LocatedPackage,
     *,
     repository: str | Repository | None = None,
     trust: Level | None = None,
@@ -64,17 +64,19 @@ def load(
         MissingLibrary: the package's engine is not installed.
         ValueError: `trust` is no level.
     """
-    resolved = source if isinstance(source, Source) else find(source, repository=repository)
-    package = resolved.package
-    grant = find_grant(trust, resolved.location, package.name, package.digest)
-    required = _required_level(package)
+    from fourfold import runtimes
+
+    located = source if isinstance(source, LocatedPackage) else find(source, repository=repository)
+    package = located.package
+    grant = find_grant(trust, located.location, package.name, package.digest)
+    required, runtime = _required_level(package), package.manifest["runtime"]
     if not allows(grant.level, required):
+        need = runtimes.describe_need(runtime["name"], runtime["settings"])
         raise TrustError(
             f"{package.name} ({package.digest[:19]}…) needs trust '{required}', and '{grant.level}' is granted here: "
-            f"{_describe_need(package)}. If you know where it comes from, allow it: "
-            f"{grant.advice.replace('{level}', required)}"
+            f"{need}. If you know where it comes from, allow it: {grant.advice.replace('{level}', required)}"
         )
-    return make_predictor(package, version=resolved.version, trust=grant.level)
+    return make_predictor(package, version=located.version, trust=grant.level)
 
 
 def make_predictor(package: Package, *, version: int | None = None, trust: Level) -> Predictor:
@@ -116,18 +118,18 @@ def make_predictor(package: Package, *, version: int | None = None, trust: Level
     return Predictor(package, engine, version=version)
 
 
-def find(source: str | os.PathLike[str] | Package, *, repository: str | Repository | None = None) -> Source:
+def find(source: str | os.PathLike[str] | Package, *, repository: str | Repository | None = None) -> LocatedPackage:
     """Return the package that `load` loads, and where it comes from; raise as `load` does. Nothing of it is loaded."""
     if isinstance(source, Package):
-        return Source(source, None, None)
+        return LocatedPackage(source, None, None)
     if _is_path(source):
-        return Source(open_package(source), None, str(Path(source).absolute()), is_path=True)
+        return LocatedPackage(open_package(source), None, str(Path(source).absolute()), is_path=True)
     from fourfold.repository import Repository
 
     if not isinstance(repository, Repository):
         repository = Repository.open(repository)
     package, version = repository.find(os.fspath(source))
-    return Source(package, version, repository.url)
+    return LocatedPackage(package, version, repository.url)
 
 
 def _is_path(source: str | os.PathLike[str]) -> bool:
@@ -150,12 +152,4 @@ def _required_level(package: Package) -> Level:
             f"the package says that it requires {runtime['requires'] or 'nothing'!r}; its runtime needs "
             f"{needed or 'nothing'!r}"
         )
-    return runtimes.required_level(runtime["name"], runtime["settings"])
-
-
-def _describe_need(package: Package) -> str:
-    """Return why a package needs the level that it needs, as the start of a sentence."""
-    from fourfold import runtimes
-
-    runtime = package.manifest["runtime"]
-    return runtimes.describe_need(runtime["name"], runtime["settings"])
+    return runtimes.level_of(package.manifest)

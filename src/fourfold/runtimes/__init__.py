@@ -34,6 +34,7 @@ __all__ = [
     "by_model",
     "by_name",
     "describe_need",
+    "level_of",
     "load",
     "required_level",
     "requires",
@@ -115,6 +116,11 @@ def required_level(name: str, settings: dict[str, Any]) -> Level:
     return "code" if requires(name, settings) else "foreign"
 
 
+def level_of(manifest: Mapping[str, Any]) -> Level:
+    """Return the level of trust that a package needs, whatever its manifest says about that."""
+    return required_level(manifest["runtime"]["name"], manifest["runtime"]["settings"])
+
+
 def describe_need(name: str, settings: dict[str, Any]) -> str:
     """Return what a package of these settings holds that needs trust, as the start of a sentence."""
     match requires(name, settings):
@@ -122,8 +128,8 @@ def describe_need(name: str, settings: dict[str, Any]) -> str:
             module, function = (shorten(settings.get(key, "")) for key in ("module", "name"))
             return f"it holds Python code of its maker ({module}, {function}), which runs here"
         case "pickle":
-            notes = shorten("; ".join(map(str, settings.get("notes", ()))), 300)
-            return f"it holds a pickle, which runs its maker's code when it is loaded ({notes})"
+            reasons = shorten(settings.get("notes", ""), 300)  # anything may stand there
+            return f"it holds a pickle, which runs its maker's code when it is loaded ({reasons})"
         case _:
             return f"it is no plan: the {name} runtime has {_PARSERS.get(name, 'another library')} read its file"
 
