@@ -197,14 +197,16 @@ def test_nothing_leaks(name: str) -> None:
     tracemalloc.start()
     try:
         repeat(100)
-        gc.collect()
-        traced = tracemalloc.get_traced_memory()[0]
-        repeat(1000)
-        gc.collect()
-        grown = tracemalloc.get_traced_memory()[0] - traced
+        grown = []
+        for _ in range(3):
+            gc.collect()
+            traced = tracemalloc.get_traced_memory()[0]
+            repeat(1000)
+            gc.collect()
+            grown.append(tracemalloc.get_traced_memory()[0] - traced)
     finally:
         tracemalloc.stop()
-    assert grown < 16_000
+    assert min(grown) < 16_000  # threads of other tests allocate now and then; a leak grows every time
 
 
 def test_references_are_given_back() -> None:
