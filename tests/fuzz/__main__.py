@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--mutants", type=int, default=10**9, help="the most mutants of each target")
     parser.add_argument("--seed", type=int, default=0, help="of the changes")
     parser.add_argument("--only", type=int, help="the number of the one mutant to try again")
-    parser.add_argument("--report", type=Path, help="a file for the counts, in JSON")
+    parser.add_argument("--report", type=Path, help="a file for the counts and the findings, in JSON")
     options = parser.parse_args()
     names = options.targets or list(TARGETS)
     if unknown := [name for name in names if name not in TARGETS]:
@@ -62,8 +62,14 @@ def main() -> None:
         print_findings(name, reports[name], options.seed)
     print(table(reports))
     if options.report:
-        counts = {name: {kind: dict(row) for kind, row in report.counts.items()} for name, report in reports.items()}
-        options.report.write_text(json.dumps(counts), encoding="utf-8")
+        outcomes = {
+            name: {
+                "tried": {kind: dict(row) for kind, row in report.counts.items()},
+                "findings": [finding._asdict() for finding in report.findings],
+            }
+            for name, report in reports.items()
+        }
+        options.report.write_text(json.dumps(outcomes), encoding="utf-8")
     if found := sum(len(report.findings) for report in reports.values()):
         sys.exit(f"{found} files do harm; they are kept in {KEPT}")
     print("nothing found")
