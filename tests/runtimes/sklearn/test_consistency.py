@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.cluster import FeatureAgglomeration
+from sklearn.decomposition import NMF, MiniBatchNMF
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import (
     AdaBoostClassifier,
@@ -18,6 +19,7 @@ from sklearn.ensemble import (
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.kernel_approximation import AdditiveChi2Sampler, PolynomialCountSketch
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.manifold import LocallyLinearEmbedding
 from sklearn.neighbors import KDTree, KernelDensity, KNeighborsClassifier, KNeighborsRegressor
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, PolynomialFeatures, SplineTransformer
 from sklearn.svm import SVC
@@ -141,6 +143,14 @@ def columns_of_vectors() -> Any:
     return changed(model, support_vectors_=model.support_vectors_.tocsc())
 
 
+def embedded() -> Any:
+    return LocallyLinearEmbedding(n_neighbors=3, n_components=2).fit(X)
+
+
+def factored(kind: Any) -> Any:
+    return kind(2, max_iter=5).fit(np.abs(X))
+
+
 def matrix(kind: Any, **arrays: Any) -> Any:
     return changed(kind(np.eye(4)), **{name: np.array(values) for name, values in arrays.items()})
 
@@ -181,6 +191,8 @@ OUTSIDE: dict[str, Any] = {
     ),
     "a degree without end": lambda: changed(PolynomialCountSketch(n_components=3).fit(X), degree=2**40),
     "steps without end": lambda: changed(AdditiveChi2Sampler().fit(np.abs(X)), sample_steps=2**40),
+    "columns without end": lambda: changed(embedded(), n_components=2**31 - 1),
+    "factors without end": lambda: changed(factored(NMF), _n_components=2**31 - 1),
     "classes without end": lambda: changed(AdaBoostClassifier(n_estimators=1).fit(X, CLASS), n_classes_=2**40),
     "rows of negative ends": lambda: matrix(sparse.csr_matrix, indptr=[0, 2**20, 3, 4, -1]),
     "rows of no entries": lambda: matrix(sparse.csr_matrix, indptr=[0, 2**20, 3, 4, 0]),
@@ -214,6 +226,9 @@ INSIDE: dict[str, Any] = {
         kind.__name__: lambda kind=kind: kind(np.eye(4))
         for kind in (sparse.csr_matrix, sparse.csc_array, sparse.bsr_matrix, sparse.coo_array, sparse.dia_matrix)
     },
+    "embedding": embedded,
+    "factors": lambda: factored(NMF),
+    "factors of batches": lambda: factored(MiniBatchNMF),
     "nothing": lambda: sparse.csr_matrix((0, 3)),
     "generators": lambda: FunctionTransformer(
         kw_args={"a": generator(624), "b": np.random.default_rng(0), "c": np.random.Generator(np.random.Philox(0))}

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.cluster import BisectingKMeans, FeatureAgglomeration, KMeans, MiniBatchKMeans
 from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import NMF, MiniBatchNMF
 from sklearn.ensemble import VotingClassifier
 from sklearn.ensemble._forest import BaseForest
 from sklearn.ensemble._gb import BaseGradientBoosting
@@ -18,6 +19,7 @@ from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import BaseHistG
 from sklearn.feature_extraction import DictVectorizer, FeatureHasher
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.kernel_approximation import AdditiveChi2Sampler, PolynomialCountSketch
+from sklearn.manifold import LocallyLinearEmbedding
 from sklearn.neighbors import KNeighborsClassifier, RadiusNeighborsClassifier
 from sklearn.neighbors._base import NeighborsBase
 from sklearn.preprocessing import (
@@ -385,6 +387,14 @@ def _count_sketch(part: Any, state: dict[str, Any]) -> bool:
     )
 
 
+def _components(part: Any, state: dict[str, Any]) -> bool:
+    return "embedding_" not in state or bool(part.n_components == np.shape(state["embedding_"])[1])
+
+
+def _factors(part: Any, state: dict[str, Any]) -> bool:
+    return "components_" not in state or bool(state["_n_components"] == len(state["components_"]))
+
+
 def _sampler(part: Any, state: dict[str, Any]) -> bool:
     return _is_count(part.sample_steps) and part.sample_steps <= _MAX_STEPS
 
@@ -435,4 +445,6 @@ _CHECKS: tuple[tuple[Any, Any], ...] = (
     (SplineTransformer, _splines),
     (PolynomialCountSketch, _count_sketch),
     (AdditiveChi2Sampler, _sampler),
+    (LocallyLinearEmbedding, _components),
+    ((NMF, MiniBatchNMF), _factors),
 )
