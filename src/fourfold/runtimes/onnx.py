@@ -17,9 +17,10 @@ from fourfold.errors import CorruptPackage, EngineError, FourfoldError, InputErr
 from fourfold.modelfiles import MalformedModel
 from fourfold.modelfiles.onnx_external_data import embed_tensors
 from fourfold.modelfiles.onnx_protobuf import external_tensors
-from fourfold.runtimes import onnx_trial
+from fourfold.runtimes import onnx_calls, onnx_trial
 from fourfold.runtimes.answers import Array, answer_array, output_field, record_batch
 from fourfold.runtimes.engine import OpenedModel, Prepared, library_versions
+from fourfold.runtimes.onnx_calls import Call
 from fourfold.runtimes.onnx_session import open_session
 from fourfold.runtimes.onnx_trial import Trial
 from fourfold.runtimes.sample import MAX_SAMPLE_ROWS, column_names, select_columns
@@ -89,6 +90,7 @@ def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Sign
 
     Raises:
         CorruptPackage: its file is no ONNX model, or keeps tensors in other files.
+        PackageError: the variable that limits the time of calls holds no number.
     """
     graph_inputs = [_GraphInput.from_json(entry) for entry in settings["inputs"]]
     data = read(_FILE)
@@ -162,6 +164,7 @@ class _Engine:
         self._session: Any = None
         self._opening = threading.Lock()
         self._running: set[Any] = set()
+        self._limit_s = onnx_calls.read_limit()
         self._graph_inputs = graph_inputs
         self._names = list(names)
         self._outputs = outputs
@@ -170,17 +173,20 @@ class _Engine:
         """Return the arrays of the outputs for a canonical batch; those of shape `(rows, 1)` become `(rows,)`.
 
         Raises:
-            EngineError: ONNX Runtime failed.
+            EngineError: ONNX Runtime failed, or took too long.
         """
         feed = {graph_input.name: graph_input.fill(batch) for graph_input in self._graph_inputs}
         session = self._session or self._open(feed, batch.num_rows)
         options = onnxruntime.RunOptions()
+        call = Call(options, self._limit_s, batch.num_rows)
         self._running.add(options)
+        onnx_calls.begin(call)
         try:
             answers = [answer_array(output) for output in session.run(self._names, feed, options)]
         except Exception as error:  # ONNX Runtime's errors have no class in common
-            raise EngineError(f"ONNX Runtime failed: {error}") from error
+            raise EngineError(call.reason if call.is_given_up else f"ONNX Runtime failed: {error}") from error
         finally:
+            onnx_calls.end(call)
             self._running.discard(options)
         return [answer[:, 0] if answer.ndim == 2 and answer.shape[1] == 1 else answer for answer in answers]
 
