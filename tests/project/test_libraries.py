@@ -44,7 +44,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     # MLflow's models
     "yaml": ("packing.mlflow.directory",),
     # buckets
-    "obstore": ("buckets", "repository.bucket"),
+    "obstore": ("buckets.client", "buckets.opening"),
     # the web
     "fastapi": ("embed", EMBED_DOOR),
     "flask": ("embed", EMBED_DOOR),

@@ -11,7 +11,7 @@ Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
 
 
 class HostileServer(socketserver.ThreadingMixIn, http.server.HTTPServer):
-    """Answer every GET as a function says; `requests` holds the path and the headers of each."""
+    """Answer every GET and PUT as a function says; `requests` holds the path and the headers of each."""
 
     daemon_threads = True
 
@@ -33,6 +33,10 @@ class HostileServer(socketserver.ThreadingMixIn, http.server.HTTPServer):
                 except OSError:  # the client has had enough
                     return
 
+            def do_PUT(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length", "0")))
+                self.do_GET()
+
         super().__init__(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -48,6 +52,7 @@ def head(handler: http.server.BaseHTTPRequestHandler, length: object, status: in
     handler.send_header("ETag", '"tag"')
     handler.send_header("Last-Modified", "Mon, 30 Nov 2026 10:00:00 GMT")
     handler.send_header("Content-Length", str(length))
+    handler.send_header("Connection", "close")
     for name, value in headers.items():
         handler.send_header(name, value)
     handler.end_headers()

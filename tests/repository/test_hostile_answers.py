@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from fourfold import buckets
+from fourfold.buckets import settings
 from fourfold.errors import FourfoldError
 from fourfold.repository import Repository
 from tests.repository.hostile_server import Answer, HostileServer
@@ -67,8 +67,8 @@ def test_no_answer_is_more_than_an_error(
     seed: int, serve: Callable[[Answer], HostileServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever a server answers, every verb ends, with an error of ours that a terminal can show in a line."""
-    monkeypatch.setattr(buckets, "MAX_RETRIES", 0)
-    monkeypatch.setattr(buckets, "READ_TIMEOUT", timedelta(seconds=0.5))
+    monkeypatch.setattr(settings, "MAX_RETRIES", 0)
+    monkeypatch.setattr(settings, "READ_TIMEOUT", timedelta(seconds=0.5))
     chance = random.Random(seed)
 
     def answer(handler: http.server.BaseHTTPRequestHandler) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from fourfold import buckets
+from fourfold.buckets import settings
 from fourfold.errors import CorruptPackage, FourfoldError, RepositoryError
 from fourfold.package import Package
 from fourfold.repository import Repository, bucket, folder
@@ -148,7 +148,7 @@ def test_a_server_that_lies(
     serve: Callable[[Answer], HostileServer], monkeypatch: pytest.MonkeyPatch, lie: str
 ) -> None:
     """An answer that is not what it says is an error of the repository, in one line that a terminal can show."""
-    monkeypatch.setattr(buckets, "MAX_RETRIES", 1)
+    monkeypatch.setattr(settings, "MAX_RETRIES", 1)
     serve(LIES[lie])
     with pytest.raises(RepositoryError) as caught:
         Repository.open("s3://models/deep").resolve("eta@production")
@@ -174,8 +174,8 @@ def test_a_server_that_drips(serve: Callable[[Answer], HostileServer], monkeypat
 
 def test_a_server_that_falls_silent(serve: Callable[[Answer], HostileServer], monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that stops in the middle of an answer is given up after a time without a byte."""
-    monkeypatch.setattr(buckets, "READ_TIMEOUT", timedelta(seconds=0.2))
-    monkeypatch.setattr(buckets, "MAX_RETRIES", 0)
+    monkeypatch.setattr(settings, "READ_TIMEOUT", timedelta(seconds=0.2))
+    monkeypatch.setattr(settings, "MAX_RETRIES", 0)
     done = threading.Event()
 
     def answer(handler: http.server.BaseHTTPRequestHandler) -> None:

@@ -1,21 +1,17 @@
-"""Keep a repository on a bucket, or in this process's memory, through obstore."""
+"""Keep a repository on a bucket, or in this process's memory."""
 
 from __future__ import annotations
 
 import re
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from contextlib import closing, contextmanager
 
-from fourfold.buckets import is_forked_after_use, open_client, safe_cause
+from fourfold.buckets import Answer, BucketError, open_bucket, safe_cause
 from fourfold.errors import Conflict, RepositoryError
 from fourfold.repository.store import MAX_KEYS, Oversized, Tag
 
 __all__ = ["BucketStore"]
-
-# Without this, a public bucket of Google Cloud Storage may answer with the alias of an hour ago.
-_NOT_CACHED = {"Cache-Control": "no-store"}
 
 #: How long an answer may take beyond the time that its bytes take on the slowest line.
 ANSWER_TIMEOUT_S = 60
@@ -36,21 +32,12 @@ class BucketStore:
 
     Raises:
         MissingLibrary: obstore is not installed.
-        RepositoryError: the environment's settings contradict each other or lack something.
     """
 
     def __init__(self, scheme: str, bucket: str, prefix: str = "") -> None:
         self._url = f"{scheme}://{bucket}" + (f"/{prefix}" if prefix else "")
         self.is_remote = scheme != "memory"
-        try:
-            self._client = open_client(scheme, self._url, purpose=f"a repository at {scheme}://")
-        except ValueError as error:
-            raise RepositoryError(self._message("open", "it", str(error))) from None
-        import obstore
-        from obstore import exceptions
-
-        self._obstore: Any = obstore
-        self._errors: Any = exceptions
+        self._bucket = open_bucket(scheme, self._url, purpose=f"a repository at {scheme}://")
 
     @property
     def url(self) -> str:
@@ -63,24 +50,25 @@ class BucketStore:
         Raises:
             Oversized: the answer is longer than `max_bytes`, or says that it will be; no more of it was read.
         """
-        with self._operation("read", key):
+        with self._translated("read", key):
             try:
-                result = self._obstore.get(self._client, key)
-                tag = Tag(result.meta["e_tag"], result.meta["version"])
-                return self._collect(key, result, max_bytes, tag), tag
-            except (self._errors.NotFoundError, FileNotFoundError) as error:
-                if _NO_BUCKET.search(str(error)):
+                answer = self._bucket.get(key, max_bytes)
+            except BucketError as error:
+                if error.kind != "missing" or _NO_BUCKET.search(error.report):
                     raise
                 return None
+            with closing(answer):
+                tag = Tag(answer.e_tag, answer.version)
+                return self._collect(key, answer, max_bytes, tag), tag
 
-    def _collect(self, key: str, result: Any, max_bytes: int, tag: Tag) -> bytes:
+    def _collect(self, key: str, answer: Answer, max_bytes: int, tag: Tag) -> bytes:
         """Return the bytes of an answer as they come: memory is taken for what has come, and not for what is announced.
 
         Raises:
             Oversized: it announces or sends more than `max_bytes`.
             RepositoryError: it comes too slowly, or is not of the length that it announces.
         """
-        announced = result.meta["size"]
+        announced = answer.size
         if announced > max_bytes:
             raise Oversized(
                 f"{key} in {self.url} is damaged: it has {announced:,} bytes by the store's answer; expected at most "
@@ -89,9 +77,9 @@ class BucketStore:
             )
         deadline_s = time.monotonic() + ANSWER_TIMEOUT_S + announced / SLOWEST_BYTES_PER_S
         chunks, length = [], 0
-        for chunk in result.stream(min_chunk_size=1):
-            chunks.append(bytes(chunk))
-            length += len(chunks[-1])
+        for chunk in answer.chunks():
+            chunks.append(chunk)
+            length += len(chunk)
             if length > announced:
                 break
             if time.monotonic() > deadline_s:
@@ -108,8 +96,8 @@ class BucketStore:
 
     def create(self, key: str, data: bytes) -> None:
         """Write a new key; raise `Conflict` where it exists."""
-        with self._operation("write", key):
-            self._obstore.put(self._client, key, data, mode="create", attributes=_NOT_CACHED)
+        with self._translated("write", key):
+            self._bucket.put(key, data, "create")
 
     def replace(self, key: str, data: bytes, tag: Tag) -> None:
         """Replace the content of a key; raise `Conflict` where it is not the content that `tag` identifies."""
@@ -120,43 +108,33 @@ class BucketStore:
             raise RepositoryError(
                 f"{self.url} gives its objects neither e-tags nor versions, so no alias can move safely"
             )
-        with self._operation("write", key):
-            self._obstore.put(self._client, key, data, mode=condition, attributes=_NOT_CACHED)
+        with self._translated("write", key):
+            self._bucket.put(key, data, condition)
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Yield every key under `prefix`."""
-        with self._operation("list", prefix):
+        with self._translated("list", prefix):
             count = 0
-            for chunk in self._obstore.list(self._client, prefix.rstrip("/"), chunk_size=1000):
-                count += len(chunk)
+            for keys in self._bucket.list(prefix.rstrip("/")):
+                count += len(keys)
                 if count > MAX_KEYS:
                     raise RepositoryError(
                         f"{self.url} has more than {MAX_KEYS:,} objects in {prefix}: it is damaged, or holds other "
                         "objects; remove what is no package's"
                     )
-                for meta in chunk:
-                    yield meta["path"]
-
-    def _operation(self, verb: str, key: str) -> AbstractContextManager[None]:
-        if self.is_remote and is_forked_after_use():
-            raise RepositoryError(
-                f"{self.url} was used before this process was forked, and cannot be used in the child: load packages "
-                "before forking, or start the child with 'spawn'"
-            )
-        return self._translate_errors(verb, key)
+                yield from (key for key in keys if key.startswith(prefix))
 
     @contextmanager
-    def _translate_errors(self, verb: str, key: str) -> Iterator[None]:
-        """Raise our errors in place of obstore's, whose messages hold whole requests and responses."""
-        errors = self._errors
+    def _translated(self, verb: str, key: str) -> Iterator[None]:
+        """Raise our errors in place of the client's, whose reports hold whole requests and answers."""
         try:
             yield
-        except (errors.AlreadyExistsError, errors.PreconditionError) as error:
-            if verb != "write":
-                raise RepositoryError(self._message(verb, key, str(error))) from None
-            raise Conflict(f"{key} is not what it was expected to be, in {self.url}") from None
-        except (errors.BaseError, OSError, NotImplementedError, ValueError) as error:
-            raise RepositoryError(self._message(verb, key, str(error))) from None
+        except BucketError as error:
+            if error.kind in {"exists", "changed"} and verb == "write":
+                raise Conflict(f"{key} is not what it was expected to be, in {self.url}") from None
+            if error.kind == "settings":
+                raise RepositoryError(self._message("open", "it", error.report)) from None
+            raise RepositoryError(self._message(verb, key, error.report)) from None
 
     def _message(self, verb: str, key: str, report: str) -> str:
         cause = safe_cause(report)

@@ -5,7 +5,8 @@ import uuid
 
 import pytest
 
-from fourfold import buckets
+from fourfold.buckets import BucketError, open_bucket, safe_cause, settings
+from fourfold.buckets.causes import MAX_CAUSE_CHARACTERS
 from fourfold.errors import MissingLibrary
 
 SECRET = "wJalrXUtnFEMI-K7MDENG"
@@ -21,11 +22,11 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_memory_per_url() -> None:
-    """Clients of one memory URL are one, those of another URL are others."""
+    """Buckets of one memory URL are one, those of another URL are others."""
     url = f"memory://{uuid.uuid4().hex}"
-    client = buckets.open_client("memory", url, purpose="a test")
-    assert buckets.open_client("memory", url, purpose="a test") is client
-    assert buckets.open_client("memory", url + "/deeper", purpose="a test") is not client
+    bucket = open_bucket("memory", url, purpose="a test")
+    assert open_bucket("memory", url, purpose="a test") is bucket
+    assert open_bucket("memory", url + "/deeper", purpose="a test") is not bucket
 
 
 @pytest.mark.parametrize(
@@ -41,25 +42,29 @@ def test_one_memory_per_url() -> None:
 )
 def test_plain_http(monkeypatch: pytest.MonkeyPatch, variable: str, value: str, is_allowed: bool) -> None:
     """Plain HTTP is used only where an endpoint or the variable for it says so."""
+    from fourfold.buckets.client import open_url
+
     monkeypatch.setenv(variable, value)
-    client = buckets.open_client("s3", "s3://bucket/prefix", purpose="a test")
+    client = open_url("s3://bucket/prefix", settings.read_settings("s3")).client
     assert client.client_options["allow_http"] == str(is_allowed).lower()
     assert client.prefix == "prefix"
 
 
-def test_wrong_settings_are_an_error_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half of the credentials is a ValueError that shows no secret."""
+def test_wrong_settings_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the credentials is an error of its own kind at the first operation, and shows no secret."""
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    with pytest.raises(ValueError, match="AccessKeyId") as caught:
-        buckets.open_client("s3", "s3://bucket", purpose="a test")
-    assert SECRET not in str(caught.value)
+    bucket = open_bucket("s3", "s3://bucket", purpose="a test")
+    with pytest.raises(BucketError, match="AccessKeyId") as caught:
+        bucket.get("key", 10)
+    assert caught.value.kind == "settings"
+    assert SECRET not in caught.value.report
 
 
 def test_missing_library(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without obstore the error names the purpose and the extra."""
     monkeypatch.setitem(sys.modules, "obstore", None)
     with pytest.raises(MissingLibrary, match=r"a test needs obstore.*fourfold\[cloud\]"):
-        buckets.open_client("s3", "s3://bucket", purpose="a test")
+        open_bucket("s3", "s3://bucket", purpose="a test")
 
 
 def test_causes_are_short_and_hold_no_secret() -> None:
@@ -68,5 +73,5 @@ def test_causes_are_short_and_hold_no_secret() -> None:
         f"Generic S3 error: http://someone:word@host/key?X-Amz-Signature=abc refused {SECRET}: "
         f"<?xml version='1.0'?><Error><Code>SlowDown</Code><Key>{SECRET}</Key></Error>\n\nDebug source: …"
     )
-    assert buckets.safe_cause(report) == "Generic S3 error: http://***@host/key?… refused ***: SlowDown"
-    assert len(buckets.safe_cause("x" * 1000)) == buckets.MAX_CAUSE_CHARACTERS
+    assert safe_cause(report) == "Generic S3 error: http://***@host/key?… refused ***: SlowDown"
+    assert len(safe_cause("x" * 1000)) == MAX_CAUSE_CHARACTERS
