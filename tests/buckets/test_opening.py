@@ -5,8 +5,10 @@ import uuid
 
 import pytest
 
-from fourfold.buckets import BucketError, open_bucket, safe_cause, settings
-from fourfold.buckets.causes import MAX_CAUSE_CHARACTERS
+from fourfold.buckets import settings
+from fourfold.buckets.causes import MAX_CAUSE_CHARACTERS, safe_cause
+from fourfold.buckets.contract import BucketError
+from fourfold.buckets.opening import open_bucket
 from fourfold.errors import MissingLibrary
 
 SECRET = "wJalrXUtnFEMI-K7MDENG"

@@ -18,7 +18,9 @@ from typing import Any
 
 import pytest
 
-from fourfold.buckets import Bucket, BucketError, open_bucket, process, remote, settings
+from fourfold.buckets import process, remote, settings
+from fourfold.buckets.contract import Bucket, BucketError
+from fourfold.buckets.opening import open_bucket
 from fourfold.buckets.remote import RemoteBucket
 from fourfold.errors import RepositoryError
 from fourfold.process_memory import peak_memory_bytes

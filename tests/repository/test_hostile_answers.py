@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.server
 import random
 from collections.abc import Callable
-from datetime import timedelta
 
 import pytest
 
@@ -68,7 +67,7 @@ def test_no_answer_is_more_than_an_error(
 ) -> None:
     """Whatever a server answers, every verb ends, with an error of ours that a terminal can show in a line."""
     monkeypatch.setattr(settings, "MAX_RETRIES", 0)
-    monkeypatch.setattr(settings, "READ_TIMEOUT", timedelta(seconds=0.5))
+    monkeypatch.setattr(settings, "READ_TIMEOUT_S", 0.5)
     chance = random.Random(seed)
 
     def answer(handler: http.server.BaseHTTPRequestHandler) -> None:

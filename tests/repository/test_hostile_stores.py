@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +173,7 @@ def test_a_server_that_drips(serve: Callable[[Answer], HostileServer], monkeypat
 
 def test_a_server_that_falls_silent(serve: Callable[[Answer], HostileServer], monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that stops in the middle of an answer is given up after a time without a byte."""
-    monkeypatch.setattr(settings, "READ_TIMEOUT", timedelta(seconds=0.2))
+    monkeypatch.setattr(settings, "READ_TIMEOUT_S", 0.2)
     monkeypatch.setattr(settings, "MAX_RETRIES", 0)
     done = threading.Event()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
 from typing import Any, NamedTuple
 
 __all__ = ["SCHEMES", "read_settings"]
@@ -30,16 +29,16 @@ SCHEMES = {
 }
 
 # An unreachable bucket should fail within seconds; a large object on a slow line may take minutes.
-CONNECT_TIMEOUT = timedelta(seconds=5)
-REQUEST_TIMEOUT = timedelta(minutes=10)
+CONNECT_TIMEOUT_S = 5.0
+REQUEST_TIMEOUT_S = 600.0
 # A server that sends nothing for so long is gone, however much it has announced.
-READ_TIMEOUT = timedelta(seconds=30)
+READ_TIMEOUT_S = 30.0
 MAX_RETRIES = 4
-RETRY_TIMEOUT = timedelta(seconds=60)
+RETRY_TIMEOUT_S = 60.0
 #: How long a listing may take in all: a server can go on for ever, with pages that hold no key.
 LISTING_TIMEOUT_S = 600.0
 #: How long the client's process may say nothing: longer than the client waits for a server, all retries together.
-SILENCE_TIMEOUT_S = (REQUEST_TIMEOUT + RETRY_TIMEOUT).total_seconds() + 30
+SILENCE_TIMEOUT_S = REQUEST_TIMEOUT_S + RETRY_TIMEOUT_S + 30
 #: How long the client's process lives on without work.
 IDLE_S = 30.0
 #: What the client's process may take beyond what it starts with and what it writes. A page of a listing takes few MiB.
@@ -50,11 +49,11 @@ def read_settings(scheme: str) -> dict[str, Any]:
     """Return what a client is made with: plain values in seconds and counts, of the environment as it is now."""
     return {
         "allow_http": _allows_http(SCHEMES[scheme]),
-        "connect_timeout_s": CONNECT_TIMEOUT.total_seconds(),
-        "request_timeout_s": REQUEST_TIMEOUT.total_seconds(),
-        "read_timeout_s": READ_TIMEOUT.total_seconds(),
+        "connect_timeout_s": CONNECT_TIMEOUT_S,
+        "request_timeout_s": REQUEST_TIMEOUT_S,
+        "read_timeout_s": READ_TIMEOUT_S,
         "max_retries": MAX_RETRIES,
-        "retry_timeout_s": RETRY_TIMEOUT.total_seconds(),
+        "retry_timeout_s": RETRY_TIMEOUT_S,
     }
 
 

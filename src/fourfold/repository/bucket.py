@@ -7,7 +7,9 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from fourfold.buckets import Answer, BucketError, open_bucket, safe_cause
+from fourfold.buckets.causes import safe_cause
+from fourfold.buckets.contract import Answer, BucketError
+from fourfold.buckets.opening import open_bucket
 from fourfold.errors import Conflict, RepositoryError
 from fourfold.repository.store import MAX_KEYS, Oversized, Tag
 

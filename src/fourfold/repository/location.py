@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from fourfold.buckets import SCHEMES
+from fourfold.buckets.settings import SCHEMES
 from fourfold.errors import RepositoryError, shorten
 from fourfold.repository.bucket import BucketStore
 from fourfold.repository.folder import FolderStore
