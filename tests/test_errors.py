@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fourfold.errors import shorten
+from fourfold.errors import describe, printable, shorten
 
 
 def value(chance: random.Random, depth: int = 0) -> Any:
@@ -82,3 +82,19 @@ def test_a_list_that_holds_itself() -> None:
     endless: list[Any] = []
     endless.append(endless)
     assert len(shorten(endless, 200)) <= 200
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("two\nlines\tof  text", "two lines of text"),
+        ("\x1b]0;title\x07", "\\x1b]0;title\\x07"),
+        ("\u202ebackwards\u2028", "\\u202ebackwards"),
+        ("a" * 10**6, "a" * 499 + "…"),
+        ("\x00" * 10**6, "\\x00" * 124 + "\\x0…"),
+    ],
+)
+def test_a_text_of_others_is_one_short_line(text: str, shown: str) -> None:
+    """What a library says holds texts of the package: no terminal acts on them, and no log takes them for lines."""
+    assert printable(text) == shown
+    assert describe(ValueError(text)) == f"ValueError: {shown}"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fourfold.errors import EngineError
+from fourfold.errors import EngineError, InputError, RowError, SourceError, TooLarge
 from fourfold.function import MAX_CALL_ROWS, Function
 from fourfold.signature import Field, Signature
 from fourfold.signature.columns import columns_to_rows, rows_to_columns
@@ -107,15 +107,19 @@ class _NoLength:
         ([{"y": 1}, {"y": 2}], "answered 2 rows for 1"),
         ([{"y": 1.5}], "does not fit the signature's outputs: row 0, field 'y': expected int64, got 1.5"),
         ([{"z": 1}], "field 'y': expected int64, got nothing"),
-        (ValueError("Input X contains NaN"), "ValueError: 'Input X contains NaN'"),
+        (ValueError("Input X contains NaN"), "ValueError: Input X contains NaN"),
         (KeyError("x"), "KeyError"),
-        (SystemExit(0), "SystemExit: '0'"),
+        (SystemExit(0), "SystemExit: 0"),
         (GeneratorExit(), "GeneratorExit"),
         (asyncio.CancelledError(), "CancelledError"),
         (StopIteration(), "StopIteration"),
         (MemoryError(), "MemoryError"),
         (_Mute(), "_Mute: its message cannot be read"),
         (_NoLength(), "SystemExit"),
+        (InputError([RowError(0, "x", "type", "int64", "'a'")]), "InputError: row 0, field 'x'"),
+        (TooLarge("the rows take more than 1 GiB"), "TooLarge"),
+        (SourceError("cannot read the rows"), "SourceError"),
+        (ValueError("\x1b[2J" * 1000), r"ValueError: (\\x1b\[2J){60,}\\*.{0,4}…$"),
     ],
 )
 def test_an_answer_that_is_none_is_an_error_of_the_engine(answer: Any, message: str) -> None:

@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from fourfold.errors import EngineError, GoldenMismatch, InputError, PackageError, ReplayTimeout
+from fourfold.errors import EngineError, GoldenMismatch, InputError, PackageError, ReplayTimeout, SinkError
 from fourfold.package import Package
 from fourfold.predictor import FAILURES_BEFORE_CHECK, REPLAY_VARIABLE, Predictor
 from tests.support import RowEngine, double, make_package, make_predictor
@@ -82,6 +82,19 @@ def test_a_row_that_the_engine_refuses_is_found(columns: bool) -> None:
     codes = [(error.row, error.field, error.code) for error in answer.errors]
     assert codes == [(3, None, "engine"), (10, None, "engine")]
     assert "a word that is refused" in answer.errors[0].got
+
+
+def test_an_error_of_ours_that_code_raises_fails_its_own_row_only() -> None:
+    """Code may raise what callers take for damaged input or a full disk: it is an answer that failed, of one row."""
+
+    def code(row: dict[str, Any]) -> dict[str, Any]:
+        if row["word"] == "bad":
+            raise SinkError("the disk is full")
+        return double(row)
+
+    answer = make_predictor(code).answer([{"x": 1.0}, {"x": 2.0, "word": "bad"}, {"x": 3.0}])
+    assert list(answer.kept) == [0, 2]
+    assert "SinkError: the disk is full" in answer.errors[0].got
 
 
 def test_any_number_of_bad_rows_are_rows() -> None:

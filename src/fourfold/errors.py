@@ -54,7 +54,9 @@ __all__ = [
     "SourceError",
     "TooLarge",
     "TrustError",
+    "describe",
     "engine_failure",
+    "printable",
     "shorten",
 ]
 
@@ -66,6 +68,8 @@ MAX_ROW_ERRORS = 100
 #: The most bits of an integer whose digits are written out: more take long, and Python refuses more than 4,300 digits.
 _MAX_INTEGER_BITS = 10_000
 _MAX_DEPTH = 20
+#: The most characters of a text of others in an error message.
+_MAX_TEXT_CHARACTERS = 500
 _BRACKETS = {list: "[]", tuple: "()", dict: "{}"}
 
 
@@ -106,6 +110,23 @@ def _represent(value: object, limit: int, depth: int) -> str:
         comma = "," if isinstance(value, tuple) and len(value) == 1 else ""
         return brackets[0] + ", ".join(parts) + comma + brackets[1]
     return repr(value)
+
+
+def printable(text: str, limit: int = _MAX_TEXT_CHARACTERS) -> str:
+    """Return a text of others for an error message: in one line, with escapes for what acts on terminals, and cut."""
+    # Cut first: a text of a package may have millions of characters.
+    line = " ".join(text[: limit + 1].split())
+    escaped = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
+    return escaped if len(escaped) <= limit and len(text) <= limit else escaped[: limit - 1] + "…"
+
+
+def describe(error: BaseException, limit: int = _MAX_TEXT_CHARACTERS) -> str:
+    """Return the kind and the text of what code of others raised, as `printable` shows it."""
+    try:
+        text = printable(str(error), limit)
+    except BaseException:  # noqa: BLE001  # its `__str__` may be of the package as well
+        text = "its message cannot be read"
+    return f"{printable(type(error).__name__, 80)}: {text}" if text else printable(type(error).__name__, 80)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,10 +314,6 @@ class ServiceError(FourfoldError):
     exit_status = 6
 
 
-def engine_failure(error: BaseException) -> EngineError:
+def engine_failure(error: BaseException, what: str = "the engine failed") -> EngineError:
     """Return the error to raise instead of what an engine raised, which may be anything, `SystemExit` included."""
-    try:
-        text = shorten(str(error), 300)
-    except BaseException:  # noqa: BLE001  # the error's own `__str__` belongs to the engine as well
-        text = "its message cannot be read"
-    return EngineError(f"the engine failed: {type(error).__name__}: {text}")
+    return EngineError(f"{what}: {describe(error)}")

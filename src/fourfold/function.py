@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from fourfold.errors import EngineError, FourfoldError, engine_failure
+from fourfold.errors import EngineError, PackageError, engine_failure
 from fourfold.signature import RowCoercer, Signature
 
 if TYPE_CHECKING:
@@ -74,9 +74,10 @@ class Function:
             try:
                 answer = self._engine.predict(_pad(rows, padding))
                 answered = len(answer)
-            except FourfoldError:
+            except (EngineError, PackageError):
                 raise
-            except BaseException as error:  # an engine, or a user's own function, may raise anything
+            # An engine, or a user's own function, may raise anything: also what callers take for errors of rows.
+            except BaseException as error:
                 if is_interruption(error):
                     raise
                 raise engine_failure(error) from error

@@ -18,7 +18,16 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-from fourfold.errors import CorruptPackage, FourfoldError, MissingLibrary, PackError, TrustError, shorten
+from fourfold.errors import (
+    CorruptPackage,
+    FourfoldError,
+    MissingLibrary,
+    PackError,
+    TrustError,
+    describe,
+    printable,
+    shorten,
+)
 from fourfold.package.levels import Level, allows, parse_level
 from fourfold.runtimes import detection
 from fourfold.runtimes.distributions import check_distributions
@@ -131,7 +140,8 @@ def describe_need(name: str, settings: dict[str, Any]) -> str:
             reasons = shorten(settings.get("notes", ""), 300)  # anything may stand there
             return f"it holds a pickle, which runs its maker's code when it is loaded ({reasons})"
         case _:
-            return f"it is no plan: the {name} runtime has {_PARSERS.get(name, 'another library')} read its file"
+            parser = _PARSERS.get(name, "another library")
+            return f"it is no plan: the {printable(name, 60)} runtime has {parser} read its file"
 
 
 def load(
@@ -172,6 +182,4 @@ def load(
         raise
     # Settings come with the package. If they lack a key or have a wrong type, a runtime fails where it first uses them.
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise CorruptPackage(
-            f"the {name} runtime cannot use the package's settings: {type(error).__name__}: {error}"
-        ) from error
+        raise CorruptPackage(f"the {name} runtime cannot use the package's settings: {describe(error)}") from error

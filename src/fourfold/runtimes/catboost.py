@@ -15,7 +15,7 @@ import catboost
 import numpy as np
 
 from fourfold import tables
-from fourfold.errors import CorruptPackage, EngineError, FourfoldError, PackError
+from fourfold.errors import CorruptPackage, EngineError, FourfoldError, PackError, describe, printable
 from fourfold.modelfiles import MalformedModel, catboost_cbm
 from fourfold.runtimes.answers import (
     Array,
@@ -80,7 +80,7 @@ def prepare(model: Any, sample: Any, *, inputs: tuple[Field, ...] | None = None)
     except FourfoldError:
         raise
     except Exception as error:  # a foreign model and foreign data: anything
-        raise PackError(f"the model fails on the sample: {type(error).__name__}: {error}") from error
+        raise PackError(f"the model fails on the sample: {describe(error)}") from error
     if relative_gap(expected, answers):
         raise PackError(f"the {kind} answers otherwise when it is loaded from CatBoost's own format")
     libraries = library_versions("catboost", "numpy", container=sample_rows.form["container"])
@@ -139,7 +139,7 @@ class _Engine:
         try:
             answers = self.answers(data)
         except Exception as error:  # whatever CatBoost and the container's library raise
-            raise EngineError(f"CatBoost failed: {type(error).__name__}: {error}") from error
+            raise EngineError(f"CatBoost failed: {describe(error)}") from error
         return record_batch(self._outputs, answers, batch.num_rows)
 
 
@@ -232,7 +232,7 @@ def _read(data: bytes, settings: dict[str, Any]) -> Any:
         catboost_cbm.check(data)
         return getattr(catboost, kind)().load_model(blob=data)
     except (catboost.CatBoostError, MalformedModel) as error:
-        raise CorruptPackage(f"CatBoost cannot read its model: {error}") from error
+        raise CorruptPackage(f"CatBoost cannot read its model: {printable(str(error))}") from error
 
 
 def _read_sample(model: Any, sample: Any, inputs: tuple[Field, ...] | None) -> Sample:

@@ -23,7 +23,7 @@ from pathlib import PurePosixPath
 from types import FunctionType, ModuleType
 from typing import Any, ClassVar
 
-from fourfold.errors import CorruptPackage, PackageError, PackError, shorten
+from fourfold.errors import CorruptPackage, PackageError, PackError, describe, shorten
 from fourfold.runtimes.distributions import (
     DRIVEN_LIBRARIES,
     Environment,
@@ -92,7 +92,7 @@ class PackageCode:
         except ModuleNotFoundError as error:
             raise PackageError(_missing("code", error)) from error
         except Exception as error:  # the code may raise anything
-            raise PackageError(f"the package's module {module} fails: {type(error).__name__}: {error}") from error
+            raise PackageError(f"the package's module {module} fails: {describe(error)}") from error
         for part in qualname.split("."):
             value = getattr(value, part, None)
         if value is None:
@@ -113,7 +113,7 @@ class PackageCode:
         except ModuleNotFoundError as error:
             raise PackageError(_missing("object", error)) from error
         except Exception as error:  # a pickle runs code, which may raise anything
-            raise CorruptPackage(f"the package's object cannot be loaded: {type(error).__name__}: {error}") from error
+            raise CorruptPackage(f"the package's object cannot be loaded: {describe(error)}") from error
 
     def pickle(self, value: Any) -> bytes:
         """Return an object pickled with the names of modules in the package, so that `unpickle` finds its classes.
@@ -125,7 +125,7 @@ class PackageCode:
         try:
             _Pickler(target, self._name).dump(value)
         except Exception as error:  # `__getstate__` of the user's class may raise anything
-            raise PackError(f"the {type(value).__name__} cannot be stored: {type(error).__name__}: {error}") from error
+            raise PackError(f"the {type(value).__name__} cannot be stored: {describe(error)}") from error
         return target.getvalue()
 
     def check_foreign(self, module: str) -> None:

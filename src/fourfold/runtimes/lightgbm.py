@@ -10,7 +10,7 @@ import lightgbm
 import numpy as np
 
 from fourfold import tables
-from fourfold.errors import CorruptPackage, EngineError, FourfoldError, PackError
+from fourfold.errors import CorruptPackage, EngineError, FourfoldError, PackError, describe, printable
 from fourfold.modelfiles import lightgbm_text
 from fourfold.runtimes.answers import (
     Array,
@@ -63,7 +63,7 @@ def prepare(model: Any, sample: Any, *, inputs: tuple[Field, ...] | None = None)
     except FourfoldError:
         raise
     except Exception as error:  # a foreign model and foreign data: anything
-        raise PackError(f"the model fails on the sample: {type(error).__name__}: {error}") from error
+        raise PackError(f"the model fails on the sample: {describe(error)}") from error
     if relative_gap(expected, answers):
         raise PackError(f"the {type(model).__name__} answers otherwise when it is loaded from LightGBM's own format")
     libraries = library_versions("lightgbm", "numpy", "scipy", container=sample_rows.form["container"])
@@ -110,7 +110,7 @@ class _Engine:
         try:
             answers = self.answers(data)
         except Exception as error:  # whatever LightGBM and the container's library raise
-            raise EngineError(f"LightGBM failed: {type(error).__name__}: {error}") from error
+            raise EngineError(f"LightGBM failed: {describe(error)}") from error
         return record_batch(self._outputs, answers, batch.num_rows)
 
 
@@ -139,7 +139,7 @@ def _read(text: str) -> lightgbm.Booster:
         lightgbm_text.check(text)
         return lightgbm.Booster(model_str=text)
     except (lightgbm.basic.LightGBMError, ValueError) as error:
-        raise CorruptPackage(f"LightGBM cannot read its model: {error}") from error
+        raise CorruptPackage(f"LightGBM cannot read its model: {printable(str(error))}") from error
 
 
 def _booster(model: Any) -> lightgbm.Booster:

@@ -13,7 +13,7 @@ import onnxruntime
 import pyarrow as pa
 
 from fourfold import tables
-from fourfold.errors import CorruptPackage, EngineError, FourfoldError, InputError, PackError, shorten
+from fourfold.errors import CorruptPackage, EngineError, FourfoldError, InputError, PackError, printable, shorten
 from fourfold.modelfiles import MalformedModel
 from fourfold.modelfiles.onnx_external_data import embed_tensors
 from fourfold.modelfiles.onnx_protobuf import external_tensors
@@ -184,7 +184,8 @@ class _Engine:
         try:
             answers = [answer_array(output) for output in session.run(self._names, feed, options)]
         except Exception as error:  # ONNX Runtime's errors have no class in common
-            raise EngineError(call.reason if call.is_given_up else f"ONNX Runtime failed: {error}") from error
+            failure = f"ONNX Runtime failed: {printable(str(error))}"
+            raise EngineError(call.reason if call.is_given_up else failure) from error
         finally:
             onnx_calls.end(call)
             self._running.discard(options)
@@ -271,7 +272,7 @@ def _session(data: bytes) -> Any:
     try:
         return open_session(data)
     except Exception as error:  # ONNX Runtime's errors have no class in common
-        raise CorruptPackage(f"ONNX Runtime cannot load the model: {error}") from error
+        raise CorruptPackage(f"ONNX Runtime cannot load the model: {printable(str(error))}") from error
 
 
 def _shape(node: Any) -> tuple[int, ...]:

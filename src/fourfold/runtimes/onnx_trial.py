@@ -28,7 +28,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from fourfold.environment import read_number
-from fourfold.errors import CorruptPackage, EngineError, PackageError
+from fourfold.errors import CorruptPackage, EngineError, PackageError, printable
 from fourfold.process_memory import peak_memory_bytes
 from fourfold.runtimes.onnx_session import open_session
 
@@ -229,9 +229,9 @@ def _judge(status: int, output: bytes, limits: _Limits) -> None:
     if report.get("stage") == "done":
         return
     if report.get("stage") == "run":
-        raise EngineError(f"ONNX Runtime failed: {message}")
+        raise EngineError(f"ONNX Runtime failed: {printable(message)}")
     if report.get("stage") == "load":
-        raise CorruptPackage(f"ONNX Runtime cannot load the model: {message}")
+        raise CorruptPackage(f"ONNX Runtime cannot load the model: {printable(message)}")
     if hasattr(signal, "SIGXCPU") and status in (-signal.SIGXCPU, -signal.SIGKILL):
         raise EngineError(_too_slow(limits))
     ended_by = signal.Signals(-status).name if status < 0 else f"status {status}"

@@ -11,7 +11,16 @@ import numpy as np
 import pyarrow as pa
 
 from fourfold import tables
-from fourfold.errors import EngineError, FourfoldError, PackageError, PackError, SignatureError, shorten
+from fourfold.errors import (
+    EngineError,
+    FourfoldError,
+    PackageError,
+    PackError,
+    SignatureError,
+    describe,
+    engine_failure,
+    shorten,
+)
 from fourfold.runtimes.answers import Array, answer_array, output_field, record_batch
 from fourfold.runtimes.code import PackageCode
 from fourfold.runtimes.distributions import Environment, record_distributions
@@ -147,9 +156,14 @@ class _Engine:
         try:
             with self._guard():
                 answer = self._call(data)
-        except Exception as error:  # the function may raise anything
-            raise EngineError(f"the function failed: {type(error).__name__}: {error}") from error
-        answers = _to_canonical(answer, self._outputs, len(table))
+        except Exception as error:  # the function may raise anything, our own errors too
+            raise engine_failure(error, "the function failed") from error
+        try:
+            answers = _to_canonical(answer, self._outputs, len(table))
+        except EngineError:
+            raise
+        except Exception as error:  # objects in the answer may be of the function's own classes
+            raise engine_failure(error, "the function's answer cannot be read") from error
         if self.takes == "columns":
             return answers if not isinstance(answers, list) else rows_to_columns(self._outputs, answers)
         return answers if isinstance(answers, list) else columns_to_rows(self._outputs, answers)
@@ -235,7 +249,7 @@ def _pickle(owner: Any) -> bytes:
     try:
         return pickle.dumps(owner, protocol=5)
     except Exception as error:  # `__getstate__` of the user's class may raise anything
-        raise PackError(f"the {type(owner).__name__} cannot be stored: {type(error).__name__}: {error}") from error
+        raise PackError(f"the {type(owner).__name__} cannot be stored: {describe(error)}") from error
 
 
 def _original_answer(call: Callable[[Any], Any], sample: Sample) -> Any:
@@ -244,7 +258,7 @@ def _original_answer(call: Callable[[Any], Any], sample: Sample) -> Any:
         with thread_guard()():
             return call(data)
     except (Exception, SystemExit) as error:  # the function may raise anything, and must not end `pack` in silence
-        raise PackError(f"the function fails on the sample: {type(error).__name__}: {error}") from error
+        raise PackError(f"the function fails on the sample: {describe(error)}") from error
 
 
 def _compare(expected: Any, engine: _Engine, sample: Sample, fields: tuple[Field, ...]) -> None:

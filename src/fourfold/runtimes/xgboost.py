@@ -13,7 +13,7 @@ import numpy as np
 import xgboost
 
 from fourfold import tables
-from fourfold.errors import CorruptPackage, EngineError, FourfoldError, MissingLibrary, PackError
+from fourfold.errors import CorruptPackage, EngineError, FourfoldError, MissingLibrary, PackError, describe, printable
 from fourfold.modelfiles import xgboost_ubjson
 from fourfold.runtimes.answers import (
     Array,
@@ -63,7 +63,7 @@ def prepare(model: Any, sample: Any, *, inputs: tuple[Field, ...] | None = None)
     except FourfoldError:
         raise
     except Exception as error:  # a foreign model and foreign data: anything
-        raise PackError(f"the model fails on the sample: {type(error).__name__}: {error}") from error
+        raise PackError(f"the model fails on the sample: {describe(error)}") from error
     if relative_gap(expected, answers):
         raise PackError(
             f"the {type(model).__name__} answers otherwise when it is loaded from XGBoost's own format; where it has "
@@ -115,7 +115,7 @@ class _Engine:
             with self._lock:
                 answers = self.answers(data)
         except Exception as error:  # whatever XGBoost and the container's library raise
-            raise EngineError(f"XGBoost failed: {type(error).__name__}: {error}") from error
+            raise EngineError(f"XGBoost failed: {describe(error)}") from error
         return record_batch(self._outputs, answers, batch.num_rows)
 
 
@@ -196,7 +196,7 @@ def _read(data: bytes, settings: dict[str, Any]) -> Any:
     except ImportError as error:  # its estimators need scikit-learn, its boosters do not
         raise MissingLibrary("scikit-learn", extra="sklearn", purpose=f"XGBoost's {kind}") from error
     except (xgboost.core.XGBoostError, KeyError, TypeError, ValueError) as error:
-        raise CorruptPackage(f"XGBoost cannot read its model: {error}") from error
+        raise CorruptPackage(f"XGBoost cannot read its model: {printable(str(error))}") from error
 
 
 def _kind(model: Any) -> str:

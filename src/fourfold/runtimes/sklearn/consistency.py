@@ -34,6 +34,8 @@ from sklearn.tree import BaseDecisionTree
 from sklearn.tree._tree import Tree
 from sklearn.utils.validation import check_array
 
+from fourfold.errors import describe
+
 __all__ = ["is_consistent"]
 
 #: The most threads of a clustering.
@@ -170,7 +172,7 @@ def _first_answers(part: Any, width: int) -> Any:
             warnings.simplefilter("ignore")
             return part._raw_predict_init(np.zeros((2, width), dtype=np.float32))  # noqa: SLF001 - as predict does
     except Exception as error:  # the first estimator may be of any kind
-        raise ValueError(f"the first estimator fails: {type(error).__name__}: {error}") from error
+        raise ValueError(f"the first estimator fails: {describe(error)}") from error
 
 
 def _targets(part: Any, state: dict[str, Any]) -> bool:

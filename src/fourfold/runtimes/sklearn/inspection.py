@@ -18,7 +18,7 @@ from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.neighbors import _ball_tree, _kd_tree
 from sklearn.tree._tree import Tree
 
-from fourfold.errors import CorruptPackage
+from fourfold.errors import CorruptPackage, printable
 from fourfold.runtimes.sklearn import consistency
 
 _BALL_TREES = (_ball_tree.BinaryTree32, _ball_tree.BinaryTree64)
@@ -73,7 +73,7 @@ def check_bounds(model: object) -> None:
                 raise CorruptPackage(f"the model's {type(part).__name__} points outside of itself")
     # Parts raise these where an attribute is missing or has another type.
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise CorruptPackage(f"the model's parts contradict each other: {error}") from error
+        raise CorruptPackage(f"the model's parts contradict each other: {printable(str(error))}") from error
 
 
 def _in_bounds(part: Any) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import joblib
 import numpy as np
 
-from fourfold.errors import PackError, shorten
+from fourfold.errors import PackError, describe, shorten
 from fourfold.runtimes.answers import Array, answer_array, class_names, label_field, output_field, relative_gap
 from fourfold.runtimes.sklearn.inspection import classes_of
 from fourfold.runtimes.threads import ThreadGuard
@@ -77,7 +77,7 @@ class OriginalAnswers:
                 if methods is None and name == "predict_proba":
                     continue
                 raise PackError(
-                    f"{name} fails on the sample: {type(error).__name__}: {error}. The sample must hold the columns "
+                    f"{name} fails on the sample: {describe(error)}. The sample must hold the columns "
                     f"that the model was trained on, as it was trained on them, and no others"
                 ) from error
             count = _count_targets(model, name, answer)

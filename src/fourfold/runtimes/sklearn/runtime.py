@@ -10,7 +10,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from fourfold import tables
-from fourfold.errors import CorruptPackage, EngineError, PackError, shorten
+from fourfold.errors import CorruptPackage, EngineError, PackError, describe, shorten
 from fourfold.plan.compile.library_class import replaced_method
 from fourfold.runtimes.answers import Array, record_batch
 from fourfold.runtimes.code import PackageCode
@@ -133,8 +133,13 @@ class _Engine:
                     answers.extend(split_targets(method(data), targets))
         # The estimator may be of the user's own class, and raise anything.
         except Exception as error:
-            raise EngineError(f"the estimator failed: {type(error).__name__}: {error}") from error
-        return record_batch(self._outputs, answers, batch.num_rows)
+            raise EngineError(f"the estimator failed: {describe(error)}") from error
+        try:
+            return record_batch(self._outputs, answers, batch.num_rows)
+        except EngineError:
+            raise
+        except Exception as error:  # answers may be objects of the user's own classes
+            raise EngineError(f"the estimator's answer cannot be read: {describe(error)}") from error
 
 
 def _builder(form: dict[str, Any], fields: tuple[Field, ...]) -> Callable[[Any], Any]:

@@ -16,7 +16,7 @@ from numpy.lib import format as npy
 from sklearn.tree._tree import NODE_DTYPE
 
 from fourfold.environment import read_bytes
-from fourfold.errors import CorruptPackage, PackageError
+from fourfold.errors import CorruptPackage, PackageError, printable
 from fourfold.runtimes.sklearn.skops_schema import Part, SkopsFile
 from fourfold.runtimes.sklearn.skops_types import COMPILED
 
@@ -92,7 +92,7 @@ def header(data: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
         else:
             raise CorruptPackage(f"an array of the skops file has the version {version}")
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, OverflowError) as error:
-        raise CorruptPackage(f"an array of the skops file has no header: {error}") from error
+        raise CorruptPackage(f"an array of the skops file has no header: {printable(str(error))}") from error
     kept_bytes = len(data) - stream.tell()
     if dtype.hasobject:
         raise CorruptPackage("an array of the skops file holds a pickle (allow_pickle): objects are no arrays")
@@ -122,7 +122,7 @@ def _sparse_bytes(data: bytes) -> int:
                 raise CorruptPackage("a sparse matrix of the skops file has other arrays than its format")
             form = archive.read(infos["format"]) if infos["format"].file_size < 4096 else b""
     except (BadZipFile, NotImplementedError, OSError, RuntimeError, ValueError, EOFError) as error:
-        raise CorruptPackage(f"a sparse matrix of the skops file is none: {error}") from error
+        raise CorruptPackage(f"a sparse matrix of the skops file is none: {printable(str(error))}") from error
     shape, dtype = header(form)
     if shape != () or dtype.kind not in "US":
         raise CorruptPackage("a sparse matrix of the skops file has no format")

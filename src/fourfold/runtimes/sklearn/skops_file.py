@@ -17,7 +17,7 @@ import numpy as np
 import skops.io
 from skops.io.exceptions import UntrustedTypesFoundException
 
-from fourfold.errors import CorruptPackage, TrustError
+from fourfold.errors import CorruptPackage, TrustError, describe, printable
 from fourfold.modelfiles import lightgbm_text, xgboost_ubjson
 from fourfold.runtimes.sklearn import skops_arrays, skops_layout, skops_schema, skops_types
 from fourfold.runtimes.sklearn.inspection import check_bounds, walk_parts
@@ -27,6 +27,8 @@ from fourfold.runtimes.sklearn.skops_types import attribute
 
 __all__ = ["dumps", "loads", "loads_trusted", "refused_names"]
 
+#: The most names that a message lists, and the most characters of one.
+MAX_NAMES_SHOWN, MAX_NAME_CHARACTERS = 10, 120
 # Nodes of immutable objects. Whether two of them are one object depends on what the process did before.
 _IMMUTABLE = frozenset({"JsonNode", "TypeNode", "FunctionNode", "TupleNode", "SliceNode", "BytesNode", "DTypeNode"})
 
@@ -143,7 +145,14 @@ def refused_names(data: bytes) -> list[str]:
     Raises:
         CorruptPackage: Fourfold did not write the file.
     """
-    return sorted(skops_types.judge(skops_schema.read(data).root)[1])
+    refused = skops_types.judge(skops_schema.read(data).root)[1]
+    return [printable(name, MAX_NAME_CHARACTERS) for name in sorted(refused)]
+
+
+def _list_names(names: set[str]) -> str:
+    """Return the first of the names of a file for a message."""
+    shown = ", ".join(printable(name, MAX_NAME_CHARACTERS) for name in sorted(names)[:MAX_NAMES_SHOWN])
+    return shown + (f" and {len(names) - MAX_NAMES_SHOWN:,} more" if len(names) > MAX_NAMES_SHOWN else "")
 
 
 def loads(data: bytes) -> Any:
@@ -157,7 +166,7 @@ def loads(data: bytes) -> Any:
     file = skops_schema.read(data)
     allowed, refused = skops_types.judge(file.root)
     if refused:
-        raise TrustError(f"the skops file holds what no model may hold: {', '.join(sorted(refused))}")
+        raise TrustError(f"the skops file holds what no model may hold: {_list_names(refused)}")
     skops_arrays.check(file)
     skops_layout.check(file.root)
     _check_boosters(file)
@@ -165,10 +174,10 @@ def loads(data: bytes) -> Any:
         # skops audits the file again, and trusts only the names that were allowed above.
         model = skops.io.loads(data, trusted=sorted(allowed))
     except UntrustedTypesFoundException as error:
-        raise TrustError(f"the skops file holds what no model may hold: {error}") from error
+        raise TrustError(f"the skops file holds what no model may hold: {printable(str(error))}") from error
     # If the file contradicts itself, the libraries that read it may raise anything.
     except Exception as error:
-        raise CorruptPackage(f"the skops file cannot be loaded: {type(error).__name__}: {error}") from error
+        raise CorruptPackage(f"the skops file cannot be loaded: {describe(error)}") from error
     try:
         check_bounds(model)
         check_patterns(model)
@@ -193,7 +202,7 @@ def loads_trusted(data: bytes) -> Any:
     try:
         model = skops.io.loads(data, trusted=skops.io.get_untrusted_types(data=data))
     except Exception as error:  # the maker's own classes may raise anything
-        raise CorruptPackage(f"the skops file cannot be loaded: {type(error).__name__}: {error}") from error
+        raise CorruptPackage(f"the skops file cannot be loaded: {describe(error)}") from error
     check_bounds(model)
     return model
 
@@ -219,4 +228,4 @@ def _check_boosters(file: skops_schema.SkopsFile) -> None:
             else:
                 raise CorruptPackage(f"the skops file holds a booster in a {handle.loader}")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise CorruptPackage(f"the skops file holds a booster that is none: {error}") from error
+            raise CorruptPackage(f"the skops file holds a booster that is none: {printable(str(error))}") from error

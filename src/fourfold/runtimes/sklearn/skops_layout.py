@@ -12,7 +12,7 @@ import re
 
 import numpy as np
 
-from fourfold.errors import CorruptPackage, TrustError, shorten
+from fourfold.errors import CorruptPackage, TrustError, describe, shorten
 from fourfold.runtimes.sklearn.methods import METHODS
 from fourfold.runtimes.sklearn.skops_schema import Part
 from fourfold.runtimes.sklearn.skops_types import COMPILED, NUMPY_FUNCTIONS, attribute, defined_class, is_estimator
@@ -159,7 +159,7 @@ def check(root: Part) -> None:
                 _require(factory.loader == "TypeNode" or _is_none(factory), "a defaultdict calls no type")
         _check_places(root)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise CorruptPackage(f"the skops file holds a part that is none: {type(error).__name__}: {error}") from error
+        raise CorruptPackage(f"the skops file holds a part that is none: {describe(error)}") from error
 
 
 def _require(holds: bool, problem: str) -> None:

@@ -15,7 +15,7 @@ from io import BytesIO
 from typing import Any
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
-from fourfold.errors import CorruptPackage
+from fourfold.errors import CorruptPackage, describe, printable, shorten
 
 __all__ = ["SCHEMA", "Part", "SkopsFile", "nodes", "read"]
 
@@ -81,7 +81,7 @@ class Part:
         try:
             return json.loads(self.node["content"])
         except (KeyError, TypeError, ValueError, RecursionError) as error:
-            raise CorruptPackage(f"the skops file holds a value that is none: {error}") from error
+            raise CorruptPackage(f"the skops file holds a value that is none: {printable(str(error))}") from error
 
     def walk(self) -> Iterator[Part]:
         """Yield the part and all parts inside it, in the order of the file."""
@@ -127,15 +127,15 @@ def read(data: bytes) -> SkopsFile:
         schema = json.loads(members[SCHEMA])
         protocol = schema["protocol"]
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise CorruptPackage(f"not a skops file: {error}") from error
+        raise CorruptPackage(f"not a skops file: {printable(str(error))}") from error
     # Nodes of older protocols have names in other keys than those that are judged.
     if isinstance(protocol, bool) or not isinstance(protocol, int) or protocol < _PROTOCOL:
-        raise CorruptPackage(f"the skops file has the protocol {protocol!r}: it was not written by Fourfold")
+        raise CorruptPackage(f"the skops file has the protocol {shorten(protocol)}: it was not written by Fourfold")
     try:
         file = SkopsFile(_part(schema), members)
         _check_numbers(file)
     except (AttributeError, KeyError, RecursionError, TypeError) as error:
-        raise CorruptPackage(f"the skops file is not nested as skops nests: {type(error).__name__}: {error}") from error
+        raise CorruptPackage(f"the skops file is not nested as skops nests: {describe(error)}") from error
     return file
 
 
@@ -153,7 +153,7 @@ def _members(data: bytes) -> dict[str, bytes]:
                 raise CorruptPackage("the skops file has two members of one name")
             return {info.filename: archive.read(info) for info in infos}
     except (BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError, ValueError) as error:
-        raise CorruptPackage(f"not a skops file: {error}") from error
+        raise CorruptPackage(f"not a skops file: {printable(str(error))}") from error
 
 
 def nodes(part: Any) -> Iterator[dict[str, Any]]:

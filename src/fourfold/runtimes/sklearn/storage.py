@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fourfold.errors import CorruptPackage, PackError, shorten
+from fourfold.errors import CorruptPackage, PackError, describe, shorten
 from fourfold.runtimes.code import PackageCode, public_names
 from fourfold.runtimes.distributions import Environment, record_distributions
 from fourfold.runtimes.file_reads import refuse_file_reads
@@ -199,5 +199,5 @@ def restore(file: str, data: bytes, code: PackageCode | None = None) -> Any:
     try:
         set_one_thread(model)
     except Exception as error:  # an estimator that lacks a parameter cannot say which it has
-        raise CorruptPackage(f"the model lacks a parameter: {type(error).__name__}: {error}") from error
+        raise CorruptPackage(f"the model lacks a parameter: {describe(error)}") from error
     return model
