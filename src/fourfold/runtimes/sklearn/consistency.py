@@ -12,6 +12,7 @@ from scipy import sparse
 from sklearn.cluster import BisectingKMeans, FeatureAgglomeration, KMeans, MiniBatchKMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import NMF, MiniBatchNMF
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import VotingClassifier
 from sklearn.ensemble._forest import BaseForest
 from sklearn.ensemble._gb import BaseGradientBoosting
@@ -36,14 +37,14 @@ from sklearn.utils.validation import check_array
 
 from fourfold.errors import describe
 
-__all__ = ["is_consistent"]
+__all__ = ["has_first_answers", "is_consistent"]
 
 #: The most threads of a clustering.
 _MAX_THREADS = 4096
 #: The largest degree of a polynomial, the most components of a sketch and the most steps of a sampler.
 _MAX_DEGREE, _MAX_COMPONENTS, _MAX_STEPS = 1000, 2**20, 10_000
-#: The most columns that an estimator makes of its own.
-_MAX_COLUMNS = 2**26
+#: The most columns that an estimator makes of its own, and of hashes in a dense table.
+_MAX_COLUMNS, _MAX_DENSE_COLUMNS = 2**26, 2**22
 
 
 def is_consistent(part: Any) -> bool:
@@ -153,7 +154,7 @@ def _gradient_boosting(part: Any, state: dict[str, Any]) -> bool:
         return False
     trees = [estimator.tree_ for estimator in np.ravel(estimators)]
     # The trees are followed, and their values read, without a look at any size.
-    has_trees = all(
+    return all(
         isinstance(estimator, BaseDecisionTree) and estimator.n_features_in_ == state["n_features_in_"]
         for estimator in np.ravel(estimators)
     ) and all(
@@ -162,7 +163,21 @@ def _gradient_boosting(part: Any, state: dict[str, Any]) -> bool:
         and (tree.n_outputs, tree.max_n_classes) == (1, 1)
         for tree in trees
     )
-    return has_trees and _first_answers(part, state["n_features_in_"]).shape == (2, count)
+
+
+def has_first_answers(part: Any) -> bool:
+    """Return whether the first estimator of a gradient boosting answers as its trees need; others have none.
+
+    It is asked, so call this when all parts of the model are known to be consistent.
+
+    Raises:
+        ValueError: it fails.
+    """
+    state = getattr(part, "__dict__", {})
+    if not isinstance(part, BaseGradientBoosting) or "estimators_" not in state:
+        return True
+    shape: tuple[int, ...] = _first_answers(part, state["n_features_in_"]).shape
+    return shape == (2, state["n_trees_per_iteration_"])
 
 
 def _first_answers(part: Any, width: int) -> Any:
@@ -244,10 +259,18 @@ def _neighbours(part: Any, state: dict[str, Any]) -> bool:
         return False
     if tree is not None and len(tree.data) != rows:
         return False
+    if state.get("effective_metric_") == "mahalanobis" and not _has_square_weights(state, shape):
+        return False
     # A search that was fitted on a tree does not know its columns; the tree checks the width of queries itself.
     if "n_features_in_" not in state:
         return tree is not None and state["_fit_method"] in ("kd_tree", "ball_tree")
     return len(shape) == 2 and shape[1] == state["n_features_in_"]
+
+
+def _has_square_weights(state: dict[str, Any], shape: tuple[int, ...]) -> bool:
+    """Return whether the weights of a distance are as wide as the rows, which SciPy does not check."""
+    weights = (state["effective_metric_params_"] or {}).get("VI")
+    return weights is None or (isinstance(weights, np.ndarray) and weights.shape == (shape[-1], shape[-1]))
 
 
 def _has_labels(part: Any, state: dict[str, Any], rows: int) -> bool:
@@ -430,7 +453,30 @@ def _one_hot(part: Any, state: dict[str, Any]) -> bool:
     )
 
 
+def _constant(part: Any, state: dict[str, Any]) -> bool:
+    """Return whether a model without inputs counts its targets rightly: it makes a column for each."""
+    if "n_outputs_" not in state:
+        return True
+    if isinstance(part, DummyRegressor):
+        return bool(np.shape(state["constant_"]) == (1, state["n_outputs_"]))
+    classes = state["classes_"]
+    return bool(state["n_outputs_"] == (len(classes) if isinstance(classes, list) else 1))
+
+
+def _columns(part: Any, state: dict[str, Any]) -> bool:
+    """Return whether no member makes very many columns of which the whole makes a dense table."""
+    if "transformers_" not in state or state.get("sparse_output_", False):
+        return True
+    return all(
+        not isinstance(hasher, (HashingVectorizer, FeatureHasher)) or hasher.n_features <= _MAX_DENSE_COLUMNS
+        for _, member, _ in state["transformers_"]
+        for hasher in [member, *(step for _, step in getattr(member, "steps", ()))]
+    )
+
+
 _CHECKS: tuple[tuple[Any, Any], ...] = (
+    ((DummyClassifier, DummyRegressor), _constant),
+    (ColumnTransformer, _columns),
     (BaseGradientBoosting, _gradient_boosting),
     (BaseHistGradientBoosting, _histogram_boosting),
     (NeighborsBase, _neighbours),

@@ -68,9 +68,11 @@ def check_bounds(model: object) -> None:
         CorruptPackage: an index is not: the library that the model names did not write it.
     """
     try:
-        for part in walk_parts(model):
-            if not (consistency.is_consistent(part) and _in_bounds(part)):
-                raise CorruptPackage(f"the model's {type(part).__name__} points outside of itself")
+        parts = list(walk_parts(model))
+        for is_sound in (consistency.is_consistent, _in_bounds, consistency.has_first_answers):
+            for part in parts:
+                if not is_sound(part):
+                    raise CorruptPackage(f"the model's {type(part).__name__} points outside of itself")
     # Parts raise these where an attribute is missing or has another type.
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise CorruptPackage(f"the model's parts contradict each other: {printable(str(error))}") from error

@@ -24,6 +24,7 @@ from fourfold.runtimes.sklearn.inspection import check_bounds, walk_parts
 from fourfold.runtimes.sklearn.patterns import check_patterns
 from fourfold.runtimes.sklearn.skops_schema import SCHEMA, nodes
 from fourfold.runtimes.sklearn.skops_types import attribute
+from fourfold.runtimes.sklearn.widths import check_widths
 
 __all__ = ["dumps", "loads", "loads_trusted", "refused_names"]
 
@@ -181,6 +182,7 @@ def loads(data: bytes) -> Any:
     try:
         check_bounds(model)
         check_patterns(model)
+        check_widths(model)
     except RecursionError as error:
         raise CorruptPackage("the skops file holds an estimator that contains itself") from error
     return model

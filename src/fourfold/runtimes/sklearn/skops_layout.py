@@ -126,6 +126,9 @@ _CHECK_ARGUMENTS = (
 _NUMERIC_DTYPES = re.compile(r"numeric|bool|[<>=|]?[biufc]\d{0,2}|u?int\d{0,2}|float\d{0,3}|complex\d{0,3}")
 _MAX_DIFFERENCES = 100
 _MAX_POOL = 4096
+_VERSION = re.compile(r"[\w.+!-]{1,64}", re.ASCII)
+#: The most classes that a booster's parameters may name: LightGBM takes memory for each of them.
+_MAX_CLASSES = 100_000
 _DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _BOOSTERS = {"lightgbm.basic.Booster": "lightgbm.sklearn", "xgboost.core.Booster": "xgboost.sklearn"}
 
@@ -217,12 +220,30 @@ def _check_object(part: Part, has_xgboost: bool) -> None:
                 isinstance(getter, str) and bool(_DOTTED_NAME.fullmatch(getter)) and "__" not in getter,
                 f"{spot} names no attribute",
             )
+        elif name == "_sklearn_version":
+            version = value.value() if value.loader == "JsonNode" else ""
+            # scikit-learn prints it in a warning.
+            _require(isinstance(version, str) and bool(_VERSION.fullmatch(version)), f"{spot} is no version")
         elif name == "input" and is_estimator(part) and hasattr(cls, "build_analyzer"):
             _require(value.loader == "JsonNode" and value.value() == "content", f"{spot} opens files of this host")
+    if part.module in ("lightgbm.sklearn", "xgboost.sklearn"):
+        for name in ("_other_params", "kwargs"):
+            _check_parameters(state[name].entries if name in state else {}, where)
+        _check_parameters(state, where)
     if part.path == "sklearn.preprocessing._function_transformer.FunctionTransformer":
         for function, arguments in (("func", "kw_args"), ("inverse_func", "inv_kw_args")):
             if function in state:
                 _check_call(state[function], state.get(arguments), f"{where}.{function}", has_xgboost)
+
+
+def _check_parameters(parameters: dict[str, Part], where: str) -> None:
+    """Check the parameters of a booster's estimator, which its library prints, and takes memory for."""
+    for name, value in parameters.items():
+        plain = value.value() if value.loader == "JsonNode" else None
+        is_printable = name.isprintable() and (not isinstance(plain, str) or plain.isprintable())
+        _require(is_printable, f"{where}.{_words(name)} has characters that are not printable")
+        if name in ("num_class", "num_classes") and isinstance(plain, (int, float)):
+            _require(0 <= plain <= _MAX_CLASSES, f"{where}.{name} is more than {_MAX_CLASSES:,}")
 
 
 def _is_none(part: Part | None) -> bool:

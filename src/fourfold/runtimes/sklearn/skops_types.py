@@ -6,6 +6,7 @@ each part must be of a kind in `_ALLOWED`, and must name a class or function tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -18,6 +19,7 @@ from fourfold.runtimes.sklearn.skops_schema import Part
 
 __all__ = ["COMPILED", "NUMPY_FUNCTIONS", "attribute", "defined_class", "is_estimator", "judge"]
 
+_DOTTED_NAME = re.compile(r"[A-Za-z_]\w{0,60}(?:\.[A-Za-z_]\w{0,60}){0,8}", re.ASCII)
 _HEAP_TYPE = 1 << 9  # `Py_TPFLAGS_HEAPTYPE`: the class is not compiled
 _PRIMITIVES = frozenset({"bool", "bytes", "complex", "float", "int", "list", "set", "str", "tuple"})
 # Functions of arrays only: none of them reads or writes files, or calls its arguments.
@@ -65,11 +67,13 @@ _HELPERS = (
     "sklearn.neural_network._stochastic_optimizers",
     "sklearn.utils._metadata_requests",
 )
-# Modules of the trusted libraries that no fitted estimator uses; importing some of them has side effects.
+# Modules of the trusted libraries that no fitted estimator uses; importing some of them has side effects: one makes
+# folders and starts a process, since it imports matplotlib.
 _UNUSED_MODULES = frozenset(
     [
-        *("__main__", "_mocking", "_testing", "conftest", "datasets", "distutils", "estimator_checks", "externals"),
-        *("f2py", "testing", "tests"),
+        *("__main__", "_build_utils", "_examples", "_mocking", "_precompute", "_pyinstaller", "_testing", "conftest"),
+        *("dask", "datasets", "distutils", "estimator_checks", "experimental", "externals", "f2py", "spark", "testing"),
+        *("tests", "typing"),
     ]
 )
 
@@ -99,10 +103,7 @@ def _defined(module: str, name: str) -> Any:
     parts = module.split(".")
     if parts[0] not in ("sklearn", "lightgbm", "xgboost", "numpy", "scipy") or _UNUSED_MODULES.intersection(parts):
         return None
-    try:
-        value = getattr(import_module(module), name, None)
-    except ImportError:
-        return None
+    value = attribute(module, name)
     return value if getattr(value, "__module__", None) == module and getattr(value, "__name__", None) == name else None
 
 
@@ -165,6 +166,8 @@ def _is_function(module: str, name: str) -> bool:
 
 def attribute(module: str, name: str) -> Any:
     """Return what a module has under a name; `None` where there is none. It is imported: judge its name first."""
+    if not _DOTTED_NAME.fullmatch(module) or not name.isidentifier():
+        return None
     try:
         return getattr(import_module(module), name, None)
     except ImportError:
