@@ -340,3 +340,25 @@ def test_a_list_of_millions_is_named_and_not_unfolded(shape: tuple[int, ...], ki
     assert lists.type == kind
     _, errors = ColumnCoercer([Field("a", "float64", shape=shape)])(pa.table({"a": lists}))
     assert [(error.row, error.got) for error in errors] == [(0, got)]
+
+
+def test_members_of_a_union_that_are_null_are_no_missing_values() -> None:
+    """A union has no nulls of its own: whatever its members hold, each of its rows is at fault."""
+    union = pa.UnionArray.from_sparse(pa.array([0, 0], pa.int8()), [pa.nulls(2)])
+    for column in (union, pa.array([union.to_pylist()] * 2, pa.list_(pa.null()))):
+        batch, errors = ColumnCoercer([Field("x", "float64")])(pa.table({"x": column}))
+        assert [error.row for error in errors] == [0, 1]
+        assert batch.column(0).null_count == 2
+
+
+@pytest.mark.parametrize("text", [pa.string(), pa.large_string(), pa.string_view()])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int8"])
+def test_a_million_texts_where_numbers_are_due_are_judged_as_columns(text: Any, dtype: str) -> None:
+    """The texts that are floats fit, all others are faults, in rows as in columns."""
+    texts = ["NaN", None, "Infinity", "1.5", "-Infinity", "nan", ""]
+    field = Field("x", dtype, nullable=True)  # type: ignore[arg-type]
+    batch, errors = ColumnCoercer([field])(pa.table({"x": pa.array(texts, text)}))
+    rows, row_errors = RowCoercer([field])([{"x": value} for value in texts])
+    assert [str(error) for error in errors] == [str(error) for error in row_errors]
+    values = [None if row is None else row["x"] for row in rows]
+    assert same_bits(batch.column(0).to_pylist(), values)

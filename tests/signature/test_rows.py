@@ -182,3 +182,47 @@ def test_one_row_has_at_most_a_hundred_errors_built() -> None:
     assert isinstance(errors, RowErrors)
     assert (len(errors), errors.total, errors.rows) == (MAX_ROW_ERRORS, 5001, 1)
     assert RowCoercer([Field(f"f{number}", "int64") for number in range(5000)])([{}] * 3)[1].total == 15_000
+
+
+@pytest.mark.parametrize(
+    "dtype", ["bool", "int8", "uint64", "float32", "float64", "string", "timestamp", "date", "binary"]
+)
+@pytest.mark.parametrize("shape", [(), (2,)])
+def test_errors_that_are_counted_are_those_that_are_built(dtype: str, shape: tuple[int, ...]) -> None:
+    """A value that fits no row is counted as an error, and a value that fits none is never taken for one that does."""
+    if shape and dtype not in ("int8", "uint64", "float32", "float64"):
+        pytest.skip("no tensor has this dtype")
+    coercer = RowCoercer([Field("x", dtype, shape=shape, zone="UTC" if dtype == "timestamp" else None)])  # type: ignore[arg-type]
+    values: list[Any] = [
+        True,
+        3,
+        -1,
+        300,
+        1.5,
+        2.0,
+        1e300,
+        "NaN",
+        "-Infinity",
+        "nan",
+        "a",
+        "1",
+        "2020-01-01",
+        "YQ==",
+        None,
+    ]
+    values += [
+        "2020-01-01T00:00:00Z",
+        [1, 2],
+        [1.5, "NaN"],
+        [True, 1],
+        {},
+        {"x": 1},
+        b"",
+        float("nan"),
+        2**70,
+        "\ud800",
+    ]
+    for value in values:
+        _, built = coercer([{"x": value}])
+        _, counted = coercer([{}, {"x": value}], max_errors=0)
+        assert counted.total - 1 == built.total, value

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -54,10 +55,13 @@ def parse(data: bytes) -> Any:
         raise _explain(data, error) from error
     if b"-0" in data and _NEGATIVE_ZERO.search(data):
         return _parse_with_hooks(data)
-    # Without white space, each pair of an object has `":` after its key. Strings can only add more of these, so if the
-    # count equals the number of keys, no key was dropped. This takes two passes over the bytes; it is faster than
-    # counting the colons in every string (`_count_pairs`), which times of day are full of.
-    if data.translate(None, b" \t\r\n").count(b'":') == _count_flat_pairs(value):
+    # Each pair of an object has a colon after its key. Strings can only add more of these, so if the count equals the
+    # number of keys, no key was dropped. Without white space each pair has even `":`, which times of day have not.
+    flat_pairs = _count_flat_pairs(value)
+    if data.count(b":") == flat_pairs:
+        return value
+    marks = data.translate(None, b" \t\r\n").count(b'":')
+    if marks == flat_pairs or marks == _count_all_pairs(value):
         return value
     pairs, colons = _count_pairs(value)
     if data.count(b":") == pairs + colons and not _ESCAPED_COLON.search(data):
@@ -71,6 +75,19 @@ def _count_flat_pairs(value: Any) -> int:
     if type(value) is list and set(map(type, value)) == {dict}:
         return sum(map(len, value))
     return 0
+
+
+def _count_all_pairs(value: Any) -> int:
+    """Count the pairs in the objects of a value, a level at a time."""
+    pairs = 0
+    level = [value]
+    while level:
+        objects = [inner for inner in level if type(inner) is dict]
+        lists = [inner for inner in level if type(inner) is list]
+        pairs += sum(map(len, objects))
+        inner_values = chain(chain.from_iterable(map(dict.values, objects)), chain.from_iterable(lists))
+        level = [inner for inner in inner_values if type(inner) is dict or type(inner) is list]
+    return pairs
 
 
 def _count_pairs(value: Any) -> tuple[int, int]:

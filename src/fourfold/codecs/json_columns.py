@@ -54,16 +54,18 @@ def rows_of(value: object, bounds: Bounds = DEFAULT_BOUNDS) -> Rows:
     """
     if not isinstance(value, dict):
         raise DecodeError(f"expected a JSON object of columns, got {shorten(value)}")
-    for name, column in value.items():
-        if not isinstance(column, list):
-            raise DecodeError(f"column {shorten(name)}: expected an array, got {shorten(column)}")
-    lengths = {name: len(column) for name, column in value.items()}
-    first = next(iter(lengths), "")
-    for name, length in lengths.items():
-        if length != lengths[first]:
-            raise _unequal_lengths(first, lengths[first], name, length)
+    if set(map(type, value.values())) - {list}:
+        name, column = next((name, column) for name, column in value.items() if type(column) is not list)
+        raise DecodeError(f"column {shorten(name)}: expected an array, got {shorten(column)}")
+    lengths = set(map(len, value.values()))
+    if len(lengths) > 1:
+        first, length = next((name, len(column)) for name, column in value.items())
+        name, other = next((name, len(column)) for name, column in value.items() if len(column) != length)
+        raise _unequal_lengths(first, length, name, other)
+    bounds.check_rows_of_dicts(max(lengths, default=0), len(value), "a table of JSON columns,")
+    if not any(lengths):
+        return []
     keys = list(value)
-    bounds.check_rows_of_dicts(lengths.get(first, 0), len(keys), "a table of JSON columns,")
     return [dict(zip(keys, row, strict=True)) for row in zip(*value.values(), strict=True)]
 
 

@@ -12,7 +12,7 @@ from typing import IO, Any
 from fourfold.codecs.bounds import DEFAULT_BOUNDS, Bounds
 from fourfold.codecs.files import TableWriter, name_in_errors, open_source
 from fourfold.codecs.json_bytes import dump, json_values, parse
-from fourfold.codecs.table import Rows, Table, as_rows, rows_in_chunks
+from fourfold.codecs.table import Rows, Table, rows_in_chunks, slices_as_rows
 from fourfold.errors import DecodeError, TooLarge, shorten
 from fourfold.signature.field import Field
 
@@ -153,7 +153,7 @@ def encode(table: Table, fields: Sequence[Field]) -> bytes:
     Raises:
         SinkError: the table does not fit the fields.
     """
-    return b"".join(dump(row) + b"\n" for row in json_values(as_rows(table, fields), fields))
+    return b"".join(dump(row) + b"\n" for rows in slices_as_rows(table, fields) for row in json_values(rows, fields))
 
 
 def names(path: str | os.PathLike[str]) -> None:

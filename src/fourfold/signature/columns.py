@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from fourfold.errors import MAX_ROW_ERRORS, DecodeError, RowError, RowErrors, shorten
 from fourfold.signature.column_sizes import check_decoded_size
 from fourfold.signature.field import FLOATS, INTEGERS, Field, first_duplicate
-from fourfold.signature.rows import MAX_EXACT_INTEGER, Coerce, Mismatch, coercer, is_missing, unknown_field
+from fourfold.signature.rows import MAX_EXACT_INTEGER, NON_FINITE, Coerce, Mismatch, coercer, is_missing, unknown_field
 
 __all__ = ["ColumnCoercer", "arrow_schema", "arrow_type", "columns_to_rows", "rows_to_columns"]
 
@@ -34,6 +34,7 @@ _SCALARS = {
     "binary": pa.binary(),
     **{name: getattr(pa, name)() for name in INTEGERS},
 }
+_NUMBERS = frozenset((*INTEGERS, *FLOATS))
 _EPOCH = datetime(1970, 1, 1)
 # Arrow cannot decode a dictionary of views; it casts it to a dictionary of these types.
 _LARGE_TYPES = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
@@ -286,10 +287,14 @@ class _Column:
 
     def _coerce_values(self, array: Any) -> tuple[Any, Any]:
         """Coerce value by value; return the array, null where a value is invalid, and a mask of the rows at fault."""
+        if pa.types.is_union(array.type):  # it has no nulls of its own: those of its members fit no field either
+            return pa.nulls(len(array), self.type), pa.repeat(pa.scalar(True), len(array))
         if _has_no_value_for_rows(array.type):
             return pa.nulls(len(array), self.type), array.is_valid()
         if _is_list(array.type) and not self.field.shape:
             return pa.nulls(len(array), self.type), array.is_valid()
+        if self.field.dtype in _NUMBERS and not self.field.shape and _is_text(array.type):
+            return self._coerce_texts_of_numbers(array)
         distinct = _distinct_values(array)
         if distinct is not None:
             coerced, is_wrong = self._coerce_one_by_one(distinct.dictionary)
@@ -304,6 +309,16 @@ class _Column:
                 positions = pc.if_else(fits, positions, None)
                 return coerced.take(positions), is_wrong.take(positions).fill_null(True)
         return self._coerce_one_by_one(array)
+
+    def _coerce_texts_of_numbers(self, array: Any) -> tuple[Any, Any]:
+        """Coerce text where numbers are due, as `_coerce_values` does: the names of three floats fit a float field."""
+        coerced = pa.nulls(len(array), self.type)
+        is_wrong = array.is_valid()
+        for name, number in NON_FINITE.items() if self.field.dtype in FLOATS else ():
+            is_number = pc.equal(array, pa.scalar(name, array.type)).fill_null(False)
+            coerced = pc.if_else(is_number, pa.scalar(number, self.type), coerced)
+            is_wrong = pc.and_(is_wrong, pc.invert(is_number))
+        return coerced, is_wrong
 
     def _fitting_lists(self, array: Any) -> Any:
         """Return which rows of a column of lists are null, or of the right length and not very long: a mask."""
@@ -497,6 +512,8 @@ def _python_values(array: Any, field: Field) -> Iterable[Any]:
         values: list[Any] = array.to_pylist()
         return values
     mismatch = Mismatch("type", field.expected, f"a value of the Arrow type {shorten(str(data_type))}")
+    if pa.types.is_union(data_type):
+        return [mismatch] * len(array)
     return [mismatch if is_valid else None for is_valid in array.is_valid().to_pylist()]
 
 

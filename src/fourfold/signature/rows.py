@@ -34,6 +34,18 @@ _TIMESTAMP = re.compile(
 )
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
+# What JSON gives, which is plain already.
+_PLAIN_TYPES = frozenset((bool, int, float, str, list, dict, type(None)))
+# Of these, what never fits a field of a dtype.
+_UNFIT_TYPES = {
+    "bool": frozenset((int, float, str, list, dict)),
+    "string": frozenset((bool, int, float, list, dict)),
+    **dict.fromkeys(INTEGERS, frozenset((bool, str, list, dict))),
+    **dict.fromkeys(FLOATS, frozenset((bool, list, dict))),
+    **dict.fromkeys(("timestamp", "date", "binary"), frozenset((bool, int, float, list, dict))),
+}
+_UNFIT_TENSORS = frozenset((bool, int, float, str, dict))
+
 #: Returns the canonical form of a value that is not missing, or raises `Mismatch`.
 Coerce = Callable[[Any], Any]
 
@@ -41,21 +53,30 @@ Coerce = Callable[[Any], Any]
 class Mismatch(ValueError):
     """Report that a value does not fit its field; the caller adds the row.
 
-    Attributes:
+    Args:
         code: as in `RowError`.
         expected: the values that the field accepts, in words.
-        got: the value, as `shorten` shows it.
+        got: what came, in words.
+        value: the value, where `got` is to be what `shorten` makes of it.
     """
 
-    def __init__(self, code: str, expected: str, got: str) -> None:
-        super().__init__(code, expected, got)
+    def __init__(self, code: str, expected: str, got: str = "", *, value: object = None) -> None:
+        super().__init__(code, expected)
         self.code = code
         self.expected = expected
-        self.got = got
+        self._got = got
+        self._value = value
+
+    @property
+    def got(self) -> str:
+        """Return what came, in words: made here, because most errors of many are only counted."""
+        return self._got or shorten(self._value)
 
 
 def to_plain(value: Any) -> Any:
     """Convert a NumPy scalar or array, or a missing value of pandas, to plain Python; return other values unchanged."""
+    if type(value) in _PLAIN_TYPES:
+        return value
     # Types are compared by name, so that neither library need be imported.
     module = type(value).__module__
     if module == "numpy":
@@ -92,7 +113,7 @@ class RowCoercer:
         self.fields = tuple(fields)
         self._names = frozenset(field.name for field in self.fields)
         self._steps = [(field.name, field, coercer(field)) for field in self.fields]
-        self._step_by_name = {field.name: (field, coerce) for _, field, coerce in self._steps}
+        self._step_by_name = {field.name: (field, coerce, _unfit_types(field)) for _, field, coerce in self._steps}
         self._required = sum(not field.nullable for field in self.fields)
         self._forbids_extra = extra == "forbid"
 
@@ -134,7 +155,7 @@ class RowCoercer:
 
     def _count_errors(self, row: object) -> int:
         """Return the number of a row's errors, in a time that depends on its keys and not on the number of fields."""
-        if not isinstance(row, Mapping):
+        if type(row) is not dict and not isinstance(row, Mapping):
             return 1
         absent, count = self._required, 0
         for key, value in row.items():
@@ -142,8 +163,12 @@ class RowCoercer:
             if step is None:
                 count += self._forbids_extra
                 continue
-            field, coerce = step
+            field, coerce, unfit_types = step
             absent -= not field.nullable
+            kind = type(value)  # an exception would take longer
+            if kind in unfit_types or (kind is str and field.dtype in FLOATS and value not in NON_FINITE):
+                count += 1
+                continue
             try:
                 _coerce_value(field, coerce, value)
             except Mismatch:
@@ -198,6 +223,11 @@ class RowCoercer:
         raise KeyError(name)
 
 
+def _unfit_types(field: Field) -> frozenset[type]:
+    """Return the types of plain values of which none fits a field."""
+    return _UNFIT_TENSORS if field.shape else _UNFIT_TYPES[field.dtype]
+
+
 def _coerce_value(field: Field, coerce: Coerce, value: Any, *, is_present: bool = True) -> Any:
     """Return the coerced value; `None` where it is missing and the field is nullable."""
     if value is not None:
@@ -242,7 +272,7 @@ def _bool(field: Field) -> Coerce:
         value = to_plain(value)
         if value is True or value is False:
             return bool(value)
-        raise Mismatch("type", expected, shorten(value))
+        raise Mismatch("type", expected, value=value)
 
     return coerce
 
@@ -256,19 +286,19 @@ def _integer(field: Field) -> Coerce:
             value = _to_integer(to_plain(value))
         if low <= value <= high:
             return int(value)
-        raise Mismatch("range", expected, shorten(value))
+        raise Mismatch("range", expected, value=value)
 
     def _to_integer(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
-            raise Mismatch("type", expected, shorten(value))
+            raise Mismatch("type", expected, value=value)
         if isinstance(value, int):
             return int(value)
         if (isinstance(value, Decimal) and value.is_snan()) or value != value:  # comparing a signalling NaN raises
             raise Mismatch("range", expected, "NaN, which is no integer (missing is null: None or pandas.NA)")
         if value in (float("inf"), float("-inf")) or not low <= value <= high:
-            raise Mismatch("range", expected, shorten(value))
+            raise Mismatch("range", expected, value=value)
         if value != int(value) or (isinstance(value, float) and abs(value) > MAX_EXACT_INTEGER):
-            raise Mismatch("precision", expected, shorten(value))
+            raise Mismatch("precision", expected, value=value)
         return int(value)
 
     return coerce
@@ -290,22 +320,22 @@ def _float(field: Field) -> Coerce:
             return float(value)
         if isinstance(value, int) and not isinstance(value, bool):
             if abs(value) > MAX_EXACT_INTEGER:
-                raise Mismatch("precision", expected, shorten(value))
+                raise Mismatch("precision", expected, value=value)
             return float(value)
         if isinstance(value, str) and value in NON_FINITE:
             return NON_FINITE[value]
         if isinstance(value, Decimal) and not value.is_snan():
             number = float(value)
             if number in (float("inf"), float("-inf")) and value.is_finite():
-                raise Mismatch("range", expected, shorten(value))
+                raise Mismatch("range", expected, value=value)
             return number
-        raise Mismatch("type", expected, shorten(value))
+        raise Mismatch("type", expected, value=value)
 
     def _round_to_single(value: float) -> float:
         try:
             rounded: float = struct.unpack("<f", struct.pack("<f", value))[0]
         except OverflowError:
-            raise Mismatch("range", expected, shorten(value)) from None
+            raise Mismatch("range", expected, value=value) from None
         return rounded
 
     return coerce
@@ -318,13 +348,13 @@ def _string(field: Field) -> Coerce:
         if type(value) is not str:
             value = to_plain(value)
             if not isinstance(value, str):
-                raise Mismatch("type", expected, shorten(value))
+                raise Mismatch("type", expected, value=value)
         if not value.isascii():
             try:
                 value.encode()
             except UnicodeEncodeError:
                 # A lone surrogate: JSON can escape it, but UTF-8 cannot encode it.
-                raise Mismatch("format", "text that UTF-8 can hold", shorten(value)) from None
+                raise Mismatch("format", "text that UTF-8 can hold", value=value) from None
         return str(value)
 
     return coerce
@@ -337,7 +367,7 @@ def _closed_categories(field: Field, scalar: Coerce) -> Coerce:
     def coerce(value: Any) -> Any:
         value = scalar(value)
         if value not in categories:
-            raise Mismatch("category", expected, shorten(value))
+            raise Mismatch("category", expected, value=value)
         return value
 
     return coerce
@@ -352,32 +382,32 @@ def _timestamp(field: Field) -> Coerce:
         if isinstance(value, str):
             value = _parse(value)
         if not isinstance(value, datetime):
-            raise Mismatch("type", expected, shorten(value))
+            raise Mismatch("type", expected, value=value)
         if getattr(value, "nanosecond", 0):  # a pandas.Timestamp has nanoseconds, a datetime has not
-            raise Mismatch("precision", f"{expected}, in whole microseconds", shorten(value))
+            raise Mismatch("precision", f"{expected}, in whole microseconds", value=value)
         if (value.utcoffset() is None) != (zone is None):
-            raise Mismatch("format", expected, shorten(value))
+            raise Mismatch("format", expected, value=value)
         try:
             # Convert through UTC: `astimezone` alone would not change a value that is in the zone already, even where
             # the zone's clocks skip its hour, or where it is outside the years 1 to 9999 in UTC.
             value = value if zone is None else value.astimezone(UTC).astimezone(zone)
         except OverflowError:
-            raise Mismatch("range", expected, shorten(value)) from None
+            raise Mismatch("range", expected, value=value) from None
         # Build a plain datetime: subclasses have their own repr and arithmetic.
         return datetime.combine(value.date(), value.timetz())
 
     def _parse(text: str) -> datetime:
         match = _TIMESTAMP.fullmatch(text)
         if match is None:
-            raise Mismatch("format", expected, shorten(text))
+            raise Mismatch("format", expected, value=text)
         day, clock, fraction, offset = match.groups()
         if fraction and fraction[6:].strip("0"):
-            raise Mismatch("precision", f"{expected}, in whole microseconds", shorten(text))
+            raise Mismatch("precision", f"{expected}, in whole microseconds", value=text)
         clock = clock if len(clock) == 8 else clock + ":00"
         try:
             return datetime.fromisoformat(f"{day}T{clock}.{(fraction or '')[:6]:0<6}{offset or ''}")
         except ValueError:  # the 30th of February, an hour of 25, an offset of a day or more
-            raise Mismatch("format", expected, shorten(text)) from None
+            raise Mismatch("format", expected, value=text) from None
 
     return coerce
 
@@ -397,13 +427,13 @@ def _date(field: Field) -> Coerce:
         value = to_plain(value)
         if isinstance(value, str):
             if not _DATE.fullmatch(value):
-                raise Mismatch("format", expected, shorten(value))
+                raise Mismatch("format", expected, value=value)
             try:
                 return date.fromisoformat(value)
             except ValueError:
-                raise Mismatch("format", expected, shorten(value)) from None
+                raise Mismatch("format", expected, value=value) from None
         if isinstance(value, datetime) or not isinstance(value, date):
-            raise Mismatch("type", expected, shorten(value))
+            raise Mismatch("type", expected, value=value)
         return value
 
     return coerce
@@ -418,9 +448,9 @@ def _binary(field: Field) -> Coerce:
             try:
                 return base64.b64decode(value, validate=True)
             except (binascii.Error, ValueError):
-                raise Mismatch("format", f"{expected}, in base64 where it comes as text", shorten(value)) from None
+                raise Mismatch("format", f"{expected}, in base64 where it comes as text", value=value) from None
         if not isinstance(value, (bytes, bytearray, memoryview)):
-            raise Mismatch("type", expected, shorten(value))
+            raise Mismatch("type", expected, value=value)
         return bytes(value)
 
     return coerce
@@ -433,7 +463,7 @@ def _tensor(field: Field, scalar: Coerce) -> Coerce:
     def coerce(value: Any) -> list[Any]:
         value = to_plain(value)
         if not isinstance(value, (list, tuple)):
-            raise Mismatch("type", expected, shorten(value))
+            raise Mismatch("type", expected, value=value)
         return _coerce_level(value, 0)
 
     def _coerce_level(values: Sequence[Any], depth: int) -> list[Any]:
