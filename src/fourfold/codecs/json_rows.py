@@ -51,7 +51,7 @@ def encode(table: Table, fields: Sequence[Field]) -> bytes:
         SinkError: the table does not fit the fields.
     """
     pieces = [dump(json_values(rows, fields)) for rows in slices_as_rows(table, fields)]
-    return pieces[0] if len(pieces) == 1 else b"[" + b",".join(piece[1:-1] for piece in pieces) + b"]"
+    return pieces[0] if len(pieces) == 1 else b"[" + b",".join(memoryview(piece)[1:-1] for piece in pieces) + b"]"
 
 
 def names(path: str | os.PathLike[str]) -> None:

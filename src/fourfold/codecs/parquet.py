@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import os
 import struct
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import IO, Any
 
 import pyarrow as pa
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from fourfold.codecs.bounds import DEFAULT_BOUNDS, Bounds
 from fourfold.codecs.files import TableWriter, name_in_errors, open_source
-from fourfold.codecs.parquet_pages import Footer, ReadAt, measure_row_group, read_footer, reader_at
+from fourfold.codecs.parquet_pages import Footer, ReadAt, RowGroupSize, measure_row_group, read_footer, reader_at
 from fourfold.codecs.table import Table, as_batch, check_schema, rechunk, select_columns
 from fourfold.errors import DecodeError, SinkError, shorten
 from fourfold.signature.columns import arrow_schema
@@ -31,6 +31,8 @@ MAX_EMPTY_ROWS = 1 << 20
 STEP_BYTES = 1 << 26
 #: The rows that `decode` reads at a time where nothing bounds them.
 DECODED_ROWS = 1 << 16
+#: What a column of a row group costs in a request beside its values, in bytes of memory or the time for as many.
+CHUNK_BYTES = 4096
 #: What a byte of a footer takes in memory, at most: of a column of a row group, or of the schema.
 FOOTER_BYTES_PER_BYTE = 24
 
@@ -38,12 +40,21 @@ _FOOTER_END = struct.Struct("<I4s")
 
 
 @contextmanager
-def _open(buffer: Any, bounds: Bounds) -> Iterator[Any]:
-    """Open a Parquet file; malformed bytes raise a `DecodeError`, a footer over the bounds `TooLarge`."""
+def _open(buffer: Any, bounds: Bounds, dictionaries: Sequence[str] = ()) -> Iterator[Any]:
+    """Open a Parquet file; malformed bytes raise a `DecodeError`, a footer over the bounds `TooLarge`.
+
+    The columns named in `dictionaries` are read as dictionaries: a text that is stored once for many stays so.
+    """
     try:
         _check_footer(buffer, bounds)
         # No `pre_buffer`: it would hold a whole row group, with all columns, in memory.
-        with pq.ParquetFile(buffer, page_checksum_verification=True, pre_buffer=False, buffer_size=1 << 20) as file:
+        with pq.ParquetFile(
+            buffer,
+            page_checksum_verification=True,
+            pre_buffer=False,
+            buffer_size=1 << 20,
+            read_dictionary=list(dictionaries) or None,
+        ) as file:
             yield file
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
         if isinstance(error, OSError) and error.errno:
@@ -67,92 +78,141 @@ def decode(data: bytes, fields: Sequence[Field] | None = None, bounds: Bounds = 
 
     Args:
         data: the whole file.
-        fields: ignored: Parquet data tells the types of its columns.
+        fields: the fields that are read: a column that is none is nulls. `None` reads all columns.
         bounds: what the table may take.
 
     Returns:
-        A `pyarrow.Table`, its columns as stored.
+        A `pyarrow.Table`, its columns as stored; of texts that are stored once for very many rows, dictionaries.
 
     Raises:
         DecodeError: the file is cut off or malformed, a page's checksum is wrong, or two columns have the same name.
         TooLarge: it is over the bounds, as it says before it is unfolded, or as it unfolds.
     """
-    del fields
     what = f"Parquet of {len(data)} bytes"
     with pa.BufferReader(data) as buffer, _open(buffer, bounds) as file:
-        check_schema(file.schema_arrow, "the table")
+        stored = check_schema(file.schema_arrow, "the table").names
         _check_rows(file, len(data))
-        bounds.check_rows(file.metadata.num_rows, what)
+        n_rows = file.metadata.num_rows
+        bounds.check_rows(n_rows, what)
+        # For each row group the footer says where each column is.
         bounds.check_columns(file.metadata.num_columns, what)
+        chunks = file.metadata.num_columns * file.metadata.num_row_groups
+        bounds.check_bytes(chunks * CHUNK_BYTES, f"Parquet of {file.metadata.num_row_groups} row groups")
+        known = None if fields is None else frozenset(field.name for field in fields)
+        names = [name for name in stored if known is None or name in known]
+        table = _read_all(file, data, names, bounds, keeps_dictionaries=known is not None)
+        if len(names) == len(stored):
+            return table
+        columns = dict(zip(names, table.columns, strict=True))
+        nothing = pa.nulls(n_rows)
+        return pa.Table.from_arrays([columns.get(name, nothing) for name in stored], names=stored)
+
+
+def _read_all(file: Any, data: bytes, names: list[str], bounds: Bounds, *, keeps_dictionaries: bool) -> Any:
+    """Return the columns of those names as one table, within the bounds."""
+    what = f"Parquet of {len(data)} bytes"
+
+    def read_at(start: int, count: int) -> bytes:
+        return data[start : start + count]
+
+    footer = _footer(read_at, len(data))
+    sizes = list(_measure(read_at, footer, names, bounds, together=True))
+    wide = [name for name in names if keeps_dictionaries and any(name.encode() in size.wide for size in sizes)]
+    with ExitStack() as opened:
+        if wide:  # whoever takes the table judges them before they are unfolded
+            file = opened.enter_context(_open(opened.enter_context(pa.BufferReader(data)), bounds, wide))
         batches, size, rows = [], 0, 0
-        steps = _steps(
-            file, lambda start, count: data[start : start + count], len(data), None, DECODED_ROWS, bounds, together=True
-        )
-        for batch in steps:
-            batch.validate(full=True)
-            size += batch.nbytes
-            rows += batch.num_rows
+        for batch in _steps(file, footer, sizes, names, DECODED_ROWS, bounds):
+            selected = batch.select(names)  # by name again: for the column `a`, pyarrow also reads `a.b`
+            selected.validate(full=True)
+            size += selected.nbytes
+            rows += selected.num_rows
             bounds.check_rows(rows, what)
             bounds.check_bytes(size, what)
-            batches.append(batch)
-        return pa.Table.from_batches(batches, schema=file.schema_arrow)
+            batches.append(selected)
+        schema = pa.schema([file.schema_arrow.field(name) for name in names])
+        return pa.Table.from_batches(batches, schema=schema)
 
 
-def _steps(
-    file: Any,
-    read_at: ReadAt,
-    size_of_file: int,
-    names: Sequence[str] | None,
-    chunk_rows: int,
-    bounds: Bounds,
-    *,
-    together: bool,
-) -> Iterator[Any]:
-    """Yield the record batches of a file, of at most `chunk_rows` rows, and fewer where these might take too much.
+def _measure(
+    read_at: ReadAt, footer: Footer, names: Sequence[str], bounds: Bounds, *, together: bool
+) -> Iterator[RowGroupSize]:
+    """Yield what each row group can unfold to.
 
     Args:
-        file: the open file.
-        read_at: reads it.
-        size_of_file: its length in bytes.
-        names: the columns; `None` for all.
-        chunk_rows: the most rows of a batch.
+        read_at: reads the file.
+        footer: the file's footer.
+        names: the columns that are read.
         bounds: what a page may unfold to, and the lists of a row group, one of which can be all of them.
-        together: whether the bounds are for all pages together.
+        together: whether the bounds are for all pages, and all numbers, together.
 
     Raises:
         DecodeError: a page is malformed.
         TooLarge: pages unfold to more than the bounds.
     """
-    footer = _footer(read_at, size_of_file)
-    roots = None if names is None else frozenset(name.partition(".")[0] for name in names)
-    pages, rows, step = 0, 0, chunk_rows
-    step_bytes = min(STEP_BYTES, bounds.max_decoded_bytes)
-    pending: list[int] = []
-    for group, (claimed_rows, _) in enumerate(footer.groups):
+    roots = frozenset(name.partition(".")[0] for name in names)
+    total = RowGroupSize()
+    for group in range(len(footer.groups)):
         size = measure_row_group(read_at, footer, group, roots)
-        pages += size.pages
-        bounds.check_bytes(pages if together else size.largest_page, "Parquet whose pages are compressed")
+        if together:
+            total += size
+        bounds.check_bytes(total.pages if together else size.largest_page, "Parquet whose pages are compressed")
+        bounds.check_bytes(total.least, "Parquet")
         bounds.check_bytes(size.repeated, "a row group of lists in Parquet")
-        group_rows = max(claimed_rows, 1)
+        yield size
+
+
+def _steps(
+    file: Any, footer: Footer, sizes: Iterable[RowGroupSize], names: Sequence[str], chunk_rows: int, bounds: Bounds
+) -> Iterator[Any]:
+    """Yield the record batches of a file, of at most `chunk_rows` rows, and fewer where these might take too much.
+
+    Args:
+        file: the open file.
+        footer: its footer.
+        sizes: what each of its row groups can unfold to.
+        names: the columns.
+        chunk_rows: the most rows of a batch.
+        bounds: what a batch may take.
+
+    Raises:
+        DecodeError: the pages hold another number of rows than the footer claims.
+    """
+    waiting_rows, step = 0, chunk_rows
+    step_bytes = min(STEP_BYTES, bounds.max_decoded_bytes)
+    waiting: list[int] = []
+
+    def read_waiting() -> Iterator[Any]:
+        claimed = sum(footer.groups[group][0] for group in waiting)
+        rows = 0
+        for batch in file.iter_batches(batch_size=step, row_groups=waiting, columns=names, use_threads=False):
+            rows += batch.num_rows
+            yield batch
+        if rows != claimed:
+            raise DecodeError(f"malformed Parquet: its pages hold {rows} rows where its footer claims {claimed}")
+
+    for group, size in enumerate(sizes):
+        group_rows = max(footer.groups[group][0], 1)
         group_step = chunk_rows
         if size.unfolded > step_bytes:
             # A value that is stored once for many: no more rows at a time than surely fit.
             row_bytes = max(size.unfolded // group_rows, size.longest, 1)
             group_step = max(1, min(chunk_rows, step_bytes // row_bytes))
-        if pending and (rows >= chunk_rows or min(step, group_step) < chunk_rows):
-            yield from file.iter_batches(batch_size=step, row_groups=pending, columns=names, use_threads=False)
-            pending, rows = [], 0
-        pending.append(group)
-        rows += group_rows
+        if waiting and (waiting_rows >= chunk_rows or min(step, group_step) < chunk_rows):
+            yield from read_waiting()
+            waiting, waiting_rows = [], 0
+        waiting.append(group)
+        waiting_rows += group_rows
         step = group_step
-    if pending:
-        yield from file.iter_batches(batch_size=step, row_groups=pending, columns=names, use_threads=False)
+    if waiting:
+        yield from read_waiting()
 
 
 def _footer(read_at: ReadAt, size: int) -> Footer:
     """Return the footer of a file of `size` bytes, which pyarrow has accepted."""
     length, _ = _FOOTER_END.unpack(read_at(size - _FOOTER_END.size, _FOOTER_END.size))
-    return read_footer(read_at(size - _FOOTER_END.size - length, length))
+    start = size - _FOOTER_END.size - length
+    return read_footer(read_at(start, length), start)
 
 
 def _check_rows(file: Any, size: int) -> None:
@@ -247,8 +307,10 @@ def read(
 
 
 def _batches(file: Any, fileno: int, names: list[str], chunk_rows: int, bounds: Bounds) -> Iterator[Any]:
-    size = os.fstat(fileno).st_size
-    for batch in _steps(file, reader_at(fileno), size, names, chunk_rows, bounds, together=False):
+    read_at = reader_at(fileno)
+    footer = _footer(read_at, os.fstat(fileno).st_size)
+    sizes = _measure(read_at, footer, names, bounds, together=False)
+    for batch in _steps(file, footer, sizes, names, chunk_rows, bounds):
         # Select by name again: for the column `a`, pyarrow also reads `a.b`.
         selected = batch.select(names)
         selected.validate(full=True)

@@ -29,6 +29,12 @@ HEADER_BYTES = 256
 MAX_HEADER_BYTES = 1 << 24
 #: What is kept of a column for each row group beside its values, in bytes.
 CHUNK_BYTES = 1024
+#: The pages of a column that may hold none of its values: a dictionary, an index.
+MAX_PAGES_WITHOUT_VALUES = 64
+#: The bytes by which the last page may end after its column: some writers do not count a dictionary's header.
+MAX_UNCOUNTED_BYTES = 100
+#: The bytes from which on a column of texts that are stored once for many is named.
+MIN_WIDE_BYTES = 1 << 26
 
 # The numbers of fields: of `FileMetaData`, `SchemaElement`, `RowGroup`, `ColumnChunk` and `ColumnMetaData`.
 _SCHEMA, _ROW_GROUPS = 2, 4
@@ -76,10 +82,12 @@ class Footer:
     Attributes:
         leaves: the columns of values, in the order of the schema.
         groups: for each row group its rows, and its columns in the same order.
+        end: the offset at which the footer begins, and every page has ended.
     """
 
     leaves: list[Leaf]
     groups: list[tuple[int, list[Chunk]]]
+    end: int
 
 
 def reader_at(fileno: int) -> ReadAt:
@@ -87,8 +95,12 @@ def reader_at(fileno: int) -> ReadAt:
     return lambda start, count: os.pread(fileno, count, start) if start >= 0 and count > 0 else b""
 
 
-def read_footer(data: bytes) -> Footer:
+def read_footer(data: bytes, start: int) -> Footer:
     """Return what the bytes of a footer say, without the length and the magic bytes after it.
+
+    Args:
+        data: the bytes.
+        start: their offset in the file.
 
     Raises:
         DecodeError: the footer is malformed.
@@ -109,7 +121,7 @@ def read_footer(data: bytes) -> Footer:
         raise DecodeError("malformed or truncated Parquet: its footer is damaged") from error
     if any(len(chunks) != len(leaves) for _, chunks in groups):
         raise DecodeError("malformed Parquet: a row group with another number of columns than the schema")
-    return Footer(leaves, groups)
+    return Footer(leaves, groups, start)
 
 
 def _read_group(cursor: Cursor) -> tuple[int, list[Chunk]]:
@@ -169,6 +181,8 @@ class RowGroupSize:
         largest_page: those of the largest of them: they unfold one at a time.
         longest: an upper bound of the bytes of one value that is stored once for many; 0 where there is none.
         repeated: as `unfolded`, of the columns of lists alone: one row can hold all of it.
+        least: the bytes that its numbers surely take.
+        wide: the columns, by the names of their roots, whose texts are stored once for many and may take very much.
     """
 
     unfolded: int = 0
@@ -176,6 +190,8 @@ class RowGroupSize:
     largest_page: int = 0
     longest: int = 0
     repeated: int = 0
+    least: int = 0
+    wide: frozenset[bytes] = frozenset()
 
     def __add__(self, other: RowGroupSize) -> RowGroupSize:
         """Return the size of both together."""
@@ -185,6 +201,8 @@ class RowGroupSize:
             max(self.largest_page, other.largest_page),
             max(self.longest, other.longest),
             self.repeated + other.repeated,
+            self.least + other.least,
+            self.wide | other.wide,
         )
 
 
@@ -205,22 +223,29 @@ def measure_row_group(read_at: ReadAt, footer: Footer, index: int, columns: froz
     for leaf, chunk in zip(footer.leaves, footer.groups[index][1], strict=True):
         # A root's name may have a dot in it, which the caller takes for the end of the name.
         if roots is None or leaf.root in roots or leaf.root.partition(b".")[0] in roots:
-            total += _measure_chunk(read_at, chunk, leaf)
+            total += _measure_chunk(read_at, chunk, leaf, footer.end)
     return total
 
 
-def _measure_chunk(read_at: ReadAt, chunk: Chunk, leaf: Leaf) -> RowGroupSize:
+def _measure_chunk(read_at: ReadAt, chunk: Chunk, leaf: Leaf, end_of_pages: int) -> RowGroupSize:
+    if not 0 <= chunk.start <= chunk.end <= end_of_pages:
+        raise DecodeError(f"malformed Parquet: a column from byte {chunk.start} to {chunk.end}, outside of the file")
     width = leaf.width
     # Each level of lists has an offset, and each level of nullable values a bit, for every value.
     overhead = 5 * leaf.levels
     unfolded, pages, largest, longest, dictionary, values_left = CHUNK_BYTES, 0, 0, 0, 0, chunk.values
-    position = chunk.start
+    position, pages_left = chunk.start, chunk.values + MAX_PAGES_WITHOUT_VALUES
     while position < chunk.end and values_left > 0:
+        pages_left -= 1
+        if pages_left < 0:
+            raise DecodeError(f"malformed Parquet: more pages than the {chunk.values} values of their column")
         header, header_size = _read_header(read_at, position, chunk.end)
         kind, uncompressed, compressed = (_integer(header, key) for key in (_TYPE, _UNCOMPRESSED, _COMPRESSED))
         if uncompressed < 0 or compressed < 0:
             raise DecodeError(f"malformed Parquet: a page of {compressed} bytes at byte {position}")
         position += header_size + compressed
+        if position > min(chunk.end + MAX_UNCOUNTED_BYTES, end_of_pages):  # the reader makes room for it first
+            raise DecodeError(f"malformed Parquet: a page of {compressed} bytes that ends after its column")
         pages += uncompressed
         largest = max(largest, uncompressed)
         if kind not in _HEADERS:
@@ -247,7 +272,13 @@ def _measure_chunk(read_at: ReadAt, chunk: Chunk, leaf: Leaf) -> RowGroupSize:
             longest = max(longest, uncompressed)
         else:
             unfolded += uncompressed
-    return RowGroupSize(unfolded, pages, largest, longest, unfolded if leaf.is_repeated else 0)
+    if leaf.is_repeated:
+        return RowGroupSize(unfolded, pages, largest, longest, repeated=unfolded)
+    least = chunk.values * min(width, 8) if width > 1 else 0
+    is_wide = leaf.levels == 1 and dictionary and unfolded > MIN_WIDE_BYTES
+    return RowGroupSize(
+        unfolded, pages, largest, longest, least=least, wide=frozenset((leaf.root,)) if is_wide else frozenset()
+    )
 
 
 def _longest_value(read_at: ReadAt, codec: int, position: int, compressed: int, size: int, width: int) -> int:
