@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from fourfold.codecs import csv
+from fourfold.codecs import Bounds, csv
 from fourfold.errors import DecodeError, SinkError, SourceError
 from fourfold.signature import Field, RowCoercer
 
@@ -39,6 +39,18 @@ def test_well_formed_cells_are_a_record_batch() -> None:
     table = csv.decode(b's,n,x,ok,v,other\na,1,2.5,true,"[1,2]",5\n', FIELDS)
     assert isinstance(table, pa.RecordBatch)
     assert table.to_pylist() == [{"s": "a", "n": 1, "x": 2.5, "ok": True, "v": [1, 2], "other": "5"}]
+
+
+def test_columns_that_are_no_fields_are_not_read() -> None:
+    """They are counted and are UTF-8, and nothing of them is kept, whether or not the other cells fit."""
+    fields, bounds = [Field("x", "float64")], Bounds(only_fields=True)
+    table = csv.decode(b'a,x,"b"\n1,2,"3,\n4"\n,5,\n', fields, bounds)
+    assert table.to_pylist() == [{"a": None, "x": 2.0, "b": None}, {"a": None, "x": 5.0, "b": None}]
+    assert csv.decode(b"a,x,b\n1,y,3\n", fields, bounds) == [{"a": None, "x": "y", "b": None}]
+    assert csv.decode(b"a,b\n1,2\n3,4\n", fields, bounds).to_pylist() == [{"a": None, "b": None}] * 2
+    for cells, message in ((b"1,2", "line 3: expected 3 cells, got 2"), (b"1,2,\xff", "line 3: CSV must be UTF-8")):
+        with pytest.raises(DecodeError, match=message):
+            csv.decode(b"a,x,b\n1,2,3\n" + cells + b"\n", fields, bounds)
 
 
 def test_a_bad_cell_is_its_row_s_error() -> None:

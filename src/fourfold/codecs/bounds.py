@@ -32,10 +32,13 @@ class Bounds:
     Attributes:
         max_decoded_bytes: the most bytes of memory that it may take.
         max_rows: the most rows that it may have; `None` for any number.
+        only_fields: whether CSV and Parquet leave out what is in columns that are no fields: these are nulls, and cost
+            next to nothing. The coercion needs only their names.
     """
 
     max_decoded_bytes: int = 1 << 30
     max_rows: int | None = None
+    only_fields: bool = False
 
     @property
     def safe_json_bytes(self) -> int:

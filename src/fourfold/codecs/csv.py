@@ -31,7 +31,7 @@ def decode(data: bytes, fields: Sequence[Field] | None = None, bounds: Bounds = 
         data: a header and records in UTF-8; a byte-order mark is skipped.
         fields: the fields, whose dtypes tell how cells are read (see `csv_cells`); a column that is no field is text.
             With `None` the dtypes are inferred from the cells (see `csv_cells.infer`).
-        bounds: what the table may take.
+        bounds: what the table may take, and whether it has what is in columns that are no fields.
 
     Returns:
         A `pyarrow.RecordBatch`; or rows where a cell does not fit its field: the cell stays text, and the coercion
@@ -44,6 +44,8 @@ def decode(data: bytes, fields: Sequence[Field] | None = None, bounds: Bounds = 
     # A block costs about a kilobyte for each column, so the blocks of very many columns are longer.
     header_columns = data.count(b",", 0, max(data.find(b"\n"), 0))
     reader = Reader(io.BytesIO(data), max(BLOCK_BYTES, BLOCK_BYTES_PER_COLUMN * header_columns), bounds)
+    if fields is not None and bounds.only_fields:
+        reader.select({field.name for field in fields})
     batches, size, rows = [], 0, 0
     for batch in reader.batches():
         size += batch.nbytes
@@ -52,24 +54,35 @@ def decode(data: bytes, fields: Sequence[Field] | None = None, bounds: Bounds = 
         bounds.check_bytes(size, f"CSV of {len(data)} bytes")
         batches.append(batch)
     cells = list(rechunk(batches, max(len(data), 1)))
-    return _convert_cells(cells[0] if cells else _empty_cells(reader), fields, bounds)
+    return _convert_cells(cells[0] if cells else _empty_cells(reader), fields, bounds, reader.names)
 
 
 def _empty_cells(reader: Reader) -> Any:
     return pa.RecordBatch.from_pylist([], schema=reader.schema())
 
 
-def _convert_cells(cells: Any, fields: Sequence[Field] | None, bounds: Bounds | None = None) -> Table:
-    """Convert cells to values: one record batch where every cell fits its field, otherwise rows."""
-    columns = cells.columns
-    names = cells.schema.names
-    fields_by_name = {field.name: field for field in (csv_cells.infer(names, columns) if fields is None else fields)}
-    arrays = [csv_cells.column(fields_by_name.get(name), texts) for name, texts in zip(names, columns, strict=True)]
-    if all(array is not None for array in arrays):
-        return pa.RecordBatch.from_arrays(arrays, names=names)
+def _convert_cells(
+    cells: Any, fields: Sequence[Field] | None, bounds: Bounds | None = None, names: Sequence[str] = ()
+) -> Table:
+    """Convert cells to values: one record batch where every cell fits its field, otherwise rows.
+
+    `names` are all columns of the table, where `cells` are only those of fields: the others are nulls.
+    """
+    texts = dict(zip(cells.schema.names, cells.columns, strict=True))
+    names = names or cells.schema.names
+    fields_by_name = {
+        field.name: field for field in (csv_cells.infer(names, cells.columns) if fields is None else fields)
+    }
+    if bounds is not None and bounds.only_fields:
+        texts = {name: column for name, column in texts.items() if name in fields_by_name}
+    columns = {name: csv_cells.column(fields_by_name.get(name), column) for name, column in texts.items()}
+    if all(column is not None for column in columns.values()):
+        nothing = pa.nulls(cells.num_rows)
+        return pa.RecordBatch.from_arrays([columns.get(name, nothing) for name in names], names=names)
     if bounds is not None:
         bounds.check_rows_of_dicts(cells.num_rows, len(names), "CSV whose cells do not all fit their fields,")
-    values = [_values(fields_by_name.get(name), texts) for name, texts in zip(names, columns, strict=True)]
+    missing = [None] * cells.num_rows
+    values = [_values(fields_by_name.get(name), texts[name]) if name in texts else missing for name in names]
     return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
 
 
@@ -117,6 +130,7 @@ def read(
     with open_source(path) as file, name_in_errors(path):
         reader = Reader(file, bounds=bounds)
         column_names = select_columns(columns, reader.names, chunk_rows, str(path))
+        reader.select(frozenset(column_names))
         batches = (batch.select(column_names) for batch in reader.batches())
         for cells in rechunk(batches, chunk_rows, bounds.max_decoded_bytes):
             if fields is None:

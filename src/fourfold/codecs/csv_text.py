@@ -7,7 +7,7 @@ unquoted cell, text after a closing quote, and a quote that never closes: these 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import IO
 
 import pyarrow as pa
@@ -34,11 +34,15 @@ _MISPLACED = re.compile(rb'[^,\r\n"]"|"[^,\r\n"]')
 # A CR at the end of a block may be the first half of a CR LF.
 _WHOLE_RECORDS = re.compile(rb'(?:(?:[^"\r\n]++|"[^"]*+")*+(?:\r\n|\n|\r(?!\Z)))*+')
 _BYTES_PER_QUOTE = 8
+# A record without quotes, whose cells need not be looked at one by one.
+_PLAIN_RECORD = re.compile(rb'[^"\r\n]*+(?:\r\n|\n|\r)')
 _CELL = re.compile(rb'("(?:[^"]++|"")*+"|[^",\r\n]*+)(,|\r\n|\n|\r|\Z)')
 
 
 class Reader:
     """Read the cells of a CSV file, all as text.
+
+    A column that is not selected is only counted and checked to be UTF-8: it costs next to nothing.
 
     Args:
         file: a binary file that begins with a header; a byte-order mark before it is skipped.
@@ -59,6 +63,7 @@ class Reader:
         self._line = 1
         self._unread = next(self._blocks, b"")
         self.names = self._header()
+        self._selected: list[int] | None = None
 
     def _header(self) -> list[str]:
         block = self._unread.removeprefix(_BOM)
@@ -89,6 +94,10 @@ class Reader:
         self._unread = block[at:]
         return names
 
+    def select(self, names: Collection[str]) -> None:
+        """Read only the columns of these names, in the order of the file; the first where there is none of them."""
+        self._selected = [index for index, name in enumerate(self.names) if name in names] or [0]
+
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the cells as record batches of one string column for each name; an unquoted empty cell is null.
 
@@ -103,7 +112,10 @@ class Reader:
 
     def schema(self) -> pa.Schema:
         """Return the schema of the batches."""
-        return pa.schema([pa.field(name, pa.string()) for name in self.names])
+        return pa.schema([pa.field(name, pa.string()) for name in self._selected_names()])
+
+    def _selected_names(self) -> list[str]:
+        return self.names if self._selected is None else [self.names[index] for index in self._selected]
 
     def _cells(self, block: bytes) -> Iterator[pa.RecordBatch]:
         if not block:
@@ -113,13 +125,17 @@ class Reader:
             block += b"\n"  # pyarrow reads an empty cell at the end of the file as a quoted one
         is_single = len(self.names) == 1  # then an empty line is a row whose only cell is missing
         positions = [str(index) for index in range(len(self.names))]
+        included = positions if self._selected is None else [positions[index] for index in self._selected]
+        if len(included) < len(positions) and not _is_utf8(block):  # pyarrow checks what it converts
+            raise _explain(block, self._line, len(self.names), ValueError("not UTF-8"))
         try:
             table = pa.csv.read_csv(
                 pa.BufferReader(block),
                 read_options=pa.csv.ReadOptions(use_threads=False, column_names=positions, block_size=len(block) + 1),
                 parse_options=pa.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=not is_single),
                 convert_options=pa.csv.ConvertOptions(
-                    column_types=dict.fromkeys(positions, pa.string()),
+                    include_columns=included,
+                    column_types=dict.fromkeys(included, pa.string()),
                     null_values=[""],
                     strings_can_be_null=True,
                     quoted_strings_can_be_null=False,
@@ -132,7 +148,17 @@ class Reader:
             raise _explain(block, self._line, len(self.names), error) from error
         self._line += _count_lines(block)
         # pyarrow read the columns under their positions as names, so that no name in a file can confuse it.
-        yield from table.rename_columns(self.names).to_batches()
+        yield from table.rename_columns(self._selected_names()).to_batches()
+
+
+def _is_utf8(block: bytes) -> bool:
+    if block.isascii():
+        return True
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _blocks(file: IO[bytes], size: int) -> Iterator[bytes]:
@@ -210,6 +236,13 @@ def _explain(block: bytes, line: int, n_columns: int, error: Exception) -> Decod
     """Explain what is wrong with a block that pyarrow refused."""
     at, cells, record_start = 0, 0, 0
     while at < len(block):
+        plain = None if cells else _PLAIN_RECORD.match(block, at)
+        if plain is not None and plain.end() > at + 1:
+            count = plain[0].count(b",") + 1
+            if count != n_columns and not plain[0].isspace():
+                return DecodeError(f"line {line + _count_lines(block[:at])}: expected {n_columns} cells, got {count}")
+            at = record_start = plain.end()
+            continue
         match = _CELL.match(block, at)
         if match is None:
             break

@@ -78,8 +78,8 @@ def decode(data: bytes, fields: Sequence[Field] | None = None, bounds: Bounds = 
 
     Args:
         data: the whole file.
-        fields: the fields that are read: a column that is none is nulls. `None` reads all columns.
-        bounds: what the table may take.
+        fields: the fields, where `bounds` leaves out other columns.
+        bounds: what the table may take, and whether it has what is in columns that are no fields.
 
     Returns:
         A `pyarrow.Table`, its columns as stored; of texts that are stored once for very many rows, dictionaries.
@@ -98,7 +98,7 @@ def decode(data: bytes, fields: Sequence[Field] | None = None, bounds: Bounds = 
         bounds.check_columns(file.metadata.num_columns, what)
         chunks = file.metadata.num_columns * file.metadata.num_row_groups
         bounds.check_bytes(chunks * CHUNK_BYTES, f"Parquet of {file.metadata.num_row_groups} row groups")
-        known = None if fields is None else frozenset(field.name for field in fields)
+        known = frozenset(field.name for field in fields) if fields is not None and bounds.only_fields else None
         names = [name for name in stored if known is None or name in known]
         table = _read_all(file, data, names, bounds, keeps_dictionaries=known is not None)
         if len(names) == len(stored):

@@ -77,7 +77,7 @@ class PredictProtocol:
         self.max_body_bytes = max_body_bytes
         if max_decoded_bytes is None:
             max_decoded_bytes = max(MAX_DECODED_BYTES, DECODED_BYTES_PER_BYTE * max_body_bytes)
-        self.bounds = Bounds(max_decoded_bytes, MAX_ROWS)
+        self.bounds = Bounds(max_decoded_bytes, MAX_ROWS, only_fields=True)
         version = "" if predictor.version is None else f":{predictor.version}"
         self.headers = {"x-fourfold-model": f"{predictor.name}{version}", "x-fourfold-digest": predictor.digest}
         self._inputs = predictor.signature.inputs

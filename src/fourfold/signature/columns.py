@@ -180,7 +180,7 @@ def _build_errors(faults: Sequence[_Faults], max_errors: int | None) -> RowError
     else:
         rows = pc.sum(at_fault).as_py()
     # Two entries of one row compare by the order of their columns, which differs: errors themselves never compare.
-    ordered = merge(*([(row, order) for row in _first(fault, max_errors)] for order, fault in enumerate(faults)))
+    ordered = merge(*(_ordered(fault, order) for order, fault in enumerate(faults)))
     errors = RowErrors(total=total, rows=rows)
     last_row, of_last_row = -1, 0
     for row, order in islice(ordered, max_errors):
@@ -191,8 +191,9 @@ def _build_errors(faults: Sequence[_Faults], max_errors: int | None) -> RowError
     return errors
 
 
-def _first(fault: _Faults, max_errors: int | None) -> Iterator[int]:
-    return islice(fault.rows(), max_errors)
+def _ordered(fault: _Faults, order: int) -> Iterator[tuple[int, int]]:
+    for row in fault.rows():
+        yield row, order
 
 
 class _Column:
