@@ -12,7 +12,7 @@ import pytest
 from fourfold import batch
 from fourfold.errors import SourceError
 from fourfold.predictor import Predictor
-from tests.hostile_rows import BODIES, parquet_of
+from tests.hostile_rows import BODIES, parquet_of, stream_of
 from tests.support import make_predictor
 
 LIMIT = 16 * 2**20
@@ -88,3 +88,21 @@ def test_a_damaged_footer_does_not_end_the_process(predictor: Predictor, tmp_pat
         except SourceError:
             refused += 1
     assert refused > 50
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".arrows"])
+def test_a_file_of_very_many_columns_is_refused_by_the_job_s_own_bound(
+    suffix: str, predictor: Predictor, tmp_path: Path
+) -> None:
+    """The names alone are read within the bound that the job sets, too, and with a higher bound the run is answered."""
+    names = ["x", *(f"column {number}" for number in range(20_000))]
+    source = tmp_path / f"rows{suffix}"
+    if suffix == ".csv":
+        source.write_text(",".join(names) + "\n" + "1" + "," * 20_000 + "\n")
+    else:
+        table = pa.table({name: pa.array([1.0]) for name in names})
+        source.write_bytes(parquet_of(table) if suffix == ".parquet" else stream_of(table))
+    with pytest.raises(SourceError, match=r"rows\..*bytes of memory \(max_decoded_bytes\)"):
+        batch.run(predictor, batch.Job(str(source), str(tmp_path / "out.jsonl"), max_decoded_bytes=LIMIT))
+    job = batch.Job(str(source), str(tmp_path / "out.jsonl"), max_decoded_bytes=32 * LIMIT)
+    assert batch.run(predictor, job).rows_out == 1

@@ -19,7 +19,7 @@ def test_every_format_has_the_same_verbs(name: str) -> None:
     for verb, arguments in {
         "decode": ["data", "fields", "bounds"],
         "encode": ["table", "fields"],
-        "names": ["path"],
+        "names": ["path", "bounds"],
         "read": ["path", "fields", "chunk_rows", "columns", "bounds"],
     }.items():
         assert list(inspect.signature(getattr(codec, verb)).parameters) == arguments

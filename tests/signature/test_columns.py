@@ -356,7 +356,7 @@ def test_members_of_a_union_that_are_null_are_no_missing_values() -> None:
 def test_a_million_texts_where_numbers_are_due_are_judged_as_columns(text: Any, dtype: str) -> None:
     """The texts that are floats fit, all others are faults, in rows as in columns."""
     texts = ["NaN", None, "Infinity", "1.5", "-Infinity", "nan", ""]
-    field = Field("x", dtype, nullable=True)  # type: ignore[arg-type]
+    field = Field("x", dtype, nullable=True)
     batch, errors = ColumnCoercer([field])(pa.table({"x": pa.array(texts, text)}))
     rows, row_errors = RowCoercer([field])([{"x": value} for value in texts])
     assert [str(error) for error in errors] == [str(error) for error in row_errors]

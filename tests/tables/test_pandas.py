@@ -280,3 +280,19 @@ def test_tensors_of_outputs() -> None:
     assert written[0] is None
     assert written[1].dtype == "float32"
     assert written[1].tolist() == [[3.0, 4.0]]
+
+
+def test_errors_of_objects_are_counted_and_the_first_built() -> None:
+    """A frame of a hundred thousand wrong objects costs as many errors as are asked for, in the order of its rows."""
+    frame = pd.DataFrame({"x": [1.5, "a", None] * 100, "n": ["b", 2, "c"] * 100}, dtype=object)
+    fields = (Field("x", "float64"), Field("n", "int64", nullable=True))
+    batch, errors = tables.read(frame, fields, "forbid", 5)
+    assert [(error.row, error.field, error.code) for error in errors] == [
+        (0, "n", "type"),
+        (1, "x", "type"),
+        (2, "x", "missing"),
+        (2, "n", "type"),
+        (3, "n", "type"),
+    ]
+    assert (errors.total, errors.rows) == (400, 300)
+    assert [batch.column(index).null_count for index in range(2)] == [200, 200]

@@ -2,7 +2,7 @@
 
     decode(data, fields, bounds) -> Table               the whole table
     encode(table, fields) -> bytes
-    names(path) -> the columns of a file                None where they are known only from the rows
+    names(path, bounds) -> the columns of a file        None where they are known only from the rows
     read(path, fields, chunk_rows, columns, bounds) -> Tables   a file in bounded memory, in order
     Writer(target, fields): write(table), close()       a file in bounded memory
 
@@ -44,7 +44,7 @@ class Codec(Protocol):
     def encode(self, table: Table, fields: Sequence[Field]) -> bytes:
         """Return a canonical table's bytes; raise `SinkError` where it does not fit the fields."""
 
-    def names(self, path: str | os.PathLike[str]) -> tuple[str, ...] | None:
+    def names(self, path: str | os.PathLike[str], bounds: Bounds = DEFAULT_BOUNDS) -> tuple[str, ...] | None:
         """Return a file's columns, or `None` where only its rows name them; raise `SourceError` or `DecodeError`."""
 
     def read(

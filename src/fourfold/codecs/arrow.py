@@ -110,6 +110,7 @@ def _batches(buffer: Any, where: str, bounds: Bounds) -> Iterator[Any]:
 
 def _file_batches(buffer: Any, where: str, bounds: Bounds) -> Iterator[Any]:
     reader = pa.ipc.open_file(buffer)
+    bounds.check_columns(len(reader.schema), "Arrow data")
     yield check_schema(reader.schema, where)
     for index in range(reader.num_record_batches):
         yield _check_batch(reader.get_batch(index), bounds)
@@ -117,6 +118,7 @@ def _file_batches(buffer: Any, where: str, bounds: Bounds) -> Iterator[Any]:
 
 def _stream_batches(buffer: Any, where: str, bounds: Bounds) -> Iterator[Any]:
     reader = pa.ipc.open_stream(buffer)
+    bounds.check_columns(len(reader.schema), "Arrow data")
     yield check_schema(reader.schema, where)
     while True:
         message_start = buffer.tell()
@@ -163,15 +165,20 @@ def encode(table: Table, fields: Sequence[Field]) -> bytes:
     return sink.getvalue()
 
 
-def names(path: str | os.PathLike[str]) -> tuple[str, ...]:
+def names(path: str | os.PathLike[str], bounds: Bounds = DEFAULT_BOUNDS) -> tuple[str, ...]:
     """Return the columns that a file has.
+
+    Args:
+        path: the file.
+        bounds: what the names, and what is read to find them, may take.
 
     Raises:
         SourceError: the file cannot be read.
         DecodeError: the file is no Arrow stream or file.
+        TooLarge: they are over the bounds.
     """
     with open_source(path), name_in_errors(path), pa.OSFile(os.fspath(path)) as buffer:
-        return tuple(next(_batches(buffer, "the table", DEFAULT_BOUNDS)).names)
+        return tuple(next(_batches(buffer, "the table", bounds)).names)
 
 
 def read(

@@ -92,15 +92,20 @@ def _values(field: Field | None, texts: Any) -> list[Any]:
     return cells if read_cell is None else [None if text is None else read_cell(text) for text in cells]
 
 
-def names(path: str | os.PathLike[str]) -> tuple[str, ...]:
+def names(path: str | os.PathLike[str], bounds: Bounds = DEFAULT_BOUNDS) -> tuple[str, ...]:
     """Return the columns that a file's header names.
+
+    Args:
+        path: the file.
+        bounds: what the names, and what is read to find them, may take.
 
     Raises:
         SourceError: the file cannot be read.
         DecodeError: the file has no header, or a malformed one.
+        TooLarge: they are over the bounds.
     """
     with open_source(path) as file, name_in_errors(path):
-        return tuple(Reader(file).names)
+        return tuple(Reader(file, bounds=bounds).names)
 
 
 def read(

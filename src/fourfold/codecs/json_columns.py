@@ -83,15 +83,20 @@ def encode(table: Table, fields: Sequence[Field]) -> bytes:
     return dump({field.name: [row[field.name] for row in rows] for field in fields})
 
 
-def names(path: str | os.PathLike[str]) -> tuple[str, ...]:
+def names(path: str | os.PathLike[str], bounds: Bounds = DEFAULT_BOUNDS) -> tuple[str, ...]:
     """Return the columns that a file has; the whole file is read.
+
+    Args:
+        path: the file.
+        bounds: what the names, and what is read to find them, may take.
 
     Raises:
         SourceError: the file cannot be read.
         DecodeError: the file is no JSON object of arrays, or two columns have the same name.
+        TooLarge: they are over the bounds.
     """
     with open_source(path) as file, name_in_errors(path):
-        return tuple(select_columns(None, [name for name, _ in _starts(file, DEFAULT_BOUNDS)], 1, "the object"))
+        return tuple(select_columns(None, [name for name, _ in _starts(file, bounds)], 1, "the object"))
 
 
 def read(

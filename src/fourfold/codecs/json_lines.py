@@ -156,9 +156,9 @@ def encode(table: Table, fields: Sequence[Field]) -> bytes:
     return b"".join(dump(row) + b"\n" for rows in slices_as_rows(table, fields) for row in json_values(rows, fields))
 
 
-def names(path: str | os.PathLike[str]) -> None:
+def names(path: str | os.PathLike[str], bounds: Bounds = DEFAULT_BOUNDS) -> None:
     """Return `None`: JSON lines have no header."""
-    del path
+    del path, bounds
 
 
 def read(

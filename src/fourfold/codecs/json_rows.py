@@ -54,9 +54,9 @@ def encode(table: Table, fields: Sequence[Field]) -> bytes:
     return pieces[0] if len(pieces) == 1 else b"[" + b",".join(memoryview(piece)[1:-1] for piece in pieces) + b"]"
 
 
-def names(path: str | os.PathLike[str]) -> None:
+def names(path: str | os.PathLike[str], bounds: Bounds = DEFAULT_BOUNDS) -> None:
     """Return `None`: JSON rows have no header."""
-    del path
+    del path, bounds
 
 
 def read(

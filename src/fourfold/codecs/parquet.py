@@ -238,18 +238,23 @@ def encode(table: Table, fields: Sequence[Field]) -> bytes:
     return sink.getvalue()
 
 
-def names(path: str | os.PathLike[str]) -> tuple[str, ...]:
+def names(path: str | os.PathLike[str], bounds: Bounds = DEFAULT_BOUNDS) -> tuple[str, ...]:
     """Return the columns that a file has.
+
+    Args:
+        path: the file.
+        bounds: what the names, and what is read to find them, may take.
 
     Raises:
         SourceError: the file cannot be read.
         DecodeError: the file is no Parquet file.
+        TooLarge: they are over the bounds.
     """
     with (
         open_source(path),
         name_in_errors(path),
         pa.OSFile(os.fspath(path)) as buffer,
-        _open(buffer, DEFAULT_BOUNDS) as file,
+        _open(buffer, bounds) as file,
     ):
         return tuple(check_schema(file.schema_arrow, "the table").names)
 

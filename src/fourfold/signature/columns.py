@@ -128,13 +128,16 @@ class ColumnCoercer:
         self._names = frozenset(field.name for field in self.fields)
         self._forbids_extra = extra == "forbid"
 
-    def __call__(self, table: Any, max_errors: int | None = None) -> tuple[Any, RowErrors]:
+    def __call__(
+        self, table: Any, max_errors: int | None = None, values: Mapping[str, Sequence[Any]] | None = None
+    ) -> tuple[Any, RowErrors]:
         """Coerce every column.
 
         Args:
             table: a `pyarrow.RecordBatch` or `Table` of `n` rows.
             max_errors: the most errors that are built; the others are counted. `None` builds at most `MAX_ROW_ERRORS`
                 of each row.
+            values: columns of Python values, in the place of the table's columns of these names.
 
         Returns:
             A `pyarrow.RecordBatch` of `n` rows with the canonical types, null where a value is invalid; and the errors,
@@ -150,8 +153,12 @@ class ColumnCoercer:
         faults: list[_Faults] = []
         arrays = []
         for column in self._columns:
-            array = _single_array(table.column(column.field.name)) if column.field.name in known else None
-            coerced, column_faults = column(array, table.num_rows)
+            name = column.field.name
+            if values and name in values:
+                coerced, column_faults = column.of_values(values[name])
+            else:
+                array = _single_array(table.column(name)) if name in known else None
+                coerced, column_faults = column(array, table.num_rows)
             arrays.append(coerced)
             faults.extend(column_faults)
         if self._forbids_extra and known - self._names:
@@ -223,22 +230,33 @@ class _Column:
             faults.append(_Faults(mask, count, lambda row: self._mismatch(array, row)))
         return coerced, faults
 
+    def of_values(self, values: Sequence[Any]) -> tuple[Any, list[_Faults]]:
+        """Coerce Python values."""
+        array, is_wrong = self._coerce_python_values([values], len(values))
+        faults = []
+        if not self.field.nullable:
+            is_null = pc.and_(array.is_null(), pc.invert(is_wrong))
+            faults.append(_Faults(is_null, pc.sum(is_null).as_py() or 0, self._missing("null")))
+        faults.append(_Faults(is_wrong, pc.sum(is_wrong).as_py() or 0, lambda row: self._wrong(row, values[row])))
+        return array, faults
+
+    def _wrong(self, row: int, value: Any) -> RowError:
+        """Return the error of a row whose value does not fit the field."""
+        mismatch = value
+        if not isinstance(value, Mismatch):
+            try:
+                self._coerce(value)
+            except Mismatch as error:
+                mismatch = error
+        return RowError(row, self.field.name, mismatch.code, mismatch.expected, mismatch.got)
+
     def _missing(self, got: str) -> Callable[[int], RowError]:
         return lambda row: RowError(row, self.field.name, "missing", self.field.expected, got)
 
     def _mismatch(self, array: Any, row: int) -> RowError:
         """Return the error of a row whose value does not fit the field."""
         mismatch = self._wrong_length(array, row)
-        if mismatch is None:
-            try:
-                (value,) = _python_values(array.slice(row, 1), self.field)
-                if isinstance(value, Mismatch):
-                    raise value
-                self._coerce(value)
-            except Mismatch as error:
-                mismatch = error
-        assert mismatch is not None
-        return RowError(row, self.field.name, mismatch.code, mismatch.expected, mismatch.got)
+        return self._wrong(row, mismatch or next(iter(_python_values(array.slice(row, 1), self.field))))
 
     def _wrong_length(self, array: Any, row: int) -> Mismatch | None:
         """Return what is wrong with a row's list where it is no tensor of the shape, or a very long one.
@@ -331,11 +349,18 @@ class _Column:
         return pc.and_(fits, pa.array(are_short, pa.bool_()))
 
     def _coerce_one_by_one(self, array: Any) -> tuple[Any, Any]:
-        pieces: list[Any] = []
-        flags = bytearray(len(array))
-        for start in range(0, len(array), VALUES_AT_ONCE):
+        slices = (array.slice(start, VALUES_AT_ONCE) for start in range(0, len(array), VALUES_AT_ONCE))
+        return self._coerce_python_values((_python_values(part, self.field) for part in slices), len(array))
+
+    def _coerce_python_values(self, pieces: Iterable[Iterable[Any]], length: int) -> tuple[Any, Any]:
+        """Coerce plain values that come in pieces; return the array, null where one is invalid, and a mask of these."""
+        arrays: list[Any] = []
+        flags = bytearray(length)
+        row = -1
+        for values in pieces:
             coerced: list[Any] = []
-            for row, value in enumerate(_python_values(array.slice(start, VALUES_AT_ONCE), self.field), start):
+            for value in values:
+                row += 1
                 if is_missing(value):
                     coerced.append(None)
                     continue
@@ -346,9 +371,9 @@ class _Column:
                 except Mismatch:
                     coerced.append(None)
                     flags[row] = 1
-            pieces.append(pa.array(coerced, type=self.type))
-        mask = pa.Array.from_buffers(pa.uint8(), len(array), [None, pa.py_buffer(flags)]).cast(pa.bool_())
-        return pa.concat_arrays(pieces) if pieces else pa.nulls(0, self.type), mask
+            arrays.append(pa.array(coerced, type=self.type))
+        mask = pa.Array.from_buffers(pa.uint8(), length, [None, pa.py_buffer(flags)]).cast(pa.bool_())
+        return pa.concat_arrays(arrays) if arrays else pa.nulls(0, self.type), mask
 
 
 def _count_leaves(array: Any) -> int:

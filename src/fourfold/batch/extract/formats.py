@@ -103,7 +103,7 @@ class _ParquetFormat(_TypedFormat):
         self, path: Path, columns: Sequence[str], passthrough: Sequence[str], bounds: Bounds = DEFAULT_BOUNDS
     ) -> FileInfo:
         del passthrough
-        names = parquet.names(path)  # first, because its errors name the file and the reason
+        names = parquet.names(path, bounds)  # first, because its errors name the file and the reason
         metadata = pq.read_metadata(path)
         types = _column_types(path, names, metadata.schema.to_arrow_schema())
         columns = [name for name in columns if name in types]
@@ -124,7 +124,7 @@ class _ArrowFormat(_TypedFormat):
         self, path: Path, columns: Sequence[str], passthrough: Sequence[str], bounds: Bounds = DEFAULT_BOUNDS
     ) -> FileInfo:
         del passthrough
-        types = _column_types(path, arrow.names(path), _arrow_schema(path))
+        types = _column_types(path, arrow.names(path, bounds), _arrow_schema(path))
         return FileInfo(
             types, None, _sampled_row_bytes(arrow, path, [name for name in columns if name in types], bounds)
         )
@@ -149,7 +149,7 @@ class _CsvFormat:
         self, path: Path, columns: Sequence[str], passthrough: Sequence[str], bounds: Bounds = DEFAULT_BOUNDS
     ) -> FileInfo:
         del passthrough
-        names = csv.names(path)
+        names = csv.names(path, bounds)
         columns = [name for name in columns if name in names]
         # Twice, because memory holds the text and the values that are parsed from it.
         row_bytes = 2 * _sampled_row_bytes(csv, path, columns, bounds)
