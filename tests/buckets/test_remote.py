@@ -6,6 +6,7 @@ import http.server
 import json
 import multiprocessing
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from fourfold.buckets import process, remote, settings
+from fourfold.buckets import frames, process, remote, settings
 from fourfold.buckets.contract import Bucket, BucketError
 from fourfold.buckets.opening import open_bucket
 from fourfold.buckets.remote import RemoteBucket
@@ -370,6 +371,92 @@ def test_the_environment_is_that_of_the_opening(
     bucket = RemoteBucket("s3", "s3://models")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     assert read_key(bucket) == b"{}"
+
+
+def test_an_interrupt_gives_an_operation_up(serve: Callable[[Answer], HostileServer]) -> None:
+    """An interrupt in the middle of a read reaches the caller at once; the next operation has the same process."""
+    started = threading.Event()
+
+    def answer(handler: Handler) -> None:
+        if started.is_set():
+            _small(handler)
+            return
+        started.set()
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+
+    serve(answer)
+    bucket = RemoteBucket("s3", "s3://models")
+    start_s = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        bucket.get("key", 10)
+    assert time.monotonic() - start_s < 20
+    first = process_id(bucket)
+    assert read_key(bucket) == b"{}"
+    assert process_id(bucket) == first
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        (frames.DONE, b""),
+        (b"?", b""),
+        (frames.HEAD, b"{"),
+        (frames.HEAD, b"[1]"),
+        (frames.HEAD, b"[" * 100_000),
+        (frames.HEAD, b'{"size": -1}'),
+        (frames.HEAD, b'{"size": 1.5}'),
+        (frames.HEAD, b'{"size": 1, "e_tag": ["x"]}'),
+        (frames.ERROR, b'"missing"'),
+    ],
+)
+def test_a_process_that_says_what_no_client_says(
+    serve: Callable[[Answer], HostileServer], monkeypatch: pytest.MonkeyPatch, frame: tuple[bytes, bytes]
+) -> None:
+    """What comes from the process is read as what a stranger says: anything else ends it, and is an error."""
+    serve(_small)
+    bucket = RemoteBucket("s3", "s3://models")
+    bucket.get("key", 10).close()
+    pid = process_id(bucket)
+    real, received = frames.receive, iter([(frames.ACCEPTED, b""), frame])
+    monkeypatch.setattr(frames, "receive", lambda line: next(received))
+    with pytest.raises(BucketError, match="said what no client says"):
+        bucket.get("key", 10)
+    monkeypatch.setattr(frames, "receive", real)
+    assert wait_for(lambda: not is_alive(pid))
+    assert read_key(bucket) == b"{}"
+
+
+def test_no_more_files(serve: Callable[[Answer], HostileServer]) -> None:
+    """A process that may open no more files says so, and goes on when it may."""
+    serve(_small)
+    bucket = RemoteBucket("s3", "s3://models")
+    bucket.get("key", 10).close()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(BucketError, match=r"no line to its client can be opened: .*Too many open files"):
+            bucket.get("key", 10)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert read_key(bucket) == b"{}"
+
+
+def test_a_tag_of_any_length(serve: Callable[[Answer], HostileServer]) -> None:
+    """A tag that is longer than any store's is an error."""
+
+    def answer(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Last-Modified", "Mon, 30 Nov 2026 10:00:00 GMT")
+        handler.send_header("ETag", '"' + "x" * 50_000 + '"')
+        handler.send_header("Content-Length", "2")
+        handler.send_header("Connection", "close")
+        handler.end_headers()
+        handler.wfile.write(b"{}")
+
+    serve(answer)
+    with pytest.raises(RepositoryError, match="cannot read key in s3://models/deep: its tag has more than 4,096"):
+        BucketStore("s3", "models", "deep").get("key", 10)
 
 
 # ------------------------------------------------------------------ listings

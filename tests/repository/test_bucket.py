@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import random
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from multiprocessing.connection import Connection
@@ -14,6 +16,7 @@ from fourfold.errors import MissingLibrary, RepositoryError
 from fourfold.package import Package
 from fourfold.repository import Repository
 from fourfold.repository.bucket import BucketStore
+from tests.repository.writers import make
 
 SECRET = "wJalrXUtnFEMI-K7MDENG"
 
@@ -166,3 +169,45 @@ def test_after_a_fork(s3: str) -> None:
     assert here.poll(60)
     assert here.recv() == store.get("models/eta/versions/1.json", 10_000)
     process.join()
+
+
+@pytest.mark.seeds(1, sweep=10)
+def test_clients_that_are_killed(seed: int, s3: str) -> None:
+    """Writers whose clients are killed at any moment push again: each package gets one version, without a gap."""
+    chance = random.Random(seed)
+    packages = [make(str(number)) for number in range(6)]
+    is_done = threading.Event()
+    repositories = [Repository.open(s3), Repository.open(s3)]
+
+    def kill() -> None:
+        while not is_done.wait(chance.uniform(0.01, 0.15)):
+            client = chance.choice(repositories)._store._bucket._process  # type: ignore[attr-defined]
+            if client is not None:
+                client.kill()
+
+    def write(repository: Repository, order: list[Package]) -> None:
+        for package in order:
+            until_s = time.monotonic() + 60
+            while time.monotonic() < until_s:
+                try:
+                    repository.push(package)
+                    break
+                except RepositoryError as error:
+                    refusals.append(str(error))
+
+    refusals: list[str] = []
+    killer = threading.Thread(target=kill)
+    writers = [
+        threading.Thread(target=write, args=(repository, chance.sample(packages, len(packages))))
+        for repository in repositories
+    ]
+    for thread in (killer, *writers):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    is_done.set()
+    killer.join()
+    (model,) = Repository.open(s3).models()
+    assert [version.version for version in model.versions] == list(range(1, len(packages) + 1))
+    assert {version.digest for version in model.versions} == {package.digest for package in packages}
+    assert any("ended (SIGKILL)" in refusal for refusal in refusals)

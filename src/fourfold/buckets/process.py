@@ -25,7 +25,7 @@ from fourfold.process_memory import peak_memory_bytes
 
 __all__ = ["run"]
 
-#: The most characters of a key; S3 has 1,024 bytes at most.
+#: The most characters of a key, or of a tag; the keys of S3 have 1,024 bytes at most.
 MAX_KEY_CHARACTERS = 4096
 #: How often the process looks at its parent, its memory and its leisure.
 _POLL_S = 0.5
@@ -81,6 +81,7 @@ class _Memory:
         with contextlib.suppress(ImportError, OSError, ValueError):
             import resource
 
+            self._host_bytes = resource.getrlimit(resource.RLIMIT_DATA)[0]
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # an image of this process holds the credentials
         self.grow(0)
 
@@ -92,7 +93,8 @@ class _Memory:
             self._data_bytes += size
             self._peak_bytes += max(0, size)
             hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-            wanted = self._data_bytes if hard == resource.RLIM_INFINITY else min(hard, self._data_bytes)
+            is_limited = self._host_bytes != resource.RLIM_INFINITY
+            wanted = min(self._host_bytes, self._data_bytes) if is_limited else self._data_bytes
             resource.setrlimit(resource.RLIMIT_DATA, (wanted, hard))
 
     def check(self) -> None:
@@ -156,6 +158,8 @@ class _Operations:
             case "get":
                 answer = bucket.get(request["key"], request["max_bytes"])
                 head = {"size": answer.size, "e_tag": answer.e_tag, "version": answer.version}
+                if any(len(tag or "") > MAX_KEY_CHARACTERS for tag in (answer.e_tag, answer.version)):
+                    raise BucketError("failed", f"its tag has more than {MAX_KEY_CHARACTERS:,} characters")
                 frames.send_json(line, frames.HEAD, head)
                 for chunk in answer.chunks():
                     for start in range(0, len(chunk), frames.MAX_FRAME_BYTES):

@@ -67,7 +67,7 @@ class RemoteBucket:
         """Ask for the bytes of a key; see `Bucket.get`."""
         call = self._call({"operation": "get", "key": key, "max_bytes": max_bytes})
         try:
-            return RemoteAnswer(call, call.receive_json(frames.HEAD))
+            return RemoteAnswer(call, call.receive_head())
         except BaseException:
             call.close()
             raise
@@ -221,15 +221,20 @@ class _Call:
         except OSError:
             raise self._ended() from None
         if kind == frames.ERROR:
-            raise _parse_error(data)
+            said = self._parse(data, dict)
+            failure: Kind = next((name for name in KINDS if name == said.get("kind")), "failed")
+            raise BucketError(failure, str(said.get("report")))
         if kind not in expected:
-            self._process.kill()
-            raise self._ended()
+            raise self._confused()
         return kind, data
 
-    def receive_json(self, expected: bytes) -> Any:
-        """Return the value that the next frame holds; raise as `receive` does."""
-        return json.loads(self.receive(expected)[1])
+    def receive_head(self) -> dict[str, Any]:
+        """Return the size, e_tag and version of an answer; raise as `receive` does."""
+        head: dict[str, Any] = self._parse(self.receive(frames.HEAD)[1], dict)
+        size, tags = head.get("size"), (head.get("e_tag"), head.get("version"))
+        if type(size) is not int or size < 0 or not all(tag is None or isinstance(tag, str) for tag in tags):
+            raise self._confused()
+        return head
 
     def send_body(self, data: bytes) -> None:
         """Send the bytes of a key; where the process hears no more, `receive` says why."""
@@ -240,8 +245,21 @@ class _Call:
             return
 
     def parse_keys(self, data: bytes) -> list[str]:
-        """Return the keys that a frame holds."""
-        return [str(key) for key in json.loads(data)]
+        """Return the keys that a frame holds; raise as `receive` does."""
+        return [str(key) for key in self._parse(data, list)]
+
+    def _parse(self, data: bytes, expected: type) -> Any:
+        try:
+            value = json.loads(data)
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, expected):
+            raise self._confused()
+        return value
+
+    def _confused(self) -> BucketError:
+        self._process.kill()
+        return BucketError("ended", "its client, a process of its own, said what no client says, and was ended")
 
     def _ended(self) -> BucketError:
         limit_mib = settings.MAX_CLIENT_BYTES >> 20
@@ -257,9 +275,9 @@ class RemoteAnswer:
 
     def __init__(self, call: _Call, head: dict[str, Any]) -> None:
         self._call = call
-        self.size = int(head["size"])
-        self.e_tag: str | None = head["e_tag"]
-        self.version: str | None = head["version"]
+        self.size: int = head["size"]
+        self.e_tag: str | None = head.get("e_tag")
+        self.version: str | None = head.get("version")
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the bytes as they come; see `Answer.chunks`."""
@@ -274,15 +292,16 @@ class RemoteAnswer:
         self._call.close()
 
 
-def _parse_error(data: bytes) -> BucketError:
-    said = json.loads(data)
-    kind: Kind = next((kind for kind in KINDS if kind == said["kind"]), "failed")
-    return BucketError(kind, str(said["report"]))
-
-
 def _make_pair() -> tuple[socket.socket, socket.socket]:
-    """Return two ends of a line; a fork of this process lets go of the first."""
-    here, there = socket.socketpair()
+    """Return two ends of a line; a fork of this process lets go of the first.
+
+    Raises:
+        BucketError: this process has as many files open as it may.
+    """
+    try:
+        here, there = socket.socketpair()
+    except OSError as error:
+        raise BucketError("failed", f"no line to its client can be opened: {error}") from None
     _sockets.add(here)
     return here, there
 

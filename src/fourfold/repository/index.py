@@ -215,16 +215,16 @@ class Index:
 
     def _record_keys(self, prefix: str) -> list[str]:
         """Return the keys of all records under a prefix; what cannot be one is left out, unless it looks like one."""
-        keys = []
+        keys: dict[str, None] = {}  # each once, whatever the listing says
         for key in self._store.keys(prefix):
             if parse_key(key):
-                keys.append(key)
+                keys[key] = None
             elif is_misnumbered(key):
                 raise RepositoryError(
                     f"{self._store.url} holds {shorten(key, 120)}, which is no version: they are numbered from 1 to "
                     f"{MAX_VERSION} without gaps; remove it"
                 )
-        return keys
+        return list(keys)
 
     def _version_numbers(self, name: str) -> list[int]:
         """Return the numbers of a model's versions, after checking that they have no gaps."""
