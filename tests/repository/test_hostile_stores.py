@@ -191,6 +191,23 @@ def test_a_server_that_falls_silent(serve: Callable[[Answer], HostileServer], mo
         done.set()
 
 
+def test_a_listing_that_repeats_a_key(serve: Callable[[Answer], HostileServer]) -> None:
+    """A version that is listed three times is one version."""
+    record = Version(1, "sha256:" + "0" * 64).encode()
+    key = "deep/models/eta/versions/1.json"
+    entry = f"<Contents><Key>{key}</Key><LastModified>2026-11-30T10:00:00Z</LastModified><Size>90</Size></Contents>"
+    page = f"<ListBucketResult><IsTruncated>false</IsTruncated>{entry * 3}</ListBucketResult>".encode()
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        data = record if handler.path.endswith("1.json") else page
+        head(handler, len(data))
+        handler.wfile.write(data)
+
+    serve(answer)
+    (model,) = Repository.open("s3://models/deep").models()
+    assert [version.version for version in model.versions] == [1]
+
+
 def test_a_redirect_carries_no_credentials(serve: Callable[[Answer], HostileServer]) -> None:
     """The client follows a redirect to another host: it sends no signature there, and what comes is verified."""
 

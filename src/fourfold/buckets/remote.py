@@ -6,6 +6,7 @@ than the memory ends that process, and the operation fails. A fork of this proce
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -28,7 +29,7 @@ __all__ = ["PYTHON_VARIABLE", "RemoteBucket"]
 PYTHON_VARIABLE = "FOURFOLD_PYTHON"
 
 _RUN = (
-    "import json, sys; description = json.loads(sys.argv[1]); sys.path[:] = description['path']; "
+    "import json, sys; description = json.load(sys.stdin); sys.path[:] = description['path']; "
     "from fourfold.buckets.process import run; run(description)"
 )
 #: The processes that an operation tries: one may end for want of work in the moment in which it is asked.
@@ -142,18 +143,21 @@ class _Process:
         weakref.finalize(self, self._control.close)
         with there:
             told = {**description, "descriptor": there.fileno(), "parent": os.getpid(), "path": sys.path}
-            command = [_find_python(), "-P", "-c", _RUN, json.dumps(told)]
             try:
                 self._process = subprocess.Popen(
-                    command,
+                    [_find_python(), "-P", "-c", _RUN],
                     env=environment,
                     pass_fds=[there.fileno()],
-                    stdin=subprocess.DEVNULL,
+                    stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                 )
             except OSError as error:
                 raise BucketError("ended", f"its client, a process of its own, cannot be started: {error}") from None
+        # Not as an argument: whoever may list processes would see it.
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError), self._process.stdin as pipe:
+            pipe.write(json.dumps(told).encode())
         # Nothing is left of a process that ends for want of work.
         self._waiter = threading.Thread(target=self._process.wait, name="fourfold-bucket", daemon=True)
         self._waiter.start()
