@@ -198,6 +198,50 @@ def test_a_policy_that_others_may_write_is_refused(
         load(packages["data"])
 
 
+def test_a_policy_by_a_link_that_others_may_exchange_is_refused(
+    packages: dict[str, Package], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who may write the folder of a link chooses the policy, although the file that it leads to is the user's own."""
+    path = write_policy(tmp_path, '[[allow]]\ntrust = "code"\n', monkeypatch)
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "policy.toml").symlink_to(path)
+    monkeypatch.setenv(trust.POLICY_VARIABLE, str(shared / "policy.toml"))
+    assert loads(packages["code"])
+    shared.chmod(0o777)
+    with pytest.raises(TrustError, match="others may write its folder"):
+        load(packages["data"])
+
+
+def test_a_policy_that_cannot_be_looked_at_is_no_missing_one(
+    packages: dict[str, Package], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it cannot be told whether there is a policy, nothing is loaded: without it the call could grant more."""
+    (tmp_path / "fourfold").symlink_to(tmp_path / "fourfold")
+    monkeypatch.delenv(trust.POLICY_VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    with pytest.raises(TrustError, match="cannot read the policy file"):
+        load(packages["data"])
+
+
+@pytest.mark.parametrize("form", ["file://{}", "file://localhost{}", "FILE://{}", "{}/", "{}/../a%20b c", "{}/x/.."])
+def test_a_policy_names_a_folder_in_many_ways(
+    packages: dict[str, Package], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """A rule means the folder that a repository at that place opens, with escapes in a URL alone."""
+    folder = tmp_path / "a%20b c"
+    place = str(folder)
+    if form.lower().startswith("file"):
+        place = place.replace("%", "%25").replace(" ", "%20")
+    Repository.open(folder).push(packages["code"])
+    other = tmp_path / "a b c"
+    Repository.open(other).push(packages["code"])
+    write_policy(tmp_path, f'[[allow]]\nrepository = "{form.format(place)}"\ntrust = "code"\n', monkeypatch)
+    assert loads("code", repository=str(folder))
+    assert not loads("code", repository=str(other))
+    assert not loads("code", repository=f"file://{tmp_path}/a%2520b%20c/..%2fa%20b%20c")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fourfold.errors import CorruptPackage
 from fourfold.package import Package
-from fourfold.package.golden import GoldenRows, compare, decode_golden, encode_golden, read_golden
+from fourfold.package.golden import MAX_PARTS, GoldenRows, compare, decode_golden, encode_golden, read_golden
 from fourfold.signature import Field, Signature
 from fourfold.signature.bits import same_bits
 from tests.package.sample import FILES, manifest
@@ -92,3 +92,10 @@ def test_a_replay_says_how_far_and_where() -> None:
     assert replay.largest_gap == pytest.approx(0.2)
     assert compare(golden, golden.outputs, ["y"]).exact
     assert compare(golden, [{"y": 1.0}, {"y": 2.0}, {"y": math.nan}], ["y"]).largest_gap == math.inf
+
+
+@pytest.mark.parametrize("part", [b"[],", b"{},"])
+def test_many_small_objects_are_refused_before_they_are_parsed(part: bytes) -> None:
+    """Three bytes of JSON are a list of sixty in memory: a file of 60 MB would take 1.5 GB."""
+    with pytest.raises(CorruptPackage, match=r"golden\.json has 2,000,\d{3} lists and objects; expected at most"):
+        decode_golden(b'{"inputs":[' + part * MAX_PARTS + b'[]],"outputs":[]}', SIGNATURE)

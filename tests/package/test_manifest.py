@@ -9,6 +9,7 @@ import pytest
 
 from fourfold.errors import CorruptPackage
 from fourfold.package import Manifest, Package, canonical_json, check_name
+from fourfold.package.manifest import MAX_VALUES
 from tests.package.sample import FILES, manifest
 
 
@@ -173,3 +174,11 @@ def test_names_that_models_cannot_have(name: str) -> None:
     """A name is part of references, paths and URLs."""
     with pytest.raises(ValueError, match="expected a name"):
         check_name(name)
+
+
+@pytest.mark.parametrize("part", [b"0,", b'"a",'])
+def test_many_small_values_are_refused_before_they_are_parsed(part: bytes) -> None:
+    """Two bytes of JSON take thirty times as much in memory."""
+    raw = b'{"engines":[' + part * (MAX_VALUES + 1) + b'0],"fourfold":1}'
+    with pytest.raises(CorruptPackage, match=r"has 4,000,\d{3} values; expected at most 4,000,000"):
+        Manifest(raw)

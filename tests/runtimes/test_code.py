@@ -143,3 +143,12 @@ def test_the_module_of_a_function(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "made4f", module)
     with pytest.raises(PackError, match="no source file"):
         defining_module(module.f)
+
+
+def test_code_that_is_too_long_is_not_read(tmp_path: Path) -> None:
+    """A file takes no room where it lies, and a terabyte in memory: its size is looked at first."""
+    path = tmp_path / "long.py"
+    with path.open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(PackError, match=r"long\.py: it has 1,099,511,627,776 bytes; expected at most 16,777,216"):
+        collect_files([], [path])

@@ -145,7 +145,15 @@ def _policy_path() -> Path | None:
     else:
         folder = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111 - "~" may stay
     path = Path(folder or "") / "fourfold" / "policy.toml"
-    return path if path.is_absolute() and os.path.lexists(path) else None
+    if not path.is_absolute():
+        return None
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:  # a policy that cannot be looked at may be there: without it more would be granted
+        raise TrustError(f"cannot read the policy file {path}: {error.strerror or error}") from None
+    return path
 
 
 def _read_policy(path: Path) -> list[_Rule]:
@@ -158,7 +166,7 @@ def _read_policy(path: Path) -> list[_Rule]:
         handle = open_handle(path)
         try:
             # The checks are made on the open file, which nobody can exchange any more.
-            _check_owned(path, os.fstat(handle), path.resolve().parent.stat())
+            _check_owned(path, os.fstat(handle), path.parent.stat(), path.resolve().parent.stat())
             data = read_handle(handle, MAX_POLICY_BYTES)
         finally:
             os.close(handle)
@@ -172,15 +180,20 @@ def _read_policy(path: Path) -> list[_Rule]:
         raise TrustError(f"the policy file {path} cannot be used: {shorten(str(error), 300)}") from None
 
 
-def _check_owned(path: Path, file: os.stat_result, folder: os.stat_result) -> None:
-    """Check that only the user and the superuser may change a policy file.
+def _check_owned(path: Path, file: os.stat_result, *folders: os.stat_result) -> None:
+    """Check that only the user and the superuser may change a policy file, or put another in its place.
+
+    Args:
+        path: the policy file, which may be a link.
+        file: the status of the open file.
+        folders: the status of the folder of the path, and of that of the file itself.
 
     Raises:
         TrustError: others may.
     """
     if os.name == "nt":
         return
-    for what, status in (("it", file), ("its folder", folder)):
+    for what, status in (("it", file), *(("its folder", folder) for folder in folders)):
         if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise TrustError(
                 f"the policy file {path} is refused: others may write {what} (mode "
@@ -232,5 +245,8 @@ def _normalize(location: str) -> str:
     scheme, separator, rest = location.partition("://")
     if separator and scheme.lower() != "file":
         return f"{scheme.lower()}://{rest.rstrip('/')}"
-    path = rest.removeprefix("localhost") if separator else location
+    from urllib.parse import unquote  # only where there is a policy
+
+    # As a repository opens it: the path of a URL has escapes.
+    path = unquote(rest.removeprefix("localhost")) if separator else location
     return os.path.realpath(os.path.expanduser(path))  # noqa: PTH111 - realpath of what may not exist

@@ -20,6 +20,8 @@ from fourfold.signature.bits import Difference, relative_gap, same_bits
 __all__ = ["GOLDEN_FILE", "GoldenRows", "Replay", "compare", "decode_golden", "encode_golden", "read_golden"]
 
 GOLDEN_FILE = "golden.json"
+#: Two bytes of JSON make an object of a hundred in memory. A row of inputs is one, and so is a row of a tensor.
+MAX_PARTS = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,9 @@ def decode_golden(data: bytes, signature: Signature) -> GoldenRows:
     Raises:
         CorruptPackage: the bytes are no golden file, or the rows do not fit the signature.
     """
+    parts = data.count(b"[") + data.count(b"{")
+    if parts > MAX_PARTS:
+        raise CorruptPackage(f"{GOLDEN_FILE} has {parts:,} lists and objects; expected at most {MAX_PARTS:,}")
     try:
         tables = json.loads(data)
         inputs, outputs = tables["inputs"], tables["outputs"]

@@ -22,6 +22,8 @@ FORMAT = 1
 MAX_MANIFEST_BYTES = 64 * 2**20
 #: Two bytes of JSON make a list of a hundred in memory. A field is one object, and a model has thousands.
 MAX_PARTS = 2_000_000
+#: Two bytes of JSON are a text of sixty in memory, too. The category of a field is one value.
+MAX_VALUES = 4_000_000
 MAX_DISTRIBUTIONS = 1_000
 MAX_DISTRIBUTION_MODULES = 10_000
 MAX_DISTRIBUTION_TEXT_CHARACTERS = 255
@@ -155,6 +157,9 @@ def _parse(raw: bytes) -> dict[str, Any]:
     parts = raw.count(b"[") + raw.count(b"{")
     if parts > MAX_PARTS:
         raise CorruptPackage(f"the manifest has {parts:,} lists and objects; expected at most {MAX_PARTS:,}")
+    values = raw.count(b",")
+    if values > MAX_VALUES:
+        raise CorruptPackage(f"the manifest has {values:,} values; expected at most {MAX_VALUES:,}")
     try:
         data = json.loads(raw.decode(), object_pairs_hook=unique_keys)
         is_canonical = canonical_json(data) == raw

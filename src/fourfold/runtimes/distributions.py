@@ -23,6 +23,7 @@ from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+from fourfold.durable.reading import open_file
 from fourfold.errors import PackageError, PackError
 
 __all__ = [
@@ -275,7 +276,7 @@ def _files(distribution: metadata.Distribution) -> tuple[_Files, _Files, _Files]
 def _fingerprint(files: Iterable[tuple[str, Path]]) -> _Fingerprint:
     total, count = hashlib.sha256(), 0
     for name, file in sorted(files):
-        total.update(f"{name}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+        total.update(f"{name}\0{_digest(file).hex()}\n".encode())
         count += 1
     return _Fingerprint(count, total.hexdigest())
 
@@ -296,7 +297,13 @@ def _changed_since_installation(distribution: metadata.Distribution, limit: int 
 def _url_safe_hash(file: Path) -> str:
     import base64
 
-    return base64.urlsafe_b64encode(hashlib.sha256(file.read_bytes()).digest()).rstrip(b"=").decode()
+    return base64.urlsafe_b64encode(_digest(file)).rstrip(b"=").decode()
+
+
+def _digest(file: Path) -> bytes:
+    """Return the SHA-256 of a regular file, which is read piece by piece."""
+    with open_file(file) as opened:
+        return hashlib.file_digest(opened, "sha256").digest()
 
 
 def _lists(distribution: metadata.Distribution, listing: str | None, relative: str) -> bool:

@@ -16,6 +16,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from fourfold.durable.reading import read_file
 from fourfold.errors import PackError, shorten
 from fourfold.runtimes.distributions import Environment, file_of, is_compiled, locate
 
@@ -73,9 +74,9 @@ def collect_files(modules: Iterable[str], paths: Sequence[Any]) -> dict[str, byt
             if name in files:
                 raise PackError(f"two files of code would both be {name}: rename one of them")
             try:
-                files[name] = path.read_bytes()
+                files[name] = read_file(path, _MAX_BYTES)
             except OSError as error:
-                raise PackError(f"the code cannot be read: {error}") from error
+                raise PackError(f"the code cannot be read: {path}: {error.strerror or error}") from error
     return _within_limit(files)
 
 

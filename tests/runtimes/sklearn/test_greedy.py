@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.ensemble import GradientBoostingRegressor
+from sklearn.ensemble import GradientBoostingRegressor, HistGradientBoostingClassifier, StackingClassifier
 from sklearn.feature_extraction.text import HashingVectorizer
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -106,6 +106,9 @@ MODEST: dict[str, Callable[[], Any]] = {
     "columns one by one": lambda: ColumnTransformer(
         [(f"c{index}", StandardScaler(), [index % 2]) for index in range(5000)]
     ).fit(X),
+    "a final estimator that is not fitted itself": lambda: StackingClassifier(
+        [("a", LogisticRegression())], final_estimator=HistGradientBoostingClassifier(max_iter=2), cv=2
+    ).fit(X, CLASS),
     "parameters": lambda: lightgbm.LGBMClassifier(n_estimators=1, verbose=-1, max_bin=15, num_class=1).fit(X, CLASS),
 }
 

@@ -84,7 +84,7 @@ def _in_bounds(part: Any) -> bool:
     if isinstance(part, (*_BALL_TREES, *_KD_TREES)):
         return _neighbours(part.__getstate__(), 1 if isinstance(part, _BALL_TREES) else 2)
     if isinstance(part, BaseHistGradientBoosting):
-        trees = (tree for iteration in vars(part)["_predictors"] for tree in iteration)
+        trees = (tree for iteration in vars(part).get("_predictors", ()) for tree in iteration)  # none unfitted
         return all(_histogram_tree(vars(part), tree) for tree in trees)
     if isinstance(part, BSpline):
         BSpline(part.t, part.c, part.k)  # the constructor checks what `__setstate__` does not
