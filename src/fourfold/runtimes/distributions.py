@@ -55,6 +55,8 @@ _IGNORED_SUFFIXES = frozenset(
     [".pyc", ".pyo", ".pyi", ".pyx", ".pxd", ".pxi", ".c", ".cc", ".cpp", ".h", ".hpp", ".md", ".rst", ".typed", ".a"]
 )
 _IGNORED_FOLDERS = frozenset(["__pycache__", "test", "tests", "docs", "doc", "examples", "include"])
+#: The bytes of a file that are read and hashed at once.
+_PIECE_BYTES = 2**20
 _METADATA_FOLDER = re.compile(r".*\.(dist-info|egg-info|data)", re.ASCII)
 
 Origin = Literal["python", "driven", "distribution", "own"]
@@ -303,7 +305,10 @@ def _url_safe_hash(file: Path) -> str:
 def _digest(file: Path) -> bytes:
     """Return the SHA-256 of a regular file, which is read piece by piece."""
     with open_file(file) as opened:
-        return hashlib.file_digest(opened, "sha256").digest()
+        total = hashlib.sha256()
+        while piece := opened.read(_PIECE_BYTES):
+            total.update(piece)
+        return total.digest()
 
 
 def _lists(distribution: metadata.Distribution, listing: str | None, relative: str) -> bool:

@@ -10,6 +10,7 @@ from fourfold.plan._evaluator import Evaluator
 from fourfold.plan.format import TYPES, Port, read_ports
 from fourfold.runtimes.engine import Prepared
 from fourfold.signature.field import Field, Signature
+from fourfold.signature.hashing import are_colliding
 
 __all__ = ["FILE", "NAME", "PlanEngine", "load", "prepare_plan"]
 
@@ -127,6 +128,8 @@ def _check_outputs(fields: tuple[Field, ...], outputs: tuple[Port, ...]) -> None
             raise CorruptPackage(
                 f"the package's plan gives {shorten(has, 200)}; its signature says {shorten(wants, 200)}"
             )
+    if any(are_colliding(port.labels) for port in {id(port.labels): port for port in outputs}.values()):
+        raise CorruptPackage("the package's plan has labels that are made to collide")
     labels = {id(port.labels): frozenset(port.labels) for port in outputs}  # outputs may share theirs
     for field, port in zip(fields, outputs, strict=True):
         size = 1

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from fourfold.errors import SignatureError, shorten
+from fourfold.signature.hashing import are_colliding
 
 #: The integer dtypes, each with its smallest and its largest value.
 INTEGERS: dict[str, tuple[int, int]] = {
@@ -107,6 +108,8 @@ class Field:
         python_type = str if self.dtype == "string" else int
         if any(not isinstance(category, python_type) or isinstance(category, bool) for category in self.categories):
             return f"every category of a {self.dtype} field must be a {python_type.__name__}"
+        if python_type is int and are_colliding(self.categories):
+            return f"its {len(self.categories)} categories are made to collide"
         if len(set(self.categories)) != len(self.categories):
             return "a category is listed twice"
         return None
