@@ -373,6 +373,33 @@ def test_the_environment_is_that_of_the_opening(
     assert read_key(bucket) == b"{}"
 
 
+ISOLATED = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from contextlib import closing
+from fourfold.buckets.remote import RemoteBucket
+with closing(RemoteBucket("s3", "s3://models").get("key", 10)) as answer:
+    print(b"".join(answer.chunks()).decode())
+"""
+
+
+def test_what_python_takes_no_notice_of(serve: Callable[[Answer], HostileServer], tmp_path: Path) -> None:
+    """Where Python ignores its environment, and the folder that it runs in, the process of a bucket does too."""
+    (tmp_path / "json.py").write_text(f"open({str(tmp_path / 'was-here')!r}, 'w')")
+    (tmp_path / "obstore.py").write_text(f"open({str(tmp_path / 'was-here')!r}, 'w')")
+    serve(_small)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", ISOLATED, json.dumps([entry for entry in sys.path if entry])],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "{}\n", done.stderr
+    assert not (tmp_path / "was-here").exists()
+
+
 def test_an_interrupt_gives_an_operation_up(serve: Callable[[Answer], HostileServer]) -> None:
     """An interrupt in the middle of a read reaches the caller at once; the next operation has the same process."""
     started = threading.Event()

@@ -172,7 +172,7 @@ class _Operations:
         frames.send(line, frames.DONE)
 
     def _put(self, bucket: Any, line: socket.socket, request: dict[str, Any]) -> None:
-        # obstore takes a second copy where it signs or sends again.
+        # obstore needs them once. Twice, so that a version of it that takes a copy is not ended for that.
         allowed_bytes = 2 * int(request["size"])
         self._memory.grow(allowed_bytes)
         try:

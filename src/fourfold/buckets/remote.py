@@ -142,10 +142,11 @@ class _Process:
         # Ends the process, when nobody has a call, or a bucket, that needs it.
         weakref.finalize(self, self._control.close)
         with there:
-            told = {**description, "descriptor": there.fileno(), "parent": os.getpid(), "path": sys.path}
+            path = [entry for entry in sys.path if isinstance(entry, str)]
+            told = {**description, "descriptor": there.fileno(), "parent": os.getpid(), "path": path}
             try:
                 self._process = subprocess.Popen(
-                    [_find_python(), "-P", "-c", _RUN],
+                    [_find_python(), *_list_flags(), "-c", _RUN],
                     env=environment,
                     pass_fds=[there.fileno()],
                     stdin=subprocess.PIPE,
@@ -327,6 +328,12 @@ def _find_python() -> str:
     raise BucketError(
         "ended", f"its client is a process of its own, and no Python was found to run it: name one in {PYTHON_VARIABLE}"
     )
+
+
+def _list_flags() -> list[str]:
+    """Return the flags of this Python that say what it takes no notice of; the process takes none of it either."""
+    flags = [("-E", sys.flags.ignore_environment), ("-s", sys.flags.no_user_site)]
+    return ["-P", *(flag for flag, is_set in flags if is_set)]
 
 
 def _after_fork() -> None:
