@@ -199,8 +199,9 @@ def describe_engine(package: Any) -> dict[str, Any]:
     engines = package.manifest["engines"]
     plan = next(entry for entry in engines if entry["engine"] == "plan")
     if plan["chosen"]:
-        outcome = "exact" if plan["verdict"] == "exact" else "bound"
-        return {"outcome": outcome, "ulp": plan.get("ulp", 0), "why": plan.get("why", "")}
+        scaled = {str(comparison["factor"]): comparison.get("ulp", 0) for comparison in plan.get("scaled", [])}
+        comparison = {"ulp": plan.get("ulp", 0), "compared": plan["rows"], "scaled": scaled, "why": plan.get("why", "")}
+        return {"outcome": plan["verdict"], **comparison}
     return {"outcome": "original", "why": plan.get("why", "")}
 
 
@@ -215,13 +216,19 @@ def certify_package(package: Any, data: Any) -> dict[str, Any]:
     return {"doors": len(doors), "rows": certificate.rows, "certificate": certificate.differing}
 
 
+def ulp_of(value: Any) -> str:
+    """Return a distance as a cell of a table; a dash where there is none."""
+    return f"{value:.2g}" if isinstance(value, (int, float)) else "no bound" if value else "-"
+
+
 def short(error: Any) -> str:
     """Return the first line of an error."""
     return str(error).splitlines()[0][:160] if str(error) else type(error).__name__
 
 
 _TITLES = {
-    "exact": "A plan with the original's bits",
+    "exact": "A plan with the original's bits, which arithmetic defines",
+    "equal": "A plan with the original's bits in every row that was compared; a BLAS or a libm decides about others",
     "bound": "A plan within a bound: the original's own last bits depend on a BLAS or a libm",
     "original": "Packed with its own engine, whole",
     "no": "Not packed",
@@ -234,7 +241,7 @@ def render(results: dict[str, Any]) -> str:
     counts = Counter(entry["outcome"] for entry in estimators.values())
     total = len(estimators)
     packs = total - counts["no"]
-    plans = counts["exact"] + counts["bound"]
+    plans = counts["exact"] + counts["equal"] + counts["bound"]
     differing = sum(entry.get("certificate", 0) for entry in estimators.values())
     lines = [
         "# Every estimator of scikit-learn",
@@ -242,19 +249,23 @@ def render(results: dict[str, Any]) -> str:
         "Rendered by `benchmarks/estimators.py` from `benchmarks/results/estimators.json`: every estimator that",
         "scikit-learn ships, fitted on data with missing values and text where it takes them, packed and certified.",
         "",
-        f"Of {total} estimators {packs} are packed. {plans} run as a plan: {counts['exact']} with the original's",
-        f"bits on every row tried, edge cases and boundaries among them, {counts['bound']} within the bound",
-        f"below. {counts['original']} keep their own engine. Through all doors that were certified {differing} answers",
-        "differ.",
+        f"Of {total} estimators {packs} are packed. {plans} run as a plan: {counts['exact']} with the original's bits,",
+        f"which arithmetic defines, {counts['equal']} with the original's bits in every row that was compared, and",
+        f"{counts['bound']} within the bound below. {counts['original']} keep their own engine. Through all doors that",
+        f"were certified {differing} answers differ.",
         "",
     ]
     for outcome, title in _TITLES.items():
         entries = {name: entry for name, entry in sorted(estimators.items()) if entry["outcome"] == outcome}
         lines += [f"## {title}: {len(entries)}", ""]
-        if outcome in ("exact", "bound"):
-            lines += ["| estimator | kind | data | ulp | doors | rows | differing |", "|---|---|---|---|---|---|---|"]
+        if outcome in ("exact", "equal", "bound"):
             lines += [
-                f"| {name} | {entry['group']} | {entry['data']} | {entry['ulp']:.2g} | {entry['doors']} | "
+                "| estimator | kind | data | compared | ulp | at 10 times | at 100 times | doors | rows | differing |",
+                "|---|---|---|---|---|---|---|---|---|---|",
+            ]
+            lines += [
+                f"| {name} | {entry['group']} | {entry['data']} | {entry['compared']} | {ulp_of(entry['ulp'])} | "
+                f"{ulp_of(entry['scaled'].get('10'))} | {ulp_of(entry['scaled'].get('100'))} | {entry['doors']} | "
                 f"{entry['rows']} | {entry['certificate']} |"
                 for name, entry in entries.items()
             ]

@@ -106,11 +106,15 @@ ODD: list[Any] = [
 ]
 
 
+VERDICTS = ("exact", "equal", "bound", "absent", "\x07")
+
+
 def whole() -> dict[str, Any]:
     """Return a manifest that has every part that is printed."""
     figures = dict.fromkeys(("one_row", "rows_per_second", "start_up", "memory", "size"), 1.5)
     finding = {"block": None, "rows": 3, "differing": 0, "largest_gap": 0.0, "variation": None}
     bound = {"rows": 3, "differing": 1, "ulp": 2.0, "gap": 1e-9, "why": "", "figures": figures}
+    scaled = {"factor": 10, "rows": 3, "differing": 1, "ulp": "Infinity", "gap": "Infinity"}
     expected = {"rows": 3, "rtol": 1e-5, "largest_gap": 1e-7}
     return manifest(
         exactness={
@@ -119,11 +123,19 @@ def whole() -> dict[str, Any]:
             "rows": 3,
             "tested": [finding, {**finding, "differing": 1}],
             "accepted": "tight",
+            "original": {"rows": 3, "differing": 1, "ulp": 2.0, "gap": 1e-9},
             "expected": expected,
         },
         engines=[
             {"engine": "plan", "verdict": "exact", "chosen": True, "rows": 3},
             {"engine": "onnx", "verdict": "bound", "chosen": False, **bound},
+            {
+                "engine": "other",
+                "verdict": "equal",
+                "chosen": False,
+                "rows": 3,
+                "scaled": [scaled, {**scaled, "ulp": 2}],
+            },
         ],
         provenance={"maker": "me"},
     )
@@ -157,7 +169,7 @@ def test_show_survives_every_odd_number(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_show_survives_parts_that_are_missing(capsys: pytest.CaptureFixture[str]) -> None:
     """A verdict without what belongs to it, or a finding that is none, is printed as it is."""
-    engines = [{"engine": "x", "verdict": verdict, "chosen": True} for verdict in ("exact", "bound", "absent", "\x07")]
+    engines = [{"engine": "x", "verdict": verdict, "chosen": True} for verdict in VERDICTS]
     tested = [1, {}, {"block": None}, {"differing": "some"}, "\x1b[2J"]
     exactness = {**whole()["exactness"], "tested": tested}
     print_package(Package.build(manifest(engines=engines, exactness=exactness), FILES))

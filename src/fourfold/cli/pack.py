@@ -224,7 +224,7 @@ def _why_no_plan(package: Package) -> str:
     plan = next((entry for entry in package.manifest["engines"] if entry["engine"] == "plan"), None)
     if plan is None:
         return "No plan was tried."
-    if plan["verdict"] in ("exact", "bound"):
+    if plan["verdict"] in ("exact", "equal", "bound"):
         return "A plan gives the same answers: --engine plan takes it."
     return f"A plan {printable(verdict_line(plan))}."
 

@@ -105,16 +105,36 @@ def verdict_line(entry: Any) -> str:
         case "original":
             return "itself"
         case "exact":
-            elsewhere = f"; elsewhere the last may differ: {why}" if why else ""
-            return f"the same bits in {rows} rows{elsewhere}"
+            return f"the same bits in any row: arithmetic defines them; compared in {rows}"
+        case "equal":
+            elsewhere = f"; elsewhere the last may differ: {why}" if why else "; elsewhere nothing is known"
+            return f"the same bits in {rows} rows{_scaled(entry)}{elsewhere}"
         case "bound":
-            differing, ulp = _number(entry.get("differing", "?"), ""), _number(entry.get("ulp", "?"), ".2g")
-            gap = _number(entry.get("gap", "?"), ".2g")
-            return f"{differing} of {rows} rows differ, by up to {ulp} ulp ({gap}): {why}"
+            return f"{_distance(entry)}{_scaled(entry)}: {why}"
         case "absent":
             return f"does not take it: {why}"
         case _:
             return f"rejected: {why}"
+
+
+def _distance(comparison: Any) -> str:
+    """Return what a comparison found, as a sentence."""
+    rows, differing = _number(comparison.get("rows", "?"), ""), comparison.get("differing", "?")
+    if differing == 0:
+        return f"the same bits in {rows} rows"
+    ulp, gap = _number(comparison.get("ulp", "?"), ".2g"), _number(comparison.get("gap", "?"), ".2g")
+    return f"{_number(differing, '')} of {rows} rows differ, by up to {ulp} ulp ({gap})"
+
+
+def _scaled(entry: Any) -> str:
+    """Return how far answers to rows of larger numbers are apart, as the rest of a sentence."""
+    scaled = entry.get("scaled", [])
+    words = []
+    for comparison in scaled[:_MAX_FINDINGS]:
+        ulp = comparison.get("ulp", 0)
+        distance = "no bound" if ulp == "Infinity" else f"{_number(ulp, '.2g')} ulp"
+        words.append(f"{distance} at {_number(comparison['factor'], '')} times their numbers")
+    return f", {' and '.join(words)}" if words else ""
 
 
 def _number(value: object, form: str, factor: float = 1) -> str:
@@ -160,6 +180,7 @@ def _facts(manifest: Any) -> list[tuple[str, str]]:
         *host_needs(manifest),
         ("exactness", exactness_line(exactness)),
         ("tested", "; ".join(finding_line(finding) for finding in exactness["tested"][:_MAX_FINDINGS])),
+        *([("original", _original_line(exactness["original"]))] if "original" in exactness else []),
         *([("expected", expected_line(exactness["expected"]))] if "expected" in exactness else []),
         ("golden rows", f"{_number(golden['rows'], '')}, replayed at every start; same bits{allowed}"),
         ("provenance", ", ".join(f"{key} {value}" for key, value in sorted(manifest["provenance"].items()))),
@@ -171,6 +192,10 @@ def exactness_line(exactness: Any) -> str:
     batching = "in calls of any size" if exactness["block"] is None else f"in blocks of {exactness['block']} rows"
     claim = "the same bits for a row" if exactness["exact"] else f"a row's answer within {exactness['accepted']}"
     return f"{claim}, {batching}; tested on {_number(exactness['rows'], '')} rows"
+
+
+def _original_line(comparison: Any) -> str:
+    return f"against the model's own answers to all packing rows at once: {_distance(comparison)}"
 
 
 def expected_line(expected: Any) -> str:

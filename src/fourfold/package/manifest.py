@@ -32,8 +32,10 @@ _KEYS = {"fourfold", "name", "signature", "runtime", "exactness", "engines", "go
 _RUNTIME_KEYS = {"name", "settings", "requires", "libraries"}  # and `distributions`, where code needs some
 _DISTRIBUTION_KEYS = {"version", "modules", "files", "sha256"}
 _COMPILED_KEYS = {"compiled", "platform"}  # of a distribution with compiled files
-_EXACTNESS_KEYS = {"exact", "block", "rows", "tested", "accepted"}  # and `expected`, where pack was given answers
+_EXACTNESS_KEYS = {"exact", "block", "rows", "tested", "accepted"}
+_EXACTNESS_OPTIONAL_KEYS = {"original", "expected"}  # `expected` where pack was given answers
 _EXPECTED_KEYS = {"rows", "rtol", "largest_gap"}
+_COMPARISON_KEYS, _DISTANCE_KEYS = {"rows", "differing"}, {"ulp", "gap"}
 _GOLDEN_KEYS = {"file", "rows", "tolerance"}
 # The values that are checked by their type alone.
 _TYPES = {
@@ -60,6 +62,7 @@ _ENGINE_TYPES: dict[str, type | tuple[type, ...]] = {
     "differing": int,
     "ulp": (int, float, str),
     "gap": (int, float, str),
+    "scaled": list,
     "figures": dict,
 }
 _FIGURE_KEYS = {"one_row", "rows_per_second", "start_up", "memory", "size"}
@@ -187,6 +190,8 @@ def _check(data: dict[str, Any]) -> None:
         check_name(data["name"])
     except ValueError as error:
         raise CorruptPackage(f"the manifest's name: {error}") from None
+    if "original" in data["exactness"]:
+        _check_comparison("exactness.original", data["exactness"]["original"], _COMPARISON_KEYS)
     if "expected" in data["exactness"]:
         _check_expected(data["exactness"]["expected"])
     block = data["exactness"]["block"]
@@ -211,13 +216,13 @@ def _check(data: dict[str, Any]) -> None:
 
 def _check_keys(data: dict[str, Any]) -> None:
     exactness = data.get("exactness")
-    has_expected = isinstance(exactness, dict) and "expected" in exactness
+    found_keys = _EXACTNESS_OPTIONAL_KEYS & set(exactness) if isinstance(exactness, dict) else set()
     runtime = data.get("runtime")
     has_distributions = isinstance(runtime, dict) and "distributions" in runtime
     for label, part, keys in (
         ("", data, _KEYS),
         ("'s runtime", runtime, _RUNTIME_KEYS | {"distributions"} if has_distributions else _RUNTIME_KEYS),
-        ("'s exactness", exactness, _EXACTNESS_KEYS | {"expected"} if has_expected else _EXACTNESS_KEYS),
+        ("'s exactness", exactness, _EXACTNESS_KEYS | found_keys),
         ("'s golden", data.get("golden"), _GOLDEN_KEYS),
     ):
         if not isinstance(part, dict) or set(part) != keys:
@@ -255,6 +260,18 @@ def _check_expected(expected: object) -> None:
             raise CorruptPackage(
                 f"the manifest's exactness.expected: expected a {key} from 0 to 1; got {shorten(expected[key])}"
             )
+
+
+def _check_comparison(name: str, comparison: object, required: set[str]) -> None:
+    """Check what a comparison of answers found: counts, and distances where a row differed."""
+    keys = ", ".join(sorted(required))
+    expected = f"the manifest's {name}: expected the numbers {keys}, and ulp and gap where a row differed"
+    if not isinstance(comparison, dict) or set(comparison) not in (required, required | _DISTANCE_KEYS):
+        raise CorruptPackage(f"{expected}; got {shorten(comparison, 120)}")
+    for key, value in comparison.items():
+        is_number = type(value) is int or (key in _DISTANCE_KEYS and type(value) is float)
+        if not (is_number and value >= 0) and not (key in _DISTANCE_KEYS and value == "Infinity"):
+            raise CorruptPackage(f"{expected}; got {shorten(comparison, 120)}")
 
 
 def _check_distributions(distributions: object, requires: str) -> None:
@@ -306,6 +323,8 @@ def _check_engines(engines: list[Any]) -> None:
                 f"the manifest's engines: expected for each its name, verdict and what was found; got "
                 f"{shorten(entry, 200)}"
             )
+        for comparison in entry.get("scaled", ()):
+            _check_comparison("engines, scaled", comparison, {*_COMPARISON_KEYS, "factor"})
         figures = entry.get("figures", dict.fromkeys(_FIGURE_KEYS, 0))
         if set(figures) != _FIGURE_KEYS or not all(type(value) in (int, float) for value in figures.values()):
             raise CorruptPackage(

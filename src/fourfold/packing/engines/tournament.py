@@ -1,29 +1,30 @@
 """Run the tournament: of the engines that could run a model, find the fastest that gives the same answers.
 
-Every engine answers the packing rows and the edge cases, and is compared with the original: bit for bit where these
-bits are defined, within a stated bound elsewhere. Nothing is taken on trust: a converter that silently changes answers
-is rejected by its answers.
+Every engine answers every packing row, the edge cases and rows of larger numbers, and is compared with the original:
+bit for bit where these bits are defined, within a stated bound elsewhere. Nothing is taken on trust: a converter that
+silently changes answers is rejected by its answers.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from fourfold.errors import PackError, shorten
 from fourfold.function import Function
 from fourfold.packing.engines.benchmark import Figures
 from fourfold.packing.engines.candidate import Candidate
-from fourfold.packing.engines.comparison import Answers, Comparison, compare_answers, output_scales, try_rows
+from fourfold.packing.engines.comparison import Comparison, join_comparisons
+from fourfold.packing.engines.reference import Reference
 from fourfold.packing.engines.tolerance import Tolerance
-from fourfold.packing.samples.packing_rows import PackingRows
 from fourfold.signature import Signature
 
-__all__ = ["TournamentEntry", "choose", "run_tournament"]
+__all__ = ["ACCEPTED", "TournamentEntry", "choose", "run_tournament"]
 
-Row = dict[str, Any]
+#: The verdicts on engines that give the original's answers.
+ACCEPTED = ("exact", "equal", "bound")
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,13 @@ class TournamentEntry:
 
     Attributes:
         candidate: the engine.
-        verdict: `original`; `exact`, or `bound` where its answers are within the tolerance; `rejected`; `absent` where
-            it does not take the model.
+        verdict: `original`; `exact` where arithmetic defines every bit, and no bit differed; `equal` where no bit
+            differed in the rows that were compared; `bound` where its answers are within the tolerance; `rejected`;
+            `absent` where it does not take the model.
         why: the reason of a rejection or absence, or what its last bits depend on, even where no row shows it.
         comparison: its answers compared with the original's; `None` for the original and an absent engine.
+        scaled: the same for packing rows whose numbers are multiplied, by the factor; empty where these rows count as
+            all others do, since their bits must be the same.
         figures: its speed and size, where they were measured.
     """
 
@@ -43,12 +47,13 @@ class TournamentEntry:
     verdict: str
     why: str = ""
     comparison: Comparison | None = None
+    scaled: Mapping[int, Comparison] = field(default_factory=dict)
     figures: Figures | None = None
 
     @property
     def can_be_chosen(self) -> bool:
         """Return whether the verdict lets a package have this engine."""
-        return self.verdict in ("original", "exact", "bound")
+        return self.verdict == "original" or self.verdict in ACCEPTED
 
     def to_json(self, *, chosen: bool) -> dict[str, Any]:
         """Return the entry as JSON values, for the manifest."""
@@ -56,79 +61,74 @@ class TournamentEntry:
         if self.why:
             entry["why"] = self.why
         if self.comparison is not None:
-            entry |= {"rows": self.comparison.rows, "differing": self.comparison.differing}
-            if self.comparison.differing:
-                entry |= {"ulp": _json_number(self.comparison.ulp), "gap": _json_number(self.comparison.gap)}
+            entry |= self.comparison.to_json()
+        if self.scaled:
+            entry["scaled"] = [{"factor": factor, **comparison.to_json()} for factor, comparison in self.scaled.items()]
         if self.figures is not None:
             entry["figures"] = self.figures.to_json()
         return entry
 
 
 def run_tournament(
-    signature: Signature,
-    original: Function,
-    candidates: Sequence[Candidate],
-    rows: PackingRows,
-    tolerance: Tolerance,
+    signature: Signature, reference: Reference, candidates: Sequence[Candidate], tolerance: Tolerance
 ) -> list[TournamentEntry]:
     """Compare every candidate with the original.
 
     Args:
         signature: the signature of all.
-        original: the original engine, in the block that it needs.
+        reference: the original's answers.
         candidates: the other engines.
-        rows: the rows to compare on. Boundary rows count only where bits must be the same.
         tolerance: how far answers may be apart.
 
     Returns:
         An entry for each candidate, in their order.
     """
-    plain_answers = try_rows(original, rows.plain)
-    expected = plain_answers + try_rows(original, rows.edge_cases)
-    boundary_answers: Answers | None = None
-    scales = output_scales(signature, plain_answers)
-    entries = []
-    for candidate in candidates:
-        if candidate.engine is None:
-            entries.append(TournamentEntry(candidate, "absent", candidate.absence_reason))
-            continue
-        if candidate.findings and not candidate.findings[-1].invariant:
-            why = "its answer for a row depends on the rows that come along"
-            entries.append(TournamentEntry(candidate, "rejected", why))
-            continue
-        compared_rows, answers = [*rows.plain, *rows.edge_cases], expected
-        if tolerance.requires_same_bits(defined=not candidate.approximations):
-            if boundary_answers is None:
-                boundary_answers = try_rows(original, rows.boundaries)
-            compared_rows, answers = [*compared_rows, *rows.boundaries], expected + boundary_answers
-        got = try_rows(candidate.function(signature), compared_rows)
-        entries.append(_judge(candidate, compare_answers(signature, answers, got, scales), tolerance, compared_rows))
-    return entries
+    return [
+        _judge(candidate, candidate.function(signature), reference, tolerance)
+        if candidate.engine is not None
+        else TournamentEntry(candidate, "absent", candidate.absence_reason)
+        for candidate in candidates
+    ]
 
 
-def _judge(
-    candidate: Candidate, comparison: Comparison, tolerance: Tolerance, compared_rows: Sequence[Row]
-) -> TournamentEntry:
-    """Return a candidate's entry, with the verdict that its answers deserve; `compared_rows` are the rows of both."""
+def _judge(candidate: Candidate, function: Function, reference: Reference, tolerance: Tolerance) -> TournamentEntry:
+    """Return a candidate's entry, with the verdict that its answers deserve."""
+    if candidate.findings and not candidate.findings[-1].invariant:
+        return TournamentEntry(candidate, "rejected", "its answer for a row depends on the rows that come along")
+    is_defined = not candidate.approximations
+    must_be_same = tolerance.requires_same_bits(defined=is_defined)
+    # Boundary rows count only where bits must be the same.
+    comparison = reference.compare_sample(function, with_boundaries=must_be_same)
     if tolerance.kind == "tight" and candidate.unbounded_reason:
-        why = (
-            f"{candidate.unbounded_reason}; where answers may be a little apart, accept rtol:1e-6, or what you can bear"
-        )
+        why = f"{candidate.unbounded_reason}; where answers may be a little apart, pack with accept=rtol:1e-6 or more"
         return TournamentEntry(candidate, "rejected", why, comparison)
-    if comparison.exact:
-        return TournamentEntry(candidate, "exact", "; ".join(candidate.approximations), comparison)
-    if tolerance.accepts(comparison, defined=not candidate.approximations):
-        why = "; ".join(candidate.approximations) or f"accepted: {tolerance.text}"
-        return TournamentEntry(candidate, "bound", why, comparison)
+    scaled: dict[int, Comparison] = {}
+    # The sample decides first: what it rejects is not asked about a million rows.
+    if tolerance.accepts(comparison, defined=is_defined):
+        comparison = join_comparisons([comparison, reference.compare_others(function)])
+        scaled = reference.compare_scaled(function)
+        if must_be_same:
+            comparison = join_comparisons([comparison, *scaled.values()])
+            scaled = {}
+    if not tolerance.accepts(comparison, defined=is_defined):
+        return TournamentEntry(candidate, "rejected", _first_difference(comparison), comparison)
+    reasons = "; ".join(candidate.approximations)
+    if not comparison.exact:
+        return TournamentEntry(candidate, "bound", reasons or f"accepted: {tolerance.text}", comparison, scaled)
+    # Of an engine of another library nobody says how it computes: its bits were equal, and may be others elsewhere.
+    verdict = "exact" if is_defined and candidate.name == "plan" else "equal"
+    return TournamentEntry(candidate, verdict, reasons, comparison, scaled)
+
+
+def _first_difference(comparison: Comparison) -> str:
+    """Return how many rows differ, and the one that differs most, as a sentence."""
     largest = comparison.largest
     assert largest is not None
-    row = shorten(compared_rows[largest.row], 200)
     output = f" {largest.field}" if largest.field else ""
-    why = (
-        f"{comparison.differing} of {comparison.rows} rows differ; for example {row}: "
+    return (
+        f"{comparison.differing} of {comparison.rows} rows differ; for example {shorten(comparison.example, 200)}: "
         f"expected{output} {shorten(largest.expected, 60)}, got {shorten(largest.got, 60)}"
     )
-    return TournamentEntry(candidate, "rejected", why, comparison)
 
 
 def choose(entries: Sequence[TournamentEntry], engine: str, check_original: Callable[[], None]) -> TournamentEntry:
@@ -161,7 +161,3 @@ def choose(entries: Sequence[TournamentEntry], engine: str, check_original: Call
     if choice is entries[-1]:
         check_original()
     return choice
-
-
-def _json_number(value: float) -> float | str:
-    return value if math.isfinite(value) else "Infinity"

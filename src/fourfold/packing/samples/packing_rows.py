@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fourfold.packing.samples.expected_outputs import ExpectedOutputs
+from fourfold.packing.samples.other_rows import OtherRows
 
 __all__ = ["PackingRows"]
 
@@ -24,6 +25,7 @@ class PackingRows:
             refuse the same ones.
         boundaries: rows where the last bit of a sum decides the answer. They are no golden rows: another processor may
             well answer with the other side.
+        others: the packing rows that are not in `plain`.
         expected: the outputs that the caller expects, where there are any.
         benchmark: the rows that engines are measured on; none where they are not measured.
     """
@@ -32,5 +34,6 @@ class PackingRows:
     plain: Sequence[Row]
     edge_cases: Sequence[Row]
     boundaries: Sequence[Row]
+    others: OtherRows
     expected: ExpectedOutputs | None = None
     benchmark: Sequence[Row] = ()

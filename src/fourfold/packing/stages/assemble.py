@@ -63,6 +63,7 @@ def assemble(result: TournamentResult, entry: TournamentEntry, provenance: Mappi
             "rows": finding.rows,
             "tested": [tested.to_json() for tested in findings],
             "accepted": result.tolerance.text,
+            "original": result.whole.compare_packing_rows(function).to_json(),
             **({} if rows.expected is None else {"expected": rows.expected.check(function)}),
         },
         "engines": [other.to_json(chosen=other.candidate is entry.candidate) for other in result.entries],

@@ -12,6 +12,7 @@ from fourfold.packing.engines.candidate import Candidate
 from fourfold.packing.engines.candidates import make_candidates
 from fourfold.packing.engines.comparison import accepted_rows
 from fourfold.packing.engines.invariance import BLOCKS, Finding, best_finding, find_block
+from fourfold.packing.engines.reference import Reference
 from fourfold.packing.engines.tolerance import Tolerance
 from fourfold.packing.engines.tournament import TournamentEntry, run_tournament
 from fourfold.packing.samples.packing_rows import PackingRows
@@ -32,6 +33,7 @@ class TournamentResult:
         tolerance: how far answers may be from the original's.
         findings: the findings of the invariance test about the original engine.
         entries: the tournament's table, the original engine last.
+        whole: the original's answers in calls of any size, as its owner calls it.
     """
 
     name: str
@@ -40,6 +42,7 @@ class TournamentResult:
     tolerance: Tolerance
     findings: Sequence[Finding]
     entries: Sequence[TournamentEntry]
+    whole: Reference
 
     @property
     def original_is_invariant(self) -> bool:
@@ -77,17 +80,19 @@ def compete(
     signature = original.signature
     accepted = accepted_rows(original.function(), [*rows.edge_cases, *rows.boundaries])
     findings = find_block(original.function, _append_rows(rows.table, accepted, signature), blocks)
-    reference = original.function(best_finding(findings).block)
+    in_blocks = original.function(best_finding(findings).block)
     others = [
         _find_candidate_block(candidate, signature, rows)
         for candidate in make_candidates(original.model, original.prepared, signature, convert=convert)
     ]
     original_candidate = Candidate(original.prepared.runtime, original.prepared, original.engine)
+    reference = Reference(signature, in_blocks, rows)
+    whole = reference if in_blocks.block is None else Reference(signature, original.function(), rows)
     entries = [
-        *run_tournament(signature, reference, others, rows, tolerance),
+        *run_tournament(signature, reference, others, tolerance),
         TournamentEntry(original_candidate, "original"),
     ]
-    return TournamentResult(original.name, signature, rows, tolerance, findings, entries)
+    return TournamentResult(original.name, signature, rows, tolerance, findings, entries, whole)
 
 
 def _find_candidate_block(candidate: Candidate, signature: Signature, rows: PackingRows) -> Candidate:

@@ -10,6 +10,7 @@ from fourfold.errors import InputError
 from fourfold.packing.samples.decision_boundaries import boundary_rows
 from fourfold.packing.samples.edge_cases import edge_cases, spread_indices
 from fourfold.packing.samples.expected_outputs import read_expected
+from fourfold.packing.samples.other_rows import OtherRows
 from fourfold.packing.samples.packing_rows import PackingRows
 from fourfold.packing.stages.prepare import OriginalModel
 from fourfold.signature import Signature
@@ -39,7 +40,8 @@ def sample(original: OriginalModel, rows: Any, expect: Any, expect_rtol: float, 
     signature = original.signature
     rows = _name_column(rows, signature)
     expected = None if expect is None else read_expected(expect, rows, signature, expect_rtol)
-    table, errors = _read(rows, signature, MAX_SAMPLE_ROWS)
+    sampled = spread_indices(tables.length(rows), MAX_SAMPLE_ROWS)
+    table, errors = tables.read(tables.take(rows, sampled), signature.inputs, "ignore")
     if errors:
         raise InputError(errors)
     plain = _as_rows(table, signature)
@@ -51,6 +53,7 @@ def sample(original: OriginalModel, rows: Any, expect: Any, expect_rtol: float, 
         plain,
         edge_cases(signature, plain),
         boundary_rows(function, plain),
+        OtherRows(rows, signature, sampled),
         expected,
         _benchmark_rows(rows, signature) if measure else (),
     )
@@ -64,12 +67,6 @@ def _name_column(rows: Any, signature: Signature) -> Any:
     return [{signature.inputs[0].name: value} for value in values]
 
 
-def _read(rows: Any, signature: Signature, max_rows: int) -> tuple[Any, Any]:
-    """Return at most `max_rows` of the rows, canonical, and the errors of those that do not fit the signature."""
-    sampled = tables.take(rows, spread_indices(tables.length(rows), max_rows))
-    return tables.read(sampled, signature.inputs, "ignore")
-
-
 def _as_rows(table: Any, signature: Signature) -> list[dict[str, Any]]:
     if isinstance(table, list):
         return table
@@ -80,6 +77,7 @@ def _as_rows(table: Any, signature: Signature) -> list[dict[str, Any]]:
 
 def _benchmark_rows(rows: Any, signature: Signature) -> list[dict[str, Any]]:
     """Return the rows to measure on. Rows that do not fit are left out: only the sample must fit."""
-    table, errors = _read(rows, signature, MAX_BENCHMARK_ROWS)
+    sampled = tables.take(rows, spread_indices(tables.length(rows), MAX_BENCHMARK_ROWS))
+    table, errors = tables.read(sampled, signature.inputs, "ignore")
     unfit = {error.row for error in errors}
     return [row for index, row in enumerate(_as_rows(table, signature)) if index not in unfit]

@@ -14,7 +14,7 @@ from fourfold.plan.compile.arrays import to_dense
 from fourfold.plan.compile.columns import Compiler, Matrix, NoPlan
 from fourfold.plan.compile.inputs import ports, training_matrix
 from fourfold.plan.graph.builder import Graph, Output
-from fourfold.plan.graph.numerics import rests_on_rounded_float32
+from fourfold.plan.graph.numerics import ELEMENTARY_FUNCTIONS, rests_on_rounded_float32
 from fourfold.plan.graph.steps import TooManyBags
 from fourfold.signature.field import INTEGERS, Field
 
@@ -72,6 +72,11 @@ def compile_model(
         plan = graph.plan(plan_outputs)
     except TooManyBags as error:
         raise NoPlan(f"the model reads too many texts: {error}") from error
+    elementary = graph.functions(plan_outputs) & ELEMENTARY_FUNCTIONS
+    if elementary and not compiler.approximations:
+        # No rule says why, so this one does: no library promises the last bits of such a function.
+        names = ", ".join(sorted(function.name.lower() for function in elementary))
+        compiler.approximate(f"a library computes {names}")
     return Compiled(plan, tuple(compiler.approximations), _unbounded(plan_outputs) if compiler.approximations else "")
 
 

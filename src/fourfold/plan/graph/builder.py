@@ -511,6 +511,10 @@ class Graph:
         outputs = [self._side_by_side(output) for output in outputs]
         return plan_bytes(self.inputs, self._needed(outputs), outputs)
 
+    def functions(self, outputs: Sequence[Output]) -> set[MathFunction]:
+        """Return the functions that the plan of these outputs applies."""
+        return {step.function for step in self._needed(outputs) if step.function is not None}
+
     def _side_by_side(self, output: Output) -> Output:
         """Return the output with its numbers in adjacent registers, copied there where they are not."""
         numbers = output.numbers

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fourfold.plan.format import MathFunction, Operation
 from fourfold.plan.graph.steps import Bag, Number, Step
 
-__all__ = ["is_rounded", "origins", "rests_on_rounded_float32"]
+__all__ = ["ELEMENTARY_FUNCTIONS", "is_rounded", "origins", "rests_on_rounded_float32"]
 
 #: Operations whose last bits depend on the order of their additions.
 _SUMS = {
@@ -21,7 +21,7 @@ _SUMS = {
 }
 
 #: Functions whose last bits depend on the library or the processor that computes them.
-_ELEMENTARY = {
+ELEMENTARY_FUNCTIONS = {
     MathFunction.EXP,
     MathFunction.EXPM1,
     MathFunction.LOG,
@@ -53,7 +53,7 @@ def origins(values: Sequence[Number | Bag]) -> set[Step]:
 
 def is_rounded(value: Number) -> bool:
     """Return whether a number is computed by sums or elementary functions, so that a library's last bits may differ."""
-    return any(step.operation in _SUMS or step.function in _ELEMENTARY for step in origins([value]))
+    return any(step.operation in _SUMS or step.function in ELEMENTARY_FUNCTIONS for step in origins([value]))
 
 
 def rests_on_rounded_float32(values: Sequence[Number]) -> bool:
@@ -63,6 +63,6 @@ def rests_on_rounded_float32(values: Sequence[Number]) -> bool:
     """
     rounded = [value for step in origins(values) if step.function is MathFunction.ROUND32 for value in step.uses]
     return any(
-        step.function in _ELEMENTARY or step.operation in _SUMS - {Operation.FOLD, Operation.BAG_FOLD}
+        step.function in ELEMENTARY_FUNCTIONS or step.operation in _SUMS - {Operation.FOLD, Operation.BAG_FOLD}
         for step in origins([value for value in rounded if isinstance(value, Number | Bag)])
     )
