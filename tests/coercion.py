@@ -58,6 +58,8 @@ STRING = Field("x", "string")
 CLOSED = Field("x", "string", categories=("a", "b"))
 OPEN = Field("x", "string", categories=("a", "b"), open=True)
 CODES = Field("x", "int64", categories=(1, 2))
+SIZES = Field("x", "float64", nullable=True, categories=(0.0, 2.5))
+FLAG = Field("x", "bool", categories=(True,))
 ZONED = Field("x", "timestamp", zone="Europe/Berlin")
 NAIVE = Field("x", "timestamp")
 DATE = Field("x", "date")
@@ -247,6 +249,28 @@ TABLE: list[tuple[str, Field, list[Case]]] = [
         [
             ok("known", 2, "2", "2", _one(2, pa.int8()), 2),
             bad("unknown", 3, "3", "3", _one(3, pa.int64()), "category"),
+        ],
+    ),
+    (
+        "float categories",
+        SIZES,
+        [
+            ok("known", 2.5, "2.5", "2.5", _one(2.5, pa.float32()), 2.5),
+            ok("an integer", 0, "0", "0", _one(0, pa.int8()), 0.0),
+            ok("negative zero", -0.0, "-0.0", "-0.0", _one(-0.0, pa.float64()), -0.0),
+            ok("NaN, where it may be missing", math.nan, '"NaN"', "NaN", _one(math.nan, pa.float64()), math.nan),
+            ok("null", None, "null", "", _one(None, pa.float64()), None),
+            bad("unknown", 2.0, "2.0", "2.0", _one(2.0, pa.float64()), "category"),
+            bad("text", "2.5", '"2.5"', None, _one("2.5", pa.string()), "type"),
+        ],
+    ),
+    (
+        "boolean categories",
+        FLAG,
+        [
+            ok("known", True, "true", "true", _one(True, pa.bool_()), True),
+            bad("unknown", False, "false", "false", _one(False, pa.bool_()), "category"),
+            bad("one", 1, "1", None, _one(1, pa.int8()), "type"),
         ],
     ),
     (

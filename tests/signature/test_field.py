@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fourfold.errors import SignatureError
 from fourfold.signature import Field, Signature
-from fourfold.signature.field import CATEGORY_DTYPES, DTYPES, TENSOR_DTYPES
+from fourfold.signature.field import CATEGORY_TYPES, DTYPES, TENSOR_DTYPES
 
 _NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8)
 
@@ -21,9 +21,15 @@ def _fields(draw: st.DrawFn) -> Field:
     shape: tuple[int, ...] = ()
     if dtype in TENSOR_DTYPES:
         shape = draw(st.lists(st.integers(1, 4), max_size=2).map(tuple))
-    categories: tuple[str | int, ...] | None = None
-    if dtype in CATEGORY_DTYPES and not shape and draw(st.booleans()):
-        values: st.SearchStrategy[str | int] = st.text(max_size=4) if dtype == "string" else st.integers(0, 100)
+    categories: tuple[str | int | float, ...] | None = None
+    if dtype in CATEGORY_TYPES and not shape and draw(st.booleans()):
+        strategies: dict[type, st.SearchStrategy[str | int | float]] = {
+            str: st.text(max_size=4),
+            bool: st.booleans(),
+            int: st.integers(0, 100),
+            float: st.floats(allow_nan=False, allow_infinity=False, width=32),
+        }
+        values = strategies[CATEGORY_TYPES[dtype]]
         categories = tuple(draw(st.lists(values, unique=True, max_size=4)))
     return Field(
         draw(_NAMES),
@@ -61,7 +67,12 @@ def test_a_signature_survives_json(fields: list[Field]) -> None:
         ({"dtype": "int64", "zone": "UTC"}, "only a timestamp"),
         ({"dtype": "timestamp", "zone": "Mars/Olympus"}, "IANA"),
         ({"dtype": "timestamp", "zone": "../../etc/passwd"}, "IANA"),
-        ({"dtype": "float64", "categories": (1.0,)}, "string or integer"),
+        ({"dtype": "date", "categories": ("2026-01-01",)}, "string, integer, boolean or float"),
+        ({"dtype": "float64", "shape": (1,), "categories": (1.0,)}, "without a shape"),
+        ({"dtype": "float64", "categories": (1,)}, "must be a float"),
+        ({"dtype": "float64", "categories": (float("nan"),)}, "finite"),
+        ({"dtype": "bool", "categories": (1,)}, "must be a bool"),
+        ({"dtype": "float64", "categories": (0.0, -0.0)}, "twice"),
         ({"dtype": "string", "categories": (1,)}, "must be a str"),
         ({"dtype": "int64", "categories": (True,)}, "must be a int"),
         ({"dtype": "string", "categories": ("a", "a")}, "twice"),

@@ -95,6 +95,8 @@ EXACT = {
     "category of objects": column(["b", None], pd.CategoricalDtype(pd.Index(["b", "a"], dtype=object))),
     "category of integers": column([3, 1, None], pd.CategoricalDtype([5, 3, 1])),
     "category of int8": column([3, 1], pd.CategoricalDtype(pd.Index([3, 1], dtype="int8"))),
+    "category of floats": column([0.0, 2.5, None], pd.CategoricalDtype([2.5, 0.0, -1.0])),
+    "category of booleans": column([True, None, False], pd.CategoricalDtype([True, False])),
     "category of Int64": column([3, None], pd.CategoricalDtype(pd.Index([3, 1], dtype="Int64"))),
     **{
         f"datetime64[{unit}]": column(pd.DatetimeIndex(["2013-01-01", "NaT"]).as_unit(unit))

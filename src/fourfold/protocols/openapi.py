@@ -66,7 +66,8 @@ def _scalar_schema(field: Field) -> dict[str, Any]:
 
 
 def _json_type(field: Field) -> str:
-    return "string" if field.dtype == "string" else "integer"
+    types = {"string": "string", "bool": "boolean", **dict.fromkeys(FLOATS, "number")}
+    return types.get(field.dtype, "integer")
 
 
 def _tensor_schema(field: Field) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from fourfold.errors import EngineError, PackError, shorten
 from fourfold.signature.columns import arrow_schema
-from fourfold.signature.field import CATEGORY_DTYPES, TENSOR_DTYPES, Field
+from fourfold.signature.field import INTEGERS, TENSOR_DTYPES, Field
 
 __all__ = ["answer_array", "class_names", "label_field", "output_field", "record_batch", "relative_gap"]
 
@@ -103,7 +103,7 @@ def label_field(name: str, answer: Array, rows: int, classes: Sequence[Any]) -> 
         PackError: see `output_field`.
     """
     field = output_field(name, answer, rows, class_names(classes))
-    if field.shape or field.dtype not in CATEGORY_DTYPES:
+    if field.shape or field.dtype not in ("string", *INTEGERS):
         return field
     categories = class_names(classes) if field.dtype == "string" else tuple(int(value) for value in classes)
     return Field(name, field.dtype, categories=categories)

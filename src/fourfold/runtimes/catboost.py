@@ -26,7 +26,9 @@ from fourfold.runtimes.answers import (
     record_batch,
     relative_gap,
 )
+from fourfold.runtimes.declared import Declared, Inputs, declare
 from fourfold.runtimes.engine import OpenedModel, Prepared, library_versions
+from fourfold.runtimes.levels import catboost_levels
 from fourfold.runtimes.sample import Sample, column_names, read_sample, select_columns
 from fourfold.signature.field import Field, Signature
 
@@ -43,7 +45,7 @@ _JSON_KEYS = ("features_info", "model_info", "scale_and_bias")
 _MULTI_TARGET_LOSSES = ("MultiCrossEntropy", "MultiLogloss", "MultiRMSE", "MultiRMSEWithMissingValues")
 
 
-def prepare(model: Any, sample: Any, *, inputs: tuple[Field, ...] | None = None) -> Prepared:
+def prepare(model: Any, sample: Any, *, inputs: Inputs = None) -> Prepared:
     """Return what a package keeps of one of CatBoost's estimators.
 
     A classifier has the outputs `label`, one a row, and `probability`, one for each class (or for each label, where a
@@ -53,7 +55,7 @@ def prepare(model: Any, sample: Any, *, inputs: tuple[Field, ...] | None = None)
         model: the fitted estimator; it is not changed.
         sample: rows as the model was trained with them: a pandas frame with its columns (others are ignored), or an
             array.
-        inputs: the input fields; inferred from the sample by default.
+        inputs: the input fields, or what is declared of some; inferred from the model and the sample by default.
 
     Raises:
         PackError: the model is not fitted, does not answer the sample, or its file gives other answers.
@@ -69,7 +71,7 @@ def prepare(model: Any, sample: Any, *, inputs: tuple[Field, ...] | None = None)
         catboost_cbm.check(data)
     except MalformedModel as error:
         raise PackError(f"the {kind} cannot be packed: {error}") from error
-    sample_rows = _read_sample(model, sample, inputs)
+    sample_rows = _read_sample(model, sample, declare(inputs))
     settings: dict[str, Any] = {"form": sample_rows.form, "kind": kind}
     if isinstance(model, catboost.CatBoostRegressor):
         # What a regressor predicts depends on its loss, which CatBoost does not restore from bytes.
@@ -84,9 +86,8 @@ def prepare(model: Any, sample: Any, *, inputs: tuple[Field, ...] | None = None)
     if relative_gap(expected, answers):
         raise PackError(f"the {kind} answers otherwise when it is loaded from CatBoost's own format")
     libraries = library_versions("catboost", "numpy", container=sample_rows.form["container"])
-    return Prepared(
-        NAME, settings, {_FILE: data}, sample_rows.fields, _outputs(model, answers, sample_rows.count), "", libraries
-    )
+    outputs, origins = _outputs(model, answers, sample_rows.count), sample_rows.origins
+    return Prepared(NAME, settings, {_FILE: data}, sample_rows.fields, outputs, "", libraries, origins=origins)
 
 
 def _identity(data: Any) -> Any:
@@ -235,7 +236,7 @@ def _read(data: bytes, settings: dict[str, Any]) -> Any:
         raise CorruptPackage(f"CatBoost cannot read its model: {printable(str(error))}") from error
 
 
-def _read_sample(model: Any, sample: Any, inputs: tuple[Field, ...] | None) -> Sample:
+def _read_sample(model: Any, sample: Any, inputs: Declared) -> Sample:
     kind = tables.kind_of(sample)
     if kind not in ("pandas", "numpy"):
         raise PackError(f"CatBoost takes pandas frames and NumPy arrays; got {kind}")
@@ -244,7 +245,8 @@ def _read_sample(model: Any, sample: Any, inputs: tuple[Field, ...] | None) -> S
     if names is not None and trained != [str(index) for index in range(len(trained))]:
         original_names = {str(name): name for name in names}
         sample = select_columns(sample, [original_names.get(name, name) for name in trained])
-    sample_rows = read_sample(sample, inputs)
+    columns = [str(label) for label in sample.columns] if kind == "pandas" else []
+    sample_rows = read_sample(sample, inputs, known=catboost_levels(model, columns))
     if len(sample_rows.fields) != len(trained):
         raise PackError(f"the model was trained with {len(trained)} columns; got {len(sample_rows.fields)}")
     return sample_rows

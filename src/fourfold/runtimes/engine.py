@@ -110,6 +110,7 @@ class Prepared:
         libraries: the versions of the libraries that computed the answers, by name.
         distributions: the installed distributions that the model's code needs, as `distributions.record_distributions`
             returns them; a host must have them in the same version and with the same files.
+        origins: where the categories of an input come from, by its name; of others, from the rows.
     """
 
     runtime: str
@@ -120,6 +121,7 @@ class Prepared:
     requires: Literal["", "pickle", "code"]
     libraries: dict[str, str]
     distributions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)
 
 
 class OpenedModel(NamedTuple):

@@ -21,8 +21,10 @@ from fourfold.runtimes.answers import (
     record_batch,
     relative_gap,
 )
+from fourfold.runtimes.declared import Declared, Inputs, declare
 from fourfold.runtimes.engine import OpenedModel, Prepared, library_versions
-from fourfold.runtimes.sample import Sample, column_names, read_sample, select_columns
+from fourfold.runtimes.levels import Levels, lightgbm_levels
+from fourfold.runtimes.sample import Sample, column_kinds, column_names, column_values, read_sample, select_columns
 from fourfold.signature.field import Field, Signature
 
 __all__ = ["NAME", "load", "open_model", "prepare"]
@@ -33,7 +35,7 @@ _FILE = "model.txt"
 _OPTIONS = ("pred_early_stop", "pred_early_stop_freq", "pred_early_stop_margin", "predict_disable_shape_check")
 
 
-def prepare(model: Any, sample: Any, *, inputs: tuple[Field, ...] | None = None) -> Prepared:
+def prepare(model: Any, sample: Any, *, inputs: Inputs = None) -> Prepared:
     """Return what a package keeps of a booster or one of LightGBM's estimators.
 
     A classifier has the outputs `label` and `probability`, the bits of its `predict` and `predict_proba`; any other
@@ -42,15 +44,15 @@ def prepare(model: Any, sample: Any, *, inputs: tuple[Field, ...] | None = None)
     Args:
         model: the booster or the fitted estimator; it is not changed.
         sample: rows as the model was trained with them: a frame with its columns (others are ignored), or an array.
-        inputs: the input fields; inferred from the sample by default.
+        inputs: the input fields, or what is declared of some; inferred from the model and the sample by default.
 
     Raises:
         PackError: the model is not fitted, does not answer the sample, or its file gives other answers.
         SignatureError: no inputs can be inferred from the sample.
     """
     booster = _booster(model)
-    sample_rows = _read_sample(booster, sample, inputs)
     text = booster.model_to_string()
+    sample_rows = _read_sample(booster, text, sample, declare(inputs))
     settings: dict[str, Any] = {"form": sample_rows.form, "options": _options(model)}
     if isinstance(model, lightgbm.LGBMClassifier) and not callable(model.objective_):
         classes = np.asarray(model.classes_)
@@ -68,7 +70,8 @@ def prepare(model: Any, sample: Any, *, inputs: tuple[Field, ...] | None = None)
         raise PackError(f"the {type(model).__name__} answers otherwise when it is loaded from LightGBM's own format")
     libraries = library_versions("lightgbm", "numpy", "scipy", container=sample_rows.form["container"])
     outputs = _outputs(answers, sample_rows.count, settings)
-    return Prepared(NAME, settings, {_FILE: text.encode()}, sample_rows.fields, outputs, "", libraries)
+    files, origins = {_FILE: text.encode()}, sample_rows.origins
+    return Prepared(NAME, settings, files, sample_rows.fields, outputs, "", libraries, origins=origins)
 
 
 def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature) -> _Engine:
@@ -154,14 +157,20 @@ def _booster(model: Any) -> lightgbm.Booster:
     return model.booster_
 
 
-def _read_sample(booster: lightgbm.Booster, sample: Any, inputs: tuple[Field, ...] | None) -> Sample:
+def _read_sample(booster: lightgbm.Booster, text: str, sample: Any, declared: Declared) -> Sample:
     trained = booster.feature_name()
     names = column_names(sample) if tables.kind_of(sample) != "rows" else None
     if names is not None and trained != [f"Column_{index}" for index in range(len(trained))]:
         # LightGBM replaces spaces in names by underscores.
         original_names = {str(name).replace(" ", "_"): str(name) for name in names}
         sample = select_columns(sample, [original_names.get(name, name) for name in trained])
-    sample_rows = read_sample(sample, inputs)
+    known: dict[str, Levels] = {}
+    if tables.kind_of(sample) == "pandas" and len(sample.columns) == len(trained):
+        columns = [str(label) for label in sample.columns]
+        kinds = column_kinds(sample, declared)
+        categories = booster.pandas_categorical
+        known = lightgbm_levels(categories, text, columns, kinds, lambda name: column_values(sample, name))
+    sample_rows = read_sample(sample, declared, known=known)
     if len(sample_rows.fields) != len(trained):
         raise PackError(f"the model was trained with {len(trained)} columns; got {len(sample_rows.fields)}")
     return sample_rows

@@ -19,6 +19,7 @@ from fourfold.modelfiles.onnx_external_data import embed_tensors
 from fourfold.modelfiles.onnx_protobuf import external_tensors
 from fourfold.runtimes import onnx_calls, onnx_trial
 from fourfold.runtimes.answers import Array, answer_array, output_field, record_batch
+from fourfold.runtimes.declared import Inputs, declare
 from fourfold.runtimes.engine import OpenedModel, Prepared, library_versions
 from fourfold.runtimes.onnx_calls import Call
 from fourfold.runtimes.onnx_session import open_session
@@ -42,7 +43,7 @@ def prepare(
     model: Any,
     sample: Any,
     *,
-    inputs: tuple[Field, ...] | None = None,
+    inputs: Inputs = None,
     outputs: Sequence[str] | None = None,
 ) -> Prepared:
     """Return what a package keeps of an ONNX model.
@@ -76,7 +77,9 @@ def prepare(
     except EngineError as error:
         raise PackError(f"the model cannot be packed: {error}") from error
     graph_inputs, inferred = _inputs(session, sample)
-    input_fields = inferred if inputs is None else _check_inputs(inputs, inferred)
+    declared = declare(inputs)
+    given = declared.fields if declared.are_all else declared.apply(inferred)
+    input_fields = _check_inputs(given, inferred)
     names = _output_names(session, outputs)
     batch = _to_batch(sample, input_fields)
     settings = {"inputs": [graph_input.to_json() for graph_input in graph_inputs], "outputs": names}

@@ -23,6 +23,7 @@ from fourfold.errors import (
 )
 from fourfold.runtimes.answers import Array, answer_array, output_field, record_batch
 from fourfold.runtimes.code import PackageCode
+from fourfold.runtimes.declared import Inputs
 from fourfold.runtimes.distributions import Environment, record_distributions
 from fourfold.runtimes.engine import Prepared, library_versions
 from fourfold.runtimes.file_reads import refuse_file_reads
@@ -48,7 +49,7 @@ def prepare(
     model: Any,
     sample: Any,
     *,
-    inputs: tuple[Field, ...] | None = None,
+    inputs: Inputs = None,
     outputs: Sequence[Field] | None = None,
     code: Sequence[Any] = (),
 ) -> Prepared:

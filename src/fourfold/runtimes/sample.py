@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,28 @@ import pyarrow as pa
 
 from fourfold import tables
 from fourfold.errors import InputError, PackError, shorten
+from fourfold.runtimes.declared import Declared, Inputs, declare
+from fourfold.runtimes.levels import Levels
+from fourfold.runtimes.training_columns import Restored, restore
 from fourfold.signature.columns import rows_to_columns
-from fourfold.signature.field import Field
+from fourfold.signature.field import INTEGERS, Field
 
-__all__ = ["MAX_SAMPLE_ROWS", "Sample", "column_names", "frame_to_array", "read_sample", "select_columns"]
+__all__ = [
+    "MAX_SAMPLE_ROWS",
+    "Sample",
+    "column_kinds",
+    "column_names",
+    "column_values",
+    "frame_to_array",
+    "read_sample",
+    "select_columns",
+]
 
 #: The most rows that a model is asked about when it is packed; of a larger sample they are taken evenly.
 MAX_SAMPLE_ROWS = 2000
+
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -29,12 +45,14 @@ class Sample:
         form: the description from which `tables.builder` builds such containers.
         fields: the input fields, one for each column.
         count: the number of rows.
+        origins: where the categories of a field come from, by its name; of others, from the rows.
     """
 
     data: Any
     form: dict[str, Any]
     fields: tuple[Field, ...]
     count: int
+    origins: Mapping[str, str] = field(default_factory=dict)
 
     def to_batch(self) -> Any:
         """Return the rows as the canonical `pyarrow.RecordBatch` that an engine gets.
@@ -52,32 +70,73 @@ class Sample:
         return tables.build(self.form, self.fields, self.to_batch())
 
 
-def read_sample(data: Any, inputs: Sequence[Field] | None = None, names: Sequence[str] | None = None) -> Sample:
+def read_sample(
+    data: Any,
+    inputs: Inputs = None,
+    names: Sequence[str] | None = None,
+    known: Mapping[str, Levels] = _NOTHING,
+) -> Sample:
     """Return the sample in a container.
 
     Args:
         data: the container, as the model takes it.
-        inputs: the fields, for a frame in any order, otherwise in the order of the columns; inferred by default.
+        inputs: the fields, for a frame in any order, otherwise in the order of the columns; or what is declared of
+            some, and the others are inferred.
         names: the names of inferred fields, for a container whose columns have none.
+        known: what the model knows of its columns of categories, by name.
 
     Raises:
-        PackError: `inputs` are not the container's columns.
+        PackError: `inputs` are not the container's columns, or contradict the model.
         SignatureError: nothing can be inferred from the container, or no such container can be built from fields.
     """
+    declared = declare(inputs)
+    is_pandas = tables.kind_of(data) == "pandas"
+    restored = restore(data, declared, known) if is_pandas else Restored(data)
+    has_names = column_names(data) is not None
+    if declared.are_all and not has_names:
+        fields = declared.fields
+    else:
+        inferred = tables.infer(restored.data)
+        if names is not None and not has_names:
+            inferred = tuple(replace(field, name=name) for field, name in zip(inferred, names, strict=True))
+        fields = declared.apply(restored.apply(inferred))
+    data = _with_room_for_missing(restored.data, fields)
     form = tables.form(data)
-    fields = tables.infer(data) if inputs is None or column_names(data) is not None else tuple(inputs)
-    if names is not None and inputs is None:
-        fields = tuple(replace(field, name=name) for field, name in zip(fields, names, strict=True))
-    if inputs is not None and column_names(data) is not None:
-        input_by_name = {field.name: field for field in inputs}
-        columns = [field.name for field in fields]
-        if sorted(input_by_name) != sorted(columns):
-            raise PackError(f"expected inputs for the columns {', '.join(columns)}; got {', '.join(input_by_name)}")
-        fields = tuple(input_by_name[name] for name in columns)
+    if is_pandas:
+        _choose_nulls(form, fields, known)
     rows = tables.length(data)
     if rows > MAX_SAMPLE_ROWS:
         data = tables.take(data, [index * rows // MAX_SAMPLE_ROWS for index in range(MAX_SAMPLE_ROWS)])
-    return Sample(data, form, fields, min(rows, MAX_SAMPLE_ROWS))
+    return Sample(data, form, fields, min(rows, MAX_SAMPLE_ROWS), restored.origins)
+
+
+def _with_room_for_missing(data: Any, fields: Sequence[Field]) -> Any:
+    """Return a container whose columns of integers or booleans are float64 where their field may be missing.
+
+    That is what a frame or an array makes of integers with a gap, so what the model gets for one.
+    """
+    names = [field.name for field in fields if field.nullable and field.dtype in ("bool", *INTEGERS)]
+    kind = tables.kind_of(data)
+    if names and kind == "numpy" and data.dtype.kind in "biu":
+        return np.asarray(data, dtype=np.float64, order="F" if data.flags.f_contiguous else "C")
+    if names and kind == "pandas":
+        from fourfold.tables import pandas_columns
+
+        return pandas_columns.to_floats(data, names)
+    return data
+
+
+def _choose_nulls(form: dict[str, Any], fields: Sequence[Field], known: Mapping[str, Levels]) -> None:
+    """Choose, in place, what stands for a missing text in a column of objects that misses none.
+
+    It is what the model's encoder was trained with, and otherwise NaN, as pandas reads it from a file.
+    """
+    nullable = {field.name for field in fields if field.nullable}
+    for column in form["columns"]:
+        name = str(column["label"])
+        if name in nullable and column["dtype"] == "object" and column.get("of") == "str" and "null" not in column:
+            levels = known.get(name)
+            column["null"] = (levels.missing if levels is not None else None) or "NaN"
 
 
 def column_names(data: Any) -> list[Any] | None:
@@ -88,6 +147,21 @@ def column_names(data: Any) -> list[Any] | None:
     if kind == "arrow":
         return list(data.schema.names) if hasattr(data.schema, "names") else None
     return list(dict.fromkeys(key for row in data for key in row)) if kind == "rows" else None
+
+
+def column_kinds(frame: Any, declared: Declared) -> list[str]:
+    """Return what each column of a pandas frame holds, as `tables.pandas_columns.kinds`, or what is declared of it."""
+    from fourfold.tables import pandas_columns
+
+    chosen = {field.name for field in declared.fields if field.categories is not None} | declared.category
+    return ["category" if name in chosen else kind for name, kind in pandas_columns.kinds(frame).items()]
+
+
+def column_values(frame: Any, name: str) -> list[Any]:
+    """Return the distinct values of a column of a pandas frame, without missing ones."""
+    from fourfold.tables import pandas_columns
+
+    return pandas_columns.values(frame, name)
 
 
 def select_columns(data: Any, columns: Sequence[str]) -> Any:

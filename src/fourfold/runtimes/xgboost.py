@@ -24,7 +24,9 @@ from fourfold.runtimes.answers import (
     record_batch,
     relative_gap,
 )
+from fourfold.runtimes.declared import Declared, Inputs, declare
 from fourfold.runtimes.engine import OpenedModel, Prepared, library_versions
+from fourfold.runtimes.levels import xgboost_levels
 from fourfold.runtimes.sample import Sample, column_names, frame_to_array, read_sample, select_columns
 from fourfold.signature.field import Field, Signature
 
@@ -35,7 +37,7 @@ _FILE = "model.ubj"
 _ESTIMATORS = ("XGBClassifier", "XGBRFClassifier", "XGBRFRegressor", "XGBRanker", "XGBRegressor")
 
 
-def prepare(model: Any, sample: Any, *, inputs: tuple[Field, ...] | None = None) -> Prepared:
+def prepare(model: Any, sample: Any, *, inputs: Inputs = None) -> Prepared:
     """Return what a package keeps of a booster or one of XGBoost's estimators.
 
     A classifier has the outputs `label` and `probability`, any other model `prediction`. A booster answers from all of
@@ -44,7 +46,7 @@ def prepare(model: Any, sample: Any, *, inputs: tuple[Field, ...] | None = None)
     Args:
         model: the booster or the fitted estimator; it is not changed.
         sample: rows as the model was trained with them: a frame with its columns (others are ignored), or an array.
-        inputs: the input fields; inferred from the sample by default.
+        inputs: the input fields, or what is declared of some; inferred from the model and the sample by default.
 
     Raises:
         PackError: the model is not fitted, does not answer the sample, or its file gives other answers.
@@ -52,7 +54,7 @@ def prepare(model: Any, sample: Any, *, inputs: tuple[Field, ...] | None = None)
     """
     kind = _kind(model)
     booster = model if kind == "Booster" else _fitted_booster(model)
-    sample_rows = _read_sample(booster, sample, inputs)
+    sample_rows = _read_sample(booster, sample, declare(inputs))
     data = bytes(booster.save_raw("ubj"))
     missing = float("nan") if kind == "Booster" or model.missing is None else float(model.missing)
     settings: dict[str, Any] = {"form": sample_rows.form, "kind": kind, "missing": repr(missing)}
@@ -70,9 +72,8 @@ def prepare(model: Any, sample: Any, *, inputs: tuple[Field, ...] | None = None)
             "an objective of its own, pack its booster: model.get_booster()"
         )
     libraries = library_versions("xgboost", "numpy", "scipy", container=sample_rows.form["container"])
-    return Prepared(
-        NAME, settings, {_FILE: data}, sample_rows.fields, _outputs(model, answers, sample_rows.count), "", libraries
-    )
+    outputs, origins = _outputs(model, answers, sample_rows.count), sample_rows.origins
+    return Prepared(NAME, settings, {_FILE: data}, sample_rows.fields, outputs, "", libraries, origins=origins)
 
 
 def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature) -> _Engine:
@@ -216,10 +217,10 @@ def _fitted_booster(model: Any) -> xgboost.Booster:
     return booster
 
 
-def _read_sample(booster: xgboost.Booster, sample: Any, inputs: tuple[Field, ...] | None) -> Sample:
+def _read_sample(booster: xgboost.Booster, sample: Any, inputs: Declared) -> Sample:
     names = booster.feature_names
     if names is not None:
-        sample_rows = read_sample(select_columns(sample, names), inputs)
+        sample_rows = read_sample(select_columns(sample, names), inputs, known=xgboost_levels(booster, names))
     elif tables.kind_of(sample) in ("pandas", "polars", "arrow"):
         sample_rows = read_sample(frame_to_array(sample), inputs, [str(name) for name in column_names(sample) or ()])
     else:

@@ -210,9 +210,8 @@ class _Column:
         self.field = field
         self.type = arrow_type(field)
         self._coerce: Coerce = coercer(field)
-        self._categories = None
-        if field.categories is not None and not field.open:
-            self._categories = pa.array(field.categories, type=self.type)
+        is_closed = field.categories is not None and not field.open
+        self._categories = pa.array(field.categories, type=self.type) if is_closed else None
 
     def __call__(self, array: Any, length: int) -> tuple[Any, list[_Faults]]:
         if array is None:
@@ -283,8 +282,9 @@ class _Column:
             return array if array.type == self.type and _has_no_null_elements(array) else None
         coerced = self._coerce_scalars(array)
         if coerced is not None and self._categories is not None:
-            is_category = pc.is_in(coerced, value_set=self._categories)
-            if not pc.all(pc.or_(is_category, coerced.is_null())).as_py():
+            values = pc.add(coerced, 0.0) if self.field.dtype in FLOATS else coerced  # Arrow tells -0.0 from 0.0
+            is_category = pc.is_in(values, value_set=self._categories)
+            if not pc.all(pc.or_(is_category, coerced.is_null(nan_is_null=self.field.nullable))).as_py():
                 return None
         return coerced
 

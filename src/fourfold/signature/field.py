@@ -33,8 +33,13 @@ TENSOR_DTYPES = ("bool", *INTEGERS, *FLOATS)
 MAX_DIMENSIONS = 32
 #: The most elements of a tensor. Arrow stores a missing tensor in as much memory as any other.
 MAX_ELEMENTS = 2**26
-#: The dtypes of fields with categories.
-CATEGORY_DTYPES = ("string", *INTEGERS)
+#: The dtypes of fields with categories, and the Python type of these.
+CATEGORY_TYPES: dict[str, type] = {
+    "string": str,
+    "bool": bool,
+    **dict.fromkeys(INTEGERS, int),
+    **dict.fromkeys(FLOATS, float),
+}
 
 _FIELD_KEYS = ("name", "dtype", "nullable", "shape", "categories", "open", "zone", "labels", "description")
 
@@ -48,7 +53,8 @@ class Field:
         dtype: one of `DTYPES`.
         nullable: whether values may be missing. NaN is a value of a float field, not a missing value.
         shape: `()` for one value in each row; otherwise the fixed shape of a tensor, every dimension at least 1.
-        categories: the known values of a string or integer field, in the order of the model's training.
+        categories: the known values of a string, integer, boolean or float field, in the order of the model's training;
+            floats are finite. NaN is no category: where the field is nullable, it passes as a missing value does.
         open: whether values other than `categories` are accepted; they are errors otherwise.
         zone: for timestamps, an IANA time zone or `UTC`; `None` for timestamps without an offset.
         labels: for a tensor of one dimension, a name for each element, such as a classifier's classes.
@@ -62,7 +68,7 @@ class Field:
     dtype: str
     nullable: bool = False
     shape: tuple[int, ...] = ()
-    categories: tuple[str | int, ...] | None = None
+    categories: tuple[str | int | float, ...] | None = None
     open: bool = False
     zone: str | None = None
     labels: tuple[str, ...] | None = None
@@ -103,13 +109,18 @@ class Field:
     def _category_problem(self) -> str | None:
         if self.categories is None:
             return "only a field with categories can be open" if self.open else None
-        if self.dtype not in CATEGORY_DTYPES or self.shape:
-            return "only a string or integer field without a shape has categories"
-        python_type = str if self.dtype == "string" else int
-        if any(not isinstance(category, python_type) or isinstance(category, bool) for category in self.categories):
+        if self.dtype not in CATEGORY_TYPES or self.shape:
+            return "only a string, integer, boolean or float field without a shape has categories"
+        python_type = CATEGORY_TYPES[self.dtype]
+        if any(
+            not isinstance(category, python_type) or isinstance(category, bool) is not (self.dtype == "bool")
+            for category in self.categories
+        ):
             return f"every category of a {self.dtype} field must be a {python_type.__name__}"
-        if python_type is int and are_colliding(self.categories):
+        if python_type in (int, float) and are_colliding(self.categories):
             return f"its {len(self.categories)} categories are made to collide"
+        if self.dtype in FLOATS and not all(math.isfinite(float(category)) for category in self.categories):
+            return "a category of floats must be finite"
         if len(set(self.categories)) != len(self.categories):
             return "a category is listed twice"
         return None

@@ -363,10 +363,11 @@ def _string(field: Field) -> Coerce:
 def _closed_categories(field: Field, scalar: Coerce) -> Coerce:
     expected = field.expected
     categories = frozenset(field.categories or ())
+    takes_nan = field.nullable and field.dtype in FLOATS
 
     def coerce(value: Any) -> Any:
         value = scalar(value)
-        if value not in categories:
+        if value not in categories and not (takes_nan and value != value):
             raise Mismatch("category", expected, value=value)
         return value
 

@@ -190,6 +190,8 @@ def _mismatch(field: Field, dtype: str, shape: tuple[int, ...], zone: str | None
         return f"its zone is {field.zone}; the model was trained with {zone}"
     if field.dtype == dtype or (field.dtype, dtype) == FLOATS:
         return None
+    if field.nullable and dtype == "float64" and field.dtype in ("bool", *INTEGERS):
+        return None  # a column that misses some of its integers is one of floats, and the model was given these
     if field.dtype in INTEGERS:
         low, high = INTEGERS[field.dtype]
         # A float32 holds integers of 24 bits exactly, a float64 integers of 53 bits.
@@ -200,6 +202,8 @@ def _mismatch(field: Field, dtype: str, shape: tuple[int, ...], zone: str | None
 
 
 def _cast(array: Any, target: Any, field: Field) -> Any:
+    if pa.types.is_float64(target) and not pa.types.is_floating(array.type):
+        return array.cast(target, safe=False)  # rounded beyond 2^53, as a frame rounds integers with a gap
     try:
         return array.cast(target)
     except pa.ArrowInvalid as error:

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from fourfold.errors import RowErrors, SignatureError, SourceError, shorten
-from fourfold.signature.field import FLOATS, INTEGERS, Field
+from fourfold.signature.field import CATEGORY_TYPES, FLOATS, INTEGERS, Field
 from fourfold.tables.arrays import arrow_dtype, from_numpy, objects, tensors
 from fourfold.tables.arrow import field_of, single_array
 from fourfold.tables.canonical import coerce
@@ -146,8 +146,9 @@ def _infer_categories(where: str, name: str, series: pd.Series[Any]) -> Field:
     if not len(categories):
         raise SignatureError(f"{where}: it has no categories; give it those that the model knows, or drop it")
     values_field = _infer(name, pd.Series(categories))
-    if values_field.dtype != "string" and values_field.dtype not in INTEGERS:
-        raise SignatureError(f"{where}: its categories are {values_field.dtype}; make them strings or integers")
+    if values_field.dtype not in CATEGORY_TYPES or values_field.shape:
+        advice = "make them strings, numbers or booleans"
+        raise SignatureError(f"{where}: its categories are {values_field.dtype}; {advice}")
     nullable = bool(series.isna().any())
     return Field(name, values_field.dtype, nullable=nullable, categories=tuple(categories.tolist()))
 

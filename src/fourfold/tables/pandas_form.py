@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from fourfold.errors import SignatureError, shorten
 from fourfold.signature.columns import arrow_type
-from fourfold.signature.field import INTEGERS, Field
+from fourfold.signature.field import FLOATS, INTEGERS, Field
 from fourfold.tables.arrays import numpy_caster, object_builder, study_to_json
 from fourfold.tables.arrow import caster, field_indices
 from fourfold.tables.types import type_from_json, type_to_json
@@ -22,6 +22,9 @@ __all__ = ["NULLS", "column_to_json", "dtype_to_json", "frame_builder", "is_obje
 
 #: The object that stands for a missing value in a column of Python objects, by its form.
 NULLS: dict[str, Any] = {"None": None, "NaN": np.nan, "NA": pd.NA, "NaT": pd.NaT}
+
+#: The dtypes of fields whose values are categories of a kind.
+_CATEGORY_DTYPES = {"strings": ("string",), "booleans": ("bool",), "integers": tuple(INTEGERS), "floats": FLOATS}
 
 _MASKED = {
     "boolean": (pd.arrays.BooleanArray, "bool"),
@@ -191,23 +194,31 @@ def _categorical_converter(column: Mapping[str, Any], field: Field) -> Callable[
             raise SignatureError(
                 f"field {shorten(field.name)}: the model was trained without the category {shorten(unknown[0])}"
             )
-    is_text = isinstance(categories[0], str)
-    if (field.dtype == "string") is not is_text or field.shape or field.dtype in ("bool", "float32", "float64"):
-        kind = "strings" if is_text else "integers"
+    kind = _kind_of(categories[0])
+    if field.dtype not in _CATEGORY_DTYPES[kind] or field.shape:
         raise SignatureError(
             f"field {shorten(field.name)}: it is {field.expected}; the model was trained with categories of {kind}"
         )
     dtype = pd.CategoricalDtype(pd.Index(categories, dtype=_dtype(column["of"])), ordered=column["ordered"])
     # The categories in the field's Arrow type; those outside the range of its integers can never occur.
-    possible = [code for code, value in enumerate(categories) if is_text or _fits(value, field)]
+    possible = [code for code, value in enumerate(categories) if field.dtype not in INTEGERS or _fits(value, field)]
     value_set = pa.array([categories[code] for code in possible], type=arrow_type(field))
     codes = np.array([*possible, -1])  # the last is for values that are missing, or no category
+    is_float = field.dtype in FLOATS
 
     def build(array: Any) -> Any:
-        indices = pc.index_in(array, value_set=value_set).fill_null(len(possible)).to_numpy()
+        # Arrow tells -0.0 from 0.0 here, which are one category; -0.0 + 0.0 is 0.0.
+        values = pc.add(array, 0.0) if is_float else array
+        indices = pc.index_in(values, value_set=value_set).fill_null(len(possible)).to_numpy()
         return pd.Categorical.from_codes(codes[indices], dtype=dtype)
 
     return build
+
+
+def _kind_of(category: Any) -> str:
+    if isinstance(category, str):
+        return "strings"
+    return "booleans" if isinstance(category, bool) else "integers" if isinstance(category, int) else "floats"
 
 
 def _fits(value: int, field: Field) -> bool:

@@ -40,7 +40,7 @@ def boundary_rows(function: Function, rows: Sequence[Row]) -> list[Row]:
     Returns:
         Canonical rows; none where no input is a float, or where every row has the same answer.
     """
-    floats = [field for field in function.signature.inputs if field.dtype in FLOATS]
+    floats = [field for field in function.signature.inputs if field.dtype in FLOATS and field.categories is None]
     if not floats:
         return []
     answers = function(list(rows))

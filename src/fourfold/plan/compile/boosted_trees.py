@@ -276,7 +276,7 @@ def codes_of(column: Column, known: Sequence[Any], compiler: Compiler) -> Coded:
     else:
         kind = column.why if isinstance(column, Opaque) else "numbers" if isinstance(column, Numeric) else "text"
         raise NoPlan(f"the model was trained on a column of categories where this is one of {kind}")
-    values = [indexes.get(value, np.nan) if isinstance(value, (str, int)) else np.nan for value in meanings]
+    values = [indexes.get(value, np.nan) if isinstance(value, (str, int, float)) else np.nan for value in meanings]
     return Coded(code, np.array(values, dtype=np.float64))
 
 

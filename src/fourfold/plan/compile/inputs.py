@@ -115,9 +115,9 @@ def _category(form: Mapping[str, Any], field: Field, index: int, compiler: Compi
     if field.dtype == "string":
         return Text(index, math.nan, nullable=True, categories=tuple(categories))
     # A number that is no category became a missing value.
-    low, high = INTEGERS[field.dtype]
+    low, high = INTEGERS.get(field.dtype, (-math.inf, math.inf))
     known = sorted(value for value in categories if low <= value <= high)
-    if known and max(abs(known[0]), abs(known[-1])) > _MAX_EXACT_INTEGER:
+    if field.dtype in INTEGERS and known and max(abs(known[0]), abs(known[-1])) > _MAX_EXACT_INTEGER:
         return Opaque(f"the categories of {field.name} are beyond 2^53, where numbers can no longer be told apart")
     code = compiler.graph.match(compiler.graph.number(index), known)
     return Coded(code, np.array([*known, math.nan, math.nan]), FLOAT64, categories=tuple(known))

@@ -14,7 +14,9 @@ from fourfold.errors import CorruptPackage, EngineError, PackError, describe, sh
 from fourfold.plan.compile.library_class import replaced_method
 from fourfold.runtimes.answers import Array, record_batch
 from fourfold.runtimes.code import PackageCode
+from fourfold.runtimes.declared import Declared, Inputs, declare
 from fourfold.runtimes.engine import Prepared, library_versions
+from fourfold.runtimes.levels import sklearn_levels
 from fourfold.runtimes.sample import Sample, column_names, frame_to_array, read_sample, select_columns
 from fourfold.runtimes.sklearn.inspection import walk_parts
 from fourfold.runtimes.sklearn.methods import METHODS, ROUNDING_GAP, OriginalAnswers, split_targets
@@ -34,7 +36,7 @@ def prepare(
     model: Any,
     sample: Any,
     *,
-    inputs: tuple[Field, ...] | None = None,
+    inputs: Inputs = None,
     methods: Sequence[str] | None = None,
     code: PackageCode | Sequence[Any] = (),
 ) -> Prepared:
@@ -44,7 +46,7 @@ def prepare(
         model: the estimator; it is not changed.
         sample: rows as the model was trained with them: a frame with its columns (others are ignored) or an array. For
             a model that begins with a text vectorizer, strings in a list, a Series, an array or a frame of one column.
-        inputs: the input fields; inferred from the sample by default.
+        inputs: the input fields, or what is declared of some; inferred from the model and the sample by default.
         methods: names in `METHODS`, in the order of the outputs. By default `predict`, and `predict_proba` if it works;
             without both `transform`, or the first other method.
         code: Python files, and folders of packages, to carry besides the modules of the user's own that the model's
@@ -57,7 +59,7 @@ def prepare(
     """
     _check_fitted(model)
     _check_methods(model)
-    sample_rows = _read_sample(model, sample, inputs)
+    sample_rows = _read_sample(model, sample, declare(inputs))
     guard = thread_guard()
     original = OriginalAnswers.ask(model, sample_rows.data, sample_rows.count, methods, guard)
     notes = _check_rebuilt(model, sample_rows, original, guard)
@@ -75,7 +77,15 @@ def prepare(
     requires: Literal["", "pickle"] = "pickle" if stored.file == PICKLE else ""
     files = {**stored.code, stored.file: stored.data}
     return Prepared(
-        NAME, settings, files, sample_rows.fields, original.fields, requires, libraries, stored.distributions
+        NAME,
+        settings,
+        files,
+        sample_rows.fields,
+        original.fields,
+        requires,
+        libraries,
+        stored.distributions,
+        sample_rows.origins,
     )
 
 
@@ -178,14 +188,15 @@ def _check_methods(model: Any) -> None:
             raise PackError(f"{replaced}, which no package carries: put it into a class of your own")
 
 
-def _read_sample(model: Any, sample: Any, inputs: tuple[Field, ...] | None) -> Sample:
+def _read_sample(model: Any, sample: Any, inputs: Declared) -> Sample:
     """Return the sample in the container that the model was trained with."""
     if _takes_texts(model):
         return _text_sample(sample, inputs)
     columns = getattr(model, "feature_names_in_", None)
     count = getattr(model, "n_features_in_", None)
     if columns is not None:
-        sample_rows = read_sample(select_columns(sample, [str(name) for name in columns]), inputs)
+        names = [str(name) for name in columns]
+        sample_rows = read_sample(select_columns(sample, names), inputs, known=sklearn_levels(model, names))
     elif count is not None and tables.kind_of(sample) in ("pandas", "polars", "arrow"):
         # The model knows no names, so it was trained with an array. The fields get the names of the frame.
         sample_rows = read_sample(frame_to_array(sample), inputs, [str(name) for name in column_names(sample) or ()])
@@ -223,7 +234,7 @@ def _inner_estimator(model: Any) -> Any:
     )
 
 
-def _text_sample(sample: Any, inputs: tuple[Field, ...] | None) -> Sample:
+def _text_sample(sample: Any, inputs: Declared) -> Sample:
     """Return a sample of one string a row, from a list, a Series, an array or a frame of one column."""
     name = "text"
     if tables.kind_of(sample) in ("pandas", "polars", "arrow"):
@@ -237,7 +248,7 @@ def _text_sample(sample: Any, inputs: tuple[Field, ...] | None) -> Sample:
     other = next((text for text in texts if not isinstance(text, str)), None)
     if other is not None or not texts:
         raise PackError(f"the model takes one text a row: expected strings; got {shorten(other) if texts else 'none'}")
-    fields = (Field(name, "string"),) if inputs is None else tuple(inputs)
+    fields = inputs.fields if inputs.are_all else inputs.apply((Field(name, "string"),))
     if len(fields) != 1 or fields[0].dtype != "string" or fields[0].nullable:
         raise PackError("the model takes one text a row: expected one input, a string that is never missing")
     return Sample(texts, {"container": _TEXTS}, fields, len(texts))

@@ -1,0 +1,146 @@
+"""Hold what a caller of `pack` declares of the input fields: all of them, some, or one property of some."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fourfold.errors import PackError, shorten
+from fourfold.signature.field import Field, fields
+
+__all__ = ["Declared", "Inputs", "declare", "read_declared"]
+
+
+@dataclass(frozen=True)
+class Declared:
+    """Hold what is declared of the input fields; what is not is inferred from the model and the rows.
+
+    Attributes:
+        fields: fields that are declared as a whole, in the caller's order.
+        are_all: whether `fields` are all of the inputs: then they are matched by position where columns have no names.
+        nullable: the names of the fields that may be missing.
+        required: the names of those that may not.
+        text: the names of those that are text, such as codes of digits that a file's reader took for integers.
+        category: the names of those whose column has a categorical dtype.
+    """
+
+    fields: tuple[Field, ...] = ()
+    are_all: bool = False
+    nullable: frozenset[str] = frozenset()
+    required: frozenset[str] = frozenset()
+    text: frozenset[str] = frozenset()
+    category: frozenset[str] = frozenset()
+
+    def field(self, name: str) -> Field | None:
+        """Return the field of that name that is declared as a whole, or `None`."""
+        return next((field for field in self.fields if field.name == name), None)
+
+    def says_nullable(self, name: str) -> bool | None:
+        """Return whether a field may be missing, `None` where nothing is declared of that."""
+        if name in self.nullable or name in self.required:
+            return name in self.nullable
+        field = self.field(name)
+        return None if field is None else field.nullable
+
+    def is_text(self, name: str) -> bool:
+        """Return whether a field is declared to be text."""
+        field = self.field(name)
+        return name in self.text or (field is not None and field.dtype == "string")
+
+    def apply(self, inferred: Sequence[Field]) -> tuple[Field, ...]:
+        """Return inferred fields with what is declared of them.
+
+        Raises:
+            PackError: something is declared of a name that is no field.
+        """
+        names = [field.name for field in inferred]
+        self.check_names(names)
+        applied = []
+        for field in inferred:
+            declared = self.field(field.name) or field
+            nullable = self.says_nullable(field.name)
+            applied.append(declared if nullable in (None, declared.nullable) else replace(declared, nullable=nullable))
+        return tuple(applied)
+
+    def check_names(self, names: Sequence[str]) -> None:
+        """Raise `PackError` where something is declared of a name that is none of these."""
+        known = set(names)
+        declared = [field.name for field in self.fields]
+        if self.are_all and sorted(declared) != sorted(names):
+            raise PackError(
+                f"expected inputs for the columns {', '.join(names)}; got {', '.join(declared)} (inputs={{'A': …}} "
+                "declares some of them)"
+            )
+        for option, chosen in (
+            ("inputs", declared),
+            ("nullable", self.nullable),
+            ("required", self.required),
+            ("text", self.text),
+            ("category", self.category),
+        ):
+            unknown = sorted(name for name in chosen if name not in known)
+            if unknown:
+                columns = ", ".join(shorten(name) for name in names[:20])
+                raise PackError(f"{option} names {shorten(unknown[0])}, which is no column of the model: {columns}")
+
+
+#: What a runtime takes as `inputs`: all fields in order, or what is declared of some.
+Inputs = Declared | Sequence[Field] | None
+
+
+def declare(inputs: Inputs) -> Declared:
+    """Return inputs as `Declared`; a sequence holds all fields."""
+    if inputs is None:
+        return Declared()
+    return inputs if isinstance(inputs, Declared) else Declared(tuple(inputs), are_all=True)
+
+
+def read_declared(
+    inputs: Any,
+    nullable: Iterable[str] = (),
+    required: Iterable[str] = (),
+    text: Iterable[str] = (),
+    category: Iterable[str] = (),
+) -> Declared:
+    """Return what the arguments of `pack` declare.
+
+    Args:
+        inputs: a sequence of all fields; or a mapping of some, by name: fields, or fields in JSON form with or without
+            their name.
+        nullable: the names of fields that may be missing.
+        required: the names of fields that may not.
+        text: the names of fields that are text.
+        category: the names of fields whose column has a categorical dtype.
+
+    Raises:
+        PackError: a field is declared twice, or under another name, or names are one text.
+        SignatureError: a field is not valid.
+    """
+    names = (
+        _names("nullable", nullable),
+        _names("required", required),
+        _names("text", text),
+        _names("category", category),
+    )
+    if both := sorted(names[0] & names[1]):
+        raise PackError(f"{shorten(both[0])} is declared nullable and required: name it in one of the two")
+    if isinstance(inputs, Mapping):
+        return Declared(tuple(_named(name, value) for name, value in inputs.items()), False, *names)
+    return Declared(() if inputs is None else fields(inputs), inputs is not None, *names)
+
+
+def _names(option: str, names: Iterable[str]) -> frozenset[str]:
+    if isinstance(names, str):
+        raise PackError(f"{option} takes names of fields, {option}=[{names!r}]; got the text {names!r}")
+    return frozenset(names)
+
+
+def _named(name: str, value: Any) -> Field:
+    """Return the field that a mapping of fields has under a name."""
+    if isinstance(value, str):
+        value = {"dtype": value}
+    field = value if isinstance(value, Field) else Field.from_json({"name": name, **value})
+    if field.name != name:
+        raise PackError(f"inputs has the field {shorten(field.name)} under the name {shorten(name)}")
+    return field

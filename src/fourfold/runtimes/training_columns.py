@@ -1,0 +1,210 @@
+"""Give a sample the columns that its model was trained with, where its rows lost them.
+
+Rows from CSV or SQL hold categories as text, and codes of digits as integers; a sample of a frame lacks the categories
+that none of its rows has. What the model knows of its columns, and what the caller declares, brings them back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fourfold.errors import PackError, shorten
+from fourfold.runtimes.declared import Declared
+from fourfold.runtimes.levels import Levels
+from fourfold.signature.field import Field
+
+__all__ = ["Restored", "restore"]
+
+#: The most categories of an encoder that the signature lists for a column of text; an encoder refuses others by itself.
+MAX_LISTED = 1_000
+
+
+@dataclass
+class Restored:
+    """Hold a frame with the columns of training.
+
+    Attributes:
+        data: the frame.
+        categories: the categories that fields get, by name; those of other fields are inferred.
+        open: the names of the fields whose model answers values that are no category.
+        origins: where the categories of a field come from, by its name.
+    """
+
+    data: Any
+    categories: dict[str, tuple[Any, ...] | None] = field(default_factory=dict)
+    open: set[str] = field(default_factory=set)
+    origins: dict[str, str] = field(default_factory=dict)
+
+    def apply(self, inferred: Sequence[Field]) -> tuple[Field, ...]:
+        """Return inferred fields with the model's categories."""
+        return tuple(self._apply(field) for field in inferred)
+
+    def _apply(self, inferred: Field) -> Field:
+        name = inferred.name
+        if name not in self.categories:
+            return inferred
+        categories = self.categories[name]
+        is_open = categories is not None and name in self.open
+        return Field(
+            name, inferred.dtype, nullable=inferred.nullable, categories=categories, open=is_open, zone=inferred.zone
+        )
+
+
+def restore(data: Any, declared: Declared, known: Mapping[str, Levels]) -> Restored:
+    """Return a pandas frame with the columns that its model was trained with.
+
+    Args:
+        data: the frame.
+        declared: what the caller declares of the fields.
+        known: what the model knows of its columns of categories, by name.
+
+    Raises:
+        PackError: a column holds what the model cannot have been trained with, or a declaration contradicts the model.
+    """
+    from fourfold.tables import pandas_columns
+
+    restored = Restored(data)
+    kinds = pandas_columns.kinds(data)
+    for name, kind in kinds.items():
+        levels = known.get(name)
+        is_spelled = declared.is_text(name) and kind not in ("text", "other")
+        if is_spelled:
+            restored.data = pandas_columns.to_text(restored.data, name)
+        if levels is not None or name in declared.category:
+            new_kind = "text" if is_spelled and kind != "category" else kind
+            _restore_column(restored, name, new_kind, declared, levels)
+    return restored
+
+
+def _restore_column(restored: Restored, name: str, kind: str, declared: Declared, levels: Levels | None) -> None:
+    """Change one column of a frame; see `restore`."""
+    from fourfold.tables import pandas_columns
+
+    field = declared.field(name)
+    listed = None if field is None else field.categories
+    if levels is not None and levels.categories:
+        held = pandas_columns.categories(restored.data, name) if kind == "category" else None
+        shown = pandas_columns.values(restored.data, name)
+        _check_kind(name, kind, shown, held, levels)
+        if listed is not None:
+            _check_listed(name, listed, levels)
+        if levels.needs_dtype or kind == "category" or name in declared.category:
+            _to_model_categories(restored, name, held, shown, levels)
+        elif kind == "text" and len(levels.categories) <= MAX_LISTED:
+            restored.categories[name] = levels.categories
+            restored.origins[name] = levels.source
+            if levels.unknown != "error":
+                restored.open.add(name)
+        return
+    needs_dtype = levels is not None and levels.needs_dtype
+    if listed is not None and (needs_dtype or name in declared.category):
+        restored.data = pandas_columns.to_categories(restored.data, name, listed)
+        restored.origins[name] = "declared"
+    elif name in declared.category:
+        shown = sorted(pandas_columns.values(restored.data, name))
+        if kind != "category":
+            restored.data = pandas_columns.to_categories(restored.data, name, shown)
+        restored.origins[name] = "the rows, in their order"
+    elif levels is not None and not levels.needs_dtype:
+        if kind == "category" and listed is None:
+            are_booleans = _are_booleans(pandas_columns.categories(restored.data, name))
+            # A list that is closed would refuse what the model answers, and one that is open would make it missing.
+            restored.data = (
+                pandas_columns.to_categories(restored.data, name, [False, True])
+                if are_booleans
+                else pandas_columns.to_values(restored.data, name)
+            )
+        restored.origins[name] = levels.source
+    elif levels is not None and kind == "text":
+        raise PackError(
+            f"column {shorten(name)}: the model takes categories (a categorical dtype), and the rows hold text; the "
+            "model stores no list of them: declare it in the order of training, inputs={"
+            f"{name!r}: Field({name!r}, 'string', categories=(…))}}, or give rows with the dtype of training"
+        )
+    elif levels is not None and kind == "category":
+        restored.origins[name] = levels.source
+
+
+def _to_model_categories(
+    restored: Restored, name: str, held: Sequence[Any] | None, shown: Sequence[Any], levels: Levels
+) -> None:
+    """Make a column one of the model's categories, and tell its field of them."""
+    from fourfold.tables import pandas_columns
+
+    assert levels.categories is not None
+    values = _as_shown(levels.categories, shown if held is None else held)
+    known = set(values)
+    unknown = [value for value in shown if value not in known]
+    if unknown and levels.unknown == "error":
+        raise PackError(
+            f"column {shorten(name)}: the rows hold the category {shorten(unknown[0])}, which the model does not know; "
+            f"it knows {_first_of(values)} ({levels.source})"
+        )
+    if levels.unknown == "own":
+        values = (*values, *(value for value in (held or ()) if value not in known), *(unknown if held is None else ()))
+        if held is not None and set(held) == set(values):
+            values = tuple(held)  # an encoder goes by the values, so their order may stay
+    elif not levels.is_ordered and held is not None and set(held) == known:
+        values = tuple(held)
+    restored.data = pandas_columns.to_categories(restored.data, name, values)
+    restored.categories[name] = values
+    restored.origins[name] = levels.source
+    if unknown and levels.unknown == "missing":
+        restored.open.add(name)
+        example = shorten(unknown[0])
+        restored.origins[name] += f"; open, as rows hold {example}, which the model takes for a missing value"
+
+
+def _check_kind(name: str, kind: str, shown: Sequence[Any], held: Sequence[Any] | None, levels: Levels) -> None:
+    """Check that a column holds texts where the model knows texts, and numbers where it knows numbers."""
+    values = shown if held is None else held
+    if not values:
+        return
+    stored = f"({_first_of(levels.categories or ())}: {levels.source})"
+    holds_texts = all(isinstance(value, str) for value in values)
+    holds_numbers = all(isinstance(value, (bool, int, float)) for value in values)
+    of_dtype = f" of {'text' if holds_texts else 'numbers'}" if kind == "category" else ""
+    if levels.are_texts and holds_numbers:
+        dtype = {"integer": "int64", "float": "float64", "bool": "bool"}.get(kind, "categories")
+        raise PackError(
+            f"column {shorten(name)}: the model takes text {stored}, and "
+            f"the rows hold {dtype}{of_dtype} ({shorten(values[0])}): read the column as text "
+            f"(pandas.read_csv(…, dtype={{{name!r}: str}})), or declare it text: --text {name} or text=[{name!r}]"
+        )
+    if levels.are_numbers and holds_texts:
+        raise PackError(
+            f"column {shorten(name)}: the model takes numbers {stored}, and "
+            f"the rows hold text ({shorten(values[0])}): give the column in the dtype of training"
+        )
+
+
+def _check_listed(name: str, listed: Sequence[Any], levels: Levels) -> None:
+    """Check categories that are declared against those of the model; an encoder may have an answer to others."""
+    known = set(levels.categories or ())
+    unknown = [value for value in listed if value not in known]
+    if unknown and levels.unknown != "own":
+        raise PackError(
+            f"input {shorten(name)}: the category {shorten(unknown[0])} is declared, which the model does not know; it "
+            f"knows {_first_of(levels.categories or ())} ({levels.source})"
+        )
+
+
+def _as_shown(values: Sequence[Any], shown: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the model's categories in the type of the rows' values: a model may store True as 1.0, and 2 as 2.0."""
+    by_value = {value: value for value in shown}
+    types = {type(value) for value in shown}
+    convert: Any = next(iter(types)) if len(types) == 1 else None
+    if convert not in (bool, int) or not all(value == convert(value) for value in values):
+        return tuple(by_value.get(value, value) for value in values)
+    return tuple(convert(value) for value in values)
+
+
+def _are_booleans(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, bool) for value in values)
+
+
+def _first_of(values: Sequence[Any], limit: int = 4) -> str:
+    text = ", ".join(shorten(value, 40) for value in values[:limit])
+    return text if len(values) <= limit else f"{text}, … ({len(values)} in all)"
