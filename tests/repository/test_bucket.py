@@ -180,7 +180,9 @@ def test_clients_that_are_killed(seed: int, s3: str) -> None:
     repositories = [Repository.open(s3), Repository.open(s3)]
 
     def kill() -> None:
-        while not is_done.wait(chance.uniform(0.01, 0.15)):
+        for _ in range(40):
+            if is_done.wait(chance.uniform(0.01, 0.15)):
+                return
             client = chance.choice(repositories)._store._bucket._process  # type: ignore[attr-defined]
             if client is not None:
                 client.kill()
