@@ -15,6 +15,7 @@ from fourfold.codecs.bounds import COLUMN_BYTES, DEFAULT_BOUNDS, Bounds
 from fourfold.codecs.files import TableWriter, name_in_errors, open_source
 from fourfold.codecs.table import Table, as_batch, check_schema, rechunk, select_columns
 from fourfold.errors import DecodeError, shorten
+from fourfold.signature.column_sizes import NUMBER_IDS
 from fourfold.signature.columns import arrow_schema
 from fourfold.signature.field import Field
 
@@ -51,12 +52,12 @@ def decode(data: bytes, fields: Sequence[Field] | None = None, bounds: Bounds = 
         _check_claims(data, bounds)
         batches = _batches(buffer, "the table", bounds)
         schema = next(batches)
-        kept, size, rows = [], 0, 0
+        kept, size, rows, what = [], 0, 0, f"Arrow data of {len(data)} bytes"
         for batch in batches:
             size += batch.nbytes + ARRAY_BYTES * batch.num_columns
             rows += batch.num_rows
-            bounds.check_rows(rows, f"Arrow data of {len(data)} bytes")
-            bounds.check_bytes(size, f"Arrow data of {len(data)} bytes")
+            bounds.check_rows(rows, what)
+            bounds.check_bytes(size, what)
             if batch.num_rows:
                 kept.append(batch)
         return pa.Table.from_batches(kept, schema=schema)
@@ -110,16 +111,18 @@ def _batches(buffer: Any, where: str, bounds: Bounds) -> Iterator[Any]:
 
 def _file_batches(buffer: Any, where: str, bounds: Bounds) -> Iterator[Any]:
     reader = pa.ipc.open_file(buffer)
-    bounds.check_columns(len(reader.schema), "Arrow data")
-    yield check_schema(reader.schema, where)
+    schema = reader.schema
+    bounds.check_columns(len(schema), "Arrow data")
+    yield check_schema(schema, where)
     for index in range(reader.num_record_batches):
         yield _check_batch(reader.get_batch(index), bounds)
 
 
 def _stream_batches(buffer: Any, where: str, bounds: Bounds) -> Iterator[Any]:
     reader = pa.ipc.open_stream(buffer)
-    bounds.check_columns(len(reader.schema), "Arrow data")
-    yield check_schema(reader.schema, where)
+    schema = reader.schema
+    bounds.check_columns(len(schema), "Arrow data")
+    yield check_schema(schema, where)
     while True:
         message_start = buffer.tell()
         try:
@@ -137,7 +140,8 @@ def _stream_batches(buffer: Any, where: str, bounds: Bounds) -> Iterator[Any]:
 
 
 def _check_batch(batch: Any, bounds: Bounds) -> Any:
-    if "view" in str(batch.schema.types):
+    types = batch.schema.types
+    if not NUMBER_IDS.issuperset([data_type.id for data_type in types]) and "view" in str(types):
         batch.validate()
         # Many views can show one long text: a full validation would read it once for each of them.
         viewed = sum(map(viewed_size, batch.columns))
@@ -147,7 +151,7 @@ def _check_batch(batch: Any, bounds: Bounds) -> Any:
     batch.validate(full=True)
     # A row takes at least one bit, except in columns of nulls or of runs, and in a table without columns: there a few
     # bytes can claim any number of rows.
-    if batch.num_rows > 8 * batch.nbytes + MAX_EMPTY_ROWS:
+    if batch.num_rows > MAX_EMPTY_ROWS and batch.num_rows > 8 * batch.nbytes + MAX_EMPTY_ROWS:
         raise DecodeError(f"a record batch that claims {batch.num_rows} rows and holds {batch.nbytes} bytes of them")
     _ = batch.columns  # a KeyError for a type that pyarrow has no class for, such as an interval of months
     return batch

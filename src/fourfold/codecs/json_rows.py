@@ -10,7 +10,7 @@ from fourfold.codecs.bounds import DEFAULT_BOUNDS, Bounds
 from fourfold.codecs.files import TableWriter, name_in_errors, open_source
 from fourfold.codecs.json_bytes import dump, json_values, parse
 from fourfold.codecs.json_scan import Scanner, elements
-from fourfold.codecs.table import Rows, Table, as_rows, rows_in_chunks, slices_as_rows
+from fourfold.codecs.table import ENCODED_ROWS, Rows, Table, as_rows, rows_in_chunks, slices_as_rows
 from fourfold.errors import DecodeError, shorten
 from fourfold.signature.field import Field
 
@@ -50,8 +50,10 @@ def encode(table: Table, fields: Sequence[Field]) -> bytes:
     Raises:
         SinkError: the table does not fit the fields.
     """
+    if len(table) <= ENCODED_ROWS:
+        return dump(json_values(as_rows(table, fields), fields))
     pieces = [dump(json_values(rows, fields)) for rows in slices_as_rows(table, fields)]
-    return pieces[0] if len(pieces) == 1 else b"[" + b",".join(memoryview(piece)[1:-1] for piece in pieces) + b"]"
+    return b"[" + b",".join(memoryview(piece)[1:-1] for piece in pieces) + b"]"
 
 
 def names(path: str | os.PathLike[str], bounds: Bounds = DEFAULT_BOUNDS) -> None:

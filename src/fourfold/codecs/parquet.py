@@ -90,9 +90,9 @@ def decode(data: bytes, fields: Sequence[Field] | None = None, bounds: Bounds = 
     """
     what = f"Parquet of {len(data)} bytes"
     with pa.BufferReader(data) as buffer, _open(buffer, bounds) as file:
-        stored = check_schema(file.schema_arrow, "the table").names
-        _check_rows(file, len(data))
-        n_rows = file.metadata.num_rows
+        schema = check_schema(file.schema_arrow, "the table")
+        stored, n_rows = schema.names, file.metadata.num_rows
+        _check_rows(schema, n_rows, len(data))
         bounds.check_rows(n_rows, what)
         # For each row group the footer says where each column is.
         bounds.check_columns(file.metadata.num_columns, what)
@@ -100,7 +100,7 @@ def decode(data: bytes, fields: Sequence[Field] | None = None, bounds: Bounds = 
         bounds.check_bytes(chunks * CHUNK_BYTES, f"Parquet of {file.metadata.num_row_groups} row groups")
         known = frozenset(field.name for field in fields) if fields is not None and bounds.only_fields else None
         names = [name for name in stored if known is None or name in known]
-        table = _read_all(file, data, names, bounds, keeps_dictionaries=known is not None)
+        table = _read_all(file, schema, data, names, bounds)
         if len(names) == len(stored):
             return table
         columns = dict(zip(names, table.columns, strict=True))
@@ -108,7 +108,7 @@ def decode(data: bytes, fields: Sequence[Field] | None = None, bounds: Bounds = 
         return pa.Table.from_arrays([columns.get(name, nothing) for name in stored], names=stored)
 
 
-def _read_all(file: Any, data: bytes, names: list[str], bounds: Bounds, *, keeps_dictionaries: bool) -> Any:
+def _read_all(file: Any, schema: Any, data: bytes, names: list[str], bounds: Bounds) -> Any:
     """Return the columns of those names as one table, within the bounds."""
     what = f"Parquet of {len(data)} bytes"
 
@@ -117,20 +117,23 @@ def _read_all(file: Any, data: bytes, names: list[str], bounds: Bounds, *, keeps
 
     footer = _footer(read_at, len(data))
     sizes = list(_measure(read_at, footer, names, bounds, together=True))
-    wide = [name for name in names if keeps_dictionaries and any(name.encode() in size.wide for size in sizes)]
+    wide = [name for name in names if bounds.only_fields and any(name.encode() in size.wide for size in sizes)]
     with ExitStack() as opened:
         if wide:  # whoever takes the table judges them before they are unfolded
             file = opened.enter_context(_open(opened.enter_context(pa.BufferReader(data)), bounds, wide))
+            schema = file.schema_arrow
         batches, size, rows = [], 0, 0
         for batch in _steps(file, footer, sizes, names, DECODED_ROWS, bounds):
-            selected = batch.select(names)  # by name again: for the column `a`, pyarrow also reads `a.b`
+            # By name again: for the column `a`, pyarrow also reads `a.b`.
+            selected = batch if batch.num_columns == len(names) else batch.select(names)
             selected.validate(full=True)
             size += selected.nbytes
             rows += selected.num_rows
             bounds.check_rows(rows, what)
             bounds.check_bytes(size, what)
             batches.append(selected)
-        schema = pa.schema([file.schema_arrow.field(name) for name in names])
+        if len(names) < len(schema):
+            schema = pa.schema([schema.field(name) for name in names])
         return pa.Table.from_batches(batches, schema=schema)
 
 
@@ -155,7 +158,7 @@ def _measure(
     for group in range(len(footer.groups)):
         size = measure_row_group(read_at, footer, group, roots)
         if together:
-            total += size
+            total = total.plus(size)
         bounds.check_bytes(total.pages if together else size.largest_page, "Parquet whose pages are compressed")
         bounds.check_bytes(total.least, "Parquet")
         bounds.check_bytes(size.repeated, "a row group of lists in Parquet")
@@ -215,15 +218,10 @@ def _footer(read_at: ReadAt, size: int) -> Footer:
     return read_footer(read_at(start, length), start)
 
 
-def _check_rows(file: Any, size: int) -> None:
+def _check_rows(schema: Any, rows: int, size: int) -> None:
     # Columns of nulls take no memory, so nothing else bounds their rows.
-    if (
-        all(pa.types.is_null(data_type) for data_type in file.schema_arrow.types)
-        and file.metadata.num_rows > MAX_EMPTY_ROWS
-    ):
-        raise DecodeError(
-            f"Parquet of {size} bytes that claims {file.metadata.num_rows} rows and holds nothing in them"
-        )
+    if rows > MAX_EMPTY_ROWS and all(pa.types.is_null(data_type) for data_type in schema.types):
+        raise DecodeError(f"Parquet of {size} bytes that claims {rows} rows and holds nothing in them")
 
 
 def encode(table: Table, fields: Sequence[Field]) -> bytes:

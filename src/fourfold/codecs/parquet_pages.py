@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from fourfold.codecs.thrift_compact import Cursor, Struct
+from fourfold.codecs.thrift_compact import STRUCT, Cursor, Struct
 from fourfold.errors import DecodeError
 
 __all__ = ["Footer", "ReadAt", "RowGroupSize", "measure_row_group", "read_footer", "reader_at"]
@@ -39,13 +39,16 @@ MIN_WIDE_BYTES = 1 << 26
 # The numbers of fields: of `FileMetaData`, `SchemaElement`, `RowGroup`, `ColumnChunk` and `ColumnMetaData`.
 _SCHEMA, _ROW_GROUPS = 2, 4
 _ELEMENT_TYPE, _ELEMENT_LENGTH, _ELEMENT_REPETITION, _ELEMENT_NAME, _ELEMENT_CHILDREN = 1, 2, 3, 4, 5
+_ELEMENT = frozenset((_ELEMENT_TYPE, _ELEMENT_LENGTH, _ELEMENT_REPETITION, _ELEMENT_NAME, _ELEMENT_CHILDREN))
 _GROUP_COLUMNS, _GROUP_ROWS = 1, 3
 _CHUNK_METADATA = 3
 _CODEC, _NUM_VALUES, _TOTAL_UNCOMPRESSED, _TOTAL_COMPRESSED, _DATA_OFFSET, _DICTIONARY_OFFSET = 4, 5, 6, 7, 9, 11
+_CLAIMS = frozenset((_CODEC, _NUM_VALUES, _TOTAL_UNCOMPRESSED, _TOTAL_COMPRESSED, _DATA_OFFSET, _DICTIONARY_OFFSET))
 # `PageType`, and the numbers of fields in `PageHeader` and in the headers of the kinds of pages.
 _DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3
 _TYPE, _UNCOMPRESSED, _COMPRESSED = 1, 2, 3
 _HEADERS = {_DATA: 5, _DICTIONARY: 7, _DATA_V2: 8}
+_PAGE = frozenset((_TYPE, _UNCOMPRESSED, _COMPRESSED, *_HEADERS.values()))
 _VALUES = 1
 _ENCODING = {_DATA: 2, _DICTIONARY: 2, _DATA_V2: 4}
 # `Encoding`: those in which a value is stored once for many; and that in which it may repeat the start of the last one.
@@ -111,11 +114,11 @@ def read_footer(data: bytes, start: int) -> Footer:
     try:
         for number, kind in cursor.fields():
             if number == _SCHEMA:
-                elements = [cursor.struct() for _ in range(cursor.list_size())]
+                elements = [cursor.chosen(_ELEMENT) for _ in range(cursor.list_size())]
             elif number == _ROW_GROUPS:
                 groups = [_read_group(cursor) for _ in range(cursor.list_size())]
             else:
-                cursor.value(kind)
+                cursor.skip(kind)
         leaves = _leaves(elements)
     except (IndexError, TypeError, KeyError) as error:
         raise DecodeError("malformed or truncated Parquet: its footer is damaged") from error
@@ -128,16 +131,23 @@ def _read_group(cursor: Cursor) -> tuple[int, list[Chunk]]:
     rows, chunks = 0, []
     for number, kind in cursor.fields():
         if number == _GROUP_COLUMNS:
-            chunks = [_chunk(cursor.struct()) for _ in range(cursor.list_size())]
+            chunks = [_chunk(cursor) for _ in range(cursor.list_size())]
         elif number == _GROUP_ROWS:
             rows = cursor.value(kind)
         else:
-            cursor.value(kind)
+            cursor.skip(kind)
     return rows, chunks
 
 
-def _chunk(column: Struct) -> Chunk:
-    claims = column[_CHUNK_METADATA]
+def _chunk(cursor: Cursor) -> Chunk:
+    claims = None
+    for number, kind in cursor.fields():
+        if number == _CHUNK_METADATA and kind == STRUCT:
+            claims = cursor.chosen(_CLAIMS)
+        else:
+            cursor.skip(kind)
+    if claims is None:
+        raise KeyError(_CHUNK_METADATA)
     start, dictionary = claims[_DATA_OFFSET], claims.get(_DICTIONARY_OFFSET) or 0
     if 0 < dictionary < start:
         start = dictionary
@@ -171,8 +181,7 @@ def _leaves(elements: list[Struct]) -> list[Leaf]:
     return leaves
 
 
-@dataclass(frozen=True, slots=True)
-class RowGroupSize:
+class RowGroupSize(NamedTuple):
     """Say what a row group can unfold to.
 
     Attributes:
@@ -193,7 +202,7 @@ class RowGroupSize:
     least: int = 0
     wide: frozenset[bytes] = frozenset()
 
-    def __add__(self, other: RowGroupSize) -> RowGroupSize:
+    def plus(self, other: RowGroupSize) -> RowGroupSize:
         """Return the size of both together."""
         return RowGroupSize(
             self.unfolded + other.unfolded,
@@ -223,7 +232,7 @@ def measure_row_group(read_at: ReadAt, footer: Footer, index: int, columns: froz
     for leaf, chunk in zip(footer.leaves, footer.groups[index][1], strict=True):
         # A root's name may have a dot in it, which the caller takes for the end of the name.
         if roots is None or leaf.root in roots or leaf.root.partition(b".")[0] in roots:
-            total += _measure_chunk(read_at, chunk, leaf, footer.end)
+            total = total.plus(_measure_chunk(read_at, chunk, leaf, footer.end))
     return total
 
 
@@ -312,7 +321,7 @@ def _read_header(read_at: ReadAt, position: int, end: int) -> tuple[Struct, int]
     while True:
         cursor = Cursor(read_at(position, min(size, end - position)))
         try:
-            return cursor.struct(), cursor.at
+            return cursor.chosen(_PAGE), cursor.at
         except IndexError:
             if len(cursor.data) < size or size >= MAX_HEADER_BYTES:
                 raise DecodeError(f"malformed or truncated Parquet: no page's header at byte {position}") from None

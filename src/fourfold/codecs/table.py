@@ -9,6 +9,7 @@ from fourfold.errors import DecodeError, SinkError, SourceError, shorten
 from fourfold.signature.field import Field, first_duplicate
 
 __all__ = [
+    "ENCODED_ROWS",
     "Rows",
     "Table",
     "as_batch",
@@ -169,8 +170,12 @@ def check_schema(schema: Any, where: str) -> Any:
     """
     import pyarrow as pa
 
-    select_columns(None, schema.names, 1, where)
-    types = list(schema.types)
+    from fourfold.signature.column_sizes import NUMBER_IDS
+
+    names = schema.names
+    if len(set(names)) != len(names):
+        select_columns(None, names, 1, where)
+    types = [data_type for data_type in schema.types if data_type.id not in NUMBER_IDS]
     while types:
         data_type = types.pop()
         if pa.types.is_timestamp(data_type):

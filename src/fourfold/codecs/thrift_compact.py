@@ -10,13 +10,13 @@ from typing import Any, TypeAlias
 
 from fourfold.errors import DecodeError
 
-__all__ = ["Cursor", "Struct"]
+__all__ = ["STRUCT", "Cursor", "Struct"]
 
 #: The fields of a struct by their numbers; floating-point numbers are left out.
 Struct: TypeAlias = dict[int, Any]
 
 _MAX_DEPTH = 16
-_TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 12
+_TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, STRUCT = 1, 2, 3, 7, 8, 9, 10, 12
 _INTEGERS = (4, 5, 6)
 
 
@@ -72,6 +72,30 @@ class Cursor:
             else:
                 fields[number] = self.value(kind, depth)
 
+    def chosen(self, numbers: frozenset[int]) -> Struct:
+        """Return the fields of a struct that have these numbers; the others are only passed over."""
+        fields: Struct = {}
+        data, number = self.data, 0
+        while True:
+            byte = data[self.at]
+            self.at += 1
+            if byte == 0:
+                return fields
+            number = number + (byte >> 4) if byte >> 4 else self._zigzag()
+            kind = byte & 15
+            if number not in numbers:
+                self.at = _after(data, self.at, kind, 0)
+            elif kind in _INTEGERS and data[self.at] < 0x80:
+                value = data[self.at]
+                self.at += 1
+                fields[number] = (value >> 1) ^ -(value & 1)
+            else:
+                fields[number] = self.value(kind)
+
+    def skip(self, kind: int) -> None:
+        """Pass over a value of a kind."""
+        self.at = _after(self.data, self.at, kind, 0)
+
     def list_size(self) -> int:
         """Return the number of elements of a list, which follow."""
         return self._list_header()[0]
@@ -88,7 +112,7 @@ class Cursor:
             if length:
                 _ = self.data[self.at - 1]
             return self.data[self.at - length : self.at]
-        if kind == _STRUCT:
+        if kind == STRUCT:
             return self.struct(depth + 1)
         if kind in (_LIST, _SET):
             size, element = self._list_header()
@@ -129,3 +153,36 @@ class Cursor:
             shift += 7
             if shift > 63:
                 raise DecodeError("malformed Parquet: metadata with a number without an end")
+
+
+def _after(data: bytes, at: int, kind: int, depth: int) -> int:
+    """Return the offset after a value of a kind, which is not made; raise as `Cursor` does."""
+    if kind in _INTEGERS:
+        while data[at] >= 0x80:
+            at += 1
+        return at + 1
+    if kind == STRUCT and depth <= _MAX_DEPTH:
+        while True:
+            byte = data[at]
+            at += 1
+            if byte == 0:
+                return at
+            if byte < 16:
+                at = _after(data, at, _INTEGERS[0], depth)
+            at = _after(data, at, byte & 15, depth + 1)
+    if kind in (_LIST, _SET) and data[at] < 0xF0 and depth <= _MAX_DEPTH:
+        byte = data[at]
+        at += 1
+        if byte & 15 in (_TRUE, _FALSE):
+            return at + (byte >> 4)
+        for _ in range(byte >> 4):
+            at = _after(data, at, byte & 15, depth + 1)
+        return at
+    if kind == _BINARY and data[at] < 0x80:
+        at += 1 + data[at]
+        _ = data[at - 1]
+        return at
+    cursor = Cursor(data)
+    cursor.at = at
+    cursor.value(kind, depth)
+    return cursor.at

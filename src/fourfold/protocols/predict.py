@@ -84,6 +84,9 @@ class PredictProtocol:
         self._outputs = predictor.signature.outputs
         self._row_bytes = dict_bytes(len(self._inputs))
         self._values_per_row = sum(math.prod(field.shape) for field in self._inputs)
+        # Up to so many rows, and up to a text of so many bytes, nothing needs to be counted.
+        self._safe_rows = min(MAX_ROWS, MAX_VALUES // self._values_per_row, max_decoded_bytes // self._row_bytes)
+        self._safe_json_bytes = self.bounds.safe_json_bytes
         names = {field.name for field in self._inputs}
         # An object whose only key is `rows` or `columns` holds a table, unless an input field has that name.
         self._wrappers = {"rows", "columns"} - names
@@ -185,7 +188,8 @@ class PredictProtocol:
             table, form = self._decode_json(body)
         else:
             table, form = _codec(body_type).decode(body, self._inputs, self.bounds), _ROWS
-        self._check_size(table)
+        if type(table) is not list or len(table) > self._safe_rows:
+            self._check_size(table)
         return Call(table, reply_type, form)
 
     def _check_size(self, table: Any) -> None:
@@ -209,7 +213,7 @@ class PredictProtocol:
             self.bounds.check_bytes(size, f"a table of {rows} rows, each with its own values,")
 
     def _decode_json(self, body: bytes) -> tuple[Any, str]:
-        if len(body) > self.bounds.safe_json_bytes:
+        if len(body) > self._safe_json_bytes:
             self.bounds.check_json(body)
         value = json_bytes.parse(body)
         if isinstance(value, list):

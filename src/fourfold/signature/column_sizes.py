@@ -9,12 +9,28 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fourfold.errors import DecodeError
-from fourfold.signature.field import Field
+from fourfold.signature.field import INTEGERS, Field
 
-__all__ = ["MAX_DECODED_BYTES", "check_decoded_size", "decoded_size"]
+__all__ = ["MAX_DECODED_BYTES", "NUMBER_IDS", "check_decoded_size", "decoded_size"]
 
 #: The most bytes of a column after decoding: a dictionary or runs store a value once for many rows.
 MAX_DECODED_BYTES = 2**30
+
+#: The ids of the types of numbers and flags, which are what they look like: they store each value, and hold no others.
+NUMBER_IDS = frozenset(
+    data_type.id
+    for data_type in (pa.bool_(), pa.float16(), pa.float32(), pa.float64(), *(getattr(pa, name)() for name in INTEGERS))
+)
+# The ids of the types that store a value once for many rows.
+_UNFOLDED_IDS = frozenset(
+    data_type.id
+    for data_type in (
+        pa.dictionary(pa.int8(), pa.string()),
+        pa.run_end_encoded(pa.int16(), pa.int8()),
+        pa.string_view(),
+        pa.binary_view(),
+    )
+)
 
 
 def decoded_size(table: Any, fields: Iterable[Field], limit: int) -> int:
@@ -27,24 +43,17 @@ def decoded_size(table: Any, fields: Iterable[Field], limit: int) -> int:
         fields: the fields; a column that is none is never unfolded.
         limit: where an upper bound is above this, the exact number is counted.
     """
+    if _UNFOLDED_IDS.isdisjoint([data_type.id for data_type in table.schema.types]):
+        return 0  # what the table takes already
     known = set(table.schema.names)
     columns = [table.column(field.name) for field in fields if field.name in known]
     arrays = [array for column in columns for array in (column.chunks if hasattr(column, "chunks") else [column])]
-    if not any(_is_unfolded(array.type) for array in arrays):
-        return 0  # what the table takes already
+    if all(array.type.id not in _UNFOLDED_IDS for array in arrays):
+        return 0
     bounds = [_upper_bound(array) for array in arrays]
     if sum(bounds) <= limit:
         return sum(bounds)
     return sum(min(bound, _exact_size(array)) for bound, array in zip(bounds, arrays, strict=True))
-
-
-def _is_unfolded(data_type: Any) -> bool:
-    return bool(
-        pa.types.is_dictionary(data_type)
-        or pa.types.is_run_end_encoded(data_type)
-        or pa.types.is_string_view(data_type)
-        or pa.types.is_binary_view(data_type)
-    )
 
 
 def _upper_bound(array: Any) -> int:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fourfold.errors import MAX_ROW_ERRORS, DecodeError, RowError, RowErrors, shorten
-from fourfold.signature.column_sizes import check_decoded_size
+from fourfold.signature.column_sizes import NUMBER_IDS, check_decoded_size
 from fourfold.signature.field import FLOATS, INTEGERS, Field, first_duplicate
 from fourfold.signature.rows import MAX_EXACT_INTEGER, NON_FINITE, Coerce, Mismatch, coercer, is_missing, unknown_field
 
@@ -232,11 +232,10 @@ class _Column:
     def of_values(self, values: Sequence[Any]) -> tuple[Any, list[_Faults]]:
         """Coerce Python values."""
         array, is_wrong = self._coerce_python_values([values], len(values))
-        faults = []
+        faults = [_Faults(is_wrong, pc.sum(is_wrong).as_py() or 0, lambda row: self._wrong(row, values[row]))]
         if not self.field.nullable:
             is_null = pc.and_(array.is_null(), pc.invert(is_wrong))
             faults.append(_Faults(is_null, pc.sum(is_null).as_py() or 0, self._missing("null")))
-        faults.append(_Faults(is_wrong, pc.sum(is_wrong).as_py() or 0, lambda row: self._wrong(row, values[row])))
         return array, faults
 
     def _wrong(self, row: int, value: Any) -> RowError:
@@ -405,6 +404,8 @@ def _single_array(column: Any) -> Any:
 
 def _unwrap(array: Any) -> Any:
     """Return the array without extension types, dictionaries and runs: they only change how values are stored."""
+    if array.type.id in NUMBER_IDS:
+        return array
     if isinstance(array, pa.FixedShapeTensorArray):
         array = _nested_lists(array)
     elif isinstance(array, pa.ExtensionArray):
@@ -538,9 +539,8 @@ def _python_values(array: Any, field: Field) -> Iterable[Any]:
         values: list[Any] = array.to_pylist()
         return values
     mismatch = Mismatch("type", field.expected, f"a value of the Arrow type {shorten(str(data_type))}")
-    if pa.types.is_union(data_type):
-        return [mismatch] * len(array)
-    return [mismatch if is_valid else None for is_valid in array.is_valid().to_pylist()]
+    is_union = pa.types.is_union(data_type)
+    return [mismatch if is_valid or is_union else None for is_valid in array.is_valid().to_pylist()]
 
 
 def _has_no_value_for_rows(data_type: Any) -> bool:
