@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+import threading
+import time
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fourfold.codecs import json_bytes
 from fourfold.codecs.json_bytes import dump, json_values, parse
 from fourfold.errors import DecodeError, SinkError
 from fourfold.signature import Field
@@ -149,3 +153,44 @@ def test_what_is_not_canonical_is_refused(dtype: str, value: Any) -> None:
     """A value that is not its field's is a `SinkError`, whatever it is."""
     with pytest.raises(SinkError):
         dump(json_values([{"a": value}], [Field("a", dtype)]))
+
+
+def test_a_long_array_is_parsed_in_pieces_to_the_same_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever an array holds, pieces of it give what the whole gives, or an error that names the row."""
+    rows = [b'{"x": -0, "y": [1.5, {"a": "\\u003a:"}]}', b"null", b" [ ] ", b'"\\","', b"1e5", b"-0", b'{"": {}}'] * 3
+    whole = b" [" + b" , ".join(rows) + b"] \n"
+    expected = json_bytes.parse(whole)
+    monkeypatch.setattr(json_bytes, "MAX_WHOLE_BYTES", 10)
+    monkeypatch.setattr(json_bytes, "ELEMENTS_PER_PIECE", 4)
+    assert repr(json_bytes.parse(whole)) == repr(expected)
+    assert json_bytes.parse(b"[" + b" " * 20 + b"]") == []
+    for wrong, message in {
+        b'{"x": 1, "x": 2}': "row 21: JSON with the key 'x' twice",
+        b"1e999": "row 21: JSON with a number that is too large",
+        b"01": "malformed JSON",
+        b"{]": "malformed JSON",
+        b'"\xff"': "JSON must be UTF-8",
+    }.items():
+        with pytest.raises(DecodeError, match=message):
+            json_bytes.parse(b"[" + b",".join([*rows, wrong]) + b"]")
+
+
+def test_other_threads_run_while_a_long_array_is_parsed() -> None:
+    """Numbers near the smallest take microseconds each: a body full of them holds up nobody for its whole length."""
+    data = b"[" + b",".join([b"2.2250738585072011e-308"] * 200_000) + b"]"
+    ticks = [time.perf_counter()]
+    is_parsed = threading.Event()
+
+    def tick() -> None:
+        while not is_parsed.wait(0.001):
+            ticks.append(time.perf_counter())
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    start = time.perf_counter()
+    json_bytes.parse(data)
+    took = time.perf_counter() - start
+    is_parsed.set()
+    thread.join()
+    longest = max(later - earlier for earlier, later in itertools.pairwise([*ticks, time.perf_counter()]))
+    assert longest < took / 2

@@ -54,3 +54,11 @@ def test_a_file_s_error_names_the_file_and_the_line(tmp_path: Path) -> None:
     assert next(chunks) == [{"a": 1}]
     with pytest.raises(DecodeError, match=r"rows\.jsonl: line 2: malformed"):
         next(chunks)
+
+
+def test_blank_lines_without_end_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of very many lines those that hold nothing cost next to nothing, and the others keep their numbers."""
+    monkeypatch.setattr(json_lines, "MAX_SPLIT_LINES", 2)
+    assert json_lines.decode(b'\r\n \t\r\n  {"x":1}\r\n\r\n\n{"x":2} \n') == [{"x": 1}, {"x": 2}]
+    with pytest.raises(DecodeError, match="line 5: "):
+        json_lines.decode(b'\r\n\n\r\n{"x":1}\n\t{\n')

@@ -32,6 +32,10 @@ _ESCAPED_COLON = re.compile(rb"\\u003a", re.IGNORECASE)
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|-?[0-9]++(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?', re.DOTALL)
 _BOM = b"\xef\xbb\xbf"
 
+#: An array of more bytes is parsed in pieces of so many elements: msgspec lets no other thread run while it parses.
+MAX_WHOLE_BYTES = 1 << 22
+ELEMENTS_PER_PIECE = 1 << 12
+
 #: Converts a non-missing canonical value to its JSON value.
 JsonConverter = Callable[[Any], Any]
 
@@ -47,8 +51,35 @@ def parse(data: bytes) -> Any:
 
     Raises:
         DecodeError: the data is no JSON text, an object has a key twice, or a number is too large for a float64. The
-            message gives the offset in bytes.
+            message gives the offset in bytes; of a long array, the row and the offset in it.
     """
+    if len(data) > MAX_WHOLE_BYTES and data.lstrip()[:1] == b"[":
+        return _parse_in_pieces(data)
+    return _parse_whole(data)
+
+
+def _parse_in_pieces(data: bytes) -> list[Any]:
+    """Parse a long array as `parse` does."""
+    try:
+        elements = _decode(data, type=list[msgspec.Raw])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _explain(data, error) from error
+    values: list[Any] = []
+    for start in range(0, len(elements), ELEMENTS_PER_PIECE):
+        piece = elements[start : start + ELEMENTS_PER_PIECE]
+        try:
+            values += _parse_whole(b"[" + b",".join(piece) + b"]")
+        except DecodeError:
+            for index, element in enumerate(piece, start):
+                try:
+                    _parse_whole(bytes(element))
+                except DecodeError as error:
+                    raise DecodeError(f"row {index}: {error}") from None
+            raise
+    return values
+
+
+def _parse_whole(data: bytes) -> Any:
     try:
         value = _decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

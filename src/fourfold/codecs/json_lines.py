@@ -21,7 +21,8 @@ __all__ = ["OversizedRow", "Writer", "decode", "decode_line", "encode", "names",
 #: The lines up to which bytes are split into all of them at once.
 MAX_SPLIT_LINES = 1 << 20
 
-_LINE = re.compile(rb"[^\n]+")
+# A line from its first byte that is not white space on.
+_LINE = re.compile(rb"\S[^\n]*+")
 #: What a byte of a line takes in memory, of rows of numbers with short keys.
 _BYTES_PER_BYTE = 12
 _SKIP_BYTES = 1 << 20
@@ -78,7 +79,7 @@ def decode(data: bytes, fields: Sequence[Field] | None = None, bounds: Bounds = 
 
 
 def _lines_of(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines with their numbers, from 0; where there are very many, without those that are empty."""
+    """Yield the lines with their numbers, from 0; where there are very many, without those that are blank."""
     if data.count(b"\n") <= MAX_SPLIT_LINES:
         yield from enumerate(data.split(b"\n"))
         return
