@@ -167,3 +167,22 @@ def test_broken_files_and_failures() -> None:
     engine._build = lambda _: NUMBERS.to_numpy()[:, :2]
     with pytest.raises(EngineError, match="LightGBM failed"):
         engine.predict(batch)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"options": {"pred_early_stop_margin": "x\n\x1b[2J output_result=file"}}, "option pred_early_stop_margin"),
+        ({"options": {"pred_early_stop": [True]}}, "option pred_early_stop: expected a number"),
+        ({"classes": {"values": ["a", "b"], "dtype": "U500000000"}}, "classes are of the type"),
+        ({"classes": {"values": ["a", "b"], "dtype": "S2147483647"}}, "classes are of the type"),
+        ({"classes": {"values": [0, 1], "dtype": "(1000000000,)i1"}}, "classes are of the type"),
+        ({"classes": {"values": [0, 1], "dtype": "V2147483647"}}, "classes are of the type"),
+    ],
+)
+def test_settings_that_no_model_has_are_refused(changes: dict[str, Any], message: str) -> None:
+    """Options are numbers, since LightGBM reads texts; a class takes as many bytes as it has, not as its type says."""
+    ready = prepared(lightgbm.LGBMClassifier(**OPTIONS).fit(NUMBERS, TARGET.mean() < TARGET), NUMBERS)
+    settings = {**ready.settings, **changes}
+    with pytest.raises(CorruptPackage, match=message):
+        runtimes.load("lightgbm", settings, ready.files.__getitem__, signature_of(ready), trust="foreign")

@@ -10,7 +10,7 @@ import lightgbm
 import numpy as np
 
 from fourfold import tables
-from fourfold.errors import CorruptPackage, EngineError, FourfoldError, PackError, describe, printable
+from fourfold.errors import CorruptPackage, EngineError, FourfoldError, PackError, describe, printable, shorten
 from fourfold.modelfiles import lightgbm_text
 from fourfold.runtimes.answers import (
     Array,
@@ -94,7 +94,7 @@ class _Engine:
     ) -> None:
         self._booster = booster
         self._build = build
-        self._options = {name: value for name, value in settings["options"].items() if name in _OPTIONS}
+        self._options = _checked_options(settings["options"])
         self._outputs = outputs
         self._classes = _classes(settings)
 
@@ -120,7 +120,23 @@ class _Engine:
 def _classes(settings: dict[str, Any]) -> Array | None:
     """Return the classes of a classifier, `None` for any other model."""
     classes = settings.get("classes")
-    return None if classes is None else np.array(classes["values"], dtype=classes["dtype"])
+    if classes is None:
+        return None
+    values, dtype = classes["values"], np.dtype(classes["dtype"])
+    longest = max((len(value) for value in values if isinstance(value, str)), default=0)
+    # A text has as many bytes as its type says, however short it is.
+    if dtype.kind not in "biufUO" or dtype.itemsize > max(16, 4 * longest):
+        raise CorruptPackage(f"the package's classes are of the type {shorten(str(dtype))}, which no model has")
+    return np.array(values, dtype=dtype)
+
+
+def _checked_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a prediction; raise `CorruptPackage` where one is no number: LightGBM reads texts."""
+    known = {name: value for name, value in options.items() if name in _OPTIONS}
+    for name, value in known.items():
+        if not isinstance(value, (bool, int, float)):
+            raise CorruptPackage(f"the package's option {name}: expected a number; got {shorten(value)}")
+    return known
 
 
 def open_model(path: Path) -> OpenedModel:
