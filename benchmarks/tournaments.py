@@ -184,6 +184,7 @@ def main() -> None:
         results[name] = {
             "title": title,
             "engines": package.manifest["engines"],
+            "figures": package.figures,
             "asked": len(held_out),
             **compare(package, original, held_out),
         }
@@ -232,7 +233,7 @@ def render(results: dict[str, Any]) -> str:
             "|---|---|---|---|---|---|",
         ]
         for entry in sorted(result["engines"], key=lambda entry: not entry["chosen"]):
-            figures = entry.get("figures")
+            figures = result["figures"].get(entry["engine"])
             cells = ["-"] * 4
             if figures:
                 microseconds = figures["one_row"] * 1e6

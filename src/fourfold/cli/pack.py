@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fourfold.cli import options as shared
+from fourfold.cli.figures import write_figures
 from fourfold.cli.output import print_json, printable, progress_bars
 
 if TYPE_CHECKING:
@@ -153,7 +154,16 @@ def _parse_pairs(_context: click.Context, _option: click.Parameter, values: tupl
     "--measure/--no-measure",
     default=True,
     show_default=True,
-    help="Measure every engine in a process of its own, and choose by that. Without, the digest is reproducible.",
+    help="Measure every engine in a process of its own, and choose by that. The figures are kept in NAME.figures.json, "
+    "beside the package, whose digest does not depend on them.",
+)
+@click.option(
+    "--for",
+    "shape",
+    type=click.Choice(["one", "many", "both"]),
+    default="both",
+    show_default=True,
+    help="What the engine is chosen for, by what was measured: calls with one row, with many, or both alike.",
 )
 @click.option(
     "--provenance",
@@ -185,7 +195,7 @@ def command(
     kind, path = _chosen_model(given)
     if rows is None and kind != "mlflow":
         raise click.UsageError("name the rows that the model was trained with: --rows FILE")
-    names = ("extra", "engine", "accept", "block", "measure", "expect_rtol", "provenance")
+    names = ("extra", "engine", "accept", "block", "measure", "shape", "expect_rtol", "provenance")
     options: dict[str, Any] = {key: given[key] for key in names}
     options |= {"methods": tuple(given["methods"].split(","))} if given["methods"] else {}
     if given["code"]:
@@ -200,18 +210,20 @@ def command(
         package, notes = packed(kind, path, rows, given, {"name": name, **options})
         report(stage, 1, 1)
     written = write_package(package, output or Path(f"{name}{SUFFIX}"), replace=replace)
+    kept = write_figures(written, package.digest, package.figures)
     for note in notes:
         click.echo(f"note: {printable(note)}", err=True)
     if as_json:
-        print_json({"path": str(written), "name": name, "digest": package.digest, "manifest": package.manifest})
+        packed_as = {"path": str(written), "name": name, "digest": package.digest}
+        print_json({**packed_as, "figures": package.figures, "manifest": package.manifest})
         return
     from fourfold.cli.show import print_package
 
-    print_package(package)
+    print_package(package, figures=package.figures)
     level = level_of(package.manifest)
     trust = "" if level == "data" else f" --trust {level}"
     next_rows = rows or "ROWS"
-    click.echo(f"\nwrote {written}")
+    click.echo(f"\nwrote {written}" + ("" if kept is None else f", and what was measured to {kept}"))
     if trust:
         click.echo(f"It is no plan, so every host must allow it:{trust}. {_why_no_plan(package)}")
     click.echo(f"next:  fourfold certify {written} --rows {next_rows}{trust}")

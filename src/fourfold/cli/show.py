@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fourfold.cli import options
+from fourfold.cli.figures import Figures, cells, read_figures, slower_lines
 from fourfold.cli.host_needs import host_needs
 from fourfold.cli.output import clip, console, escape_markup, print_json, print_table
 from fourfold.errors import shorten
@@ -41,15 +43,16 @@ def command(package: str, repository: str | None, *, as_json: bool) -> None:
     located = find(package, repository=repository)
     resolved, version = located.package, located.version
     resolved.verify()
+    figures = read_figures(Path(package), resolved.digest) if located.is_path else {}
     if as_json:
-        level = level_of(resolved.manifest)
-        print_json({"digest": resolved.digest, "version": version, "trust": level, "manifest": resolved.manifest})
+        shown = {"digest": resolved.digest, "version": version, "trust": level_of(resolved.manifest)}
+        print_json({**shown, "figures": figures, "manifest": resolved.manifest})
     else:
-        print_package(resolved, version)
+        print_package(resolved, version, figures)
 
 
-def print_package(package: Package, version: int | None = None) -> None:
-    """Print a package for people."""
+def print_package(package: Package, version: int | None = None, figures: Figures | None = None) -> None:
+    """Print a package for people, with what was measured of its engines."""
     out = console()
     manifest = package.manifest
     out.print(f"[bold]{package.name}[/bold]" + ("" if version is None else f":{version}"))
@@ -62,7 +65,7 @@ def print_package(package: Package, version: int | None = None) -> None:
     for label, text in _facts(manifest):
         out.print(f"[bold]{label:<12}[/bold] {escape_markup(text)}")
     out.print()
-    print_engines(manifest["engines"])
+    print_engines(manifest["engines"], figures or {})
     entries = manifest["files"]
     print_table(
         ["file", "bytes#", "SHA-256"],
@@ -71,30 +74,25 @@ def print_package(package: Package, version: int | None = None) -> None:
     out.print(f"{package.size:,} bytes in all")
 
 
-def print_engines(entries: Any) -> None:
-    """Print the verdict on every engine that could run the model, the chosen one first."""
+def print_engines(entries: Any, figures: Figures) -> None:
+    """Print the verdict on every engine that could run the model, the chosen one first, and what was measured."""
     entries = sorted(entries, key=lambda entry: not entry["chosen"])
+    if not figures:
+        print_table(
+            ["engine", "against the original"], [(_engine_name(entry), verdict_line(entry)) for entry in entries]
+        )
+        return
     columns = ["engine", "one row#", "rows/s#", "start-up#", "memory#", "size#", "against the original"]
     print_table(
-        columns, [(_engine_name(entry), *_figures(entry.get("figures")), verdict_line(entry)) for entry in entries]
+        columns,
+        [(_engine_name(entry), *cells(figures.get(entry["engine"])), verdict_line(entry)) for entry in entries],
     )
+    for line in slower_lines(entries, figures):
+        console().print(line)
 
 
 def _engine_name(entry: Any) -> str:
     return f"{entry['engine']} (chosen)" if entry["chosen"] else str(entry["engine"])
-
-
-def _figures(figures: Any) -> tuple[str, ...]:
-    if figures is None:
-        return ("-",) * 5
-    one_row = figures["one_row"]
-    return (
-        f"{_number(one_row, ',.3g', 1e6)} µs" if one_row < 1e-3 else f"{_number(one_row, ',.3g', 1e3)} ms",
-        _number(figures["rows_per_second"], ",.0f"),
-        f"{_number(figures['start_up'], ',.0f', 1e3)} ms",
-        f"{_number(figures['memory'], ',.0f', 1 / 2**20)} MB",
-        _number(figures["size"], ","),
-    )
 
 
 def verdict_line(entry: Any) -> str:

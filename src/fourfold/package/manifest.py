@@ -63,9 +63,7 @@ _ENGINE_TYPES: dict[str, type | tuple[type, ...]] = {
     "ulp": (int, float, str),
     "gap": (int, float, str),
     "scaled": list,
-    "figures": dict,
 }
-_FIGURE_KEYS = {"one_row", "rows_per_second", "start_up", "memory", "size"}
 # No file has more bytes; JSON has integers of any length.
 _MAX_SIZE_BYTES = 2**63
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,126}[a-z0-9])?", re.ASCII)
@@ -325,12 +323,6 @@ def _check_engines(engines: list[Any]) -> None:
             )
         for comparison in entry.get("scaled", ()):
             _check_comparison("engines, scaled", comparison, {*_COMPARISON_KEYS, "factor"})
-        figures = entry.get("figures", dict.fromkeys(_FIGURE_KEYS, 0))
-        if set(figures) != _FIGURE_KEYS or not all(type(value) in (int, float) for value in figures.values()):
-            raise CorruptPackage(
-                f"the manifest's engines: expected the figures {', '.join(sorted(_FIGURE_KEYS))}; got "
-                f"{shorten(figures, 200)}"
-            )
 
 
 def _check_files(files: object) -> None:

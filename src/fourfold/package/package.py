@@ -24,6 +24,11 @@ class Package:
         manifest_bytes: the manifest, in canonical JSON.
         fetch: returns the bytes of a file by its name; `read` verifies them.
 
+    Attributes:
+        manifest_bytes: the manifest, in canonical JSON.
+        figures: what `pack` measured of each engine, by the engine's name. They belong to the host that measured, are
+            no part of the package's identity, and stay behind when it is written or pushed; empty where it was opened.
+
     Raises:
         CorruptPackage: the manifest is invalid.
     """
@@ -32,6 +37,7 @@ class Package:
         self.manifest_bytes = manifest_bytes
         self._manifest = Manifest(manifest_bytes)
         self._fetch = fetch
+        self.figures: Mapping[str, Mapping[str, float]] = {}
 
     @classmethod
     def build(cls, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Package:

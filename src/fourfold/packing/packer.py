@@ -7,10 +7,12 @@ gets the fastest that gives the same answer (docs/decisions/0007).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from fourfold.errors import PackError, shorten
 from fourfold.function import without_numeric_warnings
 from fourfold.package import Package
+from fourfold.packing.engines.benchmark import Shape
 from fourfold.packing.engines.invariance import parse_block
 from fourfold.packing.engines.tolerance import Tolerance
 from fourfold.packing.samples.expected_outputs import EXPECT_RTOL
@@ -36,6 +38,7 @@ def pack(
     block: int | Literal["auto", "free"] = "auto",
     accept: str = "tight",
     measure: bool = False,
+    shape: Shape = "both",
     provenance: Mapping[str, str] | None = None,
     expect: Any = None,
     expect_rtol: float = EXPECT_RTOL,
@@ -61,8 +64,9 @@ def pack(
             there 512 units in the last place (16 for float32), and equal labels. `exact`: the same bits everywhere.
             `ulp:N`: N units in the last place; `rtol:X`: a relative distance of X. These two also pack a model whose
             answer for a row depends on the other rows by no more than that.
-        measure: whether engines are measured, each in a process of its own, which takes seconds. The manifest holds the
-            figures, so the digest differs at every packing. Otherwise the engine expected to be faster is chosen.
+        measure: whether engines are measured, each in a process of its own, which takes seconds; the figures are the
+            attribute `figures` of the package. Otherwise the engine expected to be faster is chosen.
+        shape: what the engine is chosen for, where engines are measured: calls with `one` row, with `many`, or `both`.
         provenance: where the model comes from (a commit, a data set), in your own words.
         expect: the answers of the framework that trained the model: a table with a column for each output to compare,
             or arrays by the outputs' names, with a row for each of `rows`; or a table that has the inputs too.
@@ -70,7 +74,8 @@ def pack(
         **options: the runtime's own options, such as `methods=("predict", "predict_proba")` (docs/runtimes.md).
 
     Returns:
-        The package, in memory. The same model, rows and versions give the same digest, unless `measure` is set.
+        The package, in memory. The same model, rows and versions give the same digest; where engines are measured, the
+        same unless another engine is clearly faster.
 
     Raises:
         PackError: the model cannot be packed as asked, or does not answer as expected; the error says why.
@@ -78,6 +83,10 @@ def pack(
         InputError: the rows do not fit the inputs given.
     """
     tolerance, blocks = Tolerance.parse(accept), parse_block(block)
+    if shape not in get_args(Shape):
+        raise PackError(f"expected a shape of {', '.join(get_args(Shape))}; got {shorten(shape)}")
+    if shape != "both" and not measure:
+        raise PackError(f"an engine is chosen for {shape} only where engines are measured: pass measure=True")
     convert = measure or engine not in ("auto", "original", "plan")
     original = prepare(model, name, rows, inputs=inputs, extra=extra, runtime=runtime, options=options)
     with without_numeric_warnings():
@@ -85,4 +94,4 @@ def pack(
         result = compete(original, samples, tolerance, blocks, convert=convert)
         if measure:
             result = measure_engines(result)
-        return build(result, engine, provenance)
+        return build(result, engine, provenance, shape)

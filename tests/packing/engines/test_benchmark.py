@@ -12,7 +12,9 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 import fourfold
-from fourfold.packing.engines.benchmark import benchmark_engine
+from fourfold.packing.engines.benchmark import Figures, benchmark_engine
+from fourfold.packing.engines.candidate import Candidate
+from tests.packing.engines.test_tournament import runtime
 
 
 class Measured(NamedTuple):
@@ -35,15 +37,38 @@ def measured() -> Measured:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fourfold.packing.stages.measure.benchmark_engine", spy)
         package = fourfold.pack(LinearRegression().fit(x, x[:, 0]), name="sum", rows=x, measure=True)
-    return Measured(seen, {each["engine"]: each.get("figures") for each in package.manifest["engines"]})
+    assert "figures" not in str(package.manifest)
+    return Measured(seen, dict(package.figures))
 
 
 def test_engines_are_measured_on_rows_that_differ(measured: Measured) -> None:
     """A processor that has seen a few rows before is faster than it will be: all packing rows count."""
     assert all(len({json.dumps(row) for row in rows}) == 1000 for rows in measured.rows)
-    assert len(measured.rows) == sum(each is not None for each in measured.figures.values()) >= 2
-    for each in filter(None, measured.figures.values()):
+    assert len(measured.rows) == len(measured.figures) >= 2
+    for each in measured.figures.values():
         assert each["rows_per_second"] > 1 / each["one_row"] > 1
+
+
+def test_measuring_does_not_change_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The digest is the same whatever was measured, unless another engine is clearly faster."""
+    x = np.arange(300.0).reshape(100, 3)
+    model = LinearRegression().fit(x, x[:, 0])
+    speeds = iter((1.0, 1.1, 0.9, 1.0, 3.0, 1.0))
+
+    def measure(_package: Any, size: int, _rows: Any) -> Figures:
+        return Figures(one_row=1e-3 * next(speeds), rows_per_second=1e4, start_up=1.0, memory=2**20, size=size)
+
+    monkeypatch.setattr("fourfold.packing.stages.measure.benchmark_engine", measure)
+    monkeypatch.setattr("fourfold.packing.engines.candidates.onnx_candidate", _absent)
+    first, second, third = (fourfold.pack(model, name="sum", rows=x, measure=True, shape="one") for _ in range(3))
+    assert first.figures != second.figures
+    assert first.digest == second.digest
+    assert third.digest != second.digest
+    assert [runtime(package) for package in (second, third)] == ["plan", "sklearn"]
+
+
+def _absent(*_: Any) -> Candidate:
+    return Candidate("onnx", absence_reason="not tried")
 
 
 def test_an_engine_is_measured_without_what_packs_it(measured: Measured) -> None:

@@ -99,10 +99,15 @@ def test_the_fastest_of_those_that_hold_the_model_is_chosen() -> None:
     def refuse() -> None:
         raise PackError("no function")
 
-    def find(*entries: TournamentEntry, engine: str = "auto") -> str:
-        return choose([*entries, original], engine, refuse).candidate.name
+    def find(*entries: TournamentEntry, engine: str = "auto", shape: Any = "both") -> str:
+        return choose([*entries, original], engine, refuse, shape).candidate.name
 
     assert find(plan) == "plan"
+    bulk = replace(plan, figures=replace(figures, one_row=1e-6, rows_per_second=1e3))
+    assert (find(bulk, shape="one"), find(bulk)) == ("plan", "plan")
+    with pytest.raises(PackError, match="no function"):  # the original, which is asked whether it can be packed
+        find(bulk, shape="many")
+    assert find(replace(plan, figures=replace(figures, one_row=1.2e-3)), shape="one") == "plan"  # not clearly slower
     assert find(replace(plan, figures=None), TournamentEntry(Candidate("onnx"), "bound", figures=fast)) == "onnx"
     for verdict in ("rejected", "absent"):
         with pytest.raises(PackError, match="no function"):

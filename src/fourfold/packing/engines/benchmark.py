@@ -11,14 +11,17 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fourfold.codecs import json_rows
 from fourfold.errors import PackError, shorten
 from fourfold.package import SUFFIX, Package, write_package
 from fourfold.packing.samples.edge_cases import cells_per_row
 
-__all__ = ["Figures", "benchmark_engine"]
+__all__ = ["Figures", "Shape", "benchmark_engine"]
+
+#: What an engine is chosen for: calls with one row, calls with many, or both alike.
+Shape = Literal["one", "many", "both"]
 
 #: Longer than any engine needs to load and to answer some rows.
 BENCHMARK_TIMEOUT_S = 300.0
@@ -44,13 +47,13 @@ class Figures:
     memory: int
     size: int
 
-    @property
-    def cost(self) -> float:
-        """Return the geometric mean of the seconds for a row alone and for one of many; the least wins."""
-        return math.sqrt(self.one_row / self.rows_per_second)
+    def cost(self, shape: Shape) -> float:
+        """Return the seconds for a row: alone, as one of many, or for `both` the geometric mean of these two."""
+        of_many = 1 / self.rows_per_second
+        return {"one": self.one_row, "many": of_many, "both": math.sqrt(self.one_row * of_many)}[shape]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the figures as JSON values, for the manifest, with three significant digits."""
+        """Return the figures as JSON values, with three significant digits."""
         return {
             name: float(f"{value:.3g}") if isinstance(value, float) else value for name, value in asdict(self).items()
         }

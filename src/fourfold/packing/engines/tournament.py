@@ -7,14 +7,13 @@ silently changes answers is rejected by its answers.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from fourfold.errors import PackError, shorten
 from fourfold.function import Function
-from fourfold.packing.engines.benchmark import Figures
+from fourfold.packing.engines.benchmark import Figures, Shape
 from fourfold.packing.engines.candidate import Candidate
 from fourfold.packing.engines.comparison import Comparison, join_comparisons
 from fourfold.packing.engines.reference import Reference
@@ -23,6 +22,8 @@ from fourfold.signature import Signature
 
 __all__ = ["ACCEPTED", "TournamentEntry", "choose", "run_tournament"]
 
+#: An engine that is so many times faster than another was not measured so by chance.
+CLEARLY_FASTER = 1.3
 #: The verdicts on engines that give the original's answers.
 ACCEPTED = ("exact", "equal", "bound")
 
@@ -64,8 +65,6 @@ class TournamentEntry:
             entry |= self.comparison.to_json()
         if self.scaled:
             entry["scaled"] = [{"factor": factor, **comparison.to_json()} for factor, comparison in self.scaled.items()]
-        if self.figures is not None:
-            entry["figures"] = self.figures.to_json()
         return entry
 
 
@@ -131,13 +130,16 @@ def _first_difference(comparison: Comparison) -> str:
     )
 
 
-def choose(entries: Sequence[TournamentEntry], engine: str, check_original: Callable[[], None]) -> TournamentEntry:
-    """Choose the engine that the package gets: the fastest that was measured, or the first where none was.
+def choose(
+    entries: Sequence[TournamentEntry], engine: str, check_original: Callable[[], None], shape: Shape = "both"
+) -> TournamentEntry:
+    """Choose the engine that the package gets: the first, unless another was measured and is clearly faster.
 
     Args:
         entries: the tournament's table, the original last.
         engine: `auto`, `original`, or the engine's name.
         check_original: raises where the original cannot be packed; called where it is chosen.
+        shape: what the engine is chosen for.
 
     Raises:
         PackError: the engine that was asked for does not give the same answers, or no engine does.
@@ -153,11 +155,19 @@ def choose(entries: Sequence[TournamentEntry], engine: str, check_original: Call
     elif engine == "original":
         choice = entries[-1]
     else:
-        eligible = [entry for entry in entries if entry.can_be_chosen]
-        timed = [entry for entry in eligible if entry.figures is not None]
-        choice = (
-            min(timed, key=lambda entry: entry.figures.cost if entry.figures else math.inf) if timed else eligible[0]
-        )
+        choice = _fastest([entry for entry in entries if entry.can_be_chosen], shape)
     if choice is entries[-1]:
         check_original()
     return choice
+
+
+def _fastest(entries: Sequence[TournamentEntry], shape: Shape) -> TournamentEntry:
+    """Return the first engine that was measured, or one that is clearly faster; the first where none was measured.
+
+    Measuring again gives other figures, and must not give another package.
+    """
+    costs = {index: entry.figures.cost(shape) for index, entry in enumerate(entries) if entry.figures is not None}
+    if not costs:
+        return entries[0]
+    first, best = next(iter(costs)), min(costs, key=costs.__getitem__)
+    return entries[best if costs[best] * CLEARLY_FASTER < costs[first] else first]
