@@ -362,3 +362,15 @@ def test_a_million_texts_where_numbers_are_due_are_judged_as_columns(text: Any, 
     assert [str(error) for error in errors] == [str(error) for error in row_errors]
     values = [None if row is None else row["x"] for row in rows]
     assert same_bits(batch.column(0).to_pylist(), values)
+
+
+@pytest.mark.parametrize("max_errors", [None, 3, 1000])
+def test_very_many_columns_that_are_no_fields_are_counted(max_errors: int | None) -> None:
+    """Of 5,000 unknown columns the first errors are those of rows, and all are counted."""
+    names = ["x", *(f"c{number}" for number in range(5000))]
+    table = pa.table([pa.array([1.0, 2.0])] + [pa.nulls(2)] * 5000, names=names)
+    _, errors = ColumnCoercer([Field("x", "float64")])(table, max_errors)
+    rows, row_errors = RowCoercer([Field("x", "float64")])([dict.fromkeys(names, 1.0)] * 2, max_errors)
+    assert rows == [None, None]
+    assert (errors.total, errors.rows) == (row_errors.total, row_errors.rows) == (10_000, 2)
+    assert list(errors)[:3] == list(row_errors)[:3]

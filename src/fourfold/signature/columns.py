@@ -161,16 +161,15 @@ class ColumnCoercer:
                 coerced, column_faults = column(array, table.num_rows)
             arrays.append(coerced)
             faults.extend(column_faults)
-        if self._forbids_extra and known - self._names:
-            faults.extend(self._unknown_faults(names, table.num_rows))
+        unknown = [name for name in names if name not in self._names] if self._forbids_extra else []
+        shown = unknown[: max(max_errors or 0, MAX_ROW_ERRORS)]  # of a hundred thousand columns
+        of_unknown = (partial(unknown_field, name=name, fields=self.fields) for name in shown)
+        faults.extend(_Faults(None, table.num_rows, build) for build in of_unknown)
         # Without the schema's nullability: an invalid value is null even where its field is not nullable.
         coerced = pa.RecordBatch.from_arrays(arrays, names=list(self.schema.names))
-        return coerced, _build_errors([fault for fault in faults if fault.size], max_errors)
-
-    def _unknown_faults(self, names: Sequence[str], length: int) -> Iterable[_Faults]:
-        for name in names:
-            if name not in self._names:
-                yield _Faults(None, length, partial(unknown_field, name=name, fields=self.fields))
+        errors = _build_errors([fault for fault in faults if fault.size], max_errors)
+        errors.total += (len(unknown) - len(shown)) * table.num_rows
+        return coerced, errors
 
 
 def _build_errors(faults: Sequence[_Faults], max_errors: int | None) -> RowErrors:
