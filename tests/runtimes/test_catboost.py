@@ -159,3 +159,12 @@ def test_broken_files_and_failures() -> None:
     engine._build = lambda _: NUMBERS[["a"]]
     with pytest.raises(EngineError, match="CatBoost failed"):
         engine.predict(batch)
+
+
+@pytest.mark.parametrize("prediction", ["RMSEWithUncertainty", "VirtEnsembles", "Class", "", 1, ["Exponent"], None])
+def test_what_the_model_does_not_predict_is_refused(prediction: Any) -> None:
+    """CatBoost ends the process where it is asked for a variance that the model has not."""
+    ready = prepared(catboost.CatBoostRegressor(**OPTIONS).fit(NUMBERS, TARGET), NUMBERS)
+    settings = {**ready.settings, "prediction": prediction}
+    with pytest.raises(CorruptPackage, match=r"expected a prediction of|has not two values a row"):
+        runtimes.load("catboost", settings, ready.files.__getitem__, signature_of(ready), trust="foreign")

@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from fourfold import runtimes
 from fourfold.errors import CorruptPackage, PackError, SignatureError
 from fourfold.runtimes.engine import library_versions
-from fourfold.signature import Signature
+from fourfold.signature import Field, Signature
 from tests.runtimes import functions
 from tests.runtimes.models import Clipper
 
@@ -84,6 +84,25 @@ def test_settings_that_are_none() -> None:
     for name in runtimes.NAMES:
         with pytest.raises(CorruptPackage, match="settings"):
             runtimes.load(name, {}, ready.files.__getitem__, signature, trust="code")
+
+
+@pytest.mark.parametrize("dtype", ["U500000000", "V2147483647", "object", "M8[ns]", 5, None])
+def test_inputs_of_a_type_that_no_graph_has(dtype: Any) -> None:
+    """A type of NumPy's may have two gigabytes: the inputs of a graph are of the types that fields have."""
+    settings = {"inputs": [{"name": "x", "dtype": dtype, "shape": [1], "columns": ["x"], "matrix": False}]}
+    signature = Signature((Field("x", "float32"),), (Field("y", "float32"),))
+    with pytest.raises(CorruptPackage, match="input 'x' is of the type"):
+        runtimes.load("onnx", {**settings, "outputs": ["y"]}, lambda _: b"", signature, trust="foreign")
+
+
+def test_a_number_beyond_floats_is_a_corrupt_setting() -> None:
+    """JSON has integers of any length, which no float holds."""
+    model = xgboost.XGBRegressor(n_estimators=1, n_jobs=1).fit(np.ones((3, 2)), [1, 2, 3])
+    ready = runtimes.by_model(model).prepare(model, np.ones((3, 2)))
+    settings = {**ready.settings, "missing": 10**400}
+    signature = Signature(ready.inputs, ready.outputs)
+    with pytest.raises(CorruptPackage, match="OverflowError"):
+        runtimes.load("xgboost", settings, ready.files.__getitem__, signature, trust="foreign")
 
 
 def python(code: str) -> str:

@@ -181,5 +181,5 @@ def load(
     except FourfoldError:
         raise
     # Settings come with the package. If they lack a key or have a wrong type, a runtime fails where it first uses them.
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise CorruptPackage(f"the {name} runtime cannot use the package's settings: {describe(error)}") from error

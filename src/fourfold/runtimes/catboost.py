@@ -15,7 +15,7 @@ import catboost
 import numpy as np
 
 from fourfold import tables
-from fourfold.errors import CorruptPackage, EngineError, FourfoldError, PackError, describe, printable
+from fourfold.errors import CorruptPackage, EngineError, FourfoldError, PackError, describe, printable, shorten
 from fourfold.modelfiles import MalformedModel, catboost_cbm
 from fourfold.runtimes.answers import (
     Array,
@@ -39,6 +39,8 @@ _FILE = "model.cbm"
 #: How long CatBoost may take to read a JSON file, in seconds.
 CONVERSION_TIMEOUT_S = 600
 _ESTIMATORS = ("CatBoost", "CatBoostClassifier", "CatBoostRanker", "CatBoostRegressor")
+#: What a regressor may predict; the last is of models with two values a row, and CatBoost ends the process for others.
+_PREDICTIONS = ("RawFormulaVal", "Exponent", "RMSEWithUncertainty")
 #: The keys that every model in JSON has.
 _JSON_KEYS = ("features_info", "model_info", "scale_and_bias")
 #: Losses of several targets, each of which has its own statistics of categories; JSON keeps those of one target.
@@ -228,9 +230,14 @@ def _read(data: bytes, settings: dict[str, Any]) -> Any:
     """Return the estimator in the bytes of a file; raise `CorruptPackage` where CatBoost cannot read it."""
     kind = settings["kind"]
     if kind not in _ESTIMATORS:
-        raise CorruptPackage(f"expected an estimator of {', '.join(_ESTIMATORS)}; got {kind!r}")
+        raise CorruptPackage(f"expected an estimator of {', '.join(_ESTIMATORS)}; got {shorten(kind)}")
+    prediction = settings.get("prediction", _PREDICTIONS[0])
+    if prediction not in _PREDICTIONS:
+        raise CorruptPackage(f"expected a prediction of {', '.join(_PREDICTIONS)}; got {shorten(prediction)}")
     try:
         catboost_cbm.check(data)
+        if prediction == "RMSEWithUncertainty" and catboost_cbm.read(data).dimension != 2:
+            raise CorruptPackage(f"the package predicts {prediction}, and its model has not two values a row")
         return getattr(catboost, kind)().load_model(blob=data)
     except (catboost.CatBoostError, MalformedModel) as error:
         raise CorruptPackage(f"CatBoost cannot read its model: {printable(str(error))}") from error

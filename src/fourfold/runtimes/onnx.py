@@ -130,6 +130,8 @@ class _GraphInput:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> _GraphInput:
+        if data["dtype"] not in _DTYPES.values():
+            raise CorruptPackage(f"the package's input {shorten(data['name'])} is of the type {shorten(data['dtype'])}")
         return cls(data["name"], data["dtype"], tuple(data["shape"]), tuple(data["columns"]), data["matrix"])
 
     def fill(self, batch: Any) -> Array:

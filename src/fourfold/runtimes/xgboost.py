@@ -13,7 +13,16 @@ import numpy as np
 import xgboost
 
 from fourfold import tables
-from fourfold.errors import CorruptPackage, EngineError, FourfoldError, MissingLibrary, PackError, describe, printable
+from fourfold.errors import (
+    CorruptPackage,
+    EngineError,
+    FourfoldError,
+    MissingLibrary,
+    PackError,
+    describe,
+    printable,
+    shorten,
+)
 from fourfold.modelfiles import xgboost_ubjson
 from fourfold.runtimes.answers import (
     Array,
@@ -189,7 +198,7 @@ def _read(data: bytes, settings: dict[str, Any]) -> Any:
             model.set_param({"nthread": 1, "device": "cpu"})
             return model
         if kind not in _ESTIMATORS:
-            raise CorruptPackage(f"expected an estimator of {', '.join(_ESTIMATORS)}; got {kind!r}")
+            raise CorruptPackage(f"expected an estimator of {', '.join(_ESTIMATORS)}; got {shorten(kind)}")
         estimator = getattr(xgboost, kind)(n_jobs=1, device="cpu", missing=float(settings["missing"]))
         estimator.load_model(bytearray(data))
         estimator.get_booster().set_param({"nthread": 1, "device": "cpu"})
