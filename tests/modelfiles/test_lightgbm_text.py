@@ -135,3 +135,15 @@ def test_a_tree_is_not_deeper_than_a_stack() -> None:
     )
     with pytest.raises(MalformedModel, match="deeper"):
         lightgbm_text.check(sized(f"{head}tree_sizes=1\n\n{tree}end of trees\n\nparameters:\nend of parameters\n"))
+
+
+@pytest.mark.parametrize("line", ["leaf_value", "internal_count", "num_cat"])
+def test_a_tree_ends_with_an_empty_line(line: str) -> None:
+    """LightGBM reads on to the next one: a tree that ends before would have the keys of what follows it."""
+    parameters = {"verbose": -1, "min_data_in_leaf": 5}
+    data = lightgbm.Dataset(NUMBERS.to_numpy(dtype=float), TARGET)
+    text = lightgbm.train(parameters, data, 1).model_to_string()
+    lightgbm_text.check(text)
+    changed = re.sub(rf"(?m)^{line}=.*\n", r"\g<0>end of trees\n", text, count=1)
+    with pytest.raises(MalformedModel, match="end where it should"):
+        lightgbm_text.check(sized(changed))

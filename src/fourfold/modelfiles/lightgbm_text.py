@@ -76,7 +76,10 @@ def _check(data: bytes) -> None:
     require(len(sizes) > 0 or classes <= _MAX_OUTPUTS_WITHOUT_TREES, "no trees, but many classes")
     for size in sizes:
         block = data[start : start + size]
-        require(block.startswith(b"Tree=") and block.endswith(b"\n"), "a tree that does not begin where it should")
+        # LightGBM reads a tree up to an empty line, and not as far as its size says.
+        require(
+            block.startswith(b"Tree=") and block.endswith(b"\n\n"), "a tree that does not begin and end where it should"
+        )
         _check_tree(_tree(block.decode()), width)
         start += size
     _check_end(data[end:].decode())
