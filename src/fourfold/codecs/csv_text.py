@@ -96,7 +96,8 @@ class Reader:
 
     def select(self, names: Collection[str]) -> None:
         """Read only the columns of these names, in the order of the file; the first where there is none of them."""
-        self._selected = [index for index, name in enumerate(self.names) if name in names] or [0]
+        selected = [index for index, name in enumerate(self.names) if name in names] or [0]
+        self._selected = None if len(selected) == len(self.names) else selected
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the cells as record batches of one string column for each name; an unquoted empty cell is null.
@@ -134,7 +135,7 @@ class Reader:
                 read_options=pa.csv.ReadOptions(use_threads=False, column_names=positions, block_size=len(block) + 1),
                 parse_options=pa.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=not is_single),
                 convert_options=pa.csv.ConvertOptions(
-                    include_columns=included,
+                    include_columns=None if self._selected is None else included,
                     column_types=dict.fromkeys(included, pa.string()),
                     null_values=[""],
                     strings_can_be_null=True,
