@@ -148,7 +148,7 @@ def embedded() -> Any:
 
 
 def factored(kind: Any) -> Any:
-    return kind(2, max_iter=5).fit(np.abs(X))
+    return kind(2, max_iter=2000, tol=0.1).fit(np.abs(X))
 
 
 def matrix(kind: Any, **arrays: Any) -> Any:
