@@ -161,6 +161,25 @@ def test_a_linear_booster_that_stopped_early(tmp_path: Path) -> None:
     assert np.array_equal(opened.model.predict(xgboost.DMatrix(FILLED)), model.predict(FILLED))
 
 
+def test_a_linear_booster_whose_file_counts_no_rounds(tmp_path: Path) -> None:
+    """XGBoost answers such a file otherwise than the version that wrote it, where the objective has a link."""
+    path = tmp_path / "model.json"
+    for objective, is_noted in (("binary:logistic", True), ("reg:squarederror", False)):
+        options = {"booster": "gblinear", "objective": objective}
+        xgboost.train(options, xgboost.DMatrix(FILLED, TARGET > 0), 5).save_model(path)
+        whole = json.loads(path.read_text())
+        assert open_model("xgboost", path).notes == ()
+        before = open_model("xgboost", path).model.predict(xgboost.DMatrix(FILLED))
+        del whole["learner"]["gradient_booster"]["model"]["boosted_rounds"]
+        path.write_text(json.dumps(whole))
+        opened = open_model("xgboost", path)
+        assert ["counts no rounds" in note for note in opened.notes] == [True] * is_noted
+        assert np.array_equal(opened.model.predict(xgboost.DMatrix(FILLED)), before) is not is_noted
+        whole["learner"]["gradient_booster"]["model"]["boosted_rounds"] = 1  # as the note says
+        path.write_text(json.dumps(whole))
+        assert np.array_equal(open_model("xgboost", path).model.predict(xgboost.DMatrix(FILLED)), before)
+
+
 def test_boosters_that_contradict_themselves_are_refused(tmp_path: Path) -> None:
     """Their libraries follow what a file says without looking, and the process ends."""
     path = tmp_path / "model.json"

@@ -132,10 +132,25 @@ def xgboost_levels(booster: Any, columns: Sequence[str]) -> dict[str, Levels]:
     for column, name, kind in zip(columns, names, types, strict=False):
         if kind == "c":
             array = stored.get(name)
-            values = None if array is None else tuple(array.to_pylist())
+            values = None if array is None else _undamaged(array)
             source = "the categories in XGBoost's model" if values else "the rows: XGBoost's model stores none"
+            if values is None and array is not None:
+                source = "the rows: XGBoost's model damages names that are not ASCII"
             levels[column] = Levels(values or None, source, "error", needs_dtype=True, is_ordered=bool(values))
     return levels
+
+
+def _undamaged(array: Any) -> tuple[Any, ...] | None:
+    """Return the categories in a `pyarrow.Array`, `None` for text that is not all ASCII.
+
+    XGBoost 3.2 splits the names by their lengths in characters instead of bytes: what follows a letter that is not
+    ASCII is another name, or no text at all.
+    """
+    try:
+        values = tuple(array.to_pylist())
+    except UnicodeDecodeError:
+        return None
+    return values if all(value.isascii() for value in values if isinstance(value, str)) else None
 
 
 def catboost_levels(model: Any, columns: Sequence[str]) -> dict[str, Levels]:

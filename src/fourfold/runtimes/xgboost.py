@@ -42,7 +42,13 @@ from fourfold.signature.field import Field, Signature
 __all__ = ["NAME", "load", "open_model", "prepare"]
 
 NAME = "xgboost"
+#: Objectives whose answer is the probability of the second of two classes.
+_BINARY_OBJECTIVES = frozenset(("binary:logistic", "reg:logistic"))
 _FILE = "model.ubj"
+#: Objectives of one output whose base score XGBoost adds on the scale of the margin.
+_OBJECTIVES_WITH_LINK = frozenset(
+    (*_BINARY_OBJECTIVES, "count:poisson", "reg:gamma", "reg:tweedie", "survival:cox", "survival:aft")
+)
 _ESTIMATORS = ("XGBClassifier", "XGBRFClassifier", "XGBRFRegressor", "XGBRanker", "XGBRegressor")
 
 
@@ -175,7 +181,7 @@ def _cut_at_best_round(booster: xgboost.Booster) -> OpenedModel:
     best = rounds if attribute is None else int(attribute) + 1
     # Estimators of linear models answer from all rounds.
     if not 0 < best < rounds or _booster_kind(booster) == "gblinear":
-        return OpenedModel(booster)
+        return OpenedModel(booster, _notes_on_linear(booster))
     note = f"training stopped early, at its best after {best} of {rounds} rounds"
     if booster.attr("scikit_learn") is None:
         note += f": all {rounds} answer, as Booster.predict does; booster[:{best}] answers otherwise"
@@ -183,9 +189,35 @@ def _cut_at_best_round(booster: xgboost.Booster) -> OpenedModel:
     return OpenedModel(booster[:best], (f"{note}: these answer, as the estimator does that wrote the file",))
 
 
+def _notes_on_linear(booster: xgboost.Booster) -> tuple[str, ...]:
+    """Return a note where this XGBoost answers otherwise than the one that wrote a linear booster's file.
+
+    Before version 1.6 such files did not count their rounds, and a booster of no rounds whose base score may still be
+    estimated adds it without the objective's link.
+    """
+    if _booster_kind(booster) != "gblinear":
+        return ()
+    learner = _learner(booster)
+    objective, is_estimated = learner["objective"]["name"], learner["learner_model_param"].get("boost_from_average")
+    if booster.num_boosted_rounds() or is_estimated != "1" or objective not in _OBJECTIVES_WITH_LINK:
+        return ()
+    note = (
+        "the file of this linear booster counts no rounds, as those of XGBoost before 1.6 do, so XGBoost "
+        f"{xgboost.__version__} adds its base score without the link of {objective}: it answers otherwise than the "
+        'version that wrote the file. With "boosted_rounds": 1 beside "weights" in the file it answers the same'
+    )
+    return (note,)
+
+
 def _booster_kind(booster: xgboost.Booster) -> str:
     """Return `gbtree`, `dart` or `gblinear`."""
-    return str(json.loads(booster.save_config())["learner"]["gradient_booster"]["name"])
+    return str(_learner(booster)["gradient_booster"]["name"])
+
+
+def _learner(booster: xgboost.Booster) -> dict[str, Any]:
+    """Return the part of a booster's configuration that names its kind and its objective."""
+    learner: dict[str, Any] = json.loads(booster.save_config())["learner"]
+    return learner
 
 
 def _read(data: bytes, settings: dict[str, Any]) -> Any:

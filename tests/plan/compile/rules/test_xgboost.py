@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,27 @@ def test_objectives_with_exponents_are_close(options: dict[str, Any], target: An
     assert_close(trained(NUMBERS, target, **options), NUMBERS, ulp=4)
 
 
+@pytest.mark.parametrize("base_score", [None, 0.3])
+@pytest.mark.parametrize(("objective", "target"), [("binary:logistic", TARGET > 0), ("count:poisson", np.abs(TARGET))])
+def test_boosters_without_rounds_have_a_base_score_without_link(
+    objective: str, target: Any, base_score: float | None
+) -> None:
+    """XGBoost applies no link to the base score where a file counts no rounds: of version 1.3, or of no tree."""
+    options = {"objective": objective, **({} if base_score is None else {"base_score": base_score})}
+    linear = json.loads(bytes(trained(NUMBERS, target, booster="gblinear", **options).save_raw("json")))
+    del linear["learner"]["gradient_booster"]["model"]["boosted_rounds"]
+    linear["version"] = [1, 3, 3]
+    parameters = linear["learner"]["learner_model_param"]
+    parameters["base_score"] = parameters["base_score"].strip("[]")
+    del parameters["boost_from_average"], parameters["num_target"]
+    with xgboost.config_context(verbosity=0):
+        old = xgboost.Booster(model_file=bytearray(json.dumps(linear).encode()))
+    assert_close(old, NUMBERS, ulp=4)
+    for booster in ("gbtree", "dart"):
+        empty = xgboost.train({**options, "booster": booster}, xgboost.DMatrix(NUMBERS, target), 0)
+        assert_close(empty, NUMBERS, ulp=4)
+
+
 @pytest.mark.parametrize("booster", ["gbtree", "dart", "gblinear"])
 @pytest.mark.parametrize("options", [{}, {"multi_strategy": "multi_output_tree"}], ids=["a tree each", "one tree"])
 def test_many_targets_are_exact(booster: str, options: dict[str, Any]) -> None:
@@ -146,10 +168,11 @@ def test_categories_in_another_order_than_in_training() -> None:
 
 
 def test_categories_that_training_did_not_know() -> None:
-    """XGBoost takes an unknown category for the next one in order; a plan refuses to do so."""
+    """XGBoost takes an unknown category for the next one in order: the field has the model's, a plan refuses others."""
     model = xgboost.XGBRegressor(**CATEGORIES).fit(FRAME, GOAL)
-    with pytest.raises(NoPlan, match="takes them for others"):
-        compiled(model, FRAME.assign(kind=FRAME.kind.cat.add_categories(["vv"])))
+    _, signature, _ = compiled(model, FRAME.assign(kind=FRAME.kind.cat.add_categories(["vv"])))
+    (kind,) = (field for field in signature.inputs if field.name == "kind")
+    assert kind.categories == tuple(FRAME.kind.cat.categories)
     text = Text(0, None, nullable=True, categories=("7", "12"))
     with pytest.raises(NoPlan, match="takes them for others"):
         answer(

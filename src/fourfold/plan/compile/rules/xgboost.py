@@ -8,6 +8,7 @@ have the original's bits. Objectives that need `exp` have not: XGBoost takes `ex
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -183,32 +184,57 @@ class _Booster:
 
 
 def _base_scores(booster: Any, raw: dict[str, Any]) -> npt.NDArray[np.float32]:
-    """Return the base scores as XGBoost adds them, by asking a copy of the booster whose trees are leaves of -0.0.
+    """Return the base scores as XGBoost adds them, by asking a copy of the booster that adds nothing else.
 
     The JSON holds the scores on the scale of the answer. XGBoost applies the objective's inverse link with the C
-    library's functions, so their last bit cannot be computed here.
+    library's functions, so their last bit cannot be computed here. It applies none to a booster of no rounds whose
+    score may still be estimated, as it takes a linear one from a file older than version 1.6 for. So the copy has
+    rounds only where the booster has some.
     """
     learner = raw["learner"]
     parameters = learner["learner_model_param"]
     n_outputs = max(int(parameters["num_class"]), int(parameters.get("num_target", "1")), 1)
-    leaf_model = {
-        "cats": {"enc": [], "feature_segments": [], "sorted_idx": []},
-        "gbtree_model_param": {"num_parallel_tree": "1", "num_trees": str(n_outputs)},
-        "iteration_indptr": [0, n_outputs],
-        "tree_info": list(range(n_outputs)),
-        "trees": [{**_LEAF, "id": tree_index} for tree_index in range(n_outputs)],
-    }
+    is_linear = learner["gradient_booster"]["name"] == "gblinear"
     stripped = {
         **learner,
         "feature_names": [],
         "feature_types": [],
-        "gradient_booster": {"name": "gbtree", "model": leaf_model},
+        "gradient_booster": _zero_weights(learner, n_outputs) if is_linear else _zero_trees(learner, n_outputs),
         "learner_model_param": {**parameters, "num_feature": "1"},
     }
     text = json.dumps({**raw, "learner": stripped}).encode()
-    leaf_booster = type(booster)({"nthread": 1, "device": "cpu"}, model_file=bytearray(text))
-    margins = leaf_booster.inplace_predict(np.zeros((1, 1), dtype=np.float32), predict_type="margin")
+    copy = type(booster)({"nthread": 1, "device": "cpu"}, model_file=bytearray(text))
+    zero = np.zeros((1, 1), dtype=np.float32)
+    if is_linear:
+        margins = copy.predict(_matrix_class(booster)(zero, nthread=1), output_margin=True)
+    else:
+        margins = copy.inplace_predict(zero, predict_type="margin")
     return np.asarray(margins, dtype=np.float32).reshape(-1)
+
+
+def _zero_trees(learner: dict[str, Any], n_outputs: int) -> dict[str, Any]:
+    """Return the JSON of a tree of -0.0 for each output, or of no tree where the booster has none."""
+    trained = learner["gradient_booster"]
+    n_trees = n_outputs if trained.get("gbtree", trained)["model"]["trees"] else 0
+    model = {
+        "cats": {"enc": [], "feature_segments": [], "sorted_idx": []},
+        "gbtree_model_param": {"num_parallel_tree": "1", "num_trees": str(n_trees)},
+        "iteration_indptr": [0, n_trees] if n_trees else [0],
+        "tree_info": list(range(n_trees)),
+        "trees": [{**_LEAF, "id": tree_index} for tree_index in range(n_trees)],
+    }
+    return {"name": "gbtree", "model": model}
+
+
+def _zero_weights(learner: dict[str, Any], n_outputs: int) -> dict[str, Any]:
+    """Return the JSON of a linear booster of as many rounds, whose weights and biases are 0."""
+    trained = learner["gradient_booster"]
+    return {**trained, "model": {**trained["model"], "weights": [0.0] * (2 * n_outputs)}}
+
+
+def _matrix_class(booster: Any) -> Any:
+    """Return XGBoost's `DMatrix`, from the module of the booster's class: rules import no library."""
+    return sys.modules[type(booster).__module__].DMatrix
 
 
 def _categories(encoding: dict[str, Any]) -> list[Any]:
