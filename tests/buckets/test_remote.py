@@ -24,6 +24,7 @@ from fourfold.buckets.contract import Bucket, BucketError
 from fourfold.buckets.opening import open_bucket
 from fourfold.buckets.remote import RemoteBucket
 from fourfold.errors import RepositoryError
+from fourfold.interpreter import PYTHON_VARIABLE
 from fourfold.process_memory import peak_memory_bytes
 from fourfold.repository.bucket import BucketStore
 from fourfold.repository.store import Tag
@@ -350,13 +351,13 @@ def test_a_process_that_says_nothing(serve: Callable[[Answer], HostileServer], m
 
 def test_a_process_that_cannot_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Where the Python that is named is none, or there is none, the operation says so."""
-    monkeypatch.setenv(remote.PYTHON_VARIABLE, "/bin/false")
+    monkeypatch.setenv(PYTHON_VARIABLE, "/bin/false")
     with pytest.raises(BucketError, match=r"its client, a process of its own, does not start \(status 1\)"):
         RemoteBucket("s3", "s3://models").get("key", 10)
-    monkeypatch.setenv(remote.PYTHON_VARIABLE, str(tmp_path / "absent"))
+    monkeypatch.setenv(PYTHON_VARIABLE, str(tmp_path / "absent"))
     with pytest.raises(BucketError, match=r"cannot be started: .*absent"):
         RemoteBucket("s3", "s3://models").get("key", 10)
-    monkeypatch.delenv(remote.PYTHON_VARIABLE)
+    monkeypatch.delenv(PYTHON_VARIABLE)
     monkeypatch.setattr(sys, "executable", "/usr/sbin/httpd")
     monkeypatch.setattr(sys, "exec_prefix", str(tmp_path))
     with pytest.raises(BucketError, match="name one in FOURFOLD_PYTHON"):

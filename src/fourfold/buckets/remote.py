@@ -17,16 +17,13 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from fourfold.buckets import frames, settings
 from fourfold.buckets.contract import KINDS, BucketError, Condition, Kind
+from fourfold.interpreter import PYTHON_VARIABLE, find_python, python_flags
 
-__all__ = ["PYTHON_VARIABLE", "RemoteBucket"]
-
-#: Names the Python that runs the client, where this process is another program that embeds Python.
-PYTHON_VARIABLE = "FOURFOLD_PYTHON"
+__all__ = ["RemoteBucket"]
 
 _RUN = (
     "import json, sys; description = json.load(sys.stdin); sys.path[:] = description['path']; "
@@ -146,7 +143,7 @@ class _Process:
             told = {**description, "descriptor": there.fileno(), "parent": os.getpid(), "path": path}
             try:
                 self._process = subprocess.Popen(
-                    [_find_python(), *_list_flags(), "-c", _RUN],
+                    [_find_python(), *python_flags(), "-c", _RUN],
                     env=environment,
                     pass_fds=[there.fileno()],
                     stdin=subprocess.PIPE,
@@ -312,28 +309,18 @@ def _make_pair() -> tuple[socket.socket, socket.socket]:
 
 
 def _find_python() -> str:
-    """Return the Python that runs the client: inside of another program, the executable is that program.
+    """Return the Python that runs the client.
 
     Raises:
         BucketError: there is none.
     """
-    named = os.environ.get(PYTHON_VARIABLE)
-    if named:
-        return named
-    if "python" in os.path.basename(sys.executable or "").lower():  # noqa: PTH119 - may be None
-        return sys.executable
-    installed = Path(sys.exec_prefix) / "bin" / "python3"
-    if installed.is_file():
-        return str(installed)
-    raise BucketError(
-        "ended", f"its client is a process of its own, and no Python was found to run it: name one in {PYTHON_VARIABLE}"
-    )
-
-
-def _list_flags() -> list[str]:
-    """Return the flags of this Python that say what it takes no notice of; the process takes none of it either."""
-    flags = [("-E", sys.flags.ignore_environment), ("-s", sys.flags.no_user_site)]
-    return ["-P", *(flag for flag, is_set in flags if is_set)]
+    python = find_python()
+    if python is None:
+        raise BucketError(
+            "ended",
+            f"its client is a process of its own, and no Python was found to run it: name one in {PYTHON_VARIABLE}",
+        )
+    return python
 
 
 def _after_fork() -> None:

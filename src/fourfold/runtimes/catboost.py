@@ -16,6 +16,7 @@ import numpy as np
 
 from fourfold import tables
 from fourfold.errors import CorruptPackage, EngineError, FourfoldError, PackError, describe, printable, shorten
+from fourfold.interpreter import PYTHON_VARIABLE, find_python, python_flags
 from fourfold.modelfiles import MalformedModel, catboost_cbm
 from fourfold.runtimes.answers import (
     Array,
@@ -207,7 +208,12 @@ def _convert(path: Path, binary: Path) -> None:
         "import json, sys; sys.path[:] = json.loads(sys.argv[1]); import catboost; "
         "catboost.CatBoost().load_model(sys.argv[2], format='json').save_model(sys.argv[3])"
     )
-    command = [sys.executable, "-P", "-c", code, json.dumps(sys.path), str(path), str(binary)]
+    python = find_python()
+    if python is None:
+        raise ValueError(
+            f"JSON is read in a process of its own, and no Python was found: name one in {PYTHON_VARIABLE}"
+        )
+    command = [python, *python_flags(), "-c", code, json.dumps(sys.path), str(path), str(binary)]
     try:
         ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=CONVERSION_TIMEOUT_S)
     except subprocess.TimeoutExpired:

@@ -13,6 +13,7 @@ import onnxruntime
 import pyarrow as pa
 
 from fourfold import tables
+from fourfold.durable.reading import read_file
 from fourfold.errors import CorruptPackage, EngineError, FourfoldError, InputError, PackError, printable, shorten
 from fourfold.modelfiles import MalformedModel
 from fourfold.modelfiles.onnx_external_data import embed_tensors
@@ -239,7 +240,7 @@ def open_model(path: Path) -> OpenedModel:
 
 def _read(path: Path) -> bytes:
     try:
-        return embed_tensors(path.read_bytes(), path.parent)
+        return embed_tensors(read_file(path), path.parent)
     except OSError as error:
         raise PackError(f"the model {path} cannot be read: {error.strerror or error}") from error
     except MalformedModel as error:

@@ -29,6 +29,7 @@ import numpy as np
 
 from fourfold.environment import read_number
 from fourfold.errors import CorruptPackage, EngineError, PackageError, printable
+from fourfold.interpreter import find_python, python_flags
 from fourfold.process_memory import peak_memory_bytes
 from fourfold.runtimes.onnx_session import open_session
 
@@ -77,7 +78,7 @@ class Trial:
     @property
     def is_needed(self) -> bool:
         """Return whether the model has not been tried yet, and there is a way to try it."""
-        return self._digest not in _tried and _has_interpreter()
+        return self._digest not in _tried and find_python() is not None
 
     def load(self) -> None:
         """Load the model in a child; raise as `run` does."""
@@ -111,7 +112,9 @@ class Trial:
 
     def _run(self, feed: Mapping[str, Any], names: Sequence[str], rows: int) -> None:
         limits = _limits(len(self._data), sum(_size(array) for array in feed.values()), rows)
-        command = [sys.executable, "-P", "-c", _CHILD, json.dumps(sys.path)]
+        python = find_python()
+        assert python is not None  # or no trial is needed
+        command = [python, *python_flags(), "-c", _CHILD, json.dumps(sys.path)]
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         ) as process:
@@ -187,11 +190,6 @@ def _setting(name: str, default: float) -> float:
         return read_number(name, default, "a number above 0 and below 1e9", lambda number: 0 < number < 1e9)
     except ValueError as error:
         raise PackageError(str(error)) from None
-
-
-def _has_interpreter() -> bool:
-    """Return whether Python can be started here: inside of another program the executable is that program."""
-    return "python" in os.path.basename(sys.executable or "").lower()  # noqa: PTH119 - may be None
 
 
 def _size(array: Any) -> int:
