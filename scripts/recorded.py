@@ -2,7 +2,8 @@
 
     scripts/recorded.py sweep [PYTEST OPTIONS]                 the tests marked `sweep`, in full
     scripts/recorded.py faults [--repeat N] [PYTEST OPTIONS]   the tests marked `faults`, N times
-    scripts/recorded.py fuzz [--seconds N] [--seed N]          hostile plans, then hostile model files of each library
+    scripts/recorded.py fuzz [--seconds N] [--seed N] [--jobs N]
+                                                               hostile plans, and hostile model files of each library
 
 The file has the date, the commit, the machine, the versions, the seconds, and what failed. The exit status is 1 if
 something did.
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +29,7 @@ from xml.etree import ElementTree as ET
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 FUZZ_SECONDS = 900
+FUZZ_TARGETS = ("plan", "skops", "lightgbm", "xgboost", "catboost", "onnx")
 LIBRARIES = ("numpy", "scikit-learn", "lightgbm", "xgboost-cpu", "catboost", "onnxruntime", "skops", "pyarrow")
 
 
@@ -79,20 +82,27 @@ def faults(options: list[str]) -> dict[str, Any]:
 def fuzz(options: list[str]) -> dict[str, Any]:
     """Feed hostile plans to the evaluator, and changed model files of each library to what reads them.
 
-    `--seconds` is the time of each: of libFuzzer, and of each library's files.
+    `--seconds` is the time of each: of libFuzzer, and of each library's files. `--jobs` run at the same time.
     """
     parser = argparse.ArgumentParser(prog="scripts/recorded.py fuzz", description=fuzz.__doc__)
     parser.add_argument("--seconds", type=int, default=FUZZ_SECONDS)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1)
     chosen = parser.parse_args(options)
     words = ["--seconds", str(chosen.seconds), "--seed", str(chosen.seed)]
-    failed = []
     with tempfile.TemporaryDirectory() as folder:
-        counts = Path(folder) / "counts.json"
-        for module, more in (("tests.plan.fuzz", []), ("tests.fuzz", ["--report", str(counts)])):
-            status = subprocess.run([sys.executable, "-m", module, *words, *more], cwd=ROOT, check=False).returncode
-            failed += [f"{module} ended with status {status}"] if status else []
-        files = json.loads(counts.read_text(encoding="utf-8")) if counts.exists() else {}
+
+        def run(target: str) -> int:
+            report = ["--report", str(Path(folder) / target)]
+            module = ["tests.plan.fuzz"] if target == "plan" else ["tests.fuzz", target, *report]
+            return subprocess.run([sys.executable, "-m", *module, *words], cwd=ROOT, check=False).returncode
+
+        with ThreadPoolExecutor(chosen.jobs) as pool:
+            statuses = dict(zip(FUZZ_TARGETS, pool.map(run, FUZZ_TARGETS), strict=True))
+        files: dict[str, Any] = {}
+        for path in sorted(Path(folder).iterdir()):
+            files |= json.loads(path.read_text(encoding="utf-8"))
+    failed = [f"{target} ended with status {status}" for target, status in statuses.items() if status]
     return {"seconds_each": chosen.seconds, "seed": chosen.seed, "files": files, "failed": failed}
 
 
