@@ -147,13 +147,28 @@ class RowError:
     expected: str
     got: str
 
+    @property
+    def shown(self) -> str:
+        """Return what was got, as messages say it; of a missing value of an input, with the way to allow it."""
+        if self.code != "missing" or self.field is None or self.got not in ("null", "nothing"):
+            return self.got
+        name = self.field if self.field.isidentifier() else shorten(self.field)
+        return f"{self.got} (a package of the model takes it where it is packed with --nullable {name})"
+
     def __str__(self) -> str:
+        return self._describe(self.shown)
+
+    def describe_output(self) -> str:
+        """Return the error as a message, where the field is one of the outputs."""
+        return self._describe(self.got)
+
+    def _describe(self, got: str) -> str:
         where = f"row {self.row}" if self.field is None else f"row {self.row}, field {shorten(self.field)}"
-        return f"{where}: expected {self.expected}, got {self.got}"
+        return f"{where}: expected {self.expected}, got {got}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the attributes as JSON values, in their order."""
-        return {"row": self.row, "field": self.field, "code": self.code, "expected": self.expected, "got": self.got}
+        return {"row": self.row, "field": self.field, "code": self.code, "expected": self.expected, "got": self.shown}
 
 
 class RowErrors(list[RowError]):

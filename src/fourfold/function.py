@@ -88,13 +88,15 @@ class Function:
     def _check_rows(self, rows: Any) -> Any:
         coerced, errors = self._outputs(rows)
         if errors:
-            raise EngineError(f"the engine's answer does not fit the signature's outputs: {errors[0]}")
+            problem = errors[0].describe_output()
+            raise EngineError(f"the engine's answer does not fit the signature's outputs: {problem}")
         return coerced
 
     def _check_columns(self, batch: Any) -> Any:
         coerced, errors = self._output_columns(batch)
         if errors:
-            raise EngineError(f"the engine's answer does not fit the signature's outputs: {errors[0]}")
+            problem = errors[0].describe_output()
+            raise EngineError(f"the engine's answer does not fit the signature's outputs: {problem}")
         return coerced
 
     @cached_property

@@ -23,7 +23,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
 import fourfold
 from fourfold import codecs
 from fourfold.errors import InputError, PackError
-from fourfold.runtimes.levels import sklearn_levels
+from fourfold.runtimes.levels import known_levels
 from fourfold.signature import Field
 
 LEVELS: dict[str, list[Any]] = {
@@ -259,14 +259,14 @@ def test_what_the_parts_of_an_estimator_know() -> None:
     table = table_of("text").astype({"site": "str"}).assign(kind=["a", "b"] * (ROWS // 2))
     for chosen in (["site", "kind"], [0, 2], [True, False, True]):
         columns = make_column_transformer((OneHotEncoder(), chosen), remainder="passthrough").fit(table)
-        known = sklearn_levels(columns, ["site", "load", "kind"])
+        known = known_levels(columns, ["site", "load", "kind"])
         assert {name: levels.categories for name, levels in known.items()} == {
             "site": tuple(sorted(LEVELS["text"])),
             "kind": ("a", "b"),
         }
     voting = VotingRegressor([("a", HistGradientBoostingRegressor(max_iter=2)), ("b", HistGradientBoostingRegressor())])
     voting.fit(table_of("text"), np.arange(ROWS))
-    assert sklearn_levels(voting, ["site", "load"])["site"].categories == tuple(sorted(LEVELS["text"]))
+    assert known_levels(voting, ["site", "load"])["site"].categories == tuple(sorted(LEVELS["text"]))
     behind = make_pipeline(SimpleImputer(add_indicator=True, strategy="most_frequent"), OneHotEncoder())
     behind.fit(table[["site"]])
-    assert sklearn_levels(behind, ["site"]) == {}
+    assert known_levels(behind, ["site"]) == {}

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -227,3 +227,19 @@ def test_errors_that_are_counted_are_those_that_are_built(dtype: str, shape: tup
         _, built = coercer([{"x": value}])
         _, counted = coercer([{}, {"x": value}], max_errors=0)
         assert counted.total - 1 == built.total, value
+
+
+@pytest.mark.parametrize("extra", ["forbid", "ignore"])
+def test_keys_that_are_integers(extra: Literal["forbid", "ignore"]) -> None:
+    """The key 0 is the field "0", as the label 0 of a frame is, also where the field may be missing; True is no key."""
+    coercer = RowCoercer([Field("0", "float64", nullable=True), Field("-1", "int64"), Field("x", "int64")], extra)
+    assert coercer.row({0: 1.5, -1: 2, "x": 3})[0] == {"0": 1.5, "-1": 2, "x": 3}
+    assert coercer.row({np.int64(0): 1.5, np.int8(-1): 2, "x": 3})[0] == {"0": 1.5, "-1": 2, "x": 3}
+    rows, errors = coercer([{0: 1.5, -1: 2, "x": 3}, {0: "a", -1: "b", "x": 3}], 1)
+    assert (rows, errors.total) == ([None, None], 2)
+    both, errors_of_both = coercer.row({0: 1.5, "0": 2.5, -1: 2, "x": 3})
+    if extra == "forbid":
+        assert [(error.field, error.code) for error in errors_of_both] == [("0", "unknown")]
+    else:
+        assert both == {"0": 2.5, "-1": 2, "x": 3}
+    assert RowCoercer([Field("1", "bool")], extra).row({True: True})[0] is None

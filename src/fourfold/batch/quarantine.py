@@ -78,7 +78,7 @@ class Quarantine:
     def _add_first_errors(self, file: str, row: int, errors: Sequence[RowError]) -> None:
         for error in errors[: MAX_ERRORS_SHOWN - len(self.first_errors)]:
             field = "" if error.field is None else f", field {shorten(error.field)}"
-            self.first_errors.append(f"{file}, row {row}{field}: expected {error.expected}, got {error.got}")
+            self.first_errors.append(f"{file}, row {row}{field}: expected {error.expected}, got {error.shown}")
 
     def _line(self, file: str, row: int, errors: Sequence[RowError], columns: Any) -> bytes:
         shown = [{key: value for key, value in error.to_json().items() if key != "row"} for error in errors]

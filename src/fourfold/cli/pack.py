@@ -20,6 +20,8 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 #: The kinds of models that `--from` names; some are options of their own too.
 _KINDS = ("mlflow", "estimator", "skops", "onnx", "lightgbm", "xgboost", "catboost", "function")
 _OPTIONS = ("estimator", "onnx", "lightgbm", "xgboost", "function")
+#: The options that name fields.
+_DECLARED = ("nullable", "required", "text", "category")
 
 
 def _parse_block(_context: click.Context, _option: click.Parameter, value: str) -> str | int:
@@ -45,6 +47,10 @@ def _check_value(check: Callable[[Any], object], value: object) -> None:
         check(value)
     except PackError as error:
         raise click.BadParameter(str(error)) from error
+
+
+def _split_names(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for value in values for name in value.split(",") if name)
 
 
 def _parse_pairs(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -119,6 +125,30 @@ def _parse_pairs(_context: click.Context, _option: click.Parameter, values: tupl
     help="What the model was trained on.",
 )
 @click.option("--inputs", metavar="A,B,…", help="The columns that the model takes, where that cannot be told from it.")
+@click.option(
+    "--nullable",
+    metavar="A,B,…",
+    multiple=True,
+    callback=_split_names,
+    help="Fields that may be missing; may be repeated. Float fields may where the model answers a missing value.",
+)
+@click.option(
+    "--required", metavar="A,B,…", multiple=True, callback=_split_names, help="Fields that may not be missing."
+)
+@click.option(
+    "--text",
+    metavar="A,B,…",
+    multiple=True,
+    callback=_split_names,
+    help="Fields that are text although their values look like numbers: codes of digits, such as postcodes.",
+)
+@click.option(
+    "--category",
+    metavar="A,B,…",
+    multiple=True,
+    callback=_split_names,
+    help="Fields whose column had a categorical dtype in training, where neither the model nor the rows tell.",
+)
 @click.option(
     "--methods", metavar="A,B,…", help="What a scikit-learn model answers with, such as predict,predict_proba."
 )
@@ -195,7 +225,7 @@ def command(
     kind, path = _chosen_model(given)
     if rows is None and kind != "mlflow":
         raise click.UsageError("name the rows that the model was trained with: --rows FILE")
-    names = ("extra", "engine", "accept", "block", "measure", "shape", "expect_rtol", "provenance")
+    names = ("extra", "engine", "accept", "block", "measure", "shape", "expect_rtol", "provenance", *_DECLARED)
     options: dict[str, Any] = {key: given[key] for key in names}
     options |= {"methods": tuple(given["methods"].split(","))} if given["methods"] else {}
     if given["code"]:
@@ -268,7 +298,7 @@ def _pack(
     # To name an estimator's or a function's file is to trust it: the help says that it runs code.
     opened = open_model(kind, path, trust=given["trust"] or "foreign")
     assert rows is not None
-    sample = _read_rows(rows, given["container"], opened.model, given["inputs"])
+    sample = _read_rows(rows, given, opened.model)
     return pack(opened.model, rows=sample, **options), opened.notes
 
 
@@ -280,9 +310,7 @@ def _pack_mlflow(
 
     model = open_mlflow(path, trust=given["trust"])
     # The model's signature names its columns.
-    sample = (
-        None if rows is None else restore_none(_read_rows(rows, given["container"], None, given["inputs"]), model.model)
-    )
+    sample = None if rows is None else restore_none(_read_rows(rows, given, None), model.model)
     return model.pack(rows=sample, **options)
 
 
@@ -292,8 +320,13 @@ def _read_expected(path: Path) -> Any:
     return read_training_rows(path, "rows")
 
 
-def _read_rows(path: Path, container: Any, model: Any, inputs: str | None) -> Any:
-    from fourfold.packing.samples.training_file import read_training_rows, restore_none
+def _read_rows(path: Path, given: dict[str, Any], model: Any) -> Any:
+    """Return the rows of a file in the container of training; columns that are text stay text."""
+    from fourfold.packing.samples.training_file import read_training_rows, restore_none, text_columns
 
+    inputs, container, text = given["inputs"], given["container"], list(given["text"])
     names = inputs.split(",") if inputs else [str(name) for name in getattr(model, "feature_names_in_", ())]
-    return restore_none(read_training_rows(path, container, names), model)
+    rows = read_training_rows(path, container, names, text)
+    if more := text_columns(path, rows, model):
+        rows = read_training_rows(path, container, names, [*text, *more])
+    return restore_none(rows, model)

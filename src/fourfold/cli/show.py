@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,9 +58,18 @@ def print_package(package: Package, version: int | None = None, figures: Figures
     manifest = package.manifest
     out.print(f"[bold]{package.name}[/bold]" + ("" if version is None else f":{version}"))
     out.print(package.digest)
-    for title, fields in (("takes", package.signature.inputs), ("gives", package.signature.outputs)):
-        out.print()
-        print_table([title, "dtype", "missing", "notes"], [_field_row(field) for field in fields])
+    decisions = manifest.get("decisions", {})
+    out.print()
+    columns = ["takes", "dtype", "missing", "notes", *(["from"] if decisions else [])]
+    print_table(
+        columns,
+        [
+            (*_field_row(field), *([origin_line(decisions.get(field.name, {}))] if decisions else []))
+            for field in package.signature.inputs
+        ],
+    )
+    out.print()
+    print_table(["gives", "dtype", "missing", "notes"], [_field_row(field) for field in package.signature.outputs])
     extra = "an error" if package.signature.extra == "forbid" else "dropped"
     out.print(f"a key that is no field is {extra}\n")
     for label, text in _facts(manifest):
@@ -156,6 +166,14 @@ def _field_row(field: Field) -> tuple[str, str, str, str]:
     if field.labels:
         notes.append(f"of {_first_of(field.labels)}")
     return field.name, field.dtype + shape, "may be" if field.nullable else "no", "; ".join(notes)
+
+
+def origin_line(origins: Mapping[str, str]) -> str:
+    """Return where the properties of an input come from, in words; a dtype that is not named is from the rows."""
+    parts = [f"dtype: {origins['dtype']}"] if origins.get("dtype", "the rows") != "the rows" else []
+    parts += [f"missing: {origins['nullable']}"] if "nullable" in origins else []
+    parts += [f"categories: {origins['categories']}"] if "categories" in origins else []
+    return clip("; ".join(parts), 300)
 
 
 def _first_of(values: tuple[Any, ...], limit: int = 6) -> str:

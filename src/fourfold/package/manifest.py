@@ -29,6 +29,8 @@ MAX_DISTRIBUTION_MODULES = 10_000
 MAX_DISTRIBUTION_TEXT_CHARACTERS = 255
 
 _KEYS = {"fourfold", "name", "signature", "runtime", "exactness", "engines", "golden", "provenance", "files"}
+_OPTIONAL_KEYS = {"decisions"}  # which packages of earlier versions lack
+_DECISION_KEYS = {"dtype", "nullable", "categories"}
 _RUNTIME_KEYS = {"name", "settings", "requires", "libraries"}  # and `distributions`, where code needs some
 _DISTRIBUTION_KEYS = {"version", "modules", "files", "sha256"}
 _COMPILED_KEYS = {"compiled", "platform"}  # of a distribution with compiled files
@@ -207,6 +209,7 @@ def _check(data: dict[str, Any]) -> None:
         )
     if "distributions" in data["runtime"]:
         _check_distributions(data["runtime"]["distributions"], requires)
+    _check_decisions(data.get("decisions", {}))
     _check_files(data["files"])
     if data["golden"]["file"] not in data["files"]:
         raise CorruptPackage(f"the manifest's golden file {shorten(data['golden']['file'])} is not one of its files")
@@ -218,7 +221,7 @@ def _check_keys(data: dict[str, Any]) -> None:
     runtime = data.get("runtime")
     has_distributions = isinstance(runtime, dict) and "distributions" in runtime
     for label, part, keys in (
-        ("", data, _KEYS),
+        ("", data, _KEYS | (_OPTIONAL_KEYS & set(data))),
         ("'s runtime", runtime, _RUNTIME_KEYS | {"distributions"} if has_distributions else _RUNTIME_KEYS),
         ("'s exactness", exactness, _EXACTNESS_KEYS | found_keys),
         ("'s golden", data.get("golden"), _GOLDEN_KEYS),
@@ -240,6 +243,19 @@ def _check_types(data: dict[str, Any]) -> None:
 def _check_texts(name: str, texts: dict[str, Any]) -> None:
     if not all(isinstance(text, str) for text in texts.values()):
         raise CorruptPackage(f"the manifest's {name}: expected a string for each key; got {shorten(texts, 120)}")
+
+
+def _check_decisions(decisions: object) -> None:
+    """Check `decisions`: where the properties of each input come from, in words."""
+    if not isinstance(decisions, dict) or not all(
+        isinstance(origins, dict) and set(origins) <= _DECISION_KEYS for origins in decisions.values()
+    ):
+        raise CorruptPackage(
+            f"the manifest's decisions: expected {', '.join(sorted(_DECISION_KEYS))} for each input; got "
+            f"{shorten(decisions, 120)}"
+        )
+    for name, origins in decisions.items():
+        _check_texts(f"decisions on {shorten(name, 40)}", origins)
 
 
 def _check_expected(expected: object) -> None:

@@ -6,7 +6,7 @@ gets the fastest that gives the same answer (docs/decisions/0007).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from fourfold.errors import PackError, shorten
@@ -21,6 +21,8 @@ from fourfold.packing.stages.compete import compete
 from fourfold.packing.stages.measure import measure_engines
 from fourfold.packing.stages.prepare import prepare
 from fourfold.packing.stages.sample import sample
+from fourfold.runtimes.declared import read_declared
+from fourfold.runtimes.training_columns import spell_text
 from fourfold.signature import Field
 
 __all__ = ["pack"]
@@ -31,7 +33,11 @@ def pack(
     *,
     name: str,
     rows: Any,
-    inputs: Sequence[Field | Mapping[str, Any]] | None = None,
+    inputs: Sequence[Field | Mapping[str, Any]] | Mapping[str, Field | Mapping[str, Any] | str] | None = None,
+    nullable: Iterable[str] = (),
+    required: Iterable[str] = (),
+    text: Iterable[str] = (),
+    category: Iterable[str] = (),
     extra: Literal["forbid", "ignore"] = "forbid",
     runtime: str | None = None,
     engine: str = "auto",
@@ -53,7 +59,12 @@ def pack(
         rows: rows as the model was trained with them: the same container, columns, dtypes and form of missing values.
             A few hundred suffice. The signature and the golden rows are made from them, and engines are compared on
             them.
-        inputs: the input fields; inferred from `rows` otherwise.
+        inputs: all input fields, in a list; or some, by name: `{"age": Field("age", "int64", nullable=True)}`, where a
+            field may be its JSON form without the name. The others are inferred from the model and `rows`.
+        nullable: the names of fields that may be missing. Float fields may where the model answers a missing value.
+        required: the names of fields that may not be missing.
+        text: the names of fields that are text, such as postcodes that a file's reader took for integers.
+        category: the names of fields whose column has a categorical dtype, where rows and model do not tell.
         extra: whether a key that is no input field is an error (`forbid`) or dropped (`ignore`).
         runtime: the name of the model's own runtime; inferred from the model's type otherwise.
         engine: `auto` chooses the fastest engine that gives the same answers, `original` the model's own engine; any
@@ -88,7 +99,9 @@ def pack(
     if shape != "both" and not measure:
         raise PackError(f"an engine is chosen for {shape} only where engines are measured: pass measure=True")
     convert = measure or engine not in ("auto", "original", "plan")
-    original = prepare(model, name, rows, inputs=inputs, extra=extra, runtime=runtime, options=options)
+    declared = read_declared(inputs, nullable, required, text, category)
+    rows = spell_text(rows, declared)
+    original = prepare(model, name, rows, declared=declared, extra=extra, runtime=runtime, options=options)
     with without_numeric_warnings():
         samples = sample(original, rows, expect, expect_rtol, measure=measure)
         result = compete(original, samples, tolerance, blocks, convert=convert)

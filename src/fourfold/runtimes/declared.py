@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fourfold.errors import PackError, shorten
-from fourfold.signature.field import Field, fields
+from fourfold.signature.field import CATEGORY_TYPES, Field, fields
 
 __all__ = ["Declared", "Inputs", "declare", "read_declared"]
 
@@ -19,7 +19,8 @@ class Declared:
     Attributes:
         fields: fields that are declared as a whole, in the caller's order.
         are_all: whether `fields` are all of the inputs: then they are matched by position where columns have no names.
-        nullable: the names of the fields that may be missing.
+        nullable: the names of the fields that may be missing; the model must answer a missing value.
+        optional: the names of those that may be missing, whether the model answers or not.
         required: the names of those that may not.
         text: the names of those that are text, such as codes of digits that a file's reader took for integers.
         category: the names of those whose column has a categorical dtype.
@@ -31,6 +32,7 @@ class Declared:
     required: frozenset[str] = frozenset()
     text: frozenset[str] = frozenset()
     category: frozenset[str] = frozenset()
+    optional: frozenset[str] = frozenset()
 
     def field(self, name: str) -> Field | None:
         """Return the field of that name that is declared as a whole, or `None`."""
@@ -38,8 +40,10 @@ class Declared:
 
     def says_nullable(self, name: str) -> bool | None:
         """Return whether a field may be missing, `None` where nothing is declared of that."""
-        if name in self.nullable or name in self.required:
-            return name in self.nullable
+        if name in self.required:
+            return False
+        if name in self.nullable or name in self.optional:
+            return True
         field = self.field(name)
         return None if field is None else field.nullable
 
@@ -61,7 +65,16 @@ class Declared:
             declared = self.field(field.name) or field
             nullable = self.says_nullable(field.name)
             applied.append(declared if nullable in (None, declared.nullable) else replace(declared, nullable=nullable))
+            self._check_applied(applied[-1])
         return tuple(applied)
+
+    def _check_applied(self, field: Field) -> None:
+        """Raise `PackError` where a field is not what one of the sets of names says."""
+        name = shorten(field.name)
+        if field.name in self.text and field.dtype != "string":
+            raise PackError(f"text names {name}, and the rows hold {field.dtype}: give the column as text")
+        if field.name in self.category and field.categories is None and field.dtype not in CATEGORY_TYPES:
+            raise PackError(f"category names {name}, and a column of {field.dtype} has no categories")
 
     def check_names(self, names: Sequence[str]) -> None:
         """Raise `PackError` where something is declared of a name that is none of these."""
@@ -73,7 +86,7 @@ class Declared:
                 "declares some of them)"
             )
         for option, chosen in (
-            ("inputs", declared),
+            ("inputs", [*declared, *self.optional]),
             ("nullable", self.nullable),
             ("required", self.required),
             ("text", self.text),
@@ -106,8 +119,8 @@ def read_declared(
     """Return what the arguments of `pack` declare.
 
     Args:
-        inputs: a sequence of all fields; or a mapping of some, by name: fields, or fields in JSON form with or without
-            their name.
+        inputs: a sequence of all fields; or a mapping of some, by name: fields, their JSON form with or without the
+            name, or `{"nullable": true}` alone.
         nullable: the names of fields that may be missing.
         required: the names of fields that may not.
         text: the names of fields that are text.
@@ -126,7 +139,9 @@ def read_declared(
     if both := sorted(names[0] & names[1]):
         raise PackError(f"{shorten(both[0])} is declared nullable and required: name it in one of the two")
     if isinstance(inputs, Mapping):
-        return Declared(tuple(_named(name, value) for name, value in inputs.items()), False, *names)
+        optional = frozenset(name for name, value in inputs.items() if value == {"nullable": True})
+        whole = tuple(_named(name, value) for name, value in inputs.items() if name not in optional)
+        return Declared(whole, False, *names, optional)
     return Declared(() if inputs is None else fields(inputs), inputs is not None, *names)
 
 

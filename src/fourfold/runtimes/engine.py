@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
+from fourfold.runtimes.declared import Inputs
 from fourfold.signature.field import Field, Signature
 
 __all__ = [
@@ -111,6 +112,7 @@ class Prepared:
         distributions: the installed distributions that the model's code needs, as `distributions.record_distributions`
             returns them; a host must have them in the same version and with the same files.
         origins: where the categories of an input come from, by its name; of others, from the rows.
+        decisions: where the `dtype`, `nullable` and `categories` of each input come from, by its name, in words.
     """
 
     runtime: str
@@ -122,6 +124,7 @@ class Prepared:
     libraries: dict[str, str]
     distributions: dict[str, dict[str, Any]] = field(default_factory=dict)
     origins: Mapping[str, str] = field(default_factory=dict)
+    decisions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 class OpenedModel(NamedTuple):
@@ -145,13 +148,13 @@ class Runtime(Protocol):
 
     NAME: str
 
-    def prepare(self, model: Any, sample: Any, *, inputs: tuple[Field, ...] | None = None, **options: Any) -> Prepared:
+    def prepare(self, model: Any, sample: Any, *, inputs: Inputs = None, **options: Any) -> Prepared:
         """Return what a package keeps of a model, after checking that it gives the model's answers again.
 
         Args:
             model: the trained model; it is not changed.
             sample: at least one row as the model was trained with them, in the same container.
-            inputs: the input fields; inferred from the sample by default.
+            inputs: the input fields, or what is declared of some; inferred from model and sample by default.
             options: the runtime's own options, listed in docs/runtimes.md.
 
         Raises:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from fourfold.errors import PackError, shorten
 from fourfold.tables.values import missing_form
 
-__all__ = ["Levels", "catboost_levels", "lightgbm_levels", "sklearn_levels", "xgboost_levels"]
+__all__ = ["Levels", "catboost_levels", "known_levels", "lightgbm_levels", "xgboost_levels"]
 
 #: What a model makes of a value that is none of its categories: a missing value; an error; or an answer of its own, as
 #: an encoder has that ignores what it does not know, or a hash of any text.
@@ -163,11 +163,15 @@ def catboost_levels(model: Any, columns: Sequence[str]) -> dict[str, Levels]:
     }
 
 
-def sklearn_levels(model: Any, columns: Sequence[str]) -> dict[str, Levels]:
-    """Return the categories that encoders and histogram boosting in an estimator know, by column of its input.
+def known_levels(model: Any, columns: Sequence[str]) -> dict[str, Levels]:
+    """Return the categories that the encoders, histogram boosting and boosters in a model know, by column of its input.
 
     Only what sees a column as it comes is asked: an encoder behind a `ColumnTransformer`, in a pipeline behind an
     imputer, or the model itself.
+
+    Args:
+        model: an estimator, or a booster.
+        columns: the names of its columns, in its order.
     """
     known: dict[str, Levels] = {}
     for column, levels in _walk(model, [*columns]):
@@ -208,8 +212,9 @@ def _walk(model: Any, columns: list[str]) -> Iterator[tuple[str, Levels]]:
         yield from _histogram_levels(model, columns)
     elif getattr(model, "pandas_categorical", None) or _is_of(model, "lightgbm"):
         yield from _booster_levels(model, columns)
-    elif _is_of(model, "xgboost") and hasattr(model, "get_booster"):
-        yield from xgboost_levels(model.get_booster(), columns).items()
+    elif _is_of(model, "xgboost") and hasattr(model, "save_model"):
+        booster = model.get_booster() if hasattr(model, "get_booster") else model
+        yield from xgboost_levels(booster, columns).items()
     elif _is_of(model, "catboost") and hasattr(model, "get_cat_feature_indices"):
         yield from catboost_levels(model, columns).items()
     else:

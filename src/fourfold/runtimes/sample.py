@@ -46,6 +46,8 @@ class Sample:
         fields: the input fields, one for each column.
         count: the number of rows.
         origins: where the categories of a field come from, by its name; of others, from the rows.
+        source: the same rows where a column of integers or booleans became floats in `data`, which has room for a
+            missing value; `None` where none did.
     """
 
     data: Any
@@ -53,6 +55,7 @@ class Sample:
     fields: tuple[Field, ...]
     count: int
     origins: Mapping[str, str] = field(default_factory=dict)
+    source: Any = None
 
     def to_batch(self) -> Any:
         """Return the rows as the canonical `pyarrow.RecordBatch` that an engine gets.
@@ -60,7 +63,7 @@ class Sample:
         Raises:
             InputError: a row does not fit the fields; this happens only to fields that are not inferred from the rows.
         """
-        table, errors = tables.read(self.data, self.fields)
+        table, errors = tables.read(self.data if self.source is None else self.source, self.fields)
         if errors:
             raise InputError(errors)
         return rows_to_columns(self.fields, table) if isinstance(table, list) else table
@@ -100,14 +103,17 @@ def read_sample(
         if names is not None and not has_names:
             inferred = tuple(replace(field, name=name) for field, name in zip(inferred, names, strict=True))
         fields = declared.apply(restored.apply(inferred))
-    data = _with_room_for_missing(restored.data, fields)
+    source = restored.data
+    data = _with_room_for_missing(source, fields)
     form = tables.form(data)
     if is_pandas:
         _choose_nulls(form, fields, known)
     rows = tables.length(data)
+    has_changed = data is not source
     if rows > MAX_SAMPLE_ROWS:
-        data = tables.take(data, [index * rows // MAX_SAMPLE_ROWS for index in range(MAX_SAMPLE_ROWS)])
-    return Sample(data, form, fields, min(rows, MAX_SAMPLE_ROWS), restored.origins)
+        indices = [index * rows // MAX_SAMPLE_ROWS for index in range(MAX_SAMPLE_ROWS)]
+        data, source = tables.take(data, indices), tables.take(source, indices) if has_changed else None
+    return Sample(data, form, fields, min(rows, MAX_SAMPLE_ROWS), restored.origins, source if has_changed else None)
 
 
 def _with_room_for_missing(data: Any, fields: Sequence[Field]) -> Any:

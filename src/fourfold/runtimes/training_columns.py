@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fourfold import tables
 from fourfold.errors import PackError, shorten
 from fourfold.runtimes.declared import Declared
 from fourfold.runtimes.levels import Levels
 from fourfold.signature.field import Field
 
-__all__ = ["Restored", "restore"]
+__all__ = ["Restored", "restore", "spell_text"]
 
 #: The most categories of an encoder that the signature lists for a column of text; an encoder refuses others by itself.
 MAX_LISTED = 1_000
@@ -65,17 +66,29 @@ def restore(data: Any, declared: Declared, known: Mapping[str, Levels]) -> Resto
     """
     from fourfold.tables import pandas_columns
 
-    restored = Restored(data)
-    kinds = pandas_columns.kinds(data)
-    for name, kind in kinds.items():
+    restored = Restored(spell_text(data, declared))
+    for name, kind in pandas_columns.kinds(restored.data).items():
         levels = known.get(name)
-        is_spelled = declared.is_text(name) and kind not in ("text", "other")
-        if is_spelled:
-            restored.data = pandas_columns.to_text(restored.data, name)
         if levels is not None or name in declared.category:
-            new_kind = "text" if is_spelled and kind != "category" else kind
-            _restore_column(restored, name, new_kind, declared, levels)
+            _restore_column(restored, name, kind, declared, levels)
     return restored
+
+
+def spell_text(data: Any, declared: Declared) -> Any:
+    """Return a pandas frame whose columns that are declared text are text; any other container stays as it is.
+
+    Raises:
+        PackError: a column holds values that have no one spelling.
+    """
+    if tables.kind_of(data) != "pandas":
+        return data
+    from fourfold.tables import pandas_columns
+
+    spelled = data
+    for name, kind in pandas_columns.kinds(data).items():
+        if declared.is_text(name) and kind in ("category", "bool", "integer", "float"):
+            spelled = pandas_columns.to_text(spelled, name)
+    return spelled
 
 
 def _restore_column(restored: Restored, name: str, kind: str, declared: Declared, levels: Levels | None) -> None:

@@ -116,6 +116,8 @@ class RowCoercer:
         self._step_by_name = {field.name: (field, coerce, _unfit_types(field)) for _, field, coerce in self._steps}
         self._required = sum(not field.nullable for field in self.fields)
         self._forbids_extra = extra == "forbid"
+        # Labels of columns that are integers became names: the key 0 of a row is the field "0".
+        self._has_integer_names = any(name.removeprefix("-").isdecimal() for name in self._names)
 
     def __call__(
         self, rows: Sequence[Mapping[str, object]], max_errors: int | None = None
@@ -157,6 +159,8 @@ class RowCoercer:
         """Return the number of a row's errors, in a time that depends on its keys and not on the number of fields."""
         if type(row) is not dict and not isinstance(row, Mapping):
             return 1
+        if self._has_integer_names:
+            row = _with_text_keys(row, self._names)
         absent, count = self._required, 0
         for key, value in row.items():
             step = self._step_by_name.get(key)
@@ -192,6 +196,8 @@ class RowCoercer:
             expected = "an object with a key for each field"
             built = [RowError(index, None, "type", expected, shorten(row))] if max_errors > 0 else []
             return None, RowErrors(built, total=1, rows=1)
+        if self._has_integer_names:
+            row = _with_text_keys(row, self._names)
         errors: list[RowError] = []
         coerced: dict[str, Any] = {}
         for name, field, coerce in self._steps:
@@ -221,6 +227,18 @@ class RowCoercer:
             if field_name == name:
                 return _coerce_value(field, coerce, value)
         raise KeyError(name)
+
+
+def _with_text_keys(row: Mapping[Any, Any], names: frozenset[str]) -> Mapping[Any, Any]:
+    """Return a row whose keys that are integers are the names that they spell, where these are fields and not there."""
+    if all(type(key) is str for key in row):
+        return row
+    texts: dict[Any, Any] = {}
+    for key, value in row.items():
+        plain = to_plain(key)
+        name = str(plain) if isinstance(plain, int) and not isinstance(plain, bool) else ""
+        texts[name if name in names and name not in row else key] = value
+    return texts
 
 
 def _unfit_types(field: Field) -> frozenset[type]:

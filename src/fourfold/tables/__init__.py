@@ -174,14 +174,18 @@ def write(like: Any, outputs: Any, indices: Sequence[int] | None = None) -> Any:
     return _module_of(like).write(like, outputs, indices)
 
 
-def of_file(path: Path) -> Any:
+def of_file(path: Path, text: Sequence[str] = ()) -> Any:
     """Return a Parquet, CSV, JSON lines or Arrow file as a pandas frame, read by pandas.
+
+    Args:
+        path: the file.
+        text: columns whose cells stay the text that they are in a CSV file, such as `00501`.
 
     Raises:
         SourceError: the file cannot be read, or pandas has no reader for its suffix.
         MissingLibrary: pandas is not installed.
     """
-    return _module("pandas", "a file of training rows").from_file(path)
+    return _module("pandas", "a file of training rows").from_file(path, text)
 
 
 def of_arrow(kind: Literal["polars", "numpy"], table: Any) -> Any:

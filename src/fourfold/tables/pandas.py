@@ -43,8 +43,12 @@ _ADVICE = {
 }
 
 
-def from_file(path: Path) -> pd.DataFrame:
+def from_file(path: Path, text: Sequence[str] = ()) -> pd.DataFrame:
     """Read a Parquet, CSV, JSON lines or Arrow file with pandas; the suffix tells the format.
+
+    Args:
+        path: the file.
+        text: columns whose cells stay the text that they are in a CSV file, such as `00501`.
 
     Raises:
         SourceError: the file cannot be read, or pandas has no reader for the suffix.
@@ -53,6 +57,8 @@ def from_file(path: Path) -> pd.DataFrame:
     if reader is None:
         raise SourceError(f"{path}: expected a file that ends with {', '.join(_READERS)}; got {shorten(path.suffix)}")
     try:
+        if path.suffix.lower() == ".csv" and text:
+            return pd.read_csv(path, dtype=dict.fromkeys(text, str))
         return reader(path)
     except (OSError, ValueError) as error:  # pyarrow's and pandas's own errors are ValueErrors
         raise SourceError(f"cannot read {path}: {shorten(str(error), 200)}") from error
@@ -175,7 +181,9 @@ def _column(series: pd.Series[Any], field: Field) -> Any:
     is_arrow = isinstance(dtype, (pd.StringDtype, pd.ArrowDtype))
     is_nullable = str(dtype).lower() in ("boolean", *INTEGERS, *FLOATS)
     if is_arrow or is_nullable or (isinstance(dtype, np.dtype) and arrow_dtype(dtype) is not None):
-        return _to_arrow(series)
+        # NaN in a column of floats is how pandas says that an integer is missing.
+        has_gaps = field.nullable and field.dtype in INTEGERS and isinstance(dtype, np.dtype) and dtype.kind == "f"
+        return pa.array(series.to_numpy(), from_pandas=True) if has_gaps else _to_arrow(series)
     return _object_values(series, field)
 
 

@@ -13,7 +13,17 @@ import pandas as pd
 
 from fourfold.errors import PackError, shorten
 
-__all__ = ["Kind", "categories", "kinds", "to_categories", "to_floats", "to_text", "to_values", "values"]
+__all__ = [
+    "Kind",
+    "are_respelled",
+    "categories",
+    "kinds",
+    "to_categories",
+    "to_floats",
+    "to_text",
+    "to_values",
+    "values",
+]
 
 #: What a column holds, whatever its dtype: `category` is a column of a categorical dtype.
 Kind = Literal["category", "text", "bool", "integer", "float", "other"]
@@ -55,6 +65,15 @@ def categories(frame: pd.DataFrame, name: str) -> list[Any]:
     return listed
 
 
+def are_respelled(frame: pd.DataFrame, spelled: pd.DataFrame, name: str) -> bool:
+    """Return whether a column of integers has another text than these in a frame of the same file read as text."""
+    integers, texts = _column(frame, name), _column(spelled, name)
+    is_present = texts.notna().to_numpy()
+    if _kind(integers) != "integer" or not is_present.all():
+        return False
+    return [str(value) for value in integers.tolist()] != texts.tolist()
+
+
 def to_categories(frame: pd.DataFrame, name: str, listed: Sequence[Any]) -> pd.DataFrame:
     """Return a frame whose column has a categorical dtype with exactly these categories; other values become missing.
 
@@ -88,7 +107,8 @@ def to_text(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     """
     series = _column(frame, name)
     kind = _kind(series)
-    if kind == "text":
+    is_text = kind == "category" and pd.api.types.infer_dtype(series.cat.categories) == "string"
+    if kind == "text" or is_text:
         return frame
     if kind == "category":
         listed = series.cat.categories

@@ -84,13 +84,15 @@ class MlflowModel:
                 notes.append(
                     f"packed with the model's own example of {len(rows)} rows; more of them (--rows) prove more"
                 )
-        inputs = None
+        inputs: dict[str, Any] = {}
         if self.signature is not None:
             cast = cast_rows(self.signature, rows, self.columns)
-            rows, inputs = cast.rows, cast.inputs
+            rows = cast.rows
+            # What is optional only: the rest is inferred from the model and the rows.
+            inputs = {field.name: {"nullable": True} for field in cast.inputs or () if field.nullable}
             notes += cast.notes
             notes += self._order_notes(self.signature)
-        pack_options = {**self.options, **({} if inputs is None else {"inputs": inputs}), **options}
+        pack_options = {**self.options, **({"inputs": inputs} if inputs else {}), **options}
         own_provenance = {**self.directory.provenance, "mlflow.flavor": self.flavor}
         if self.differing:
             own_provenance["mlflow.versions"] = "; ".join(

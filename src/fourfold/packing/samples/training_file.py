@@ -10,14 +10,15 @@ from typing import Any, Literal, get_args
 from fourfold import codecs, tables
 from fourfold.durable.reading import read_file
 from fourfold.errors import PackError, SourceError, shorten
+from fourfold.runtimes.levels import known_levels
 
-__all__ = ["CONTAINERS", "read_training_rows", "restore_none"]
+__all__ = ["CONTAINERS", "read_training_rows", "restore_none", "text_columns"]
 
 Container = Literal["pandas", "polars", "arrow", "numpy", "rows"]
 CONTAINERS: tuple[Container, ...] = get_args(Container)
 
 
-def read_training_rows(path: Path, container: Container, columns: Sequence[str] = ()) -> Any:
+def read_training_rows(path: Path, container: Container, columns: Sequence[str] = (), text: Sequence[str] = ()) -> Any:
     """Read rows from a file in the form that the model was trained with.
 
     Args:
@@ -25,6 +26,7 @@ def read_training_rows(path: Path, container: Container, columns: Sequence[str] 
         container: one of `CONTAINERS`. `pandas` reads the file with pandas: a model trained on a frame from such a file
             has seen its dtypes and missing values.
         columns: the columns that the model takes, in its order; every column otherwise.
+        text: columns of a CSV file whose cells stay text, for the container `pandas`.
 
     Raises:
         SourceError: the file cannot be read, or has another format.
@@ -33,7 +35,7 @@ def read_training_rows(path: Path, container: Container, columns: Sequence[str] 
         MissingLibrary: the container's library is not installed.
     """
     if container == "pandas":
-        frame = tables.of_file(path)
+        frame = tables.of_file(path, text)
         return frame[_check_columns(path, columns, map(str, frame.columns))] if columns else frame
     table = _decode(path)
     if container == "rows":
@@ -46,6 +48,32 @@ def read_training_rows(path: Path, container: Container, columns: Sequence[str] 
     if columns:
         arrow = arrow.select(_check_columns(path, columns, arrow.column_names))
     return arrow if container == "arrow" else tables.of_arrow(container, arrow)
+
+
+def text_columns(path: Path, rows: Any, model: Any) -> list[str]:
+    """Return the columns of a CSV file that hold codes of digits, which pandas read as integers and the model as text.
+
+    They are those of which the model knows categories that are texts; of CatBoost, which knows none, those whose codes
+    are another text than that of their integers, such as `00501`.
+
+    Args:
+        path: the file.
+        rows: its rows as pandas reads them.
+        model: the model.
+    """
+    if path.suffix.lower() != ".csv" or tables.kind_of(rows) != "pandas":
+        return []
+    from fourfold.tables import pandas_columns
+
+    numbers = {name for name, kind in pandas_columns.kinds(rows).items() if kind in ("integer", "float", "bool")}
+    names = [str(name) for name in getattr(model, "feature_names_in_", rows.columns)]
+    known = {name: levels for name, levels in known_levels(model, names).items() if name in numbers}
+    texts = [name for name, levels in known.items() if levels.are_texts]
+    unlisted = [name for name, levels in known.items() if levels.categories is None and levels.unknown == "own"]
+    if unlisted:
+        spelled = tables.of_file(path, unlisted)
+        texts += [name for name in unlisted if pandas_columns.are_respelled(rows, spelled, name)]
+    return texts
 
 
 def restore_none(rows: Any, model: Any) -> Any:

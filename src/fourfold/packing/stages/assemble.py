@@ -35,7 +35,9 @@ def assemble(result: TournamentResult, entry: TournamentEntry, provenance: Mappi
             cannot stand in a folder of every system.
     """
     prepared, engine = entry.candidate.prepared, entry.candidate.engine
+    original = result.entries[-1].candidate.prepared
     assert prepared is not None
+    assert original is not None
     assert engine is not None
     rows, signature = result.rows, result.signature
     findings = _findings(result, entry)
@@ -50,6 +52,7 @@ def assemble(result: TournamentResult, entry: TournamentEntry, provenance: Mappi
         "fourfold": FORMAT,
         "name": result.name,
         "signature": signature.to_json(),
+        "decisions": original.decisions,
         "runtime": {
             "name": prepared.runtime,
             "settings": prepared.settings,

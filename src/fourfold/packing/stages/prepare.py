@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from fourfold import runtimes
 from fourfold.errors import PackError, shorten
 from fourfold.function import Function, without_numeric_warnings
 from fourfold.package import check_name
+from fourfold.packing.stages.decisions import describe_decisions
+from fourfold.packing.stages.nullability import ask_nullable
+from fourfold.runtimes.declared import Declared
 from fourfold.runtimes.engine import Engine, Prepared
-from fourfold.signature import Field, Signature, fields
+from fourfold.signature import Signature
 
 __all__ = ["OriginalModel", "prepare"]
 
@@ -44,7 +47,7 @@ def prepare(
     name: str,
     rows: Any,
     *,
-    inputs: Sequence[Field | Mapping[str, Any]] | None,
+    declared: Declared,
     extra: Literal["forbid", "ignore"],
     runtime: str | None,
     options: Mapping[str, Any],
@@ -54,18 +57,26 @@ def prepare(
         check_name(name)
     except ValueError as error:
         raise PackError(str(error)) from None
-    prepared = _prepare_with_runtime(model, rows, inputs, runtime, options)
-    signature = Signature(prepared.inputs, prepared.outputs, extra)
-    with without_numeric_warnings():
+    prepared = _prepare_with_runtime(model, rows, declared, runtime, options)
+
+    def load(signature: Signature) -> Engine:
         # The model came from the caller's own hands, so its code runs here already.
-        engine = runtimes.load(prepared.runtime, prepared.settings, prepared.files.__getitem__, signature, trust="code")
-    return OriginalModel(name, model, prepared, signature, engine)
+        return runtimes.load(prepared.runtime, prepared.settings, prepared.files.__getitem__, signature, trust="code")
+
+    with without_numeric_warnings():
+        asked = ask_nullable(prepared, declared, rows, load)
+        signature = Signature(asked.inputs, prepared.outputs, extra)
+        # An engine for a signature in which more fields may be missing answers the same rows.
+        engine = asked.engine or load(signature)
+    decisions = describe_decisions(prepared, declared, asked)
+    described = replace(prepared, inputs=asked.inputs, decisions=decisions)
+    return OriginalModel(name, model, described, signature, engine)
 
 
 def _prepare_with_runtime(
     model: Any,
     rows: Any,
-    inputs: Sequence[Field | Mapping[str, Any]] | None,
+    declared: Declared,
     runtime: str | None,
     options: Mapping[str, Any],
 ) -> Prepared:
@@ -74,7 +85,7 @@ def _prepare_with_runtime(
         raise PackError(f"expected a runtime of {', '.join(runtimes.MODEL_RUNTIMES)}; got {shorten(runtime)}")
     module = runtimes.by_model(model) if runtime is None else runtimes.by_name(runtime)
     try:
-        return module.prepare(model, rows, inputs=None if inputs is None else fields(inputs), **options)
+        return module.prepare(model, rows, inputs=declared, **options)
     except TypeError as error:
         unknown = [name for name in options if f"'{name}'" in str(error)]
         if not unknown:

@@ -16,7 +16,7 @@ from fourfold.runtimes.answers import Array, record_batch
 from fourfold.runtimes.code import PackageCode
 from fourfold.runtimes.declared import Declared, Inputs, declare
 from fourfold.runtimes.engine import Prepared, library_versions
-from fourfold.runtimes.levels import sklearn_levels
+from fourfold.runtimes.levels import known_levels
 from fourfold.runtimes.sample import Sample, column_names, frame_to_array, read_sample, select_columns
 from fourfold.runtimes.sklearn.inspection import walk_parts
 from fourfold.runtimes.sklearn.methods import METHODS, ROUNDING_GAP, OriginalAnswers, split_targets
@@ -196,7 +196,7 @@ def _read_sample(model: Any, sample: Any, inputs: Declared) -> Sample:
     count = getattr(model, "n_features_in_", None)
     if columns is not None:
         names = [str(name) for name in columns]
-        sample_rows = read_sample(select_columns(sample, names), inputs, known=sklearn_levels(model, names))
+        sample_rows = read_sample(select_columns(sample, names), inputs, known=known_levels(model, names))
     elif count is not None and tables.kind_of(sample) in ("pandas", "polars", "arrow"):
         # The model knows no names, so it was trained with an array. The fields get the names of the frame.
         sample_rows = read_sample(frame_to_array(sample), inputs, [str(name) for name in column_names(sample) or ()])
