@@ -235,7 +235,8 @@ def test_keys_that_are_integers(extra: Literal["forbid", "ignore"]) -> None:
     coercer = RowCoercer([Field("0", "float64", nullable=True), Field("-1", "int64"), Field("x", "int64")], extra)
     assert coercer.row({0: 1.5, -1: 2, "x": 3})[0] == {"0": 1.5, "-1": 2, "x": 3}
     assert coercer.row({np.int64(0): 1.5, np.int8(-1): 2, "x": 3})[0] == {"0": 1.5, "-1": 2, "x": 3}
-    rows, errors = coercer([{0: 1.5, -1: 2, "x": 3}, {0: "a", -1: "b", "x": 3}], 1)
+    labelled: list[Any] = [{0: 1.5, -1: 2, "x": 3}, {0: "a", -1: "b", "x": 3}]
+    rows, errors = coercer(labelled, 1)
     assert (rows, errors.total) == ([None, None], 2)
     both, errors_of_both = coercer.row({0: 1.5, "0": 2.5, -1: 2, "x": 3})
     if extra == "forbid":

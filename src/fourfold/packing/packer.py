@@ -56,31 +56,26 @@ def pack(
         model: a fitted scikit-learn estimator or pipeline, a LightGBM, XGBoost or CatBoost model, the bytes or path of
             an ONNX file, or a Python function or an object with `predict`.
         name: the model's name: a-z, 0-9, `.`, `_` and `-`.
-        rows: rows as the model was trained with them: the same container, columns, dtypes and form of missing values.
-            A few hundred suffice. The signature and the golden rows are made from them, and engines are compared on
-            them.
-        inputs: all input fields, in a list; or some, by name: `{"age": Field("age", "int64", nullable=True)}`, where a
-            field may be its JSON form without the name. The others are inferred from the model and `rows`.
+        rows: a few hundred rows as the model was trained with them: the same container, columns, dtypes and form of
+            missing values. The golden rows are made from them, and engines are compared on them.
+        inputs: all input fields, or some by name, `{"age": Field("age", "int64")}`; the others are inferred.
         nullable: the names of fields that may be missing. Float fields may where the model answers a missing value.
         required: the names of fields that may not be missing.
         text: the names of fields that are text, such as postcodes that a file's reader took for integers.
         category: the names of fields whose column has a categorical dtype, where rows and model do not tell.
         extra: whether a key that is no input field is an error (`forbid`) or dropped (`ignore`).
         runtime: the name of the model's own runtime; inferred from the model's type otherwise.
-        engine: `auto` chooses the fastest engine that gives the same answers, `original` the model's own engine; any
-            other name (`plan`) chooses that engine or fails.
-        block: the number of rows in every call of the model's own engine. `auto` finds the block that the engine needs;
-            a number fixes it, and `free` allows calls of any size: then only that block is tested.
+        engine: `auto`, the fastest that gives the same answers; `original`, the model's own; `plan`, that or an error.
+        block: the rows of every call of the model's own engine: a number; `free`, any; or `auto`, what it needs.
         accept: the tolerance. `tight`: the same bits, except where the original's last bits depend on a BLAS or a libm;
             there 512 units in the last place (16 for float32), and equal labels. `exact`: the same bits everywhere.
-            `ulp:N`: N units in the last place; `rtol:X`: a relative distance of X. These two also pack a model whose
-            answer for a row depends on the other rows by no more than that.
+            `ulp:N`, N units, and `rtol:X`, a relative distance, also let the answer for a row move with other rows.
         measure: whether engines are measured, each in a process of its own, which takes seconds; the figures are the
             attribute `figures` of the package. Otherwise the engine expected to be faster is chosen.
         shape: what the engine is chosen for, where engines are measured: calls with `one` row, with `many`, or `both`.
         provenance: where the model comes from (a commit, a data set), in your own words.
-        expect: the answers of the framework that trained the model: a table with a column for each output to compare,
-            or arrays by the outputs' names, with a row for each of `rows`; or a table that has the inputs too.
+        expect: the answers of the framework that trained the model, for each of `rows`: a table with a column for each
+            output to compare, or arrays by the outputs' names; or a table that has the inputs too.
         expect_rtol: how far answers may be from these, relative to the output's size. Other dtypes must be equal.
         **options: the runtime's own options, such as `methods=("predict", "predict_proba")` (docs/runtimes.md).
 
@@ -90,14 +85,10 @@ def pack(
 
     Raises:
         PackError: the model cannot be packed as asked, or does not answer as expected; the error says why.
-        SignatureError: no signature can be inferred from the rows.
-        InputError: the rows do not fit the inputs given.
+        SignatureError: no signature can be inferred from the rows; `InputError`: they do not fit the inputs given.
     """
     tolerance, blocks = Tolerance.parse(accept), parse_block(block)
-    if shape not in get_args(Shape):
-        raise PackError(f"expected a shape of {', '.join(get_args(Shape))}; got {shorten(shape)}")
-    if shape != "both" and not measure:
-        raise PackError(f"an engine is chosen for {shape} only where engines are measured: pass measure=True")
+    _check_shape(shape, measure=measure)
     convert = measure or engine not in ("auto", "original", "plan")
     declared = read_declared(inputs, nullable, required, text, category)
     rows = spell_text(rows, declared)
@@ -108,3 +99,11 @@ def pack(
         if measure:
             result = measure_engines(result)
         return build(result, engine, provenance, shape)
+
+
+def _check_shape(shape: str, *, measure: bool) -> None:
+    """Raise `PackError` where no engine can be chosen for a shape."""
+    if shape not in get_args(Shape):
+        raise PackError(f"expected a shape of {', '.join(get_args(Shape))}; got {shorten(shape)}")
+    if shape != "both" and not measure:
+        raise PackError(f"an engine is chosen for {shape} only where engines are measured: pass measure=True")
