@@ -70,6 +70,22 @@ def test_from_a_kind_and_a_file(folder: Path, tmp_path: Path, kind: str, file: s
     assert len(digests) == 1
 
 
+def test_labels_of_a_boosters_file(folder: Path, tmp_path: Path) -> None:
+    """`--labels` gives a booster's file the labels of its classes: texts, or integers where all are."""
+    path, out = tmp_path / "risk.txt", tmp_path / "risk.fourfold"
+    options = {"objective": "binary", "verbose": -1, "num_leaves": 3}
+    booster = lightgbm.train(options, lightgbm.Dataset(FRAME, FRAME["age"] > 30), 4)
+    booster.save_model(path)
+    probability = booster.predict(FRAME)
+    for text, labels in (("no,yes", ["no", "yes"]), ("10,-2", [10, -2]), ("01,2", ["01", "2"])):
+        pack("--lightgbm", path, "--rows", folder / "rows.parquet", "--labels", text, "-o", out, "--replace")
+        answers = fourfold.load(str(out)).predict(FRAME)
+        assert answers["label"].tolist() == [labels[value > 0.5] for value in probability]
+        assert [value[1] for value in answers["probability"]] == probability.tolist()
+    refused = pack("--from", "catboost", folder / "booster.cbm", "--labels", "a,b", "--rows", path, ok=2)
+    assert "of the kind catboost knows its own" in refused.stderr
+
+
 def test_from_mlflow(folder: Path, tmp_path: Path) -> None:
     """An MLflow model's directory and a word of trust are enough, and the notes stand on standard error."""
     out = tmp_path / "model.fourfold"

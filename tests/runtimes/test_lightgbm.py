@@ -63,7 +63,7 @@ def test_boosters_predict() -> None:
         data = lightgbm.Dataset(SAMPLE, target)
         model = lightgbm.train({**parameters, "verbose": -1}, data, num_boost_round=4)
         ready, answer = round_trip(model, SAMPLE)
-        assert ready.outputs == (Field("prediction", "float64", shape=shape),)
+        assert ready.outputs == (Field("probability", "float64", shape=shape),)
         assert_bits(model.predict(SAMPLE), values(answer, "prediction"))
 
 

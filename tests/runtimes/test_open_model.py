@@ -149,6 +149,23 @@ def test_xgboost_that_stopped_early(end: str, tmp_path: Path) -> None:
     assert open_model("xgboost", path).notes == ()
 
 
+def test_a_file_of_lightgbm_after_stopping_early(tmp_path: Path) -> None:
+    """LightGBM writes the best rounds; a note says how many of the allowed ones they are."""
+    path = tmp_path / "model.txt"
+    options: dict[str, Any] = {"verbose": -1, "num_threads": 1, "min_data_in_leaf": 5}
+    seen = lightgbm.Dataset(FILLED[:80], TARGET[:80])
+    unseen = lightgbm.Dataset(FILLED[80:], TARGET[80:], reference=seen)
+    stop = lightgbm.early_stopping(2, verbose=False)
+    booster = lightgbm.train(options, seen, 400, valid_sets=[unseen], callbacks=[stop])
+    booster.save_model(path)
+    opened = open_model("lightgbm", path)
+    assert 0 < booster.best_iteration < booster.current_iteration()
+    assert opened.notes[0].startswith(f"the file holds {booster.best_iteration} of the 400 rounds")
+    assert np.array_equal(opened.model.predict(FILLED), booster.predict(FILLED))
+    lightgbm.train(options, seen, 4).save_model(path)
+    assert open_model("lightgbm", path).notes == ()
+
+
 def test_a_linear_booster_that_stopped_early(tmp_path: Path) -> None:
     """A linear model answers from all of its rounds, which its booster cannot be cut to fewer of."""
     path = tmp_path / "model.ubj"

@@ -153,6 +153,12 @@ def _parse_pairs(_context: click.Context, _option: click.Parameter, values: tupl
     "--methods", metavar="A,B,…", help="What a scikit-learn model answers with, such as predict,predict_proba."
 )
 @click.option(
+    "--labels",
+    metavar="A,B,…",
+    help="The labels of the classes 0, 1, … that a booster in a file of LightGBM or XGBoost was trained with; it then "
+    "answers with the label and the probability of each. All whole numbers: integers; otherwise texts.",
+)
+@click.option(
     "--extra",
     type=click.Choice(["forbid", "ignore"]),
     default="forbid",
@@ -228,6 +234,7 @@ def command(
     names = ("extra", "engine", "accept", "block", "measure", "shape", "expect_rtol", "provenance", *_DECLARED)
     options: dict[str, Any] = {key: given[key] for key in names}
     options |= {"methods": tuple(given["methods"].split(","))} if given["methods"] else {}
+    options |= {"labels": _parse_labels(given["labels"], kind)} if given["labels"] is not None else {}
     if given["code"]:
         if kind == "mlflow":
             raise click.UsageError("an MLflow model brings its own code: log it with code_paths=[…], without --code")
@@ -257,6 +264,18 @@ def command(
     if trust:
         click.echo(f"It is no plan, so every host must allow it:{trust}. {_why_no_plan(package)}")
     click.echo(f"next:  fourfold certify {written} --rows {next_rows}{trust}")
+
+
+def _parse_labels(text: str, kind: str) -> list[str] | list[int]:
+    """Return the labels of classes: integers where all are spelled as such, otherwise texts."""
+    if kind not in ("lightgbm", "xgboost", "mlflow"):
+        raise click.UsageError(
+            f"--labels names the classes of a booster in a file of LightGBM or XGBoost; a model of the kind {kind} "
+            "knows its own"
+        )
+    labels = text.split(",")
+    are_integers = all(label.removeprefix("-").isdecimal() and str(int(label)) == label for label in labels)
+    return [int(label) for label in labels] if are_integers else labels
 
 
 def _why_no_plan(package: Package) -> str:

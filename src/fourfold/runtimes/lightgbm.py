@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,15 +13,8 @@ import numpy as np
 from fourfold import tables
 from fourfold.errors import CorruptPackage, EngineError, FourfoldError, PackError, describe, printable, shorten
 from fourfold.modelfiles import lightgbm_text
-from fourfold.runtimes.answers import (
-    Array,
-    answer_array,
-    class_names,
-    label_field,
-    output_field,
-    record_batch,
-    relative_gap,
-)
+from fourfold.runtimes.answers import Array, answer_array, record_batch, relative_gap
+from fourfold.runtimes.class_labels import classes_setting, classify, name_classes, output_fields, read_classes
 from fourfold.runtimes.declared import Declared, Inputs, declare
 from fourfold.runtimes.engine import OpenedModel, Prepared, library_versions
 from fourfold.runtimes.levels import Levels, lightgbm_levels
@@ -31,20 +25,24 @@ __all__ = ["NAME", "load", "open_model", "prepare"]
 
 NAME = "lightgbm"
 _FILE = "model.txt"
+#: Objectives whose answers are the probabilities of classes.
+_PROBABILITY_OBJECTIVES = ("binary", "multiclass", "multiclassova")
 # The parameters that change a prediction, which the scikit-learn interface passes to every one.
 _OPTIONS = ("pred_early_stop", "pred_early_stop_freq", "pred_early_stop_margin", "predict_disable_shape_check")
 
 
-def prepare(model: Any, sample: Any, *, inputs: Inputs = None) -> Prepared:
+def prepare(model: Any, sample: Any, *, inputs: Inputs = None, labels: Sequence[Any] | None = None) -> Prepared:
     """Return what a package keeps of a booster or one of LightGBM's estimators.
 
-    A classifier has the outputs `label` and `probability`, the bits of its `predict` and `predict_proba`; any other
-    model has `prediction`, the bits of its `predict`.
+    A classifier has the outputs `label` and `probability`, the bits of its `predict` and `predict_proba`, and so has a
+    booster whose classes have `labels`. Any other model has the bits of its `predict`, as `probability` where the
+    booster's objective is one, and otherwise as `prediction`.
 
     Args:
         model: the booster or the fitted estimator; it is not changed.
         sample: rows as the model was trained with them: a frame with its columns (others are ignored), or an array.
         inputs: the input fields, or what is declared of some; inferred from the model and the sample by default.
+        labels: the labels of a booster's classes, in the order in which it was trained with them as 0, 1, …
 
     Raises:
         PackError: the model is not fitted, does not answer the sample, or its file gives other answers.
@@ -55,12 +53,15 @@ def prepare(model: Any, sample: Any, *, inputs: Inputs = None) -> Prepared:
     sample_rows = _read_sample(booster, text, sample, declare(inputs))
     settings: dict[str, Any] = {"form": sample_rows.form, "options": _options(model)}
     if isinstance(model, lightgbm.LGBMClassifier) and not callable(model.objective_):
-        classes = np.asarray(model.classes_)
-        dtype = "str" if classes.dtype.kind == "U" else str(classes.dtype)
-        settings["classes"] = {"dtype": dtype, "values": classes.tolist()}
+        settings["classes"] = classes_setting(np.asarray(model.classes_))
+    objective, class_count = _objective(text)
+    if labels is not None:
+        if model is not booster:
+            raise PackError(f"labels are names for the classes of a Booster; a {type(model).__name__} knows its own")
+        settings["classes"] = name_classes(labels, objective, class_count)
     reloaded = _Engine(_read(text), lambda data: data, settings, ())
     try:
-        expected = _original_answers(model, sample_rows.data, "classes" in settings)
+        expected = _original_answers(model, sample_rows.data, read_classes(settings))
         answers = reloaded.answers(sample_rows.rebuild())
     except FourfoldError:
         raise
@@ -69,7 +70,8 @@ def prepare(model: Any, sample: Any, *, inputs: Inputs = None) -> Prepared:
     if relative_gap(expected, answers):
         raise PackError(f"the {type(model).__name__} answers otherwise when it is loaded from LightGBM's own format")
     libraries = library_versions("lightgbm", "numpy", "scipy", container=sample_rows.form["container"])
-    outputs = _outputs(answers, sample_rows.count, settings)
+    is_probability = model is booster and class_count is not None
+    outputs = output_fields(answers, sample_rows.count, read_classes(settings), is_probability=is_probability)
     files, origins = {_FILE: text.encode()}, sample_rows.origins
     return Prepared(NAME, settings, files, sample_rows.fields, outputs, "", libraries, origins=origins)
 
@@ -96,16 +98,14 @@ class _Engine:
         self._build = build
         self._options = _checked_options(settings["options"])
         self._outputs = outputs
-        self._classes = _classes(settings)
+        self._classes = read_classes(settings)
 
     def answers(self, data: Any) -> list[Array]:
         """Return the arrays of the outputs for a container like that of training."""
         raw = answer_array(self._booster.predict(data, num_threads=1, **self._options))
         if self._classes is None:
             return [raw]
-        # The same operations as in `LGBMClassifier.predict_proba`: another order of them gives other bits.
-        probability = raw if raw.ndim == 2 else np.vstack((1.0 - raw, raw)).transpose()
-        return [self._classes[np.argmax(probability, axis=1)], probability]
+        return classify(raw, self._classes)
 
     def predict(self, batch: Any) -> Any:
         """Return the answers to a canonical record batch; raise `EngineError` where the model fails."""
@@ -115,19 +115,6 @@ class _Engine:
         except Exception as error:  # whatever LightGBM and the container's library raise
             raise EngineError(f"LightGBM failed: {describe(error)}") from error
         return record_batch(self._outputs, answers, batch.num_rows)
-
-
-def _classes(settings: dict[str, Any]) -> Array | None:
-    """Return the classes of a classifier, `None` for any other model."""
-    classes = settings.get("classes")
-    if classes is None:
-        return None
-    values, dtype = classes["values"], np.dtype(classes["dtype"])
-    longest = max((len(value) for value in values if isinstance(value, str)), default=0)
-    # A text has as many bytes as its type says, however short it is.
-    if dtype.kind not in "biufUO" or dtype.itemsize > max(16, 4 * longest):
-        raise CorruptPackage(f"the package's classes are of the type {shorten(str(dtype))}, which no model has")
-    return np.array(values, dtype=dtype)
 
 
 def _checked_options(options: dict[str, Any]) -> dict[str, Any]:
@@ -148,9 +135,26 @@ def open_model(path: Path) -> OpenedModel:
     try:
         text = path.read_text("utf-8")
         lightgbm_text.check(text)
-        return OpenedModel(lightgbm.Booster(model_str=text))
+        return OpenedModel(lightgbm.Booster(model_str=text), _notes_on_rounds(text))
     except (lightgbm.basic.LightGBMError, ValueError, OSError) as error:
         raise PackError(f"{path} is no model in LightGBM's text format: {error}") from error
+
+
+def _notes_on_rounds(text: str) -> tuple[str, ...]:
+    """Return a note where a file holds fewer rounds than training was allowed, as after stopping early."""
+    header, _, parameters = text.partition("\nparameters:")
+    allowed = re.search(r"^\[num_iterations: ([0-9]+)\]$", parameters, re.MULTILINE)
+    trees_per_round = re.search(r"^num_tree_per_iteration=([0-9]+)$", header, re.MULTILINE)
+    if allowed is None or trees_per_round is None:
+        return ()
+    rounds, most = header.count("\nTree=") // max(int(trees_per_round[1]), 1), int(allowed[1])
+    if not 0 < rounds < most:
+        return ()
+    note = (
+        f"the file holds {rounds} of the {most} rounds that training was allowed, as LightGBM writes the best ones "
+        f"after it stopped early: these {rounds} answer"
+    )
+    return (note,)
 
 
 def _read(text: str) -> lightgbm.Booster:
@@ -197,17 +201,19 @@ def _options(model: Any) -> dict[str, Any]:
     return {name: params[name] for name in _OPTIONS if isinstance(params.get(name), (bool, int, float))}
 
 
-def _original_answers(model: Any, data: Any, has_classes: bool) -> list[Array]:
-    if not has_classes:
-        return [answer_array(model.predict(data, num_threads=1))]
-    return [answer_array(model.predict(data, num_threads=1)), answer_array(model.predict_proba(data, num_threads=1))]
-
-
-def _outputs(answers: list[Array], rows: int, settings: dict[str, Any]) -> tuple[Field, ...]:
-    classes = _classes(settings)
+def _original_answers(model: Any, data: Any, classes: Array | None) -> list[Array]:
+    answer = answer_array(model.predict(data, num_threads=1))
     if classes is None:
-        return (output_field("prediction", answers[0], rows),)
-    names = class_names(classes)
-    return label_field("label", answers[0], rows, classes.tolist()), output_field(
-        "probability", answers[1], rows, names
-    )
+        return [answer]
+    if isinstance(model, lightgbm.Booster):
+        return classify(answer, classes)
+    return [answer, answer_array(model.predict_proba(data, num_threads=1))]
+
+
+def _objective(text: str) -> tuple[str, int | None]:
+    """Return the objective of a booster's text, and of how many classes it answers the probabilities, if it does."""
+    header = dict(line.split("=", 1) for line in text.partition("\nTree=")[0].split("\n") if "=" in line)
+    name = (header.get("objective", "").split() or ["none"])[0]
+    if name not in _PROBABILITY_OBJECTIVES:
+        return name, None
+    return name, max(int(header["num_class"]), 2)

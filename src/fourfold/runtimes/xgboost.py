@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
@@ -24,15 +24,8 @@ from fourfold.errors import (
     shorten,
 )
 from fourfold.modelfiles import xgboost_ubjson
-from fourfold.runtimes.answers import (
-    Array,
-    answer_array,
-    class_names,
-    label_field,
-    output_field,
-    record_batch,
-    relative_gap,
-)
+from fourfold.runtimes.answers import Array, answer_array, record_batch, relative_gap
+from fourfold.runtimes.class_labels import classify, name_classes, output_fields, read_classes
 from fourfold.runtimes.declared import Declared, Inputs, declare
 from fourfold.runtimes.engine import OpenedModel, Prepared, library_versions
 from fourfold.runtimes.levels import xgboost_levels
@@ -42,26 +35,28 @@ from fourfold.signature.field import Field, Signature
 __all__ = ["NAME", "load", "open_model", "prepare"]
 
 NAME = "xgboost"
-#: Objectives whose answer is the probability of the second of two classes.
-_BINARY_OBJECTIVES = frozenset(("binary:logistic", "reg:logistic"))
 _FILE = "model.ubj"
+#: Objectives whose answers are the probabilities of classes.
+_PROBABILITY_OBJECTIVES = ("binary:logistic", "multi:softprob")
 #: Objectives of one output whose base score XGBoost adds on the scale of the margin.
 _OBJECTIVES_WITH_LINK = frozenset(
-    (*_BINARY_OBJECTIVES, "count:poisson", "reg:gamma", "reg:tweedie", "survival:cox", "survival:aft")
+    ("binary:logistic", "reg:logistic", "count:poisson", "reg:gamma", "reg:tweedie", "survival:cox", "survival:aft")
 )
 _ESTIMATORS = ("XGBClassifier", "XGBRFClassifier", "XGBRFRegressor", "XGBRanker", "XGBRegressor")
 
 
-def prepare(model: Any, sample: Any, *, inputs: Inputs = None) -> Prepared:
+def prepare(model: Any, sample: Any, *, inputs: Inputs = None, labels: Sequence[Any] | None = None) -> Prepared:
     """Return what a package keeps of a booster or one of XGBoost's estimators.
 
-    A classifier has the outputs `label` and `probability`, any other model `prediction`. A booster answers from all of
-    its trees, as `Booster.predict` does; an estimator that stopped early answers from its best iteration.
+    A classifier has the outputs `label` and `probability`, and so has a booster whose classes have `labels`; any other
+    booster has `probability` where its objective is one, and any other model `prediction`. A booster answers from all
+    of its trees, as `Booster.predict` does; an estimator that stopped early answers from its best iteration.
 
     Args:
         model: the booster or the fitted estimator; it is not changed.
         sample: rows as the model was trained with them: a frame with its columns (others are ignored), or an array.
         inputs: the input fields, or what is declared of some; inferred from the model and the sample by default.
+        labels: the labels of a booster's classes, in the order in which it was trained with them as 0, 1, …
 
     Raises:
         PackError: the model is not fitted, does not answer the sample, or its file gives other answers.
@@ -73,10 +68,16 @@ def prepare(model: Any, sample: Any, *, inputs: Inputs = None) -> Prepared:
     data = bytes(booster.save_raw("ubj"))
     missing = float("nan") if kind == "Booster" or model.missing is None else float(model.missing)
     settings: dict[str, Any] = {"form": sample_rows.form, "kind": kind, "missing": repr(missing)}
+    objective, class_count = _objective(booster)
+    if labels is not None:
+        if kind != "Booster":
+            raise PackError(f"labels are names for the classes of a Booster; an {kind} knows its own: 0, 1, …")
+        settings["classes"] = name_classes(labels, objective, class_count)
+    classes = read_classes(settings)
     try:
         reloaded = _read(data, settings)  # checks the model, which may come from a hostile file, before it answers
-        expected = _original_answers(model, sample_rows.data)
-        answers = _Engine(reloaded, lambda data: data, ()).answers(sample_rows.rebuild())
+        expected = _original_answers(model, sample_rows.data, classes)
+        answers = _Engine(reloaded, lambda data: data, (), classes).answers(sample_rows.rebuild())
     except FourfoldError:
         raise
     except Exception as error:  # a foreign model and foreign data: anything
@@ -87,14 +88,19 @@ def prepare(model: Any, sample: Any, *, inputs: Inputs = None) -> Prepared:
             "an objective of its own, pack its booster: model.get_booster()"
         )
     libraries = library_versions("xgboost", "numpy", "scipy", container=sample_rows.form["container"])
-    outputs, origins = _outputs(model, answers, sample_rows.count), sample_rows.origins
+    if isinstance(model, xgboost.XGBClassifier):
+        classes = np.asarray(model.classes_)
+    is_probability = kind == "Booster" and objective in _PROBABILITY_OBJECTIVES
+    outputs = output_fields(answers, sample_rows.count, classes, is_probability=is_probability)
+    origins = sample_rows.origins
     return Prepared(NAME, settings, {_FILE: data}, sample_rows.fields, outputs, "", libraries, origins=origins)
 
 
 def load(settings: dict[str, Any], read: Callable[[str], bytes], signature: Signature) -> _Engine:
     """Return the engine of a package; raise `CorruptPackage` where XGBoost cannot read its file."""
     model = _read(read(_FILE), settings)
-    return _Engine(model, tables.builder(settings["form"], signature.inputs), signature.outputs)
+    build = tables.builder(settings["form"], signature.inputs)
+    return _Engine(model, build, signature.outputs, read_classes(settings))
 
 
 class _Engine:
@@ -102,8 +108,11 @@ class _Engine:
 
     takes: Literal["rows", "columns"] = "columns"
 
-    def __init__(self, model: Any, build: Callable[[Any], Any], outputs: tuple[Field, ...]) -> None:
+    def __init__(
+        self, model: Any, build: Callable[[Any], Any], outputs: tuple[Field, ...], classes: Array | None
+    ) -> None:
         self._model = model
+        self._classes = classes  # of a booster; an estimator knows its own
         self._build = build
         self._outputs = outputs
         booster = model if isinstance(model, xgboost.Booster) else model.get_booster()
@@ -117,9 +126,8 @@ class _Engine:
         """Return the arrays of the outputs for a container like that of training."""
         if isinstance(self._model, xgboost.Booster):
             booster = self._model
-            return [
-                answer_array(booster.predict(_matrix(data)) if self._needs_matrix else booster.inplace_predict(data))
-            ]
+            raw = booster.predict(_matrix(data)) if self._needs_matrix else booster.inplace_predict(data)
+            return [answer_array(raw)] if self._classes is None else classify(answer_array(raw), self._classes)
         if isinstance(self._model, xgboost.XGBClassifier):
             return [answer_array(self._model.predict(data)), answer_array(self._model.predict_proba(data))]
         return [answer_array(self._model.predict(data))]
@@ -271,17 +279,20 @@ def _read_sample(booster: xgboost.Booster, sample: Any, inputs: Declared) -> Sam
     return sample_rows
 
 
-def _original_answers(model: Any, data: Any) -> list[Array]:
+def _original_answers(model: Any, data: Any, classes: Array | None) -> list[Array]:
     if isinstance(model, xgboost.Booster):
-        return [answer_array(model.predict(_matrix(data)))]
+        answer = answer_array(model.predict(_matrix(data)))
+        return [answer] if classes is None else classify(answer, classes)
     if isinstance(model, xgboost.XGBClassifier):
         return [answer_array(model.predict(data)), answer_array(model.predict_proba(data))]
     return [answer_array(model.predict(data))]
 
 
-def _outputs(model: Any, answers: list[Array], rows: int) -> tuple[Field, ...]:
-    if not isinstance(model, xgboost.XGBClassifier):
-        return (output_field("prediction", answers[0], rows),)
-    classes = np.asarray(model.classes_).tolist()
-    names = class_names(classes)
-    return label_field("label", answers[0], rows, classes), output_field("probability", answers[1], rows, names)
+def _objective(booster: xgboost.Booster) -> tuple[str, int | None]:
+    """Return a booster's objective, and the number of classes whose probabilities it answers, if it does."""
+    learner = _learner(booster)
+    name, parameters = str(learner["objective"]["name"]), learner["learner_model_param"]
+    # A booster of several labels a row answers with a probability for each of them, and not for classes.
+    if name not in _PROBABILITY_OBJECTIVES or int(parameters.get("num_target", "1")) > 1:
+        return name, None
+    return name, max(int(parameters["num_class"]), 2)

@@ -43,7 +43,9 @@ def _plan_candidate(model: Any, prepared: Prepared, signature: Signature) -> Can
 
     try:
         form, methods = prepared.settings["form"], _methods(prepared)
-        compiled = compile_model(model, form, signature.inputs, methods, signature.outputs)
+        compiled = compile_model(
+            model, form, signature.inputs, methods, signature.outputs, _given_labels(prepared, model)
+        )
         engine = PlanEngine(compiled.plan, signature)
     except NoPlan as error:
         return Candidate("plan", absence_reason=str(error))
@@ -56,6 +58,14 @@ def _plan_candidate(model: Any, prepared: Prepared, signature: Signature) -> Can
         return Candidate("plan", absence_reason=f"a rule failed: {type(error).__name__}: {error}")
     files = prepare_plan(compiled.plan, prepared)
     return Candidate("plan", files, engine, compiled.approximations, compiled.unbounded)
+
+
+def _given_labels(prepared: Prepared, model: Any) -> list[Any] | None:
+    """Return the labels that the caller gave to the classes of a booster; `None` for a model that knows its own."""
+    if type(model).__name__ != "Booster" or "classes" not in prepared.settings:
+        return None
+    labels: list[Any] = prepared.settings["classes"]["values"]
+    return labels
 
 
 def _methods(prepared: Prepared) -> list[tuple[str, int | None]]:

@@ -13,6 +13,7 @@ from fourfold.plan.compile import Labels, answer
 from fourfold.plan.compile.arrays import to_dense
 from fourfold.plan.compile.columns import Compiler, Matrix, NoPlan
 from fourfold.plan.compile.inputs import ports, training_matrix
+from fourfold.plan.compile.scores import classify
 from fourfold.plan.graph.builder import Graph, Output
 from fourfold.plan.graph.numerics import ELEMENTARY_FUNCTIONS, rests_on_rounded_float32
 from fourfold.plan.graph.steps import TooManyBags
@@ -43,6 +44,7 @@ def compile_model(
     inputs: Sequence[Field],
     methods: Sequence[tuple[str, int | None]],
     outputs: Sequence[Field],
+    labels: Sequence[Any] | None = None,
 ) -> Compiled:
     """Return a plan that answers what a fitted model answers.
 
@@ -52,6 +54,8 @@ def compile_model(
         inputs: the signature's inputs.
         methods: the methods that answer, each with the number of its targets, or `None`.
         outputs: the signature's outputs: one for each method, or for each of its targets.
+        labels: the labels of the classes, for a model whose `predict` answers with probabilities alone; instead of the
+            methods' answers the outputs are then the label and the probability of each class.
 
     Raises:
         NoPlan: no rule covers the model, or a part of it; the message says which.
@@ -60,6 +64,9 @@ def compile_model(
     compiler = Compiler(graph)
     matrix = training_matrix(form, inputs, compiler)
     answers: list[Any] = []
+    if labels is not None:
+        answers = classify(answer(model, "predict", matrix, compiler), labels, compiler)
+        methods = ()
     for name, targets in methods:
         answered = answer(model, name, matrix, compiler)
         if targets is not None and isinstance(answered, Matrix):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fourfold.plan.compile import Labels
 from fourfold.plan.compile.columns import FLOAT32, FLOAT64, Compiler, Matrix, NoPlan, Numeric
 from fourfold.plan.format import MathFunction
 from fourfold.plan.graph.builder import Code, Number
@@ -17,6 +18,7 @@ __all__ = [
     "add_constants",
     "as_matrix",
     "binary_probabilities",
+    "classify",
     "expit_pair",
     "exponentials",
     "log_columns",
@@ -142,6 +144,20 @@ def binary_probabilities(compiler: Compiler, probability: Number, dtype: np.dtyp
         *round_numbers(compiler, compiler.graph.map_const(MathFunction.RSUB, [probability], 1.0), dtype),
         probability,
     ]
+
+
+def classify(answered: Matrix, labels: Sequence[Any], compiler: Compiler) -> list[Labels | Matrix]:
+    """Return the label and the probabilities of all classes.
+
+    Args:
+        answered: the probability of the second of two classes, or of each class.
+        labels: the labels of the classes.
+        compiler: the plan's compiler.
+    """
+    probabilities = compiler.numbers(answered.columns)
+    if len(probabilities) == 1:
+        probabilities = binary_probabilities(compiler, probabilities[0], answered.dtype)
+    return [Labels(compiler.graph.argmax(probabilities), labels), as_matrix(probabilities, answered.dtype)]
 
 
 def refuse_binary_log_probabilities(classes: int) -> None:
