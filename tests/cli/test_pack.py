@@ -76,12 +76,12 @@ def test_labels_of_a_boosters_file(folder: Path, tmp_path: Path) -> None:
     options = {"objective": "binary", "verbose": -1, "num_leaves": 3}
     booster = lightgbm.train(options, lightgbm.Dataset(FRAME, FRAME["age"] > 30), 4)
     booster.save_model(path)
-    probability = booster.predict(FRAME)
+    probability = np.asarray(booster.predict(FRAME)).tolist()
     for text, labels in (("no,yes", ["no", "yes"]), ("10,-2", [10, -2]), ("01,2", ["01", "2"])):
         pack("--lightgbm", path, "--rows", folder / "rows.parquet", "--labels", text, "-o", out, "--replace")
         answers = fourfold.load(str(out)).predict(FRAME)
-        assert answers["label"].tolist() == [labels[value > 0.5] for value in probability]
-        assert [value[1] for value in answers["probability"]] == probability.tolist()
+        assert answers["label"].tolist() == [labels[int(value > 0.5)] for value in probability]
+        assert [value[1] for value in answers["probability"]] == probability
     refused = pack("--from", "catboost", folder / "booster.cbm", "--labels", "a,b", "--rows", path, ok=2)
     assert "of the kind catboost knows its own" in refused.stderr
 
