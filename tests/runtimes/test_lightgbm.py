@@ -64,7 +64,7 @@ def test_boosters_predict() -> None:
         model = lightgbm.train({**parameters, "verbose": -1}, data, num_boost_round=4)
         ready, answer = round_trip(model, SAMPLE)
         assert ready.outputs == (Field("probability", "float64", shape=shape),)
-        assert_bits(model.predict(SAMPLE), values(answer, "prediction"))
+        assert_bits(model.predict(SAMPLE), values(answer, "probability"))
 
 
 def test_early_stopping_is_kept() -> None:

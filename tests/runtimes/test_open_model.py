@@ -18,6 +18,7 @@ import skops.io
 import xgboost
 from sklearn.linear_model import LinearRegression
 
+import fourfold
 from fourfold.errors import PackError
 from fourfold.runtimes.open_model import KINDS, open_model, trained_columns
 from tests.runtimes.round_trip import NUMBERS, RANDOM, TARGET
@@ -89,6 +90,26 @@ def test_catboost_in_json_is_whole(tmp_path: Path) -> None:
         path.write_text(json.dumps({key: each for key, each in found.items() if key != part}))
         with pytest.raises(PackError, match=f"it has no {part.removeprefix('oblivious_')}"):
             open_model("catboost", path)
+
+
+@pytest.mark.parametrize("info", ["Git info:\n    Branch: tags/v0.20\n", "Svn info:\n    Last Changed Rev: 1\n", None])
+def test_catboost_in_json_of_its_first_versions(info: str | None, tmp_path: Path) -> None:
+    """They had no scale and bias, and CatBoost reads them as 1 and 0; a note says so."""
+    path = tmp_path / "model.json"
+    for kind, target in ((catboost.CatBoostRegressor, TARGET), (catboost.CatBoostClassifier, TARGET.mean() < TARGET)):
+        model = kind(**QUIET, boost_from_average=False).fit(FILLED, target)
+        model.save_model(str(path), format="json")
+        whole = json.loads(path.read_text())
+        del whole["scale_and_bias"]
+        if info is not None:
+            whole["model_info"]["catboost_version_info"] = info
+        path.write_text(json.dumps(whole))
+        opened = open_model("catboost", path)
+        assert opened.notes[0].startswith("the file has no scale_and_bias")
+        expected = kind().load_model(path, format="json").predict(FILLED, prediction_type="RawFormulaVal")
+        assert np.array_equal(opened.model.predict(FILLED, prediction_type="RawFormulaVal"), expected)
+        assert np.allclose(model.predict(FILLED, prediction_type="RawFormulaVal"), expected)
+        assert fourfold.pack(opened.model, name="old", rows=FILLED).manifest["runtime"]["name"] == "plan"
 
 
 @pytest.mark.parametrize("loss", ["MultiRMSE", "MultiLogloss"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -43,7 +44,9 @@ _ESTIMATORS = ("CatBoost", "CatBoostClassifier", "CatBoostRanker", "CatBoostRegr
 #: What a regressor may predict; the last is of models with two values a row, and CatBoost ends the process for others.
 _PREDICTIONS = ("RawFormulaVal", "Exponent", "RMSEWithUncertainty")
 #: The keys that every model in JSON has.
-_JSON_KEYS = ("features_info", "model_info", "scale_and_bias")
+_JSON_KEYS = ("features_info", "model_info")
+#: Where a model in JSON names the version that wrote it, from 0.2 on.
+_JSON_VERSION = re.compile(r"\btags/v(?P<major>[0-9]+)\.")
 #: Losses of several targets, each of which has its own statistics of categories; JSON keeps those of one target.
 _MULTI_TARGET_LOSSES = ("MultiCrossEntropy", "MultiLogloss", "MultiRMSE", "MultiRMSEWithMissingValues")
 
@@ -167,18 +170,21 @@ def open_model(path: Path, form: str | None = None, kind: str | None = None) -> 
     try:
         if form == "cbm":
             return OpenedModel(_open_binary(path, kind))
-        _check_json(path)
+        notes = _check_json(path)
         with TemporaryDirectory(prefix="fourfold-") as folder:
             binary = Path(folder) / _FILE
             _convert(path, binary)
-            return OpenedModel(_open_binary(binary, kind))
+            return OpenedModel(_open_binary(binary, kind), notes)
     except (catboost.CatBoostError, MalformedModel, OSError, ValueError, AttributeError, RecursionError) as error:
         format_name = "binary" if form == "cbm" else "JSON"
         raise PackError(f"{path} is no model in CatBoost's {format_name} format: {str(error)[:200]}") from error
 
 
-def _check_json(path: Path) -> None:
+def _check_json(path: Path) -> tuple[str, ...]:
     """Check that a JSON file holds a whole model: CatBoost reads a file that is cut off as if its beginning were all.
+
+    Returns:
+        Notes for the user.
 
     Raises:
         ValueError: the file is not JSON.
@@ -196,6 +202,16 @@ def _check_json(path: Path) -> None:
             f"{path} is a model of several targets ({loss}) that counts categories, of which CatBoost's JSON format "
             "keeps the counts of one target: save it as cbm"
         )
+    if data.get("scale_and_bias"):
+        return ()
+    version = _JSON_VERSION.search(str(data["model_info"].get("catboost_version_info", "")))
+    has_bias = params.get("boosting_options", {}).get("boost_from_average")
+    if version is not None and int(version["major"]) >= 1 and has_bias:
+        raise PackError(
+            f"{path} is no model in CatBoost's JSON format: it has no scale_and_bias, which the version that wrote it "
+            "writes, and the model has a bias. Save it once more from the model, or as cbm"
+        )
+    return ("the file has no scale_and_bias, as those of CatBoost's first versions: CatBoost takes 1 and 0",)
 
 
 def _convert(path: Path, binary: Path) -> None:
