@@ -42,6 +42,10 @@ def _with_word(words: pa.Array) -> pa.Table:
     return pa.table({"x": _zeros(len(words)), "word": words})
 
 
+def _complete(x: pa.Array) -> pa.Table:
+    return pa.table({"x": x, "n": pa.nulls(len(x)), "word": pa.nulls(len(x))})
+
+
 def _zeros(rows: int) -> pa.Array:
     return pa.repeat(pa.scalar(0.0), rows)
 
@@ -91,9 +95,9 @@ TOO_LARGE: dict[str, tuple[str, Callable[[], bytes]]] = {
 
 #: Bodies whose rows are wrong a million times and cost nearly nothing.
 WRONG: dict[str, tuple[str, Callable[[], bytes]]] = {
-    "arrow nulls": (ARROW, lambda: stream_of(pa.table({"x": pa.nulls(_MILLION), "n": pa.nulls(_MILLION)}))),
-    "arrow wrong runs": (ARROW, lambda: stream_of(pa.table({"x": _runs("far", _MILLION)}))),
-    "parquet nulls": (PARQUET, lambda: parquet_of(pa.table({"x": pa.nulls(_MILLION, pa.float64())}))),
+    "arrow nulls": (ARROW, lambda: stream_of(_complete(x=pa.nulls(_MILLION)))),
+    "arrow wrong runs": (ARROW, lambda: stream_of(_complete(x=_runs("far", _MILLION)))),
+    "parquet nulls": (PARQUET, lambda: parquet_of(_complete(x=pa.nulls(_MILLION, pa.float64())))),
 }
 
 BODIES = TOO_LARGE | WRONG

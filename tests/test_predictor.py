@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from fourfold.errors import EngineError, GoldenMismatch, InputError, PackageError, ReplayTimeout, SinkError
+from fourfold.errors import EngineError, GoldenMismatch, InputError, PackageError, ReplayTimeout, SinkError, TableError
 from fourfold.package import Package
 from fourfold.predictor import FAILURES_BEFORE_CHECK, REPLAY_VARIABLE, Predictor
 from tests.support import RowEngine, double, make_package, make_predictor
@@ -64,7 +64,7 @@ def test_predict_names_every_row_that_does_not_fit() -> None:
 def test_an_answer_leaves_out_what_does_not_fit(columns: bool) -> None:
     """Rows at fault have errors, their neighbours have answers, and `kept` says which is which."""
     rows = [{"x": 1.0, "n": 1.0}, {"x": 2.0, "n": 1.5}, {"x": 3.0, "n": None}]
-    answer = make_predictor().answer(pa.Table.from_pylist(rows) if columns else rows)
+    answer = make_predictor().answer(pa.Table.from_pylist(rows) if columns else rows, absent=["word"])
     outputs = answer.outputs.to_pylist() if columns else answer.outputs
     assert [row["y"] for row in outputs] == [3.0, 6.0]
     assert list(answer.kept) == [0, 2]
@@ -75,7 +75,7 @@ def test_an_answer_leaves_out_what_does_not_fit(columns: bool) -> None:
 def test_a_row_that_the_engine_refuses_is_found(columns: bool) -> None:
     """An engine that raises for one row of many does not fail its neighbours, nor change their order."""
     rows = [{"x": float(index), "word": "refused" if index in (3, 10) else "fine"} for index in range(20)]
-    answer = make_predictor(_refuses).answer(pa.Table.from_pylist(rows) if columns else rows)
+    answer = make_predictor(_refuses).answer(pa.Table.from_pylist(rows) if columns else rows, absent=["n"])
     outputs = answer.outputs.to_pylist() if columns else answer.outputs
     assert list(answer.kept) == [index for index in range(20) if index not in (3, 10)]
     assert [row["y"] for row in outputs] == [2.0 * index for index in answer.kept]
@@ -128,7 +128,10 @@ def test_no_rows_give_no_rows() -> None:
     predictor = make_predictor(called=called.append)
     called.clear()
     assert predictor.predict([]) == []
-    assert predictor.predict(pa.table({"x": pa.array([], pa.float64())})).num_rows == 0
+    no_rows = pa.table({"x": pa.array([], pa.float64())})
+    assert predictor.predict(no_rows, absent=["n", "word"]).num_rows == 0
+    with pytest.raises(TableError, match="column 'n': expected int64 or null, got no such column"):
+        predictor.predict(no_rows, absent=["word"])
     assert predictor.answer([]).outputs == []
     assert not called
 

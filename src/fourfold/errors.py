@@ -3,6 +3,7 @@
     FourfoldError
     ├── SignatureError       a signature is invalid, or cannot be inferred from a table
     ├── InputError           rows do not fit the signature; `.errors` lists row, field, expected and got
+    │   └── TableError       its columns do not: one is absent, unknown, or of another type; `.errors` have no row
     ├── DecodeError          bytes do not match their media type (truncated JSON, a broken Arrow stream)
     │   └── TooLarge         they would take more memory, or hold more rows, than the caller allows
     ├── PackError            a model cannot be packed as requested
@@ -32,6 +33,7 @@ from typing import Any, ClassVar
 
 __all__ = [
     "MAX_ROW_ERRORS",
+    "ColumnError",
     "Conflict",
     "CorruptPackage",
     "DecodeError",
@@ -52,6 +54,7 @@ __all__ = [
     "SignatureError",
     "SinkError",
     "SourceError",
+    "TableError",
     "TooLarge",
     "TrustError",
     "describe",
@@ -171,6 +174,23 @@ class RowError:
         return {"row": self.row, "field": self.field, "code": self.code, "expected": self.expected, "got": self.shown}
 
 
+@dataclass(frozen=True, slots=True)
+class ColumnError(RowError):
+    """Describe a column that does not fit the signature, whatever the rows hold.
+
+    Attributes:
+        row: `None`.
+        field: the column's name, or `None` where the error concerns the whole table.
+        code: `missing`, `type`, `unknown`, `format`, or `absent` for a name that the caller called absent.
+    """
+
+    row: None  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        where = "the table" if self.field is None else f"column {shorten(self.field)}"
+        return f"{where}: expected {self.expected}, got {self.got}"
+
+
 class RowErrors(list[RowError]):
     """List the errors of rows, ordered by row: the first of them, and the number of all.
 
@@ -231,6 +251,10 @@ class InputError(FourfoldError):
         if self.count > len(lines):
             lines.append(f"… and {self.count - len(lines)} more")
         super().__init__("\n".join(lines))
+
+
+class TableError(InputError):
+    """Report the columns of a table that do not fit the signature; its `errors` are `ColumnError`s."""
 
 
 class DecodeError(FourfoldError):

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from fourfold.errors import EngineError, PackageError, engine_failure
+from fourfold.errors import EngineError, PackageError, TableError, engine_failure
 from fourfold.signature import RowCoercer, Signature
 
 if TYPE_CHECKING:
@@ -93,7 +93,10 @@ class Function:
         return coerced
 
     def _check_columns(self, batch: Any) -> Any:
-        coerced, errors = self._output_columns(batch)
+        try:
+            coerced, errors = self._output_columns(batch)
+        except TableError as error:
+            raise EngineError(f"the engine's answer does not fit the signature's outputs: {error}") from error
         if errors:
             problem = errors[0].describe_output()
             raise EngineError(f"the engine's answer does not fit the signature's outputs: {problem}")

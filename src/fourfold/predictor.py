@@ -7,7 +7,7 @@ validates rows, calls the engine and checks its answers, so no architecture can 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -119,12 +119,13 @@ class Predictor:
         version = "" if self.version is None else f":{self.version}"
         return f"<Predictor {self.name}{version} {self.digest[:19]}>"
 
-    def predict(self, data: Any) -> Any:
+    def predict(self, data: Any, *, absent: Collection[str] = ()) -> Any:
         """Predict for every row of a table.
 
         Args:
             data: a pandas or polars frame, an Arrow table or batch, a NumPy array of shape `(rows, inputs)`, or a
                 list of dicts.
+            absent: the nullable fields whose column may be absent from the table: they are missing in every row.
 
         Returns:
             The outputs in the same kind of container, one row for each row; a pandas frame keeps its index.
@@ -132,15 +133,16 @@ class Predictor:
         Raises:
             InputError: a row does not fit the signature; the error lists row, field, expected and got, of the first
                 `MAX_INPUT_ERRORS`.
+            TableError: the table lacks a column that is not in `absent`, or has one that it may not have.
             EngineError: the engine failed.
         """
-        if type(data) is list:
+        if type(data) is list and not absent:
             outputs = self._many(data)
             if outputs is not None:
                 return outputs
         from fourfold import tables
 
-        table, errors = tables.read(data, self.signature.inputs, self.signature.extra, MAX_INPUT_ERRORS)
+        table, errors = tables.read(data, self.signature.inputs, self.signature.extra, MAX_INPUT_ERRORS, absent)
         if errors:
             raise InputError(errors)
         return tables.write(data, self._function(table))
@@ -169,15 +171,17 @@ class Predictor:
             answers[index] = output
         return answers
 
-    def answer(self, table: Any, max_errors: int | None = None) -> Answer:
+    def answer(self, table: Any, max_errors: int | None = None, *, absent: Collection[str] = ()) -> Answer:
         """Predict for the rows that fit the signature, and return the errors of the others.
 
         Args:
             table: a list of dicts, or a `pyarrow.RecordBatch` or `Table`.
             max_errors: the most errors that are built; the others are counted. Where some are only counted, no row is
                 answered. `None` builds all, at most `MAX_ROW_ERRORS` of each row.
+            absent: the nullable fields whose column may be absent from an Arrow table.
 
         Raises:
+            TableError: an Arrow table lacks a column that is not in `absent`, or has one that it may not have.
             EngineError: the engine is broken: it fails on `FAILURES_BEFORE_CHECK` rows, answers none, and fails on a
                 golden row too.
         """
@@ -189,7 +193,7 @@ class Predictor:
             kept: Sequence[int] = [index for index, row in enumerate(coerced) if row is not None]
             valid: Any = [row for row in coerced if row is not None]
         else:
-            valid, kept, errors = self._valid_columns(table, max_errors)
+            valid, kept, errors = self._valid_columns(table, max_errors, absent)
         if max_errors is not None and not errors.are_all_built:
             return Answer(self._function.empty(valid), [], errors)
         try:
@@ -197,9 +201,11 @@ class Predictor:
         except EngineError:
             return self._answer_around_failures(valid, kept, errors)
 
-    def _valid_columns(self, table: Any, max_errors: int | None) -> tuple[Any, Sequence[int], RowErrors]:
+    def _valid_columns(
+        self, table: Any, max_errors: int | None, absent: Collection[str]
+    ) -> tuple[Any, Sequence[int], RowErrors]:
         """Return the coerced rows that fit the signature, their indices in `table`, and the errors of the others."""
-        batch, errors = self._columns(table, max_errors)
+        batch, errors = self._columns(table, max_errors, absent=absent)
         if not errors or (max_errors is not None and not errors.are_all_built):
             return batch, range(batch.num_rows), errors
         invalid = {error.row for error in errors}

@@ -51,7 +51,7 @@ def test_rows_that_name_one_long_text_are_answered_in_parts(
     """Two thousand rows of 64 KiB each, stored once, are answered within the limit, a part at a time."""
     source = tmp_path / f"rows{suffix}"
     source.write_bytes(BODIES[name][1]())
-    job = batch.Job(str(source), str(tmp_path / "out.parquet"), max_decoded_bytes=LIMIT)
+    job = batch.Job(str(source), str(tmp_path / "out.parquet"), max_decoded_bytes=LIMIT, absent=("n",))
     report = batch.run(predictor, job)
     assert (report.rows_in, report.rows_out, report.quarantined) == (2000, 2000, 0)
     assert report.chunks >= 8
@@ -104,5 +104,6 @@ def test_a_file_of_very_many_columns_is_refused_by_the_job_s_own_bound(
         source.write_bytes(parquet_of(table) if suffix == ".parquet" else stream_of(table))
     with pytest.raises(SourceError, match=r"rows\..*bytes of memory \(max_decoded_bytes\)"):
         batch.run(predictor, batch.Job(str(source), str(tmp_path / "out.jsonl"), max_decoded_bytes=LIMIT))
-    job = batch.Job(str(source), str(tmp_path / "out.jsonl"), max_decoded_bytes=32 * LIMIT)
+    absent = ("n", "word")
+    job = batch.Job(str(source), str(tmp_path / "out.jsonl"), max_decoded_bytes=32 * LIMIT, absent=absent)
     assert batch.run(predictor, job).rows_out == 1

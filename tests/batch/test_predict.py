@@ -32,7 +32,7 @@ def test_parts_are_one_table(cells: list[tuple[str | None, str | None]]) -> None
     ]
     for predictor in (column_predictor(), make_predictor()):
         expected = predictor.answer(rows)
-        found = predict_chunk(predictor, parts)
+        found = predict_chunk(predictor, parts, ["word"])
         assert list(found.kept) == list(expected.kept)
         assert list(found.errors) == list(expected.errors)
         assert first_difference(as_rows(expected.outputs), as_rows(found.outputs), ["y", "word"]) is None
@@ -49,6 +49,6 @@ def as_rows(table: Any) -> list[dict[str, Any]]:
 def test_no_row_of_a_part_may_fit() -> None:
     """Where no cell of a column fits there are errors only, and no output."""
     parts = SOURCE_FORMATS["csv"].parse_inputs(pa.record_batch({"x": ["far", "off"]}), SIGNATURE.inputs)
-    found = predict_chunk(column_predictor(), parts)
+    found = predict_chunk(column_predictor(), parts, ["n", "word"])
     assert found.outputs.num_rows == 0
     assert [error.row for error in found.errors] == [0, 1]

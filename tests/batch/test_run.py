@@ -224,7 +224,7 @@ def test_progress_is_told(tmp_path: Path) -> None:
 def test_the_report_lies_beside_the_output(tmp_path: Path) -> None:
     """The file of the report says what the call returned: counts, package, source, reasons."""
     source = write(tmp_path / "in.parquet", table(3).drop_columns(["n"]))
-    report = go(source, tmp_path / "out.parquet")
+    report = go(source, tmp_path / "out.parquet", absent=["n"])
     assert report.report == str(tmp_path / "_fourfold" / "out.parquet.run.json")
     assert json.loads(Path(report.report).read_text()) == report.to_json()
     assert report.model == "tiny"
@@ -355,9 +355,9 @@ def test_an_output_that_no_format_has_is_refused(tmp_path: Path) -> None:
 
 
 def test_renamed_and_nullable_columns(tmp_path: Path) -> None:
-    """A renamed column feeds its field, and a field that no file has is missing in every row."""
+    """A renamed column feeds its field, and a field that is called absent is missing in every row."""
     data = table(10).rename_columns(["id", "Distanz", "n", "word"]).drop_columns(["n"])
-    report = go(write(tmp_path / "in.parquet", data), tmp_path / "out.parquet", rename={"Distanz": "x"})
+    report = go(write(tmp_path / "in.parquet", data), tmp_path / "out.parquet", rename={"Distanz": "x"}, absent=["n"])
     assert report.absent == ["n"]
     ys = [row["x"] * 2 for row in table(10).to_pylist()]
     assert read(tmp_path / "out.parquet").column("y").to_pylist() == ys

@@ -19,7 +19,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 import fourfold
 from fourfold.cli import _VERBS
 from fourfold.package import open_package, write_package
-from tests.cli.commands import run
+from tests.cli.commands import call, run
 
 FRAME = pd.DataFrame(
     {
@@ -97,6 +97,29 @@ def test_a_package_is_made_shown_pushed_promoted_listed_and_pulled(folder: Path,
 
 def _estimator(folder: Path) -> tuple[str | Path, ...]:
     return "--estimator", folder / "eta.pickle", "--rows", folder / "rows.parquet"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_an_absent_column_is_named(folder: Path, tmp_path: Path, suffix: str) -> None:
+    """Rows without a field's column are refused, by batch and by certify; --absent says that it is missing."""
+    rows = tmp_path / f"rows{suffix}"
+    lacking = FRAME[["distance", "origin"]].rename(columns={"origin": "Delay, in minutes"})
+    if suffix == ".csv":
+        lacking.to_csv(rows, index=False)
+    else:
+        lacking.to_parquet(rows)
+    eta = folder / "eta.fourfold"
+    for verb in (["batch", "run", eta, "--from", rows, "--to", tmp_path / "a.csv"], ["certify", eta, "--rows", rows]):
+        refused = call(*verb, ok=6 if verb[0] == "batch" else 3).stderr
+        assert "column 'delay': expected float64 or null, got no such column; the table has 'distance'" in refused
+        assert "--absent delay" in refused
+    call("batch", "run", eta, "--from", rows, "--to", tmp_path / "a.csv", "--absent", "delay")
+    job = tmp_path / "job.toml"
+    job.write_text(f'package = "{eta}"\nsource = "{rows}"\noutput = "b.csv"\nabsent = ["delay"]\n')
+    call("batch", "run", job)
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    call("certify", eta, "--rows", rows, "--absent", "delay", "--limit", 3, "--architecture", "embed")
+    assert "'speed'" in call("certify", eta, "--rows", rows, "--absent", "speed,delay", ok=3).stderr
 
 
 def test_the_same_rows_through_stream_and_batch(folder: Path, tmp_path: Path) -> None:

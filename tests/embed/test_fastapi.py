@@ -38,7 +38,7 @@ def test_one_line_adds_predict(predictor: Predictor) -> None:
     app = host()
     embed.mount(app, predictor)
     with client_of(app) as client:
-        reply = client.post("/predict", json={"columns": {"x": [1, 2]}})
+        reply = client.post("/predict?absent=n,word", json={"columns": {"x": [1, 2]}})
         assert reply.json() == {"columns": {"y": [2.0, 4.0], "word": [None, None]}}
         assert reply.headers["x-fourfold-model"] == "tiny:3"
         assert client.get("/hello?name=me").json() == {"hello": "me"}

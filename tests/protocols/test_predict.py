@@ -6,7 +6,7 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 import pyarrow as pa
@@ -67,8 +67,11 @@ def error(reply: Reply) -> dict[str, Any]:
         ([], []),
         ({"rows": [{"x": 1}, {"x": 2}]}, {"rows": [{"y": 2.0, "word": None}, {"y": 4.0, "word": None}]}),
         ({"rows": []}, {"rows": []}),
-        ({"columns": {"x": [1, 2], "n": [0, None]}}, {"columns": {"y": [2.0, 4.0], "word": [None, None]}}),
-        ({"columns": {}}, {"columns": {"y": [], "word": []}}),
+        (
+            {"columns": {"x": [1, 2], "n": [0, None], "word": [None, None]}},
+            {"columns": {"y": [2.0, 4.0], "word": [None, None]}},
+        ),
+        ({"columns": {"x": [], "n": [], "word": []}}, {"columns": {"y": [], "word": []}}),
     ],
 )
 def test_json_replies_in_the_form_of_the_request(protocol: PredictProtocol, body: Any, expected: Any) -> None:
@@ -174,8 +177,8 @@ def test_clients_that_take_nothing_get_406(protocol: PredictProtocol) -> None:
 @pytest.mark.parametrize("media_type", [JSON, *CODECS])
 def test_rows_at_fault_are_422_in_every_media_type(protocol: PredictProtocol, media_type: str) -> None:
     """A value that does not fit is named with its row and field, and no row is answered."""
-    fields = (Field("x", "string"), Field("word", "string"))
-    rows = [{"x": "1", "word": "a"}, {"x": "two", "word": "b"}]
+    fields = (Field("x", "string"), Field("n", "int64"), Field("word", "string"))
+    rows = [{"x": "1", "n": 1, "word": "a"}, {"x": "two", "n": 2, "word": "b"}]
     body = json.dumps([{"x": 1}, {"x": "two"}]).encode() if media_type == JSON else b""
     reply = ask(protocol, body or CODECS[media_type].encode(rows, fields), media_type)
     found = error(reply)
@@ -265,7 +268,7 @@ class Broken(Predictor):
 
     raised: Exception
 
-    def answer(self, table: Any, max_errors: int | None = None) -> Answer:
+    def answer(self, table: Any, max_errors: int | None = None, *, absent: Collection[str] = ()) -> Answer:
         raise self.raised
 
 

@@ -156,7 +156,7 @@ def ask(client: httpx.Client, number: int, form: int) -> list[float]:
     if form == 1:
         return [row["y"] for row in client.post("/predict", json=rows).json()]
     if form == 2:
-        return list(client.post("/predict", json={"columns": {"x": values}}).json()["columns"]["y"])
+        return list(client.post("/predict?absent=n,word", json={"columns": {"x": values}}).json()["columns"]["y"])
     codec, media_type = ((csv, CSV), (arrow, ARROW))[form - 3]
     reply = client.post("/predict", content=codec.encode(rows, SIGNATURE.inputs), headers={"content-type": media_type})
     decoded: Any = codec.decode(reply.content, SIGNATURE.outputs)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fourfold.errors import DecodeError
+from fourfold.errors import MAX_ROW_ERRORS, DecodeError, TableError
 from fourfold.signature import Field, RowCoercer
 from fourfold.signature.bits import same_bits
 from fourfold.signature.columns import ColumnCoercer, arrow_schema, columns_to_rows, rows_to_columns
@@ -102,24 +102,74 @@ def test_columns_and_rows_are_twins(data: st.DataObject) -> None:
             assert same_bits(output["x"], row["x"])
 
 
-def test_an_unknown_column_is_an_error_of_every_row_or_dropped() -> None:
-    """What a key that is no field is to a row, a column that is none is to every row."""
+def test_an_unknown_column_is_an_error_of_the_table_or_dropped() -> None:
+    """What a key that is no field is to a row, a column that is none is to the table, also to one of no rows."""
     table = pa.table({"a": [1, 2], "b": [3, 4]})
-    _, errors = ColumnCoercer([Field("a", "int64")])(table)
-    assert [(error.row, error.field, error.code) for error in errors] == [(0, "b", "unknown"), (1, "b", "unknown")]
+    for rows in (table, table.slice(0, 0)):
+        with pytest.raises(TableError, match=r"column 'b': expected one of the fields a, got a column"):
+            ColumnCoercer([Field("a", "int64")])(rows)
     batch, errors = ColumnCoercer([Field("a", "int64")], "ignore")(table)
     assert not errors
     assert batch.schema.names == ["a"]
 
 
-def test_an_absent_column_is_missing() -> None:
-    """A column that is not there is null in every row, and an error where null is one."""
-    table = pa.table({"a": [1, 2]})
-    batch, errors = ColumnCoercer([Field("a", "int64"), Field("b", "string", nullable=True)])(table)
+@pytest.mark.parametrize("rows", [2, 0])
+def test_an_absent_column_is_an_error_unless_it_is_named(rows: int) -> None:
+    """A column that is not there is one error of the table; named as absent it is null in every row."""
+    table = pa.table({"a": [1, 2]}).slice(0, rows)
+    coerce = ColumnCoercer([Field("a", "int64"), Field("b", "string", nullable=True)])
+    with pytest.raises(TableError) as raised:
+        coerce(table)
+    (error,) = raised.value.errors
+    assert error.to_json() | {"got": ""} == {
+        "row": None,
+        "field": "b",
+        "code": "missing",
+        "expected": "string or null",
+        "got": "",
+    }
+    assert str(raised.value) == (
+        "column 'b': expected string or null, got no such column; the table has 'a'; where it is missing in every row, "
+        "say so with absent=['b']"
+    )
+    batch, errors = coerce(table, absent=["b"])
     assert not errors
-    assert batch.column("b").to_pylist() == [None, None]
-    _, errors = ColumnCoercer([Field("a", "int64"), Field("b", "string")])(table)
-    assert [(error.row, error.field, error.got) for error in errors] == [(0, "b", "nothing"), (1, "b", "nothing")]
+    assert batch.column("b").to_pylist() == [None] * rows
+    with pytest.raises(TableError, match=r"column 'b': expected string, got no such column; the table has 'a'$"):
+        ColumnCoercer([Field("a", "int64"), Field("b", "string")])(table)
+
+
+@pytest.mark.parametrize(
+    ("absent", "message"),
+    [
+        (
+            ["a"],
+            r"column 'a': expected absent to name nullable fields only \('b'\), got a field that may not be",
+        ),
+        (["c"], r"column 'c': expected absent to name nullable fields only \('b'\), got a name that is no field"),
+        ("b", "the table: expected absent to be a list of names, got 'b'"),
+    ],
+)
+def test_only_nullable_fields_are_absent(absent: Any, message: str) -> None:
+    """What may not be missing, and what is no field, cannot be called absent."""
+    coerce = ColumnCoercer([Field("a", "int64"), Field("b", "string", nullable=True)])
+    with pytest.raises(TableError, match=message):
+        coerce(pa.table({"a": [1], "b": ["x"]}), absent=absent)
+
+
+def test_a_column_of_the_wrong_type_is_an_error_in_a_table_of_no_rows() -> None:
+    """No value can be at fault there, but the type is; a column without a type is not."""
+    coerce = ColumnCoercer([Field("a", "int64"), Field("b", "string", nullable=True)])
+    with pytest.raises(TableError, match="column 'a': expected int64, got a column of string"):
+        coerce(pa.table({"a": pa.array([], pa.string()), "b": pa.array([], pa.string())}))
+    assert coerce(pa.table({"a": pa.nulls(0), "b": pa.array([], pa.string())}))[0].num_rows == 0
+
+
+def test_columns_of_one_name_that_is_no_field_are_dropped() -> None:
+    """Which of two columns nobody asks for is meant, nobody needs to know."""
+    table = pa.Table.from_arrays([pa.array([1]), pa.array([2]), pa.array([3])], names=["a", "z", "z"])
+    batch, errors = ColumnCoercer([Field("a", "int64")], "ignore")(table)
+    assert (batch.to_pydict(), errors) == ({"a": [1]}, [])
 
 
 def test_a_column_that_is_there_twice_is_refused() -> None:
@@ -279,7 +329,7 @@ def test_texts_of_a_dictionary_are_taken_whatever_their_layout(kind: Any) -> Non
 
 def test_an_empty_table_is_an_empty_batch() -> None:
     """No rows in, no rows out, and no errors."""
-    batch, errors = ColumnCoercer(_ROW_FIELDS)(pa.table({}))
+    batch, errors = ColumnCoercer(_ROW_FIELDS)(arrow_schema(_ROW_FIELDS).empty_table())
     assert (batch.num_rows, errors) == (0, [])
     assert not columns_to_rows(_ROW_FIELDS, batch)
 
@@ -288,15 +338,15 @@ def test_errors_beyond_the_limit_are_counted_and_not_built() -> None:
     """The first errors are those of a run without a limit, and the count is that of all of them."""
     coerce = ColumnCoercer([Field("a", "int64"), Field("b", "float64", nullable=True), Field("c", "string")])
     n = 300
-    table = pa.table({"a": pa.array([1, None, 7] * 100).cast(pa.float64()), "b": ["x", None, "y"] * 100, "z": [0] * n})
+    table = pa.table({"a": pa.array([1, None, 7] * 100).cast(pa.float64()), "b": ["x", None, "y"] * 100, "c": [0] * n})
     batch, every = coerce(table)
-    # a: a third is null; b: two thirds are text; c is absent; z is unknown
-    assert (len(every), every.total, every.rows) == (900, 900, 300)
-    for limit in (1, 5, 100, 899):
+    # a: a third is null; b: two thirds are text; c is no text
+    assert (len(every), every.total, every.rows) == (600, 600, 300)
+    for limit in (1, 5, 100, 599):
         _, first = coerce(table, limit)
         assert list(first) == every[:limit]
-        assert (first.total, first.rows) == (900, 300)
-    assert coerce(table, 900)[1] == every
+        assert (first.total, first.rows) == (600, 300)
+    assert coerce(table, 600)[1] == every
     assert batch.column("a").null_count == 100
 
 
@@ -364,13 +414,10 @@ def test_a_million_texts_where_numbers_are_due_are_judged_as_columns(text: Any, 
     assert same_bits(batch.column(0).to_pylist(), values)
 
 
-@pytest.mark.parametrize("max_errors", [None, 3, 1000])
-def test_very_many_columns_that_are_no_fields_are_counted(max_errors: int | None) -> None:
-    """Of 5,000 unknown columns the first errors are those of rows, and all are counted."""
+def test_very_many_columns_that_are_no_fields_are_counted() -> None:
+    """Of 5,000 unknown columns a hundred errors are built, and all are counted."""
     names = ["x", *(f"c{number}" for number in range(5000))]
     table = pa.table([pa.array([1.0, 2.0])] + [pa.nulls(2)] * 5000, names=names)
-    _, errors = ColumnCoercer([Field("x", "float64")])(table, max_errors)
-    rows, row_errors = RowCoercer([Field("x", "float64")])([dict.fromkeys(names, 1.0)] * 2, max_errors)
-    assert rows == [None, None]
-    assert (errors.total, errors.rows) == (row_errors.total, row_errors.rows) == (10_000, 2)
-    assert list(errors)[:3] == list(row_errors)[:3]
+    with pytest.raises(TableError) as raised:
+        ColumnCoercer([Field("x", "float64")])(table)
+    assert (raised.value.count, len(raised.value.errors)) == (5000, MAX_ROW_ERRORS)

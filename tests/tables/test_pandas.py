@@ -12,7 +12,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from fourfold import tables
-from fourfold.errors import DecodeError, SignatureError
+from fourfold.errors import DecodeError, SignatureError, TableError
 from fourfold.signature import Field
 from tests.tables.sample_columns import EXACT, MOMENTS, NAN, ZONED, column
 
@@ -225,13 +225,32 @@ def test_errors_are_ordered_by_row_and_field() -> None:
 
 
 def test_unknown_and_absent_columns() -> None:
-    """A column that is no field is an error unless it may be ignored; an absent one is missing in each row."""
+    """A column that is no field is an error unless it may be ignored; an absent one unless it is called so."""
     frame = pd.DataFrame({"x": [1, 2], "y": [object(), object()]})
-    _, errors = tables.read(frame, (Field("x", "int8"),))
-    assert [(error.row, error.field, error.code) for error in errors] == [(0, "y", "unknown"), (1, "y", "unknown")]
+    with pytest.raises(TableError, match="column 'y': expected one of the fields x"):
+        tables.read(frame, (Field("x", "int8"),))
     assert tables.read(frame, (Field("x", "int8"),), "ignore")[1] == []
-    _, errors = tables.read(pd.DataFrame(index=[5, 6]), (Field("x", "int8"),))
-    assert [(error.row, error.field, error.code) for error in errors] == [(0, "x", "missing"), (1, "x", "missing")]
+    for bare in (pd.DataFrame(index=[5, 6]), pd.DataFrame()):
+        with pytest.raises(TableError, match="column 'x': expected int8, got no such column: the table has none"):
+            tables.read(bare, (Field("x", "int8"),))
+        nullable = (Field("x", "int8", nullable=True), Field("y", "string", nullable=True))
+        batch, errors = tables.read(bare, nullable, absent=["x", "y"])
+        assert (batch.to_pydict(), errors) == ({"x": [None] * len(bare), "y": [None] * len(bare)}, [])
+
+
+def test_a_frame_of_no_rows() -> None:
+    """What pandas cannot know the type of, and reads as floats or objects, is no column of another type."""
+    fields = (Field("x", "int8"), Field("s", "string"), Field("t", "timestamp", zone="UTC"))
+    empty = pd.DataFrame({"x": np.array([], float), "s": np.array([], object), "t": np.array([], float)})
+    assert tables.read(empty, fields)[0].num_rows == 0
+    with pytest.raises(TableError, match=r"column 't': expected .*timestamp.*, got a column of bool"):
+        tables.read(empty.assign(t=np.array([], bool)), fields)
+
+
+def test_a_column_that_is_there_twice() -> None:
+    """Two columns of a field's name are refused, and two that nobody asks for are not."""
+    twice = pd.DataFrame([[1, 2, 3]], columns=["x", "y", "y"])
+    assert tables.read(twice, (Field("x", "int8"),), "ignore")[0].to_pydict() == {"x": [1]}
     with pytest.raises(DecodeError, match="'x' twice"):
         tables.read(pd.DataFrame([[1, 2]], columns=["x", "x"]), (Field("x", "int8"),))
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from fourfold import tables
-from fourfold.errors import EngineError, SignatureError
+from fourfold.errors import EngineError, SignatureError, TableError
 from fourfold.signature import Field
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -177,11 +177,14 @@ def test_values_of_another_dtype_that_fit(value: Any, dtype: Any, field: Field, 
 
 
 def test_values_that_do_not_fit() -> None:
-    """Errors name row, field and code, unknown columns among them."""
+    """Errors name row, field and code; unknown and absent columns are errors of the table."""
     frame = pl.DataFrame({"x": [1, 300], "y": pl.Series([object(), None], dtype=pl.Object)})
-    _, errors = tables.read(frame, (Field("x", "int8"), Field("z", "string", nullable=True)))
-    found = [(error.row, error.field, error.code) for error in errors]
-    assert found == [(0, "y", "unknown"), (1, "x", "range"), (1, "y", "unknown")]
+    fields = (Field("x", "int8"), Field("z", "string", nullable=True))
+    with pytest.raises(TableError) as raised:
+        tables.read(frame, fields)
+    assert [(error.field, error.code) for error in raised.value.errors] == [("z", "missing"), ("y", "unknown")]
+    _, errors = tables.read(frame, fields, "ignore", absent=["z"])
+    assert [(error.row, error.field, error.code) for error in errors] == [(1, "x", "range")]
     _, errors = tables.read(frame, (Field("x", "int16"), Field("y", "string", nullable=True)))
     assert [(error.row, error.field, error.code) for error in errors] == [(0, "y", "type")]
 

@@ -36,6 +36,7 @@ class Job:
         output: the file to write, in the format of its suffix.
         keep: the source columns that pass through: they are copied to the output unchanged, under their own names.
         rename: the input field that a source column holds, where their names differ: `{source column: field}`.
+        absent: the nullable input fields whose column may be absent from a file: they are missing in every row of it.
         quarantine: the JSON lines file for rows at fault; by default `_fourfold/<output's name>.quarantine.jsonl`
             beside the output. It is only created if there are such rows.
         max_quarantined: how many rows may be quarantined before the run fails: a count (`int`), or a share of all rows
@@ -56,6 +57,7 @@ class Job:
     output: str
     keep: tuple[str, ...] = ()
     rename: Mapping[str, str] = field(default_factory=dict)
+    absent: tuple[str, ...] = ()
     quarantine: str | None = None
     max_quarantined: int | float | None = None
     chunk_rows: int = CHUNK_ROWS
@@ -75,6 +77,7 @@ class Job:
             raise SourceError(f"the job's {problem}")
         # Immutable in depth: a job can be shared, and its run key cannot change while it runs.
         object.__setattr__(self, "keep", tuple(self.keep))
+        object.__setattr__(self, "absent", tuple(self.absent))
         object.__setattr__(self, "rename", MappingProxyType(dict(self.rename)))
 
     def _problem(self) -> str | None:
@@ -86,6 +89,8 @@ class Job:
             return f"keep: expected a list of column names; got {shorten(self.keep)}"
         if len(set(self.keep)) != len(self.keep):
             return f"keep: a column is named twice in {shorten(self.keep, 200)}"
+        if not isinstance(self.absent, (list, tuple)) or not all(isinstance(name, str) for name in self.absent):
+            return f"absent: expected a list of fields; got {shorten(self.absent)}"
         if not isinstance(self.rename, Mapping) or not all(isinstance(name, str) for name in _names(self.rename)):
             return f"rename: expected source columns with the fields that they hold; got {shorten(self.rename)}"
         if len(set(self.rename.values())) != len(self.rename):
@@ -120,7 +125,7 @@ class Job:
     def to_json(self) -> dict[str, Any]:
         """Return the job as JSON values, in the order of its arguments."""
         values = {argument.name: getattr(self, argument.name) for argument in fields(self)}
-        return values | {"keep": list(self.keep), "rename": dict(self.rename)}
+        return values | {"keep": list(self.keep), "rename": dict(self.rename), "absent": list(self.absent)}
 
 
 def _is_path(key: str, value: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 __all__ = ["predict_chunk"]
 
 
-def predict_chunk(predictor: Predictor, parts: Sequence[ChunkPart]) -> Answer:
+def predict_chunk(predictor: Predictor, parts: Sequence[ChunkPart], absent: Collection[str] = ()) -> Answer:
     """Return the answer of `Predictor.answer` to the rows of all parts, in the order of their indices.
 
     Raises:
         EngineError: the engine is broken.
     """
     if parts[0].indices is None:
-        answer: Answer = predictor.answer(parts[0].table)
+        answer: Answer = predictor.answer(parts[0].table, absent=absent)
         return answer
     kept: list[int] = []
     errors = RowErrors()
     batches = []
     for part in parts:
         assert part.indices is not None
-        answer = predictor.answer(part.table)
+        answer = predictor.answer(part.table, absent=absent)
         kept += [part.indices[row] for row in answer.kept]
         errors += [replace(error, row=part.indices[error.row]) for error in answer.errors]
         errors.total += answer.errors.total

@@ -56,7 +56,7 @@ def preflight(predictor: Predictor, job: Job) -> Preflight:
         OutputExists: the output or the quarantine exists and may not be replaced.
         SourceError: the source cannot be read, or lacks a column that the package or the job needs.
         SinkError: the output or the quarantine cannot be written at its path.
-        SignatureError: the job keeps or renames columns that the package's signature does not allow.
+        SignatureError: the job keeps or renames columns, or calls some absent, that the signature does not allow.
     """
     target = Path(job.output)
     refuse_existing(target, replace=job.replace)
@@ -81,6 +81,7 @@ def _run_key(predictor: Predictor, job: Job, source: SourceFiles) -> str:
         "keep": list(job.keep),
         "output": job.output,
         "rename": dict(job.rename),
+        **({"absent": sorted(job.absent)} if job.absent else {}),
         "sources": [[state.path, state.size, state.modified_ns] for state in source.states],
     }
     return hashlib.sha256(canonical_json(work)).hexdigest()

@@ -56,7 +56,7 @@ def run(predictor: Predictor, job: Job, on_progress: OnProgress | None = None) -
         SourceError: the source cannot be read, is damaged, lacks a column that the package needs, or has changed while
             it was read; or too many of its rows are at fault.
         SinkError: the output cannot be written, or another run is writing it.
-        SignatureError: the job keeps or renames columns that the package's signature does not allow.
+        SignatureError: the job keeps or renames columns, or calls some absent, that the signature does not allow.
         EngineError: the engine failed, and not because of single rows.
         MissingLibrary: pyarrow is not installed.
     """
@@ -139,7 +139,7 @@ class _Attempt:
         from fourfold.batch.predict import predict_chunk
 
         source = self._preflight.source
-        answer = predict_chunk(self._predictor, parts)
+        answer = predict_chunk(self._predictor, parts, self._preflight.job.absent)
         passthrough = source.passthrough(chunk)
         if answer.errors:
             kept = pa.array(answer.kept, type=pa.int64())

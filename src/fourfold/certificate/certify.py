@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,7 @@ def certify(
     on_progress: OnProgress = lambda *_: None,
     source: Sequence[str] | None = None,
     doors: Iterable[Door] | None = None,
+    absent: Collection[str] = (),
 ) -> Certificate:
     """Certify that the architectures give the same bits.
 
@@ -57,12 +58,14 @@ def certify(
         source: the arguments with which a command finds the package, such as `("eta@production", "--repository",
             "models/")`; by default the package of `predictor`, written to a file.
         doors: doors to use instead of those of the architectures.
+        absent: the nullable fields whose column may be absent from a table.
 
     Raises:
         InputError: no row fits the signature.
+        TableError: the table lacks a column that is not in `absent`.
         ServiceError: the service cannot be started or reached.
     """
-    inputs, refused = _answerable_rows(predictor, rows)
+    inputs, refused = _answerable_rows(predictor, rows, absent)
     expected: list[Row] = predictor.predict(inputs)
     certifier = _Certifier(predictor, inputs, expected, on_progress)
     if doors is not None:
@@ -112,9 +115,9 @@ def open_doors(
         yield [door for name in architectures for door in stack.enter_context(openers[name]())]
 
 
-def _answerable_rows(predictor: Predictor, rows: Any) -> tuple[list[dict[str, Any]], int]:
+def _answerable_rows(predictor: Predictor, rows: Any, absent: Collection[str]) -> tuple[list[dict[str, Any]], int]:
     """Return the canonical rows that the package answers, and the number of the other rows."""
-    table, errors = tables.read(rows, predictor.signature.inputs, "ignore")
+    table, errors = tables.read(rows, predictor.signature.inputs, "ignore", absent=absent)
     unfit = {error.row for error in errors}
     if not isinstance(table, list):
         from fourfold.signature.columns import columns_to_rows

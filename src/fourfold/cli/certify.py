@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     help="Send the rows through this one only; may be repeated.",
 )
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Write the certificate there, as JSON.")
+@options.absent
 @options.repository
 @options.trust
 @options.as_json
@@ -45,6 +46,7 @@ def command(
     service: str | None,
     architectures: tuple[str, ...],
     output: Path | None,
+    absent: tuple[str, ...],
     repository: str | None,
     *,
     trust: Level | None,
@@ -69,11 +71,12 @@ def command(
     with progress_bars(quiet=quiet or as_json) as report:
         certificate = certify(
             predictor,
-            read_rows(rows, predictor.signature.inputs, limit),
+            read_rows(rows, predictor.signature.inputs, limit, absent),
             architectures=architectures or ARCHITECTURES,
             service_url=service,
             source=command_arguments(package, located),
             on_progress=report,
+            absent=absent,
         )
     if output is not None:
         _write(output, certificate)

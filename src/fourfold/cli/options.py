@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import click
 
 from fourfold.jobfile import parse_count_or_share
 
-__all__ = ["COUNT_OR_SHARE", "as_json", "quiet", "repository", "trust"]
+__all__ = ["COUNT_OR_SHARE", "absent", "as_json", "quiet", "repository", "trust"]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -38,6 +39,18 @@ def _refuse_memory(_: click.Context, __: click.Parameter, value: str | None) -> 
     return value
 
 
+def _names(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Split names at commas, as a record of CSV: a name with a comma in it stands in quotes."""
+    return tuple(name for record in csv.reader(values, skipinitialspace=True) for name in record)
+
+
+absent: Decorator = click.option(
+    "--absent",
+    multiple=True,
+    callback=_names,
+    metavar="A,B",
+    help="Fields that may be missing and have no column in the rows; a table that lacks another field's is refused.",
+)
 repository: Decorator = click.option(
     "--repository",
     metavar="URL",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,23 +12,32 @@ if TYPE_CHECKING:
 __all__ = ["read_rows"]
 
 
-def read_rows(path: Path, fields: Sequence[Field], limit: int | None = None) -> Any:
+def read_rows(path: Path, fields: Sequence[Field], limit: int | None = None, absent: Collection[str] = ()) -> Any:
     """Return the rows of a file as one table: an Arrow table, or a list of rows if the format has no types.
 
     Args:
         path: the file; its suffix names the format.
         fields: the fields, whose dtypes tell how CSV cells are read; all columns are read.
         limit: the most rows to read; `None` for all.
+        absent: the nullable fields whose column may be absent.
 
     Raises:
         SourceError: the file cannot be read, or its suffix names no format.
         DecodeError: the file is not of the format that its suffix names.
+        TableError: it lacks the column of a field that is not in `absent`.
     """
     from fourfold import codecs
+    from fourfold.signature.table_columns import check_absent, check_columns
 
+    codec = codecs.by_suffix(path)
+    names = codec.names(path)
+    if names is None:
+        check_absent(fields, absent)
+    else:
+        check_columns(fields, names, "ignore", absent, advice="--absent {}", has_header=path.suffix.lower() == ".csv")
     chunks: list[Any] = []
     count = 0
-    for chunk in codecs.by_suffix(path).read(path, fields, 65_536):
+    for chunk in codec.read(path, fields, 65_536):
         chunks.append(chunk if limit is None else chunk[: limit - count])
         count += len(chunks[-1])
         if limit is not None and count >= limit:

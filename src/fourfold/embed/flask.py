@@ -31,7 +31,7 @@ def _reply(protocol: PredictProtocol, request: flask.Request) -> Reply:
         body = _read_body(protocol, request)
     except Refused as error:
         return protocol.error_reply(error)
-    return protocol(body, {name.lower(): value for name, value in request.headers})
+    return protocol(body, {name.lower(): value for name, value in request.headers}, request.query_string)
 
 
 def _read_body(protocol: PredictProtocol, request: flask.Request) -> bytes:

@@ -31,7 +31,7 @@ def endpoint(protocol: PredictProtocol) -> Callable[[Request], Awaitable[Respons
         except ClientDisconnect:
             return Response(status_code=499)  # nobody reads the reply, and the app has no error
         else:
-            reply = await run_in_threadpool(protocol, body, headers)
+            reply = await run_in_threadpool(protocol, body, headers, request.scope.get("query_string", b""))
         return Response(reply.body, reply.status, reply.headers)
 
     return predict

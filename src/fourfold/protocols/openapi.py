@@ -137,7 +137,10 @@ _ERROR_SCHEMA = {
                         "type": "object",
                         "required": ["row", "field", "code", "expected", "got"],
                         "properties": {
-                            "row": {"type": "integer", "description": "The row's index in the request, from 0."},
+                            "row": {
+                                "type": ["integer", "null"],
+                                "description": "The row's index in the request, from 0; null where a column is wrong.",
+                            },
                             "field": {"type": ["string", "null"]},
                             "code": {"type": "string"},
                             "expected": {"type": "string"},
@@ -180,10 +183,12 @@ def predict_operation(predictor: Predictor, *, uses_references: bool = False) ->
 
     inputs, outputs = _examples(predictor)
     input_names = {field.name for field in predictor.signature.inputs}
+    nullable = [field.name for field in predictor.signature.inputs if field.nullable]
     return {
         "summary": f"Predict with {predictor.name}",
         "description": "The reply has the form of the request, or the media type that Accept asks for; "
         "outputs are in the order of the rows.",
+        **({"parameters": [_absent_parameter(nullable)]} if nullable else {}),
         "requestBody": {"required": True, "content": _content(schema, "Input", inputs, input_names)},
         "responses": {
             "200": {
@@ -196,6 +201,20 @@ def predict_operation(predictor: Predictor, *, uses_references: bool = False) ->
             },
             **{code: _error_response(text, schema("Error")) for code, text in _STATUS_DESCRIPTIONS.items()},
         },
+    }
+
+
+def _absent_parameter(nullable: Sequence[str]) -> dict[str, Any]:
+    """Return the parameter that names the columns that a table may lack."""
+    return {
+        "name": "absent",
+        "in": "query",
+        "required": False,
+        "style": "form",
+        "explode": False,
+        "schema": {"type": "array", "items": {"type": "string", "enum": list(nullable)}},
+        "description": "The fields that are missing in every row and have no column in the table. Without it, a table "
+        "that lacks a field's column is refused; a row in JSON may lack a key.",
     }
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 from typing import Any
+from urllib.parse import unquote_plus
 
 from fourfold.codecs import json_bytes, json_columns, json_rows
 from fourfold.codecs.bounds import Bounds, dict_bytes
@@ -16,6 +17,7 @@ from fourfold.errors import DecodeError, InputError, MissingLibrary, shorten
 from fourfold.predictor import Answer, Predictor
 from fourfold.protocols.media_types import CODECS, MEDIA_TYPES, choose_media_type, parse_media_type
 from fourfold.protocols.replies import Refused, Reply, error_reply
+from fourfold.signature.table_columns import check_absent, check_columns
 
 __all__ = ["MAX_BODY_BYTES", "Call", "PredictProtocol", "join_headers"]
 
@@ -91,19 +93,20 @@ class PredictProtocol:
         # An object whose only key is `rows` or `columns` holds a table, unless an input field has that name.
         self._wrappers = {"rows", "columns"} - names
 
-    def __call__(self, body: bytes, headers: Mapping[str, str]) -> Reply:
+    def __call__(self, body: bytes, headers: Mapping[str, str], query: bytes = b"") -> Reply:
         """Answer one request; the reply reports every failure.
 
         Args:
             body: the request's body.
             headers: the request's headers, with lower-case names.
+            query: what stands after the `?` of its target.
 
         Returns:
             The reply, with status 200 where every row has an answer.
         """
         try:
             self.check_length(len(body))
-            call = self.decode(body, headers)
+            call = self.decode(body, headers, query)
             return self.encode(call, self.answer(call.table))
         except Exception as error:  # noqa: BLE001  # `error_reply` logs what is no Fourfold error
             return self.error_reply(error)
@@ -157,20 +160,24 @@ class PredictProtocol:
                 first = chunk
         return first + rest if rest else first
 
-    def decode(self, body: bytes, headers: Mapping[str, str]) -> Call:
+    def decode(self, body: bytes, headers: Mapping[str, str], query: bytes = b"") -> Call:
         """Decode a request: its rows, and the media type and form of its reply.
 
         Args:
             body: the request's body.
             headers: the request's headers, with lower-case names; `content-type`, `content-encoding` and `accept` are
                 used.
+            query: what stands after the `?` of its target: `absent=A,B` names the nullable fields whose column may be
+                absent. Other parameters mean nothing.
 
         Raises:
             Refused: its media type is unknown, or the client accepts no known one, or it has too many rows.
             TooLarge: it would take too much memory.
             DecodeError: the body does not have the format of its media type.
             InputError: the body is not a table.
+            TableError: it lacks a field's column, has one that it may not have, or `absent` names no nullable field.
         """
+        absent = _absent(query) if query else ()
         body_type = _media_type(headers)
         # The reply has the media type of the request, if the client has no preference.
         offered = (body_type, *(media_type for media_type in MEDIA_TYPES if media_type != body_type))
@@ -185,11 +192,18 @@ class PredictProtocol:
         if reply_type != JSON:
             _codec(reply_type)  # raises before the work is done where the reply's library is missing
         if body_type == JSON:
-            table, form = self._decode_json(body)
+            table, form, names = self._decode_json(body)
         else:
             table, form = _codec(body_type).decode(body, self._inputs, self.bounds), _ROWS
+            names = None if body_type == JSON_LINES else _column_names(table)
         if type(table) is not list or len(table) > self._safe_rows:
             self._check_size(table)
+        if names is not None:
+            advice, extra = "?absent={}", self.predictor.signature.extra
+            check_columns(self._inputs, names, extra, absent, advice=advice, has_header=body_type == CSV)
+            table = _with_nulls(table, [name for name in absent if name not in names])
+        elif absent:
+            check_absent(self._inputs, absent)
         return Call(table, reply_type, form)
 
     def _check_size(self, table: Any) -> None:
@@ -212,22 +226,23 @@ class PredictProtocol:
             size = decoded_size(table, self._inputs, self.bounds.max_decoded_bytes)
             self.bounds.check_bytes(size, f"a table of {rows} rows, each with its own values,")
 
-    def _decode_json(self, body: bytes) -> tuple[Any, str]:
+    def _decode_json(self, body: bytes) -> tuple[Any, str, list[str] | None]:
+        """Return the rows, the form of the reply, and the names of the columns where these are what came."""
         if len(body) > self._safe_json_bytes:
             self.bounds.check_json(body)
         value = json_bytes.parse(body)
         if isinstance(value, list):
-            return value, _ROWS
+            return value, _ROWS, None
         if not isinstance(value, dict):
             raise DecodeError(f"expected an array of objects, or one object; got {shorten(value)}")
         only_key = next(iter(value)) if len(value) == 1 else None
         if only_key not in self._wrappers:
-            return [value], _ROW
+            return [value], _ROW, None
         if only_key == "columns":
-            return json_columns.rows_of(value["columns"], self.bounds), _COLUMNS
+            return json_columns.rows_of(value["columns"], self.bounds), _COLUMNS, list(value["columns"])
         if not isinstance(value["rows"], list):
             raise DecodeError(f"rows: expected an array of objects; got {shorten(value['rows'])}")
-        return value["rows"], _WRAPPED_ROWS
+        return value["rows"], _WRAPPED_ROWS, None
 
     def encode(self, call: Call, answer: Answer) -> Reply:
         """Return the reply to a request: the outputs, or the row errors if there are any."""
@@ -253,6 +268,34 @@ def join_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         name = raw.decode("latin-1")
         joined[name] = f"{joined[name]}, {value.decode('latin-1')}" if name in joined else value.decode("latin-1")
     return joined
+
+
+def _absent(query: bytes) -> list[str]:
+    """Return the names after `absent=` in a query: a comma that belongs to a name is `%2C`."""
+    names: list[str] = []
+    for parameter in query.decode("latin-1").split("&"):
+        key, _, value = parameter.partition("=")
+        if key == "absent":
+            names += [unquote_plus(name) for name in value.split(",") if name]
+    return names
+
+
+def _column_names(table: Any) -> list[str]:
+    """Return the names of a table's columns; rows that came as columns all have the same keys."""
+    if isinstance(table, list):
+        return list(table[0]) if table else []
+    names: list[str] = table.schema.names
+    return names
+
+
+def _with_nulls(table: Any, names: Sequence[str]) -> Any:
+    """Return an Arrow table with columns of nulls of these names; of rows an absent key is missing anyway."""
+    if names and not isinstance(table, list):
+        import pyarrow as pa
+
+        for name in dict.fromkeys(names):
+            table = table.append_column(pa.field(name, pa.null()), pa.nulls(table.num_rows))
+    return table
 
 
 def _media_type(headers: Mapping[str, str]) -> str:

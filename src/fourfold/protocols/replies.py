@@ -16,6 +16,7 @@ from fourfold.errors import (
     InputError,
     MissingLibrary,
     RowError,
+    TableError,
     TooLarge,
 )
 
@@ -111,6 +112,9 @@ def _failure(error: Exception) -> _Failure:
 
 def _rows_failure(error: InputError) -> _Failure:
     errors, count = error.errors, error.count
+    if isinstance(error, TableError):
+        first = _truncate(str(errors[0]), _MAX_ROW_ERROR_CHARACTERS)
+        return _Failure(422, "columns", f"the table does not fit the signature; {first}", errors, count)
     row_count = f"{error.rows} row{'s' * (error.rows > 1)}"
     # The rows fit the signature and the engine still fails on them: that is not the client's fault.
     if all(row_error.code == "engine" for row_error in errors):

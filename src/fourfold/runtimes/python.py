@@ -197,7 +197,8 @@ def _to_canonical(answer: Any, outputs: tuple[Field, ...], rows: int) -> Any:
         named = _add_names(answer)
         if isinstance(named, dict):
             return record_batch(outputs, _sort_outputs(named, outputs), rows)
-        table, errors = tables.read(named, outputs)
+        optional = [field.name for field in outputs if field.nullable]  # as a key is that an answer lacks
+        table, errors = tables.read(named, outputs, absent=optional)
     except EngineError:
         raise
     except (FourfoldError, TypeError, ValueError) as error:

@@ -196,13 +196,13 @@ class Service:
 
     async def _reply(self, loaded: _Loaded, request: Request) -> Reply:
         protocol = loaded.protocol
-        headers = join_headers(request.scope["headers"])
+        headers, query = join_headers(request.scope["headers"]), request.scope.get("query_string", b"")
         body = await protocol.read(request.stream(), headers)
         is_short = len(body) <= MAX_INLINE_BODY_BYTES
         if is_short and not protocol.may_unfold(headers):
-            call = protocol.decode(body, headers)
+            call = protocol.decode(body, headers, query)
         else:
-            call = await asyncio.to_thread(protocol.decode, body, headers)
+            call = await asyncio.to_thread(protocol.decode, body, headers, query)
         answer = await self._answer(loaded, call, request)
         if is_short and len(call.table) <= MAX_INLINE_ROWS:
             return protocol.encode(call, answer)

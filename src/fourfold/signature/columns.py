@@ -8,9 +8,8 @@ and rows can only differ in the conversions below, and the matrix of tests cover
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
 from heapq import merge
 from itertools import islice
 from typing import Any, Literal, NamedTuple
@@ -18,10 +17,13 @@ from typing import Any, Literal, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fourfold.errors import MAX_ROW_ERRORS, DecodeError, RowError, RowErrors, shorten
+from fourfold.errors import MAX_ROW_ERRORS, ColumnError, DecodeError, RowError, RowErrors, TableError, shorten
+from fourfold.signature.arrow_numbers import DAY_MS, DAY_RANGE, MICROSECOND_RANGE, dates, floats, integers, timestamps
 from fourfold.signature.column_sizes import NUMBER_IDS, check_decoded_size
 from fourfold.signature.field import FLOATS, INTEGERS, Field, first_duplicate
-from fourfold.signature.rows import MAX_EXACT_INTEGER, NON_FINITE, Coerce, Mismatch, coercer, is_missing, unknown_field
+from fourfold.signature.rows import NON_FINITE, Coerce, Mismatch, coercer, is_missing
+from fourfold.signature.table_columns import check_columns
+from fourfold.signature.type_compatibility import can_hold
 
 __all__ = ["ColumnCoercer", "arrow_schema", "arrow_type", "columns_to_rows", "rows_to_columns"]
 
@@ -44,11 +46,6 @@ VALUES_AT_ONCE = 1 << 12
 MAX_SHOWN_LEAVES = 1000
 #: The rows from which on it pays to look for the distinct values of a column.
 MIN_DISTINCT_ROWS = 64
-_DAY_MS = 86_400_000
-# The years 1 to 9999, in days and in microseconds since 1970: Python's dates hold no others, so rows cannot either.
-_EPOCH_DAY = date(1970, 1, 1).toordinal()
-_DAY_RANGE = (date.min.toordinal() - _EPOCH_DAY, date.max.toordinal() - _EPOCH_DAY)
-_MICROSECOND_RANGE = (_DAY_RANGE[0] * _DAY_MS * 1000, (_DAY_RANGE[1] + 1) * _DAY_MS * 1000 - 1)
 
 
 def arrow_type(field: Field) -> Any:
@@ -118,7 +115,7 @@ class ColumnCoercer:
 
     Args:
         fields: the fields, in the order of the coerced table's columns.
-        extra: `forbid` makes a column that is no field an error of every row, `ignore` drops it.
+        extra: `forbid` makes a column that is no field an error, `ignore` drops it.
     """
 
     def __init__(self, fields: Iterable[Field], extra: Literal["forbid", "ignore"] = "forbid") -> None:
@@ -126,10 +123,14 @@ class ColumnCoercer:
         self.schema = arrow_schema(self.fields)
         self._columns = [_Column(field) for field in self.fields]
         self._names = frozenset(field.name for field in self.fields)
-        self._forbids_extra = extra == "forbid"
+        self._extra = extra
 
     def __call__(
-        self, table: Any, max_errors: int | None = None, values: Mapping[str, Sequence[Any]] | None = None
+        self,
+        table: Any,
+        max_errors: int | None = None,
+        values: Mapping[str, Sequence[Any]] | None = None,
+        absent: Collection[str] = (),
     ) -> tuple[Any, RowErrors]:
         """Coerce every column.
 
@@ -138,38 +139,56 @@ class ColumnCoercer:
             max_errors: the most errors that are built; the others are counted. `None` builds at most `MAX_ROW_ERRORS`
                 of each row.
             values: columns of Python values, in the place of the table's columns of these names.
+            absent: the nullable fields whose column may be absent: they are missing in every row.
 
         Returns:
             A `pyarrow.RecordBatch` of `n` rows with the canonical types, null where a value is invalid; and the errors,
             ordered by row.
 
         Raises:
-            DecodeError: two columns have the same name, or a column would decode to more than `MAX_DECODED_BYTES`.
+            TableError: a field has no column and is not in `absent`, a column is no field and may not be, or a table
+                of no rows has a column whose type fits no value of its field.
+            DecodeError: two columns have the name of one field, or a column would decode to more than
+                `MAX_DECODED_BYTES`.
         """
         names = table.schema.names
         known = set(names)
         if len(known) != len(names):
-            raise DecodeError(f"the table has the column {shorten(first_duplicate(names))} twice")
+            duplicate = first_duplicate(name for name in names if name in self._names)
+            if duplicate is not None:
+                raise DecodeError(f"the table has the column {shorten(duplicate)} twice")
+        if absent or not self._names <= known or (self._extra == "forbid" and len(known) > len(self._names)):
+            check_columns(self.fields, names, self._extra, absent)
+        if not table.num_rows:
+            self._check_types(table, values or {})
         faults: list[_Faults] = []
         arrays = []
         for column in self._columns:
             name = column.field.name
             if values and name in values:
                 coerced, column_faults = column.of_values(values[name])
+            elif name in known:
+                coerced, column_faults = column(_single_array(table.column(name)))
             else:
-                array = _single_array(table.column(name)) if name in known else None
-                coerced, column_faults = column(array, table.num_rows)
+                coerced, column_faults = pa.nulls(table.num_rows, column.type), []
             arrays.append(coerced)
             faults.extend(column_faults)
-        unknown = [name for name in names if name not in self._names] if self._forbids_extra else []
-        shown = unknown[: max(max_errors or 0, MAX_ROW_ERRORS)]  # of a hundred thousand columns
-        of_unknown = (partial(unknown_field, name=name, fields=self.fields) for name in shown)
-        faults.extend(_Faults(None, table.num_rows, build) for build in of_unknown)
         # Without the schema's nullability: an invalid value is null even where its field is not nullable.
         coerced = pa.RecordBatch.from_arrays(arrays, names=list(self.schema.names))
-        errors = _build_errors([fault for fault in faults if fault.size], max_errors)
-        errors.total += (len(unknown) - len(shown)) * table.num_rows
-        return coerced, errors
+        return coerced, _build_errors([fault for fault in faults if fault.size], max_errors)
+
+    def _check_types(self, table: Any, values: Mapping[str, Sequence[Any]]) -> None:
+        """Check the types of a table of no rows, where no value can be at fault; raise `TableError`."""
+        types = {field.name: field.type for field in table.schema if field.name in self._names - values.keys()}
+        errors = [
+            ColumnError(None, field.name, "type", field.expected, f"a column of {types[field.name]}")
+            for field in self.fields
+            if field.name in types
+            and not pa.types.is_null(types[field.name])
+            and not can_hold(types[field.name], field)
+        ]
+        if errors:
+            raise TableError(errors)
 
 
 def _build_errors(faults: Sequence[_Faults], max_errors: int | None) -> RowErrors:
@@ -212,10 +231,7 @@ class _Column:
         is_closed = field.categories is not None and not field.open
         self._categories = pa.array(field.categories, type=self.type) if is_closed else None
 
-    def __call__(self, array: Any, length: int) -> tuple[Any, list[_Faults]]:
-        if array is None:
-            missing = [] if self.field.nullable else [_Faults(None, length, self._missing("nothing"))]
-            return pa.nulls(length, self.type), missing
+    def __call__(self, array: Any) -> tuple[Any, list[_Faults]]:
         array = _unwrap(array)
         faults = []
         if array.null_count and not self.field.nullable:
@@ -291,16 +307,16 @@ class _Column:
         if dtype == "bool":
             return array if pa.types.is_boolean(data_type) else None
         if dtype in INTEGERS:
-            return _integers(array, self.type)
+            return integers(array, self.type)
         if dtype in FLOATS:
-            return _floats(array, self.type)
+            return floats(array, self.type)
         if dtype == "string":
             return array.cast(pa.string()) if _is_text(data_type) else None
         if dtype == "binary":
             return array.cast(pa.binary()) if _is_bytes(data_type) else None
         if dtype == "date":
-            return _dates(array)
-        return _timestamps(array, self.field)
+            return dates(array)
+        return timestamps(array, self.field)
 
     def _coerce_values(self, array: Any) -> tuple[Any, Any]:
         """Coerce value by value; return the array, null where a value is invalid, and a mask of the rows at fault."""
@@ -459,74 +475,6 @@ def _is_bytes(data_type: Any) -> bool:
     )
 
 
-def _is_within(array: Any, low: int, high: int) -> bool:
-    """Return whether all values of an integer array that are not null lie from `low` to `high`."""
-    extremes = pc.min_max(array)
-    smallest, largest = extremes["min"].as_py(), extremes["max"].as_py()
-    return smallest is None or (smallest >= low and largest <= high)
-
-
-def _integers(array: Any, target: Any) -> Any | None:
-    if pa.types.is_integer(array.type):
-        if not _is_within(array, *INTEGERS[str(target)]):
-            return None
-        return array.cast(target)
-    if pa.types.is_floating(array.type):
-        values = array.cast(pa.float64())
-        are_exact = pc.and_(pc.equal(pc.floor(values), values), pc.less_equal(pc.abs(values), float(MAX_EXACT_INTEGER)))
-        if not pc.all(are_exact).as_py():  # false for NaN and infinities too
-            return None
-        integers = values.cast(pa.int64())
-        return integers.cast(target) if _is_within(integers, *INTEGERS[str(target)]) else None
-    return None
-
-
-def _floats(array: Any, target: Any) -> Any | None:
-    if pa.types.is_integer(array.type):
-        if not _is_within(array, -MAX_EXACT_INTEGER, MAX_EXACT_INTEGER):
-            return None
-        array = array.cast(pa.int64()).cast(pa.float64())
-    if not pa.types.is_floating(array.type):
-        return None
-    if pa.types.is_float32(target) and pa.types.is_float64(array.type):
-        rounded = array.cast(target)
-        overflowed = pc.and_(pc.is_inf(rounded), pc.is_finite(array))
-        return None if pc.any(overflowed).as_py() else rounded
-    return array.cast(target)
-
-
-def _dates(array: Any) -> Any | None:
-    if pa.types.is_date64(array.type):
-        counts = array.cast(pa.int64())
-        are_days = pc.equal(pc.multiply(pc.divide(counts, _DAY_MS), _DAY_MS), counts)
-        if not pc.all(are_days).as_py() or not _is_within(counts, _DAY_RANGE[0] * _DAY_MS, _DAY_RANGE[1] * _DAY_MS):
-            return None
-        return array.cast(pa.date32())
-    if not pa.types.is_date32(array.type) or not _is_within(array.cast(pa.int32()), *_DAY_RANGE):
-        return None
-    return array
-
-
-def _timestamps(array: Any, field: Field) -> Any | None:
-    if not pa.types.is_timestamp(array.type) or (array.type.tz is None) != (field.zone is None):
-        return None
-    if array.type.unit == "ns" and not _has_whole_microseconds(array):
-        return None
-    unit_us = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": 1}[array.type.unit]
-    # On the first and the last day of the range a zone's local time may lie outside it: these go value by value.
-    margin = 0 if field.zone is None else _DAY_MS * 1000
-    low, high = (_MICROSECOND_RANGE[0] + margin) // unit_us, (_MICROSECOND_RANGE[1] - margin) // unit_us
-    if array.type.unit != "ns" and not _is_within(array.cast(pa.int64()), low, high):
-        return None
-    return array.cast(pa.timestamp("us", tz=array.type.tz)).cast(pa.timestamp("us", tz=field.zone))
-
-
-def _has_whole_microseconds(array: Any) -> bool:
-    nanoseconds = array.cast(pa.int64())
-    truncated = pc.multiply(pc.divide(nanoseconds, 1000), 1000)
-    return bool(pc.all(pc.equal(truncated, nanoseconds)).as_py())
-
-
 def _python_values(array: Any, field: Field) -> Iterable[Any]:
     """Return the array's values as plain Python values for the row coercer; a `Mismatch` where Python has none."""
     data_type = array.type
@@ -567,13 +515,13 @@ def _python_dates(array: Any, field: Field) -> Iterable[Any]:
         if count is None:
             yield None
             continue
-        days, remainder = divmod(count, _DAY_MS) if has_milliseconds else (count, 0)
+        days, remainder = divmod(count, DAY_MS) if has_milliseconds else (count, 0)
         got = f"the date {count} {'ms' if has_milliseconds else 'days'} from 1970-01-01"
-        if _DAY_RANGE[0] <= days <= _DAY_RANGE[1] and not remainder:
+        if DAY_RANGE[0] <= days <= DAY_RANGE[1] and not remainder:
             yield date(1970, 1, 1) + timedelta(days=days)
         elif field.dtype != "date":
             yield Mismatch("type", field.expected, got)
-        elif not _DAY_RANGE[0] <= days <= _DAY_RANGE[1]:
+        elif not DAY_RANGE[0] <= days <= DAY_RANGE[1]:
             yield Mismatch("range", field.expected, got)
         else:
             yield Mismatch("precision", f"{field.expected}, in whole days", got)
@@ -593,7 +541,7 @@ def _python_timestamps(array: Any, field: Field) -> Iterable[Any]:
             yield Mismatch("type", field.expected, got)
         elif remainder:
             yield Mismatch("precision", f"{field.expected}, in whole microseconds", got)
-        elif not _MICROSECOND_RANGE[0] <= microseconds <= _MICROSECOND_RANGE[1]:
+        elif not MICROSECOND_RANGE[0] <= microseconds <= MICROSECOND_RANGE[1]:
             yield Mismatch("range", field.expected, got)
         else:
             yield epoch + timedelta(microseconds=microseconds)

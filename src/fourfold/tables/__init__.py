@@ -15,7 +15,7 @@ choose the module by the type of the object, so no library is imported before it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -132,7 +132,11 @@ def build(form: Mapping[str, Any], fields: Sequence[Field], batch: Any) -> Any:
 
 
 def read(
-    data: Any, fields: Sequence[Field], extra: Literal["forbid", "ignore"] = "forbid", max_errors: int | None = None
+    data: Any,
+    fields: Sequence[Field],
+    extra: Literal["forbid", "ignore"] = "forbid",
+    max_errors: int | None = None,
+    absent: Collection[str] = (),
 ) -> tuple[Any, RowErrors]:
     """Convert a caller's table to canonical columns, or rows, by the coercion table.
 
@@ -141,6 +145,7 @@ def read(
         fields: the signature's inputs.
         extra: `forbid` makes a column that is no field an error, `ignore` drops it.
         max_errors: the most errors that are built; the others are counted. `None` builds at most a hundred of each row.
+        absent: the nullable fields whose column may be absent: they are missing in every row.
 
     Returns:
         A `pyarrow.RecordBatch` of `n` rows, null where a value is invalid; for a list of dicts, a list of `n`
@@ -148,10 +153,11 @@ def read(
 
     Raises:
         InputError: `data` is no table, or an array has another number of columns than there are fields.
-        DecodeError: two columns have the same name.
+        TableError: a field has no column and is not in `absent`, or a column is no field and may not be.
+        DecodeError: two columns have the name of one field.
         MissingLibrary: a library that the container needs is not installed.
     """
-    table, errors = _module_of(data).read(data, tuple(fields), extra, max_errors)
+    table, errors = _module_of(data).read(data, tuple(fields), extra, max_errors, absent)
     return table, errors
 
 

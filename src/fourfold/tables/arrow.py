@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -80,12 +80,13 @@ def read(
     fields: tuple[Field, ...],
     extra: Literal["forbid", "ignore"],
     max_errors: int | None = None,
+    absent: Collection[str] = (),
 ) -> tuple[Any, RowErrors]:
     """Coerce the columns; an object that streams batches is read to its end."""
     table = _to_table(data)
     if table is None:
         raise InputError([RowError(0, None, "type", "an Arrow table", _describe(data))])
-    return ColumnCoercer(fields, extra)(table, max_errors)
+    return ColumnCoercer(fields, extra)(table, max_errors, absent=absent)
 
 
 def write(like: Any, outputs: Any, indices: Sequence[int] | None) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -10,6 +10,7 @@ import pyarrow as pa
 from fourfold.errors import RowErrors
 from fourfold.signature.columns import ColumnCoercer
 from fourfold.signature.field import Field
+from fourfold.signature.table_columns import check_columns
 
 __all__ = ["coerce"]
 
@@ -20,6 +21,7 @@ def coerce(
     fields: tuple[Field, ...],
     extra: Literal["forbid", "ignore"],
     max_errors: int | None = None,
+    absent: Collection[str] = (),
 ) -> tuple[Any, RowErrors]:
     """Coerce named columns.
 
@@ -30,12 +32,14 @@ def coerce(
         fields: the signature's inputs.
         extra: `forbid` makes a column that is no field an error, `ignore` drops it.
         max_errors: the most errors that are built; the others are counted. `None` builds all.
+        absent: the nullable fields whose column may be absent.
 
     Returns:
         A canonical `pyarrow.RecordBatch` of `n` rows, null where a value is invalid; and the errors, ordered by row.
 
     Raises:
-        DecodeError: two columns have the same name.
+        TableError: a field has no column and is not in `absent`, or a column is no field and may not be.
+        DecodeError: two columns have the name of one field.
     """
     by_name = {field.name: field for field in fields}
     names: list[str] = []
@@ -51,7 +55,8 @@ def coerce(
         names.append(name)
         arrays.append(array)
     if not names:  # an Arrow table without columns does not keep its number of rows
+        check_columns(fields, names, extra, absent)
         names, arrays = [fields[0].name], [pa.nulls(length)]
     table = pa.Table.from_arrays(arrays, names=names)
-    batch, errors = ColumnCoercer(fields, extra)(table, max_errors, values)
+    batch, errors = ColumnCoercer(fields, extra)(table, max_errors, values, absent)
     return batch, errors

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -86,17 +86,18 @@ def read(
     fields: tuple[Field, ...],
     extra: Literal["forbid", "ignore"],
     max_errors: int | None = None,
+    absent: Collection[str] = (),
 ) -> tuple[Any, RowErrors]:
     """Coerce the columns, by position; an array of shape `(rows, *shape)` holds a single tensor field."""
     if isinstance(data, np.ma.MaskedArray):
         raise InputError([RowError(0, None, "type", "an array without a mask", "a masked array (see its filled())")])
     if len(fields) == 1 and fields[0].shape and data.shape[1:] == fields[0].shape:
-        return coerce([(fields[0].name, _column(data, fields[0]))], len(data), fields, extra, max_errors)
+        return coerce([(fields[0].name, _column(data, fields[0]))], len(data), fields, extra, max_errors, absent)
     if data.ndim != 2 or data.shape[1] != len(fields):
         expected = f"an array of shape (rows, {len(fields)})"
         raise InputError([RowError(0, None, "shape", expected, f"one of shape {data.shape}")])
     columns = [(field.name, _column(data[:, index], field)) for index, field in enumerate(fields)]
-    return coerce(columns, len(data), fields, extra, max_errors)
+    return coerce(columns, len(data), fields, extra, max_errors, absent)
 
 
 def write(like: Array, outputs: Any, indices: Sequence[int] | None) -> Array | dict[str, Array]:

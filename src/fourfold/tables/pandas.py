@@ -5,7 +5,7 @@ None, NaN, NA and NaT are missing in an object, string or category column; in a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -92,15 +92,22 @@ def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any
 
 
 def read(
-    data: pd.DataFrame, fields: tuple[Field, ...], extra: Literal["forbid", "ignore"], max_errors: int | None = None
+    data: pd.DataFrame,
+    fields: tuple[Field, ...],
+    extra: Literal["forbid", "ignore"],
+    max_errors: int | None = None,
+    absent: Collection[str] = (),
 ) -> tuple[Any, RowErrors]:
     """Coerce the columns; their labels, as strings, are the fields' names."""
     by_name = {field.name: field for field in fields}
     columns: list[tuple[str, Any]] = []
     for label, series in data.items():
         field = by_name.get(str(label))
-        columns.append((str(label), None if field is None else _column(series, field)))
-    return coerce(columns, len(data), fields, extra, max_errors)
+        column = None if field is None else _column(series, field)
+        if not len(data) and isinstance(column, pa.Array) and pa.types.is_floating(column.type):
+            column = pa.nulls(0)  # of no rows: pandas reads a column without values as floats
+        columns.append((str(label), column))
+    return coerce(columns, len(data), fields, extra, max_errors, absent)
 
 
 def write(like: pd.DataFrame, outputs: Any, indices: Sequence[int] | None) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -77,12 +77,16 @@ def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any
 
 
 def read(
-    data: pl.DataFrame, fields: tuple[Field, ...], extra: Literal["forbid", "ignore"], max_errors: int | None = None
+    data: pl.DataFrame,
+    fields: tuple[Field, ...],
+    extra: Literal["forbid", "ignore"],
+    max_errors: int | None = None,
+    absent: Collection[str] = (),
 ) -> tuple[Any, RowErrors]:
     """Coerce the columns."""
     names = {field.name for field in fields}
     columns = [(series.name, _column(series) if series.name in names else None) for series in data.get_columns()]
-    return coerce(columns, data.height, fields, extra, max_errors)
+    return coerce(columns, data.height, fields, extra, max_errors, absent)
 
 
 def write(like: pl.DataFrame, outputs: Any, indices: Sequence[int] | None) -> pl.DataFrame:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from fourfold.errors import RowErrors, SignatureError, shorten
 from fourfold.signature.field import Field
 from fourfold.signature.rows import RowCoercer
+from fourfold.signature.table_columns import check_absent
 from fourfold.tables.values import study
 
 __all__ = ["builder", "form", "infer", "length", "read", "take", "write"]
@@ -46,8 +47,10 @@ def read(
     fields: tuple[Field, ...],
     extra: Literal["forbid", "ignore"],
     max_errors: int | None = None,
+    absent: Collection[str] = (),
 ) -> tuple[list[dict[str, Any] | None], RowErrors]:
     """Coerce the rows."""
+    check_absent(fields, absent)  # an absent key is missing anyway
     return RowCoercer(fields, extra)(data, max_errors)
 
 

@@ -137,11 +137,11 @@ def rename(old: str, new: str) -> Any:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (drop("x"), "column 'x': expected float64, got no such column; it has 'id', 'n', 'word'"),
+        (drop("x"), "column 'x': expected float64, got no such column; the table has 'id', 'n', 'word'"),
         (rename("x", "X"), "column 'x': expected float64, got no such column, but 'X': `rename` can say"),
         (retype("x", pa.string()), "column 'x': expected float64, got string"),
         (retype("n", pa.timestamp("us")), r"column 'n': expected int64 or null, got timestamp\[us\]"),
-        (drop("n"), "column 'n': expected int64 or null, got no such column"),
+        (drop("n"), "column 'n': expected int64 or null, got no such column.*or --absent n"),
         (drop("id"), "column 'id', which is to be kept: got no such column"),
         (retype("id", pa.int32()), r"column 'id', which is kept: expected int64 as in .*a\.\w+, got int32"),
     ],
@@ -213,9 +213,12 @@ def test_integers_widen_where_nothing_is_lost(tmp_path: Path) -> None:
 
 
 def test_a_field_that_no_file_has_is_told(tmp_path: Path) -> None:
-    """A field that may be missing, and has a column in no file, is missing everywhere and listed as absent."""
-    taken = source(write(tmp_path / "a.parquet", drop("n")(table(3))))
+    """A field that the job calls absent, and has a column in no file, is missing everywhere and listed as absent."""
+    file = write(tmp_path / "a.parquet", drop("n")(table(3)))
+    taken = source(file, absent=("n",))
     assert taken.absent == ("n",)
+    with pytest.raises(SourceError, match=r"a.parquet: column 'n': .*no such column; the table has 'id', 'x', 'word'"):
+        source(file)
     with pytest.raises(SourceError, match="got no such column, but 'N'"):
         source(write(tmp_path / "b.parquet", rename("n", "N")(table(3))))
 

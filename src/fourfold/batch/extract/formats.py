@@ -40,6 +40,7 @@ class FileInfo:
         has_types: whether `types` are the types of the values, so that they can be checked against the fields.
         is_schemaless: whether each row says which columns it has.
         float64_safe: the integer columns whose values float64 holds exactly too.
+        has_header: whether the columns' names come from the first line of a text, which may be no header.
     """
 
     types: dict[str, Any]
@@ -48,6 +49,7 @@ class FileInfo:
     has_types: bool = True
     is_schemaless: bool = False
     float64_safe: frozenset[str] = frozenset()
+    has_header: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ class _CsvFormat:
         columns = [name for name in columns if name in names]
         # Twice, because memory holds the text and the values that are parsed from it.
         row_bytes = 2 * _sampled_row_bytes(csv, path, columns, bounds)
-        return FileInfo(dict.fromkeys(names, pa.string()), None, row_bytes, has_types=False)
+        return FileInfo(dict.fromkeys(names, pa.string()), None, row_bytes, has_types=False, has_header=True)
 
     def read_chunks(
         self, path: Path, columns: Sequence[str], rows: int, bounds: Bounds = DEFAULT_BOUNDS

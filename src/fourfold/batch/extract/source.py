@@ -5,25 +5,29 @@ from __future__ import annotations
 import glob
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from fourfold.batch.extract.formats import SOURCE_FORMATS, ChunkPart, FileInfo, detect_format
-from fourfold.batch.extract.type_compatibility import can_hold
 from fourfold.batch.job import WORK_FOLDER
 from fourfold.batch.transform.columns import ColumnMapping
 from fourfold.codecs import DEFAULT_BOUNDS, Bounds
 from fourfold.errors import DecodeError, SourceError, shorten
 from fourfold.signature.column_sizes import decoded_size
+from fourfold.signature.table_columns import absent_advice, describe_columns
+from fourfold.signature.type_compatibility import can_hold
 
 __all__ = ["Chunk", "FileState", "SourceFiles", "find_source_files"]
 
 #: The most problems that one error message lists.
 MAX_PROBLEMS_SHOWN = 5
+#: How a job, or the command line, says that a column is absent.
+_ADVICE = "absent = [{0!r}] in the job, or --absent {0}"
 
 
 @dataclass(frozen=True)
@@ -170,9 +174,6 @@ class SourceFiles:
             for state, info in zip(self.states, self._infos, strict=True)
             for problem in self._file_problems(info, stored)
         ]
-        if not problems and stored and stored.isdisjoint(self._mapping.fields):
-            names = ", ".join(map(shorten, self._mapping.fields))
-            problems.append(f"{self.states[0].path}: expected a column of {names}, got {_columns_of(self._infos[0])}")
         if problems:
             hidden = len(problems) - MAX_PROBLEMS_SHOWN
             more = f"\n… and {hidden} more" if hidden > 0 else ""
@@ -182,16 +183,26 @@ class SourceFiles:
         """Yield a sentence for each reason why a file cannot be read; `stored` are the columns of all files."""
         if info.is_schemaless and info.rows == 0:
             return
+        if (info.types or not info.is_schemaless) and info.types.keys().isdisjoint(self._mapping.fields):
+            header = "a first line with the columns' names, " if info.has_header else "a column of "
+            yield f"expected {header}{_listed(self._mapping.fields)}; it has {_listed(info.types) or 'no column'}"
+            return
         for column, field in self._mapping.fields.items():
             label = f"column {shorten(column)}"
             if column != field.name:
                 label += f" (the field {shorten(field.name)})"
             if column not in info.types:
-                # Even a nullable field needs its column if other files have it: this file lost or renamed it.
-                is_lost = column in stored and not info.is_schemaless
-                if not field.nullable or is_lost or _in_other_case(column, info):
-                    yield f"{label}: expected {field.expected}, got {_columns_of(info, column)}"
-            elif info.has_types and info.rows != 0 and not can_hold(info.types[column], field):
+                # A key that a row lacks is missing; a table that lacks a column has lost or renamed it.
+                variant = _in_other_case(column, info)
+                may_lack = field.name in self._mapping.absent or (info.is_schemaless and not variant)
+                if not field.nullable or not may_lack:
+                    advice = "" if variant else absent_advice(field, _ADVICE)
+                    yield f"{label}: expected {field.expected}, got {_columns_of(info, column)}{advice}"
+            elif (
+                info.has_types
+                and not (info.rows == 0 and pa.types.is_null(info.types[column]))
+                and not can_hold(info.types[column], field)
+            ):
                 yield f"{label}: expected {field.expected}, got {info.types[column]}"
         for column in self._mapping.passthrough:
             if column not in info.types and not (info.is_schemaless and column in stored):
@@ -229,7 +240,8 @@ class SourceFiles:
             rows = min(chunk_rows, max(1, chunk_bytes // max(info.row_bytes, 1)))
             start = 0
             try:
-                for table in self._format.read_chunks(Path(state.path), self._columns, rows, self._bounds):
+                columns = [name for name in self._columns if info.is_schemaless or name in info.types]
+                for table in self._format.read_chunks(Path(state.path), columns, rows, self._bounds):
                     for part in self._unfoldable(table, f"{state.path}, row {start} or later"):
                         yield Chunk(state.path, start, part)
                         start += len(part)
@@ -314,9 +326,13 @@ def _in_other_case(column: str, info: FileInfo) -> str | None:
     return next((name for name in info.types if name.casefold() == column.casefold()), None)
 
 
-def _columns_of(info: FileInfo, missing: str = "") -> str:
+def _columns_of(info: FileInfo, missing: str) -> str:
     """Describe the columns that a file has instead of the missing one."""
     variant = _in_other_case(missing, info)
     if variant is not None:
         return f"no such column, but {shorten(variant)}: `rename` can say that it is meant"
-    return f"no such column; it has {', '.join(map(shorten, list(info.types)[:12]))}"
+    return describe_columns(list(info.types), missing)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(shorten, islice(names, 12)))

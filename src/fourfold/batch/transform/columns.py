@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fourfold.batch.job import Job
-from fourfold.errors import SignatureError, shorten
+from fourfold.errors import SignatureError, TableError, shorten
 from fourfold.signature import Field, Signature
+from fourfold.signature.table_columns import check_absent
 
 __all__ = ["ColumnMapping", "map_columns"]
 
@@ -23,10 +24,12 @@ class ColumnMapping:
     Attributes:
         fields: each input field by the source column that holds it, in the order of the signature.
         passthrough: the source columns that pass through.
+        absent: the input fields whose column may be absent from a file.
     """
 
     fields: Mapping[str, Field]
     passthrough: tuple[str, ...]
+    absent: tuple[str, ...] = ()
 
     @property
     def columns(self) -> list[str]:
@@ -67,9 +70,13 @@ def map_columns(signature: Signature, job: Job) -> ColumnMapping:
     """Return the source columns that a job takes for a package with this signature.
 
     Raises:
-        SignatureError: `rename` names an unknown field, or renames the column of another field; or a pass-through
-            column has the name of an output.
+        SignatureError: `rename` names an unknown field, or renames the column of another field; a pass-through column
+            has the name of an output; or `absent` names no nullable field.
     """
+    try:
+        check_absent(signature.inputs, job.absent)
+    except TableError as error:
+        raise SignatureError(f"the job's absent: {error}") from None
     inputs = [field.name for field in signature.inputs]
     for column, name in job.rename.items():
         if name not in inputs:
@@ -94,4 +101,4 @@ def map_columns(signature: Signature, job: Job) -> ColumnMapping:
                 f"field {shorten(field.name)} needs a column of its own: rename one to it"
             )
         fields[column] = field
-    return ColumnMapping(fields, job.keep)
+    return ColumnMapping(fields, job.keep, job.absent)

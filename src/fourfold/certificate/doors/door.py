@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from fourfold.certificate.batching import Batching
-from fourfold.errors import DecodeError
+from fourfold.errors import DecodeError, TableError
 from fourfold.signature import RowCoercer, Signature
 
 __all__ = ["Door", "Row", "as_rows", "row_key"]
@@ -58,7 +58,10 @@ def as_rows(table: Any, signature: Signature) -> list[dict[str, Any]]:
     else:
         from fourfold.signature.columns import ColumnCoercer, columns_to_rows
 
-        batch, errors = ColumnCoercer(signature.outputs, "ignore")(table)
+        try:
+            batch, errors = ColumnCoercer(signature.outputs, "ignore")(table)
+        except TableError as error:
+            raise DecodeError(f"an answer does not fit the signature's outputs: {error}") from error
         rows = columns_to_rows(signature.outputs, batch)
     if errors:
         raise DecodeError(f"an answer does not fit the signature's outputs: {errors[0]}")

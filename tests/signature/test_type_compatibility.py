@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from fourfold.batch.extract.type_compatibility import can_hold
 from fourfold.signature import Field
 from fourfold.signature.columns import ColumnCoercer
+from fourfold.signature.type_compatibility import can_hold
 
 FIELDS = [
     *(Field(name, name) for name in ("bool", "int8", "uint64", "float32", "float64", "string", "date", "binary")),

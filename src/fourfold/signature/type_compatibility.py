@@ -1,4 +1,4 @@
-"""Check which Arrow types can hold the values of a field, for every file before its first row is read.
+"""Check which Arrow types can hold the values of a field: for a file before its first row, and for a table of no rows.
 
 A column whose type can hold no value of the field is the wrong column, so the run fails. Where some values may fit (a
 float column for an integer field: 3.0 fits, 3.5 does not), the coercion decides row by row.
@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fourfold.signature import Field
-from fourfold.signature.field import FLOATS, INTEGERS
+from fourfold.signature.field import FLOATS, INTEGERS, Field
 
 __all__ = ["can_hold"]
 
