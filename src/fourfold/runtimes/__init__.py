@@ -32,6 +32,7 @@ from fourfold.package.levels import Level, allows, parse_level
 from fourfold.runtimes import detection
 from fourfold.runtimes.distributions import check_distributions
 from fourfold.runtimes.engine import Engine, Prepared, Runtime
+from fourfold.runtimes.networks import way_to_pack
 from fourfold.signature.field import Signature
 
 __all__ = [
@@ -98,9 +99,12 @@ def by_model(model: object) -> Runtime:
     """Import and return the runtime that packs a model.
 
     Raises:
-        PackError: no runtime packs models of this type.
+        PackError: no runtime packs models of this type; of a network, the lines that pack it.
         MissingLibrary: a library that the runtime drives is not installed.
     """
+    way = way_to_pack(model)
+    if way is not None:
+        raise PackError(way)
     for name, detects in _DETECTORS.items():
         if detects(model):
             return by_name(name)

@@ -12,6 +12,7 @@ from fourfold.errors import PackError, shorten
 from fourfold.package.levels import Level, allows, parse_level
 from fourfold.runtimes import by_name
 from fourfold.runtimes.engine import OpenedModel
+from fourfold.runtimes.networks import way_to_pack
 from fourfold.runtimes.sklearn.estimator_file import open_pickle, open_skops
 
 __all__ = ["KINDS", "OpenedModel", "open_model", "trained_columns"]
@@ -39,7 +40,7 @@ def open_model(kind: str, source: str | Path, /, *, trust: Level = "foreign", **
     if kind != "function":
         _check_file(Path(source))
     if kind == "estimator":
-        return open_pickle(Path(source), **options)
+        return _open_pickle(Path(source), **options)
     if kind == "skops":
         return open_skops(Path(source), any_types=allows(parse_level(trust, "trust"), "code"))
     if kind == "function":
@@ -47,6 +48,17 @@ def open_model(kind: str, source: str | Path, /, *, trust: Level = "foreign", **
     module: Any = by_name(kind)
     opened: OpenedModel = module.open_model(Path(source), **options)
     return opened
+
+
+def _open_pickle(path: Path, **options: Any) -> OpenedModel:
+    """Return the model of a pickle; where there is none and a network's file has such a name, say what packs that."""
+    try:
+        return open_pickle(path, **options)
+    except PackError as error:
+        way = way_to_pack(path)
+        if way is None:
+            raise
+        raise PackError(f"{error}. {way}") from error
 
 
 def trained_columns(model: Any) -> tuple[str, ...]:
