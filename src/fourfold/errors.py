@@ -152,11 +152,15 @@ class RowError:
 
     @property
     def shown(self) -> str:
-        """Return what was got, as messages say it; of a missing value of an input, with the way to allow it."""
-        if self.code != "missing" or self.field is None or self.got not in ("null", "nothing"):
+        """Return what was got, as messages say it; of a value that another package may take, with how to pack that."""
+        if self.field is None:
+            return self.got
+        if self.code == "category":
+            return f"{self.got} (if the model answers other values, pack it with an open field)"
+        if self.code != "missing" or self.got not in ("null", "nothing"):
             return self.got
         name = self.field if self.field.isidentifier() else shorten(self.field)
-        return f"{self.got} (a package of the model takes it where it is packed with --nullable {name})"
+        return f"{self.got} (if the model takes a missing value, pack it with --nullable {name})"
 
     def __str__(self) -> str:
         return self._describe(self.shown)

@@ -78,7 +78,7 @@ def test_a_float_may_not_be_missing_where_the_model_refuses() -> None:
     package = fourfold.pack(Ridge().fit(FRAME, TARGET), name="m", rows=FRAME)
     assert not any(field.nullable for field in package.signature.inputs)
     assert package.manifest["decisions"]["load"]["nullable"] == "the model refuses a missing value"
-    with pytest.raises(InputError, match=r"field 'load': expected float64, got null \(.*packed with --nullable load\)"):
+    with pytest.raises(InputError, match=r"'load': expected float64, got null \(.*pack it with --nullable load\)"):
         fourfold.load(package).predict_one({"load": None, "price": 0.5, "rooms": 3, "is_new": True})
 
 

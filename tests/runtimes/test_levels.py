@@ -270,3 +270,76 @@ def test_what_the_parts_of_an_estimator_know() -> None:
     behind = make_pipeline(SimpleImputer(add_indicator=True, strategy="most_frequent"), OneHotEncoder())
     behind.fit(table[["site"]])
     assert known_levels(behind, ["site"]) == {}
+
+
+@pytest.mark.parametrize("family", ["lightgbm", "xgboost", "histogram"])
+def test_integers_with_gaps_are_categories_of_integers(family: str) -> None:
+    """CSV makes floats of integers with a gap: the field is the model's, and NaN in it a missing value."""
+    table = table_of("integers")
+    table.loc[::7, "site"] = None
+    model = fitted(family, table)
+    rows = table.astype({"site": "float64"})
+    package = fourfold.pack(model, name="m", rows=rows)
+    # Histogram boosting keeps floats where its training rows had a gap.
+    dtype = "float64" if family == "histogram" else "int64"
+    assert (package.signature.inputs[0].dtype, package.signature.inputs[0].nullable) == (dtype, True)
+    got = fourfold.load(package).predict(rows.head(20))["prediction"].tolist()
+    assert got == model.predict(table.head(20)).tolist()
+
+
+@pytest.mark.parametrize("family", ["xgboost", "histogram"])
+@pytest.mark.parametrize("dtype", ["enum", "text"])
+def test_frames_of_polars(family: str, dtype: str) -> None:
+    """A column of text, or an `Enum` that lacks categories, becomes the Enum of the model's."""
+    pandas_table = table_of("text")
+    enum = pl.Enum(LEVELS["text"])
+    site = pl.Series("site", pandas_table["site"].astype(object).tolist(), dtype=enum)
+    table = pl.DataFrame([site, pl.Series("load", pandas_table["load"].to_numpy())])
+    model = model_of(family).fit(table, site.to_physical().to_numpy() * 4.0)
+    some = table.filter(pl.col("site").is_in(["west", "south"])).with_columns(pl.col("site").cast(pl.String))
+    sample = some if dtype == "text" else some.with_columns(pl.col("site").cast(pl.Enum(["west", "south"])))
+    predictor = fourfold.load(fourfold.pack(model, name="m", rows=sample))
+    rows = [{"site": level, "load": 0.25} for level in LEVELS["text"]]
+    right = model.predict(pl.DataFrame(rows, schema={"site": enum, "load": pl.Float64})).tolist()
+    for door, got in doors(predictor, rows).items():
+        assert got == right, door
+    integers = pl.DataFrame({"site": [1, 2] * 30, "load": [0.5, 1.5] * 30})
+    numbers = HistGradientBoostingRegressor(max_iter=3).fit(
+        integers.to_pandas().astype({"site": "category"}), range(60)
+    )
+    assert fourfold.pack(numbers, name="m", rows=integers).signature.inputs[0].dtype == "int64"
+
+
+def test_a_pipeline_that_begins_with_passthrough() -> None:
+    """It does not know its columns; the booster behind does."""
+    table = table_of("text")
+    model = make_pipeline("passthrough", model_of("lightgbm")).fit(table, table["site"].cat.codes)
+    package = fourfold.pack(model, name="m", rows=table.astype({"site": object}))
+    assert package.signature.inputs[0].categories == tuple(LEVELS["text"])
+
+
+def test_a_field_that_is_declared_open_where_the_model_refuses() -> None:
+    """In a category column other values would be missing, an answer that XGBoost does not give."""
+    table = table_of("text")
+    model = fitted("xgboost", table)
+    site = Field("site", "string", categories=("west",), open=True)
+    with pytest.raises(PackError, match="'site': it is declared open, and the model refuses a category"):
+        fourfold.pack(model, name="m", rows=table, inputs={"site": site})
+    package = fourfold.pack(model, name="m", rows=table, inputs={"site": Field("site", "string")})
+    assert package.signature.inputs[0].categories == tuple(LEVELS["text"])
+
+
+def test_a_field_that_is_declared_open_where_the_model_answers() -> None:
+    """An encoder that ignores what it does not know, and CatBoost, get the value itself, not a missing one."""
+    table = table_of("text")
+    site = Field("site", "string", categories=("west",), open=True)
+    levels = [*LEVELS["text"], "mars"]
+    asked = pd.DataFrame({"site": levels, "load": 0.25})
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=77)
+    columns = make_column_transformer((encoder, ["site"]), remainder="passthrough")
+    target = table["site"].cat.codes + table["load"]
+    for model in (make_pipeline(columns, Ridge()).fit(table, target), fitted("catboost", table)):
+        package = fourfold.pack(model, name="m", rows=table, inputs={"site": site})
+        assert package.signature.inputs[0] == site
+        got = fourfold.load(package, trust="foreign").predict(asked)["prediction"]
+        np.testing.assert_allclose(got, model.predict(asked), rtol=1e-12)

@@ -14,7 +14,7 @@ from fourfold import tables
 from fourfold.errors import InputError, PackError, shorten
 from fourfold.runtimes.declared import Declared, Inputs, declare
 from fourfold.runtimes.levels import Levels
-from fourfold.runtimes.training_columns import Restored, restore
+from fourfold.runtimes.training_columns import FRAMES, Restored, restore
 from fourfold.signature.columns import rows_to_columns
 from fourfold.signature.field import INTEGERS, Field
 
@@ -94,7 +94,7 @@ def read_sample(
     """
     declared = declare(inputs)
     is_pandas = tables.kind_of(data) == "pandas"
-    restored = restore(data, declared, known) if is_pandas else Restored(data)
+    restored = restore(data, declared, known) if tables.kind_of(data) in FRAMES else Restored(data)
     has_names = column_names(data) is not None
     if declared.are_all and not has_names:
         fields = declared.fields
@@ -102,7 +102,7 @@ def read_sample(
         inferred = tables.infer(restored.data)
         if names is not None and not has_names:
             inferred = tuple(replace(field, name=name) for field, name in zip(inferred, names, strict=True))
-        fields = declared.apply(restored.apply(inferred))
+        fields = restored.close(declared.apply(restored.apply(inferred)))
     source = restored.data
     data = _with_room_for_missing(source, fields)
     form = tables.form(data)

@@ -7,7 +7,7 @@ that none of its rows has. What the model knows of its columns, and what the cal
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fourfold import tables
@@ -16,7 +16,10 @@ from fourfold.runtimes.declared import Declared
 from fourfold.runtimes.levels import Levels
 from fourfold.signature.field import Field
 
-__all__ = ["Restored", "restore", "spell_text"]
+__all__ = ["FRAMES", "Restored", "restore", "spell_text"]
+
+#: The containers whose columns are brought back.
+FRAMES = ("pandas", "polars")
 
 #: The most categories of an encoder that the signature lists for a column of text; an encoder refuses others by itself.
 MAX_LISTED = 1_000
@@ -30,17 +33,28 @@ class Restored:
         data: the frame.
         categories: the categories that fields get, by name; those of other fields are inferred.
         open: the names of the fields whose model answers values that are no category.
+        closed: the names of those whose model refuses such values, though its container would make them missing.
         origins: where the categories of a field come from, by its name.
     """
 
     data: Any
     categories: dict[str, tuple[Any, ...] | None] = field(default_factory=dict)
     open: set[str] = field(default_factory=set)
+    closed: set[str] = field(default_factory=set)
     origins: dict[str, str] = field(default_factory=dict)
 
     def apply(self, inferred: Sequence[Field]) -> tuple[Field, ...]:
         """Return inferred fields with the model's categories."""
         return tuple(self._apply(field) for field in inferred)
+
+    def close(self, declared: Sequence[Field]) -> tuple[Field, ...]:
+        """Return fields of which those have the model's list that are declared without one where the model needs it."""
+        return tuple(
+            replace(item, categories=self.categories[item.name])
+            if item.name in self.closed and item.categories is None
+            else item
+            for item in declared
+        )
 
     def _apply(self, inferred: Field) -> Field:
         name = inferred.name
@@ -54,7 +68,7 @@ class Restored:
 
 
 def restore(data: Any, declared: Declared, known: Mapping[str, Levels]) -> Restored:
-    """Return a pandas frame with the columns that its model was trained with.
+    """Return a frame of pandas or polars with the columns that its model was trained with.
 
     Args:
         data: the frame.
@@ -64,10 +78,8 @@ def restore(data: Any, declared: Declared, known: Mapping[str, Levels]) -> Resto
     Raises:
         PackError: a column holds what the model cannot have been trained with, or a declaration contradicts the model.
     """
-    from fourfold.tables import pandas_columns
-
     restored = Restored(spell_text(data, declared))
-    for name, kind in pandas_columns.kinds(restored.data).items():
+    for name, kind in tables.columns_of(data).kinds(restored.data).items():
         levels = known.get(name)
         if levels is not None or name in declared.category:
             _restore_column(restored, name, kind, declared, levels)
@@ -75,35 +87,38 @@ def restore(data: Any, declared: Declared, known: Mapping[str, Levels]) -> Resto
 
 
 def spell_text(data: Any, declared: Declared) -> Any:
-    """Return a pandas frame whose columns that are declared text are text; any other container stays as it is.
+    """Return a frame whose columns that are declared text are text; a container that is no frame stays as it is.
 
     Raises:
         PackError: a column holds values that have no one spelling.
     """
-    if tables.kind_of(data) != "pandas":
+    if tables.kind_of(data) not in FRAMES:
         return data
-    from fourfold.tables import pandas_columns
-
+    columns = tables.columns_of(data)
     spelled = data
-    for name, kind in pandas_columns.kinds(data).items():
+    for name, kind in columns.kinds(data).items():
         if declared.is_text(name) and kind in ("category", "bool", "integer", "float"):
-            spelled = pandas_columns.to_text(spelled, name)
+            spelled = columns.to_text(spelled, name)
     return spelled
 
 
 def _restore_column(restored: Restored, name: str, kind: str, declared: Declared, levels: Levels | None) -> None:
     """Change one column of a frame; see `restore`."""
-    from fourfold.tables import pandas_columns
-
+    columns = tables.columns_of(restored.data)
     field = declared.field(name)
     listed = None if field is None else field.categories
     if levels is not None and levels.categories:
-        held = pandas_columns.categories(restored.data, name) if kind == "category" else None
-        shown = pandas_columns.values(restored.data, name)
+        held = columns.categories(restored.data, name) if kind == "category" else None
+        shown = columns.values(restored.data, name)
         _check_kind(name, kind, shown, held, levels)
-        if listed is not None:
-            _check_listed(name, listed, levels)
-        if levels.needs_dtype or kind == "category" or name in declared.category:
+        if field is not None:
+            _check_declared(field, levels)
+        can_hold = levels.are_texts or tables.kind_of(restored.data) == "pandas"  # an Enum of polars holds text only
+        if field is not None and _is_open(field) and not levels.needs_dtype:
+            # In a categorical dtype other values would be missing, and the model has an answer of its own to them.
+            if kind == "category":
+                restored.data = columns.to_values(restored.data, name)
+        elif can_hold and (levels.needs_dtype or kind == "category" or name in declared.category):
             _to_model_categories(restored, name, held, shown, levels)
         elif kind == "text" and len(levels.categories) <= MAX_LISTED:
             restored.categories[name] = levels.categories
@@ -113,21 +128,21 @@ def _restore_column(restored: Restored, name: str, kind: str, declared: Declared
         return
     needs_dtype = levels is not None and levels.needs_dtype
     if listed is not None and (needs_dtype or name in declared.category):
-        restored.data = pandas_columns.to_categories(restored.data, name, listed)
+        restored.data = columns.to_categories(restored.data, name, listed)
         restored.origins[name] = "declared"
     elif name in declared.category:
-        shown = sorted(pandas_columns.values(restored.data, name))
+        shown = sorted(columns.values(restored.data, name))
         if kind != "category":
-            restored.data = pandas_columns.to_categories(restored.data, name, shown)
+            restored.data = columns.to_categories(restored.data, name, shown)
         restored.origins[name] = "the rows, in their order"
     elif levels is not None and not levels.needs_dtype:
-        if kind == "category" and listed is None:
-            are_booleans = _are_booleans(pandas_columns.categories(restored.data, name))
+        if kind == "category" and (field is None or _is_open(field)):
+            are_booleans = _are_booleans(columns.categories(restored.data, name))
             # A list that is closed would refuse what the model answers, and one that is open would make it missing.
             restored.data = (
-                pandas_columns.to_categories(restored.data, name, [False, True])
+                columns.to_categories(restored.data, name, [False, True])
                 if are_booleans
-                else pandas_columns.to_values(restored.data, name)
+                else columns.to_values(restored.data, name)
             )
         restored.origins[name] = levels.source
     elif levels is not None and kind == "text":
@@ -144,8 +159,7 @@ def _to_model_categories(
     restored: Restored, name: str, held: Sequence[Any] | None, shown: Sequence[Any], levels: Levels
 ) -> None:
     """Make a column one of the model's categories, and tell its field of them."""
-    from fourfold.tables import pandas_columns
-
+    columns = tables.columns_of(restored.data)
     assert levels.categories is not None
     values = _as_shown(levels.categories, shown if held is None else held)
     known = set(values)
@@ -161,9 +175,11 @@ def _to_model_categories(
             values = tuple(held)  # an encoder goes by the values, so their order may stay
     elif not levels.is_ordered and held is not None and set(held) == known:
         values = tuple(held)
-    restored.data = pandas_columns.to_categories(restored.data, name, values)
+    restored.data = columns.to_categories(restored.data, name, values)
     restored.categories[name] = values
     restored.origins[name] = levels.source
+    if levels.needs_dtype and levels.unknown == "error":
+        restored.closed.add(name)
     if unknown and levels.unknown == "missing":
         restored.open.add(name)
         example = shorten(unknown[0])
@@ -193,10 +209,19 @@ def _check_kind(name: str, kind: str, shown: Sequence[Any], held: Sequence[Any] 
         )
 
 
-def _check_listed(name: str, listed: Sequence[Any], levels: Levels) -> None:
-    """Check categories that are declared against those of the model; an encoder may have an answer to others."""
-    known = set(levels.categories or ())
-    unknown = [value for value in listed if value not in known]
+def _is_open(field: Field) -> bool:
+    return field.categories is None or field.open
+
+
+def _check_declared(field: Field, levels: Levels) -> None:
+    """Check a declared field against the categories of the model; an encoder may have an answer to others."""
+    name, known = field.name, set(levels.categories or ())
+    if field.open and levels.needs_dtype and levels.unknown == "error":
+        raise PackError(
+            f"input {shorten(name)}: it is declared open, and the model refuses a category that it does not know; it "
+            f"knows {_first_of(levels.categories or ())} ({levels.source})"
+        )
+    unknown = [value for value in field.categories or () if value not in known]
     if unknown and levels.unknown != "own":
         raise PackError(
             f"input {shorten(name)}: the category {shorten(unknown[0])} is declared, which the model does not know; it "
@@ -206,11 +231,10 @@ def _check_listed(name: str, listed: Sequence[Any], levels: Levels) -> None:
 
 def _as_shown(values: Sequence[Any], shown: Sequence[Any]) -> tuple[Any, ...]:
     """Return the model's categories in the type of the rows' values: a model may store True as 1.0, and 2 as 2.0."""
-    by_value = {value: value for value in shown}
     types = {type(value) for value in shown}
     convert: Any = next(iter(types)) if len(types) == 1 else None
     if convert not in (bool, int) or not all(value == convert(value) for value in values):
-        return tuple(by_value.get(value, value) for value in values)
+        return tuple(values)
     return tuple(convert(value) for value in values)
 
 

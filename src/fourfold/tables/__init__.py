@@ -28,6 +28,7 @@ __all__ = [
     "KINDS",
     "build",
     "builder",
+    "columns_of",
     "form",
     "infer",
     "kind_of",
@@ -197,6 +198,11 @@ def of_file(path: Path, text: Sequence[str] = ()) -> Any:
 def of_arrow(kind: Literal["polars", "numpy"], table: Any) -> Any:
     """Convert an Arrow table to a container of that kind; raise `MissingLibrary` where its library is not installed."""
     return _module(kind, f"a table of {kind}").of_arrow(table)
+
+
+def columns_of(frame: Any) -> ModuleType:
+    """Return the module that changes the columns of such a frame: `pandas_columns` or `polars_columns`."""
+    return import_module(f"fourfold.tables.{kind_of(frame)}_columns")
 
 
 def length(data: Any) -> int:

@@ -24,6 +24,7 @@ from fourfold.runtimes.sklearn.patterns import check_texts
 from fourfold.runtimes.sklearn.storage import PICKLE, SKOPS, StoredModel, restore, store
 from fourfold.runtimes.sources import module_name
 from fourfold.runtimes.threads import ThreadGuard, thread_guard
+from fourfold.runtimes.training_columns import FRAMES
 from fourfold.signature.field import Field, Signature
 
 __all__ = ["METHODS", "NAME", "load", "prepare"]
@@ -201,7 +202,9 @@ def _read_sample(model: Any, sample: Any, inputs: Declared) -> Sample:
         # The model knows no names, so it was trained with an array. The fields get the names of the frame.
         sample_rows = read_sample(frame_to_array(sample), inputs, [str(name) for name in column_names(sample) or ()])
     else:
-        sample_rows = read_sample(sample, inputs)
+        # A pipeline that begins with `passthrough` does not know its columns; its other steps may.
+        names = [str(name) for name in column_names(sample) or ()] if tables.kind_of(sample) in FRAMES else []
+        sample_rows = read_sample(sample, inputs, known=known_levels(model, names) if names else {})
     if count is not None and len(sample_rows.fields) != count:
         raise PackError(f"the {type(model).__name__} was trained with {count} columns; got {len(sample_rows.fields)}")
     return sample_rows
