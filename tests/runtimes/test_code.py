@@ -125,7 +125,7 @@ def test_paths_that_are_no_code(tmp_path: Path) -> None:
         ([tmp_path / "data.csv"], "expected a Python file"),
         ([tmp_path / "nowhere.py"], "expected a Python file"),
         ([tmp_path / "same.py", tmp_path / "other" / "same.py"], "both be code/same.py"),
-        ([tmp_path / "huge.py"], "more than 16 MiB"),
+        ([tmp_path / "huge.py"], "it has 17,825,792 bytes; expected at most 16,777,216"),
     ]:
         with pytest.raises(PackError, match=words):
             collect_files([], paths)
