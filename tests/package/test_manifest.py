@@ -127,6 +127,44 @@ def test_what_was_expected_is_read_strictly(expected: object, message: str) -> N
         Manifest(_raw(exactness={**exactness, "expected": expected}))
 
 
+COMPARISON = {"rows": 3, "differing": 1, "ulp": 2.5, "gap": "Infinity"}
+
+
+@pytest.mark.parametrize("comparison", [COMPARISON, {"rows": 3, "differing": 0}, {**COMPARISON, "ulp": 10**400}])
+def test_what_a_comparison_found(comparison: dict[str, Any]) -> None:
+    """Counts and distances stand beside an engine, and beside the package as a whole; old figures are passed over."""
+    exactness = {**manifest()["exactness"], "original": comparison}
+    entry = {"engine": "plan", "verdict": "bound", "chosen": True, "figures": {"one_row": 10**400}}
+    engines = [{**entry, "scaled": [{**comparison, "factor": 10}]}]
+    data = Manifest(_raw(exactness=exactness, engines=engines)).data
+    assert (data["exactness"]["original"], data["engines"]) == (comparison, engines)
+
+
+@pytest.mark.parametrize(
+    "comparison",
+    [
+        7,
+        {},
+        {"rows": 3},
+        {"rows": 3, "differing": 0, "ulp": 1.0},
+        {**COMPARISON, "more": 1},
+        {**COMPARISON, "rows": -1},
+        {**COMPARISON, "rows": 1.5},
+        {**COMPARISON, "differing": True},
+        {**COMPARISON, "ulp": "many"},
+        {**COMPARISON, "gap": -1.0},
+    ],
+)
+def test_a_comparison_is_read_strictly(comparison: Any) -> None:
+    """A comparison that is no counts and distances is refused, wherever it stands."""
+    with pytest.raises(CorruptPackage, match=r"exactness\.original: expected the numbers differing, rows, and ulp"):
+        Manifest(_raw(exactness={**manifest()["exactness"], "original": comparison}))
+    scaled = [{**comparison, "factor": 10} if isinstance(comparison, dict) else comparison]
+    entry = {"engine": "plan", "verdict": "bound", "chosen": True, "scaled": scaled}
+    with pytest.raises(CorruptPackage, match="scaled: expected the numbers differing, factor, rows"):
+        Manifest(_raw(engines=[entry]))
+
+
 @pytest.mark.parametrize(
     "name",
     ["../x", "/x", "a/../b", "a//b", "a\\b", "C:x", ".hidden", "a\x00b", "a b", "manifest.json", "x" * 300, "a/", "é"],

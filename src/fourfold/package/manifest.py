@@ -65,6 +65,7 @@ _ENGINE_TYPES: dict[str, type | tuple[type, ...]] = {
     "ulp": (int, float, str),
     "gap": (int, float, str),
     "scaled": list,
+    "figures": dict,  # of packages that were made while figures stood in the manifest; nothing reads them
 }
 # No file has more bytes; JSON has integers of any length.
 _MAX_SIZE_BYTES = 2**63
