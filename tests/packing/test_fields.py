@@ -124,11 +124,11 @@ def test_a_wide_model_is_asked_in_bounded_calls(monkeypatch: pytest.MonkeyPatch)
     model = Ridge().fit(wide, range(40))
     monkeypatch.setattr(nullability, "MAX_CELLS", 90)
     assert not any(field.nullable for field in fourfold.pack(model, name="m", rows=wide).signature.inputs)
-    monkeypatch.setattr(nullability, "MAX_CALLS", 5)
+    monkeypatch.setattr(nullability, "MAX_COLUMNS", 150)
     decisions = fourfold.pack(model, name="m", rows=wide).manifest["decisions"]
     assert decisions["29"]["nullable"] == "no row misses it"
     tree = HistGradientBoostingRegressor(max_iter=2).fit(wide, range(40))
-    monkeypatch.setattr(nullability, "MAX_CALLS", 100)
+    monkeypatch.setattr(nullability, "MAX_COLUMNS", 3000)
     assert all(field.nullable for field in fourfold.pack(tree, name="m", rows=wide).signature.inputs)
 
 

@@ -26,8 +26,9 @@ __all__ = ["AskedFields", "ask_nullable"]
 ASKED_RUNTIMES = ("sklearn", "lightgbm", "xgboost", "catboost")
 #: The most cells of a call; a table of as many rows as fields grows with the square of their number.
 MAX_CELLS = 4_000_000
-#: The most calls. What is not known after them stays as the rows show it.
-MAX_CALLS = 2_048
+#: The most columns that calls build, one call after the other: a call costs some microseconds a column. What is not
+#: known after them stays as the rows show it.
+MAX_COLUMNS = 100_000
 #: The rows of which the first that fits is asked with.
 MAX_TRIED_ROWS = 16
 
@@ -150,17 +151,17 @@ class _Question:
         self._function = Function(signature, engine, None)
         self._outputs = signature.outputs
         self._row = row
-        self._calls = 0
+        self._columns = 0
 
     def ask(self, names: Sequence[str]) -> dict[str, str]:
-        """Return for each field `answered`, `refused`, or `nan` where the answer has one; none where calls ran out."""
+        """Return for each field `answered`, `refused`, or `nan` where the answer has one; none where no call is left."""
         has_nan = self._nan_rows(self._row)
         if has_nan is None or has_nan[0]:
             return {}  # the row itself has no answer, or one that says nothing
         step = max(1, MAX_CELLS // max(1, self._row.num_columns))
         stack = [list(names[start : start + step]) for start in range(0, len(names), step)][::-1]
         answers: dict[str, str] = {}
-        while stack and self._calls < MAX_CALLS:
+        while stack and self._columns < MAX_COLUMNS:
             asked = stack.pop()
             nan_rows = self._nan_rows(self._without(asked))
             if nan_rows is not None:
@@ -175,15 +176,15 @@ class _Question:
     def _without(self, names: Sequence[str]) -> Any:
         """Return the row as many times as there are names, each time with that field missing."""
         import pyarrow as pa
-        import pyarrow.compute as pc
 
         repeated = self._row.take(pa.array([0] * len(names), pa.int64()))
         position = {name: index for index, name in enumerate(names)}
         columns = []
         for name, column in zip(repeated.schema.names, repeated.columns, strict=True):
             if name in position:
-                is_missing = pa.array([index == position[name] for index in range(len(names))])
-                column = pc.if_else(is_missing, pa.scalar(None, column.type), column)  # noqa: PLW2901
+                index = position[name]
+                missing = pa.nulls(1, column.type)
+                column = pa.concat_arrays([column[:index], missing, column[index + 1 :]])  # noqa: PLW2901
             columns.append(column)
         return pa.RecordBatch.from_arrays(columns, names=repeated.schema.names)
 
@@ -191,7 +192,7 @@ class _Question:
         """Return which answers have a NaN, `None` where the engine refuses the call."""
         from fourfold.signature.columns import columns_to_rows
 
-        self._calls += 1
+        self._columns += batch.num_columns
         try:
             answers = columns_to_rows(self._outputs, self._function(batch))
         except EngineError:
