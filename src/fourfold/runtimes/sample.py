@@ -104,7 +104,8 @@ def read_sample(
             inferred = tuple(replace(field, name=name) for field, name in zip(inferred, names, strict=True))
         fields = restored.close(declared.apply(restored.apply(inferred)))
     source = restored.data
-    data = _with_room_for_missing(source, fields)
+    hashed = {name for name, levels in known.items() if levels.categories is None and levels.unknown == "own"}
+    data = _with_room_for_missing(source, [field for field in fields if field.name not in hashed])
     form = tables.form(data)
     if is_pandas:
         _choose_nulls(form, fields, known)

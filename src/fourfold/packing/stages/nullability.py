@@ -154,7 +154,7 @@ class _Question:
         self._columns = 0
 
     def ask(self, names: Sequence[str]) -> dict[str, str]:
-        """Return for each field `answered`, `refused`, or `nan` where the answer has one; none where no call is left."""
+        """Return of each field `answered`, `refused`, or `nan` where the answer has one; none when no call is left."""
         has_nan = self._nan_rows(self._row)
         if has_nan is None or has_nan[0]:
             return {}  # the row itself has no answer, or one that says nothing
