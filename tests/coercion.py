@@ -69,6 +69,7 @@ NULLABLE_INT = Field("x", "int64", nullable=True)
 NULLABLE_FLOAT = Field("x", "float64", nullable=True)
 NULLABLE_STRING = Field("x", "string", nullable=True)
 
+EPOCH_NS = 1_700_000_000_000_000_000  # a moment of 2023, in nanoseconds since 1970
 _NOON = datetime(2024, 7, 1, 12, 0, tzinfo=UTC)
 _BERLIN = datetime(2024, 7, 1, 14, 0, tzinfo=ZoneInfo("Europe/Berlin"))
 _NAIVE_NOON = datetime(2024, 7, 1, 12, 0)
@@ -177,6 +178,18 @@ TABLE: list[tuple[str, Field, list[Case]]] = [
             ok("infinity as text", "Infinity", '"Infinity"', "Infinity", _one("Infinity", pa.string()), math.inf),
             ok("minus infinity", -math.inf, '"-Infinity"', "-Infinity", _one(-math.inf, pa.float64()), -math.inf),
             ok("decimal", Decimal("0.1"), None, None, _one(Decimal("0.1"), pa.decimal128(5, 2)), 0.1),
+            ok("10^16", 10**16, "10000000000000000", "10000000000000000", _one(10**16, pa.int64()), 1e16),
+            ok("epoch ns", EPOCH_NS, str(EPOCH_NS), str(EPOCH_NS), _one(EPOCH_NS, pa.int64()), float(EPOCH_NS)),
+            ok("-2^62", -(2**62), str(-(2**62)), str(-(2**62)), _one(-(2**62), pa.int64()), -(2.0**62)),
+            ok("-2^63", -(2**63), str(-(2**63)), str(-(2**63)), _one(-(2**63), pa.int64()), -(2.0**63)),
+            ok("2^63", 2**63, str(2**63), str(2**63), _one(2**63, pa.uint64()), 2.0**63),
+            ok("2^70", 2**70, str(2**70), str(2**70), None, 2.0**70),
+            ok("10^16 in a decimal", Decimal(10**16), None, None, _one(Decimal(10**16), pa.decimal128(20, 0)), 1e16),
+            bad("2^63 - 1", 2**63 - 1, str(2**63 - 1), str(2**63 - 1), _one(2**63 - 1, pa.int64()), "precision"),
+            bad("2^64 - 1", 2**64 - 1, str(2**64 - 1), str(2**64 - 1), _one(2**64 - 1, pa.uint64()), "precision"),
+            bad("2^63 + 1", 2**63 + 1, str(2**63 + 1), str(2**63 + 1), _one(2**63 + 1, pa.uint64()), "precision"),
+            bad("10^30", 10**30, "1" + "0" * 30, "1" + "0" * 30, None, "precision"),
+            bad("10^400", 10**400, "1" + "0" * 400, "1" + "0" * 400, None, "precision"),
             bad(
                 "integer beyond 2^53",
                 2**53 + 1,

@@ -353,7 +353,7 @@ def test_errors_beyond_the_limit_are_counted_and_not_built() -> None:
 @pytest.mark.parametrize("kind", [pa.string(), pa.int64(), pa.timestamp("s"), pa.list_(pa.int8())])
 def test_a_million_rows_at_fault_build_a_hundred_errors(kind: Any) -> None:
     """One wrong value, stored for a million rows, is coerced once: the errors are counted, the message is the row's."""
-    value = {"string": "x", "int64": 2**60, "timestamp[s]": 0, "list<item: int8>": [1, 2]}[str(kind)]
+    value = {"string": "x", "int64": 2**60 + 1, "timestamp[s]": 0, "list<item: int8>": [1, 2]}[str(kind)]
     column = pa.repeat(pa.scalar(value, kind), 1 << 20)
     _, errors = ColumnCoercer([Field("a", "float64")])(pa.table({"a": column}), 100)
     assert (len(errors), errors.total, errors.rows) == (100, 1 << 20, 1 << 20)

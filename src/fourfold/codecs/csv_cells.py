@@ -96,7 +96,8 @@ def column(field: Field | None, texts: Any) -> Any | None:
     if field.dtype in INTEGERS:
         return _integers(field, texts)
     if field.dtype in FLOATS:
-        return _floats(texts, _NUMBERS_OR_WORDS)
+        values = _floats(texts, _NUMBERS_OR_WORDS)
+        return _long_integers(texts) if values is None else values
     if field.dtype == "bool":
         return pc.equal(pc.ascii_lower(texts), "true") if _all_match(texts, _BOOLEANS) else None
     if field.dtype == "date":
@@ -137,6 +138,16 @@ def _floats(texts: Any, pattern: str) -> Any | None:
     ):
         return None  # 1e400 is too large for a float64, and not the word for infinity
     return values
+
+
+def _long_integers(texts: Any) -> Any | None:
+    """Return integers as int64, which the coercion looks at before they become floats; `None` where one is none."""
+    if not _all_match(texts, _INTEGERS) or _any_match(texts, _NEGATIVE_ZERO):
+        return None
+    try:
+        return texts.cast(pa.int64())
+    except pa.ArrowInvalid:  # beyond 64 bits
+        return None
 
 
 def _instants(texts: Any, pattern: str, data_type: Any) -> Any:

@@ -46,9 +46,12 @@ def integers(array: Any, target: Any) -> Any | None:
 def floats(array: Any, target: Any) -> Any | None:
     """Return numbers as the float type `target`; `None` where one is no number or an integer that would be rounded."""
     if pa.types.is_integer(array.type):
-        if not _is_within(array, -MAX_EXACT_INTEGER, MAX_EXACT_INTEGER):
+        if _is_within(array, -MAX_EXACT_INTEGER, MAX_EXACT_INTEGER):
+            array = array.cast(pa.int64()).cast(pa.float64())
+        elif (exact := _exact_floats(array)) is not None:
+            array = exact
+        else:
             return None
-        array = array.cast(pa.int64()).cast(pa.float64())
     if not pa.types.is_floating(array.type):
         return None
     if pa.types.is_float32(target) and pa.types.is_float64(array.type):
@@ -56,6 +59,16 @@ def floats(array: Any, target: Any) -> Any | None:
         overflowed = pc.and_(pc.is_inf(rounded), pc.is_finite(array))
         return None if pc.any(overflowed).as_py() else rounded
     return array.cast(target)
+
+
+def _exact_floats(array: Any) -> Any | None:
+    """Return integers of 64 bits as float64; `None` where one would be rounded."""
+    values = array.cast(pa.float64(), safe=False)
+    # The largest integers round to 2^63 or 2^64, which no integer of their type is: these are not cast back.
+    are_within = pc.less(values, float(INTEGERS[str(array.type)][1] + 1))
+    if not pc.all(are_within, min_count=0).as_py():
+        return None
+    return values if pc.all(pc.equal(values.cast(array.type, safe=False), array), min_count=0).as_py() else None
 
 
 def dates(array: Any) -> Any | None:

@@ -21,7 +21,8 @@ from fourfold.signature.field import FLOATS, INTEGERS, Field
 
 __all__ = ["Coerce", "Mismatch", "RowCoercer", "coercer", "is_missing", "to_plain", "unknown_field"]
 
-#: The largest integer up to which float64 holds every integer; a float beyond it may have been rounded.
+#: The largest integer up to which float64 holds every integer: a float beyond it may have been rounded, and an integer
+#: beyond it is looked at before it becomes a float.
 MAX_EXACT_INTEGER = 2**53
 
 #: The texts that a float field accepts.
@@ -337,9 +338,7 @@ def _float(field: Field) -> Coerce:
         if isinstance(value, float):
             return float(value)
         if isinstance(value, int) and not isinstance(value, bool):
-            if abs(value) > MAX_EXACT_INTEGER:
-                raise Mismatch("precision", expected, value=value)
-            return float(value)
+            return _to_exact(int(value))
         if isinstance(value, str) and value in NON_FINITE:
             return NON_FINITE[value]
         if isinstance(value, Decimal) and not value.is_snan():
@@ -348,6 +347,16 @@ def _float(field: Field) -> Coerce:
                 raise Mismatch("range", expected, value=value)
             return number
         raise Mismatch("type", expected, value=value)
+
+    def _to_exact(value: int) -> float:
+        try:
+            number = float(value)
+        except OverflowError:
+            raise Mismatch("precision", expected, f"{shorten(value)}, which is more than a float64 holds") from None
+        if number != value:
+            got = f"{shorten(value)}, which a float64 would round to {shorten(int(number))}"
+            raise Mismatch("precision", f"{expected}, an integer only where it is exact", got)
+        return number
 
     def _round_to_single(value: float) -> float:
         try:

@@ -16,7 +16,6 @@ from fourfold.signature.field import INTEGERS, TENSOR_DTYPES, Field
 
 __all__ = ["Study", "missing_form", "study", "zone_name"]
 
-_MAX_EXACT_INTEGER = 2**53  # float64 holds every integer up to it
 _PLAIN = ((bool, "bool"), (int, "int"), (float, "float"), (str, "str"), (bytes, "bytes"))
 
 
@@ -168,15 +167,23 @@ def _field_type(
         return _integer_dtype(where, (value for _, value in present)), (), None
     if python_type == "float":
         for row, value in present:
-            if not isinstance(value, float) and abs(value) > _MAX_EXACT_INTEGER and isinstance(value, int):
+            if isinstance(value, int) and not _is_exact(value):
                 raise SignatureError(
-                    f"{where}: the integer {shorten(value)} (row {row}) stands among floats, and no float64 holds it"
+                    f"{where}: the integer {shorten(value)} (row {row}) stands among floats, and float64 would round it"
                 )
     return (
         {"bool": "bool", "float": "float64", "str": "string", "bytes": "binary", "date": "date"}[python_type],
         (),
         None,
     )
+
+
+def _is_exact(value: int) -> bool:
+    """Return whether float64 holds an integer."""
+    try:
+        return float(value) == value
+    except OverflowError:
+        return False
 
 
 def _integer_dtype(where: str, values: Iterable[Any]) -> str:

@@ -112,8 +112,9 @@ static int read_float(const field_spec *spec, PyObject *value, cell *to) {
     else if (Py_IS_TYPE(value, &PyLong_Type)) {
         int overflow;
         long long integer = PyLong_AsLongLongAndOverflow(value, &overflow);
-        if (overflow || integer > (1LL << 53) || integer < -(1LL << 53)) return ABSENT;
+        if (overflow) return ABSENT; /* beyond 64 bits */
         number = (double)integer;
+        if (number >= 0x1p63 || (long long)number != integer) return ABSENT; /* rounded */
     } else return ABSENT;
     if (spec->type == FF_FLOAT64) { to->f64 = number; return PRESENT; }
     to->f32 = (float)number;
