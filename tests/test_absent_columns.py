@@ -147,7 +147,7 @@ def test_of_no_rows_a_table_is_still_a_table(media_type: str) -> None:
         assert "got a column of string" in error_of(protocol(BODIES[media_type](texts), headers))["message"]
 
 
-@pytest.mark.parametrize("body", [b"1.0,3,a\n", b"1.0,3,a", b"1.0,3,a\n2.0,4,b\n"])
+@pytest.mark.parametrize("body", [b"1.0,3,a\n", b"1.0,3,a", b"1.0,3,a\n2.0,4,b\n", b"1,1,1\n"])
 def test_csv_without_a_header(predictor: Predictor, body: bytes) -> None:
     """The first line is taken for the header: where it names no field, the error says that one was expected."""
     error = error_of(PredictProtocol(predictor)(body, {"content-type": CSV}))

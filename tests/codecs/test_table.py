@@ -38,7 +38,7 @@ def test_select_columns() -> None:
     assert select_columns(["b"], ["a", "b"], 1, "t") == ["b"]
     with pytest.raises(SourceError, match="t has no column 'c'; it has 'a', 'b'"):
         select_columns(["c"], ["a", "b"], 1, "t")
-    with pytest.raises(DecodeError, match="t has the column 'a' twice"):
+    with pytest.raises(DecodeError, match="the table has the column 'a' twice"):
         select_columns(["a"], ["a", "a"], 1, "t")
 
 

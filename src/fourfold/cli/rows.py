@@ -17,7 +17,7 @@ def read_rows(path: Path, fields: Sequence[Field], limit: int | None = None, abs
 
     Args:
         path: the file; its suffix names the format.
-        fields: the fields, whose dtypes tell how CSV cells are read; all columns are read.
+        fields: the fields, whose dtypes tell how CSV cells are read, and whose columns are.
         limit: the most rows to read; `None` for all.
         absent: the nullable fields whose column may be absent.
 
@@ -37,7 +37,9 @@ def read_rows(path: Path, fields: Sequence[Field], limit: int | None = None, abs
         check_columns(fields, names, "ignore", absent, advice="--absent {}", has_header=path.suffix.lower() == ".csv")
     chunks: list[Any] = []
     count = 0
-    for chunk in codec.read(path, fields, 65_536):
+    # Only the fields' columns: another may be there twice. Without any, all, which keep the number of rows.
+    columns = [field.name for field in fields if names is not None and field.name in names] or None
+    for chunk in codec.read(path, fields, 65_536, columns):
         chunks.append(chunk if limit is None else chunk[: limit - count])
         count += len(chunks[-1])
         if limit is not None and count >= limit:

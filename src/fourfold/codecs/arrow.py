@@ -13,7 +13,7 @@ import pyarrow as pa
 from fourfold.codecs.arrow_sizes import column_count, message_sizes, unfolded_size, viewed_size
 from fourfold.codecs.bounds import COLUMN_BYTES, DEFAULT_BOUNDS, Bounds
 from fourfold.codecs.files import TableWriter, name_in_errors, open_source
-from fourfold.codecs.table import Table, as_batch, check_schema, rechunk, select_columns
+from fourfold.codecs.table import Table, as_batch, check_names, check_schema, rechunk, select_columns
 from fourfold.errors import DecodeError, shorten
 from fourfold.signature.column_sizes import NUMBER_IDS
 from fourfold.signature.columns import arrow_schema
@@ -37,21 +37,23 @@ def decode(data: bytes, fields: Sequence[Field] | None = None, bounds: Bounds = 
 
     Args:
         data: the whole stream or file.
-        fields: ignored: Arrow data tells the types of its columns.
+        fields: the fields, where `bounds` says that only they are asked for.
         bounds: what the table may take.
 
     Returns:
         A `pyarrow.Table`, its columns as stored; every value has been checked to be valid for its type.
 
     Raises:
-        DecodeError: the data is cut off, goes on after its end, is malformed, or has two columns of the same name.
+        DecodeError: the data is cut off, goes on after its end, is malformed, or has two columns of one name that is
+            asked for.
         TooLarge: it is over the bounds, as it says before it is unfolded, or as it unfolds.
     """
-    del fields
     with pa.BufferReader(data) as buffer:
         _check_claims(data, bounds)
-        batches = _batches(buffer, "the table", bounds)
+        batches = _batches(buffer, bounds)
         schema = next(batches)
+        wanted = [field.name for field in fields] if fields is not None and bounds.only_fields else None
+        check_names(schema.names, wanted, "the table")
         kept, size, rows, what = [], 0, 0, f"Arrow data of {len(data)} bytes"
         for batch in batches:
             size += batch.nbytes + ARRAY_BYTES * batch.num_columns
@@ -89,15 +91,15 @@ def _check_messages(fileno: int, bounds: Bounds) -> None:
         raise DecodeError(f"malformed or truncated Arrow data: {shorten(str(error), 200)}") from error
 
 
-def _batches(buffer: Any, where: str, bounds: Bounds) -> Iterator[Any]:
+def _batches(buffer: Any, bounds: Bounds) -> Iterator[Any]:
     """Yield the schema of an open Arrow stream or file, and then its record batches."""
     try:
         start = buffer.read(8)
         buffer.seek(0)
         if start.startswith(_FILE_MAGIC):
-            yield from _file_batches(buffer, where, bounds)
+            yield from _file_batches(buffer, bounds)
         elif start.startswith(_STREAM_MAGIC):
-            yield from _stream_batches(buffer, where, bounds)
+            yield from _stream_batches(buffer, bounds)
         else:
             raise DecodeError(
                 f"expected an Arrow stream or file, which begins with {_STREAM_MAGIC!r} or {_FILE_MAGIC!r}; got "
@@ -109,20 +111,20 @@ def _batches(buffer: Any, where: str, bounds: Bounds) -> Iterator[Any]:
         raise DecodeError(f"malformed or truncated Arrow data: {shorten(str(error), 200)}") from error
 
 
-def _file_batches(buffer: Any, where: str, bounds: Bounds) -> Iterator[Any]:
+def _file_batches(buffer: Any, bounds: Bounds) -> Iterator[Any]:
     reader = pa.ipc.open_file(buffer)
     schema = reader.schema
     bounds.check_columns(len(schema), "Arrow data")
-    yield check_schema(schema, where)
+    yield check_schema(schema)
     for index in range(reader.num_record_batches):
         yield _check_batch(reader.get_batch(index), bounds)
 
 
-def _stream_batches(buffer: Any, where: str, bounds: Bounds) -> Iterator[Any]:
+def _stream_batches(buffer: Any, bounds: Bounds) -> Iterator[Any]:
     reader = pa.ipc.open_stream(buffer)
     schema = reader.schema
     bounds.check_columns(len(schema), "Arrow data")
-    yield check_schema(schema, where)
+    yield check_schema(schema)
     while True:
         message_start = buffer.tell()
         try:
@@ -170,7 +172,7 @@ def encode(table: Table, fields: Sequence[Field]) -> bytes:
 
 
 def names(path: str | os.PathLike[str], bounds: Bounds = DEFAULT_BOUNDS) -> tuple[str, ...]:
-    """Return the columns that a file has.
+    """Return the columns that a file has; one of them may be there twice.
 
     Args:
         path: the file.
@@ -182,7 +184,7 @@ def names(path: str | os.PathLike[str], bounds: Bounds = DEFAULT_BOUNDS) -> tupl
         TooLarge: they are over the bounds.
     """
     with open_source(path), name_in_errors(path), pa.OSFile(os.fspath(path)) as buffer:
-        return tuple(next(_batches(buffer, "the table", bounds)).names)
+        return tuple(next(_batches(buffer, bounds)).names)
 
 
 def read(
@@ -212,7 +214,7 @@ def read(
     del fields
     with open_source(path) as file, name_in_errors(path), pa.OSFile(os.fspath(path)) as buffer:
         _check_messages(file.fileno(), bounds)
-        batches = _batches(buffer, "the table", bounds)
+        batches = _batches(buffer, bounds)
         column_names = select_columns(columns, next(batches).names, chunk_rows, str(path))
         yield from rechunk((batch.select(column_names) for batch in batches), chunk_rows, bounds.max_decoded_bytes)
 

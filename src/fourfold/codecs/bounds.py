@@ -33,7 +33,7 @@ class Bounds:
         max_decoded_bytes: the most bytes of memory that it may take.
         max_rows: the most rows that it may have; `None` for any number.
         only_fields: whether CSV and Parquet leave out what is in columns that are no fields: these are nulls, and cost
-            next to nothing. The coercion needs only their names.
+            next to nothing. The coercion needs only their names, which may then occur twice.
     """
 
     max_decoded_bytes: int = 1 << 30

@@ -14,7 +14,7 @@ from fourfold.codecs.bounds import DEFAULT_BOUNDS, Bounds
 from fourfold.codecs.csv_text import BLOCK_BYTES, Reader
 from fourfold.codecs.files import TableWriter, name_in_errors, open_source
 from fourfold.codecs.json_bytes import dump, json_converter
-from fourfold.codecs.table import Table, as_rows, rechunk, select_columns
+from fourfold.codecs.table import Table, as_rows, check_names, rechunk, select_columns
 from fourfold.errors import SinkError, shorten
 from fourfold.signature.field import FLOATS, Field
 
@@ -44,8 +44,10 @@ def decode(data: bytes, fields: Sequence[Field] | None = None, bounds: Bounds = 
     # A block costs about a kilobyte for each column, so the blocks of very many columns are longer.
     header_columns = data.count(b",", 0, max(data.find(b"\n"), 0))
     reader = Reader(io.BytesIO(data), max(BLOCK_BYTES, BLOCK_BYTES_PER_COLUMN * header_columns), bounds)
-    if fields is not None and bounds.only_fields:
-        reader.select({field.name for field in fields})
+    wanted = {field.name for field in fields} if fields is not None and bounds.only_fields else None
+    check_names(reader.names, wanted, "line 1: the header")
+    if wanted is not None:
+        reader.select(wanted)
     batches, size, rows = [], 0, 0
     for batch in reader.batches():
         size += batch.nbytes
@@ -93,7 +95,7 @@ def _values(field: Field | None, texts: Any) -> list[Any]:
 
 
 def names(path: str | os.PathLike[str], bounds: Bounds = DEFAULT_BOUNDS) -> tuple[str, ...]:
-    """Return the columns that a file's header names.
+    """Return the columns that a file's header names; one of them may be there twice.
 
     Args:
         path: the file.

@@ -15,7 +15,6 @@ import pyarrow.csv
 
 from fourfold.codecs.bounds import DEFAULT_BOUNDS, Bounds
 from fourfold.errors import DecodeError, shorten
-from fourfold.signature.field import first_duplicate
 
 __all__ = ["Reader"]
 
@@ -50,10 +49,10 @@ class Reader:
         bounds: what the table may take: they limit the number of columns.
 
     Attributes:
-        names: the columns' names.
+        names: the columns' names; one may be there twice.
 
     Raises:
-        DecodeError: there is no header, it has a name twice, or it is malformed.
+        DecodeError: there is no header, or it is malformed.
         TooLarge: it has more columns than the bounds allow.
     """
 
@@ -85,9 +84,6 @@ class Reader:
             names = [name.decode() for name in raw_names]
         except UnicodeDecodeError as error:
             raise DecodeError(f"line 1: the header must be UTF-8; got {shorten(error.object)}") from error
-        duplicate = first_duplicate(names)
-        if duplicate is not None:
-            raise DecodeError(f"line 1: the header has the column {shorten(duplicate)} twice")
         if any("\0" in name for name in names):
             raise DecodeError("line 1: a column's name has a NUL in it, where Arrow's names end")
         self._line += _count_lines(block[:at])

@@ -10,8 +10,9 @@ import base64
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, date, datetime
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -40,7 +41,7 @@ ELEMENTS_PER_PIECE = 1 << 12
 JsonConverter = Callable[[Any], Any]
 
 
-def parse(data: bytes) -> Any:
+def parse(data: bytes, known: Collection[str] | None = None) -> Any:
     """Return the value of a JSON text.
 
     Integers of any size are `int`, numbers with a fraction or an exponent are `float`. `-0` is the float -0.0, to keep
@@ -48,17 +49,18 @@ def parse(data: bytes) -> Any:
 
     Args:
         data: one JSON text in UTF-8 (RFC 8259), without a byte-order mark.
+        known: the keys that somebody asks for, of which no object may have one twice; `None` for all.
 
     Raises:
-        DecodeError: the data is no JSON text, an object has a key twice, or a number is too large for a float64. The
-            message gives the offset in bytes; of a long array, the row and the offset in it.
+        DecodeError: the data is no JSON text, an object has a known key twice, or a number is too large for a
+            float64. The message gives the offset in bytes; of a long array, the row and the offset in it.
     """
     if len(data) > MAX_WHOLE_BYTES and data.lstrip()[:1] == b"[":
-        return _parse_in_pieces(data)
-    return _parse_whole(data)
+        return _parse_in_pieces(data, known)
+    return _parse_whole(data, known)
 
 
-def _parse_in_pieces(data: bytes) -> list[Any]:
+def _parse_in_pieces(data: bytes, known: Collection[str] | None) -> list[Any]:
     """Parse a long array as `parse` does."""
     try:
         elements = _decode(data, type=list[msgspec.Raw])
@@ -68,24 +70,24 @@ def _parse_in_pieces(data: bytes) -> list[Any]:
     for start in range(0, len(elements), ELEMENTS_PER_PIECE):
         piece = elements[start : start + ELEMENTS_PER_PIECE]
         try:
-            values += _parse_whole(b"[" + b",".join(piece) + b"]")
+            values += _parse_whole(b"[" + b",".join(piece) + b"]", known)
         except DecodeError:
             for index, element in enumerate(piece, start):
                 try:
-                    _parse_whole(bytes(element))
+                    _parse_whole(bytes(element), known)
                 except DecodeError as error:
                     raise DecodeError(f"row {index}: {error}") from None
             raise
     return values
 
 
-def _parse_whole(data: bytes) -> Any:
+def _parse_whole(data: bytes, known: Collection[str] | None) -> Any:
     try:
         value = _decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _explain(data, error) from error
     if b"-0" in data and _NEGATIVE_ZERO.search(data):
-        return _parse_with_hooks(data)
+        return _parse_with_hooks(data, known)
     # Each pair of an object has a colon after its key. Strings can only add more of these, so if the count equals the
     # number of keys, no key was dropped. Without white space each pair has even `":`, which times of day have not.
     flat_pairs = _count_flat_pairs(value)
@@ -97,7 +99,7 @@ def _parse_whole(data: bytes) -> Any:
     pairs, colons = _count_pairs(value)
     if data.count(b":") == pairs + colons and not _ESCAPED_COLON.search(data):
         return value
-    return _parse_with_hooks(data)
+    return _parse_with_hooks(data, known)
 
 
 def _count_flat_pairs(value: Any) -> int:
@@ -138,10 +140,10 @@ def _count_pairs(value: Any) -> tuple[int, int]:
     return pairs, colons
 
 
-def _parse_with_hooks(data: bytes) -> Any:
+def _parse_with_hooks(data: bytes, known: Collection[str] | None) -> Any:
     """Parse a text that msgspec accepted with the standard library: its hooks see repeated keys and `-0`."""
     try:
-        return json.loads(data, object_pairs_hook=unique_keys, parse_int=_integer)
+        return json.loads(data, object_pairs_hook=partial(unique_keys, known=known), parse_int=_integer)
     except RepeatedKey as error:
         raise DecodeError(f"JSON with the key {shorten(error.key)} twice in one object") from None
     except (ValueError, RecursionError) as error:  # its limits of digits and of depth differ a little from msgspec's

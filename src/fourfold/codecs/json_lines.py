@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -28,19 +28,20 @@ _BYTES_PER_BYTE = 12
 _SKIP_BYTES = 1 << 20
 
 
-def decode_line(line: bytes, bounds: Bounds = DEFAULT_BOUNDS) -> dict[str, Any]:
+def decode_line(line: bytes, bounds: Bounds = DEFAULT_BOUNDS, known: Collection[str] | None = None) -> dict[str, Any]:
     """Return the row of one line.
 
     Args:
         line: one JSON object in UTF-8, with or without the line's end.
         bounds: what it may take.
+        known: the keys that somebody asks for, which it may not have twice; `None` for all.
 
     Raises:
         DecodeError: the line is no JSON object; see `json_bytes.parse`.
         TooLarge: it is over the bounds.
     """
     bounds.check_json(line)
-    value = parse(line)
+    value = parse(line, known)
     if type(value) is not dict:
         raise DecodeError(f"expected a JSON object, got {shorten(value)}")
     return value
@@ -51,7 +52,7 @@ def decode(data: bytes, fields: Sequence[Field] | None = None, bounds: Bounds = 
 
     Args:
         data: lines in UTF-8 that end with LF or CR LF, one JSON object each; the last may lack its end.
-        fields: ignored: JSON data tells the types of its values.
+        fields: the fields, where `bounds` says that only theirs are the keys that somebody asks for.
         bounds: what the rows may take.
 
     Returns:
@@ -62,7 +63,7 @@ def decode(data: bytes, fields: Sequence[Field] | None = None, bounds: Bounds = 
         DecodeError: a line is not JSON; the message gives its number, from 1.
         TooLarge: the lines are over the bounds.
     """
-    del fields
+    known = frozenset(field.name for field in fields) if fields is not None and bounds.only_fields else None
     bounds.check_json(data)
     rows: Rows = []
     most = sys.maxsize if bounds.max_rows is None else bounds.max_rows
@@ -70,7 +71,7 @@ def decode(data: bytes, fields: Sequence[Field] | None = None, bounds: Bounds = 
         if not line or line.isspace():
             continue
         try:
-            rows.append(parse(line))
+            rows.append(parse(line, known))
         except DecodeError as error:
             raise DecodeError(f"line {start + 1}: {error}") from error
         if len(rows) > most:
@@ -136,7 +137,7 @@ def _rows_within(file: IO[bytes], bounds: Bounds, chunk_rows: int, columns: Sequ
             try:
                 if len(line) > safe:
                     bounds.check_json(line)
-                row = parse(line)
+                row = parse(line, columns)
             except TooLarge:
                 row = OversizedRow(len(line), bounds.max_decoded_bytes)
             except DecodeError as error:

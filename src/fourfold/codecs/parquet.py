@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from fourfold.codecs.bounds import DEFAULT_BOUNDS, Bounds
 from fourfold.codecs.files import TableWriter, name_in_errors, open_source
 from fourfold.codecs.parquet_pages import Footer, ReadAt, RowGroupSize, measure_row_group, read_footer, reader_at
-from fourfold.codecs.table import Table, as_batch, check_schema, rechunk, select_columns
+from fourfold.codecs.table import Table, as_batch, check_names, check_schema, rechunk, select_columns
 from fourfold.errors import DecodeError, SinkError, shorten
 from fourfold.signature.columns import arrow_schema
 from fourfold.signature.field import Field
@@ -85,12 +85,13 @@ def decode(data: bytes, fields: Sequence[Field] | None = None, bounds: Bounds = 
         A `pyarrow.Table`, its columns as stored; of texts that are stored once for very many rows, dictionaries.
 
     Raises:
-        DecodeError: the file is cut off or malformed, a page's checksum is wrong, or two columns have the same name.
+        DecodeError: the file is cut off or malformed, a page's checksum is wrong, or two columns have one name that is
+            asked for.
         TooLarge: it is over the bounds, as it says before it is unfolded, or as it unfolds.
     """
     what = f"Parquet of {len(data)} bytes"
     with pa.BufferReader(data) as buffer, _open(buffer, bounds) as file:
-        schema = check_schema(file.schema_arrow, "the table")
+        schema = check_schema(file.schema_arrow)
         stored, n_rows = schema.names, file.metadata.num_rows
         _check_rows(schema, n_rows, len(data))
         bounds.check_rows(n_rows, what)
@@ -99,6 +100,7 @@ def decode(data: bytes, fields: Sequence[Field] | None = None, bounds: Bounds = 
         chunks = file.metadata.num_columns * file.metadata.num_row_groups
         bounds.check_bytes(chunks * CHUNK_BYTES, f"Parquet of {file.metadata.num_row_groups} row groups")
         known = frozenset(field.name for field in fields) if fields is not None and bounds.only_fields else None
+        check_names(stored, known, "the table")
         names = [name for name in stored if known is None or name in known]
         table = _read_all(file, schema, data, names, bounds)
         if len(names) == len(stored):
@@ -237,7 +239,7 @@ def encode(table: Table, fields: Sequence[Field]) -> bytes:
 
 
 def names(path: str | os.PathLike[str], bounds: Bounds = DEFAULT_BOUNDS) -> tuple[str, ...]:
-    """Return the columns that a file has.
+    """Return the columns that a file has; one of them may be there twice.
 
     Args:
         path: the file.
@@ -254,7 +256,7 @@ def names(path: str | os.PathLike[str], bounds: Bounds = DEFAULT_BOUNDS) -> tupl
         pa.OSFile(os.fspath(path)) as buffer,
         _open(buffer, bounds) as file,
     ):
-        return tuple(check_schema(file.schema_arrow, "the table").names)
+        return tuple(check_schema(file.schema_arrow).names)
 
 
 def largest_stored_row(path: str | os.PathLike[str], columns: Sequence[str]) -> int:
@@ -304,7 +306,7 @@ def read(
         pa.OSFile(os.fspath(path)) as buffer,
         _open(buffer, bounds) as file,
     ):
-        selected = select_columns(columns, check_schema(file.schema_arrow, "the table").names, chunk_rows, str(path))
+        selected = select_columns(columns, check_schema(file.schema_arrow).names, chunk_rows, str(path))
         batches = _batches(file, source.fileno(), selected, chunk_rows, bounds)
         yield from rechunk(batches, chunk_rows, bounds.max_decoded_bytes)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from fourfold.errors import DecodeError, SinkError, SourceError, shorten
@@ -14,6 +14,7 @@ __all__ = [
     "Table",
     "as_batch",
     "as_rows",
+    "check_names",
     "check_schema",
     "rechunk",
     "rows_in_chunks",
@@ -146,13 +147,11 @@ def select_columns(columns: Sequence[str] | None, stored: Sequence[str], chunk_r
 
     Raises:
         SourceError: one of `columns` is not stored.
-        DecodeError: two stored columns have the same name.
+        DecodeError: two of these columns have the same name.
         ValueError: `chunk_rows` is less than 1.
     """
     _check_chunk_rows(chunk_rows)
-    duplicate = first_duplicate(stored)
-    if duplicate is not None:
-        raise DecodeError(f"{where} has the column {shorten(duplicate)} twice")
+    check_names(stored, columns, "the table")
     stored_names = frozenset(stored)
     selected = list(stored if columns is None else columns)
     for name in selected:
@@ -161,20 +160,27 @@ def select_columns(columns: Sequence[str] | None, stored: Sequence[str], chunk_r
     return selected
 
 
-def check_schema(schema: Any, where: str) -> Any:
-    """Check that an Arrow schema is readable and its names are unique; return it.
+def check_names(stored: Sequence[str], wanted: Collection[str] | None, where: str) -> None:
+    """Check that the names of columns that somebody asks for, all for `None`, are unique; raise `DecodeError`."""
+    if len(set(stored)) == len(stored):
+        return
+    names = None if wanted is None else frozenset(wanted)
+    duplicate = first_duplicate(name for name in stored if names is None or name in names)
+    if duplicate is not None:
+        raise DecodeError(f"{where} has the column {shorten(duplicate)} twice")
+
+
+def check_schema(schema: Any) -> Any:
+    """Check that an Arrow schema is readable; return it.
 
     Raises:
-        DecodeError: two columns have the same name.
         ValueError: a name or a time zone is not UTF-8; pyarrow decodes them only on access.
     """
     import pyarrow as pa
 
     from fourfold.signature.column_sizes import NUMBER_IDS
 
-    names = schema.names
-    if len(set(names)) != len(names):
-        select_columns(None, names, 1, where)
+    _ = schema.names
     types = [data_type for data_type in schema.types if data_type.id not in NUMBER_IDS]
     while types:
         data_type = types.pop()

@@ -92,6 +92,8 @@ class PredictProtocol:
         names = {field.name for field in self._inputs}
         # An object whose only key is `rows` or `columns` holds a table, unless an input field has that name.
         self._wrappers = {"rows", "columns"} - names
+        # The keys that may not be there twice: all of them where one that is no field is an error.
+        self._known = names | self._wrappers if predictor.signature.extra == "ignore" else None
 
     def __call__(self, body: bytes, headers: Mapping[str, str], query: bytes = b"") -> Reply:
         """Answer one request; the reply reports every failure.
@@ -230,7 +232,7 @@ class PredictProtocol:
         """Return the rows, the form of the reply, and the names of the columns where these are what came."""
         if len(body) > self._safe_json_bytes:
             self.bounds.check_json(body)
-        value = json_bytes.parse(body)
+        value = json_bytes.parse(body, self._known)
         if isinstance(value, list):
             return value, _ROWS, None
         if not isinstance(value, dict):

@@ -49,6 +49,8 @@ class EventPredictor:
         self._pass_through = pass_through
         self._max_line = max_line
         self._outputs = predictor.signature.outputs
+        names = {field.name for field in predictor.signature.inputs}
+        self._known = names | set(pass_through.names) if predictor.signature.extra == "ignore" else None
 
     def predict(self, batch: EventBatch) -> EventAnswers:
         """Decode the lines, answer them in one call of the predictor, and encode the answers.
@@ -82,7 +84,7 @@ class EventPredictor:
                 )
             elif line and not line.isspace():
                 try:
-                    rows.append(json_lines.decode_line(line, self._bounds))
+                    rows.append(json_lines.decode_line(line, self._bounds, self._known))
                     row_indexes.append(index)
                 except DecodeError as error:
                     dead.append(_decode_failure(index, "one JSON object in UTF-8", str(error)))

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from fourfold.codecs import DEFAULT_BOUNDS, FORMATS, Bounds, arrow, csv, csv_cells, json_lines, parquet
 from fourfold.errors import SinkError, SourceError, shorten
 from fourfold.signature import Field
+from fourfold.signature.field import first_duplicate
 
 __all__ = ["SOURCE_FORMATS", "ChunkPart", "FileInfo", "SourceFormat", "detect_format"]
 
@@ -107,7 +108,7 @@ class _ParquetFormat(_TypedFormat):
         del passthrough
         names = parquet.names(path, bounds)  # first, because its errors name the file and the reason
         metadata = pq.read_metadata(path)
-        types = _column_types(path, names, metadata.schema.to_arrow_schema())
+        types = _column_types(path, names, metadata.schema.to_arrow_schema(), columns)
         columns = [name for name in columns if name in types]
         # Later row groups may be wider than the sample.
         row_bytes = max(parquet.largest_stored_row(path, columns), _sampled_row_bytes(parquet, path, columns, bounds))
@@ -126,7 +127,7 @@ class _ArrowFormat(_TypedFormat):
         self, path: Path, columns: Sequence[str], passthrough: Sequence[str], bounds: Bounds = DEFAULT_BOUNDS
     ) -> FileInfo:
         del passthrough
-        types = _column_types(path, arrow.names(path, bounds), _arrow_schema(path))
+        types = _column_types(path, arrow.names(path, bounds), _arrow_schema(path), columns)
         return FileInfo(
             types, None, _sampled_row_bytes(arrow, path, [name for name in columns if name in types], bounds)
         )
@@ -152,6 +153,7 @@ class _CsvFormat:
     ) -> FileInfo:
         del passthrough
         names = csv.names(path, bounds)
+        _check_unique(path, names, columns)
         columns = [name for name in columns if name in names]
         # Twice, because memory holds the text and the values that are parsed from it.
         row_bytes = 2 * _sampled_row_bytes(csv, path, columns, bounds)
@@ -295,11 +297,17 @@ class _TypeInference:
         return arrow_types[next(iter(self._first_rows))] if self._first_rows else pa.null()
 
 
-def _column_types(path: Path, names: Sequence[str], schema: Any) -> dict[str, Any]:
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+def _column_types(path: Path, names: Sequence[str], schema: Any, columns: Sequence[str]) -> dict[str, Any]:
+    _check_unique(path, names, columns)
+    return dict(zip(names, schema.types, strict=True))
+
+
+def _check_unique(path: Path, names: Sequence[str], columns: Sequence[str]) -> None:
+    """Check that a column that is read is there once; of others nobody needs to know which is meant."""
+    wanted = frozenset(columns)
+    twice = first_duplicate(name for name in names if name in wanted)
+    if twice is not None:
         raise SourceError(f"{path} has the column {shorten(twice)} twice")
-    return {name: schema.field(name).type for name in names}
 
 
 def _sampled_row_bytes(codec: Any, path: Path, columns: Sequence[str], bounds: Bounds) -> int:
