@@ -19,7 +19,7 @@ from fourfold.cli.output import (
     print_table,
     printable,
 )
-from fourfold.cli.show import print_package
+from fourfold.cli.show import print_package, verdict_line
 from fourfold.errors import CorruptPackage, DecodeError
 from fourfold.package import Package
 from fourfold.signature.bits import Difference
@@ -206,3 +206,12 @@ def test_json_does_nothing_to_a_terminal(capsys: pytest.CaptureFixture[str]) -> 
         out = capsys.readouterr().out
         assert json.loads(out) == {text: [text]}
         assert all(char.isprintable() or char == "\n" for char in out)
+
+
+def test_a_tiny_distance_is_said_to_be_one() -> None:
+    """The distance of two zeros is no number of twenty digits."""
+    scaled = [{"factor": 10, "rows": 3, "differing": 1, "ulp": 8.7e-19, "gap": 1e-34}]
+    entry = {"verdict": "bound", "rows": 3, "differing": 1, "ulp": 2.0, "gap": 4e-16, "why": "a BLAS", "scaled": scaled}
+    assert verdict_line(entry) == (
+        "1 of 3 rows differ, by up to 2 ulp (4e-16), less than 0.01 ulp at 10 times their numbers: a BLAS"
+    )

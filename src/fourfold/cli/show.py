@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _MAX_INTEGER = 10**18
 _MAX_NUMBER_CHARACTERS = 24
 _MAX_FINDINGS = 100
+_TINY_ULP = 0.01
 
 
 @click.command("show")
@@ -130,8 +131,8 @@ def _distance(comparison: Any) -> str:
     rows, differing = _number(comparison.get("rows", "?"), ""), comparison.get("differing", "?")
     if differing == 0:
         return f"the same bits in {rows} rows"
-    ulp, gap = _number(comparison.get("ulp", "?"), ".2g"), _number(comparison.get("gap", "?"), ".2g")
-    return f"{_number(differing, '')} of {rows} rows differ, by up to {ulp} ulp ({gap})"
+    gap = _number(comparison.get("gap", "?"), ".2g")
+    return f"{_number(differing, '')} of {rows} rows differ, by up to {_ulps(comparison.get('ulp', '?'))} ({gap})"
 
 
 def _scaled(entry: Any) -> str:
@@ -140,9 +141,15 @@ def _scaled(entry: Any) -> str:
     words = []
     for comparison in scaled[:_MAX_FINDINGS]:
         ulp = comparison.get("ulp", 0)
-        distance = "no bound" if ulp == "Infinity" else f"{_number(ulp, '.2g')} ulp"
+        distance = "no bound" if ulp == "Infinity" else _ulps(ulp)
         words.append(f"{distance} at {_number(comparison['factor'], '')} times their numbers")
     return f", {' and '.join(words)}" if words else ""
+
+
+def _ulps(ulp: object) -> str:
+    # Zeros of two signs, and numbers far below what is usual, are almost no distance.
+    is_tiny = isinstance(ulp, float) and 0 < ulp < _TINY_ULP
+    return f"less than {_TINY_ULP} ulp" if is_tiny else f"{_number(ulp, '.2g')} ulp"
 
 
 def _number(value: object, form: str, factor: float = 1) -> str:
