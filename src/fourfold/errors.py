@@ -27,6 +27,7 @@ Each class has the exit status of the command line (docs/cli.md lists them).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -123,10 +124,17 @@ def printable(text: str, limit: int = _MAX_TEXT_CHARACTERS) -> str:
     return escaped if len(escaped) <= limit and len(text) <= limit else escaped[: limit - 1] + "…"
 
 
+def _without_trace(text: str) -> str:
+    """Return a library's message without the stack of its native code, and without the time and place before it."""
+    end = text.find("Stack trace:")
+    text = text if end < 0 else text[:end]
+    return re.sub(r"^\[[0-9:]{8}\] [^\s]{1,500}:[0-9]{1,7}: ", "", text)
+
+
 def describe(error: BaseException, limit: int = _MAX_TEXT_CHARACTERS) -> str:
     """Return the kind and the text of what code of others raised, as `printable` shows it."""
     try:
-        text = printable(str(error), limit)
+        text = printable(_without_trace(str(error)), limit)
     except BaseException:  # noqa: BLE001  # its `__str__` may be of the package as well
         text = "its message cannot be read"
     return f"{printable(type(error).__name__, 80)}: {text}" if text else printable(type(error).__name__, 80)

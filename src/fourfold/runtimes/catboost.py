@@ -28,6 +28,7 @@ from fourfold.runtimes.answers import (
     record_batch,
     relative_gap,
 )
+from fourfold.runtimes.culprit import describe_failure, describe_refusal
 from fourfold.runtimes.declared import Declared, Inputs, declare
 from fourfold.runtimes.engine import OpenedModel, Prepared, library_versions
 from fourfold.runtimes.levels import catboost_levels
@@ -88,7 +89,9 @@ def prepare(model: Any, sample: Any, *, inputs: Inputs = None) -> Prepared:
     except FourfoldError:
         raise
     except Exception as error:  # a foreign model and foreign data: anything
-        raise PackError(f"the model fails on the sample: {describe(error)}") from error
+        ask = _Engine(model, settings, _identity, ()).answers
+        why = describe_failure(error, sample_rows.data, ask, sample_rows.known)
+        raise PackError(f"the model fails on the sample: {why}") from error
     if relative_gap(expected, answers):
         raise PackError(f"the {kind} answers otherwise when it is loaded from CatBoost's own format")
     libraries = library_versions("catboost", "numpy", container=sample_rows.form["container"])
@@ -146,7 +149,7 @@ class _Engine:
         try:
             answers = self.answers(data)
         except Exception as error:  # whatever CatBoost and the container's library raise
-            raise EngineError(f"CatBoost failed: {describe(error)}") from error
+            raise EngineError(f"CatBoost failed: {describe_refusal(error, batch)}") from error
         return record_batch(self._outputs, answers, batch.num_rows)
 
 
@@ -177,7 +180,7 @@ def open_model(path: Path, form: str | None = None, kind: str | None = None) -> 
             return OpenedModel(_open_binary(binary, kind), notes)
     except (catboost.CatBoostError, MalformedModel, OSError, ValueError, AttributeError, RecursionError) as error:
         format_name = "binary" if form == "cbm" else "JSON"
-        raise PackError(f"{path} is no model in CatBoost's {format_name} format: {str(error)[:200]}") from error
+        raise PackError(f"{path} is no model in CatBoost's {format_name} format: {describe(error, 200)}") from error
 
 
 def _check_json(path: Path) -> tuple[str, ...]:

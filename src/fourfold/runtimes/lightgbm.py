@@ -11,10 +11,11 @@ import lightgbm
 import numpy as np
 
 from fourfold import tables
-from fourfold.errors import CorruptPackage, EngineError, FourfoldError, PackError, describe, printable, shorten
+from fourfold.errors import CorruptPackage, EngineError, FourfoldError, PackError, printable, shorten
 from fourfold.modelfiles import lightgbm_text
 from fourfold.runtimes.answers import Array, answer_array, record_batch, relative_gap
 from fourfold.runtimes.class_labels import classes_setting, classify, name_classes, output_fields, read_classes
+from fourfold.runtimes.culprit import describe_failure, describe_refusal
 from fourfold.runtimes.declared import Declared, Inputs, declare
 from fourfold.runtimes.engine import OpenedModel, Prepared, library_versions
 from fourfold.runtimes.levels import Levels, lightgbm_levels
@@ -66,7 +67,10 @@ def prepare(model: Any, sample: Any, *, inputs: Inputs = None, labels: Sequence[
     except FourfoldError:
         raise
     except Exception as error:  # a foreign model and foreign data: anything
-        raise PackError(f"the model fails on the sample: {describe(error)}") from error
+        why = describe_failure(
+            error, sample_rows.data, lambda rows: _original_answers(model, rows, None), sample_rows.known
+        )
+        raise PackError(f"the model fails on the sample: {why}") from error
     if relative_gap(expected, answers):
         raise PackError(f"the {type(model).__name__} answers otherwise when it is loaded from LightGBM's own format")
     libraries = library_versions("lightgbm", "numpy", "scipy", container=sample_rows.form["container"])
@@ -113,7 +117,7 @@ class _Engine:
         try:
             answers = self.answers(data)
         except Exception as error:  # whatever LightGBM and the container's library raise
-            raise EngineError(f"LightGBM failed: {describe(error)}") from error
+            raise EngineError(f"LightGBM failed: {describe_refusal(error, batch)}") from error
         return record_batch(self._outputs, answers, batch.num_rows)
 
 

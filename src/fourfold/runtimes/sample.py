@@ -48,6 +48,7 @@ class Sample:
         origins: where the categories of a field come from, by its name; of others, from the rows.
         source: the same rows where a column of integers or booleans became floats in `data`, which has room for a
             missing value; `None` where none did.
+        known: what the model knows of its columns of categories, by name.
     """
 
     data: Any
@@ -56,6 +57,7 @@ class Sample:
     count: int
     origins: Mapping[str, str] = field(default_factory=dict)
     source: Any = None
+    known: Mapping[str, Levels] = field(default_factory=dict)
 
     def to_batch(self) -> Any:
         """Return the rows as the canonical `pyarrow.RecordBatch` that an engine gets.
@@ -114,7 +116,8 @@ def read_sample(
     if rows > MAX_SAMPLE_ROWS:
         indices = [index * rows // MAX_SAMPLE_ROWS for index in range(MAX_SAMPLE_ROWS)]
         data, source = tables.take(data, indices), tables.take(source, indices) if has_changed else None
-    return Sample(data, form, fields, min(rows, MAX_SAMPLE_ROWS), restored.origins, source if has_changed else None)
+    source = source if has_changed else None
+    return Sample(data, form, fields, min(rows, MAX_SAMPLE_ROWS), restored.origins, source, known)
 
 
 def _with_room_for_missing(data: Any, fields: Sequence[Field]) -> Any:

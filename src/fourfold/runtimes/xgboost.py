@@ -26,6 +26,7 @@ from fourfold.errors import (
 from fourfold.modelfiles import xgboost_ubjson
 from fourfold.runtimes.answers import Array, answer_array, record_batch, relative_gap
 from fourfold.runtimes.class_labels import classify, name_classes, output_fields, read_classes
+from fourfold.runtimes.culprit import describe_failure, describe_refusal
 from fourfold.runtimes.declared import Declared, Inputs, declare
 from fourfold.runtimes.engine import OpenedModel, Prepared, library_versions
 from fourfold.runtimes.levels import xgboost_levels
@@ -81,7 +82,10 @@ def prepare(model: Any, sample: Any, *, inputs: Inputs = None, labels: Sequence[
     except FourfoldError:
         raise
     except Exception as error:  # a foreign model and foreign data: anything
-        raise PackError(f"the model fails on the sample: {describe(error)}") from error
+        why = describe_failure(
+            error, sample_rows.data, lambda rows: _original_answers(model, rows, None), sample_rows.known
+        )
+        raise PackError(f"the model fails on the sample: {why}") from error
     if relative_gap(expected, answers):
         raise PackError(
             f"the {type(model).__name__} answers otherwise when it is loaded from XGBoost's own format; where it has "
@@ -139,7 +143,7 @@ class _Engine:
             with self._lock:
                 answers = self.answers(data)
         except Exception as error:  # whatever XGBoost and the container's library raise
-            raise EngineError(f"XGBoost failed: {describe(error)}") from error
+            raise EngineError(f"XGBoost failed: {describe_refusal(error, batch)}") from error
         return record_batch(self._outputs, answers, batch.num_rows)
 
 
@@ -179,7 +183,7 @@ def open_model(path: Path, kind: str = "Booster") -> OpenedModel:
         raise MissingLibrary("scikit-learn", extra="sklearn", purpose=f"XGBoost's {kind}") from error
     # XGBoost raises many kinds of errors for files of another kind.
     except (xgboost.core.XGBoostError, KeyError, TypeError, ValueError, OSError) as error:
-        raise PackError(f"{path} is no model in XGBoost's JSON or UBJSON format: {str(error)[:200]}") from error
+        raise PackError(f"{path} is no model in XGBoost's JSON or UBJSON format: {describe(error, 200)}") from error
     return OpenedModel(estimator)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,8 @@ import numpy as np
 
 from fourfold.errors import PackError, describe, shorten
 from fourfold.runtimes.answers import Array, answer_array, class_names, label_field, output_field, relative_gap
+from fourfold.runtimes.culprit import describe_failure
+from fourfold.runtimes.levels import Levels
 from fourfold.runtimes.sklearn.inspection import classes_of
 from fourfold.runtimes.threads import ThreadGuard
 from fourfold.signature.field import Field
@@ -49,7 +51,13 @@ class OriginalAnswers:
 
     @classmethod
     def ask(
-        cls, model: Any, data: Any, rows: int, methods: Sequence[str] | None, guard: ThreadGuard
+        cls,
+        model: Any,
+        data: Any,
+        rows: int,
+        methods: Sequence[str] | None,
+        guard: ThreadGuard,
+        known: Mapping[str, Levels] | None = None,
     ) -> OriginalAnswers:
         """Ask an estimator twice with each method.
 
@@ -59,6 +67,7 @@ class OriginalAnswers:
             rows: the number of rows.
             methods: names in `METHODS`; by default those that `runtime.prepare` documents.
             guard: holds the estimator to one thread.
+            known: what the estimator knows of its columns of categories.
 
         Raises:
             PackError: the estimator lacks a method, or a method fails or gives two different answers.
@@ -76,9 +85,10 @@ class OriginalAnswers:
                 # The default includes `predict_proba` if it exists, but it may still fail.
                 if methods is None and name == "predict_proba":
                     continue
+                why = _why(error, model, name, data, guard, known)
                 raise PackError(
-                    f"{name} fails on the sample: {describe(error)}. The sample must hold the columns "
-                    f"that the model was trained on, as it was trained on them, and no others"
+                    f"{name} fails on the sample: {why}. The sample must hold the columns that the model was trained "
+                    "on, as it was trained on them, and no others"
                 ) from error
             count = _count_targets(model, name, answer)
             arrays = split_targets(answer, count)
@@ -97,6 +107,19 @@ class OriginalAnswers:
             for name, count in zip(self.names, self.targets, strict=True):
                 answers.extend(split_targets(getattr(model, name)(data), count))
         return relative_gap(self.answers, answers)
+
+
+def _why(
+    error: Exception, model: Any, name: str, data: Any, guard: ThreadGuard, known: Mapping[str, Levels] | None
+) -> str:
+    """Return why a method fails on rows; see `describe_failure`."""
+
+    def ask(rows: Any) -> Any:
+        with _sequential(guard):
+            return getattr(model, name)(rows)
+
+    # A list of texts is no table.
+    return describe(error) if isinstance(data, list) else describe_failure(error, data, ask, known)
 
 
 @contextmanager

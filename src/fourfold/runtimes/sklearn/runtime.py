@@ -14,6 +14,7 @@ from fourfold.errors import CorruptPackage, EngineError, PackError, describe, sh
 from fourfold.plan.compile.library_class import replaced_method
 from fourfold.runtimes.answers import Array, record_batch
 from fourfold.runtimes.code import PackageCode
+from fourfold.runtimes.culprit import describe_refusal
 from fourfold.runtimes.declared import Declared, Inputs, declare
 from fourfold.runtimes.engine import Prepared, library_versions
 from fourfold.runtimes.levels import known_levels
@@ -62,7 +63,7 @@ def prepare(
     _check_methods(model)
     sample_rows = _read_sample(model, sample, declare(inputs))
     guard = thread_guard()
-    original = OriginalAnswers.ask(model, sample_rows.data, sample_rows.count, methods, guard)
+    original = OriginalAnswers.ask(model, sample_rows.data, sample_rows.count, methods, guard, sample_rows.known)
     notes = _check_rebuilt(model, sample_rows, original, guard)
     stored = store(model, sample_rows.data, original, guard, code)
     methods_with_targets = zip(original.names, original.targets, strict=True)
@@ -144,7 +145,7 @@ class _Engine:
                     answers.extend(split_targets(method(data), targets))
         # The estimator may be of the user's own class, and raise anything.
         except Exception as error:
-            raise EngineError(f"the estimator failed: {describe(error)}") from error
+            raise EngineError(f"the estimator failed: {describe_refusal(error, batch)}") from error
         try:
             return record_batch(self._outputs, answers, batch.num_rows)
         except EngineError:

@@ -1,0 +1,185 @@
+"""Find the column for which a model refuses rows, where its library's own words do not name it.
+
+One cell after the other is replaced by a number until the model answers. This happens only after a failure, on one row.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from fourfold import tables
+from fourfold.errors import describe, shorten
+from fourfold.runtimes.levels import Levels
+
+__all__ = ["describe_failure", "describe_refusal"]
+
+#: The most columns that are tried.
+MAX_TRIED_COLUMNS = 2_000
+#: The most fields that are named.
+MAX_NAMED_FIELDS = 3
+
+
+def describe_failure(
+    error: BaseException, data: Any, ask: Callable[[Any], Any], known: Mapping[str, Levels] | None = None
+) -> str:
+    """Return why a model fails on rows: the column, what the model takes and what the rows hold, and what to do.
+
+    Args:
+        error: what the model raised.
+        data: the rows, in the container of training.
+        ask: asks the model about rows in such a container.
+        known: what the model knows of its columns of categories.
+
+    Returns:
+        A sentence; the library's words where no single column is to blame.
+    """
+    if tables.kind_of(data) != "pandas":
+        return describe(error)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        row = _failing_row(data, ask)
+        column = None if row is None else _culprit(row[1], ask, known or {})
+    if row is None or column is None:
+        return describe(error)
+    index, frame = row
+    position, expected, way = column
+    got = _in_words(frame.iloc[0, position], frame.dtypes.iloc[position])
+    name = shorten(str(frame.columns[position]))
+    return f"column {name}: the model takes {expected}, and the rows hold {got} (row {index}): {way}"
+
+
+def describe_refusal(error: BaseException, batch: Any) -> str:
+    """Return why an engine failed on a canonical record batch: the library's words, and fields that may be to blame.
+
+    Rows that fit the signature may still hold what the model takes no answer from: infinities, NaN and missing values.
+    """
+    named: list[str] = []
+    for column in range(batch.num_columns):
+        if pa.types.is_floating(batch.schema.field(column).type):
+            values = batch.column(column).to_numpy(zero_copy_only=False)
+            got = "inf" if np.isinf(values).any() else "NaN or a missing value" if np.isnan(values).any() else ""
+            if got:
+                named.append(f"{shorten(batch.schema.names[column])} holds {got}")
+    if not named:
+        return describe(error)
+    more = f" and {len(named) - MAX_NAMED_FIELDS} more" if len(named) > MAX_NAMED_FIELDS else ""
+    fields = ", ".join(named[:MAX_NAMED_FIELDS]) + more
+    way = "leave such rows out, or pack a model with a step that replaces it"
+    return f"the field {fields}, which the model does not take: {way} ({describe(error)})"
+
+
+def _answers(frame: Any, ask: Callable[[Any], Any]) -> bool:
+    try:
+        ask(frame)
+    except Exception:  # noqa: BLE001  # whatever the model's library raises
+        return False
+    return True
+
+
+def _failing_row(data: Any, ask: Callable[[Any], Any]) -> tuple[int, Any] | None:
+    """Return the index of a row that the model refuses alone, and a frame of it; `None` where none does."""
+    start, stop = 0, len(data)
+    while stop - start > 1:
+        middle = (start + stop) // 2
+        start, stop = (middle, stop) if _answers(data.iloc[start:middle], ask) else (start, middle)
+    frame = data.iloc[start:stop]
+    return None if _answers(frame, ask) else (start, frame)
+
+
+def _culprit(frame: Any, ask: Callable[[Any], Any], known: Mapping[str, Levels]) -> tuple[int, str, str] | None:
+    """Return the position of the column without which a row is answered, what the model takes there, and what to do.
+
+    Where several columns are wrong the first one is found: the others are replaced meanwhile.
+    """
+    columns = range(min(frame.shape[1], MAX_TRIED_COLUMNS))
+    changes: dict[int, Any] = {}
+    attempt, words = frame, _words(frame, ask)
+    for position in (column for column in columns if _is_suspect(frame, column, known)):
+        value = _stand_in(frame, position, known)
+        next_attempt = _with_values(attempt, {position: value})
+        next_words = _words(next_attempt, ask)
+        if next_words != words:  # another column is next to blame, or none
+            changes[position], attempt, words = value, next_attempt, next_words
+        if not words:
+            break
+    if words:
+        culprit = next((column for column in columns if _answers(_with_values(frame, {column: 0.0}), ask)), None)
+    else:
+        others = ({other: value for other, value in changes.items() if other != column} for column in changes)
+        pairs = zip(changes, others, strict=True)
+        culprit = next((column for column, rest in pairs if not _answers(_with_values(frame, rest), ask)), None)
+    return None if culprit is None else (culprit, *_expected(frame, culprit, known))
+
+
+def _is_suspect(frame: Any, position: int, known: Mapping[str, Levels]) -> bool:
+    """Return whether a cell is anything but a finite number, or one where the model takes categories."""
+    if str(frame.columns[position]) in known:
+        return True
+    cell = frame.iloc[0, position]
+    return frame.dtypes.iloc[position].kind not in "iufb" or _is_missing(cell) or not math.isfinite(float(cell))
+
+
+def _words(frame: Any, ask: Callable[[Any], Any]) -> str:
+    try:
+        ask(frame)
+    except Exception as error:  # noqa: BLE001  # whatever the model's library raises
+        return describe(error)
+    return ""
+
+
+def _stand_in(frame: Any, position: int, known: Mapping[str, Levels]) -> Any:
+    """Return a value that the model takes in a column: a category that it knows, or a number."""
+    levels = known.get(str(frame.columns[position]))
+    if levels is None:
+        return 0.0
+    return levels.categories[0] if levels.categories else "0"
+
+
+def _with_values(frame: Any, values: Mapping[int, Any]) -> Any:
+    copy = frame.copy()
+    for position, value in values.items():
+        copy.isetitem(position, [value])
+    return copy
+
+
+def _expected(frame: Any, position: int, known: Mapping[str, Levels]) -> tuple[str, str]:
+    """Return what the model takes in a column, and what to do."""
+    name, cell, kind = str(frame.columns[position]), frame.iloc[0, position], frame.dtypes.iloc[position].kind
+    levels = known.get(name)
+    if levels is not None and levels.categories:
+        return (
+            f"one of {shorten(list(levels.categories), 100)} ({levels.source})",
+            "leave such rows out, or train the model with them",
+        )
+    if levels is not None:
+        return "categories there: texts or integers", f"give the column as text: rows[{name!r}].astype(str)"
+    if _is_missing(cell) and kind in "iufb":
+        return "no missing value there", "fill the gap in a step of the model (SimpleImputer), or leave such rows out"
+    if kind in "iufb":
+        return "finite numbers that fit its dtype there", "leave such rows out, or clip the values"
+    return "numbers there", f"give the numbers that it was trained with (of texts, pandas.to_numeric(rows[{name!r}]))"
+
+
+def _is_missing(cell: Any) -> bool:
+    import pandas as pd
+
+    return bool(pd.api.types.is_scalar(cell) and pd.isna(cell))
+
+
+def _in_words(cell: Any, dtype: Any) -> str:
+    if _is_missing(cell):
+        return "a missing value"
+    plain = cell.item() if hasattr(cell, "item") else cell
+    match plain:
+        case bool() | int() | float():
+            return f"{plain} ({dtype})"
+        case str():
+            return f"the {'category' if str(dtype) == 'category' else 'text'} {shorten(plain)}"
+        case _:
+            return f"{shorten(str(plain))} ({dtype})"
