@@ -26,7 +26,7 @@ static const size_t type_size[FF_TYPES] = {1, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8, 4};
 
 /* The memory of one input. */
 static void **kept;
-static size_t kept_count, kept_room, total_bytes;
+static size_t kept_count, kept_room, total_bytes, plan_bytes;
 
 /* Keep memory until the input is done. It is filled with other bytes each time, so that a read before the first write
  * shows as a different answer. */
@@ -48,10 +48,15 @@ static void *allocate(void *context, size_t bytes) {
     return keep_memory(malloc(bytes ? bytes : 1), bytes);
 }
 
+/* Allocate the memory of one call, which ends with it: a plan's bags have up to 2^24 entries of 14 bytes, so it has a
+ * limit of its own. */
 static void *allocate_scratch(size_t bytes) {
     void *memory = NULL;
+    MUST(bytes < ((size_t)288 << 20) + 4096 * plan_bytes);
     MUST(posix_memalign(&memory, 64, bytes ? bytes : 1) == 0);
-    return keep_memory(memory, bytes);
+    keep_memory(memory, bytes);
+    total_bytes -= bytes;
+    return memory;
 }
 
 /* The bytes from which rows are made, repeated without end. */
@@ -179,6 +184,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     size -= 8;
     end = head[0] < size ? head[0] : (uint32_t)size;
     total_bytes = 0;
+    plan_bytes = end;
     bytes = (uint8_t *)allocate(NULL, end);
     memcpy(bytes, data, end);
     source.at = data + end;
