@@ -24,12 +24,12 @@ __all__ = [
     "log_columns",
     "log_sum_exp",
     "logarithms",
-    "refuse_binary_log_probabilities",
     "round_numbers",
     "shares",
     "sigmoids",
     "sklearn_softmax",
     "softmax",
+    "warn_of_binary_logarithms",
 ]
 
 
@@ -116,15 +116,25 @@ def log_sum_exp(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[An
     return two(MathFunction.ADD, logs, largest)[0]
 
 
-def sigmoids(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[Any]) -> list[Number]:
-    """Return `scipy.special.expit`, `1 / (1 + exp(-x))`; for float32 every step is rounded."""
+def sigmoids(
+    compiler: Compiler, values: Sequence[Number], dtype: np.dtype[Any], *, in_steps: bool = False
+) -> list[Number]:
+    """Return `scipy.special.expit`, `1 / (1 + exp(-x))`; for float32 every step is rounded.
+
+    Args:
+        compiler: the plan's compiler.
+        values: the numbers.
+        dtype: their dtype.
+        in_steps: whether every step is rounded for float64 too, as SciPy does, for what depends on the last bit near 1.
+            Otherwise the result is rounded once.
+    """
     compiler.approximate("a libm computes SciPy's expit")
     graph = compiler.graph
-    if dtype != FLOAT32:
+    if dtype != FLOAT32 and not in_steps:
         return graph.map(MathFunction.SIGMOID, values)
-    powers = graph.map(MathFunction.ROUND32, graph.map(MathFunction.EXP, graph.map(MathFunction.NEGATE, values)))
-    below = graph.map(MathFunction.ROUND32, graph.map_const(MathFunction.ADD, powers, 1.0))
-    return graph.map(MathFunction.ROUND32, graph.map_const(MathFunction.RDIV, below, 1.0))
+    powers = round_numbers(compiler, graph.map(MathFunction.EXP, graph.map(MathFunction.NEGATE, values)), dtype)
+    below = round_numbers(compiler, graph.map_const(MathFunction.ADD, powers, 1.0), dtype)
+    return round_numbers(compiler, graph.map_const(MathFunction.RDIV, below, 1.0), dtype)
 
 
 def softmax(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[Any]) -> list[Number]:
@@ -160,14 +170,14 @@ def classify(answered: Matrix, labels: Sequence[Any], compiler: Compiler) -> lis
     return [Labels(compiler.graph.argmax(probabilities), labels), as_matrix(probabilities, answered.dtype)]
 
 
-def refuse_binary_log_probabilities(classes: int) -> None:
-    """Refuse log-probabilities of binary classifiers: log(1 - sigmoid) depends on the sigmoid's last bit.
+def warn_of_binary_logarithms(classes: int, compiler: Compiler) -> None:
+    """Note that log(1 - sigmoid) of a binary classifier depends on the sigmoid's last bit.
 
-    Raises:
-        NoPlan: there are two classes.
+    Where much depends on it, near 1, the bits hardly ever differ if the sigmoid is computed in SciPy's steps: the
+    exponential that is added to 1 is small. The proof refuses a plan that is too far in the packing rows.
     """
     if classes == 2:
-        raise NoPlan("the last bit of a sigmoid decides about the logarithm of what is left of 1; use predict_proba")
+        compiler.approximate("the last bit of a sigmoid decides about the logarithm of what is left of 1")
 
 
 def shares(compiler: Compiler, values: Sequence[Number], dtype: np.dtype[Any]) -> list[Number]:

@@ -19,10 +19,10 @@ from fourfold.plan.compile.scores import (
     binary_probabilities,
     exponentials,
     logarithms,
-    refuse_binary_log_probabilities,
     round_numbers,
     sigmoids,
     softmax,
+    warn_of_binary_logarithms,
 )
 from fourfold.plan.compile.sums import apply_constants, matrix_product
 from fourfold.plan.format import MathFunction
@@ -81,20 +81,20 @@ def linear_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
 @answers("predict_log_proba", _LINEAR)
 def linear_log_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `LinearDiscriminantAnalysis.predict_log_proba`: `numpy.log`, of the smallest normal number for 0."""
-    refuse_binary_log_probabilities(len(model.classes_))
-    values, dtype = _linear_probabilities(model, matrix, compiler)
+    warn_of_binary_logarithms(len(model.classes_), compiler)
+    values, dtype = _linear_probabilities(model, matrix, compiler, in_steps=True)
     smallest = float(np.finfo(dtype).smallest_normal)
     is_zero = compiler.graph.map_const(MathFunction.EQ, values, 0.0)
     values = compiler.graph.select(is_zero, compiler.graph.constant(np.full(len(values), smallest)), values)
     return as_matrix(logarithms(compiler, values, dtype), dtype)
 
 
-def _linear_probabilities(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
+def _linear_probabilities(model: Any, matrix: Matrix, compiler: Compiler, *, in_steps: bool = False) -> Values:
     """Return the probabilities, and their dtype."""
     values, dtype = _linear_scores(model, matrix, compiler)
     if len(model.classes_) > 2:
         return softmax(compiler, values, dtype), dtype
-    return binary_probabilities(compiler, sigmoids(compiler, values, dtype)[0], dtype), dtype
+    return binary_probabilities(compiler, sigmoids(compiler, values, dtype, in_steps=in_steps)[0], dtype), dtype
 
 
 # Quadratic: one covariance for each class.

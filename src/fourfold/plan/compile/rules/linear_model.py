@@ -22,11 +22,11 @@ from fourfold.plan.compile.scores import (
     binary_probabilities,
     exponentials,
     logarithms,
-    refuse_binary_log_probabilities,
     round_numbers,
     shares,
     sigmoids,
     softmax,
+    warn_of_binary_logarithms,
 )
 from fourfold.plan.compile.sums import matrix_product
 from fourfold.plan.format import MathFunction
@@ -180,17 +180,19 @@ def logistic_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
 @answers("predict_log_proba", *_LOGISTIC)
 def logistic_log_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `LogisticRegression.predict_log_proba`: `numpy.log` of the probabilities."""
-    refuse_binary_log_probabilities(len(model.classes_))
-    values, dtype = _logistic_probabilities(model, matrix, compiler)
+    warn_of_binary_logarithms(len(model.classes_), compiler)
+    values, dtype = _logistic_probabilities(model, matrix, compiler, in_steps=True)
     return as_matrix(logarithms(compiler, values, dtype), dtype)
 
 
-def _logistic_probabilities(model: Any, matrix: Matrix, compiler: Compiler) -> tuple[list[Number], np.dtype[Any]]:
+def _logistic_probabilities(
+    model: Any, matrix: Matrix, compiler: Compiler, *, in_steps: bool = False
+) -> tuple[list[Number], np.dtype[Any]]:
     """Return the probabilities of a logistic regression, and their dtype."""
     values, dtype = _scores(model, matrix, compiler)
     if len(model.classes_) > 2:
         return softmax(compiler, values, dtype), dtype
-    return binary_probabilities(compiler, sigmoids(compiler, values, dtype)[0], dtype), dtype
+    return binary_probabilities(compiler, sigmoids(compiler, values, dtype, in_steps=in_steps)[0], dtype), dtype
 
 
 @answers("predict_proba", "sklearn.SGDClassifier")
@@ -203,12 +205,14 @@ def sgd_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
 def sgd_log_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `SGDClassifier.predict_log_proba`: `numpy.log` of the probabilities."""
     if model.loss == "log_loss":
-        refuse_binary_log_probabilities(len(model.classes_))
-    values, dtype = _sgd_probabilities(model, matrix, compiler)
+        warn_of_binary_logarithms(len(model.classes_), compiler)
+    values, dtype = _sgd_probabilities(model, matrix, compiler, in_steps=len(model.classes_) == 2)
     return as_matrix(logarithms(compiler, values, dtype), dtype)
 
 
-def _sgd_probabilities(model: Any, matrix: Matrix, compiler: Compiler) -> tuple[list[Number], np.dtype[Any]]:
+def _sgd_probabilities(
+    model: Any, matrix: Matrix, compiler: Compiler, *, in_steps: bool = False
+) -> tuple[list[Number], np.dtype[Any]]:
     """Return the probabilities of an SGDClassifier, and their dtype.
 
     With `log_loss` they are `expit` of the scores, with `modified_huber` `(clip(score, -1, 1) + 1) / 2`.
@@ -219,7 +223,7 @@ def _sgd_probabilities(model: Any, matrix: Matrix, compiler: Compiler) -> tuple[
     graph = compiler.graph
     values, dtype = _scores(model, matrix, compiler)
     if model.loss == "log_loss":
-        values = sigmoids(compiler, values, dtype)
+        values = sigmoids(compiler, values, dtype, in_steps=in_steps)
     elif model.loss == "modified_huber":
         if len(model.classes_) == 2:
             dtype = FLOAT64  # scikit-learn writes them into an array of float64

@@ -20,10 +20,10 @@ from fourfold.plan.compile.scores import (
     binary_probabilities,
     exponentials,
     logarithms,
-    refuse_binary_log_probabilities,
     round_numbers,
     sigmoids,
     softmax,
+    warn_of_binary_logarithms,
 )
 from fourfold.plan.compile.sums import matrix_product
 from fourfold.plan.format import MathFunction
@@ -55,12 +55,17 @@ def _activation(name: str, values: list[Number], dtype: np.dtype[Any], compiler:
     raise NoPlan(f"a neural network has the activation {name}")
 
 
-def _forward_pass(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
-    """Return the numbers of the last layer (`_forward_pass_fast`), and their dtype."""
+def _forward_pass(model: Any, matrix: Matrix, compiler: Compiler, *, in_steps: bool = False) -> Values:
+    """Return the numbers of the last layer (`_forward_pass_fast`), and their dtype.
+
+    With `in_steps` a sigmoid at the end is computed in SciPy's steps.
+    """
     layer_input = numbers(matrix, compiler, model)
     activations = [model.activation] * (len(model.coefs_) - 1) + [model.out_activation_]
     for weights, intercepts, activation in zip(model.coefs_, model.intercepts_, activations, strict=True):
         values, dtype = _layer(layer_input, weights, intercepts, model, compiler)
+        if in_steps and weights is model.coefs_[-1] and activation == "logistic":
+            return sigmoids(compiler, values, dtype, in_steps=True), dtype
         values = _activation(activation, values, dtype, compiler)
         layer_input = as_matrix(values, dtype)
     return values, dtype
@@ -112,14 +117,14 @@ def proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
 @answers("predict_log_proba", _CLASSIFIER)
 def log_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     """Return `MLPClassifier.predict_log_proba`: `numpy.log` of the probabilities."""
-    refuse_binary_log_probabilities(len(model.classes_))
-    values, dtype = _probabilities(model, matrix, compiler)
+    warn_of_binary_logarithms(len(model.classes_), compiler)
+    values, dtype = _probabilities(model, matrix, compiler, in_steps=len(model.classes_) == 2)
     return as_matrix(logarithms(compiler, values, dtype), dtype)
 
 
-def _probabilities(model: Any, matrix: Matrix, compiler: Compiler) -> Values:
+def _probabilities(model: Any, matrix: Matrix, compiler: Compiler, *, in_steps: bool = False) -> Values:
     """Return the probabilities, and their dtype."""
-    values, dtype = _forward_pass(model, matrix, compiler)
+    values, dtype = _forward_pass(model, matrix, compiler, in_steps=in_steps)
     return (binary_probabilities(compiler, values[0], dtype) if len(values) == 1 else values), dtype
 
 
