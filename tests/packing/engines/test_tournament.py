@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.base import is_classifier
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.linear_model import LinearRegression
+from sklearn.ensemble import BaggingClassifier, StackingClassifier, StackingRegressor, VotingRegressor
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.mixture import BayesianGaussianMixture
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.tree import DecisionTreeRegressor
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from xgboost import XGBClassifier
 
 import fourfold
@@ -76,6 +79,31 @@ def test_a_float64_that_rests_on_bits_of_float32_has_no_bound() -> None:
     assert entry(accepted, "plan")["verdict"] in ("exact", "bound")
     assert runtime(accepted) == "plan"
     np.testing.assert_allclose(fourfold.load(accepted).predict(X), model.predict_proba(X), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        BayesianGaussianMixture(n_components=3, random_state=0),
+        StackingClassifier([("a", LogisticRegression()), ("b", DecisionTreeClassifier(max_depth=3, random_state=0))]),
+        StackingRegressor([("a", Ridge()), ("b", DecisionTreeRegressor(max_depth=3, random_state=0))]),
+        BaggingClassifier(LogisticRegression(), 3, random_state=0),
+        VotingRegressor([("a", Ridge()), ("b", DecisionTreeRegressor(max_depth=3, random_state=0))]),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_what_was_trained_in_float32_is_compared_in_float32(model: Any) -> None:
+    """A float64 that rests on bits of float32 is as near as a float32 may be, where the rows have no more."""
+    rows = X.astype(np.float32)
+    fitted = model.fit(rows, (GOAL > 0).astype(int) if is_classifier(model) else GOAL)
+    package = fourfold.pack(fitted, name="m", rows=rows)
+    plan = entry(package, "plan")
+    assert plan["verdict"] in ("bound", "equal"), plan
+    assert "is float64, and rests on float32 ones" in plan["why"]
+    assert plan.get("ulp", 0.0) <= 16 * 2**29
+    assert runtime(package) == "plan"
+    same_bits = fourfold.pack(fitted, name="m", rows=rows, accept="exact")
+    assert entry(same_bits, "plan")["verdict"] in ("rejected", "equal")
 
 
 def test_an_engine_can_be_asked_for() -> None:

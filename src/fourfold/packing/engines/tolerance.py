@@ -12,6 +12,8 @@ __all__ = ["TIGHT_ULPS", "Tolerance"]
 #: The distance in units in the last place that `tight` allows where the original's own last bits depend on a BLAS or a
 #: libm: 1.1e-13 and 1.9e-6, relative to the value or to the output's scale.
 TIGHT_ULPS = {"float64": 512.0, "float32": 16.0}
+#: A unit in the last place of a float32, in those of a float64.
+FLOAT32_ULP = 2.0**29
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,19 @@ class Tolerance:
         """Return whether only the same bits will do; `defined` where arithmetic alone decides the original's bits."""
         return self.kind == "exact" or (self.kind == "tight" and defined)
 
-    def accepts(self, comparison: Comparison, *, defined: bool) -> bool:
-        """Return whether an engine gives the same answers as the original; `defined` as in `requires_same_bits`."""
+    def accepts(self, comparison: Comparison, *, defined: bool, in_float32: bool = False) -> bool:
+        """Return whether an engine gives the same answers as the original.
+
+        Args:
+            comparison: the answers of both.
+            defined: as in `requires_same_bits`.
+            in_float32: whether a float64 is compared as the float32 numbers that it rests on.
+        """
         if comparison.exact:
             return True
         if self.requires_same_bits(defined=defined):
             return False
         if self.kind == "tight":
-            return all(distance <= TIGHT_ULPS.get(dtype, 0.0) for dtype, distance in comparison.ulps.items())
+            limits = TIGHT_ULPS | ({"float64": TIGHT_ULPS["float32"] * FLOAT32_ULP} if in_float32 else {})
+            return all(distance <= limits.get(dtype, 0.0) for dtype, distance in comparison.ulps.items())
         return comparison.ulp <= self.bound if self.kind == "ulp" else comparison.gap <= self.bound

@@ -83,35 +83,46 @@ def run_tournament(
         An entry for each candidate, in their order.
     """
     return [
-        _judge(candidate, candidate.function(signature), reference, tolerance)
+        _judge(candidate, candidate.function(signature), reference, tolerance, _trained_in_float32(signature))
         if candidate.engine is not None
         else TournamentEntry(candidate, "absent", candidate.absence_reason)
         for candidate in candidates
     ]
 
 
-def _judge(candidate: Candidate, function: Function, reference: Reference, tolerance: Tolerance) -> TournamentEntry:
-    """Return a candidate's entry, with the verdict that its answers deserve."""
+def _trained_in_float32(signature: Signature) -> bool:
+    """Return whether all floats that the model takes are float32."""
+    return {field.dtype for field in signature.inputs if field.dtype in ("float32", "float64")} == {"float32"}
+
+
+def _judge(
+    candidate: Candidate, function: Function, reference: Reference, tolerance: Tolerance, trained_in_float32: bool
+) -> TournamentEntry:
+    """Return a candidate's entry, with the verdict that its answers deserve.
+
+    What a model of float32 rows computes has their precision, in whatever dtype it is given.
+    """
     if candidate.findings and not candidate.findings[-1].invariant:
         return TournamentEntry(candidate, "rejected", "its answer for a row depends on the rows that come along")
     is_defined = not candidate.approximations
     must_be_same = tolerance.requires_same_bits(defined=is_defined)
     # Boundary rows count only where bits must be the same.
     comparison = reference.compare_sample(function, with_boundaries=must_be_same)
-    if tolerance.kind == "tight" and candidate.unbounded_reason:
+    in_float32 = bool(candidate.unbounded_reason) and trained_in_float32
+    if tolerance.kind == "tight" and candidate.unbounded_reason and not in_float32:
         why = f"{candidate.unbounded_reason}; where answers may be a little apart, pack with accept=rtol:1e-6 or more"
         return TournamentEntry(candidate, "rejected", why, comparison)
     scaled: dict[int, Comparison] = {}
     # The sample decides first: what it rejects is not asked about a million rows.
-    if tolerance.accepts(comparison, defined=is_defined):
+    if tolerance.accepts(comparison, defined=is_defined, in_float32=in_float32):
         comparison = join_comparisons([comparison, reference.compare_others(function)])
         scaled = reference.compare_scaled(function)
         if must_be_same:
             comparison = join_comparisons([comparison, *scaled.values()])
             scaled = {}
-    if not tolerance.accepts(comparison, defined=is_defined):
+    if not tolerance.accepts(comparison, defined=is_defined, in_float32=in_float32):
         return TournamentEntry(candidate, "rejected", _first_difference(comparison), comparison)
-    reasons = "; ".join(candidate.approximations)
+    reasons = "; ".join([*candidate.approximations, *([candidate.unbounded_reason] if in_float32 else [])])
     if not comparison.exact:
         return TournamentEntry(candidate, "bound", reasons or f"accepted: {tolerance.text}", comparison, scaled)
     # Of an engine of another library nobody says how it computes: its bits were equal, and may be others elsewhere.
