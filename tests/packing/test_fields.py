@@ -226,6 +226,20 @@ def test_codes_of_digits_are_text() -> None:
     np.testing.assert_allclose(predictor.predict_one(row)["prediction"], model.predict(pd.DataFrame([row]))[0])
 
 
+@pytest.mark.parametrize("family", ["lightgbm", "encoder"])
+def test_zeros_in_front_that_were_lost_are_an_error(family: str) -> None:
+    """Integers cannot become the codes that the model knows: they would be other categories, or missing ones."""
+    codes = pd.DataFrame({"code": RANDOM.choice(["01067", "20095"], ROWS), "load": FRAME["load"]})
+    columns = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["code"]), remainder="passthrough")
+    trained = codes if family == "encoder" else codes.astype({"code": "category"})
+    model = make_pipeline(columns, Ridge()) if family == "encoder" else TAKERS["lightgbm"]()
+    model.fit(trained, TARGET)
+    with pytest.raises(
+        PackError, match=r"'code': the rows hold '1067' where the model knows '01067' .* zeros in front"
+    ):
+        fourfold.pack(model, name="m", rows=codes.astype({"code": "int64"}), text=["code"])
+
+
 def test_the_command_line_declares_fields(tmp_path: Path) -> None:
     """Codes stay text where the model knows them so, with their zeros; the table says what was decided."""
     post = pd.Categorical(RANDOM.choice(["00501", "10115"], ROWS))

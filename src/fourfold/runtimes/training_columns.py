@@ -111,6 +111,8 @@ def _restore_column(restored: Restored, name: str, kind: str, declared: Declared
         held = columns.categories(restored.data, name) if kind == "category" else None
         shown = columns.values(restored.data, name)
         _check_kind(name, kind, shown, held, levels)
+        if levels.are_texts:
+            _check_zeros(name, shown, levels)
         if field is not None:
             _check_declared(field, levels)
         can_hold = levels.are_texts or tables.kind_of(restored.data) == "pandas"  # an Enum of polars holds text only
@@ -207,6 +209,19 @@ def _check_kind(name: str, kind: str, shown: Sequence[Any], held: Sequence[Any] 
             f"column {shorten(name)}: the model takes numbers {stored}, and "
             f"the rows hold text ({shorten(values[0])}): give the column in the dtype of training"
         )
+
+
+def _check_zeros(name: str, shown: Sequence[Any], levels: Levels) -> None:
+    """Raise `PackError` where rows lost the zeros in front of a code: `1067` for `01067`, which the model knows."""
+    by_digits = {value.lstrip("0"): value for value in levels.categories or () if value.startswith("0")}
+    known = set(levels.categories or ())
+    for value in shown:
+        if isinstance(value, str) and value not in known and value.lstrip("0") in by_digits:
+            raise PackError(
+                f"column {shorten(name)}: the rows hold {shorten(value)} where the model knows "
+                f"{shorten(by_digits[value.lstrip('0')])} ({levels.source}): the zeros in front were lost; read the "
+                f"column as text (pandas.read_csv(…, dtype={{{name!r}: str}}))"
+            )
 
 
 def _is_open(field: Field) -> bool:
