@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import joblib
 import numpy as np
+from sklearn.exceptions import NotFittedError
 
 from fourfold.errors import PackError, describe, shorten
 from fourfold.runtimes.answers import Array, answer_array, class_names, label_field, output_field, relative_gap
@@ -136,7 +137,16 @@ def split_targets(answer: Any, targets: int | None) -> list[Array]:
     if isinstance(answer, list):
         return [answer_array(target) for target in answer]
     matrix = answer_array(answer)
-    return [matrix[:, index] for index in range(targets)]
+    return [_without_nan(matrix[:, index]) for index in range(targets)]
+
+
+def _without_nan(column: Array) -> Array:
+    """Return a column of objects with `None` for every missing value where it holds texts; any other as it is."""
+    if column.dtype != object or not any(isinstance(value, str) for value in column):
+        return column
+    texts = column.copy()
+    texts[[value != value or value is None for value in column]] = None
+    return texts
 
 
 def _choose_methods(model: Any, methods: Sequence[str] | None) -> list[str]:
@@ -158,7 +168,15 @@ def _choose_methods(model: Any, methods: Sequence[str] | None) -> list[str]:
 
 
 def _count_targets(model: Any, name: str, answer: Any) -> int | None:
-    """Return the number of targets into which an answer is split, `None` where it is not split."""
+    """Return the number of targets into which an answer is split, `None` where it is not split.
+
+    Transformed features are split into their columns where one of them holds texts, which no tensor does.
+    """
+    if name == "transform":
+        features = None if hasattr(answer, "toarray") else np.asarray(answer)
+        if features is None or features.ndim != 2 or features.dtype.kind not in "OUT":
+            return None
+        return features.shape[1] if any(isinstance(value, str) for value in features.ravel()) else None
     classes = classes_of(model)
     if isinstance(classes, list):
         return len(classes) if isinstance(answer, list) or np.ndim(answer) == 2 else None
@@ -172,6 +190,9 @@ def _count_targets(model: Any, name: str, answer: Any) -> int | None:
 def _fields(model: Any, name: str, answers: list[Array], rows: int, targets: int | None) -> list[Field]:
     classes = classes_of(model)
     stem = "label" if name == "predict" and classes is not None else METHODS[name]
+    if name == "transform" and targets is not None:
+        names = _feature_names(model, targets)
+        return [_feature_field(f"{stem}_{label}", answer) for label, answer in zip(names, answers, strict=True)]
     if isinstance(classes, list) and targets is not None:
         pairs = zip(answers, classes, strict=True)
         return [
@@ -180,6 +201,22 @@ def _fields(model: Any, name: str, answers: list[Array], rows: int, targets: int
         ]
     # Transformed features are not classes, even if they are as many.
     return [_field(stem, answers[0], rows, None if name == "transform" else classes)]
+
+
+def _feature_field(name: str, answer: Array) -> Field:
+    """Return the field of a column of transformed features, nullable where a text is missing."""
+    is_present = [value is not None for value in answer]
+    return replace(output_field(name, answer[is_present], sum(is_present)), nullable=not all(is_present))
+
+
+def _feature_names(model: Any, count: int) -> list[str]:
+    """Return the names that a transformer gives its columns, or their numbers where it gives none."""
+    numbers = [str(index) for index in range(count)]
+    try:
+        names = [str(name) for name in model.get_feature_names_out()]
+    except (AttributeError, NotFittedError, TypeError, ValueError):  # a step of a pipeline may not know
+        return numbers
+    return names if len(names) == len(set(names)) == count else numbers
 
 
 def _field(name: str, answer: Array, rows: int, classes: Any) -> Field:
