@@ -393,3 +393,57 @@ def test_without_pyarrow_the_extra_is_named(tmp_path: Path) -> None:
     )
     found = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert found.stdout == "a batch run needs pyarrow, which is not installed: pip install 'fourfold[arrow]'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "got"),
+    [
+        ('[{"x": 1.0}, {"x": 2.0}]', "an array, .*; write its objects a line each on the first"),
+        ("[1.0, 2.0]\n[3.0, 4.0]\n", "an array, "),
+        ("1\n2\n", "1 on the first"),
+        ('[\n  {"x": 1.0},\n  {"x": 2.0}\n]\n', "an array that goes on over many lines"),
+        ('{\n  "x": 1.0\n}\n', "an object that goes on over many lines"),
+    ],
+)
+def test_json_lines_that_hold_no_object(text: str, got: str, tmp_path: Path) -> None:
+    """A file of one array, of lists or of scalars says that objects were expected, a line each."""
+    (tmp_path / "rows.jsonl").write_text(text)
+    with pytest.raises(SourceError, match=rf"rows\.jsonl: .*expected a JSON object on each line, got {got}"):
+        go(tmp_path / "rows.jsonl", tmp_path / "out.parquet")
+
+
+def test_a_line_that_is_no_object_beside_others_is_quarantined(tmp_path: Path) -> None:
+    """One line at fault does not fail its neighbours."""
+    (tmp_path / "rows.jsonl").write_text('[1]\n{"x": 1.0}\n')
+    report = go(tmp_path / "rows.jsonl", tmp_path / "out.parquet", keep=())
+    assert (report.rows_out, report.quarantined) == (1, 1)
+
+
+def test_files_by_their_urls(tmp_path: Path) -> None:
+    """Source, output and quarantine may be `file://` URLs, also in a job file; other schemes are refused."""
+    write(tmp_path / "in 1.parquet", table(3))
+    job = tmp_path / "job.toml"
+    url = f"file://{tmp_path}"
+    job.write_text(f'source = "{url}/in%201.parquet"\noutput = "{url}/out.parquet"\nquarantine = "{url}/bad.jsonl"\n')
+    report = run(column_predictor(), Job.from_toml(job))
+    assert (report.rows_out, report.output) == (3, str(tmp_path / "out.parquet"))
+    with pytest.raises(SourceError, match="the job's source to be a path or a file:// URL; got 's3://"):
+        Job("s3://bucket/in.parquet", "out.parquet")
+    with pytest.raises(SinkError, match="the job's output to be a path or a file:// URL; got 'gs://"):
+        Job("in.parquet", "gs://bucket/out.parquet")
+
+
+def test_a_kept_column_of_several_widths(tmp_path: Path) -> None:
+    """A column that grew from file to file is kept in the type that holds it everywhere, and refused if none does."""
+    folder = tmp_path / "days"
+    folder.mkdir()
+    for day, ids in (("1", pa.array([1, 2], pa.int32())), ("2", pa.array([3, 2**40], pa.int64()))):
+        write(folder / f"{day}.parquet", table(2).set_column(0, "id", ids))
+    go(folder, tmp_path / "out.parquet", keep=["id"])
+    ids = read(tmp_path / "out.parquet").column("id")
+    assert (ids.type, ids.to_pylist()) == (pa.int64(), [1, 2, 3, 2**40])
+    moments = pa.array(["2024-01-01", "9999-12-31"]).cast(pa.timestamp("us"))
+    write(folder / "1.parquet", table(2).set_column(0, "id", moments))
+    write(folder / "2.parquet", table(2).set_column(0, "id", pa.array([0, 1], pa.timestamp("ns"))))
+    with pytest.raises(SourceError, match=r"column 'id', which is kept: expected values that timestamp\[ns\]"):
+        go(folder, tmp_path / "late.parquet", keep=["id"])

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
-from fourfold.errors import SourceError, shorten
+from fourfold.durable.file_urls import local_file
+from fourfold.errors import SinkError, SourceError, shorten
 from fourfold.jobfile import is_count_or_share, read_job
 from fourfold.package import SUFFIX
 
@@ -31,7 +32,8 @@ class Job:
     """Describe a batch run.
 
     Args:
-        source: the rows to predict: a file, a folder of files, or a glob (`**` matches folders); Parquet, CSV, JSON
+        source: the rows to predict: a file, a folder of files, or a glob (`**` matches folders), by a path or a
+            `file://` URL, as the output and the quarantine; Parquet, CSV, JSON
             lines or Arrow, told by the suffix, all files in one format. They are read in the order of their paths.
         output: the file to write, in the format of its suffix.
         keep: the source columns that pass through: they are copied to the output unchanged, under their own names.
@@ -50,7 +52,8 @@ class Job:
         repository: the repository in which the reference is looked up.
 
     Raises:
-        SourceError: a value has the wrong type, or is out of its range.
+        SourceError: a value has the wrong type, or is out of its range, or the source is no path or `file://` URL.
+        SinkError: the output, or the quarantine, is none.
     """
 
     source: str
@@ -72,6 +75,9 @@ class Job:
             value = getattr(self, name)
             if isinstance(value, os.PathLike):
                 object.__setattr__(self, name, os.fspath(value))
+            elif isinstance(value, str):
+                error = SourceError if name == "source" else SinkError
+                object.__setattr__(self, name, local_file(value, error, f"the job's {name}"))
         problem = self._problem()
         if problem:
             raise SourceError(f"the job's {problem}")
@@ -131,9 +137,9 @@ class Job:
 def _is_path(key: str, value: str) -> bool:
     """Tell whether the value of a key of a job file is a path, not a reference to a package or a URL."""
     return (
-        key in _PATHS
+        (key in _PATHS and "://" not in value)
         or (key == "repository" and "://" not in value)
-        or (key == "package" and ("/" in value or value.endswith(SUFFIX)))
+        or (key == "package" and "://" not in value and ("/" in value or value.endswith(SUFFIX)))
     )
 
 

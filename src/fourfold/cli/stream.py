@@ -15,7 +15,8 @@ import click
 
 from fourfold.cli import options
 from fourfold.cli.output import printable, progress_bars
-from fourfold.errors import SourceError
+from fourfold.durable.file_urls import local_file
+from fourfold.errors import SinkError, SourceError
 
 if TYPE_CHECKING:
     from fourfold.package.levels import Level
@@ -118,7 +119,7 @@ def command(
 def _dead_letters_file(sink: str, dead_letters: str | None) -> Path | None:
     """Return the file of the dead letters, or `None` if they go to a pipe."""
     name = dead_letters or (f"{sink}.dead.jsonl" if sink != "-" else "-")
-    path = Path(name.removeprefix("file://"))
+    path = Path(local_file(name, SinkError, "the dead letters"))
     return path if path.is_file() else None
 
 

@@ -73,10 +73,18 @@ def decode(data: bytes, fields: Sequence[Field] | None = None, bounds: Bounds = 
         try:
             rows.append(parse(line, known))
         except DecodeError as error:
-            raise DecodeError(f"line {start + 1}: {error}") from error
+            raise _line_error(start + 1, line, error) from error
         if len(rows) > most:
             bounds.check_rows(len(rows), f"JSON lines of {len(data)} bytes")
     return rows
+
+
+def _line_error(number: int, line: bytes, error: DecodeError) -> DecodeError:
+    """Return the error of a line that is not JSON; where it only opens an array or object, that this is why."""
+    if number == 1 and line.strip() in (b"[", b"{"):
+        opened = "an array" if b"[" in line else "an object"
+        return DecodeError(f"line 1: expected a JSON object on each line, got {opened} that goes on over many lines")
+    return DecodeError(f"line {number}: {error}")
 
 
 def _lines_of(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -141,7 +149,7 @@ def _rows_within(file: IO[bytes], bounds: Bounds, chunk_rows: int, columns: Sequ
             except TooLarge:
                 row = OversizedRow(len(line), bounds.max_decoded_bytes)
             except DecodeError as error:
-                raise DecodeError(f"line {number}: {error}") from error
+                raise _line_error(number, line, error) from error
         chunk.append(row)
         if len(chunk) == chunk_rows:
             yield from rows_in_chunks(chunk, chunk_rows, columns)

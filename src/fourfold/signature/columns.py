@@ -542,6 +542,6 @@ def _python_timestamps(array: Any, field: Field) -> Iterable[Any]:
         elif remainder:
             yield Mismatch("precision", f"{field.expected}, in whole microseconds", got)
         elif not MICROSECOND_RANGE[0] <= microseconds <= MICROSECOND_RANGE[1]:
-            yield Mismatch("range", field.expected, got)
+            yield Mismatch("range", f"{field.expected}, within the years 1 to 9999", got)
         else:
             yield epoch + timedelta(microseconds=microseconds)

@@ -420,7 +420,8 @@ def _timestamp(field: Field) -> Coerce:
             # the zone's clocks skip its hour, or where it is outside the years 1 to 9999 in UTC.
             value = value if zone is None else value.astimezone(UTC).astimezone(zone)
         except OverflowError:
-            raise Mismatch("range", expected, value=value) from None
+            years = f"{expected}, within the years 1 to 9999 on the clocks of {field.zone}"
+            raise Mismatch("range", years, value=value) from None
         # Build a plain datetime: subclasses have their own repr and arithmetic.
         return datetime.combine(value.date(), value.timetz())
 

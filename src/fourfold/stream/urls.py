@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
-from fourfold.errors import FourfoldError, shorten
+from fourfold.durable.file_urls import local_file
+from fourfold.errors import FourfoldError
 
 __all__ = ["local_path"]
-
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
 def local_path(url: str | os.PathLike[str], error: type[FourfoldError], what: str) -> Path | None:
@@ -31,15 +28,4 @@ def local_path(url: str | os.PathLike[str], error: type[FourfoldError], what: st
         return None
     if not url:
         raise error(f"expected {what} to be a path, a file:// URL or -; got nothing")
-    scheme = _SCHEME.match(url)
-    if scheme is None:
-        return Path(url)
-    if scheme[1].lower() != "file":
-        raise error(
-            f"this version of Fourfold streams files and the standard streams (a path, file://… or -); "
-            f"it has no {scheme[1]}:// for {what}: {shorten(url)}"
-        )
-    parts = urlsplit(url)
-    if parts.netloc not in ("", "localhost") or not parts.path:
-        raise error(f"expected {what} as file:///absolute/path; got {shorten(url)}")
-    return Path(unquote(parts.path))
+    return Path(local_file(url, error, what))

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fourfold.codecs import DEFAULT_BOUNDS, FORMATS, Bounds, arrow, csv, csv_cells, json_lines, parquet
+from fourfold.codecs.json_lines import OversizedRow
 from fourfold.errors import SinkError, SourceError, shorten
 from fourfold.signature import Field
 from fourfold.signature.field import first_duplicate
@@ -223,18 +224,23 @@ class _JsonLinesFormat:
         """Read the whole file once: only its rows say what its columns are."""
         types: dict[str, Any] = {}
         inferred = {name: _TypeInference(path, name) for name in passthrough}
-        rows = 0
+        rows = objects = 0
         row_bytes = 0
+        first: Any = None
         for chunk in json_lines.read(path, None, SAMPLE_ROWS, columns, bounds):
             row_bytes = max(row_bytes, _row_memory(chunk[0]))  # one row a chunk, because measuring is slow
+            first = chunk[0] if not rows else first
             for row in chunk:
                 rows += 1
                 if not isinstance(row, dict):
                     continue
+                objects += 1
                 for name, value in row.items():
                     types.setdefault(name)
                     if name in inferred:
                         inferred[name].add(value, rows)
+        if rows and not objects and not isinstance(first, OversizedRow):
+            raise SourceError(f"{path}: expected a JSON object on each line, got {_kind_of(first)} on the first")
         types |= {name: column.arrow_type for name, column in inferred.items() if name in types}
         float64_safe = frozenset(name for name, column in inferred.items() if column.is_float64_safe)
         return FileInfo(types, rows, row_bytes, has_types=False, is_schemaless=True, float64_safe=float64_safe)
@@ -314,6 +320,12 @@ def _sampled_row_bytes(codec: Any, path: Path, columns: Sequence[str], bounds: B
     """Return the average size of the first rows of a file, in bytes of Arrow memory."""
     sample = next(codec.read(path, (), SAMPLE_ROWS, columns, bounds), None) if columns else None
     return 0 if sample is None else sample.nbytes // sample.num_rows
+
+
+def _kind_of(value: Any) -> str:
+    if isinstance(value, list):
+        return f"an array, {shorten(value)}" + ("; write its objects a line each" if value else "")
+    return shorten(value)
 
 
 def _row_memory(row: Any) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from fourfold.batch.extract.common_type import common_type
 from fourfold.batch.extract.formats import SOURCE_FORMATS, ChunkPart, FileInfo, detect_format
 from fourfold.batch.job import WORK_FOLDER
 from fourfold.batch.transform.columns import ColumnMapping
@@ -209,7 +210,7 @@ class SourceFiles:
                 yield f"column {shorten(column)}, which is to be kept: got {_columns_of(info, column)}"
 
     def _passthrough_type(self, name: str) -> Any:
-        """Return the common Arrow type of a pass-through column; files in which it is all null do not count."""
+        """Return the Arrow type that holds a pass-through column of every file; where it is all null does not count."""
         first_paths: dict[Any, str] = {}  # by type
         for state, info in zip(self.states, self._infos, strict=True):
             arrow_type = info.types.get(name, pa.null())
@@ -220,10 +221,12 @@ class SourceFiles:
         int64_files = (info for info in self._infos if info.types.get(name) == pa.int64())
         if set(first_paths) == {pa.int64(), pa.float64()} and all(name in info.float64_safe for info in int64_files):
             return pa.float64()
+        common = common_type(list(first_paths))
+        if common is not None:
+            return common
         (arrow_type, path), (other_type, other_path) = list(first_paths.items())[:2]
-        raise SourceError(
-            f"{other_path}: column {shorten(name)}, which is kept: expected {arrow_type} as in {path}, got {other_type}"
-        )
+        problem = f"expected {arrow_type} as in {path}, got {other_type}; no one type holds both exactly"
+        raise SourceError(f"{other_path}: column {shorten(name)}, which is kept: {problem}")
 
     def chunks(self, chunk_rows: int, chunk_bytes: int) -> Iterator[Chunk]:
         """Yield all rows in order, file by file.

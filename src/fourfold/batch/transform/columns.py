@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fourfold.batch.job import Job
-from fourfold.errors import SignatureError, TableError, shorten
+from fourfold.errors import SignatureError, SourceError, TableError, shorten
 from fourfold.signature import Field, Signature
 from fourfold.signature.table_columns import check_absent
 
@@ -55,15 +55,27 @@ class ColumnMapping:
         import pyarrow as pa
 
         if not isinstance(table, list):
-            return [_cast(table.column(name), schema.field(name).type) for name in self.passthrough]
+            return [_cast(name, table.column(name), schema.field(name).type) for name in self.passthrough]
 
         rows = [row if isinstance(row, dict) else {} for row in table]
         return [pa.array([row.get(name) for row in rows], type=schema.field(name).type) for name in self.passthrough]
 
 
-def _cast(column: Any, arrow_type: Any) -> Any:
-    # Types differ where a column is null in all of a file and so has no type, or in the width of dictionary indices.
-    return column if column.type == arrow_type else column.cast(arrow_type)
+def _cast(name: str, column: Any, arrow_type: Any) -> Any:
+    """Return a pass-through column in the type that holds it in every file.
+
+    Raises:
+        SourceError: a timestamp is outside the years that nanoseconds can count.
+    """
+    import pyarrow as pa
+
+    if column.type == arrow_type:
+        return column
+    try:
+        return column.cast(arrow_type)
+    except pa.ArrowInvalid as error:
+        problem = f"expected values that {arrow_type}, as in another file, can hold; got {shorten(str(error), 200)}"
+        raise SourceError(f"column {shorten(name)}, which is kept: {problem}") from error
 
 
 def map_columns(signature: Signature, job: Job) -> ColumnMapping:
