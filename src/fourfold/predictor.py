@@ -27,6 +27,7 @@ from fourfold.function import Function, concatenate, slice_rows, take_rows, with
 from fourfold.package.golden import GoldenRows, Replay, compare, read_golden
 from fourfold.runtimes.engine import CheckingEngine, DirectEngine, Engine, StoppableEngine, installed_version
 from fourfold.signature import RowCoercer, Signature
+from fourfold.signature.row_forms import as_mapping
 from fourfold.time_limit import TimeIsUp, call_within
 
 if TYPE_CHECKING:
@@ -147,8 +148,11 @@ class Predictor:
             raise InputError(errors)
         return tables.write(data, self._function(table))
 
-    def predict_one(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    def predict_one(self, row: Any) -> dict[str, Any]:
         """Predict for one row: a dict in, a dict out.
+
+        Args:
+            row: a dict or another mapping; or a row of pandas (a `Series`), a named tuple, an instance of a dataclass.
 
         Raises:
             InputError: the row does not fit the signature.
@@ -157,7 +161,7 @@ class Predictor:
         output = self._one(row)
         if output is not None:
             return output
-        coerced, errors = self._rows.row(row)
+        coerced, errors = self._rows.row(as_mapping(row, self.signature.inputs))
         if coerced is None:
             raise InputError(errors)
         answer: dict[str, Any] = self._function([coerced])[0]

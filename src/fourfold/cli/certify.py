@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.argument("package")
 @click.option(
     "--rows",
-    type=click.Path(exists=True, path_type=Path),
+    type=options.FilePath(exists=True, path_type=Path),
     required=True,
     help="Rows to send: Parquet, CSV, JSON lines or Arrow. Columns that are no inputs are left out.",
 )

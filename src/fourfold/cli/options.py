@@ -8,9 +8,11 @@ from typing import Any
 
 import click
 
+from fourfold.durable.file_urls import local_file
+from fourfold.errors import SourceError
 from fourfold.jobfile import parse_count_or_share
 
-__all__ = ["COUNT_OR_SHARE", "absent", "as_json", "quiet", "repository", "trust"]
+__all__ = ["COUNT_OR_SHARE", "FilePath", "absent", "as_json", "quiet", "repository", "trust"]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -30,6 +32,15 @@ class _CountOrShare(click.ParamType[float]):
 
 
 COUNT_OR_SHARE = _CountOrShare()
+
+
+class FilePath(click.Path):
+    """Parse the path of a file, which may come as a `file://` URL."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path, once it is checked as `click.Path` checks it."""
+        path = local_file(value, SourceError, "a file") if isinstance(value, str) else value
+        return super().convert(path, param, ctx)
 
 
 def _refuse_memory(_: click.Context, __: click.Parameter, value: str | None) -> str | None:

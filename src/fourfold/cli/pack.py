@@ -15,7 +15,7 @@ from fourfold.cli.output import print_json, printable, progress_bars
 if TYPE_CHECKING:
     from fourfold.package import Package
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FILE = shared.FilePath(exists=True, dir_okay=False, path_type=Path)
 
 #: The kinds of models that `--from` names; some are options of their own too.
 _KINDS = ("mlflow", "estimator", "skops", "onnx", "lightgbm", "xgboost", "catboost", "function")
@@ -87,7 +87,7 @@ def _parse_pairs(_context: click.Context, _option: click.Parameter, values: tupl
 @click.option(
     "--code",
     multiple=True,
-    type=click.Path(exists=True, path_type=Path),
+    type=shared.FilePath(exists=True, path_type=Path),
     help="A Python file, or the folder of a package, to carry besides the modules of your own that the model is found "
     "to need; may be repeated. For scikit-learn models and functions.",
 )

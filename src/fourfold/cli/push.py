@@ -9,7 +9,7 @@ from fourfold.cli.output import print_json
 
 
 @click.command("push")
-@click.argument("package", type=click.Path(exists=True))
+@click.argument("package", type=options.FilePath(exists=True))
 @options.repository
 @options.as_json
 def command(package: str, repository: str | None, *, as_json: bool) -> None:

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from fourfold.errors import CorruptPackage, PackageError, TrustError, engine_failure
+from fourfold.durable.file_urls import local_file
+from fourfold.errors import CorruptPackage, PackageError, SourceError, TrustError, engine_failure
 from fourfold.function import is_interruption
 from fourfold.loading.trust import find_grant
 from fourfold.package import SUFFIX, Package, open_package
@@ -123,6 +124,8 @@ def find(source: str | os.PathLike[str] | Package, *, repository: str | Reposito
     if isinstance(source, Package):
         return LocatedPackage(source, None, None)
     if _is_path(source):
+        if isinstance(source, str):
+            source = local_file(source, SourceError, "the package")
         return LocatedPackage(open_package(source), None, str(Path(source).absolute()), is_path=True)
     from fourfold.repository import Repository
 

@@ -24,6 +24,7 @@ from fourfold.packing.stages.sample import sample
 from fourfold.runtimes.declared import read_declared
 from fourfold.runtimes.training_columns import spell_text
 from fourfold.signature import Field
+from fourfold.tables import as_array
 
 __all__ = ["pack"]
 
@@ -91,7 +92,7 @@ def pack(
     _check_shape(shape, measure=measure)
     convert = measure or engine not in ("auto", "original", "plan")
     declared = read_declared(inputs, nullable, required, text, category)
-    rows = spell_text(rows, declared)
+    rows = spell_text(as_array(rows), declared)
     original = prepare(model, name, rows, declared=declared, extra=extra, runtime=runtime, options=options)
     with without_numeric_warnings():
         samples = sample(original, rows, expect, expect_rtol, measure=measure)

@@ -26,6 +26,7 @@ from fourfold.signature.field import Field
 
 __all__ = [
     "KINDS",
+    "as_array",
     "build",
     "builder",
     "columns_of",
@@ -83,6 +84,7 @@ def infer(data: Any) -> tuple[Field, ...]:
             names the column and says what to do.
         MissingLibrary: a library that the container needs is not installed.
     """
+    data = as_array(data)
     fields: tuple[Field, ...] = _training_module(data).infer(data)
     return fields
 
@@ -100,6 +102,7 @@ def form(data: Any) -> dict[str, Any]:
         SignatureError: the table holds something that could not be built again.
         MissingLibrary: a library that the container needs is not installed.
     """
+    data = as_array(data)
     description: dict[str, Any] = _training_module(data).form(data)
     return description
 
@@ -158,6 +161,7 @@ def read(
         DecodeError: two columns have the name of one field.
         MissingLibrary: a library that the container needs is not installed.
     """
+    data = as_array(data)
     table, errors = _module_of(data).read(data, tuple(fields), extra, max_errors, absent)
     return table, errors
 
@@ -178,6 +182,7 @@ def write(like: Any, outputs: Any, indices: Sequence[int] | None = None) -> Any:
     Raises:
         InputError: `like` is no table.
     """
+    like = as_array(like)
     return _module_of(like).write(like, outputs, indices)
 
 
@@ -217,7 +222,28 @@ def take(data: Any, indices: Sequence[int]) -> Any:
     Raises:
         InputError: `data` is no table, or one that can be read only once.
     """
+    data = as_array(data)
     return _module_of(data).take(data, indices)
+
+
+def as_array(data: Any) -> Any:
+    """Return a list of lists of numbers, and a `numpy.matrix`, as the array that they stand for; all else as it is.
+
+    Raises:
+        InputError: the lists differ in length.
+    """
+    if isinstance(data, (list, tuple)):
+        if not data or type(data[0]) not in (list, tuple):
+            return data
+        lengths = {len(row) if type(row) in (list, tuple) else None for row in data}
+        if len(lengths) > 1:
+            got = f"rows of {', '.join(sorted(map(str, lengths)))} values".replace("None", "no")
+            raise InputError([RowError(0, None, "shape", "lists of one length", got)])
+        numpy = _module("numpy", "a list of lists")
+        return numpy.of_lists(data)
+    if type(data).__name__ == "matrix" and type(data).__module__.partition(".")[0] == "numpy":
+        return data.A  # a matrix has two dimensions even where one column is taken
+    return data
 
 
 def _training_module(data: Any) -> ModuleType:

@@ -25,7 +25,7 @@ from fourfold.tables.arrow import field_of
 from fourfold.tables.canonical import coerce
 from fourfold.tables.values import Study, missing_form, study
 
-__all__ = ["builder", "form", "infer", "length", "of_arrow", "read", "take", "write"]
+__all__ = ["builder", "form", "infer", "length", "of_arrow", "of_lists", "read", "take", "write"]
 
 Array = np.ndarray[Any, Any]
 
@@ -35,6 +35,20 @@ _NULLS = {"None": None, "NaN": float("nan")}
 def of_arrow(table: Any) -> np.ndarray[Any, Any]:
     """Return an Arrow table of numbers as an array of shape `(rows, columns)`, of the dtype that holds them all."""
     return np.column_stack([column.to_numpy() for column in table.columns])
+
+
+def of_lists(rows: Sequence[Sequence[Any]]) -> Array:
+    """Return lists of one length as an array: of numbers where all are, and of Python's objects otherwise."""
+    kinds = {type(value) for row in rows for value in row}
+    if kinds in ({float}, {bool}) or (kinds <= {int, float} and _are_exact(rows)):
+        return np.array(rows)
+    array: Array = np.array(rows, dtype=object)
+    return array
+
+
+def _are_exact(rows: Sequence[Sequence[Any]]) -> bool:
+    """Return whether float64 and int64 hold all integers: others stay objects, so that the coercion can say so."""
+    return all(abs(value) <= 2**53 for row in rows for value in row if type(value) is int)
 
 
 def infer(data: Array) -> tuple[Field, ...]:
