@@ -343,3 +343,14 @@ def test_a_field_that_is_declared_open_where_the_model_answers() -> None:
         assert package.signature.inputs[0] == site
         got = fourfold.load(package, trust="foreign").predict(asked)["prediction"]
         np.testing.assert_allclose(got, model.predict(asked), rtol=1e-12)
+
+
+@pytest.mark.parametrize("family", ["lightgbm", "xgboost"])
+def test_columns_whose_labels_are_integers(family: str) -> None:
+    """The library names them by text; the frame keeps its labels, and the fields are named like the labels."""
+    table = table_of("text").set_axis([0, 1], axis=1)
+    model = model_of(family).fit(table, table[0].cat.codes)
+    predictor = fourfold.load(fourfold.pack(model, name="m", rows=table.astype({0: object})))
+    right = model.predict(table.head(3)).tolist()
+    assert predictor.predict(table.head(3))["prediction"].tolist() == right
+    assert [row["prediction"] for row in predictor.predict(table.head(3).to_dict("records"))] == right

@@ -188,12 +188,14 @@ def select_columns(data: Any, columns: Sequence[str]) -> Any:
             "with them; "
             f"got {_described(data)}"
         )
-    missing = [name for name in columns if name not in names]
+    labels = {str(label): label for label in names}  # a library names the column of a label 0 "0"
+    missing = [name for name in columns if str(name) not in labels]
     if missing:
         raise PackError(f"the sample lacks columns that the model was trained with: {', '.join(map(shorten, missing))}")
-    if names == list(columns):
+    chosen = [name if name in names else labels[str(name)] for name in columns]
+    if names == chosen:
         return data
-    return data[list(columns)] if kind == "pandas" else data.select(list(columns))
+    return data[chosen] if kind == "pandas" else data.select(chosen)
 
 
 def frame_to_array(data: Any) -> np.ndarray[Any, Any]:
