@@ -187,6 +187,20 @@ def test_a_file_of_lightgbm_after_stopping_early(tmp_path: Path) -> None:
     assert open_model("lightgbm", path).notes == ()
 
 
+def test_a_file_of_catboost_after_stopping_early(tmp_path: Path) -> None:
+    """CatBoost keeps the best trees; a note says how many of the allowed ones they are."""
+    options: dict[str, Any] = {**QUIET, "iterations": 300, "learning_rate": 1.0}
+    model = catboost.CatBoostRegressor(**options)
+    model.fit(FILLED[:80], TARGET[:80], eval_set=(FILLED[80:], TARGET[80:]), early_stopping_rounds=3)
+    assert 0 < model.tree_count_ < 300
+    for form in ("cbm", "json"):
+        path = tmp_path / f"model.{form}"
+        model.save_model(str(path), format=form)
+        assert open_model("catboost", path).notes[0].startswith(f"the file holds {model.tree_count_} of the 300 trees")
+    catboost.CatBoostRegressor(**QUIET).fit(FILLED, TARGET).save_model(str(tmp_path / "whole.cbm"))
+    assert open_model("catboost", tmp_path / "whole.cbm").notes == ()
+
+
 def test_a_linear_booster_that_stopped_early(tmp_path: Path) -> None:
     """A linear model answers from all of its rounds, which its booster cannot be cut to fewer of."""
     path = tmp_path / "model.ubj"

@@ -172,15 +172,26 @@ def open_model(path: Path, form: str | None = None, kind: str | None = None) -> 
         raise PackError(f"{path} is in CatBoost's format {form!r}, which cannot be read again: save it as cbm or json")
     try:
         if form == "cbm":
-            return OpenedModel(_open_binary(path, kind))
+            model = _open_binary(path, kind)
+            return OpenedModel(model, _notes_on_trees(model))
         notes = _check_json(path)
         with TemporaryDirectory(prefix="fourfold-") as folder:
             binary = Path(folder) / _FILE
             _convert(path, binary)
-            return OpenedModel(_open_binary(binary, kind), notes)
+            model = _open_binary(binary, kind)
+            return OpenedModel(model, (*_notes_on_trees(model), *notes))
     except (catboost.CatBoostError, MalformedModel, OSError, ValueError, AttributeError, RecursionError) as error:
         format_name = "binary" if form == "cbm" else "JSON"
         raise PackError(f"{path} is no model in CatBoost's {format_name} format: {describe(error, 200)}") from error
+
+
+def _notes_on_trees(model: Any) -> tuple[str, ...]:
+    """Return a note where a model holds fewer trees than training was allowed, as after stopping early."""
+    params = json.loads(model.get_metadata().get("params", "{}"))
+    most, trees = params.get("boosting_options", {}).get("iterations"), model.tree_count_
+    if not isinstance(most, int) or not 0 < trees < most:
+        return ()
+    return (f"the file holds {trees} of the {most} trees that training was allowed: these {trees} answer",)
 
 
 def _check_json(path: Path) -> tuple[str, ...]:

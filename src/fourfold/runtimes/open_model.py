@@ -58,7 +58,7 @@ def _open_pickle(path: Path, **options: Any) -> OpenedModel:
         way = way_to_pack(path)
         if way is None:
             raise
-        raise PackError(f"{error}. {way}") from error
+        raise PackError(f"{error}. {way[0].upper()}{way[1:]}") from error
 
 
 def trained_columns(model: Any) -> tuple[str, ...]:
