@@ -77,6 +77,15 @@ def test_a_number_that_the_model_does_not_take(cell: float, got: str) -> None:
     assert "(row 41)" in str(caught.value)
 
 
+def test_a_column_of_an_array() -> None:
+    """What was trained on an array has columns too: those of the frame that is given, or numbered ones."""
+    model = xgboost.XGBClassifier(**BOOST).fit(NUMBERS.to_numpy(), TARGET)
+    with pytest.raises(PackError, match="column 'b': the model takes numbers there, and the rows hold the text 'u'"):
+        fourfold.pack(model, name="m", rows=NUMBERS.assign(b="u"))
+    with pytest.raises(PackError, match="column 'x1': the model takes numbers there, and the rows hold the text 'u'"):
+        fourfold.pack(model, name="m", rows=NUMBERS.assign(b="u").to_numpy())
+
+
 def test_two_wrong_columns_name_the_first() -> None:
     """What else is wrong does not hide the column."""
     with pytest.raises(PackError, match="column 'a': the model takes numbers there, and the rows hold the text 'p'"):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,11 @@ MAX_NAMED_FIELDS = 3
 
 
 def describe_failure(
-    error: BaseException, data: Any, ask: Callable[[Any], Any], known: Mapping[str, Levels] | None = None
+    error: BaseException,
+    data: Any,
+    ask: Callable[[Any], Any],
+    known: Mapping[str, Levels] | None = None,
+    names: Sequence[str] | None = None,
 ) -> str:
     """Return why a model fails on rows: the column, what the model takes and what the rows hold, and what to do.
 
@@ -35,10 +39,13 @@ def describe_failure(
         data: the rows, in the container of training.
         ask: asks the model about rows in such a container.
         known: what the model knows of its columns of categories.
+        names: the names of the columns of an array.
 
     Returns:
         A sentence; the library's words where no single column is to blame.
     """
+    if tables.kind_of(data) == "numpy" and data.ndim == 2:
+        data, ask = _array_as_frame(data, ask, names or [f"x{index}" for index in range(data.shape[1])])
     if tables.kind_of(data) != "pandas":
         return describe(error)
     with warnings.catch_warnings():
@@ -52,6 +59,14 @@ def describe_failure(
     got = _in_words(frame.iloc[0, position], frame.dtypes.iloc[position])
     name = shorten(str(frame.columns[position]))
     return f"column {name}: the model takes {expected}, and the rows hold {got} (row {index}): {way}"
+
+
+def _array_as_frame(data: Any, ask: Callable[[Any], Any], names: Sequence[str]) -> tuple[Any, Callable[[Any], Any]]:
+    """Return a pandas frame of an array's columns, and a function that asks the model about such a frame."""
+    import pandas as pd
+
+    frame = pd.DataFrame(data.astype(object), columns=list(names)).infer_objects()
+    return frame, lambda rows: ask(rows.to_numpy(dtype=object))
 
 
 def describe_refusal(error: BaseException, batch: Any) -> str:

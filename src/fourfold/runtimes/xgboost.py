@@ -82,8 +82,9 @@ def prepare(model: Any, sample: Any, *, inputs: Inputs = None, labels: Sequence[
     except FourfoldError:
         raise
     except Exception as error:  # a foreign model and foreign data: anything
+        names = [field.name for field in sample_rows.fields]
         why = describe_failure(
-            error, sample_rows.data, lambda rows: _original_answers(model, rows, None), sample_rows.known
+            error, sample_rows.data, lambda rows: _original_answers(model, rows, None), sample_rows.known, names
         )
         raise PackError(f"the model fails on the sample: {why}") from error
     if relative_gap(expected, answers):
