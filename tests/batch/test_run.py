@@ -447,3 +447,14 @@ def test_a_kept_column_of_several_widths(tmp_path: Path) -> None:
     write(folder / "2.parquet", table(2).set_column(0, "id", pa.array([0, 1], pa.timestamp("ns"))))
     with pytest.raises(SourceError, match=r"column 'id', which is kept: expected values that timestamp\[ns\]"):
         go(folder, tmp_path / "late.parquet", keep=["id"])
+
+
+def test_a_kept_key_of_integers_that_float64_holds(tmp_path: Path) -> None:
+    """An integer beyond 2^53 stands among floats where float64 holds it, and is refused where it does not."""
+    source = tmp_path / "rows.jsonl"
+    source.write_text('{"x": 1.0, "id": 10000000000000000}\n{"x": 2.0, "id": 0.5}\n{"x": 3.0}\n')
+    go(source, tmp_path / "out.parquet")
+    assert read(tmp_path / "out.parquet").column("id").to_pylist() == [1e16, 0.5, None]
+    source.write_text('{"x": 1.0, "id": 9007199254740993}\n{"x": 2.0, "id": 0.5}\n')
+    with pytest.raises(SourceError, match="holds 9007199254740993, which a float64 column cannot hold exactly"):
+        go(source, tmp_path / "other.parquet")

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from fourfold.errors import MAX_ROW_ERRORS, RowError, RowErrors, shorten
 from fourfold.signature.field import FLOATS, INTEGERS, Field
 
-__all__ = ["Coerce", "Mismatch", "RowCoercer", "coercer", "is_missing", "to_plain", "unknown_field"]
+__all__ = ["Coerce", "Mismatch", "RowCoercer", "coercer", "is_exact_float", "is_missing", "to_plain", "unknown_field"]
 
 #: The largest integer up to which float64 holds every integer: a float beyond it may have been rounded, and an integer
 #: beyond it is looked at before it becomes a float.
@@ -92,6 +92,14 @@ def to_plain(value: Any) -> Any:
 def is_missing(value: Any) -> bool:
     """Return whether a value is missing: `None`, `pandas.NA` or `NaT`. NaN is a number, not missing."""
     return value is None or to_plain(value) is None
+
+
+def is_exact_float(value: int) -> bool:
+    """Return whether float64 holds an integer."""
+    try:
+        return float(value) == value
+    except OverflowError:
+        return False
 
 
 def coercer(field: Field) -> Coerce:

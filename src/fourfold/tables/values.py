@@ -13,6 +13,7 @@ from typing import Any
 
 from fourfold.errors import SignatureError, shorten
 from fourfold.signature.field import INTEGERS, TENSOR_DTYPES, Field
+from fourfold.signature.rows import is_exact_float
 
 __all__ = ["Study", "missing_form", "study", "zone_name"]
 
@@ -167,7 +168,7 @@ def _field_type(
         return _integer_dtype(where, (value for _, value in present)), (), None
     if python_type == "float":
         for row, value in present:
-            if isinstance(value, int) and not _is_exact(value):
+            if isinstance(value, int) and not is_exact_float(value):
                 raise SignatureError(
                     f"{where}: the integer {shorten(value)} (row {row}) stands among floats, and float64 would round it"
                 )
@@ -176,14 +177,6 @@ def _field_type(
         (),
         None,
     )
-
-
-def _is_exact(value: int) -> bool:
-    """Return whether float64 holds an integer."""
-    try:
-        return float(value) == value
-    except OverflowError:
-        return False
 
 
 def _integer_dtype(where: str, values: Iterable[Any]) -> str:

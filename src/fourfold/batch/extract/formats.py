@@ -21,6 +21,7 @@ from fourfold.codecs.json_lines import OversizedRow
 from fourfold.errors import SinkError, SourceError, shorten
 from fourfold.signature import Field
 from fourfold.signature.field import first_duplicate
+from fourfold.signature.rows import is_exact_float
 
 __all__ = ["SOURCE_FORMATS", "ChunkPart", "FileInfo", "SourceFormat", "detect_format"]
 
@@ -264,6 +265,7 @@ class _TypeInference:
         self._where = f"{path}: the kept column {shorten(name)}"
         self._first_rows: dict[str, int] = {}  # by kind
         self._smallest = self._largest = 0
+        self._inexact: int | None = None  # the first integer that float64 does not hold
 
     def add(self, value: Any, row: int) -> None:
         """Add the value of row number `row`, from 1."""
@@ -274,6 +276,8 @@ class _TypeInference:
             raise SourceError(f"{self._where} holds {shorten(value)} in row {row - 1}; only single values can be kept")
         if kind == "int":
             self._smallest, self._largest = min(self._smallest, value), max(self._largest, value)
+            if self._inexact is None and not is_exact_float(value):
+                self._inexact = value
         if kind not in self._first_rows:
             self._first_rows[kind] = row - 1
             self._check_kinds()
@@ -286,19 +290,20 @@ class _TypeInference:
     @property
     def is_float64_safe(self) -> bool:
         """Return whether float64 holds all integers exactly."""
-        return max(-self._smallest, self._largest) <= 2**53
+        return self._inexact is None
 
     @property
     def arrow_type(self) -> Any:
         """Return the type; the null type where there is no value."""
         is_mixed = len(self._first_rows) > 1
-        low, high = (-(2**53), 2**53) if is_mixed else (-(2**63), 2**63 - 1)
-        if not low <= self._smallest <= self._largest <= high:
-            column = "a float64 column" if is_mixed else "an int64 column"
-            value = self._smallest if self._smallest < low else self._largest
-            raise SourceError(f"{self._where} holds {value}, which {column} cannot hold exactly")
         if is_mixed:
+            if self._inexact is not None:
+                raise SourceError(f"{self._where} holds {self._inexact}, which a float64 column cannot hold exactly")
             return pa.float64()
+        low, high = -(2**63), 2**63 - 1
+        if not low <= self._smallest <= self._largest <= high:
+            value = self._smallest if self._smallest < low else self._largest
+            raise SourceError(f"{self._where} holds {value}, which an int64 column cannot hold exactly")
         arrow_types = {"bool": pa.bool_(), "int": pa.int64(), "float": pa.float64(), "string": pa.string()}
         return arrow_types[next(iter(self._first_rows))] if self._first_rows else pa.null()
 

@@ -52,13 +52,19 @@ class ColumnMapping:
 
     def passthrough_columns(self, table: Any, schema: Any) -> list[Any]:
         """Return a chunk's pass-through columns, as Arrow arrays of the types in `schema`."""
-        import pyarrow as pa
-
         if not isinstance(table, list):
             return [_cast(name, table.column(name), schema.field(name).type) for name in self.passthrough]
 
         rows = [row if isinstance(row, dict) else {} for row in table]
-        return [pa.array([row.get(name) for row in rows], type=schema.field(name).type) for name in self.passthrough]
+        return [_array([row.get(name) for row in rows], schema.field(name).type) for name in self.passthrough]
+
+
+def _array(values: list[Any], arrow_type: Any) -> Any:
+    import pyarrow as pa
+
+    if arrow_type == pa.float64():  # pyarrow itself takes no integer beyond 2^53, though float64 holds it
+        values = [None if value is None else float(value) for value in values]
+    return pa.array(values, type=arrow_type)
 
 
 def _cast(name: str, column: Any, arrow_type: Any) -> Any:
