@@ -155,6 +155,12 @@ def test_csv_without_a_header(predictor: Predictor, body: bytes) -> None:
     assert "expected a first line with the columns' names, 'x', 'n', 'word', got a first line of '1" in error["message"]
 
 
+def test_csv_with_a_header_in_other_case(predictor: Predictor) -> None:
+    """A header that differs in case only is one: the error names the column that is there."""
+    error = error_of(PredictProtocol(predictor)(b"X,N,Word\n1,2,a\n", {"content-type": CSV}))
+    assert "column 'x': expected float64, got no such column, but 'X'" in error["message"]
+
+
 def test_a_cell_at_fault_hides_no_absent_column(predictor: Predictor) -> None:
     """CSV whose cells do not all fit their fields is a list of rows, and still a table."""
     protocol = PredictProtocol(predictor)

@@ -296,3 +296,11 @@ def test_length_and_take(order: Any) -> None:
 def test_any_float(rows: list[tuple[float, float]], dtype: str) -> None:
     """Any floats come back."""
     assert_exact(np.array(rows, dtype))
+
+
+def test_an_array_of_no_rows() -> None:
+    """Its one dtype says nothing of columns that have another; the number of columns must be right."""
+    fields = (Field("a", "float64"), Field("s", "string"))
+    assert tables.read(np.empty((0, 2)), fields)[0].num_rows == 0
+    with pytest.raises(InputError, match=r"an array of shape \(rows, 2\)"):
+        tables.read(np.empty((0, 3)), fields)

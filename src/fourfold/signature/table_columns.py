@@ -66,7 +66,8 @@ def check_columns(
     """
     check_absent(fields, absent)
     known = set(names)
-    if has_header and known.isdisjoint([field.name for field in fields]) and len(absent) < len(fields):
+    cases = {name.casefold() for name in names} if has_header else set()
+    if has_header and cases.isdisjoint([field.name.casefold() for field in fields]) and len(absent) < len(fields):
         expected = f"a first line with the columns' names, {_listed([field.name for field in fields])}"
         raise TableError([ColumnError(None, None, "format", expected, f"a first line of {_listed(names)}")])
     lacking = [field for field in fields if field.name not in known and field.name not in absent]

@@ -110,6 +110,8 @@ def read(
     if data.ndim != 2 or data.shape[1] != len(fields):
         expected = f"an array of shape (rows, {len(fields)})"
         raise InputError([RowError(0, None, "shape", expected, f"one of shape {data.shape}")])
+    if not len(data):  # of no rows: an array has one dtype, which says nothing of a column
+        return coerce([(field.name, []) for field in fields], 0, fields, extra, max_errors, absent)
     columns = [(field.name, _column(data[:, index], field)) for index, field in enumerate(fields)]
     return coerce(columns, len(data), fields, extra, max_errors, absent)
 
