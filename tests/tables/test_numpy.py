@@ -215,7 +215,7 @@ def test_values_of_another_dtype_that_fit(value: Any, dtype: Any, field: Field, 
     ("value", "dtype", "field", "code"),
     [
         (1.5, "float64", Field("a", "int8"), "precision"),
-        (NAN, "float64", Field("a", "int8", nullable=True), "range"),
+        (NAN, "float64", Field("a", "int8"), "range"),
         (1, "int64", Field("a", "string"), "type"),
         ("a", None, Field("a", "float64"), "type"),
         (1j, None, Field("a", "float64"), "type"),

@@ -121,7 +121,7 @@ def test_every_way_to_be_missing(missing: Any, dtype: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "dtype", "field", "code"),
     [
-        (np.nan, "float64", Field("x", "int64", nullable=True), "range"),
+        (np.nan, "float64", Field("x", "int64"), "range"),
         (1.5, "float64", Field("x", "int64"), "precision"),
         (300, "int64", Field("x", "int8"), "range"),
         (1, object, Field("x", "string"), "type"),
@@ -317,3 +317,10 @@ def test_errors_of_objects_are_counted_and_the_first_built() -> None:
     ]
     assert (errors.total, errors.rows) == (400, 300)
     assert [batch.column(index).null_count for index in range(2)] == [200, 200]
+
+
+@pytest.mark.parametrize("make", [lambda value: pd.DataFrame({"x": [value]}), lambda value: np.array([[value]])])
+def test_nan_among_floats_is_missing_in_a_nullable_field_of_integers(make: Any) -> None:
+    """A column of floats is how integers with a gap come; a field that may not be missing refuses NaN."""
+    batch, errors = tables.read(make(np.nan), (Field("x", "int64", nullable=True),))
+    assert (batch.to_pydict(), errors) == ({"x": [None]}, [])
