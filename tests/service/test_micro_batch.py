@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fourfold.errors import EngineError, RowErrors
+from fourfold.errors import EngineError, RowErrors, TableError
 from fourfold.predictor import Answer
 from fourfold.protocols import Refused
 from fourfold.service.micro_batch import MicroBatcher, answer_together
@@ -105,16 +105,19 @@ def test_a_micro_batch_has_a_limit_and_keeps_the_order() -> None:
 
 
 def test_arrow_tables_go_alone_and_in_order() -> None:
-    """An Arrow table is answered by itself, between the lists that came before and after it."""
+    """An Arrow table is answered by itself, and one that lacks a column fails itself only."""
 
     async def test(batcher: MicroBatcher, gate: Gate) -> None:
         first = batcher.submit(rows(0))
         await entered(gate)
-        table = pa.table({"x": [3.0, 4.0]})
+        table = pa.table({"x": [3.0, 4.0], "n": pa.nulls(2), "word": pa.nulls(2)})
+        lacking = batcher.submit(table.drop_columns(["n"]))
         later = [batcher.submit(each) for each in (rows(1), rows(2), table, table, rows(5))]
         gate.open.set()
         answers = await asyncio.gather(first, *later)
         assert answers[3].outputs.column("y").to_pylist() == [6.0, 8.0]
+        with pytest.raises(TableError):
+            await lacking
 
     assert run(test).calls == [[0], [1, 2], [3, 4], [3, 4], [5]]
 
