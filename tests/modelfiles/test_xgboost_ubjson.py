@@ -53,6 +53,7 @@ CHANGES: list[Callable[[Any, Any], object]] = [
     lambda learner, tree: tree["tree_param"].update(num_nodes="1_5"),
     lambda learner, tree: tree["tree_param"].update(num_nodes=f"+{len(tree['parents'])}"),
     lambda learner, tree: tree["split_type"].__setitem__(0, 1),
+    lambda learner, tree: tree["split_type"].__setitem__(-1, 1),  # a leaf: XGBoost ends the process
     lambda learner, tree: tree.update(categories_nodes=np.zeros(1, np.int32)),
     lambda learner, tree: learner["learner_model_param"].update(num_target="2 "),
     lambda learner, tree: learner["learner_model_param"].update(num_class="99999999999"),

@@ -8,6 +8,7 @@ here: lengths, indices, steps from node to node, and that every search in a hash
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ _FORMAT = b"FlabuffersModel_v1"  # CatBoost's spelling
 _CTR_PART = b"static_provider_v1"
 #: The most outputs, columns, or classes.
 _MAX_COUNT = 2**24
+#: The most classes that a classifier may say that it has, beside those that it was trained with.
+_MAX_CLASSES = 2**16
 #: The depth of the deepest tree that CatBoost grows with all leaves at one depth.
 _MAX_SYMMETRIC_DEPTH = 16
 _SPLITS_PER_BIN, _MAX_BINS = 254, 0xFFFF
@@ -195,7 +198,19 @@ def _read(data: bytes) -> Cbm:
     entries = [(entry.text(0).decode(), entry.text(1).decode()) for entry in core.tables(2)]
     info = dict(entries)
     require(len(info) == len(entries), "a key twice")
+    _check_classes(info.get("class_params", "{}"))
     return _model(trees, _tables(ctr_data) if parts else {}, info)
+
+
+def _check_classes(text: str) -> None:
+    """Check how many classes a classifier has: CatBoost answers each of them, whether the trees know it or not."""
+    try:
+        params = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise MalformedModel(f"class_params that are no JSON: {error}") from None
+    require(isinstance(params, dict), "class_params that are no object")
+    count = params.get("classes_count", 0)
+    require(type(count) is int and 0 <= count <= _MAX_CLASSES, f"more classes than {_MAX_CLASSES:,}")
 
 
 class _Trees:

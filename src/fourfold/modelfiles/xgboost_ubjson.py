@@ -224,7 +224,7 @@ def _check_tree(tree: Mapping[str, Any], columns: int, groups: int) -> None:
     require(_inside(parents[~np.isin(parents, _NO_PARENT)], count), "a tree with another parent")
     require(_depth(left, right) <= _MAX_SPLITS, f"a tree deeper than {_MAX_SPLITS:,} splits")
     require(_inside(split[is_inner], columns), "a tree of another column")
-    require(_inside(kinds, 2), "a tree with splits of another kind")
+    require(_inside(kinds, 2) and not kinds[~is_inner].any(), "a tree with splits of another kind")
     if vector > 1:
         leaves = len(_floats(tree["leaf_weights"]))
         require(
