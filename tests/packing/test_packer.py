@@ -13,11 +13,12 @@ import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.impute import SimpleImputer
+from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeRegressor
 
 import fourfold
 from fourfold.cli.show import verdict_line
@@ -236,3 +237,19 @@ def test_what_rows_happen_not_to_show_is_said() -> None:
     assert "; elsewhere the last may differ: a BLAS" in line
     exact = verdict_line({"verdict": "exact", "rows": 7})
     assert exact == "the same bits in any row: arithmetic defines them; compared in 7"
+
+
+def test_golden_rows_allow_what_another_processor_may_change() -> None:
+    """scikit-learn's own engine has a tolerance, with a block or without, unless arithmetic defines its bits."""
+    x = np.random.default_rng(6).normal(size=(80, 3))
+    gaps = np.where(np.random.default_rng(7).random(x.shape) < 0.1, np.nan, x)
+    neighbours = make_pipeline(KNNImputer(n_neighbors=3), LinearRegression()).fit(gaps, x[:, 0])
+    tree = DecisionTreeRegressor(max_depth=3).fit(x, x[:, 0])
+    for model, rows, engine, tolerance in (
+        (neighbours, gaps, "auto", 1e-9),
+        (tree, x, "original", 0),
+        (tree, x, "plan", 0),
+    ):
+        package = fourfold.pack(model, name="model", rows=rows, engine=engine)
+        assert package.manifest["golden"]["tolerance"] == tolerance
+        assert package.manifest["exactness"]["block"] is None or tolerance

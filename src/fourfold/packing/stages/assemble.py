@@ -23,7 +23,7 @@ __all__ = ["GOLDEN_TOLERANCE", "assemble"]
 #: The packing rows, beside the edge cases, that become golden rows.
 MAX_GOLDEN_ROWS = 24
 #: The relative gap that golden rows may have on another host where the engine rests on BLAS, whose last bits belong to
-#: the processor (docs/decisions/0004). Where the answers do not depend on the block, none is allowed.
+#: the processor (docs/decisions/0004). Elsewhere none is allowed.
 GOLDEN_TOLERANCE = 1e-9
 
 
@@ -47,7 +47,8 @@ def assemble(result: TournamentResult, entry: TournamentEntry, provenance: Mappi
     inputs += accepted_rows(function, rows.edge_cases)
     golden = GoldenRows(inputs, function(inputs))
     is_free = finding.invariant and finding.block is None
-    tolerance = 0 if is_free else max(GOLDEN_TOLERANCE, result.tolerance.max_gap)
+    is_portable = is_free and not _rests_on_a_blas(result, entry)
+    tolerance = 0 if is_portable else max(GOLDEN_TOLERANCE, result.tolerance.max_gap)
     manifest: dict[str, Any] = {
         "fourfold": FORMAT,
         "name": result.name,
@@ -83,6 +84,18 @@ def assemble(result: TournamentResult, entry: TournamentEntry, provenance: Mappi
     except ValueError as error:
         raise PackError(f"the package cannot hold {error}; give the file another name") from None
     return Package.build(manifest, files)
+
+
+def _rests_on_a_blas(result: TournamentResult, entry: TournamentEntry) -> bool:
+    """Return whether a processor may decide about the last bits of an engine that answers a row by itself.
+
+    scikit-learn's own engine does, unless the plan of the same model shows that arithmetic defines every bit.
+    """
+    assert entry.candidate.prepared is not None
+    if entry.candidate.prepared.runtime != "sklearn":
+        return False
+    plans = [other.candidate for other in result.entries if other.candidate.name == "plan"]
+    return not any(plan.engine is not None and not plan.approximations for plan in plans)
 
 
 def _findings(result: TournamentResult, entry: TournamentEntry) -> list[Finding]:
