@@ -7,23 +7,30 @@ from typing import Any
 
 import pytest
 
-from fourfold.cli.figures import figures_path, read_figures, slower_lines, write_figures
-from fourfold.errors import PackageError
+from fourfold.cli.figures import figures_path, parse_figures, read_figures, slower_lines, write_figures
+from fourfold.errors import PackageError, SinkError
+from fourfold.packing.engines.benchmark import Figures
 
-FAST = {"one_row": 1e-6, "rows_per_second": 1e6, "start_up": 0.1, "memory": 2**20, "size": 1000}
+FAST: dict[str, Any] = {"one_row": 1e-6, "rows_per_second": 1e6, "start_up": 0.1, "memory": 2**20, "size": 1000}
 BULK = {**FAST, "one_row": 1e-3, "rows_per_second": 2.5e6}
 DIGEST = f"sha256:{'0' * 64}"
 
 
 def test_figures_are_kept_for_their_package_only(tmp_path: Path) -> None:
-    """They come back for the same digest, are none for another, and go where nothing was measured."""
+    """They come back for the same digest, and are none for another."""
     package = tmp_path / "eta.fourfold"
     assert read_figures(package, DIGEST) == {}
     assert write_figures(package, DIGEST, {"plan": FAST}) == tmp_path / "eta.figures.json"
-    assert read_figures(package, DIGEST) == {"plan": FAST}
+    assert read_figures(package, DIGEST) == {"plan": Figures(**FAST)}
     assert read_figures(package, DIGEST.replace("0", "1")) == {}
-    assert write_figures(package, DIGEST, {}) is None
-    assert not figures_path(package).exists()
+
+
+def test_figures_that_cannot_be_written_are_said(tmp_path: Path) -> None:
+    """The package is there, and the error names both."""
+    package = tmp_path / "eta.fourfold"
+    figures_path(package).mkdir()
+    with pytest.raises(SinkError, match=r"eta\.fourfold is written, but not its figures, .*eta\.figures\.json"):
+        write_figures(package, DIGEST, {"plan": FAST})
 
 
 @pytest.mark.parametrize(
@@ -59,9 +66,10 @@ def _entry(engine: str, verdict: str, *, chosen: bool = False) -> dict[str, Any]
 def test_a_slower_engine_is_said() -> None:
     """Where another engine with the same answers is clearly faster for a shape of calls, a line says how to get it."""
     entries = [_entry("plan", "bound", chosen=True), _entry("onnx", "rejected"), _entry("catboost", "original")]
-    figures = {"plan": FAST, "catboost": BULK, "onnx": {**BULK, "rows_per_second": 1e9}}
+    figures = parse_figures({"plan": FAST, "catboost": BULK, "onnx": {**BULK, "rows_per_second": 1e9}})
     assert slower_lines(entries, figures) == [
         "for many rows a call catboost is 2.5 times as fast as plan: --for many packs the faster one"
     ]
-    assert slower_lines(entries, {"plan": FAST}) == []
-    assert slower_lines([_entry("plan", "odd", chosen=True)], {"plan": FAST}) == []
+    alone = parse_figures({"plan": FAST})
+    assert slower_lines(entries, alone) == []
+    assert slower_lines([_entry("plan", "odd", chosen=True)], alone) == []

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fourfold.cli.output import printable
 from fourfold.durable.files import temporary_path, write_file
 from fourfold.durable.reading import read_file
-from fourfold.errors import PackageError
+from fourfold.errors import PackageError, SinkError
+from fourfold.package.manifest import ACCEPTED_VERDICTS
+from fourfold.packing.engines.benchmark import CLEARLY_FASTER, Figures
 
-__all__ = ["cells", "figures_path", "read_figures", "slower_lines", "write_figures"]
+__all__ = ["EngineFigures", "cells", "figures_path", "parse_figures", "read_figures", "slower_lines", "write_figures"]
 
 #: The longest file of figures that is read.
 MAX_FIGURES_BYTES = 65_536
-_KEYS = {"one_row", "rows_per_second", "start_up", "memory", "size"}
-#: An engine that is so many times faster is mentioned.
-_CLEARLY_FASTER = 1.3
+_KEYS = {field.name for field in fields(Figures)}
+_SHAPES: tuple[tuple[Literal["one", "many"], str], ...] = (("one", "one row"), ("many", "many rows"))
 
-Figures = Mapping[str, Mapping[str, float]]
+#: What was measured of each engine, by the engine's name.
+EngineFigures = Mapping[str, Figures]
 
 
 def figures_path(package_path: Path) -> Path:
@@ -28,22 +31,22 @@ def figures_path(package_path: Path) -> Path:
     return package_path.with_name(f"{package_path.name.removesuffix('.fourfold')}.figures.json")
 
 
-def write_figures(package_path: Path, digest: str, figures: Figures) -> Path | None:
-    """Write what was measured beside a package; remove what an older package left there.
+def write_figures(package_path: Path, digest: str, figures: Mapping[str, Mapping[str, float]]) -> Path:
+    """Write what was measured of a package to a file beside it, and return the file's path.
 
-    Returns:
-        The file's path, or `None` where nothing was measured.
+    Raises:
+        SinkError: the file cannot be written; the package is there all the same.
     """
     path = figures_path(package_path)
-    if not figures:
-        path.unlink(missing_ok=True)
-        return None
     data = json.dumps({"digest": digest, "figures": figures}, indent=1).encode() + b"\n"
-    write_file(path, data, temporary_path(path), replace=True)
+    try:
+        write_file(path, data, temporary_path(path), replace=True)
+    except OSError as error:
+        raise SinkError(f"{package_path} is written, but not its figures, {path}: {error.strerror or error}") from error
     return path
 
 
-def read_figures(package_path: Path, digest: str) -> Figures:
+def read_figures(package_path: Path, digest: str) -> EngineFigures:
     """Return what was measured of a package; empty where nothing is kept beside it, or that of another package.
 
     Raises:
@@ -58,63 +61,58 @@ def read_figures(package_path: Path, digest: str) -> Figures:
         raise PackageError(f"the figures {path} cannot be read: {error.strerror or error}") from error
     try:
         content = json.loads(data)
-        owner, figures = content["digest"], content["figures"]
-        is_sound = all(
-            isinstance(measured, dict) and set(measured) == _KEYS and all(map(_is_figure, measured.values()))
-            for measured in figures.values()
-        )
+        owner, figures = content["digest"], parse_figures(content["figures"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        is_sound = False
-    if not is_sound:
-        raise PackageError(f"{path} holds no figures of a package: pack it again, or remove the file")
+        raise PackageError(f"{path} holds no figures of a package: pack it again, or remove the file") from None
     return figures if owner == digest else {}
+
+
+def parse_figures(content: Mapping[str, Any]) -> EngineFigures:
+    """Return the figures of engines, by name; raise `ValueError` where JSON holds something else."""
+    for measured in content.values():
+        if set(measured) != _KEYS or not all(map(_is_figure, measured.values())):
+            raise ValueError("no figures")
+    return {name: Figures(**measured) for name, measured in content.items()}
 
 
 def _is_figure(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e15
 
 
-def cells(figures: Mapping[str, float] | None) -> tuple[str, ...]:
+def cells(figures: Figures | None) -> tuple[str, ...]:
     """Return the cells of a table for an engine: one row, rows a second, start-up, memory and size."""
     if figures is None:
         return ("-",) * 5
-    one_row = figures["one_row"]
+    one_row = figures.one_row
     return (
         f"{one_row * 1e6:,.3g} µs" if one_row < 1e-3 else f"{one_row * 1e3:,.3g} ms",
-        f"{figures['rows_per_second']:,.0f}",
-        f"{figures['start_up'] * 1e3:,.0f} ms",
-        f"{figures['memory'] / 2**20:,.0f} MB",
-        f"{figures['size']:,}",
+        f"{figures.rows_per_second:,.0f}",
+        f"{figures.start_up * 1e3:,.0f} ms",
+        f"{figures.memory / 2**20:,.0f} MB",
+        f"{figures.size:,}",
     )
 
 
-def slower_lines(entries: Any, figures: Figures) -> list[str]:
+def slower_lines(entries: Any, figures: EngineFigures) -> list[str]:
     """Return a sentence for each shape of calls in which another engine with the same answers is clearly faster.
 
     Args:
         entries: the manifest's `engines`.
         figures: what was measured of them.
     """
-    chosen = next((entry["engine"] for entry in entries if entry["chosen"]), None)
-    others = [
-        entry["engine"]
-        for entry in entries
-        if entry["verdict"] in ("original", "exact", "equal", "bound") and entry["engine"] in figures
-    ]
-    if chosen not in figures or chosen not in others:
+    verdicts = ("original", *ACCEPTED_VERDICTS)
+    accepted = [entry for entry in entries if entry["verdict"] in verdicts and entry["engine"] in figures]
+    chosen = next((entry["engine"] for entry in accepted if entry["chosen"]), None)
+    if chosen is None:
         return []
     lines = []
-    for shape, words in (("one", "one row"), ("many", "many rows")):
-        costs = {name: _cost(figures[name], shape) for name in others}
-        best = min(others, key=costs.__getitem__)
+    for shape, words in _SHAPES:
+        costs = {entry["engine"]: figures[entry["engine"]].cost(shape) for entry in accepted}
+        best = min(costs, key=costs.__getitem__)
         ratio = costs[chosen] / costs[best]
-        if ratio > _CLEARLY_FASTER:
+        if ratio > CLEARLY_FASTER:
             lines.append(
                 f"for {words} a call {printable(best)} is {ratio:,.1f} times as fast as {printable(chosen)}: "
                 f"--for {shape} packs the faster one"
             )
     return lines
-
-
-def _cost(figures: Mapping[str, float], shape: str) -> float:
-    return figures["one_row"] if shape == "one" else 1 / figures["rows_per_second"]

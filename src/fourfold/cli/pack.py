@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fourfold.cli import options as shared
-from fourfold.cli.figures import write_figures
+from fourfold.cli.figures import parse_figures, write_figures
 from fourfold.cli.output import print_json, printable, progress_bars
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ def command(
         package, notes = packed(kind, path, rows, given, {"name": name, **options})
         report(stage, 1, 1)
     written = write_package(package, output or Path(f"{name}{SUFFIX}"), replace=replace)
-    kept = write_figures(written, package.digest, package.figures)
+    kept = write_figures(written, package.digest, package.figures) if package.figures else None
     for note in notes:
         click.echo(f"note: {printable(note)}", err=True)
     if as_json:
@@ -256,7 +256,7 @@ def command(
         return
     from fourfold.cli.show import print_package
 
-    print_package(package, figures=package.figures)
+    print_package(package, figures=parse_figures(package.figures))
     level = level_of(package.manifest)
     trust = "" if level == "data" else f" --trust {level}"
     next_rows = rows or "ROWS"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fourfold.cli import options
-from fourfold.cli.figures import Figures, cells, read_figures, slower_lines
+from fourfold.cli.figures import EngineFigures, cells, read_figures, slower_lines
 from fourfold.cli.host_needs import host_needs
 from fourfold.cli.output import clip, console, escape_markup, print_json, print_table
 from fourfold.errors import shorten
@@ -48,12 +48,13 @@ def command(package: str, repository: str | None, *, as_json: bool) -> None:
     figures = read_figures(Path(package), resolved.digest) if located.is_path else {}
     if as_json:
         shown = {"digest": resolved.digest, "version": version, "trust": level_of(resolved.manifest)}
-        print_json({**shown, "figures": figures, "manifest": resolved.manifest})
+        measured = {name: engine.to_json() for name, engine in figures.items()}
+        print_json({**shown, "figures": measured, "manifest": resolved.manifest})
     else:
         print_package(resolved, version, figures)
 
 
-def print_package(package: Package, version: int | None = None, figures: Figures | None = None) -> None:
+def print_package(package: Package, version: int | None = None, figures: EngineFigures | None = None) -> None:
     """Print a package for people, with what was measured of its engines."""
     out = console()
     manifest = package.manifest
@@ -85,7 +86,7 @@ def print_package(package: Package, version: int | None = None, figures: Figures
     out.print(f"{package.size:,} bytes in all")
 
 
-def print_engines(entries: Any, figures: Figures) -> None:
+def print_engines(entries: Any, figures: EngineFigures) -> None:
     """Print the verdict on every engine that could run the model, the chosen one first, and what was measured."""
     entries = sorted(entries, key=lambda entry: not entry["chosen"])
     if not figures:

@@ -13,7 +13,16 @@ from fourfold.errors import CorruptPackage, SignatureError, shorten
 from fourfold.package.names import MANIFEST, MAX_FILES, check_file_names
 from fourfold.signature import Signature
 
-__all__ = ["FORMAT", "MANIFEST", "Manifest", "canonical_json", "check_name", "digest_of", "file_entry"]
+__all__ = [
+    "ACCEPTED_VERDICTS",
+    "FORMAT",
+    "MANIFEST",
+    "Manifest",
+    "canonical_json",
+    "check_name",
+    "digest_of",
+    "file_entry",
+]
 
 #: The version of the package format that this version of Fourfold writes and reads.
 FORMAT = 1
@@ -53,6 +62,8 @@ _TYPES = {
     "golden.rows": int,
     "provenance": dict,
 }
+#: The verdicts of `engines` on an engine that gives the original's answers, beside `original` itself.
+ACCEPTED_VERDICTS = ("exact", "equal", "bound")
 # The keys of an entry of `engines`, with the types of their values; the others are optional.
 _ENGINE_REQUIRED = {"engine", "verdict", "chosen"}
 _ENGINE_TYPES: dict[str, type | tuple[type, ...]] = {

@@ -18,11 +18,13 @@ from fourfold.errors import PackError, shorten
 from fourfold.package import SUFFIX, Package, write_package
 from fourfold.packing.samples.edge_cases import cells_per_row
 
-__all__ = ["Figures", "Shape", "benchmark_engine"]
+__all__ = ["CLEARLY_FASTER", "Figures", "Shape", "benchmark_engine"]
 
 #: What an engine is chosen for: calls with one row, calls with many, or both alike.
 Shape = Literal["one", "many", "both"]
 
+#: An engine that is so many times faster than another was not measured so by chance.
+CLEARLY_FASTER = 1.3
 #: Longer than any engine needs to load and to answer some rows.
 BENCHMARK_TIMEOUT_S = 300.0
 #: The cells of the rows that an engine is measured on.

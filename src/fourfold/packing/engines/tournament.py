@@ -13,19 +13,15 @@ from typing import Any
 
 from fourfold.errors import PackError, shorten
 from fourfold.function import Function
-from fourfold.packing.engines.benchmark import Figures, Shape
+from fourfold.package.manifest import ACCEPTED_VERDICTS
+from fourfold.packing.engines.benchmark import CLEARLY_FASTER, Figures, Shape
 from fourfold.packing.engines.candidate import Candidate
 from fourfold.packing.engines.comparison import Comparison, join_comparisons
 from fourfold.packing.engines.reference import Reference
 from fourfold.packing.engines.tolerance import Tolerance
 from fourfold.signature import Signature
 
-__all__ = ["ACCEPTED", "TournamentEntry", "choose", "run_tournament"]
-
-#: An engine that is so many times faster than another was not measured so by chance.
-CLEARLY_FASTER = 1.3
-#: The verdicts on engines that give the original's answers.
-ACCEPTED = ("exact", "equal", "bound")
+__all__ = ["TournamentEntry", "choose", "run_tournament"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ class TournamentEntry:
     @property
     def can_be_chosen(self) -> bool:
         """Return whether the verdict lets a package have this engine."""
-        return self.verdict == "original" or self.verdict in ACCEPTED
+        return self.verdict == "original" or self.verdict in ACCEPTED_VERDICTS
 
     def to_json(self, *, chosen: bool) -> dict[str, Any]:
         """Return the entry as JSON values, for the manifest."""
