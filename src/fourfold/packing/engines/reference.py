@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import pyarrow as pa
 
 from fourfold.function import Function
+from fourfold.packing.engines.column_comparison import ColumnAnswers, answer_columns, compare_columns
 from fourfold.packing.engines.comparison import (
     Answers,
     Comparison,
@@ -21,9 +24,7 @@ from fourfold.packing.samples.edge_cases import spread_indices
 from fourfold.packing.samples.packing_rows import PackingRows
 from fourfold.packing.samples.scaled_rows import FACTORS, scale_rows
 from fourfold.signature import Signature
-
-if TYPE_CHECKING:
-    from fourfold.packing.engines.column_comparison import ColumnAnswers
+from fourfold.signature.columns import columns_to_rows, rows_to_columns
 
 __all__ = ["Reference"]
 
@@ -64,26 +65,40 @@ class Reference:
 
     def compare_others(self, function: Function) -> Comparison:
         """Return how an engine answers every packing row that is not in the sample."""
-        return join_comparisons([self._compare_table(function, table) for table in self._others])
+        return join_comparisons(self._compare_others(self._answer_others(function)))
+
+    def _answer_others(self, function: Function) -> list[ColumnAnswers]:
+        return [answer_columns(function, chunk) for chunk in self._rows.others.chunks()]
+
+    def _compare_others(self, answers: Sequence[ColumnAnswers]) -> list[Comparison]:
+        return [self._compare_table(table, got) for table, got in zip(self._others, answers, strict=True)]
 
     def compare_packing_rows(self, function: Function) -> Comparison:
         """Return how an engine answers the packing rows, those of the sample and the others."""
-        plain = list(self._rows.plain)
-        sample = compare_answers(self._signature, self._plain, try_rows(function, plain), self._scales)
-        return join_comparisons([sample, self.compare_others(function)])
+        return self._compare_packing_rows(try_rows(function, self._rows.plain), self._answer_others(function))
+
+    def compare_blocks(self, other: Reference) -> Comparison:
+        """Return how the original answers the packing rows in other blocks; in the same blocks it is the same call."""
+        if other is self:
+            counts = [len(self._rows.plain), *(chunk.num_rows for chunk in self._rows.others.chunks())]
+            return Comparison(sum(counts), 0, {}, None)
+        return self._compare_packing_rows(other._plain, [table.answers for table in other._others])
+
+    def _compare_packing_rows(self, plain: Answers, others: Sequence[ColumnAnswers]) -> Comparison:
+        sample = compare_answers(self._signature, self._plain, plain, self._scales)
+        return join_comparisons([sample, *self._compare_others(others)])
 
     def compare_scaled(self, function: Function) -> dict[int, Comparison]:
         """Return how an engine answers packing rows whose numbers are multiplied, by the factor.
 
         A factor is missing where no number can be multiplied, or where the original refuses such rows.
         """
-        return {factor: self._compare_table(function, table) for factor, table in self._scaled.items()}
+        return {
+            factor: self._compare_table(table, answer_columns(function, table.batch))
+            for factor, table in self._scaled.items()
+        }
 
-    def _compare_table(self, function: Function, table: _Table) -> Comparison:
-        from fourfold.packing.engines.column_comparison import answer_columns, compare_columns
-        from fourfold.signature.columns import columns_to_rows
-
-        got = answer_columns(function, table.batch)
+    def _compare_table(self, table: _Table, got: ColumnAnswers) -> Comparison:
         comparison = compare_columns(self._signature, table.answers, got, self._scales)
         if comparison.largest is None:
             return comparison
@@ -108,8 +123,6 @@ class Reference:
 
     @cached_property
     def _others(self) -> Sequence[_Table]:
-        from fourfold.packing.engines.column_comparison import answer_columns
-
         return [_Table(chunk, answer_columns(self._original, chunk)) for chunk in self._rows.others.chunks()]
 
     @cached_property
@@ -119,8 +132,6 @@ class Reference:
 
     def _scale(self, factor: int) -> _Table | None:
         """Return rows whose numbers are multiplied: integers too, unless the original refuses such rows."""
-        from fourfold.packing.engines.column_comparison import answer_columns
-
         for integers in (True, False):
             batch = scale_rows(self._signature, self._scaled_sample, factor, integers=integers)
             probe = batch.slice(0, PROBED_ROWS)
@@ -131,10 +142,6 @@ class Reference:
 
     @cached_property
     def _scaled_sample(self) -> Any:
-        import pyarrow as pa
-
-        from fourfold.signature.columns import rows_to_columns
-
         batches = [rows_to_columns(self._signature.inputs, self._rows.plain), *self._rows.others.chunks()]
         schema = batches[0].schema
         table = pa.Table.from_batches([pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in batches])

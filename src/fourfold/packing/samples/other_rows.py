@@ -7,6 +7,7 @@ from typing import Any
 
 from fourfold import tables
 from fourfold.signature import Signature
+from fourfold.signature.columns import rows_to_columns
 
 __all__ = ["OtherRows"]
 
@@ -37,9 +38,6 @@ class OtherRows:
         return self._chunks
 
     def _read(self) -> Iterator[Any]:
-        # pyarrow: an engine that takes rows needs none, and is compared with no other.
-        from fourfold.signature.columns import rows_to_columns
-
         inputs = self._signature.inputs
         for start in range(0, len(self._indices), CHUNK_ROWS):
             taken = tables.take(self._rows, self._indices[start : start + CHUNK_ROWS])

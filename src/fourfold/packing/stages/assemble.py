@@ -27,8 +27,21 @@ MAX_GOLDEN_ROWS = 24
 GOLDEN_TOLERANCE = 1e-9
 
 
-def assemble(result: TournamentResult, entry: TournamentEntry, provenance: Mapping[str, str] | None = None) -> Package:
+def assemble(
+    result: TournamentResult,
+    entry: TournamentEntry,
+    provenance: Mapping[str, str] | None = None,
+    *,
+    is_measured: bool = False,
+) -> Package:
     """Assemble the package of one engine that took part.
+
+    Args:
+        result: the result of the tournament.
+        entry: the engine.
+        provenance: where the model comes from.
+        is_measured: whether the package is only measured: it says nothing of the distance from the model, to find which
+            takes an answer to every packing row.
 
     Raises:
         PackError: its answers are not the outputs that the caller expects, or a file of the model has a name that
@@ -67,7 +80,7 @@ def assemble(result: TournamentResult, entry: TournamentEntry, provenance: Mappi
             "rows": finding.rows,
             "tested": [tested.to_json() for tested in findings],
             "accepted": result.tolerance.text,
-            "original": result.whole.compare_packing_rows(function).to_json(),
+            **({} if is_measured else {"original": result.distance(entry).to_json()}),
             **({} if rows.expected is None else {"expected": rows.expected.check(function)}),
         },
         "engines": [other.to_json(chosen=other.candidate is entry.candidate) for other in result.entries],

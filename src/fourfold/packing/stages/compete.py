@@ -10,7 +10,7 @@ from fourfold.errors import PackError
 from fourfold.function import Function
 from fourfold.packing.engines.candidate import Candidate
 from fourfold.packing.engines.candidates import make_candidates
-from fourfold.packing.engines.comparison import accepted_rows
+from fourfold.packing.engines.comparison import Comparison, accepted_rows
 from fourfold.packing.engines.invariance import BLOCKS, Finding, best_finding, find_block
 from fourfold.packing.engines.reference import Reference
 from fourfold.packing.engines.tolerance import Tolerance
@@ -33,6 +33,7 @@ class TournamentResult:
         tolerance: how far answers may be from the original's.
         findings: the findings of the invariance test about the original engine.
         entries: the tournament's table, the original engine last.
+        reference: the original's answers, in the block that it needs.
         whole: the original's answers in calls of any size, as its owner calls it.
     """
 
@@ -42,12 +43,19 @@ class TournamentResult:
     tolerance: Tolerance
     findings: Sequence[Finding]
     entries: Sequence[TournamentEntry]
+    reference: Reference
     whole: Reference
 
     @property
     def original_is_invariant(self) -> bool:
         """Return whether the original answers a row the same among any other rows, within the tolerance."""
         return self.findings[-1].invariant or best_finding(self.findings).largest_gap <= self.tolerance.max_gap
+
+    def distance(self, entry: TournamentEntry) -> Comparison:
+        """Return how far an engine's answers to the packing rows are from those of one call of the model with all."""
+        if entry is self.entries[-1]:
+            return self.whole.compare_blocks(self.reference)
+        return self.whole.compare_packing_rows(entry.candidate.function(self.signature))
 
     def check_original(self) -> None:
         """Raise `PackError` where the original is not invariant: it cannot be packed."""
@@ -92,7 +100,7 @@ def compete(
         *run_tournament(signature, reference, others, tolerance),
         TournamentEntry(original_candidate, "original"),
     ]
-    return TournamentResult(original.name, signature, rows, tolerance, findings, entries, whole)
+    return TournamentResult(original.name, signature, rows, tolerance, findings, entries, reference, whole)
 
 
 def _find_candidate_block(candidate: Candidate, signature: Signature, rows: PackingRows) -> Candidate:

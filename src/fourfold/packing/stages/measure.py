@@ -26,4 +26,6 @@ def _measure_entry(result: TournamentResult, entry: TournamentEntry) -> Tourname
         return entry
     assert entry.candidate.prepared is not None
     size = sum(map(len, entry.candidate.prepared.files.values()))
-    return replace(entry, figures=benchmark_engine(assemble(result, entry), size, result.rows.benchmark))
+    return replace(
+        entry, figures=benchmark_engine(assemble(result, entry, is_measured=True), size, result.rows.benchmark)
+    )

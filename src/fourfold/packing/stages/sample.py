@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fourfold import tables
@@ -41,7 +41,7 @@ def sample(original: OriginalModel, rows: Any, expect: Any, expect_rtol: float, 
     rows = _name_column(rows, signature)
     expected = None if expect is None else read_expected(expect, rows, signature, expect_rtol)
     sampled = spread_indices(tables.length(rows), MAX_SAMPLE_ROWS)
-    table, errors = tables.read(tables.take(rows, sampled), signature.inputs, "ignore")
+    table, errors = _read(rows, signature, sampled)
     if errors:
         raise InputError(errors)
     plain = _as_rows(table, signature)
@@ -67,6 +67,11 @@ def _name_column(rows: Any, signature: Signature) -> Any:
     return [{signature.inputs[0].name: value} for value in values]
 
 
+def _read(rows: Any, signature: Signature, indices: Sequence[int]) -> tuple[Any, Any]:
+    """Return the rows with these indices, canonical, and the errors of those that do not fit the signature."""
+    return tables.read(tables.take(rows, indices), signature.inputs, "ignore")
+
+
 def _as_rows(table: Any, signature: Signature) -> list[dict[str, Any]]:
     if isinstance(table, list):
         return table
@@ -77,7 +82,6 @@ def _as_rows(table: Any, signature: Signature) -> list[dict[str, Any]]:
 
 def _benchmark_rows(rows: Any, signature: Signature) -> list[dict[str, Any]]:
     """Return the rows to measure on. Rows that do not fit are left out: only the sample must fit."""
-    sampled = tables.take(rows, spread_indices(tables.length(rows), MAX_BENCHMARK_ROWS))
-    table, errors = tables.read(sampled, signature.inputs, "ignore")
+    table, errors = _read(rows, signature, spread_indices(tables.length(rows), MAX_BENCHMARK_ROWS))
     unfit = {error.row for error in errors}
     return [row for index, row in enumerate(_as_rows(table, signature)) if index not in unfit]
