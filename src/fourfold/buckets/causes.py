@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 
-__all__ = ["MAX_REPORT_CHARACTERS", "safe_cause"]
+from fourfold.buckets.contract import MAX_REPORT_CHARACTERS
+from fourfold.errors import printable
+
+__all__ = ["safe_cause"]
 
 #: The most characters of a cause in an error message.
 MAX_CAUSE_CHARACTERS = 300
-#: The most characters of a report that are searched for a cause.
-MAX_REPORT_CHARACTERS = 10_000
-
 _ERROR_CODE = re.compile(r"<Code>(\w{1,60})</Code>", re.ASCII)
 _SECRET_VARIABLE = re.compile(r"SECRET|TOKEN|KEY|SAS|PASSWORD|CREDENTIAL", re.ASCII)
 
@@ -29,6 +29,5 @@ def safe_cause(report: str) -> str:
         if name.startswith(("AWS_", "AZURE_", "GOOGLE_")) and _SECRET_VARIABLE.search(name) and len(value) >= 8:
             line = line.replace(value, "***")
     # The server's own words are in it, and a terminal must not act on them.
-    line = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
-    line = line if len(line) <= MAX_CAUSE_CHARACTERS else line[: MAX_CAUSE_CHARACTERS - 1] + "…"
+    line = printable(line, MAX_CAUSE_CHARACTERS)
     return f"{line}: {code[1]}" if code and code[1] not in line else line

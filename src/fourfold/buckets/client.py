@@ -10,8 +10,7 @@ from typing import Any
 import obstore
 from obstore import exceptions, store
 
-from fourfold.buckets.causes import MAX_REPORT_CHARACTERS
-from fourfold.buckets.contract import BucketError, Condition, Kind
+from fourfold.buckets.contract import MAX_REPORT_CHARACTERS, BucketError, Condition, Kind
 
 __all__ = ["ObstoreBucket", "open_memory", "open_url"]
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Literal, Protocol
 
-__all__ = ["KINDS", "Answer", "Bucket", "BucketError", "Condition", "Kind"]
+__all__ = ["KINDS", "MAX_REPORT_CHARACTERS", "Answer", "Bucket", "BucketError", "Condition", "Kind"]
+
+#: The most characters of a report: the whole of a long answer would be in it.
+MAX_REPORT_CHARACTERS = 10_000
 
 #: `missing`: there is no such key, or no such bucket. `exists`, `changed`: the condition of a write does not hold.
 #: `settings`: the environment's settings contradict each other or lack something. `ended`: the client's process ended,

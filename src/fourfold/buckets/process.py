@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fourfold.buckets import frames
-from fourfold.buckets.causes import MAX_REPORT_CHARACTERS
-from fourfold.buckets.contract import BucketError
+from fourfold.buckets.contract import MAX_REPORT_CHARACTERS, BucketError
 from fourfold.process_memory import peak_memory_bytes
 
 __all__ = ["run"]
