@@ -114,7 +114,7 @@ def read_footer(data: bytes, start: int) -> Footer:
     try:
         for number, kind in cursor.fields():
             if number == _SCHEMA:
-                elements = [cursor.chosen(_ELEMENT) for _ in range(cursor.list_size())]
+                elements = [cursor.struct(numbers=_ELEMENT) for _ in range(cursor.list_size())]
             elif number == _ROW_GROUPS:
                 groups = [_read_group(cursor) for _ in range(cursor.list_size())]
             else:
@@ -143,7 +143,7 @@ def _chunk(cursor: Cursor) -> Chunk:
     claims = None
     for number, kind in cursor.fields():
         if number == _CHUNK_METADATA and kind == STRUCT:
-            claims = cursor.chosen(_CLAIMS)
+            claims = cursor.struct(numbers=_CLAIMS)
         else:
             cursor.skip(kind)
     if claims is None:
@@ -321,7 +321,7 @@ def _read_header(read_at: ReadAt, position: int, end: int) -> tuple[Struct, int]
     while True:
         cursor = Cursor(read_at(position, min(size, end - position)))
         try:
-            return cursor.chosen(_PAGE), cursor.at
+            return cursor.struct(numbers=_PAGE), cursor.at
         except IndexError:
             if len(cursor.data) < size or size >= MAX_HEADER_BYTES:
                 raise DecodeError(f"malformed or truncated Parquet: no page's header at byte {position}") from None

@@ -49,8 +49,8 @@ class Cursor:
             number = number + (byte >> 4) if byte >> 4 else self._zigzag()
             yield number, byte & 15
 
-    def struct(self, depth: int = 0) -> Struct:
-        """Return the fields of a struct."""
+    def struct(self, depth: int = 0, numbers: frozenset[int] | None = None) -> Struct:
+        """Return the fields of a struct, by number; with `numbers` only these, and the others are passed over."""
         if depth > _MAX_DEPTH:
             raise DecodeError("malformed Parquet: metadata that are nested too deeply")
         fields: Struct = {}
@@ -62,35 +62,14 @@ class Cursor:
                 return fields
             number = number + (byte >> 4) if byte >> 4 else self._zigzag()
             kind = byte & 15
-            if kind in _INTEGERS:  # nearly all of them
-                value = data[self.at]
-                if value < 0x80:
-                    self.at += 1
-                    fields[number] = (value >> 1) ^ -(value & 1)
-                else:
-                    fields[number] = self._zigzag()
-            else:
-                fields[number] = self.value(kind, depth)
-
-    def chosen(self, numbers: frozenset[int]) -> Struct:
-        """Return the fields of a struct that have these numbers; the others are only passed over."""
-        fields: Struct = {}
-        data, number = self.data, 0
-        while True:
-            byte = data[self.at]
-            self.at += 1
-            if byte == 0:
-                return fields
-            number = number + (byte >> 4) if byte >> 4 else self._zigzag()
-            kind = byte & 15
-            if number not in numbers:
-                self.at = _after(data, self.at, kind, 0)
+            if numbers is not None and number not in numbers:
+                self.at = _after(data, self.at, kind, depth)
             elif kind in _INTEGERS and data[self.at] < 0x80:
                 value = data[self.at]
                 self.at += 1
                 fields[number] = (value >> 1) ^ -(value & 1)
             else:
-                fields[number] = self.value(kind)
+                fields[number] = self.value(kind, depth)
 
     def skip(self, kind: int) -> None:
         """Pass over a value of a kind."""
