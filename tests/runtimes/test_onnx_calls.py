@@ -6,47 +6,20 @@ import os
 import threading
 import time
 
-import numpy as np
 import pytest
-from onnx import TensorProto, helper
 
 import fourfold
 from fourfold.errors import EngineError, FourfoldError
-from fourfold.package import Package
 from fourfold.runtimes.onnx_calls import CALL_VARIABLE
-from tests.runtimes.test_onnx import graph
-from tests.runtimes.test_onnx_trial import BOOL, FLOAT, INT64, SAME, package
+from tests.runtimes.test_onnx_trial import SAME, loop, package
 
 FOR_EVER = float(2**60)
-
-
-def as_often_as_a_row_says() -> Package:
-    """Return a package of a model that copies its rows as often as the greatest of them says."""
-    body = helper.make_graph(
-        [helper.make_node("Identity", ["more"], ["more_out"]), SAME],
-        "body",
-        [
-            helper.make_tensor_value_info("i", INT64, []),
-            helper.make_tensor_value_info("more", BOOL, []),
-            helper.make_tensor_value_info("a", FLOAT, None),
-        ],
-        [helper.make_tensor_value_info("more_out", BOOL, []), helper.make_tensor_value_info("a_out", FLOAT, None)],
-    )
-    model = graph(
-        [("x", FLOAT, [None])],
-        [("y", FLOAT, [None])],
-        ("ReduceMax", ["x"], ["greatest"], {"keepdims": 0}),
-        ("Cast", ["greatest"], ["times"], {"to": TensorProto.INT64}),
-        ("Loop", ["times", "yes", "x"], ["y"], {"body": body}),
-        data={"yes": np.array(True)},
-    )
-    return package(model, 1.0)
 
 
 @pytest.fixture
 def predictor(monkeypatch: pytest.MonkeyPatch) -> fourfold.Predictor:
     monkeypatch.setenv(CALL_VARIABLE, "1")
-    return fourfold.load(as_often_as_a_row_says(), trust="foreign")
+    return fourfold.load(package(loop(None, SAME), 1.0), trust="foreign")
 
 
 def test_a_call_without_end_is_given_up(predictor: fourfold.Predictor) -> None:
@@ -102,4 +75,4 @@ def test_a_limit_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch) -
     """A load says so, before anything answers."""
     monkeypatch.setenv(CALL_VARIABLE, "-3")
     with pytest.raises(FourfoldError, match=f"{CALL_VARIABLE}: expected a number above 0, or inf; got '-3'"):
-        fourfold.load(as_often_as_a_row_says(), trust="foreign")
+        fourfold.load(package(loop(None, SAME), 1.0), trust="foreign")

@@ -29,8 +29,11 @@ PORTS: Any = ([("x", FLOAT, [None])], [("y", FLOAT, [None])])
 ENDS = [("ReduceSum", ["big"], ["r"], {"keepdims": 0}), ("Add", ["x", "r"], ["y"], {})]
 
 
-def loop(times: int, node: onnx.NodeProto) -> onnx.ModelProto:
-    """Return a model of a loop whose body has one node, from `a` to `a_out`."""
+def loop(times: int | None, node: onnx.NodeProto) -> onnx.ModelProto:
+    """Return a model of a loop whose body has one node, from `a` to `a_out`.
+
+    It runs as often as `times` says, or where that is `None` as the greatest of the rows does.
+    """
     body = helper.make_graph(
         [helper.make_node("Identity", ["more"], ["more_out"]), node],
         "body",
@@ -41,8 +44,11 @@ def loop(times: int, node: onnx.NodeProto) -> onnx.ModelProto:
         ],
         [helper.make_tensor_value_info("more_out", BOOL, []), helper.make_tensor_value_info("a_out", FLOAT, None)],
     )
-    constants = {"n": np.array(times), "yes": np.array(True)}
-    return graph(*PORTS, ("Loop", ["n", "yes", "x"], ["y"], {"body": body}), data=constants)
+    run: Any = ("Loop", ["n", "yes", "x"], ["y"], {"body": body})
+    if times is not None:
+        return graph(*PORTS, run, data={"n": np.array(times), "yes": np.array(True)})
+    count: Any = [("ReduceMax", ["x"], ["greatest"], {"keepdims": 0}), ("Cast", ["greatest"], ["n"], {"to": INT64})]
+    return graph(*PORTS, *count, run, data={"yes": np.array(True)})
 
 
 SAME = helper.make_node("Identity", ["a"], ["a_out"])

@@ -169,7 +169,7 @@ class _Engine:
         self._trial = Trial(data)
         self._session: Any = None
         self._opening = threading.Lock()
-        self._running: set[Any] = set()
+        self._running: set[Call] = set()
         self._limit_s = onnx_calls.read_limit()
         self._graph_inputs = graph_inputs
         self._names = list(names)
@@ -185,7 +185,7 @@ class _Engine:
         session = self._session or self._open(feed, batch.num_rows)
         options = onnxruntime.RunOptions()
         call = Call(options, self._limit_s, batch.num_rows)
-        self._running.add(options)
+        self._running.add(call)
         onnx_calls.begin(call)
         try:
             answers = [answer_array(output) for output in session.run(self._names, feed, options)]
@@ -194,7 +194,7 @@ class _Engine:
             raise EngineError(call.reason if call.is_given_up else failure) from error
         finally:
             onnx_calls.end(call)
-            self._running.discard(options)
+            self._running.discard(call)
         return [answer[:, 0] if answer.ndim == 2 and answer.shape[1] == 1 else answer for answer in answers]
 
     def _open(self, feed: Mapping[str, Array], rows: int) -> Any:
@@ -208,8 +208,8 @@ class _Engine:
     def stop(self) -> None:
         """End the calls that are running: a trial at once, ONNX Runtime after the operator that it computes."""
         self._trial.stop()
-        for options in list(self._running):
-            options.terminate = True
+        for call in list(self._running):
+            call.stop()
 
     def predict(self, batch: Any) -> Any:
         """Return the answers to a canonical record batch; raise `EngineError` where the model fails."""

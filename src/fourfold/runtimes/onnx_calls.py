@@ -49,11 +49,15 @@ class Call:
         self._deadline = time.monotonic() + self._seconds
         self.is_given_up = False
 
+    def stop(self) -> None:
+        """Ask ONNX Runtime to end the call after the operator that it computes."""
+        self._options.terminate = True
+
     def give_up_if_late(self, now: float) -> None:
-        """Ask ONNX Runtime to end the call where its time is over."""
+        """End the call where its time is over; `now` is in seconds, as `time.monotonic` counts."""
         if now > self._deadline:
             self.is_given_up = True
-            self._options.terminate = True
+            self.stop()
 
     @property
     def reason(self) -> str:
