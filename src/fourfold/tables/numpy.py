@@ -192,9 +192,8 @@ def _column(column: Array, field: Field) -> Any:
         return lists
     if arrow_dtype(column.dtype) is not None:
         if field.nullable and field.dtype in INTEGERS and column.dtype.kind == "f":
-            return pa.array(
-                np.ascontiguousarray(column), from_pandas=True
-            )  # an array of floats says so that it is missing
+            # NaN is how an array of floats says that an integer is missing.
+            return pa.array(np.ascontiguousarray(column), from_pandas=True)
         return from_numpy(column)
     if column.dtype.kind != "O" or field.dtype in ("float32", "float64"):
         return column.tolist()
