@@ -34,6 +34,18 @@ def trained(**parameters: Any) -> xgboost.Booster:
     return xgboost.train({"max_depth": 3, "tree_method": "hist", **parameters}, rows, 2)
 
 
+def test_linear_boosters_of_no_rounds_have_no_weights() -> None:
+    """XGBoost takes them for 0; another number of weights than columns is refused."""
+    rows = xgboost.DMatrix(NUMBERS.to_numpy(dtype=float), TARGET)
+    for rounds in (0, 1):
+        xgboost_ubjson.check(bytes(xgboost.train({"booster": "gblinear"}, rows, rounds).save_raw("ubj")))
+    document = decode(bytes(xgboost.train({"booster": "gblinear"}, rows, 1).save_raw("ubj")))
+    model = document["learner"]["gradient_booster"]["model"]
+    model["weights"] = model["weights"][:-1]
+    with pytest.raises(MalformedModel, match="weights for other columns"):
+        xgboost_ubjson.check(encode(document))
+
+
 def test_vectors_in_leaves_need_what_xgboost_reads() -> None:
     """Trees with a vector in each leaf as XGBoost 2.1 saved them, of which 3.2 dies, are refused."""
     document = decode(bytes(trained(multi_strategy="multi_output_tree").save_raw("ubj")))

@@ -157,7 +157,9 @@ def _check_learner(learner: Mapping[str, Any]) -> None:
     _check_objective(learner["objective"], classes)
     booster = learner["gradient_booster"]
     if booster["name"] == "gblinear":
-        require(len(_floats(booster["model"]["weights"])) == (columns + 1) * groups, "weights for other columns")
+        # A booster of no rounds has no weights, and answers as if all were 0.
+        count = len(_floats(booster["model"]["weights"]))
+        require(count in (0, (columns + 1) * groups), "weights for other columns")
         return
     require(booster["name"] in ("gbtree", "dart"), "an unknown kind of booster")
     model = booster["gbtree"]["model"] if booster["name"] == "dart" else booster["model"]

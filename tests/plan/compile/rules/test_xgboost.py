@@ -132,7 +132,7 @@ def test_boosters_without_rounds_have_a_base_score_without_link(
     with xgboost.config_context(verbosity=0):
         old = xgboost.Booster(model_file=bytearray(json.dumps(linear).encode()))
     assert_close(old, NUMBERS, ulp=4)
-    for booster in ("gbtree", "dart"):
+    for booster in ("gbtree", "dart", "gblinear"):
         empty = xgboost.train({**options, "booster": booster}, xgboost.DMatrix(NUMBERS, target), 0)
         assert_close(empty, NUMBERS, ulp=4)
 

@@ -356,8 +356,10 @@ def _linear(booster: _Booster, columns: Sequence[Column], compiler: Compiler) ->
     values are left out.
     """
     graph = compiler.graph
-    weights = np.array(booster.gradient_booster["model"]["weights"], dtype=np.float32).reshape(len(columns) + 1, -1)
-    n_outputs = weights.shape[1]
+    n_outputs = len(booster.base_scores)
+    weights = np.zeros((len(columns) + 1, n_outputs), dtype=np.float32)
+    if trained := booster.gradient_booster["model"]["weights"]:  # a booster of no rounds has none
+        weights = np.array(trained, dtype=np.float32).reshape(weights.shape)
     # XGBoost adds the first output's base score to every output.
     sums = graph.constant((weights[-1] + booster.base_scores[0]).astype(np.float64))
     if not columns:
