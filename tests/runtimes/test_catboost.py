@@ -140,8 +140,8 @@ def test_what_cannot_be_packed() -> None:
         (fitted, NUMBERS.to_numpy()[:, :2], "3 columns; got 2"),
         (catboost.CatBoostRegressor(**OPTIONS).fit(NUMBERS.to_numpy(), TARGET), NUMBERS[["a"]], "3 columns; got 1"),
         (fitted, NUMBERS.assign(a="text"), "fails on the sample"),
-        (fitted, pl.from_pandas(NUMBERS), "takes pandas frames and NumPy arrays; got polars"),
-        (of_texts, words, "not read: texts"),
+        (fitted, pl.from_pandas(NUMBERS), r"takes pandas frames and NumPy arrays; got polars: give rows\.to_pandas"),
+        (of_texts, words, "features of texts, which are not read: pack a function"),
     ]
     for model, sample, why in cases:
         with pytest.raises(PackError, match=why):

@@ -8,6 +8,8 @@ import catboost
 import lightgbm
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import xgboost
 from sklearn.compose import make_column_transformer
@@ -86,10 +88,53 @@ def test_a_column_of_an_array() -> None:
         fourfold.pack(model, name="m", rows=NUMBERS.assign(b="u").to_numpy())
 
 
+@pytest.mark.parametrize("container", ["polars", "arrow"])
+@pytest.mark.parametrize("name", ["xgboost", "lightgbm", "logistic"])
+@pytest.mark.parametrize(("wrong", "got"), [(["u"] * COUNT, "the text 'u'"), ([b"u"] * COUNT, "u'\" (object)")])
+def test_a_column_of_polars_or_arrow(
+    container: str, name: str, wrong: list[Any], got: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The column is named in the words of its container, and the library prints nothing of its own."""
+    if (name, container) == ("logistic", "arrow"):
+        return  # scikit-learn takes no Arrow tables
+    columns = {"a": NUMBERS.a.to_list(), "b": wrong}
+    rows = pl.DataFrame(columns) if container == "polars" else pa.table(columns)
+    cast = r"rows\['b'\]\.cast\(polars" if container == "polars" else r'rows\[\'b\'\]\.cast\("double"\)'
+    with pytest.raises(PackError, match=f"column 'b': the model takes numbers there.*{cast}") as caught:
+        fourfold.pack(on_numbers(name), name="m", rows=rows)
+    assert got in str(caught.value)
+    assert not [raw for raw in (*RAW, "Unsupported", "KeyError") if raw in str(caught.value)]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", ["xgboost", "lightgbm", "catboost", "logistic"])
+def test_an_array_of_texts(name: str) -> None:
+    """An array of text says that the model takes numbers, however the array holds the text."""
+    model = on_numbers(name)
+    model.fit(NUMBERS.to_numpy(), TARGET)
+    for rows in (np.full(NUMBERS.shape, "u"), np.full(NUMBERS.shape, "u", dtype=object)):
+        with pytest.raises(PackError, match=r"the model takes numbers.*rows\.astype\(float\)") as caught:
+            fourfold.pack(model, name="m", rows=rows)
+        assert not [raw for raw in (*RAW, "Unicode-3", "dtype='numeric'") if raw in str(caught.value)]
+
+
+def test_categories_where_xgboost_was_trained_with_numbers() -> None:
+    """XGBoost would take the index of a category for the number, and answer."""
+    booster = on_numbers("xgboost").get_booster()
+    for rows in (
+        NUMBERS.assign(b=pd.Categorical(["u", "v"] * (COUNT // 2))),
+        pl.DataFrame({"a": NUMBERS.a.to_list(), "b": pl.Series(["u", "v"] * (COUNT // 2), dtype=pl.Categorical)}),
+    ):
+        with pytest.raises(PackError, match=r"column 'b': the model takes numbers there, .* categories \['u', 'v'\]"):
+            fourfold.pack(booster, name="m", rows=rows)
+
+
 def test_two_wrong_columns_name_the_first() -> None:
     """What else is wrong does not hide the column."""
     with pytest.raises(PackError, match="column 'a': the model takes numbers there, and the rows hold the text 'p'"):
         fourfold.pack(on_numbers("logistic"), name="m", rows=NUMBERS.assign(a="p", b="q"))
+    with pytest.raises(PackError, match="column 'a': the model takes numbers there, and the rows hold the text 'q'"):
+        fourfold.pack(on_numbers("logistic"), name="m", rows=NUMBERS.assign(a="q", b="q"))
 
 
 def test_a_number_column_that_became_categories() -> None:
@@ -97,7 +142,7 @@ def test_a_number_column_that_became_categories() -> None:
     model = xgboost.XGBClassifier(**BOOST, enable_categorical=True).fit(CATEGORIES, TARGET)
     rows = CATEGORIES.assign(a=pd.Categorical(RANDOM.choice(["u", "v"], COUNT)))
     with pytest.raises(
-        PackError, match="column 'a': the model takes numbers there, and the rows hold the category"
+        PackError, match="column 'a': the model takes numbers there, and the rows hold the categories"
     ) as (caught):
         fourfold.pack(model, name="m", rows=rows)
     assert not [raw for raw in RAW if raw in str(caught.value)]

@@ -191,8 +191,13 @@ def _read(data: bytes) -> Cbm:
     core = FlatTable.root(data[8 : 8 + size])
     require(core.text(0) == _FORMAT, "another format")
     trees = _Trees(core.table(1))
-    unread = [name for name in ("texts", "estimated", "embeddings") if trees.tables(name)]
-    require(not unread, f"features of kinds that are not read: {', '.join(unread)}")
+    unread = [name for name in ("texts", "embeddings") if trees.tables(name)]
+    if unread or trees.tables("estimated"):
+        kinds = " and ".join(unread) or "texts or embeddings"
+        raise MalformedModel(
+            f"it has features of {kinds}, which are not read: pack a function or an object of your own that asks the "
+            "model, or train without them"
+        )
     parts, ctr_data = core.texts(3), data[8 + size :]
     require(parts == [_CTR_PART] or not (parts or ctr_data), "parts that are not known")
     entries = [(entry.text(0).decode(), entry.text(1).decode()) for entry in core.tables(2)]

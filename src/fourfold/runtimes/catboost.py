@@ -282,7 +282,8 @@ def _read(data: bytes, settings: dict[str, Any]) -> Any:
 def _read_sample(model: Any, sample: Any, inputs: Declared) -> Sample:
     kind = tables.kind_of(sample)
     if kind not in ("pandas", "numpy"):
-        raise PackError(f"CatBoost takes pandas frames and NumPy arrays; got {kind}")
+        way = "" if kind not in ("polars", "arrow") else ": give rows.to_pandas()"
+        raise PackError(f"CatBoost takes pandas frames and NumPy arrays; got {kind}{way}")
     trained = list(model.feature_names_)
     names = column_names(sample)
     if names is not None and trained != [str(index) for index in range(len(trained))]:

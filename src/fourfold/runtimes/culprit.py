@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,11 @@ __all__ = ["describe_failure", "describe_refusal"]
 
 #: The most columns that are tried.
 MAX_TRIED_COLUMNS = 2_000
+#: How an array of texts becomes one of numbers.
+_ARRAY_CAST = "rows.astype(float)"
+#: How texts become numbers in a column of pandas, and in one of another container.
+_CAST = "pandas.to_numeric(rows[{name}])"
+_CASTS = {"polars": "rows[{name}].cast(polars.Float64)", "arrow": 'rows[{name}].cast("double")', "numpy": _ARRAY_CAST}
 #: The most fields that are named.
 MAX_NAMED_FIELDS = 3
 
@@ -44,8 +50,16 @@ def describe_failure(
     Returns:
         A sentence; the library's words where no single column is to blame.
     """
-    if tables.kind_of(data) == "numpy" and data.ndim == 2:
+    kind = tables.kind_of(data)
+    if kind == "numpy" and data.ndim == 2:
+        if data.dtype.kind == "U" and _answers(np.zeros((1, data.shape[1])), ask):
+            return (
+                f"the model takes numbers, and the array holds text ({data.dtype}): give the numbers that it was "
+                f"trained with (of texts, {_ARRAY_CAST})"
+            )
         data, ask = _array_as_frame(data, ask, names or [f"x{index}" for index in range(data.shape[1])])
+    elif kind in ("polars", "arrow") and find_spec("pandas") is not None:
+        data, ask = _table_as_frame(data, ask)
     if tables.kind_of(data) != "pandas":
         return describe(error)
     with warnings.catch_warnings():
@@ -56,6 +70,7 @@ def describe_failure(
         return describe(error)
     index, frame = row
     position, expected, way = column
+    way = way.replace(_CAST, _CASTS.get(kind or "", _CAST)).format(name=repr(str(frame.columns[position])))
     got = _in_words(frame.iloc[0, position], frame.dtypes.iloc[position])
     name = shorten(str(frame.columns[position]))
     return f"column {name}: the model takes {expected}, and the rows hold {got} (row {index}): {way}"
@@ -67,6 +82,16 @@ def _array_as_frame(data: Any, ask: Callable[[Any], Any], names: Sequence[str]) 
 
     frame = pd.DataFrame(data.astype(object), columns=list(names)).infer_objects()
     return frame, lambda rows: ask(rows.to_numpy(dtype=object))
+
+
+def _table_as_frame(data: Any, ask: Callable[[Any], Any]) -> tuple[Any, Callable[[Any], Any]]:
+    """Return a pandas frame of a frame of polars or an Arrow table, and a function that asks about such a frame."""
+
+    def ask_frame(rows: Any) -> Any:
+        table = pa.Table.from_pandas(rows, preserve_index=False)
+        return ask(table if tables.kind_of(data) == "arrow" else tables.of_arrow("polars", table))
+
+    return pa.table(data).to_pandas(), ask_frame
 
 
 def describe_refusal(error: BaseException, batch: Any) -> str:
@@ -115,14 +140,16 @@ def _culprit(frame: Any, ask: Callable[[Any], Any], known: Mapping[str, Levels])
     columns = range(min(frame.shape[1], MAX_TRIED_COLUMNS))
     changes: dict[int, Any] = {}
     attempt, words = frame, _words(frame, ask)
-    for position in (column for column in columns if _is_suspect(frame, column, known)):
-        value = _stand_in(frame, position, known)
+    values = {column: _stand_in(frame, column, known) for column in columns if _is_suspect(frame, column, known)}
+    for position, value in values.items():
         next_attempt = _with_values(attempt, {position: value})
         next_words = _words(next_attempt, ask)
         if next_words != words:  # another column is next to blame, or none
             changes[position], attempt, words = value, next_attempt, next_words
         if not words:
             break
+    if words and _answers(_with_values(frame, values), ask):  # the columns are refused in the same words
+        changes, words = values, ""
     if words:
         culprit = next((column for column in columns if _answers(_with_values(frame, {column: 0.0}), ask)), None)
     else:
@@ -173,12 +200,12 @@ def _expected(frame: Any, position: int, known: Mapping[str, Levels]) -> tuple[s
             "leave such rows out, or train the model with them",
         )
     if levels is not None:
-        return "categories there: texts or integers", f"give the column as text: rows[{name!r}].astype(str)"
+        return "categories there: texts or integers", "give the column as text: rows[{name}].astype(str)"
     if _is_missing(cell) and kind in "iufb":
         return "no missing value there", "fill the gap in a step of the model (SimpleImputer), or leave such rows out"
     if kind in "iufb":
         return "finite numbers that fit its dtype there", "leave such rows out, or clip the values"
-    return "numbers there", f"give the numbers that it was trained with (of texts, pandas.to_numeric(rows[{name!r}]))"
+    return "numbers there", f"give the numbers that it was trained with (of texts, {_CAST})"
 
 
 def _is_missing(cell: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import lightgbm
 import numpy as np
+import pyarrow as pa
 
 from fourfold import tables
 from fourfold.errors import CorruptPackage, EngineError, FourfoldError, PackError, printable, shorten
@@ -207,12 +208,26 @@ def _options(model: Any) -> dict[str, Any]:
 
 
 def _original_answers(model: Any, data: Any, classes: Array | None) -> list[Array]:
+    _check_types(data)
     answer = answer_array(model.predict(data, num_threads=1))
     if classes is None:
         return [answer]
     if isinstance(model, lightgbm.Booster):
         return classify(answer, classes)
     return [answer, answer_array(model.predict_proba(data, num_threads=1))]
+
+
+def _check_types(data: Any) -> None:
+    """Raise `TypeError` where a frame of polars or an Arrow table has a column that LightGBM does not take.
+
+    LightGBM would print a line of its own, too, for every time that it is asked.
+    """
+    if tables.kind_of(data) in ("polars", "arrow"):
+        for field in pa.table(data).schema:
+            if not (
+                pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_boolean(field.type)
+            ):
+                raise TypeError(f"the column {shorten(field.name)} holds {field.type}, and LightGBM takes numbers")
 
 
 def _objective(text: str) -> tuple[str, int | None]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 import xgboost
 
 from fourfold import tables
@@ -31,6 +32,7 @@ from fourfold.runtimes.declared import Declared, Inputs, declare
 from fourfold.runtimes.engine import OpenedModel, Prepared, library_versions
 from fourfold.runtimes.levels import xgboost_levels
 from fourfold.runtimes.sample import Sample, column_names, frame_to_array, read_sample, select_columns
+from fourfold.runtimes.training_columns import FRAMES
 from fourfold.signature.field import Field, Signature
 
 __all__ = ["NAME", "load", "open_model", "prepare"]
@@ -274,7 +276,9 @@ def _fitted_booster(model: Any) -> xgboost.Booster:
 def _read_sample(booster: xgboost.Booster, sample: Any, inputs: Declared) -> Sample:
     names = booster.feature_names
     if names is not None:
-        sample_rows = read_sample(select_columns(sample, names), inputs, known=xgboost_levels(booster, names))
+        sample = select_columns(sample, names)
+        _check_kinds(booster, names, sample)
+        sample_rows = read_sample(sample, inputs, known=xgboost_levels(booster, names))
     elif tables.kind_of(sample) in ("pandas", "polars", "arrow"):
         sample_rows = read_sample(frame_to_array(sample), inputs, [str(name) for name in column_names(sample) or ()])
     else:
@@ -282,6 +286,34 @@ def _read_sample(booster: xgboost.Booster, sample: Any, inputs: Declared) -> Sam
     if len(sample_rows.fields) != booster.num_features():
         raise PackError(f"the model was trained with {booster.num_features()} columns; got {len(sample_rows.fields)}")
     return sample_rows
+
+
+def _check_kinds(booster: xgboost.Booster, names: Sequence[str], sample: Any) -> None:
+    """Check that a frame has no categories where the booster was trained with numbers.
+
+    XGBoost would take the index of each category, in the order of these rows, for such a number.
+
+    Raises:
+        PackError: a column has.
+    """
+    if tables.kind_of(sample) not in FRAMES:
+        return
+    columns = tables.columns_of(sample)
+    kinds = columns.kinds(sample)
+    for name, kind in zip(map(str, names), booster.feature_types or (), strict=False):
+        held = kinds.get(name)
+        if held == "other" and tables.kind_of(sample) == "polars" and pa.types.is_dictionary(_arrow_type(sample, name)):
+            held = "category"  # polars' own, which has no list
+        if kind != "c" and held == "category":
+            raise PackError(
+                f"column {shorten(name)}: the model takes numbers there, and the rows hold the categories "
+                f"{shorten(columns.values(sample, name), 100)}: give the numbers that it was trained with"
+            )
+
+
+def _arrow_type(frame: Any, name: str) -> Any:
+    """Return the Arrow type of a column of a frame of polars."""
+    return pa.table(frame.select(name)).schema.field(0).type
 
 
 def _original_answers(model: Any, data: Any, classes: Array | None) -> list[Array]:
