@@ -107,3 +107,32 @@ def test_classes_of_a_hostile_package() -> None:
     """A short text may not ask for gigabytes."""
     with pytest.raises(CorruptPackage, match="which no model has"):
         read_classes({"classes": {"dtype": "U100000000", "values": ["a"]}})
+
+
+@pytest.mark.parametrize("objective", ["reg:logistic", "cross_entropy", "xentropy"])
+def test_a_logistic_regression_is_a_probability_by_any_name(objective: str) -> None:
+    """What the sigmoid answers is called so, and labels name its two ends."""
+    target = np.array([0.0, 1.0])[TWO.astype(int)]
+    booster: Any
+    if objective == "reg:logistic":
+        booster = xgboost.train({"objective": objective, "nthread": 1}, xgboost.DMatrix(FRAME, target), 3)
+        expected = booster.predict(xgboost.DMatrix(FRAME))
+    else:
+        booster = lightgbm.train({"objective": objective, "verbose": -1}, lightgbm.Dataset(FRAME, target), 3)
+        expected = booster.predict(FRAME, num_threads=1)
+    package = fourfold.pack(booster, name="m", rows=FRAME, measure=False)
+    answers = fourfold.load(package, trust="foreign").predict(FRAME)
+    assert list(answers.columns) == ["probability"]
+    np.testing.assert_allclose(answers.probability, expected, rtol=1e-6)
+    labelled = fourfold.pack(booster, name="m", rows=FRAME, labels=["no", "yes"], measure=False)
+    labels = fourfold.load(labelled, trust="foreign").predict(FRAME).label
+    assert labels.tolist() == np.where(expected > 0.5, "yes", "no").tolist()
+
+
+def test_what_cross_entropy_lambda_answers_is_no_probability() -> None:
+    """It is `log(1 + exp(margin))`, which may be above 1."""
+    booster = lightgbm.train({"objective": "cross_entropy_lambda", "verbose": -1}, lightgbm.Dataset(FRAME, TWO), 3)
+    package = fourfold.pack(booster, name="m", rows=FRAME, measure=False)
+    assert [field.name for field in package.signature.outputs] == ["prediction"]
+    with pytest.raises(PackError, match="leave labels out"):
+        fourfold.pack(booster, name="m", rows=FRAME, labels=["no", "yes"])

@@ -27,8 +27,9 @@ __all__ = ["NAME", "load", "open_model", "prepare"]
 
 NAME = "lightgbm"
 _FILE = "model.txt"
-#: Objectives whose answers are the probabilities of classes.
-_PROBABILITY_OBJECTIVES = ("binary", "multiclass", "multiclassova")
+#: Objectives whose answers are probabilities. `cross_entropy` is the logistic regression of `binary` for targets that
+#: are probabilities themselves; what `cross_entropy_lambda` answers, `log(1 + exp(margin))`, is none.
+_PROBABILITY_OBJECTIVES = ("binary", "cross_entropy", "multiclass", "multiclassova")
 # The parameters that change a prediction, which the scikit-learn interface passes to every one.
 _OPTIONS = ("pred_early_stop", "pred_early_stop_freq", "pred_early_stop_margin", "predict_disable_shape_check")
 

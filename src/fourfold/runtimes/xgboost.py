@@ -39,8 +39,8 @@ __all__ = ["NAME", "load", "open_model", "prepare"]
 
 NAME = "xgboost"
 _FILE = "model.ubj"
-#: Objectives whose answers are the probabilities of classes.
-_PROBABILITY_OBJECTIVES = ("binary:logistic", "multi:softprob")
+#: Objectives whose answers are probabilities. `reg:logistic` is `binary:logistic` with another metric.
+_PROBABILITY_OBJECTIVES = ("binary:logistic", "multi:softprob", "reg:logistic")
 #: Objectives of one output whose base score XGBoost adds on the scale of the margin.
 _OBJECTIVES_WITH_LINK = frozenset(
     ("binary:logistic", "reg:logistic", "count:poisson", "reg:gamma", "reg:tweedie", "survival:cox", "survival:aft")
@@ -97,7 +97,7 @@ def prepare(model: Any, sample: Any, *, inputs: Inputs = None, labels: Sequence[
     libraries = library_versions("xgboost", "numpy", "scipy", container=sample_rows.form["container"])
     if isinstance(model, xgboost.XGBClassifier):
         classes = np.asarray(model.classes_)
-    is_probability = kind == "Booster" and objective in _PROBABILITY_OBJECTIVES
+    is_probability = kind == "Booster" and objective.partition(" ")[0] in _PROBABILITY_OBJECTIVES
     outputs = output_fields(answers, sample_rows.count, classes, is_probability=is_probability)
     origins = sample_rows.origins
     return Prepared(NAME, settings, {_FILE: data}, sample_rows.fields, outputs, "", libraries, origins=origins)
@@ -329,7 +329,8 @@ def _objective(booster: xgboost.Booster) -> tuple[str, int | None]:
     """Return a booster's objective, and the number of classes whose probabilities it answers, if it does."""
     learner = _learner(booster)
     name, parameters = str(learner["objective"]["name"]), learner["learner_model_param"]
-    # A booster of several labels a row answers with a probability for each of them, and not for classes.
-    if name not in _PROBABILITY_OBJECTIVES or int(parameters.get("num_target", "1")) > 1:
+    if name not in _PROBABILITY_OBJECTIVES:
         return name, None
+    if int(parameters.get("num_target", "1")) > 1:
+        return f"{name} of several targets", None  # it answers with a probability for each of them, not for classes
     return name, max(int(parameters["num_class"]), 2)
