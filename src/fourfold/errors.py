@@ -58,6 +58,7 @@ __all__ = [
     "TableError",
     "TooLarge",
     "TrustError",
+    "counted",
     "describe",
     "engine_failure",
     "printable",
@@ -75,6 +76,17 @@ _MAX_DEPTH = 20
 #: The most characters of a text of others in an error message.
 _MAX_TEXT_CHARACTERS = 500
 _BRACKETS = {list: "[]", tuple: "()", dict: "{}"}
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """Return a number of things in words: `1 row`, `1,024 rows`.
+
+    Args:
+        number: how many.
+        noun: the word for one of them.
+        plural: the word for several, where it is not the noun with an `s`.
+    """
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def shorten(value: object, limit: int = 60) -> str:

@@ -81,7 +81,7 @@ def test_a_package_is_made_shown_pushed_promoted_listed_and_pulled(folder: Path,
     ):
         assert "plan (chosen)" in text
         assert "the same bits in" in text
-        assert "itself" in text
+        assert "the original" in text
     models = {"FOURFOLD_REPOSITORY": str(tmp_path / "models")}
     assert json.loads(run("push", out, "--json", environment=models).stdout)["version"] == 1
     assert json.loads(run("push", out, "--json", environment=models).stdout)["version"] == 1

@@ -55,7 +55,7 @@ def test_a_package_says_of_itself_only_text(text: str, capsys: pytest.CaptureFix
     runtime = {"name": text, "settings": {}, "requires": "", "libraries": {text: text}}
     print_package(Package.build(manifest(signature=signature, runtime=runtime, provenance={text: text}), FILES))
     shown = capsys.readouterr().out
-    assert f"provenance   {printable(text)} {printable(text)}" in shown
+    assert f"provenance    {printable(text)} {printable(text)}" in shown
     assert "\x1b" not in shown
 
 

@@ -266,8 +266,8 @@ def test_a_custom_class_needs_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         answer = run("stream", out, "--trust", "code", stdin=b'{"x": 2}\n', environment=environment).stdout
         assert json.loads(answer)["prediction"] > 2
     shown = call("show", out).stdout
-    assert "carries      the code of mine; the host's own modules are never used" in shown
-    assert "of its host  no installed distribution but the libraries of the runtime" in shown
+    assert "carries       the code of mine; the host's own modules are never used" in shown
+    assert "of its host   no installed distribution but the libraries of the runtime" in shown
 
 
 def test_a_library_of_another_version_than_the_packages(tmp_path: Path) -> None:

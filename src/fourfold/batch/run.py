@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OnProgress", "run"]
 
-#: Called after each chunk with the number of rows done, and the number of all rows where it is known beforehand.
+#: Called at the start and after each chunk with the number of rows done, and of all rows where it is known.
 OnProgress = Callable[[int, int | None], object]
 
 
@@ -46,7 +46,7 @@ def run(predictor: Predictor, job: Job, on_progress: OnProgress | None = None) -
     Args:
         predictor: the package, loaded.
         job: what to read, which columns pass through, and where to write.
-        on_progress: called after each chunk.
+        on_progress: called at the start, and after each chunk.
 
     Returns:
         The report, which is also written beside the output, to `_fourfold/<output's name>.run.json`.
@@ -117,6 +117,7 @@ class _Attempt:
             {"fourfold.model": self._predictor.name, "fourfold.digest": self._predictor.digest},
         )
         try:
+            on_progress(0, source.rows)
             with closing(_read_ahead(_extract(source, preflight.job))) as chunks:
                 for chunk, parts in chunks:
                     self._predict_chunk(chunk, parts, output)

@@ -25,7 +25,7 @@ _VERBS = ("demo", "pack", "show", "push", "pull", "list", "promote", "serve", "s
 _EPILOG = """
 \b
 Begin with:
-  fourfold demo                                       everything, on real data, in a minute or two
+  fourfold demo           everything, on real data, in a minute or two
 \b
 Then, with a model of your own:
   fourfold pack eta --estimator eta.joblib --rows rows.parquet
@@ -35,8 +35,9 @@ Then, with a model of your own:
 
 \b
 FOURFOLD_REPOSITORY names the repository where --repository does not.
-Exit statuses: 0 done, 1 answers differ, 2 wrong usage, 3 rows or signature, 4 package or engine,
-5 repository, 6 source, sink or port, 7 a library is missing, 130 interrupted (docs/cli.md).
+Exit statuses: 0 done, 1 answers differ, 2 wrong usage, 3 rows or signature,
+4 package or engine, 5 repository, 6 source, sink or port, 7 a library is
+missing, 130 interrupted (docs/cli.md).
 """
 
 
@@ -52,6 +53,16 @@ class _Verbs(click.Group):
         module = import_module(f"fourfold.cli.{'list_' if cmd_name == 'list' else cmd_name}")
         verb: click.Command = module.command
         return verb
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verbs with their whole summaries, which click would cut at the end of a line."""
+        rows = []
+        for name in self.list_commands(ctx):
+            verb = self.get_command(ctx, name)
+            assert verb is not None
+            rows.append((name, verb.get_short_help_str(limit=1_000)))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
 
 @click.group(

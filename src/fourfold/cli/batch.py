@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from fourfold.cli import options
-from fourfold.cli.output import print_json, progress_bars
+from fourfold.cli.output import print_facts, print_json, progress_bars
+from fourfold.errors import counted
 
 if TYPE_CHECKING:
     from fourfold.batch import Job, Report
@@ -80,7 +81,7 @@ def run_(
         result = run(predictor, job, lambda rows, total: report("rows", rows, total))
     if as_json:
         print_json(result.to_json())
-    else:
+    elif not quiet:
         _print_report(result)
 
 
@@ -107,9 +108,12 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _print_report(report: Report) -> None:
-    click.echo(f"{report.rows_out:,} rows answered, in {report.seconds:.2f} s  {report.output}")
+    answered = f"{counted(report.rows_out, 'row')} answered, in {report.seconds:.2f} s"
+    facts = [("output", f"{report.output}: {answered}")]
     if report.quarantined:
-        click.echo(f"{report.quarantined:,} rows in the quarantine           {report.quarantine}")
-        for reason in report.reasons[:5]:
-            click.echo(f"  {reason['count']:,} rows: {reason['field'] or 'the whole row'}, {reason['code']}")
-    click.echo(f"report                                {report.report}")
+        facts.append(("quarantine", f"{report.quarantine}: {counted(report.quarantined, 'row')} that do not fit"))
+        facts += [
+            ("", f"{counted(reason['count'], 'row')}: {reason['field'] or 'the whole row'}, {reason['code']}")
+            for reason in report.reasons[:5]
+        ]
+    print_facts([*facts, ("report", report.report)])

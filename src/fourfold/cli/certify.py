@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from fourfold.cli import options
-from fourfold.cli.output import console, escape_markup, print_json, print_table, progress_bars
+from fourfold.cli.output import clip, console, print_facts, print_json, print_table, progress_bars
+from fourfold.errors import counted
 
 if TYPE_CHECKING:
     from fourfold.certificate import Certificate
+    from fourfold.certificate.certificate import DoorReport
     from fourfold.package.levels import Level
+
+#: The most characters of the row that is shown, and of one output of its answer, and the most outputs.
+MAX_SHOWN_CHARACTERS = 240
+MAX_SHOWN_OUTPUTS = 4
 
 
 @click.command("certify")
@@ -34,6 +41,7 @@ if TYPE_CHECKING:
     help="Send the rows through this one only; may be repeated.",
 )
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Write the certificate there, as JSON.")
+@click.option("--all", "every_door", is_flag=True, help="Print a line for every door, and every way to send the rows.")
 @options.absent
 @options.repository
 @options.trust
@@ -49,6 +57,7 @@ def command(
     absent: tuple[str, ...],
     repository: str | None,
     *,
+    every_door: bool,
     trust: Level | None,
     as_json: bool,
     quiet: bool,
@@ -82,8 +91,8 @@ def command(
         _write(output, certificate)
     if as_json:
         print_json(certificate.to_json())
-    else:
-        print_certificate(certificate)
+    elif not (quiet and certificate.equal):
+        print_certificate(certificate, every_door=every_door)
     if not certificate.equal:
         raise SystemExit(1)
 
@@ -99,52 +108,72 @@ def _write(path: Path, certificate: Certificate) -> None:
         raise SinkError(f"cannot write the certificate {path}: {error.strerror or error}") from error
 
 
-def print_certificate(certificate: Certificate) -> None:
-    """Print a certificate for people."""
+def print_certificate(certificate: Certificate, *, every_door: bool = False) -> None:
+    """Print a certificate for people: a line for each architecture, or for each of its doors."""
+    from fourfold.cli.show import print_title
+
     out = console()
     out.print()
-    out.print(
-        f"[bold]certificate[/bold] of {certificate.name}" + (f":{certificate.version}" if certificate.version else "")
-    )
-    out.print(certificate.digest)
-    print_table(
-        ["architecture", "door", "cut", "rows#", "differing#"],
-        [
-            (door.architecture, door.door, door.batching, f"{door.rows:,}", f"{door.differing:,}")
-            for door in certificate.doors
-        ],
-    )
-    _print_side_by_side(certificate)
-    for door in certificate.doors:
-        if door.first is not None:
-            first = door.first
-            difference = (
-                f"{door.architecture}, {door.door}, {door.batching}: row {first.row}, field {first.field}: "
-                f"expected {first.expected!r}, got {first.got!r}"
-            )
-            out.print(f"[red]differs[/red] {escape_markup(difference)}\n  likely cause: {escape_markup(door.cause)}")
-    refused = (
-        f"; {certificate.refused:,} rows do not fit the signature and were left out" if certificate.refused else ""
-    )
-    doors = len({(door.architecture, door.door) for door in certificate.doors})
-    verdict = "the same bits everywhere" if certificate.equal else f"{certificate.differing:,} answers differ"
-    out.print(
-        f"{certificate.rows:,} rows, {doors} doors, {certificate.golden_rows} golden rows at every start{refused}"
-    )
-    out.print(
-        f"[bold {'green' if certificate.equal else 'red'}]{verdict}[/bold {'green' if certificate.equal else 'red'}]"
-    )
+    out.print("certificate", style="bold")
+    print_title(certificate.name, certificate.version, certificate.digest)
+    if every_door:
+        columns = ["architecture", "door", "sent", "rows#", "differing#"]
+        print_table(columns, [_door_cells(door) for door in certificate.doors])
+    else:
+        print_table(["architecture", "doors#", "rows sent#", "differing#"], _architecture_cells(certificate))
+    _print_one_row(certificate)
+    _print_differences([door for door in certificate.doors if door.first is not None], every_door=every_door)
+    number = len({(door.architecture, door.door) for door in certificate.doors})
+    sent = [counted(certificate.rows, "row"), counted(number, "door")]
+    replayed = f"{counted(certificate.golden_rows, 'golden row')} at every start"
+    out.print(", ".join([*sent, replayed]), markup=False)
+    if certificate.refused:
+        refused = counted(certificate.refused, "row")
+        out.print(f"{refused} left out: not what the signature takes, or the engine refuses them", markup=False)
+    verdict = "the same bits everywhere" if certificate.equal else f"{counted(certificate.differing, 'answer')} differ"
+    out.print(verdict, style="bold green" if certificate.equal else "bold red", markup=False)
 
 
-def _print_side_by_side(certificate: Certificate) -> None:
-    """Print the answers to one row, an architecture a column."""
-    out = console()
-    out.print("one row:")
-    out.print("  " + escape_markup(", ".join(f"{name}={value}" for name, value in certificate.shown.items())))
-    answers = certificate.answers
-    names = list(answers)
-    fields = list(next(iter(answers.values()), {}))
-    print_table(["", *names], [(field, *(_format_bits(answers[name][field]) for name in names)) for field in fields])
+def _print_differences(differing: Sequence[DoorReport], *, every_door: bool) -> None:
+    """Print the first difference of each door, or of one door of each architecture."""
+    shown = differing if every_door else list({door.architecture: door for door in reversed(differing)}.values())[::-1]
+    for door in shown:
+        assert door.first is not None
+        where = f"{door.architecture}, {door.door}, {door.batching}: row {door.first.row}, field {door.first.field}"
+        values = f"expected {door.first.expected!r}, got {door.first.got!r}"
+        print_facts([("differs", f"{where}: {values}; likely cause: {door.cause}")])
+    if len(shown) < len(differing):
+        print_facts([("", f"… and in {counted(len(differing) - len(shown), 'more way')} to send the rows (--all)")])
+
+
+def _door_cells(door: DoorReport) -> tuple[str, ...]:
+    return (door.architecture, door.door, door.batching, f"{door.rows:,}", f"{door.differing:,}")
+
+
+def _architecture_cells(certificate: Certificate) -> list[tuple[str, ...]]:
+    cells = []
+    for architecture in dict.fromkeys(door.architecture for door in certificate.doors):
+        reports = [door for door in certificate.doors if door.architecture == architecture]
+        numbers = (
+            len({door.door for door in reports}),
+            sum(door.rows for door in reports),
+            sum(door.differing for door in reports),
+        )
+        cells.append((architecture, *(f"{number:,}" for number in numbers)))
+    return cells
+
+
+def _print_one_row(certificate: Certificate) -> None:
+    """Print one row, and below it the answer of each architecture, so that the eye can compare."""
+    shown = ", ".join(f"{name}={value}" for name, value in certificate.shown.items())
+    print_facts([("one row", clip(shown, MAX_SHOWN_CHARACTERS))])
+    for architecture, answer in certificate.answers.items():
+        values = [f"{field} {_format_bits(value)}" for field, value in answer.items()]
+        lines = [clip(value, MAX_SHOWN_CHARACTERS) for value in values[:MAX_SHOWN_OUTPUTS]]
+        print_facts([(architecture if index == 0 else "", line) for index, line in enumerate(lines)])
+        if len(values) > len(lines):
+            print_facts([("", f"… and {counted(len(values) - len(lines), 'output')} more")])
+    console().print()
 
 
 def _format_bits(value: object) -> str:

@@ -41,9 +41,11 @@ def command(directory: Path, rows: int, *, quiet: bool) -> None:
     start = time.perf_counter()
     with progress_bars(quiet=quiet) as report:
         demo = run(directory, rows=rows, on_progress=report)
+    if quiet and demo.certificate.equal:
+        return
     print_certificate(demo.certificate)
     out = console()
-    out.print(f"mean error of the model on flights that it never saw: {demo.error:.1f} minutes in the air")
+    out.print(f"\nmean error of the model on flights that it never saw: {demo.error:.1f} minutes in the air")
     out.print(f"done in {time.perf_counter() - start:.0f} seconds; everything is in {directory}\n")
     out.print("[bold]next[/bold]")
     for line in _next_commands(directory, demo.certificate.shown):

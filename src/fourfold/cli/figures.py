@@ -79,10 +79,8 @@ def _is_figure(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e15
 
 
-def cells(figures: Figures | None) -> tuple[str, ...]:
+def cells(figures: Figures) -> tuple[str, ...]:
     """Return the cells of a table for an engine: one row, rows a second, start-up, memory and size."""
-    if figures is None:
-        return ("-",) * 5
     one_row = figures.one_row
     return (
         f"{one_row * 1e6:,.3g} µs" if one_row < 1e-3 else f"{one_row * 1e3:,.3g} ms",

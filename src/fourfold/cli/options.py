@@ -76,4 +76,6 @@ trust: Decorator = click.option(
     "pickle too. Only for packages whose maker you trust. Default: $FOURFOLD_TRUST, else data.",
 )
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON, for a script to read.")
-quiet: Decorator = click.option("--quiet", "-q", is_flag=True, help="No progress bars.")
+quiet: Decorator = click.option(
+    "--quiet", "-q", is_flag=True, help="Print nothing where all goes well: no progress, no report."
+)

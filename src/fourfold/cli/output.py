@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 
     from fourfold.errors import FourfoldError
 
-__all__ = ["clip", "console", "escape_markup", "print_error", "print_json", "print_table", "printable", "progress_bars"]
+__all__ = [
+    "clip",
+    "console",
+    "escape_markup",
+    "print_error",
+    "print_facts",
+    "print_json",
+    "print_table",
+    "printable",
+    "progress_bars",
+]
 
 #: The most characters that are printed of one text of a package or an error, and the most lines of an error.
 MAX_TEXT_CHARACTERS = 2_000
@@ -91,6 +101,25 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     console().print(out)
     if len(rows) > MAX_TABLE_ROWS:
         click.echo(f"… and {len(rows) - MAX_TABLE_ROWS:,} rows more (--json prints all)")
+
+
+def print_facts(facts: Sequence[tuple[object, object]], *, indent: int = 0) -> None:
+    """Print names with their texts on standard output; a text that needs several lines stays beside its name.
+
+    Args:
+        facts: the name and the text of each.
+        indent: the spaces before each name.
+    """
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    out = Table.grid(padding=(0, 2, 0, 0))
+    out.add_column(no_wrap=True, style="bold", min_width=12)
+    out.add_column(overflow="fold")
+    for name, text in facts[:MAX_TABLE_ROWS]:
+        out.add_row(Text(clip(name)), Text(clip(text)))
+    console().print(Padding(out, (0, 0, 0, indent)))
 
 
 @contextmanager

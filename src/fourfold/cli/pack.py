@@ -250,6 +250,8 @@ def command(
     kept = write_figures(written, package.digest, package.figures) if package.figures else None
     for note in notes:
         click.echo(f"note: {printable(note)}", err=True)
+    if quiet and not as_json:
+        return
     if as_json:
         packed_as = {"path": str(written), "name": name, "digest": package.digest}
         print_json({**packed_as, "figures": package.figures, "manifest": package.manifest})

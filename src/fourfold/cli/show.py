@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,8 @@ import click
 from fourfold.cli import options
 from fourfold.cli.figures import EngineFigures, cells, read_figures, slower_lines
 from fourfold.cli.host_needs import host_needs
-from fourfold.cli.output import clip, console, escape_markup, print_json, print_table
-from fourfold.errors import shorten
+from fourfold.cli.output import clip, console, print_facts, print_json, print_table
+from fourfold.errors import counted, shorten
 from fourfold.runtimes import level_of
 
 if TYPE_CHECKING:
@@ -25,13 +25,18 @@ _MAX_INTEGER = 10**18
 _MAX_NUMBER_CHARACTERS = 24
 _MAX_FINDINGS = 100
 _TINY_ULP = 0.01
+#: The most fields, and the most characters of a verdict, that are printed where `--all` is not said.
+_MAX_FIELDS = 30
+_MAX_VERDICT_CHARACTERS = 500
+_MAX_NAMES = 4
 
 
 @click.command("show")
 @click.argument("package")
+@click.option("--all", "is_whole", is_flag=True, help="Print every field, every file's digest, and whole reasons.")
 @options.repository
 @options.as_json
-def command(package: str, repository: str | None, *, as_json: bool) -> None:
+def command(package: str, repository: str | None, *, is_whole: bool, as_json: bool) -> None:
     """Print what a PACKAGE (a reference or a path) holds: signature, runtime, exactness, provenance, sizes.
 
     Nothing of the package runs, so a package that needs trust can be shown without it. Every file is verified.
@@ -51,56 +56,94 @@ def command(package: str, repository: str | None, *, as_json: bool) -> None:
         measured = {name: engine.to_json() for name, engine in figures.items()}
         print_json({**shown, "figures": measured, "manifest": resolved.manifest})
     else:
-        print_package(resolved, version, figures)
+        print_package(resolved, version, figures, is_whole=is_whole)
 
 
-def print_package(package: Package, version: int | None = None, figures: EngineFigures | None = None) -> None:
-    """Print a package for people, with what was measured of its engines."""
-    out = console()
+def print_package(
+    package: Package, version: int | None = None, figures: EngineFigures | None = None, *, is_whole: bool = False
+) -> None:
+    """Print a package for people, with what was measured of its engines.
+
+    Args:
+        package: the package.
+        version: its version in a repository.
+        figures: what was measured of its engines.
+        is_whole: whether every field, digest and reason is printed in full.
+    """
     manifest = package.manifest
-    out.print(f"[bold]{package.name}[/bold]" + ("" if version is None else f":{version}"))
-    out.print(package.digest)
-    decisions = manifest.get("decisions", {})
-    out.print()
-    columns = ["takes", "dtype", "missing", "notes", *(["from"] if decisions else [])]
-    print_table(
-        columns,
-        [
-            (*_field_row(field), *([origin_line(decisions.get(field.name, {}))] if decisions else []))
-            for field in package.signature.inputs
-        ],
-    )
-    out.print()
-    print_table(["gives", "dtype", "missing", "notes"], [_field_row(field) for field in package.signature.outputs])
+    print_title(package.name, version, package.digest)
+    _print_fields("takes", package.signature.inputs, is_whole=is_whole)
+    _print_fields("gives", package.signature.outputs, is_whole=is_whole)
     extra = "an error" if package.signature.extra == "forbid" else "dropped"
-    out.print(f"a key that is no field is {extra}\n")
-    for label, text in _facts(manifest):
-        out.print(f"[bold]{label:<12}[/bold] {escape_markup(text)}")
-    out.print()
-    print_engines(manifest["engines"], figures or {})
-    entries = manifest["files"]
-    print_table(
-        ["file", "bytes#", "SHA-256"],
-        [(name, f"{entries[name]['size']:,}", entries[name]["sha256"]) for name in package.names],
+    print_facts(
+        [
+            *_decided(package.signature.inputs, manifest.get("decisions", {})),
+            ("other keys", f"a key that is no field is {extra}"),
+            *_facts(manifest),
+            *([] if is_whole else [("files", _file_sizes(package))]),
+        ]
     )
-    out.print(f"{package.size:,} bytes in all")
+    print_engines(manifest["engines"], figures or {}, is_whole=is_whole)
+    if is_whole:
+        out = console()
+        out.print()
+        for name in package.names:
+            entry = manifest["files"][name]
+            out.print(f"{clip(name)}  {counted(entry['size'], 'byte')}", markup=False)
+            out.print(f"  sha256:{entry['sha256']}", markup=False)
 
 
-def print_engines(entries: Any, figures: EngineFigures) -> None:
+def print_title(name: str, version: int | None, digest: str) -> None:
+    """Print which package it is: its name, its version where it has one, and its digest on a line of its own."""
+    out = console()
+    out.print(clip(name) + ("" if version is None else f":{version}"), style="bold", markup=False)
+    out.print(digest, markup=False)
+
+
+def _print_fields(heading: str, fields: Sequence[Field], *, is_whole: bool) -> None:
+    shown = fields if is_whole else fields[:_MAX_FIELDS]
+    rows = [_field_row(field) for field in shown]
+    has_notes = any(notes for *_, notes in rows)
+    columns = [heading, "dtype", "missing", *(["notes"] if has_notes else [])]
+    print_table(columns, [row[: len(columns)] for row in rows])
+    if len(shown) < len(fields):
+        console().print(f" … and {len(fields) - len(shown):,} more (--all shows them)\n")
+
+
+def _decided(fields: Sequence[Field], decisions: Any) -> list[tuple[str, str]]:
+    """Return where the properties of the inputs come from; inputs with the same reasons share a line."""
+    names_by_reason: dict[str, list[str]] = {}
+    for field in fields:
+        if reason := origin_line(decisions.get(field.name, {})):
+            names_by_reason.setdefault(reason, []).append(field.name)
+    lines = []
+    for reason, names in names_by_reason.items():
+        others = len(names) - _MAX_NAMES
+        listed = ", ".join(clip(name, 100) for name in names[:_MAX_NAMES]) + (f" and {others:,} more" * (others > 0))
+        lines.append(f"{listed}: {reason}")
+    return [("decided" if index == 0 else "", line) for index, line in enumerate(lines)]
+
+
+def _file_sizes(package: Package) -> str:
+    entries = package.manifest["files"]
+    sizes = ", ".join(f"{clip(name, 100)} {entries[name]['size']:,}" for name in package.names)
+    return f"{sizes}: {counted(package.size, 'byte')} in all with the manifest"
+
+
+def print_engines(entries: Any, figures: EngineFigures, *, is_whole: bool = False) -> None:
     """Print the verdict on every engine that could run the model, the chosen one first, and what was measured."""
     entries = sorted(entries, key=lambda entry: not entry["chosen"])
-    if not figures:
-        print_table(
-            ["engine", "against the original"], [(_engine_name(entry), verdict_line(entry)) for entry in entries]
-        )
-        return
-    columns = ["engine", "one row#", "rows/s#", "start-up#", "memory#", "size#", "against the original"]
-    print_table(
-        columns,
-        [(_engine_name(entry), *cells(figures.get(entry["engine"])), verdict_line(entry)) for entry in entries],
-    )
+    if figures:
+        columns = ["engine", "one row#", "rows/s#", "start-up#", "memory#", "bytes#"]
+        measured = [entry for entry in entries if entry["engine"] in figures]
+        print_table(columns, [(_engine_name(entry), *cells(figures[entry["engine"]])) for entry in measured])
+    else:
+        console().print()
+    limit = None if is_whole else _MAX_VERDICT_CHARACTERS
+    verdicts = [(_engine_name(entry), verdict_line(entry)) for entry in entries]
+    print_facts([(name, verdict if limit is None else clip(verdict, limit)) for name, verdict in verdicts], indent=1)
     for line in slower_lines(entries, figures):
-        console().print(line)
+        console().print(f"\n{line}", markup=False)
 
 
 def _engine_name(entry: Any) -> str:
@@ -113,7 +156,7 @@ def verdict_line(entry: Any) -> str:
     rows = _number(entry.get("rows", "?"), "")
     match entry["verdict"]:
         case "original":
-            return "itself"
+            return "the original: what the others are compared with"
         case "exact":
             return f"the same bits in any row: arithmetic defines them; compared in {rows}"
         case "equal":
@@ -168,7 +211,8 @@ def _field_row(field: Field) -> tuple[str, str, str, str]:
     notes = [field.description] if field.description else []
     if field.categories is not None:
         kind = "open" if field.open else "closed"
-        notes.append(f"{len(field.categories)} categories ({kind}): {_first_of(field.categories)}")
+        number = counted(len(field.categories), "category", "categories")
+        notes.append(f"{number} ({kind}): {_first_of(field.categories)}")
     if field.zone:
         notes.append(f"in {field.zone}")
     if field.labels:
@@ -199,7 +243,7 @@ def _facts(manifest: Any) -> list[tuple[str, str]]:
     }
     allowed = f"; on another host a relative gap of {golden['tolerance']:g}" if golden["tolerance"] else ""
     return [
-        ("runtime", f"{runtime['name']} ({libraries})"),
+        ("runtime", f"{runtime['name']} ({libraries})" if libraries else runtime["name"]),
         ("needs", needs[level_of(manifest)]),
         *host_needs(manifest),
         ("exactness", exactness_line(exactness)),
@@ -233,8 +277,10 @@ def finding_line(finding: Any) -> str:
     """Return a finding of the invariance test, as a sentence."""
     if not isinstance(finding, dict):
         return shorten(finding)
-    block = "free" if finding.get("block") is None else f"blocks of {_number(finding['block'], '')}"
+    block = "calls of any size" if finding.get("block") is None else f"blocks of {_number(finding['block'], '')} rows"
     if finding.get("differing") == 0:
-        return f"{block}: same bits"
+        return f"{block}: the same bits"
     differing, rows = _number(finding.get("differing", "?"), ""), _number(finding.get("rows", "?"), "")
-    return f"{block}: {differing} of {rows} rows differ, by up to {_number(finding.get('largest_gap', '?'), '.1e')}"
+    gap = finding.get("largest_gap", "?")
+    distance = "some in another label or a missing value" if gap == "Infinity" else f"by up to {_number(gap, '.1e')}"
+    return f"{block}: {differing} of {rows} rows differ, {distance}"
