@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fourfold.errors import EngineError, InputError, RowError, SourceError, TooLarge
-from fourfold.function import MAX_CALL_ROWS, Function
+from fourfold.function import MAX_CALL_ROWS, Function, as_rows, slice_rows
 from fourfold.signature import Field, Signature
 from fourfold.signature.columns import columns_to_rows, rows_to_columns
 
@@ -66,6 +66,17 @@ def test_every_row_gets_its_answer_whatever_the_block(
     else:
         assert set(counting.sizes) <= {block}
         assert len(counting.sizes) == -(-len(xs) // block)
+
+
+@pytest.mark.parametrize("engine", [_Columns, _Rows])
+def test_rows_are_converted_once_for_many_calls(engine: Any) -> None:
+    """What an engine takes is made of a whole table before its parts are asked about, and answers stay the same."""
+    function = Function(SIGNATURE, engine(), None)
+    rows = [{"x": 1}, {"x": 2}, {"x": 3}]
+    for table in (rows, rows_to_columns(SIGNATURE.inputs, rows)):
+        taken = function.as_taken(table)
+        assert isinstance(taken, list) is (engine is _Rows)
+        assert as_rows(SIGNATURE.outputs, function(slice_rows(taken, 1, 3))) == [{"y": 4}, {"y": 6}]
 
 
 def test_a_call_that_is_free_is_still_bounded() -> None:

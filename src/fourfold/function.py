@@ -16,12 +16,20 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from fourfold.errors import EngineError, PackageError, TableError, engine_failure
-from fourfold.signature import RowCoercer, Signature
+from fourfold.signature import Field, RowCoercer, Signature
 
 if TYPE_CHECKING:
     from fourfold.runtimes.engine import Engine
 
-__all__ = ["Function", "concatenate", "is_interruption", "slice_rows", "take_rows", "without_numeric_warnings"]
+__all__ = [
+    "Function",
+    "as_rows",
+    "concatenate",
+    "is_interruption",
+    "slice_rows",
+    "take_rows",
+    "without_numeric_warnings",
+]
 
 #: The most rows of an engine call where the answers do not depend on their number; it bounds the memory of a call.
 MAX_CALL_ROWS = 65_536
@@ -64,6 +72,13 @@ class Function:
     def empty(self, like: Any) -> Any:
         """Return the outputs of no rows, in the form of `like`: a list of rows or a `RecordBatch`."""
         return [] if isinstance(like, list) else _to_columns([], self.signature.outputs)
+
+    def as_taken(self, table: Any) -> Any:
+        """Return canonical inputs in the form that the engine takes: who calls it with many parts converts once."""
+        is_rows = isinstance(table, list)
+        if is_rows and self._engine.takes == "columns":
+            return _to_columns(table, self.signature.inputs)
+        return _to_rows(table, self.signature.inputs) if not is_rows and self._engine.takes == "rows" else table
 
     def _calls(self, table: Any) -> Iterator[Any]:
         """Yield the engine's unchecked answer for each block of the table, without the answers for its padding."""
@@ -136,6 +151,11 @@ def without_numeric_warnings() -> AbstractContextManager[object]:
     numpy = sys.modules.get("numpy")  # not imported here: an engine without NumPy causes no such warning
     context: AbstractContextManager[object] = nullcontext() if numpy is None else numpy.errstate(all="ignore")
     return context
+
+
+def as_rows(fields: Sequence[Field], table: Any) -> list[dict[str, Any]]:
+    """Return a canonical table, a list of rows or a `RecordBatch`, as a list of rows."""
+    return table if isinstance(table, list) else _to_rows(table, fields)
 
 
 def slice_rows(table: Any, start: int, stop: int) -> Any:

@@ -86,6 +86,23 @@ def test_what_is_built_can_be_written_to() -> None:
     assert built[["a", "b"]].iloc[:1].to_dict("records") == [{"a": 5.0, "b": 5}]
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_frame_of_one_dtype_can_be_written_to(order: Any) -> None:
+    """A frame that is filled at once owns its memory too, and has NaN where a row has none."""
+    frame = pd.DataFrame(np.array([[1.0, np.nan], [2.0, 3.0]], order=order), columns=["a", "b"], copy=False)
+    fields = tables.infer(frame)
+    batch = pa.record_batch({"a": pa.array([1.0, 2.0, 4.0]), "b": pa.array([3.0, None, NAN])})
+    built = tables.build(tables.form(frame), fields, batch)
+    assert np.isnan(built["b"]).tolist() == [False, True, True]
+    built.iloc[0, 0] = 5.0
+    assert built["a"].tolist() == [5.0, 2.0, 4.0]
+    assert batch.column(0).to_pylist() == [1.0, 2.0, 4.0]
+    # Fields in another order are filled column by column, with the same values in the same memory.
+    turned = tables.build(tables.form(frame), fields[::-1], batch.select(["b", "a"]))
+    assert turned.to_numpy().flags.c_contiguous == built.to_numpy().flags.c_contiguous == (order == "C")
+    assert_frame_equal(turned, tables.build(tables.form(frame), fields, batch))
+
+
 def test_fields_find_their_columns_by_name() -> None:
     """Inputs declared in another order than the frame's columns feed the columns of their names."""
     frame = pd.DataFrame({"a": [1], "b": ["x"]})

@@ -100,12 +100,13 @@ def describe_refusal(error: BaseException, batch: Any) -> str:
     Rows that fit the signature may still hold what the model takes no answer from: infinities, NaN and missing values.
     """
     named: list[str] = []
-    for column in range(batch.num_columns):
-        if pa.types.is_floating(batch.schema.field(column).type):
-            values = batch.column(column).to_numpy(zero_copy_only=False)
-            got = "inf" if np.isinf(values).any() else "NaN or a missing value" if np.isnan(values).any() else ""
-            if got:
-                named.append(f"{shorten(batch.schema.names[column])} holds {got}")
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if not pa.types.is_floating(column.type):
+            continue
+        values = column.to_numpy(zero_copy_only=False)
+        if not np.isfinite(values).all():
+            got = "inf" if np.isinf(values).any() else "NaN or a missing value"
+            named.append(f"{shorten(name)} holds {got}")
     if not named:
         return describe(error)
     more = f" and {len(named) - MAX_NAMED_FIELDS} more" if len(named) > MAX_NAMED_FIELDS else ""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
 from fourfold.errors import SignatureError, shorten
-from fourfold.signature.columns import columns_to_rows
+from fourfold.signature.columns import arrow_type, columns_to_rows
 from fourfold.signature.field import FLOATS, INTEGERS, Field
 from fourfold.tables.arrow import caster
 from fourfold.tables.values import Study
@@ -17,6 +17,7 @@ from fourfold.tables.values import Study
 __all__ = [
     "arrow_dtype",
     "from_numpy",
+    "matrix_builder",
     "numpy_caster",
     "object_builder",
     "objects",
@@ -73,6 +74,44 @@ def numpy_caster(field: Field, dtype: np.dtype[Any]) -> Callable[[Any], np.ndarr
     if dtype.isnative:
         return lambda array: cast(array).to_numpy(zero_copy_only=False)
     return lambda array: cast(array).to_numpy(zero_copy_only=False).astype(dtype)
+
+
+def matrix_builder(
+    fields: Sequence[Field],
+    steps: Sequence[tuple[int, Callable[[Any], Any]]],
+    dtype: np.dtype[Any],
+    order: Literal["C", "F"],
+) -> Callable[[Any], np.ndarray[Any, Any]]:
+    """Return the function that converts a canonical batch of `n` rows to an array of shape `(n, len(steps))`.
+
+    Args:
+        fields: the fields of the batch.
+        steps: for each column of the array, the index of its field and what converts the field's canonical array.
+        dtype: the dtype of the array.
+        order: its memory order.
+    """
+    target = arrow_dtype(dtype)
+    if dtype.isnative and [index for index, _ in steps] == list(range(len(fields))):
+        is_float = dtype.kind == "f"
+        if all(arrow_type(field) == target and (is_float or not field.nullable) for field in fields) and (
+            is_float or dtype.kind in "iu"
+        ):
+            # One call of Arrow instead of one for each column: of a wide table of few rows these are all of the work.
+            return lambda batch: _as_matrix(batch, order, null_to_nan=is_float)
+
+    def build(batch: Any) -> np.ndarray[Any, Any]:
+        values: np.ndarray[Any, Any] = np.empty((batch.num_rows, len(steps)), dtype=dtype, order=order)
+        for column, (index, convert) in enumerate(steps):
+            values[:, column] = convert(batch.column(index))
+        return values
+
+    return build
+
+
+def _as_matrix(batch: Any, order: Literal["C", "F"], *, null_to_nan: bool) -> np.ndarray[Any, Any]:
+    """Return a batch of columns of one numeric type as an array, in memory of its own that may be written."""
+    values: np.ndarray[Any, Any] = batch.to_tensor(null_to_nan=null_to_nan, row_major=order == "C").to_numpy()
+    return values
 
 
 def study_to_json(study: Study) -> dict[str, Any]:

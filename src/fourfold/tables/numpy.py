@@ -14,6 +14,7 @@ from fourfold.signature.field import INTEGERS, Field
 from fourfold.tables.arrays import (
     arrow_dtype,
     from_numpy,
+    matrix_builder,
     numpy_caster,
     object_builder,
     objects,
@@ -86,13 +87,8 @@ def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any
     else:
         casts = [numpy_caster(field, dtype) for field in fields]
 
-    def build(batch: Any) -> Array:
-        values: Array = np.empty((batch.num_rows, len(casts)), dtype=dtype, order=order)
-        for index, cast in enumerate(casts):
-            values[:, index] = cast(batch.column(index))
-        return values.astype(str, order=order) if form["dtype"] == "str" else values
-
-    return build
+    build = matrix_builder(fields, list(enumerate(casts)), dtype, order)
+    return (lambda batch: build(batch).astype(str, order=order)) if form["dtype"] == "str" else build
 
 
 def read(

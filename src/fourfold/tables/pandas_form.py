@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 
 from fourfold.errors import SignatureError, shorten
 from fourfold.signature.columns import arrow_type
-from fourfold.signature.field import FLOATS, INTEGERS, Field
-from fourfold.tables.arrays import numpy_caster, object_builder, study_to_json
+from fourfold.signature.field import FLOATS, INTEGERS, Field, first_duplicate
+from fourfold.tables.arrays import matrix_builder, numpy_caster, object_builder, study_to_json
 from fourfold.tables.arrow import caster, field_indices
 from fourfold.tables.types import type_from_json, type_to_json
 from fourfold.tables.values import study, zone_name
@@ -50,9 +50,9 @@ def labels_to_json(columns: pd.Index[Any]) -> dict[str, Any]:
         if not isinstance(label, (str, int)) or isinstance(label, bool):
             raise SignatureError(f"the column label {shorten(label)} is a {type(label).__name__}; make it a string")
     names = [str(label) for label in labels]
-    duplicates = [name for name in names if names.count(name) > 1]
-    if duplicates:
-        raise SignatureError(f"the frame has the column {shorten(duplicates[0])} twice; rename one of them")
+    duplicate = first_duplicate(names)
+    if duplicate is not None:
+        raise SignatureError(f"the frame has the column {shorten(duplicate)} twice; rename one of them")
     data: dict[str, Any] = {} if columns.name is None else {"name": columns.name}
     if isinstance(columns, pd.RangeIndex):
         return {**data, "range": [columns.start, columns.stop, columns.step]}
@@ -116,7 +116,9 @@ def frame_builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callabl
     order = field_indices(fields, [str(column["label"]) for column in columns])
     steps = [(index, _column_converter(column, fields[index])) for index, column in zip(order, columns, strict=True)]
     if "order" in form:
-        return _single_block_builder(steps, labels, np.dtype(columns[0]["dtype"]), form["order"])
+        # A frame of one numeric dtype: a single array, in the memory order of training.
+        fill = matrix_builder(fields, steps, np.dtype(columns[0]["dtype"]), form["order"])
+        return lambda batch: pd.DataFrame(fill(batch), columns=labels, copy=False)
     names = [column["label"] for column in columns]
     is_object_column = [column["dtype"] == "object" for column in columns]
     # Setting the labels takes as long as building a column: skip it where pandas' default labels are the same.
@@ -133,20 +135,6 @@ def frame_builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callabl
         if not has_default_labels:
             frame.columns = labels
         return frame
-
-    return build
-
-
-def _single_block_builder(
-    steps: Sequence[tuple[int, Callable[[Any], Any]]], labels: Any, dtype: Any, order: Literal["C", "F"]
-) -> Callable[[Any], pd.DataFrame]:
-    """Return the builder of a frame of one numeric dtype: a single array, in the memory order of training."""
-
-    def build(batch: Any) -> pd.DataFrame:
-        values = np.empty((batch.num_rows, len(steps)), dtype=dtype, order=order)
-        for column, (index, step) in enumerate(steps):
-            values[:, column] = step(batch.column(index))
-        return pd.DataFrame(values, columns=labels, copy=False)
 
     return build
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,27 @@ def test_a_missing_value_stays_missing() -> None:
     found = boundary_rows(_function(lambda row: {"y": str(row["t"][1] > 0.5)}), rows)
     assert any(row["x"] is None for row in found)
     assert any(row["x"] is not None for row in found)
+
+
+def test_a_tensor_that_is_missing_stays_missing_and_its_neighbours_move() -> None:
+    """Of a column of tensors some are missing: the others keep their own elements, and those between two are moved."""
+    signature = Signature(
+        (Field("t", "float64", nullable=True, shape=(1, 2)), Field("x", "float64")), SIGNATURE.outputs
+    )
+    rows: list[dict[str, Any]] = [{"t": [[float(x), 7.0]] if x % 3 else None, "x": float(x)} for x in range(-9, 9)]
+    found = boundary_rows(Function(signature, RowEngine(lambda row: {"y": str(row["x"] > 0.25)}), None), rows)
+    assert {row["t"] is None for row in found} == {True, False}
+    assert all(row["t"][0][1] == 7.0 for row in found if row["t"] is not None)
+    assert any(row["t"] is not None and row["t"][0][0] % 1 for row in found)
+
+
+def test_what_cannot_be_moved_stays_as_it_is_on_the_left() -> None:
+    """Between an infinity or NaN and a number lies no number, nor between two whose distance overflows."""
+    rows = [{"x": x, "t": [float(bool(x)), 2.0], "s": "a"} for x in (math.inf, -1.5e308, 1.5e308, math.nan, 0.0)]
+    found = boundary_rows(_function(lambda row: {"y": str(row["t"][0] > 0.5)}), rows)
+    moved = [row["x"] for row in found if repr(row["x"]) not in {repr(row["x"]) for row in rows}]
+    assert all(math.isfinite(x) for x in moved)
+    assert {math.inf, 0.0} <= {row["x"] for row in found}
 
 
 def test_labels_of_a_matrix_product_do_not_pass_as_free() -> None:

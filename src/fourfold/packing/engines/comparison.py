@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fourfold.errors import EngineError
-from fourfold.function import Function, slice_rows
+from fourfold.function import Function, as_rows, slice_rows
 from fourfold.signature import Field, Signature
 from fourfold.signature.bits import Difference, same_bits
 
@@ -92,13 +92,14 @@ def join_comparisons(comparisons: Sequence[Comparison]) -> Comparison:
 def try_rows(function: Function, rows: Sequence[Row]) -> Answers:
     """Return the answer to every row, `None` where the engine refuses it: found by halving."""
     answers: Answers = [None] * len(rows)
+    table = function.as_taken(list(rows))
     stack = [(0, len(rows))]
     while stack:
         start, stop = stack.pop()
         if start == stop:
             continue
         try:
-            answers[start:stop] = function(slice_rows(list(rows), start, stop))
+            answers[start:stop] = as_rows(function.signature.outputs, function(slice_rows(table, start, stop)))
         except EngineError:
             if stop - start > 1:
                 middle = (start + stop) // 2

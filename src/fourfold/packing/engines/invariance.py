@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fourfold.errors import PackError, shorten
-from fourfold.function import Function, slice_rows, take_rows
+from fourfold.function import Function, as_rows, slice_rows, take_rows
 from fourfold.packing.samples.edge_cases import cells_per_row
 from fourfold.signature.bits import relative_gap, same_bits
 
@@ -114,6 +114,7 @@ def best_finding(findings: Sequence[Finding]) -> Finding:
 
 def _test(function: Function, table: Any) -> Finding:
     length = len(table)
+    table = function.as_taken(table)
     reference = _answers(function, table)
     names = [field.name for field in function.signature.outputs]
     differing: set[int] = set()
@@ -164,9 +165,4 @@ def _answers_in_slices(function: Function, table: Any, sizes: Sequence[int]) -> 
 
 def _answers(function: Function, table: Any) -> list[dict[str, Any]]:
     """Return the answers as rows, whatever the form of the table."""
-    outputs = function(table)
-    if isinstance(outputs, list):
-        return outputs
-    from fourfold.signature.columns import columns_to_rows
-
-    return columns_to_rows(function.signature.outputs, outputs)
+    return as_rows(function.signature.outputs, function(table))

@@ -61,7 +61,8 @@ def ask_nullable(prepared: Prepared, declared: Declared, rows: Any, load: Callab
         PackError: a field is named nullable, and the model refuses a missing value in it.
     """
     reasons = {field.name: _reason(field, declared) for field in prepared.inputs}
-    asked = [field.name for field in prepared.inputs if _is_asked(field, prepared, declared)]
+    holds_floats = _float_columns(prepared.settings.get("form", {}))
+    asked = [field.name for field in prepared.inputs if _is_asked(field, declared, holds_floats)]
     unsure = [field.name for field in prepared.inputs if declared.says_nullable(field.name) and not field.shape]
     if prepared.runtime not in ASKED_RUNTIMES or not (asked or unsure):
         return AskedFields(prepared.inputs, reasons, None)
@@ -107,25 +108,30 @@ def _shown(field: Field) -> str:
     return "rows miss it" if field.nullable else "no row misses it"
 
 
-def _is_asked(field: Field, prepared: Prepared, declared: Declared) -> bool:
+def _is_asked(field: Field, declared: Declared, holds_floats: Callable[[str], bool]) -> bool:
     """Return whether the model is asked about a field: a float that nothing is declared of, in a column of floats."""
     if field.dtype not in FLOATS or field.shape or field.categories is not None:
         return False
-    return declared.says_nullable(field.name) is None and _holds_floats(prepared.settings.get("form", {}), field.name)
+    return declared.says_nullable(field.name) is None and holds_floats(field.name)
 
 
-def _holds_floats(form: Mapping[str, Any], name: str) -> bool:
-    """Return whether a container's column of this name holds floats, not Python objects, where missing is ambiguous."""
+def _float_columns(form: Mapping[str, Any]) -> Callable[[str], bool]:
+    """Return the function that says of a name whether a container's column of this name holds floats.
+
+    Where the column holds Python objects, a missing value is ambiguous.
+    """
     match form.get("container"):
         case "numpy":
-            return str(form["dtype"]).startswith("float")
+            return lambda _: str(form["dtype"]).startswith("float")
         case "pandas":
             columns = {str(column["label"]): column for column in form["columns"]}
-            dtype = str(columns[name]["dtype"]).lower()
-            return dtype.startswith("float") or columns[name].get("type") in ("float", "double", *FLOATS)
+            return lambda name: (
+                str(columns[name]["dtype"]).lower().startswith("float")
+                or columns[name].get("type") in ("float", "double", *FLOATS)
+            )
         case "polars" | "arrow":
-            return True
-    return False
+            return lambda _: True
+    return lambda _: False
 
 
 def _first_row(rows: Any, fields: tuple[Field, ...]) -> Any:

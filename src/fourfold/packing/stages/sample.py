@@ -7,6 +7,7 @@ from typing import Any
 
 from fourfold import tables
 from fourfold.errors import InputError
+from fourfold.function import as_rows
 from fourfold.packing.samples.decision_boundaries import boundary_rows
 from fourfold.packing.samples.edge_cases import edge_cases, spread_indices
 from fourfold.packing.samples.expected_outputs import read_expected
@@ -44,7 +45,7 @@ def sample(original: OriginalModel, rows: Any, expect: Any, expect_rtol: float, 
     table, errors = _read(rows, signature, sampled)
     if errors:
         raise InputError(errors)
-    plain = _as_rows(table, signature)
+    plain = as_rows(signature.inputs, table)
     function = original.function()
     if expected is not None:
         expected.check(function)  # build checks the chosen engine; this check fails before the long work
@@ -72,16 +73,8 @@ def _read(rows: Any, signature: Signature, indices: Sequence[int]) -> tuple[Any,
     return tables.read(tables.take(rows, indices), signature.inputs, "ignore")
 
 
-def _as_rows(table: Any, signature: Signature) -> list[dict[str, Any]]:
-    if isinstance(table, list):
-        return table
-    from fourfold.signature.columns import columns_to_rows
-
-    return columns_to_rows(signature.inputs, table)
-
-
 def _benchmark_rows(rows: Any, signature: Signature) -> list[dict[str, Any]]:
     """Return the rows to measure on. Rows that do not fit are left out: only the sample must fit."""
     table, errors = _read(rows, signature, spread_indices(tables.length(rows), MAX_BENCHMARK_ROWS))
     unfit = {error.row for error in errors}
-    return [row for index, row in enumerate(_as_rows(table, signature)) if index not in unfit]
+    return [row for index, row in enumerate(as_rows(signature.inputs, table)) if index not in unfit]
