@@ -24,9 +24,11 @@ from fourfold.errors import (
     shorten,
 )
 from fourfold.function import Function, concatenate, slice_rows, take_rows, without_numeric_warnings
+from fourfold.other_names import OF_PREDICTOR, NamesWhatExists
 from fourfold.package.golden import GoldenRows, Replay, compare, read_golden
 from fourfold.runtimes.engine import CheckingEngine, DirectEngine, Engine, StoppableEngine, installed_version
-from fourfold.signature import RowCoercer, Signature
+from fourfold.signature import Field, RowCoercer, Signature
+from fourfold.signature.probabilities import classes_of, probability_field
 from fourfold.signature.row_forms import as_mapping
 from fourfold.time_limit import TimeIsUp, call_within
 
@@ -68,7 +70,7 @@ def _no_fast_path(data: Any) -> None:
     """Return None: this engine has no fast path."""
 
 
-class Predictor:
+class Predictor(NamesWhatExists):
     """Answer rows with a loaded package; safe to use from many threads.
 
     Args:
@@ -84,6 +86,8 @@ class Predictor:
         GoldenMismatch: the golden rows do not give the answers that the package recorded.
         ReplayTimeout: they take longer than `$FOURFOLD_REPLAY_SECONDS`, 60 where it is not set.
     """
+
+    _INSTEAD = OF_PREDICTOR
 
     def __init__(self, package: Package, engine: Engine, *, version: int | None = None) -> None:
         self.package = package
@@ -116,6 +120,28 @@ class Predictor:
         """Return the package's inputs and outputs."""
         return self.package.signature
 
+    @property
+    def inputs(self) -> tuple[Field, ...]:
+        """Return the input fields, in the order of the model's training."""
+        return self.signature.inputs
+
+    @property
+    def outputs(self) -> tuple[Field, ...]:
+        """Return the output fields."""
+        return self.signature.outputs
+
+    @property
+    def classes(self) -> tuple[Any, ...]:
+        """Return the classes of the columns that `predict_proba` returns, in their order.
+
+        Raises:
+            AttributeError: it returns none, or they have no names; as of an estimator that is no classifier.
+        """
+        try:
+            return classes_of(self.outputs, self.name)
+        except PackageError as error:
+            raise AttributeError(str(error)) from None
+
     def __repr__(self) -> str:
         version = "" if self.version is None else f":{self.version}"
         return f"<Predictor {self.name}{version} {self.digest[:19]}>"
@@ -143,10 +169,40 @@ class Predictor:
                 return outputs
         from fourfold import tables
 
+        return tables.write(data, self._answer_all(data, absent))
+
+    #: `predictor(frame)` is `predictor.predict(frame)`.
+    __call__ = predict
+
+    def predict_proba(self, data: Any, *, absent: Collection[str] = ()) -> Any:
+        """Return the probabilities of the classes, as a classifier of scikit-learn does.
+
+        Args:
+            data: a table, as `predict` takes it.
+            absent: the nullable fields whose column may be absent from the table: they are missing in every row.
+
+        Returns:
+            A NumPy array of shape `(rows, classes)`, of the dtype of the output of probabilities, with its bits; the
+            classes are `classes`.
+
+        Raises:
+            PackageError: the package does not answer a probability for each class; the message says what it answers.
+            MissingLibrary: NumPy or pyarrow is not installed.
+            InputError, TableError, EngineError: as `predict` raises them.
+        """
+        from fourfold import tables
+
+        field = probability_field(self.outputs, self.name)
+        return tables.array_of(self._answer_all(data, absent), field)
+
+    def _answer_all(self, data: Any, absent: Collection[str]) -> Any:
+        """Return the answers to all rows of a table, canonical; raise as `predict` does."""
+        from fourfold import tables
+
         table, errors = tables.read(data, self.signature.inputs, self.signature.extra, MAX_INPUT_ERRORS, absent)
         if errors:
             raise InputError(errors)
-        return tables.write(data, self._function(table))
+        return self._function(table)
 
     def predict_one(self, row: Any) -> dict[str, Any]:
         """Predict for one row: a dict in, a dict out.

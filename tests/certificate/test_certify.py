@@ -5,14 +5,19 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+from sklearn.linear_model import LinearRegression
 
+import fourfold
 from fourfold.certificate import certify
 from fourfold.certificate.batching import ODD_SIZED, ONE_BY_ONE, SHUFFLED, WHOLE, Batching
 from fourfold.certificate.doors.door import Row
-from fourfold.errors import InputError
+from fourfold.errors import InputError, TrustError
+from fourfold.loading import trust as loading_trust
 from fourfold.predictor import Predictor
 from fourfold.service import running
 from fourfold.signature import Field, Signature
@@ -141,6 +146,22 @@ def test_rows_that_do_not_fit_are_counted_and_left_out() -> None:
     assert (certificate.rows, certificate.refused) == (6, 1)  # an unknown column is left out, not its row
     with pytest.raises(InputError):
         certify(predictor, [{"x": "text"}], doors=[])
+
+
+def test_a_package_is_certified_from_wherever_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package, a path and a reference are loaded as `fourfold.load` loads them, with the trust that is given."""
+    frame = pd.DataFrame({"x": [0.5, 1.5, 2.5, 3.5]})
+    package = fourfold.pack(LinearRegression().fit(frame, frame["x"]), name="eta", rows=frame)
+    path = package.save(tmp_path / "eta.fourfold")
+    fourfold.push(package, tmp_path / "models", alias="production")
+    for arguments in ((package, frame), (str(path), frame), ("eta@production", frame, tmp_path / "models")):
+        certificate = fourfold.certify(*arguments, architectures=("embed",))
+        assert (certificate.equal, certificate.digest, certificate.rows) == (True, package.digest, 4)
+    foreign = fourfold.pack(LinearRegression().fit(frame, frame["x"]), name="eta", rows=frame, engine="original")
+    monkeypatch.setattr(loading_trust, "_packed_here", set())
+    with pytest.raises(TrustError, match="needs trust 'foreign'"):
+        fourfold.certify(foreign, frame, architectures=("embed",))
+    assert fourfold.certify(foreign, frame, architectures=("embed",), trust="foreign").equal
 
 
 def test_the_row_that_is_shown_is_shown_by_every_architecture() -> None:

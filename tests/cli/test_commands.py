@@ -91,7 +91,10 @@ def test_a_package_is_made_shown_pushed_promoted_listed_and_pulled(folder: Path,
         {"name": "eta", "versions": [{"version": 1, "digest": packed["digest"]}], "aliases": {"production": 1}}
     ]
     assert "production" in run("list", "eta", environment=models).stdout
-    run("pull", "eta@production", "-o", tmp_path / "pulled.fourfold", environment=models)
+    pushed = json.loads(run("push", out, "--alias", "canary", "--json", environment=models).stdout)
+    assert pushed == {"name": "eta", "version": 1, "digest": packed["digest"], "alias": "canary"}
+    assert "eta:1" in run("push", out, "--alias", "canary", environment=models).stdout
+    run("pull", "eta@canary", "-o", tmp_path / "pulled.fourfold", environment=models)
     assert open_package(tmp_path / "pulled.fourfold").digest == packed["digest"]
 
 

@@ -76,7 +76,7 @@ def test_a_package_fits_the_terminal(columns: int, package: Path) -> None:
     shown = in_terminal(columns, "-m", "fourfold", "show", str(package))
     lines = [line.rstrip() for line in shown.splitlines()]
     assert max(map(len, lines)) <= columns
-    assert fourfold.open_package(package).digest in lines
+    assert fourfold.open(package).digest in lines
     assert len(lines) < 80
     assert "… and 70 more (--all shows them)" in shown
     reason = [line for line in lines if "BLAS" in line or "ulp" in line]
@@ -92,7 +92,7 @@ def test_whole_digests_of_files_are_shown_when_asked_for(columns: int, package: 
         line.rstrip() for line in in_terminal(columns, "-m", "fourfold", "show", str(package), "--all").splitlines()
     ]
     assert max(map(len, lines)) <= columns
-    files = fourfold.open_package(package).manifest["files"]
+    files = fourfold.open(package).manifest["files"]
     for name, entry in files.items():
         assert lines[lines.index(f"{name}  {entry['size']:,} bytes") + 1] == f"  sha256:{entry['sha256']}"
     assert sum("a_measurement_with" in line for line in lines) >= 100
@@ -128,7 +128,7 @@ def test_the_help_has_whole_summaries(columns: int) -> None:
 
 def test_a_quiet_command_prints_nothing(package: Path, tmp_path: Path) -> None:
     """What a scheduler would mail is empty where all went well: neither standard output nor standard error."""
-    names = fourfold.open_package(package).signature.inputs
+    names = fourfold.open(package).signature.inputs
     rows = tmp_path / "rows.csv"
     pd.DataFrame({field.name: [0.25, 0.5] for field in names}).to_csv(rows, index=False)
     for arguments in (

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import fourfold
-from fourfold.errors import EngineError, NotFound
+from fourfold.errors import EngineError, NotFound, SourceError
 from fourfold.loading.loader import find
 from fourfold.package import write_package
 from fourfold.repository import Repository
@@ -28,8 +30,32 @@ def test_a_folder_named_like_a_model_is_not_taken_for_it(tmp_path: Path, monkeyp
     package, version, *_ = find("./sample", repository=repository)
     assert (package.digest, version) == (other.digest, None)
     Path("sample").rename("unknown")
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFound, match=r"for the package in the folder unknown, write '\./unknown'"):
         find("unknown", repository=repository)
+
+
+def test_open_takes_whatever_load_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path, a `file://` URL, a reference and a package itself; nothing is loaded, so no trust is needed."""
+    package = sample.package()
+    path = package.save(tmp_path / "sample.fourfold")
+    monkeypatch.setenv("FOURFOLD_REPOSITORY", str(tmp_path / "models"))
+    fourfold.push(path, alias="production")
+    sources = (path, str(path), path.as_uri(), "sample", "sample:1", "sample@production", package)
+    assert {fourfold.open(source).digest for source in sources} == {package.digest}
+    assert fourfold.open("sample", tmp_path / "models").digest == package.digest
+    assert fourfold.open(package) is package
+
+
+def test_what_is_no_package_is_told_the_way(tmp_path: Path) -> None:
+    """A model is packed first; a package in a bucket has a reference and a repository."""
+    functions: tuple[Callable[[Any], object], ...] = (fourfold.load, fourfold.open)
+    for function in functions:
+        with pytest.raises(
+            TypeError, match=r"got a builtins\.object: a model is packed first, fourfold\.load\(fourfold"
+        ):
+            function(object())
+        with pytest.raises(SourceError, match=r"'eta@production' and repository='s3://bucket/models' \(--repository"):
+            function("s3://bucket/models/eta@production")
 
 
 LEAVER = """

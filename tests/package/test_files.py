@@ -27,6 +27,18 @@ def test_what_is_written_is_read(tmp_path: Path, name: str) -> None:
     assert sorted(entry.name for entry in path.parent.iterdir()) == [name]
 
 
+def test_a_package_saves_itself(tmp_path: Path) -> None:
+    """`package.save` writes what `write_package` does, returns the path, and replaces nothing without a word."""
+    path = package().save(str(tmp_path / "a.fourfold"))
+    assert path == tmp_path / "a.fourfold"
+    assert path.read_bytes() == write_package(package(), tmp_path / "b.fourfold").read_bytes()
+    with pytest.raises(OutputExists):
+        package(name="other").save(path)
+    package(name="other").save(path, replace=True)
+    assert open_package(path).name == "other"
+    assert (package().save(tmp_path / "folder") / "manifest.json").is_file()
+
+
 def test_the_same_package_is_the_same_file(tmp_path: Path) -> None:
     """Neither the date nor the order of writing is part of the bytes."""
     first = write_package(package(), tmp_path / "a.fourfold").read_bytes()

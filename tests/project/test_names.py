@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import inspect
 
 import pytest
@@ -17,18 +18,30 @@ PUBLIC = [
     "Repository",
     "Signature",
     "__version__",
+    "certify",
+    "list",
     "load",
-    "open_package",
+    "open",
     "pack",
+    "promote",
+    "pull",
     "push",
+    "show",
 ]
+#: The rooms that `fourfold` lends as modules, and says that it has.
+ROOMS = ["embed", "errors"]
 #: Public functions that later versions bring: no room may take their names before.
-RESERVED = ["certify", "compare", "export"]
+RESERVED = ["compare", "export"]
 
 
 def test_public_names_are_pinned() -> None:
     """A public name comes or goes only together with this list."""
-    assert sorted(fourfold.__all__) == PUBLIC
+    assert dir(fourfold) == sorted([*PUBLIC, *ROOMS])
+
+
+def test_a_star_import_takes_no_name_of_python_away() -> None:
+    """`from fourfold import *` brings all public names but those that Python has too."""
+    assert sorted(fourfold.__all__) == [name for name in PUBLIC if not hasattr(builtins, name)]
 
 
 @pytest.mark.parametrize("name", PUBLIC)

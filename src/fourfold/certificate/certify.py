@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import tempfile
 import time
@@ -18,12 +19,16 @@ from fourfold.certificate.doors import batch, embed, service, stream
 from fourfold.certificate.doors.door import Door, Row
 from fourfold.codecs import json_rows
 from fourfold.errors import EngineError, InputError
+from fourfold.loading import load
 from fourfold.package import SUFFIX, write_package
+from fourfold.predictor import Predictor
 from fourfold.runtimes.engine import installed_version
 from fourfold.signature.bits import Difference, first_difference, same_bits
 
 if TYPE_CHECKING:
-    from fourfold.predictor import Predictor
+    from fourfold.package import Package
+    from fourfold.package.levels import Level
+    from fourfold.repository import Repository
 
 __all__ = ["ARCHITECTURES", "certify", "open_doors"]
 
@@ -34,29 +39,33 @@ OnProgress = Callable[[str, int, int | None], None]
 
 
 def certify(
-    predictor: Predictor,
+    source: Predictor | Package | str | os.PathLike[str],
     rows: Any,
+    repository: str | os.PathLike[str] | Repository | None = None,
     *,
+    trust: Level | None = None,
     architectures: Sequence[str] = ARCHITECTURES,
     service_url: str | None = None,
     on_progress: OnProgress = lambda *_: None,
-    source: Sequence[str] | None = None,
+    arguments: Sequence[str] | None = None,
     doors: Iterable[Door] | None = None,
     absent: Collection[str] = (),
 ) -> Certificate:
     """Certify that the architectures give the same bits.
 
-    The answers of every door are compared with those of `predictor` to all rows at once.
+    The answers of every door are compared with those of the package, loaded in this process, to all rows at once.
 
     Args:
-        predictor: the package, loaded in this process.
+        source: a predictor, or what `fourfold.load` takes: a package, its path or a reference.
         rows: a table in any container; columns that are no inputs are dropped, rows that do not fit are counted and
             not sent.
+        repository: where to look up a reference, as `fourfold.load` does.
+        trust: what the package may do here, as `fourfold.load` takes it; a predictor has been trusted already.
         architectures: the architectures to send the rows through.
         service_url: the URL of a running service; by default one is started.
         on_progress: called with the door, the number of rows done and the number of all rows.
-        source: the arguments with which a command finds the package, such as `("eta@production", "--repository",
-            "models/")`; by default the package of `predictor`, written to a file.
+        arguments: the arguments with which a command finds the package, such as `("eta@production", "--repository",
+            "models/")`; by default the package, written to a file.
         doors: doors to use instead of those of the architectures.
         absent: the nullable fields whose column may be absent from a table.
 
@@ -64,14 +73,16 @@ def certify(
         InputError: no row fits the signature.
         TableError: the table lacks a column that is not in `absent`.
         ServiceError: the service cannot be started or reached.
+        FourfoldError: the package cannot be loaded; see `fourfold.load`.
     """
+    predictor = source if isinstance(source, Predictor) else load(source, repository, trust=trust)
     inputs, refused = _answerable_rows(predictor, rows, absent)
     expected: list[Row] = predictor.predict(inputs)
     certifier = _Certifier(predictor, inputs, expected, on_progress)
     if doors is not None:
         reports = certifier.reports(doors)
     else:
-        with open_doors(predictor, architectures, service_url=service_url, source=source) as opened:
+        with open_doors(predictor, architectures, service_url=service_url, arguments=arguments) as opened:
             reports = certifier.reports(opened)
     package = predictor.package
     return Certificate(
@@ -94,7 +105,7 @@ def open_doors(
     architectures: Sequence[str],
     *,
     service_url: str | None = None,
-    source: Sequence[str] | None = None,
+    arguments: Sequence[str] | None = None,
 ) -> Iterator[list[Door]]:
     """Open the doors of the architectures, and stop at the end what was started for them; arguments as in `certify`.
 
@@ -103,9 +114,9 @@ def open_doors(
     signature = predictor.signature
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fourfold-certify-")))
-        if source is None:
-            source = (str(write_package(predictor.package, folder / f"{predictor.name}{SUFFIX}")),)
-        package = (*source, "--trust", runtimes.level_of(predictor.package.manifest))
+        if arguments is None:
+            arguments = (str(write_package(predictor.package, folder / f"{predictor.name}{SUFFIX}")),)
+        package = (*arguments, "--trust", runtimes.level_of(predictor.package.manifest))
         openers: dict[str, Callable[[], Any]] = {
             "service": lambda: service.doors(package, signature, url=service_url),
             "stream": lambda: stream.doors(package, signature, folder=folder),

@@ -83,7 +83,7 @@ def command(
             read_rows(rows, predictor.signature.inputs, limit, absent),
             architectures=architectures or ARCHITECTURES,
             service_url=service,
-            source=command_arguments(package, located),
+            arguments=command_arguments(package, located),
             on_progress=report,
             absent=absent,
         )

@@ -20,10 +20,10 @@ def command(reference: str, alias: str, expected: str | None, repository: str | 
     \b
     fourfold promote eta:3 production
     """
-    from fourfold.repository import Repository
+    from fourfold.repository import promote
 
     expected_target: int | str | None = int(expected) if expected is not None and expected.isdecimal() else expected
-    promoted = Repository.open(repository).promote(reference, alias, expected=expected_target)
+    promoted = promote(reference, alias, repository, expected=expected_target)
     if as_json:
         print_json({"name": promoted.name, "alias": alias, "version": promoted.version, "digest": promoted.digest})
     else:

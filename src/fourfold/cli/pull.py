@@ -23,9 +23,9 @@ def command(reference: str, output: str | None, repository: str | None, *, repla
     \b
     fourfold pull eta@production --output eta.fourfold
     """
-    from fourfold.package import SUFFIX, write_package
-    from fourfold.repository import Repository
+    from fourfold.package import SUFFIX
+    from fourfold.repository import pull
 
-    package, _ = Repository.open(repository).find(reference)
-    path = write_package(package, output or f"{package.name}{SUFFIX}", replace=replace)
+    package = pull(reference, repository)
+    path = package.save(output or f"{package.name}{SUFFIX}", replace=replace)
     click.echo(f"{path}  {package.digest}")

@@ -10,22 +10,26 @@ from fourfold.cli.output import print_json
 
 @click.command("push")
 @click.argument("package", type=options.FilePath(exists=True))
+@click.option("--alias", metavar="ALIAS", help="Point this alias at the version once it is there.")
 @options.repository
 @options.as_json
-def command(package: str, repository: str | None, *, as_json: bool) -> None:
+def command(package: str, alias: str | None, repository: str | None, *, as_json: bool) -> None:
     """Put a PACKAGE (a file or folder) into the repository, as the next version of its model.
 
     A version never changes. Pushing a package that is there already gives its version again.
 
     \b
     fourfold push eta.fourfold --repository s3://bucket/models
+    fourfold push eta.fourfold --alias production
     """
     from fourfold.package import open_package
-    from fourfold.repository import Repository
+    from fourfold.repository import push
 
     opened = open_package(package)
-    version = Repository.open(repository).push(opened)
+    version = push(opened, repository, alias=alias)
     if as_json:
-        print_json({"name": opened.name, "version": version, "digest": opened.digest})
+        moved = {} if alias is None else {"alias": alias}
+        print_json({"name": opened.name, "version": version, "digest": opened.digest, **moved})
     else:
-        click.echo(f"{opened.name}:{version}  {opened.digest}")
+        named = "" if alias is None else f"  is {opened.name}@{alias}"
+        click.echo(f"{opened.name}:{version}  {opened.digest}{named}")

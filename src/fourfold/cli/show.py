@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fourfold.cli import options
-from fourfold.cli.figures import EngineFigures, cells, read_figures, slower_lines
+from fourfold.cli.figures import EngineFigures, cells, parse_figures, read_figures, slower_lines
 from fourfold.cli.host_needs import host_needs
 from fourfold.cli.output import clip, console, print_facts, print_json, print_table
 from fourfold.errors import counted, shorten
@@ -17,6 +18,7 @@ from fourfold.runtimes import level_of
 
 if TYPE_CHECKING:
     from fourfold.package import Package
+    from fourfold.repository import Repository
     from fourfold.signature import Field
 
 
@@ -45,18 +47,49 @@ def command(package: str, repository: str | None, *, is_whole: bool, as_json: bo
     fourfold show eta@production
     fourfold show eta.fourfold --json
     """
-    from fourfold.loading import find
-
-    located = find(package, repository=repository)
-    resolved, version = located.package, located.version
-    resolved.verify()
-    figures = read_figures(Path(package), resolved.digest) if located.is_path else {}
+    resolved, version, figures = _find(package, repository)
     if as_json:
         shown = {"digest": resolved.digest, "version": version, "trust": level_of(resolved.manifest)}
         measured = {name: engine.to_json() for name, engine in figures.items()}
         print_json({**shown, "figures": measured, "manifest": resolved.manifest})
     else:
         print_package(resolved, version, figures, is_whole=is_whole)
+
+
+def show(
+    source: str | os.PathLike[str] | Package,
+    repository: str | os.PathLike[str] | Repository | None = None,
+    *,
+    whole: bool = False,
+) -> None:
+    """Print what a package holds, as `fourfold show` does: signature, engines, exactness, provenance, sizes.
+
+    Nothing of it is loaded, so no trust is needed. Every file is verified.
+
+    Args:
+        source: a package, its path or a reference, as `fourfold.open` takes them.
+        repository: where to look up a reference: a folder, or the URL of a bucket; by default `$FOURFOLD_REPOSITORY`.
+        whole: whether every field, digest and reason is printed in full.
+
+    Raises:
+        FourfoldError: the package cannot be found or read, or is damaged; see `fourfold.open`.
+    """
+    print_package(*_find(source, repository), is_whole=whole)
+
+
+def _find(
+    source: str | os.PathLike[str] | Package, repository: str | os.PathLike[str] | Repository | None
+) -> tuple[Package, int | None, EngineFigures]:
+    """Return a package, verified, its version and what was measured of its engines."""
+    from fourfold.loading import find
+
+    located = find(source, repository=repository)
+    located.package.verify()
+    if located.is_path and located.location is not None:
+        figures = read_figures(Path(located.location), located.package.digest)
+    else:
+        figures = parse_figures(located.package.figures)
+    return located.package, located.version, figures
 
 
 def print_package(

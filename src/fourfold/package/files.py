@@ -1,4 +1,4 @@
-"""Read and write packages on disk, as a folder or as one file.
+"""Read packages on disk, from a folder or from one file.
 
 The file is an uncompressed zip that is never extracted: its members are read by the names that the manifest lists, so a
 package cannot choose where its files are written.
@@ -10,17 +10,13 @@ import errno
 import os
 from pathlib import Path
 
-from fourfold.durable.files import create_file, sync_folder, temporary_path, write_file
 from fourfold.durable.reading import read_file
-from fourfold.errors import CorruptPackage, OutputExists, SinkError, SourceError
-from fourfold.package.archive import Archive, archive_chunks
+from fourfold.errors import CorruptPackage, SourceError
+from fourfold.package.archive import Archive
 from fourfold.package.manifest import MANIFEST, MAX_MANIFEST_BYTES
 from fourfold.package.package import Package
 
-__all__ = ["SUFFIX", "open_package", "write_package"]
-
-#: The ending of a package in one file.
-SUFFIX = ".fourfold"
+__all__ = ["open_package"]
 
 
 def open_package(path: str | os.PathLike[str]) -> Package:
@@ -71,75 +67,3 @@ def _open_file(path: Path) -> Package:
     package = Package(archive.manifest, archive.read)
     archive.check_members({name: entry["size"] for name, entry in package.manifest["files"].items()})
     return package
-
-
-def write_package(package: Package, path: str | os.PathLike[str], *, replace: bool = False) -> Path:
-    """Write a package atomically: as one file where the path ends with `.fourfold`, as a folder otherwise.
-
-    Args:
-        package: the package; each file is verified before it is written.
-        path: the file or folder to write; missing parents are made.
-        replace: whether to replace an existing file; a folder is never replaced.
-
-    Returns:
-        The path.
-
-    Raises:
-        OutputExists: the path exists. A file that holds the same package is no error and stays as it is.
-        SinkError: the package cannot be written (disk full, no permission); nothing is left behind.
-    """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return _write_file(package, path, replace=replace) if path.suffix == SUFFIX else _write_folder(package, path)
-    except OSError as error:
-        raise SinkError(f"cannot write the package {path}: {error.strerror or error}") from error
-
-
-def _write_file(package: Package, path: Path, *, replace: bool) -> Path:
-    data = _archive(package)
-    if path.exists() and not replace:
-        if _holds(path, data):
-            return path
-        raise OutputExists(
-            f"{path} exists and holds something else; remove it, or say that it may be replaced (replace=True, "
-            f"--replace)"
-        )
-    try:
-        write_file(path, data, temporary_path(path), replace=replace)
-    except FileExistsError:
-        raise OutputExists(f"{path} came into being while the package was written; nothing was replaced") from None
-    return path
-
-
-def _archive(package: Package) -> bytes:
-    files = {name: package.read(name) for name in package.names}
-    return b"".join(archive_chunks({MANIFEST: package.manifest_bytes, **files}))
-
-
-def _holds(path: Path, data: bytes) -> bool:
-    """Return whether there is a file with exactly these bytes at a path."""
-    try:
-        return read_file(path, len(data)) == data
-    except OSError:
-        return False  # it is longer, no file, or cannot be read: something else
-
-
-def _write_folder(package: Package, path: Path) -> Path:
-    if path.exists():
-        raise OutputExists(f"{path} exists; a package in a folder is only written where nothing is")
-    import shutil  # only this function needs it
-
-    temporary = temporary_path(path)
-    temporary.mkdir()
-    try:
-        for name in (*package.names, MANIFEST):
-            target = temporary / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            create_file(target, package.manifest_bytes if name == MANIFEST else package.read(name))
-        temporary.rename(path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    sync_folder(path.parent)
-    return path

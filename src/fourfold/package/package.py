@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from fourfold.durable.reading import MAX_FILE_VARIABLE, max_file_bytes
 from fourfold.errors import CorruptPackage, shorten
+from fourfold.other_names import OF_PACKAGE, NamesWhatExists
 from fourfold.package.manifest import Manifest, canonical_json, file_entry
-from fourfold.signature import Signature
+from fourfold.package.writing import write_package
+from fourfold.signature import Field, Signature
 
 __all__ = ["Package"]
 
@@ -17,7 +21,7 @@ __all__ = ["Package"]
 MAX_NAMES_SHOWN = 10
 
 
-class Package:
+class Package(NamesWhatExists):
     """Give access to a manifest and the files that it lists.
 
     Args:
@@ -32,6 +36,8 @@ class Package:
     Raises:
         CorruptPackage: the manifest is invalid.
     """
+
+    _INSTEAD = OF_PACKAGE
 
     def __init__(self, manifest_bytes: bytes, fetch: Callable[[str], bytes]) -> None:
         self.manifest_bytes = manifest_bytes
@@ -73,6 +79,16 @@ class Package:
         return self._manifest.signature
 
     @property
+    def inputs(self) -> tuple[Field, ...]:
+        """Return the input fields, in the order of the model's training."""
+        return self.signature.inputs
+
+    @property
+    def outputs(self) -> tuple[Field, ...]:
+        """Return the output fields."""
+        return self.signature.outputs
+
+    @property
     def block(self) -> int | None:
         """Return the rows of every engine call, or `None` where the answers do not depend on their number."""
         return self._manifest.block
@@ -111,6 +127,23 @@ class Package:
         if got != entry["sha256"]:
             raise CorruptPackage(f"the file {name}: expected the SHA-256 {entry['sha256']}, got {got}")
         return data
+
+    def save(self, path: str | os.PathLike[str], *, replace: bool = False) -> Path:
+        """Write the package atomically: as one file where the path ends with `.fourfold`, as a folder otherwise.
+
+        Args:
+            path: the file or folder to write; missing parents are made.
+            replace: whether to replace an existing file; a folder is never replaced.
+
+        Returns:
+            The path.
+
+        Raises:
+            OutputExists: the path exists. A file that holds the same package is no error and stays as it is.
+            SinkError: the package cannot be written (disk full, no permission); nothing is left behind.
+            CorruptPackage: a file of the package is damaged.
+        """
+        return write_package(self, path, replace=replace)
 
     def verify(self) -> None:
         """Read every file once, and so verify it.

@@ -4,7 +4,8 @@ from fourfold.repository.index import Model
 from fourfold.repository.location import REPOSITORY_VARIABLE, default_url
 from fourfold.repository.records import Version
 from fourfold.repository.reference import Reference, check_alias
-from fourfold.repository.repository import Repository, Resolved, push
+from fourfold.repository.repository import Repository, Resolved
+from fourfold.repository.shortcuts import list, promote, pull, push  # noqa: A004 - fourfold.list
 
 __all__ = [
     "REPOSITORY_VARIABLE",
@@ -15,5 +16,8 @@ __all__ = [
     "Version",
     "check_alias",
     "default_url",
+    "list",
+    "promote",
+    "pull",
     "push",
 ]

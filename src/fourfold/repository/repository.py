@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 
 from fourfold.errors import CorruptPackage, NotFound
+from fourfold.other_names import OF_REPOSITORY, NamesWhatExists
 from fourfold.package import Package
 from fourfold.package.manifest import MAX_MANIFEST_BYTES
 from fourfold.repository import conditional_writes
@@ -17,7 +18,7 @@ from fourfold.repository.records import Version
 from fourfold.repository.reference import Reference, check_alias, check_digest, is_digest
 from fourfold.repository.store import Store
 
-__all__ = ["Repository", "Resolved", "push"]
+__all__ = ["Repository", "Resolved"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Resolved:
     version: int | None
 
 
-class Repository:
+class Repository(NamesWhatExists):
     """Store packages by digest, with versions that never change and aliases that move; safe to use from many threads.
 
     Nothing is read or written before the first method is called.
@@ -44,6 +45,8 @@ class Repository:
         store: the store of all blobs and records.
         cache: where to keep local copies of blobs; `None` keeps none.
     """
+
+    _INSTEAD = OF_REPOSITORY
 
     def __init__(self, store: Store, cache: Cache | None = None) -> None:
         self._store = store
@@ -75,8 +78,8 @@ class Repository:
     def __repr__(self) -> str:
         return f"Repository({self.url!r})"
 
-    def push(self, package: Package, *, version: int | None = None) -> int:
-        """Store a package and give it a version of its model.
+    def push(self, package: Package, *, version: int | None = None, alias: str | None = None) -> int:
+        """Store a package and give it a version of its model, and, where an alias is named, point that at it.
 
         The files are written first and the version last, so that no version names an incomplete package. Pushing the
         same package again changes nothing, and replaces blobs of it that are damaged.
@@ -84,20 +87,28 @@ class Repository:
         Args:
             package: the package; all its files are read and verified.
             version: the version that it must get, which must be the next; by default the next at the time of writing.
+            alias: the alias to point at the version once it is there, wherever it points now.
 
         Returns:
             The version: a new one, or the one that the model already has for this package.
 
         Raises:
-            Conflict: `version` is another package, the package is another version, or too many writers push at once.
-            RepositoryError: the store cannot be written or trusted, a record is damaged, or `version` leaves a gap.
+            Conflict: `version` is another package, the package is another version, too many writers push at once, or
+                another writer moved the alias at the same moment: then the version is there.
+            RepositoryError: the store cannot be written or trusted, a record is damaged, `version` leaves a gap, or the
+                alias is invalid.
             CorruptPackage: the package is damaged.
         """
+        if alias is not None:
+            check_alias(alias)
         self._prove_store()
         for name in package.names:
             self._blobs.write(package.read(name))
         self._blobs.write(package.manifest_bytes)
-        return self._index.claim(package.name, package.digest, version)
+        claimed = self._index.claim(package.name, package.digest, version)
+        if alias is not None:
+            self._index.move(package.name, alias, Version(claimed, package.digest), None)
+        return claimed
 
     def promote(self, reference: str | Reference, alias: str, *, expected: int | str | None = None) -> Resolved:
         """Point an alias of a model at one of its versions.
@@ -220,17 +231,3 @@ class Repository:
 
         package = Package(manifest, fetch)
         return package
-
-
-def push(
-    package: Package, *, repository: str | os.PathLike[str] | Repository | None = None, version: int | None = None
-) -> int:
-    """Push a package to a repository; return and raise as `Repository.push` does.
-
-    Args:
-        package: the package.
-        repository: a repository, its folder or its URL; by default `$FOURFOLD_REPOSITORY`.
-        version: the version that the package must get; by default the next.
-    """
-    opened = repository if isinstance(repository, Repository) else Repository.open(repository)
-    return opened.push(package, version=version)

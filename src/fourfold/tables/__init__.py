@@ -26,6 +26,7 @@ from fourfold.signature.field import Field
 
 __all__ = [
     "KINDS",
+    "array_of",
     "as_array",
     "build",
     "builder",
@@ -203,6 +204,19 @@ def of_file(path: Path, text: Sequence[str] = ()) -> Any:
 def of_arrow(kind: Literal["polars", "numpy"], table: Any) -> Any:
     """Convert an Arrow table to a container of that kind; raise `MissingLibrary` where its library is not installed."""
     return _module(kind, f"a table of {kind}").of_arrow(table)
+
+
+def array_of(outputs: Any, field: Field) -> Any:
+    """Return one output as a NumPy array of shape `(rows, *shape)`.
+
+    Args:
+        outputs: canonical outputs: a `pyarrow.RecordBatch`, or a list of rows.
+        field: the output.
+
+    Raises:
+        MissingLibrary: NumPy or pyarrow is not installed.
+    """
+    return _module("numpy", "an array of answers").array_of(outputs, field)
 
 
 def columns_of(frame: Any) -> ModuleType:

@@ -26,7 +26,7 @@ from fourfold.tables.arrow import field_of
 from fourfold.tables.canonical import coerce
 from fourfold.tables.values import Study, missing_form, study
 
-__all__ = ["builder", "form", "infer", "length", "of_arrow", "of_lists", "read", "take", "write"]
+__all__ = ["array_of", "builder", "form", "infer", "length", "of_arrow", "of_lists", "read", "take", "write"]
 
 Array = np.ndarray[Any, Any]
 
@@ -36,6 +36,14 @@ _NULLS = {"None": None, "NaN": float("nan")}
 def of_arrow(table: Any) -> np.ndarray[Any, Any]:
     """Return an Arrow table of numbers as an array of shape `(rows, columns)`, of the dtype that holds them all."""
     return np.column_stack([column.to_numpy() for column in table.columns])
+
+
+def array_of(outputs: Any, field: Field) -> Array:
+    """Return one output of canonical columns, or canonical rows, as an array of shape `(rows, *shape)`."""
+    if isinstance(outputs, list):
+        rows = np.array([row[field.name] for row in outputs], dtype=field.dtype)
+        return rows.reshape(len(outputs), *field.shape)
+    return _to_numpy(outputs.column(outputs.schema.names.index(field.name)))
 
 
 def of_lists(rows: Sequence[Sequence[Any]]) -> Array:
