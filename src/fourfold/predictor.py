@@ -28,6 +28,7 @@ from fourfold.other_names import OF_PREDICTOR, NamesWhatExists
 from fourfold.package.golden import GoldenRows, Replay, compare, read_golden
 from fourfold.runtimes.engine import CheckingEngine, DirectEngine, Engine, StoppableEngine, installed_version
 from fourfold.signature import Field, RowCoercer, Signature
+from fourfold.signature.label_columns import LabelColumns
 from fourfold.signature.probabilities import classes_of, probability_field
 from fourfold.signature.row_forms import as_mapping
 from fourfold.time_limit import TimeIsUp, call_within
@@ -146,13 +147,15 @@ class Predictor(NamesWhatExists):
         version = "" if self.version is None else f":{self.version}"
         return f"<Predictor {self.name}{version} {self.digest[:19]}>"
 
-    def predict(self, data: Any, *, absent: Collection[str] = ()) -> Any:
+    def predict(self, data: Any, *, absent: Collection[str] = (), arrays: bool = False) -> Any:
         """Predict for every row of a table.
 
         Args:
             data: a pandas or polars frame, an Arrow table or batch, a NumPy array of shape `(rows, inputs)`, or a
                 list of dicts.
             absent: the nullable fields whose column may be absent from the table: they are missing in every row.
+            arrays: whether an output with labels, such as the probabilities of classes, is one column of arrays in a
+                frame too; otherwise a frame has a column for each label, such as `probability_yes`.
 
         Returns:
             The outputs in the same kind of container, one row for each row; a pandas frame keeps its index.
@@ -169,7 +172,8 @@ class Predictor(NamesWhatExists):
                 return outputs
         from fourfold import tables
 
-        return tables.write(data, self._answer_all(data, absent))
+        label_columns = None if arrays else self._label_columns
+        return tables.write(data, self._answer_all(data, absent), label_columns=label_columns)
 
     #: `predictor(frame)` is `predictor.predict(frame)`.
     __call__ = predict
@@ -203,6 +207,10 @@ class Predictor(NamesWhatExists):
         if errors:
             raise InputError(errors)
         return self._function(table)
+
+    @cached_property
+    def _label_columns(self) -> LabelColumns:
+        return LabelColumns(self.signature.outputs)
 
     def predict_one(self, row: Any) -> dict[str, Any]:
         """Predict for one row: a dict in, a dict out.

@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.tree import DecisionTreeClassifier
 
 import fourfold
 from fourfold.cli import _VERBS
@@ -123,6 +124,28 @@ def test_an_absent_column_is_named(folder: Path, tmp_path: Path, suffix: str) ->
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     call("certify", eta, "--rows", rows, "--absent", "delay", "--limit", 3, "--architecture", "embed")
     assert "'speed'" in call("certify", eta, "--rows", rows, "--absent", "speed,delay", ok=3).stderr
+
+
+def test_arrays_are_asked_for(tmp_path: Path) -> None:
+    """`--arrays`, and `arrays = true` in a job, write arrays to CSV, which has a column for each label otherwise."""
+    numbers = FRAME[["distance"]]
+    package = fourfold.pack(DecisionTreeClassifier().fit(numbers, FRAME["origin"]), name="origin", rows=numbers)
+    origin = write_package(package, tmp_path / "origin.fourfold")
+    rows = tmp_path / "rows.csv"
+    numbers.head(2).to_csv(rows, index=False)
+
+    def written(*options: str) -> list[str]:
+        call("batch", "run", origin, "--from", rows, "--to", tmp_path / "out.csv", "--replace", *options)
+        return (tmp_path / "out.csv").read_text().splitlines()
+
+    header = "label,probability_EWR,probability_JFK,probability_LGA,probability_ÜÜÜ"
+    assert written() == [header, "EWR,1.0,0.0,0.0,0.0", "LGA,0.0,0.0,1.0,0.0"]
+    arrays = ["label,probability", 'EWR,"[1.0,0.0,0.0,0.0]"', 'LGA,"[0.0,0.0,1.0,0.0]"']
+    assert written("--arrays") == arrays
+    job = tmp_path / "job.toml"
+    job.write_text(f'package = "{origin}"\nsource = "{rows}"\noutput = "job.csv"\narrays = true\n')
+    call("batch", "run", job)
+    assert (tmp_path / "job.csv").read_text().splitlines() == arrays
 
 
 def test_the_same_rows_through_stream_and_batch(folder: Path, tmp_path: Path) -> None:

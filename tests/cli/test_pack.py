@@ -81,7 +81,7 @@ def test_labels_of_a_boosters_file(folder: Path, tmp_path: Path) -> None:
         pack("--lightgbm", path, "--rows", folder / "rows.parquet", "--labels", text, "-o", out, "--replace")
         answers = fourfold.load(str(out)).predict(FRAME)
         assert answers["label"].tolist() == [labels[int(value > 0.5)] for value in probability]
-        assert [value[1] for value in answers["probability"]] == probability
+        assert answers[f"probability_{labels[1]}"].tolist() == probability
     refused = pack("--from", "catboost", folder / "booster.cbm", "--labels", "a,b", "--rows", path, ok=2)
     assert "of the kind catboost knows its own" in refused.stderr
 

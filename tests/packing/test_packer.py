@@ -85,7 +85,7 @@ def _bits(value: Any) -> Any:
 def test_a_packed_model_gives_what_the_model_gives(packed: tuple[Any, Package]) -> None:
     """Up to the last bits of BLAS, the answers are those of the estimator that was packed; labels are equal."""
     model, package = packed
-    outputs = fourfold.load(package).predict(FRAME)
+    outputs = fourfold.load(package).predict(FRAME, arrays=True)
     expected = model.predict(FRAME)
     chosen = next(entry for entry in package.manifest["engines"] if entry["chosen"])
     if "label" in outputs:

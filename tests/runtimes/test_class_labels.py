@@ -53,7 +53,8 @@ def test_labels_make_a_classifier_of_a_booster(case: str, engine: str, tmp_path:
     expected = model.predict_proba(FRAME)
     assert answers["label"].tolist() == [labels[index] for index in expected.argmax(axis=1)]
     tolerance = 0.0 if engine == "original" else 1e-6
-    assert np.abs(np.stack(answers["probability"].tolist()) - expected).max() <= tolerance
+    probabilities = answers[[f"probability_{label}" for label in labels]].to_numpy()
+    assert np.abs(probabilities - expected).max() <= tolerance
 
 
 @pytest.mark.parametrize("case", CASES)

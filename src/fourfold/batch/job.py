@@ -48,6 +48,8 @@ class Job:
         max_decoded_bytes: the most bytes that a stored record batch, a page of Parquet, a line or a row may take in
             memory once it is decoded; a few hundred bytes of a file can stand for gigabytes.
         replace: whether an output that exists may be replaced.
+        arrays: whether an output with labels, such as the probabilities of classes, is one column of arrays in CSV too;
+            otherwise CSV has a column for each label, such as `probability_yes`.
         package: the package to load, a reference or a path; `run` ignores it and takes a loaded package.
         repository: the repository in which the reference is looked up.
 
@@ -67,6 +69,7 @@ class Job:
     chunk_bytes: int = CHUNK_BYTES
     max_decoded_bytes: int = MAX_DECODED_BYTES
     replace: bool = False
+    arrays: bool = False
     package: str | None = None
     repository: str | None = None
 
@@ -105,8 +108,9 @@ class Job:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 return f"{name}: expected an integer of at least 1; got {shorten(value)}"
-        if not isinstance(self.replace, bool):
-            return f"replace: expected true or false; got {shorten(self.replace)}"
+        for name in ("replace", "arrays"):
+            if not isinstance(getattr(self, name), bool):
+                return f"{name}: expected true or false; got {shorten(getattr(self, name))}"
         if self.max_quarantined is not None and not is_count_or_share(self.max_quarantined):
             expected = "a count of rows (an integer of at least 0) or a share of them (from 0.0 to 1.0)"
             return f"max_quarantined: expected {expected}; got {shorten(self.max_quarantined)}"

@@ -19,6 +19,7 @@ from fourfold.batch.transform.columns import map_columns
 from fourfold.codecs import FORMATS, Bounds
 from fourfold.errors import SinkError
 from fourfold.package import canonical_json
+from fourfold.signature.label_columns import LabelColumns
 
 if TYPE_CHECKING:
     from fourfold.predictor import Predictor
@@ -38,6 +39,7 @@ class Preflight:
         owns_quarantine: whether a quarantine at that path may be replaced, or removed where no row is at fault.
         report: the path of the run's report.
         run_key: 64 hexadecimal digits that name the work.
+        label_columns: what splits outputs with labels into columns; `None` where they stay arrays.
     """
 
     job: Job
@@ -47,6 +49,7 @@ class Preflight:
     owns_quarantine: bool
     report: Path
     run_key: str
+    label_columns: LabelColumns | None = None
 
 
 def preflight(predictor: Predictor, job: Job) -> Preflight:
@@ -60,7 +63,8 @@ def preflight(predictor: Predictor, job: Job) -> Preflight:
     """
     target = Path(job.output)
     refuse_existing(target, replace=job.replace)
-    detect_format(target, "output")
+    splits_labels = FORMATS[detect_format(target, "output")].splits_labels and not job.arrays
+    label_columns = LabelColumns(predictor.signature.outputs) if splits_labels else None
     files = find_source_files(job.source)
     _refuse_own_input(job, files, target, "output")
     work_folder = target.parent / WORK_FOLDER
@@ -68,11 +72,13 @@ def preflight(predictor: Predictor, job: Job) -> Preflight:
     if job.quarantine is not None:
         quarantine = Path(job.quarantine)
         _refuse_own_input(job, files, quarantine, "quarantine")
-    source = SourceFiles(files, map_columns(predictor.signature, job), Bounds(job.max_decoded_bytes))
+    mapping = map_columns(predictor.signature, job, label_columns)
+    source = SourceFiles(files, mapping, Bounds(job.max_decoded_bytes))
     run_key = _run_key(predictor, job, source)
     # A quarantine in the work folder belongs to an output that does not exist, or that may be replaced.
     owns_quarantine = job.quarantine is None or _check_quarantine(job, quarantine, target, run_key)
-    return Preflight(job, source, target, quarantine, owns_quarantine, work_folder / f"{target.name}.run.json", run_key)
+    report = work_folder / f"{target.name}.run.json"
+    return Preflight(job, source, target, quarantine, owns_quarantine, report, run_key, label_columns)
 
 
 def _run_key(predictor: Predictor, job: Job, source: SourceFiles) -> str:
@@ -82,6 +88,7 @@ def _run_key(predictor: Predictor, job: Job, source: SourceFiles) -> str:
         "output": job.output,
         "rename": dict(job.rename),
         **({"absent": sorted(job.absent)} if job.absent else {}),
+        **({"arrays": True} if job.arrays else {}),
         "sources": [[state.path, state.size, state.modified_ns] for state in source.states],
     }
     return hashlib.sha256(canonical_json(work)).hexdigest()

@@ -115,6 +115,7 @@ class _Attempt:
             source.passthrough_schema,
             self._predictor.signature.outputs,
             {"fourfold.model": self._predictor.name, "fourfold.digest": self._predictor.digest},
+            preflight.label_columns,
         )
         try:
             on_progress(0, source.rows)

@@ -46,6 +46,12 @@ def command() -> None:
     help="The most memory that a record batch, a page, a line or a row of the source may take, in MiB. Default: 1024.",
 )
 @click.option("--replace", is_flag=True, default=None, help="Replace an output that is there already.")
+@click.option(
+    "--arrays",
+    is_flag=True,
+    default=None,
+    help="In CSV too, write an output with labels as one column of arrays, not as a column for each label.",
+)
 @options.repository
 @options.trust
 @options.as_json

@@ -20,11 +20,13 @@ class Format(NamedTuple):
         module: the codec's module in this package.
         media_types: its names over HTTP, the one that replies carry first; `()` where it has none of its own.
         suffixes: the ends of its file names, in lower case.
+        splits_labels: whether outputs with labels are written as one column for each label: a cell holds no array.
     """
 
     module: str
     media_types: tuple[str, ...]
     suffixes: tuple[str, ...]
+    splits_labels: bool = False
 
 
 FORMATS: dict[str, Format] = {
@@ -36,7 +38,7 @@ FORMATS: dict[str, Format] = {
         (JSON_LINES, "application/jsonl", "application/jsonlines", "application/x-jsonlines"),
         (".jsonl", ".ndjson"),
     ),
-    "csv": Format("csv", (CSV,), (".csv",)),
+    "csv": Format("csv", (CSV,), (".csv",), splits_labels=True),
     "arrow": Format("arrow", (ARROW, "application/vnd.apache.arrow.file"), (".arrow", ".arrows", ".feather", ".ipc")),
     "parquet": Format("parquet", (PARQUET,), (".parquet",)),
 }

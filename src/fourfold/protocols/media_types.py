@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 from fourfold.codecs.formats import FORMATS
 
-__all__ = ["CODECS", "MEDIA_TYPES", "choose_media_type", "parse_media_type"]
+__all__ = ["CODECS", "MEDIA_TYPES", "SPLITS_LABELS", "choose_media_type", "parse_media_type"]
 
 #: The codec's module for every media type that requests and replies can have.
 CODECS = {form.media_types[0]: form.module for form in FORMATS.values() if form.media_types}
 MEDIA_TYPES = tuple(CODECS)
+#: The media types in which outputs with labels are one column for each label.
+SPLITS_LABELS = frozenset(form.media_types[0] for form in FORMATS.values() if form.splits_labels)
 
 # Match text up to a comma (or semicolon) outside of quotes. A quote without its end quotes the rest of the text: if it
 # were skipped, each later quote would be tried to the end again, and a long header would take seconds.

@@ -12,6 +12,7 @@ from fourfold.package.golden import read_golden
 from fourfold.predictor import Predictor
 from fourfold.protocols.replies import MAX_ROW_ERRORS
 from fourfold.signature.field import FLOATS, INTEGERS, Field
+from fourfold.signature.label_columns import LabelColumns
 
 __all__ = ["document", "field_schema", "json_operation", "predict_operation"]
 
@@ -19,9 +20,13 @@ __all__ = ["document", "field_schema", "json_operation", "predict_operation"]
 _MAX_SAFE_INTEGER = 2**53 - 1
 #: The most golden rows, and categories of a field, that become examples.
 _MAX_EXAMPLES = 2
+#: The most columns of a CSV reply that are named.
+_MAX_SHOWN_COLUMNS = 12
+
+_CSV = "A line of column names, then a line a row"
 
 _STATUS_DESCRIPTIONS = {
-    "400": "The body is not what its media type says.",
+    "400": "The body is not what its media type says, or a parameter has no such value.",
     "406": "No media type that the client takes is spoken.",
     "413": "The body is too long.",
     "415": "The media type of the body is not spoken.",
@@ -183,13 +188,13 @@ def predict_operation(predictor: Predictor, *, uses_references: bool = False) ->
 
     inputs, outputs = _examples(predictor)
     input_names = {field.name for field in predictor.signature.inputs}
-    nullable = [field.name for field in predictor.signature.inputs if field.nullable]
+    parameters = _parameters(predictor)
     return {
         "summary": f"Predict with {predictor.name}",
         "description": "The reply has the form of the request, or the media type that Accept asks for; "
         "outputs are in the order of the rows.",
-        **({"parameters": [_absent_parameter(nullable)]} if nullable else {}),
-        "requestBody": {"required": True, "content": _content(schema, "Input", inputs, input_names)},
+        **({"parameters": parameters} if parameters else {}),
+        "requestBody": {"required": True, "content": _content(schema, "Input", inputs, input_names, f"{_CSV}.")},
         "responses": {
             "200": {
                 "description": "The outputs.",
@@ -197,11 +202,37 @@ def predict_operation(predictor: Predictor, *, uses_references: bool = False) ->
                     "x-fourfold-model": {"schema": {"type": "string"}, "description": "The model and its version."},
                     "x-fourfold-digest": {"schema": {"type": "string"}, "description": "The package's digest."},
                 },
-                "content": _content(schema, "Output", outputs, input_names),
+                "content": _content(schema, "Output", outputs, input_names, _describe_csv(predictor)),
             },
             **{code: _error_response(text, schema("Error")) for code, text in _STATUS_DESCRIPTIONS.items()},
         },
     }
+
+
+def _parameters(predictor: Predictor) -> list[dict[str, Any]]:
+    """Return the parameters of the query: those that can change something for this signature."""
+    signature = predictor.signature
+    nullable = [field.name for field in signature.inputs if field.nullable]
+    has_label_columns = LabelColumns(signature.outputs).fields != signature.outputs
+    parameters = [_absent_parameter(nullable)] if nullable else []
+    return [*parameters, *([_ARRAYS_PARAMETER] if has_label_columns else [])]
+
+
+def _describe_csv(predictor: Predictor) -> str:
+    """Return what a reply in CSV looks like, in words."""
+    names = [field.name for field in LabelColumns(predictor.signature.outputs).fields]
+    shown = ", ".join(names[:_MAX_SHOWN_COLUMNS])
+    return f"{_CSV}. The columns: {shown}{', …' if len(names) > _MAX_SHOWN_COLUMNS else ''}."
+
+
+_ARRAYS_PARAMETER = {
+    "name": "arrays",
+    "in": "query",
+    "required": False,
+    "schema": {"type": "boolean", "default": False},
+    "description": "In CSV an output with labels has a column for each of them. `true` asks for one column instead, "
+    "whose cells are arrays in JSON.",
+}
 
 
 def _absent_parameter(nullable: Sequence[str]) -> dict[str, Any]:
@@ -219,9 +250,21 @@ def _absent_parameter(nullable: Sequence[str]) -> dict[str, Any]:
 
 
 def _content(
-    schema: Callable[[str], dict[str, Any]], name: str, examples: Sequence[Mapping[str, Any]], input_names: set[str]
+    schema: Callable[[str], dict[str, Any]],
+    name: str,
+    examples: Sequence[Mapping[str, Any]],
+    input_names: set[str],
+    csv: str,
 ) -> dict[str, Any]:
-    """Return the content object of a request or a reply; forms in JSON whose key is an input's name are left out."""
+    """Return the content object of a request or a reply; forms in JSON whose key is an input's name are left out.
+
+    Args:
+        schema: the schema of a name.
+        name: the name of a row's schema.
+        examples: the first rows.
+        input_names: the names of the inputs.
+        csv: what the table looks like in CSV, in words.
+    """
     row, rows = schema(name), {"type": "array", "items": schema(name)}
     forms = [row, rows]
     named_examples: dict[str, Any] = {"one row": {"value": examples[0]}, "rows": {"value": list(examples)}}
@@ -233,7 +276,7 @@ def _content(
     return {
         JSON: {"schema": {"anyOf": forms}, "examples": named_examples},
         JSON_LINES: {"schema": {"type": "string", "description": "A JSON object a line, one for each row."}},
-        CSV: {"schema": {"type": "string", "description": "A line of column names, then a line a row."}},
+        CSV: {"schema": {"type": "string", "description": csv}},
         ARROW: {"schema": {"type": "string", "format": "binary", "description": "An Arrow IPC stream."}},
         PARQUET: {"schema": {"type": "string", "format": "binary", "description": "A Parquet file."}},
     }

@@ -15,8 +15,15 @@ from fourfold.codecs.bounds import Bounds, dict_bytes
 from fourfold.codecs.formats import CSV, JSON, JSON_LINES
 from fourfold.errors import DecodeError, InputError, MissingLibrary, shorten
 from fourfold.predictor import Answer, Predictor
-from fourfold.protocols.media_types import CODECS, MEDIA_TYPES, choose_media_type, parse_media_type
+from fourfold.protocols.media_types import (
+    CODECS,
+    MEDIA_TYPES,
+    SPLITS_LABELS,
+    choose_media_type,
+    parse_media_type,
+)
 from fourfold.protocols.replies import Refused, Reply, error_reply
+from fourfold.signature.label_columns import LabelColumns
 from fourfold.signature.table_columns import check_absent, check_columns
 
 __all__ = ["MAX_BODY_BYTES", "Call", "PredictProtocol", "join_headers"]
@@ -52,11 +59,13 @@ class Call:
         table: its rows, for `Predictor.answer`.
         media_type: the media type of the reply.
         form: the form of the reply, if that is JSON.
+        arrays: whether an output with labels is one column of arrays in CSV too, not one for each label.
     """
 
     table: Any
     media_type: str
     form: str
+    arrays: bool = False
 
 
 class PredictProtocol:
@@ -84,6 +93,7 @@ class PredictProtocol:
         self.headers = {"x-fourfold-model": f"{predictor.name}{version}", "x-fourfold-digest": predictor.digest}
         self._inputs = predictor.signature.inputs
         self._outputs = predictor.signature.outputs
+        self._label_columns = LabelColumns(self._outputs)
         self._row_bytes = dict_bytes(len(self._inputs))
         self._values_per_row = sum(math.prod(field.shape) for field in self._inputs)
         # Up to so many rows, and up to a text of so many bytes, nothing needs to be counted.
@@ -170,16 +180,18 @@ class PredictProtocol:
             headers: the request's headers, with lower-case names; `content-type`, `content-encoding` and `accept` are
                 used.
             query: what stands after the `?` of its target: `absent=A,B` names the nullable fields whose column may be
-                absent. Other parameters mean nothing.
+                absent, `arrays=true` asks for arrays where CSV would have a column for each label. Other parameters
+                mean nothing.
 
         Raises:
-            Refused: its media type is unknown, or the client accepts no known one, or it has too many rows.
+            Refused: its media type is unknown, or the client accepts no known one, or it has too many rows, or `arrays`
+                is neither true nor false.
             TooLarge: it would take too much memory.
             DecodeError: the body does not have the format of its media type.
             InputError: the body is not a table.
             TableError: it lacks a field's column, has one that it may not have, or `absent` names no nullable field.
         """
-        absent = _absent(query) if query else ()
+        absent, arrays = _parameters(query) if query else ((), False)
         body_type = _media_type(headers)
         # The reply has the media type of the request, if the client has no preference.
         offered = (body_type, *(media_type for media_type in MEDIA_TYPES if media_type != body_type))
@@ -206,7 +218,7 @@ class PredictProtocol:
             table = _with_nulls(table, [name for name in absent if name not in names])
         elif absent:
             check_absent(self._inputs, absent)
-        return Call(table, reply_type, form)
+        return Call(table, reply_type, form, arrays)
 
     def _check_size(self, table: Any) -> None:
         rows = len(table)
@@ -251,7 +263,10 @@ class PredictProtocol:
         if answer.errors:
             return self.error_reply(InputError(answer.errors))
         if call.media_type != JSON:
-            body = _codec(call.media_type).encode(answer.outputs, self._outputs)
+            outputs, fields = answer.outputs, self._outputs
+            if call.media_type in SPLITS_LABELS and not call.arrays:
+                outputs, fields = self._label_columns.split(outputs), self._label_columns.fields
+            body = _codec(call.media_type).encode(outputs, fields)
         elif call.form == _COLUMNS:
             body = b'{"columns":' + json_columns.encode(answer.outputs, self._outputs) + b"}"
         else:
@@ -272,14 +287,23 @@ def join_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return joined
 
 
-def _absent(query: bytes) -> list[str]:
-    """Return the names after `absent=` in a query: a comma that belongs to a name is `%2C`."""
-    names: list[str] = []
+def _parameters(query: bytes) -> tuple[list[str], bool]:
+    """Return the names after `absent=` in a query, where a comma that belongs to a name is `%2C`, and `arrays=`.
+
+    Raises:
+        Refused: `arrays` is neither true nor false.
+    """
+    absent: list[str] = []
+    arrays = False
     for parameter in query.decode("latin-1").split("&"):
         key, _, value = parameter.partition("=")
         if key == "absent":
-            names += [unquote_plus(name) for name in value.split(",") if name]
-    return names
+            absent += [unquote_plus(name) for name in value.split(",") if name]
+        elif key == "arrays":
+            if value not in ("true", "false"):
+                raise Refused(400, "query", f"expected ?arrays=true or ?arrays=false; got {shorten(value)}")
+            arrays = value == "true"
+    return absent, arrays
 
 
 def _column_names(table: Any) -> list[str]:

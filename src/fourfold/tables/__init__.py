@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 from fourfold.errors import InputError, MissingLibrary, RowError, RowErrors, SignatureError, shorten
 from fourfold.signature.field import Field
+from fourfold.signature.label_columns import LabelColumns
 
 __all__ = [
     "KINDS",
@@ -44,6 +45,8 @@ __all__ = [
 
 #: The containers.
 KINDS = ("pandas", "polars", "numpy", "arrow", "rows")
+#: Those that hold outputs with labels as one column for each label.
+_FRAMES = ("pandas", "polars")
 
 _CLASSES = {("pandas", "DataFrame"): "pandas", ("polars", "DataFrame"): "polars", ("numpy", "ndarray"): "numpy"}
 _EXPECTED = "a pandas or polars DataFrame, an Arrow table, a NumPy array of shape (rows, columns) or a list of dicts"
@@ -167,13 +170,16 @@ def read(
     return table, errors
 
 
-def write(like: Any, outputs: Any, indices: Sequence[int] | None = None) -> Any:
+def write(
+    like: Any, outputs: Any, indices: Sequence[int] | None = None, *, label_columns: LabelColumns | None = None
+) -> Any:
     """Convert canonical outputs to the container of the caller's table.
 
     Args:
         like: the caller's table.
         outputs: a `pyarrow.RecordBatch`; for a list of dicts, also canonical rows.
         indices: the rows of `like` that the outputs belong to; `None` for all of them.
+        label_columns: what splits outputs with labels into columns of a frame; with `None` they are one of arrays.
 
     Returns:
         pandas: a frame with the index of `like`, of NumPy dtypes, or pandas' nullable dtypes where a value is missing.
@@ -184,6 +190,8 @@ def write(like: Any, outputs: Any, indices: Sequence[int] | None = None) -> Any:
         InputError: `like` is no table.
     """
     like = as_array(like)
+    if label_columns is not None and kind_of(like) in _FRAMES:
+        return _module_of(like).write(like, outputs, indices, label_columns)
     return _module_of(like).write(like, outputs, indices)
 
 

@@ -16,7 +16,8 @@ import pyarrow as pa
 
 from fourfold.errors import RowErrors, SignatureError, SourceError, shorten
 from fourfold.signature.field import CATEGORY_TYPES, FLOATS, INTEGERS, Field
-from fourfold.tables.arrays import arrow_dtype, from_numpy, objects, tensors
+from fourfold.signature.label_columns import LabelColumns, elements
+from fourfold.tables.arrays import arrow_dtype, from_numpy, objects, stack, tensors
 from fourfold.tables.arrow import field_of, single_array
 from fourfold.tables.canonical import coerce
 from fourfold.tables.pandas_form import column_to_json, frame_builder, is_object, labels_to_json, order_of
@@ -33,6 +34,9 @@ _READERS: dict[str, Callable[..., pd.DataFrame]] = {
     ".arrow": pd.read_feather,
     ".feather": pd.read_feather,
 }
+
+#: From so many labels on, the columns of an output are one block: pandas takes microseconds for each column alone.
+MIN_BLOCK_LABELS = 12
 
 _ADVICE = {
     "Sparse": "make it dense: frame.sparse.to_dense()",
@@ -110,11 +114,33 @@ def read(
     return coerce(columns, len(data), fields, extra, max_errors, absent)
 
 
-def write(like: pd.DataFrame, outputs: Any, indices: Sequence[int] | None) -> pd.DataFrame:
+def write(
+    like: pd.DataFrame, outputs: Any, indices: Sequence[int] | None, label_columns: LabelColumns | None = None
+) -> pd.DataFrame:
     """Return the outputs as a frame with the index of `like`, or of the rows of `like` at `indices`."""
     labels = like.index if indices is None else like.index[list(indices)]
+    if label_columns is not None and any(len(columns) >= MIN_BLOCK_LABELS for _, columns in label_columns.pairs):
+        return _frame_of_blocks(outputs, label_columns, labels)
+    if label_columns is not None:
+        outputs = label_columns.split(outputs)
     arrays = {name: _to_pandas(outputs.column(index)) for index, name in enumerate(outputs.schema.names)}
     return pd.DataFrame(arrays, index=labels)
+
+
+def _frame_of_blocks(outputs: Any, label_columns: LabelColumns, labels: pd.Index[Any]) -> pd.DataFrame:
+    """Return the outputs as a frame with a column for each label, those of an output with many labels as one block."""
+    parts = []
+    for field, columns in label_columns.pairs:
+        array = outputs.column(field.name)
+        if len(columns) >= MIN_BLOCK_LABELS and not array.null_count:
+            parts.append(pd.DataFrame(stack(array, field.shape), columns=[column.name for column in columns]))
+        else:
+            arrays = elements(array, len(columns)) if columns else [array]
+            pairs = zip(columns or (field,), arrays, strict=True)
+            parts.append(pd.DataFrame({column.name: _to_pandas(values) for column, values in pairs}))
+    frame = pd.concat(parts, axis=1)
+    frame.index = labels
+    return frame
 
 
 def length(data: pd.DataFrame) -> int:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from fourfold.errors import RowErrors, SignatureError, shorten
 from fourfold.signature.field import Field
+from fourfold.signature.label_columns import LabelColumns
 from fourfold.tables.arrow import caster, field_indices, field_of
 from fourfold.tables.canonical import coerce
 from fourfold.tables.types import type_from_json, type_to_json
@@ -89,9 +90,11 @@ def read(
     return coerce(columns, data.height, fields, extra, max_errors, absent)
 
 
-def write(like: pl.DataFrame, outputs: Any, indices: Sequence[int] | None) -> pl.DataFrame:
+def write(
+    like: pl.DataFrame, outputs: Any, indices: Sequence[int] | None, label_columns: LabelColumns | None = None
+) -> pl.DataFrame:
     """Return the outputs as a frame."""
-    return pl.DataFrame(pa.Table.from_batches([outputs]))
+    return pl.DataFrame(outputs if label_columns is None else label_columns.split(outputs))
 
 
 def length(data: pl.DataFrame) -> int:

@@ -83,6 +83,24 @@ def test_every_form_of_expected_outputs() -> None:
         assert packed(LINE, expect=form).digest == line.digest
 
 
+def test_expected_outputs_may_have_a_column_for_each_label() -> None:
+    """What a frame or a CSV file of answers has is taken: a column for each label, all of them or none."""
+    answers = fourfold.load(packed()).predict(FRAME)
+    assert answers.columns.tolist() == ["label", "probability_large", "probability_small"]
+    reordered = answers[["probability_small", "label", "probability_large"]]
+    for form in (answers, reordered, answers.to_dict("records"), pl.from_pandas(answers)):
+        assert packed(expect=form).manifest["exactness"]["expected"] == {"rows": 60, "rtol": 1e-5, "largest_gap": 0.0}
+    with pytest.raises(PackError, match=r"60 rows differ.*row 0, output probability\[0\]: expected 0.5, got 0.0"):
+        packed(expect=answers.assign(probability_large=0.5))
+    with pytest.raises(PackError, match="have a column 'probability_large', which is no output of the model"):
+        packed(expect=answers.drop(columns="probability_small"))
+    one = Signature((Field("x", "float64"),), (Field("p", "float64", nullable=True, shape=(2,), labels=("a", "b")),))
+    gaps: list[dict[str, Any]] = [{"x": 1.0, "p_a": None, "p_b": None}, {"x": 2.0, "p_a": 0.5, "p_b": 0.5}]
+    assert read_expected(gaps, gaps, one, 0.0).answers[0]["p"] is None
+    with pytest.raises(PackError, match="row 0: expected a value for every label of 'p'"):
+        read_expected([{**row, "p_b": 0.5} for row in gaps], gaps, one, 0.0)
+
+
 def test_labels_are_equal_or_wrong() -> None:
     """A label is no number: one that differs is named with its row, however much is accepted."""
     wrong = TREE.predict(FRAME)

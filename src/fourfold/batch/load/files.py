@@ -20,6 +20,7 @@ from fourfold.codecs.parquet import RowGroupWriter
 from fourfold.errors import SignatureError, SinkError, shorten
 from fourfold.signature import Field
 from fourfold.signature.columns import ColumnCoercer, arrow_schema, rows_to_columns
+from fourfold.signature.label_columns import LabelColumns
 from fourfold.tables.types import dtype_of
 
 __all__ = ["OutputFile"]
@@ -36,6 +37,7 @@ class OutputFile:
         passthrough: the Arrow schema of the pass-through columns.
         outputs: the signature's outputs.
         metadata: the schema metadata of Parquet and Arrow files.
+        label_columns: what splits outputs with labels into columns; `None` where they stay arrays.
 
     Attributes:
         rows: the number of rows written.
@@ -45,11 +47,19 @@ class OutputFile:
     """
 
     def __init__(
-        self, path: Path, target: Path, passthrough: Any, outputs: Sequence[Field], metadata: Mapping[str, str]
+        self,
+        path: Path,
+        target: Path,
+        passthrough: Any,
+        outputs: Sequence[Field],
+        metadata: Mapping[str, str],
+        label_columns: LabelColumns | None = None,
     ) -> None:
         self.rows = 0
         self._target = target
         self._outputs = tuple(outputs)
+        self._label_columns = label_columns
+        written = self._outputs if label_columns is None else label_columns.fields
         form = detect_format(target, "output")
         self._coercer: ColumnCoercer | None = None
         self._writer: TableWriter
@@ -57,10 +67,10 @@ class OutputFile:
             if form in _TEXT_WRITERS:
                 fields = [_text_field(target, column) for column in passthrough]
                 self._coercer = ColumnCoercer(fields)
-                self._schema = arrow_schema([*fields, *outputs])
-                self._writer = _TEXT_WRITERS[form](path, [*fields, *outputs])
+                self._schema = arrow_schema([*fields, *written])
+                self._writer = _TEXT_WRITERS[form](path, [*fields, *written])
             else:
-                columns = [*(_binary_field(column, form) for column in passthrough), *arrow_schema(outputs)]
+                columns = [*(_binary_field(column, form) for column in passthrough), *arrow_schema(written)]
                 self._schema = pa.schema(columns, metadata=dict(metadata))
                 if form == "parquet":
                     self._writer = RowGroupWriter(path, self._schema)
@@ -79,6 +89,8 @@ class OutputFile:
         """
         if isinstance(answers, list):
             answers = rows_to_columns(self._outputs, answers)
+        if self._label_columns is not None:
+            answers = self._label_columns.split(answers)
         with self._as_sink_error():
             if self._coercer is not None:
                 columns = self._coerce(passthrough)

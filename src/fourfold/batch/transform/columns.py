@@ -12,6 +12,7 @@ from typing import Any
 from fourfold.batch.job import Job
 from fourfold.errors import SignatureError, SourceError, TableError, shorten
 from fourfold.signature import Field, Signature
+from fourfold.signature.label_columns import LabelColumns
 from fourfold.signature.table_columns import check_absent
 
 __all__ = ["ColumnMapping", "map_columns"]
@@ -84,12 +85,17 @@ def _cast(name: str, column: Any, arrow_type: Any) -> Any:
         raise SourceError(f"column {shorten(name)}, which is kept: {problem}") from error
 
 
-def map_columns(signature: Signature, job: Job) -> ColumnMapping:
+def map_columns(signature: Signature, job: Job, label_columns: LabelColumns | None = None) -> ColumnMapping:
     """Return the source columns that a job takes for a package with this signature.
+
+    Args:
+        signature: the package's inputs and outputs.
+        job: the job.
+        label_columns: what splits outputs with labels into columns of the output file, if anything does.
 
     Raises:
         SignatureError: `rename` names an unknown field, or renames the column of another field; a pass-through column
-            has the name of an output; or `absent` names no nullable field.
+            has the name of an output, or of one of its columns; or `absent` names no nullable field.
     """
     try:
         check_absent(signature.inputs, job.absent)
@@ -102,12 +108,15 @@ def map_columns(signature: Signature, job: Job) -> ColumnMapping:
                 f"the job's rename: column {shorten(column)} is to be {shorten(name)}; the signature has the fields "
                 f"{', '.join(inputs)}"
             )
-    outputs = [field.name for field in signature.outputs]
+    outputs = {field.name for field in signature.outputs}
+    split = set() if label_columns is None else {field.name for field in label_columns.fields} - outputs
     for column in job.keep:
-        if column in outputs:
+        if column in outputs or column in split:
+            what = "an output" if column in outputs else "an output's column for one of its labels"
+            way = "" if column in outputs else ", or ask for arrays (arrays = true, --arrays)"
             raise SignatureError(
-                f"the job's keep: column {shorten(column)} has the name of an output; the output file can hold only "
-                f"one column of that name, so leave it out, or give it another name in the source"
+                f"the job's keep: column {shorten(column)} has the name of {what}; the output file can hold only "
+                f"one column of that name, so leave it out, or give it another name in the source{way}"
             )
     columns_by_field = {name: column for column, name in job.rename.items()}
     fields: dict[str, Field] = {}

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from fourfold.certificate.batching import SHUFFLED, WHOLE, Batching
 from fourfold.certificate.doors.commands import run
-from fourfold.certificate.doors.door import Door, Row, as_rows, row_key
+from fourfold.certificate.doors.door import Door, Row, as_rows, readable_fields, row_key
 from fourfold.codecs import arrow, csv, json_lines, parquet
 from fourfold.signature import Field, Signature
 from fourfold.signature.columns import rows_to_columns
@@ -70,7 +70,7 @@ class _FormatDoor:
         options = ["--chunk-rows", str(CHUNK_ROWS), "--quiet"]
         run(["batch", "run", *self._package, "--from", str(source), "--to", str(sink), "--keep", key, *options])
         return self._sorted_by_key(
-            self._codec.decode(sink.read_bytes(), (key_field, *self._signature.outputs)), key, len(rows)
+            self._codec.decode(sink.read_bytes(), (key_field, *readable_fields(self._signature))), key, len(rows)
         )
 
     def _sorted_by_key(self, decoded: Any, key: str, length: int) -> list[Row | None]:

@@ -78,19 +78,19 @@ def _arrow(predictor: Predictor) -> Predict:
 def _pandas(predictor: Predictor) -> Predict:
     # Arrow-backed pandas columns keep null and NaN apart, as the other doors do.
     import pandas as pd
-    import pyarrow as pa
 
     def predict(rows: list[Row]) -> Sequence[Row]:
         frame = predictor.predict(_table(predictor, rows).to_pandas(types_mapper=pd.ArrowDtype))
-        return as_rows(_to_arrow(pa, frame, predictor), predictor.signature)
+        return as_rows(_to_arrow(frame, predictor), predictor.signature)
 
     return predict
 
 
-def _to_arrow(pa: Any, frame: Any, predictor: Predictor) -> Any:
+def _to_arrow(frame: Any, predictor: Predictor) -> Any:
     from fourfold import tables
+    from fourfold.signature.label_columns import LabelColumns
 
-    batch, errors = tables.read(frame, predictor.signature.outputs, "forbid")
+    batch, errors = tables.read(frame, LabelColumns(predictor.signature.outputs).fields, "forbid")
     assert not errors, errors[0]
     return batch
 

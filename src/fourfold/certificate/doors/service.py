@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from fourfold.certificate.batching import ODD_SIZED, ONE_BY_ONE, SHUFFLED, Batching
 from fourfold.certificate.doors.commands import running
-from fourfold.certificate.doors.door import Door, Row, as_rows
+from fourfold.certificate.doors.door import Door, Row, as_rows, readable_fields
 from fourfold.codecs import arrow, csv, json_columns, json_rows, parquet
 from fourfold.codecs.formats import ARROW, CSV, JSON, PARQUET
 from fourfold.errors import FourfoldError, ServiceError, shorten
@@ -135,7 +135,7 @@ def _encode(codec: Any) -> Encode:
 
 
 def _decode(codec: Any) -> Decode:
-    return lambda body, signature: codec.decode(body, signature.outputs)
+    return lambda body, signature: codec.decode(body, readable_fields(signature))
 
 
 def _encode_one(rows: list[Row], signature: Signature) -> bytes:

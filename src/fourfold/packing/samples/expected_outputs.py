@@ -13,13 +13,14 @@ from statistics import median
 from typing import Any
 
 from fourfold import tables
-from fourfold.errors import FourfoldError, InputError, PackError, shorten
+from fourfold.errors import DecodeError, FourfoldError, InputError, PackError, shorten
 from fourfold.function import Function
 from fourfold.runtimes.sample import column_names
 from fourfold.signature import Field, Signature
 from fourfold.signature.bits import same_bits
 from fourfold.signature.columns import columns_to_rows
 from fourfold.signature.field import FLOATS
+from fourfold.signature.label_columns import LabelColumns
 
 __all__ = ["EXPECT_RTOL", "ExpectedOutputs", "read_expected"]
 
@@ -91,9 +92,9 @@ def read_expected(expect: Any, rows: Any, signature: Signature, rtol: float) -> 
     """Read the expected outputs that `pack` was given.
 
     Args:
-        expect: a table with a column for each output to compare, or a mapping of arrays by the outputs' names, or the
-            array of the only output. A table with a column for each input, too, brings its own rows; otherwise its rows
-            belong to `rows`, one by one.
+        expect: a table with a column for each output to compare, or one for each of its labels, as frames and CSV have
+            them; or a mapping of arrays by the outputs' names, or the array of the only output. A table with a column
+            for each input, too, brings its own rows; otherwise its rows belong to `rows`, one by one.
         rows: the packing rows, in a container.
         signature: the package's signature.
         rtol: the largest relative distance, as in `ExpectedOutputs`.
@@ -108,23 +109,25 @@ def read_expected(expect: Any, rows: Any, signature: Signature, rtol: float) -> 
     output_names = [field.name for field in signature.outputs]
     input_names = {field.name for field in signature.inputs}
     other_names = [name for name in names if name not in input_names]
-    if len(output_names) == 1 and len(other_names) == 1:
+    columns = _split_columns(signature, names)
+    if len(output_names) == 1 and len(other_names) == 1 and not columns:
         # Exporters give outputs names of their own ("23"), but the only column can be no other than the only output.
         table = _rename_column(table, other_names[0], output_names[0])
         names = [output_names[0] if name == other_names[0] else name for name in names]
-    outputs = tuple(field for field in signature.outputs if field.name in names)
+    outputs = tuple(field for field in signature.outputs if field.name in names or field in columns)
     if not outputs:
         raise PackError(
             f"the expected outputs have the columns {shorten(names, 200)}; expected one or more of "
             f"{', '.join(output_names)}"
         )
-    unknown = [name for name in names if name not in input_names and name not in output_names]
+    known = {*input_names, *output_names, *(column.name for split in columns.values() for column in split)}
+    unknown = [name for name in names if name not in known]
     if unknown:
         raise PackError(
             f"the expected outputs have a column {shorten(unknown[0])}, which is no output of the model (it has "
             f"{', '.join(output_names)}): rename it or leave it out"
         )
-    answers = _read(table, outputs, "the expected outputs")
+    answers = _read_outputs(table, outputs, columns)
     has_inputs = input_names <= set(names)
     inputs = _read(table if has_inputs else rows, signature.inputs, "the rows of the expected outputs")
     if len(inputs) != len(answers):
@@ -133,6 +136,26 @@ def read_expected(expect: Any, rows: Any, signature: Signature, rtol: float) -> 
             "for other rows bring these rows along, in columns named as the inputs"
         )
     return ExpectedOutputs(inputs, outputs, answers, float(rtol))
+
+
+def _split_columns(signature: Signature, names: Sequence[str]) -> dict[Field, tuple[Field, ...]]:
+    """Return the outputs that a table of these columns has as a column for each label, with these columns."""
+    return {
+        field: columns
+        for field, columns in LabelColumns(signature.outputs).pairs
+        if field.name not in names and columns and all(column.name in names for column in columns)
+    }
+
+
+def _read_outputs(table: Any, outputs: Sequence[Field], columns: Mapping[Field, tuple[Field, ...]]) -> list[Row]:
+    """Return the canonical rows of outputs; those in `columns` are joined from these columns."""
+    what = "the expected outputs"
+    rows = _read(table, tuple(column for field in outputs for column in columns.get(field, (field,))), what)
+    try:
+        joined = LabelColumns(tuple(columns)).join(rows)
+    except DecodeError as error:
+        raise PackError(f"{what} do not fit the signature: {error}") from error
+    return [{**row, **arrays} for row, arrays in zip(rows, joined, strict=True)]
 
 
 def _table(expect: Any, signature: Signature) -> Any:
