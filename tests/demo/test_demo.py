@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -52,6 +53,20 @@ def test_it_prints_the_certificate(done: tuple[Path, str]) -> None:
     values = [line.split("prediction")[1] for line in text.splitlines() if "  prediction " in line]
     assert len(values) == 4
     assert len(set(values)) == 1
+
+
+def shape_of(certificate: str) -> list[str]:
+    """Return the lines of a certificate with every number as #, without the row that it shows."""
+    lines = [re.sub(r"0x[0-9a-f.]+p[+-]\d+|[0-9a-f]{64}|\d[\d.,]*", "#", line) for line in certificate.splitlines()]
+    words = [" ".join(line.split()) for line in lines]
+    return [*words[: words.index(next(line for line in words if line.startswith("one row")))], *words[-7:]]
+
+
+def test_readme_shows_the_certificate_as_it_prints(done: tuple[Path, str]) -> None:
+    """The certificate of the picture in README.md is what this demonstration prints, but for its numbers."""
+    kept = (ROOT / "docs" / "pictures" / "certificate.txt").read_text(encoding="utf-8")
+    printed = done[1].partition("\ncertificate\n")[2].partition("the same bits everywhere")[0]
+    assert shape_of(kept) == shape_of(f"certificate\n{printed}the same bits everywhere")
 
 
 def suggested(text: str) -> list[str]:

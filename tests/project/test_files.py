@@ -84,9 +84,19 @@ def commands(page: Path) -> list[str]:
     return [line for line in found if re.match(r"(make|fourfold|pip|python|uv|git)\b", line)]
 
 
-def test_readme_opens_with_the_two_commands() -> None:
-    """The first commands that a reader of README.md meets are `make demo` and `make test`."""
-    assert commands(ROOT / "README.md")[:2] == ["make demo", "make test"]
+#: What a reader sees of README.md before scrolling: about a screen, without the picture.
+FIRST_SCREEN_LINES = 45
+
+
+def test_readme_says_what_this_is_before_how_to_run_it() -> None:
+    """The first screen has, in this order: one sentence, a picture, code, `make demo` and `make test`."""
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    screen = "\n".join(page.splitlines()[:FIRST_SCREEN_LINES])
+    parts = ("# Fourfold", "**Pack a trained model once", "<picture>", "```python", "\nmake demo", "\nmake test")
+    positions = [screen.index(part) for part in parts]
+    assert positions == sorted(positions)
+    typed = [line for line in commands(ROOT / "README.md") if not line.startswith("fourfold.")]
+    assert typed[:2] == ["make demo", "make test"]
 
 
 def makefile_targets() -> set[str]:
