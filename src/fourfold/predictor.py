@@ -30,7 +30,6 @@ from fourfold.runtimes.engine import CheckingEngine, DirectEngine, Engine, Stopp
 from fourfold.signature import Field, RowCoercer, Signature
 from fourfold.signature.label_columns import LabelColumns
 from fourfold.signature.probabilities import classes_of, probability_field
-from fourfold.signature.row_forms import as_mapping
 from fourfold.time_limit import TimeIsUp, call_within
 
 if TYPE_CHECKING:
@@ -152,7 +151,7 @@ class Predictor(NamesWhatExists):
 
         Args:
             data: a pandas or polars frame, an Arrow table or batch, a NumPy array of shape `(rows, inputs)`, or a
-                list of dicts.
+                list of dicts, or of other rows that `predict_one` takes.
             absent: the nullable fields whose column may be absent from the table: they are missing in every row.
             arrays: whether an output with labels, such as the probabilities of classes, is one column of arrays in a
                 frame too; otherwise a frame has a column for each label, such as `probability_yes`.
@@ -216,7 +215,8 @@ class Predictor(NamesWhatExists):
         """Predict for one row: a dict in, a dict out.
 
         Args:
-            row: a dict or another mapping; or a row of pandas (a `Series`), a named tuple, an instance of a dataclass.
+            row: a dict or another mapping; or a row of pandas (a `Series`) or of a database, a named tuple, an instance
+                of a dataclass or of a class of attrs, pydantic or msgspec.
 
         Raises:
             InputError: the row does not fit the signature.
@@ -225,7 +225,7 @@ class Predictor(NamesWhatExists):
         output = self._one(row)
         if output is not None:
             return output
-        coerced, errors = self._rows.row(as_mapping(row, self.signature.inputs))
+        coerced, errors = self._rows.row(row)
         if coerced is None:
             raise InputError(errors)
         answer: dict[str, Any] = self._function([coerced])[0]

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from fourfold.errors import MAX_ROW_ERRORS, RowError, RowErrors, shorten
 from fourfold.signature.field import FLOATS, INTEGERS, Field
+from fourfold.signature.row_forms import as_mapping, describe_row
 
 __all__ = ["Coerce", "Mismatch", "RowCoercer", "coercer", "is_exact_float", "is_missing", "to_plain", "unknown_field"]
 
@@ -166,7 +167,7 @@ class RowCoercer:
 
     def _count_errors(self, row: object) -> int:
         """Return the number of a row's errors, in a time that depends on its keys and not on the number of fields."""
-        if type(row) is not dict and not isinstance(row, Mapping):
+        if type(row) is not dict and not isinstance(row := as_mapping(row, self.fields), Mapping):
             return 1
         if self._has_integer_names:
             row = _with_text_keys(row, self._names)
@@ -194,16 +195,16 @@ class RowCoercer:
         """Coerce one row; its errors name it by `index`.
 
         Args:
-            row: the row.
+            row: the row: a mapping, or what `as_mapping` reads one of.
             index: its index.
             max_errors: the most errors that are built; the others are counted.
 
         Returns:
             The canonical row and no errors, or `None` and its errors, which are `RowErrors`.
         """
-        if not isinstance(row, Mapping):
+        if not isinstance(row, Mapping) and not isinstance(row := as_mapping(row, self.fields), Mapping):
             expected = "an object with a key for each field"
-            built = [RowError(index, None, "type", expected, shorten(row))] if max_errors > 0 else []
+            built = [RowError(index, None, "type", expected, describe_row(row))] if max_errors > 0 else []
             return None, RowErrors(built, total=1, rows=1)
         if self._has_integer_names:
             row = _with_text_keys(row, self._names)
@@ -382,6 +383,8 @@ def _string(field: Field) -> Coerce:
     def coerce(value: Any) -> str:
         if type(value) is not str:
             value = to_plain(value)
+            if isinstance(value, float) and value != value:
+                raise Mismatch("type", expected, "NaN, which is no text (missing is null: None or pandas.NA)")
             if not isinstance(value, str):
                 raise Mismatch("type", expected, value=value)
         if not value.isascii():
