@@ -147,6 +147,14 @@ def test_one_thread_leaves_others_alone() -> None:
     assert forest.get_params() == RandomForestRegressor(3, n_jobs=1, max_depth=2).get_params()
 
 
+def test_one_thread_for_what_an_older_version_wrote() -> None:
+    """An estimator that lacks a parameter of today cannot list its own."""
+    forest = RandomForestRegressor(3, n_jobs=-1)
+    del forest.monotonic_cst
+    set_one_thread(forest)
+    assert forest.n_jobs == 1
+
+
 def test_only_classifiers_have_classes() -> None:
     """A regressor has no classes, and neither has what no library's tags describe."""
 

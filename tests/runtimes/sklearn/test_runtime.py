@@ -48,6 +48,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeRegressor
 from xgboost import XGBRegressor
 
 import fourfold
@@ -470,3 +471,33 @@ def test_classes_of_a_script_are_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(Local, "__module__", "__main__")
     with pytest.raises(PackError, match=r"Local is defined in __main__.*put it in a module"):
         prepared(Local().fit(NUMBERS, TARGET), NUMBERS)
+
+
+@pytest.mark.parametrize(
+    ("model", "lacking"),
+    [
+        (LinearRegression(), "tol"),
+        (RandomForestRegressor(3, random_state=0), "monotonic_cst"),
+        (DecisionTreeRegressor(random_state=0), "monotonic_cst"),
+    ],
+    ids=["LinearRegression of 1.5", "forest of 1.3", "tree of 1.3"],
+)
+def test_what_an_older_version_wrote_and_today_s_answers(model: Any, lacking: str) -> None:
+    """A pickle of another version lacks parameters that came later; where it answers it is packed."""
+    rows = pd.DataFrame({"a": [0.5, 1.5, 2.5, 4.0], "b": [1.0, 0.0, 3.0, 2.0]})
+    model.fit(rows, [1.0, 2.0, 3.0, 5.0])
+    delattr(model, lacking)
+    expected = model.predict(rows)
+    for engine in ("auto", "original"):
+        package = fourfold.pack(model, name="m", rows=rows, engine=engine, measure=False)
+        answers = fourfold.load(package, trust="code").predict(rows)
+        np.testing.assert_allclose(answers.prediction, expected, rtol=1e-12)
+
+
+def test_what_an_older_version_wrote_and_today_s_does_not_answer() -> None:
+    """The error says that another version wrote the model, not that the rows are wrong."""
+    rows = pd.DataFrame({"a": [0.5, 1.5, 2.5, 4.0], "b": [1.0, 0.0, 3.0, 2.0]})
+    model = make_pipeline(SimpleImputer(), LinearRegression()).fit(rows, [1.0, 2.0, 3.0, 5.0])
+    del model[0]._fill_dtype
+    with pytest.raises(PackError, match=r"its SimpleImputer has no _fill_dtype, .*another version wrote it\. Pack it"):
+        fourfold.pack(model, name="m", rows=rows)

@@ -53,7 +53,11 @@ def set_one_thread(model: object) -> None:
     """Set the number of threads of every estimator and booster inside a model to 1, in place."""
     for part in walk_parts(model):
         if callable(getattr(part, "get_params", None)) and callable(getattr(part, "set_params", None)):
-            params = part.get_params(deep=False)
+            try:
+                params = part.get_params(deep=False)
+            except AttributeError:  # an older version of its library wrote it, which had fewer parameters
+                vars(part).update((name, 1) for name in _THREAD_PARAMETERS if name in vars(part))
+                continue
             threads = {name: 1 for name in _THREAD_PARAMETERS if name in params}
             if threads:
                 part.set_params(**threads)

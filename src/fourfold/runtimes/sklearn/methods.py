@@ -14,6 +14,7 @@ from sklearn.exceptions import NotFittedError
 from fourfold.errors import PackError, describe, shorten
 from fourfold.runtimes.answers import Array, answer_array, class_names, label_field, output_field, relative_gap
 from fourfold.runtimes.culprit import describe_failure
+from fourfold.runtimes.engine import installed_version
 from fourfold.runtimes.levels import Levels
 from fourfold.runtimes.sklearn.inspection import classes_of
 from fourfold.runtimes.threads import ThreadGuard
@@ -86,6 +87,8 @@ class OriginalAnswers:
                 # The default includes `predict_proba` if it exists, but it may still fail.
                 if methods is None and name == "predict_proba":
                     continue
+                if isinstance(error, AttributeError) and (lacking := _lacking(error)):
+                    raise PackError(f"{name} fails on the sample: {lacking}") from error
                 why = _why(error, model, name, data, guard, known)
                 raise PackError(
                     f"{name} fails on the sample: {why}. The sample must hold the columns that the model was trained "
@@ -121,6 +124,18 @@ def _why(
 
     # A list of texts is no table.
     return describe(error) if isinstance(data, list) else describe_failure(error, data, ask, known)
+
+
+def _lacking(error: AttributeError) -> str:
+    """Return what a part of scikit-learn's lacks that another version of it wrote; "" where it is another's."""
+    kind = type(error.obj)
+    if kind.__module__.partition(".")[0] != "sklearn":
+        return ""
+    version = installed_version("scikit-learn")
+    return (
+        f"its {kind.__name__} has no {error.name}, which scikit-learn {version} here looks for, so another version "
+        f"wrote it. Pack it where that version is installed, or train and write it anew with {version}"
+    )
 
 
 @contextmanager
