@@ -1,6 +1,7 @@
 """Pack and certify every estimator that scikit-learn ships.
 
-    .venv/bin/python benchmarks/estimators.py [NAME ...]
+    PYTHONPATH=. .venv/bin/python benchmarks/estimators.py [NAME ...]
+    PYTHONPATH=. .venv/bin/python benchmarks/estimators.py --render     # only the page, from the results as they are
 
 Writes benchmarks/results/estimators.json and docs/estimators.md; with names, only the results of these are new. Every
 regressor, classifier, clusterer and transformer is fitted with the parameters that scikit-learn's own tests give it, on
@@ -37,6 +38,7 @@ from sklearn.utils import all_estimators, get_tags
 from sklearn.utils._test_common.instance_generator import _construct_instances
 
 import fourfold
+from benchmarks.pages import list_item, shorten
 from fourfold.certificate import certify
 from fourfold.errors import FourfoldError
 
@@ -57,6 +59,9 @@ TEXTS = [" ".join(RANDOM.choice(["plane", "late", "gate", "Zürich", "on", "time
 def main() -> None:
     """Try the estimators, or those named on the command line, and write the results and the page."""
     wanted = set(sys.argv[1:])
+    if wanted == {"--render"}:
+        PAGE.write_text(render(json.loads(RESULTS.read_text())))
+        return
     outcomes = {}
     for name, kind in all_estimators():
         if not wanted or name in wanted:
@@ -246,6 +251,9 @@ def render(results: dict[str, Any]) -> str:
     lines = [
         "# Every estimator of scikit-learn",
         "",
+        "Look up whether your scikit-learn estimator can be packed, which engine then answers, and how near its",
+        "answers are to the estimator's own.",
+        "",
         "Rendered by `benchmarks/estimators.py` from `benchmarks/results/estimators.json`: every estimator that",
         "scikit-learn ships, fitted on data with missing values and text where it takes them, packed and certified.",
         "",
@@ -270,9 +278,8 @@ def render(results: dict[str, Any]) -> str:
                 for name, entry in entries.items()
             ]
         else:
-            lines += ["| estimator | kind | why |", "|---|---|---|"]
-            why = {name: " ".join(str(entry["why"]).split()).replace("|", "\\|") for name, entry in entries.items()}
-            lines += [f"| {name} | {entry['group']} | {why[name][:200]} |" for name, entry in entries.items()]
+            for name, entry in entries.items():
+                lines += list_item(f"**{name}** ({entry['group']}): {shorten(str(entry['why']), 200)}")
         lines.append("")
     environment = results["environment"]
     lines.append(

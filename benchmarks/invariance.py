@@ -1,6 +1,7 @@
 """Measure which block each kind of model needs. Writes benchmarks/results/invariance.json and docs/invariance.md.
 
     .venv/bin/python benchmarks/invariance.py
+    .venv/bin/python benchmarks/invariance.py --render     # only the page, from the results as they are
 
 Every model is trained on the same flights and packed with each block in turn, and the invariance test that `pack` runs
 says how many rows had other bits in some variation. The table in the docs is rendered from the results, never typed.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import json
 import platform
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,9 @@ REGRESSORS: dict[str, Any] = {
 
 def main() -> None:
     """Measure, and write the results and the page."""
+    if "--render" in sys.argv[1:]:
+        PAGE.write_text(render(json.loads(RESULTS.read_text())))
+        return
     table = split(flights(), 10_000)[0].iloc[:ROWS]
     models = {name: _findings(name, estimator, table) for name, estimator in REGRESSORS.items()}
     results = {"environment": _environment(), "rows": ROWS, "models": models}
@@ -106,6 +111,9 @@ def render(results: dict[str, Any]) -> str:
     rows = next(iter(results["models"].values()))["free"]["rows"]
     lines = [
         "# Which block each model needs",
+        "",
+        "Look up which models give a row other bits when other rows are answered with it, and the fixed block that",
+        "keeps their bits.",
         "",
         "Rendered by `benchmarks/invariance.py` from `benchmarks/results/invariance.json`. Each cell: how many of the",
         f"{rows} rows had other bits in some variation (alone, sliced, shuffled, repeated, at every offset), and the",

@@ -1,6 +1,7 @@
 """Run the tournaments of twelve pipelines on real data, and render the tables that `fourfold pack` prints.
 
-    .venv/bin/python benchmarks/tournaments.py [NAME ...]
+    PYTHONPATH=. .venv/bin/python benchmarks/tournaments.py [NAME ...]
+    PYTHONPATH=. .venv/bin/python benchmarks/tournaments.py --render     # only the page, from the results as they are
 
 Writes benchmarks/results/tournaments.json and docs/tournaments.md. Each pipeline is trained on flights of the
 demonstration or on data that scikit-learn ships, and packed with the engines measured. Then the package answers rows
@@ -37,6 +38,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from xgboost import XGBRegressor
 
 import fourfold
+from benchmarks.pages import list_item, shorten
 from fourfold import tables
 from fourfold.cli.show import verdict_line
 from fourfold.demo.flights import INPUTS, STRING_INPUTS, TARGET, flights, pipeline, split
@@ -174,6 +176,9 @@ PIPELINES: dict[str, tuple[str, Callable[[], Case]]] = {
 def main() -> None:
     """Run the tournaments, or those named on the command line; after all, write the results and the page."""
     wanted = set(sys.argv[1:])
+    if wanted == {"--render"}:
+        PAGE.write_text(render(json.loads(RESULTS.read_text())))
+        return
     results = {}
     for name, (title, make) in PIPELINES.items():
         if wanted and name not in wanted:
@@ -220,18 +225,22 @@ def render(results: dict[str, Any]) -> str:
     lines = [
         "# Tournaments",
         "",
-        "Rendered by `benchmarks/tournaments.py` from `benchmarks/results/tournaments.json`: what `fourfold pack`",
-        f"finds of {count} models on real data. Each is asked about rows that neither training nor packing saw; a",
-        "gap is that of the numbers that differ most, by the size of the largest answer.",
+        f"See what `fourfold pack` chooses for {count} models on real data, how fast it is there, and why other",
+        "engines were rejected.",
+        "",
+        "Rendered by `benchmarks/tournaments.py` from `benchmarks/results/tournaments.json`. Each model is asked about",
+        "rows that neither training nor packing saw; a gap is that of the numbers that differ most, by the size of the",
+        "largest answer.",
         "",
     ]
     for result in results.values():
         lines += [
             f"## {result['title'][0].upper()}{result['title'][1:]}",
             "",
-            "| engine | one row | rows a second | start-up | memory, MB | against the original |",
-            "|---|---|---|---|---|---|",
+            "| engine | one row | rows a second | start-up | memory, MB |",
+            "|---|---|---|---|---|",
         ]
+        verdicts = [""]
         for entry in sorted(result["engines"], key=lambda entry: not entry["chosen"]):
             figures = result["figures"].get(entry["engine"])
             cells = ["-"] * 4
@@ -244,8 +253,9 @@ def render(results: dict[str, Any]) -> str:
                     f"{figures['memory'] / 2**20:,.0f}",
                 ]
             name = f"**{entry['engine']}**" if entry["chosen"] else entry["engine"]
-            verdict = " ".join(verdict_line(entry).split()).replace("|", "\\|")
-            lines.append(f"| {name} | {' | '.join(cells)} | {verdict[:220]} |")
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+            verdicts += list_item(f"{name}: {shorten(verdict_line(entry), 220)}")
+        lines += verdicts
         differing = f"{result['differing']:,} of {result['asked']:,} other rows have other bits"
         lines += ["", differing + (f", a gap of {result['gap']:.1e}." if result["differing"] else "."), ""]
     return "\n".join(lines[:-1]) + "\n"

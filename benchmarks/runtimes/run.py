@@ -34,6 +34,7 @@ from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 
 import fourfold
+from benchmarks.pages import paragraph
 from build_backend import compilers
 from fourfold import tables
 from fourfold.demo.flights import INPUTS, TARGET, flights, pipeline, split
@@ -320,6 +321,8 @@ def render(results: dict[str, Any], large: dict[str, dict[str, Any]]) -> str:
     lines = [
         "# Speed",
         "",
+        "See how fast one row and many rows are answered, beside the libraries' own engines and other compilers.",
+        "",
         "Rendered by `benchmarks/runtimes/run.py` from `benchmarks/results/runtimes.json`. The flight pipeline of the",
         f"demonstration: {facts['columns']} columns, 3 of them text, one-hot to {facts['features']} features,",
         f"{facts['trees']} boosted trees of {facts['leaves']} leaves. One core, one process an engine, all in one run;",
@@ -370,7 +373,9 @@ def render(results: dict[str, Any], large: dict[str, dict[str, Any]]) -> str:
     libraries = ", ".join(f"{name} {number}" for name, number in where["libraries"].items())
     lines += [
         "",
-        f"{where['cpu']}, Python {where['python']}, {where['compiler']}; {libraries}; {', '.join(where['peers'])}.",
+        *paragraph(
+            f"{where['cpu']}, Python {where['python']}, {where['compiler']}; {libraries}; {', '.join(where['peers'])}."
+        ),
     ]
     return "\n".join(lines) + "\n"
 
