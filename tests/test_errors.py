@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fourfold.errors import describe, printable, shorten
+from fourfold.errors import InputError, RowError, RowErrors, describe, printable, shorten
 
 
 def value(chance: random.Random, depth: int = 0) -> Any:
@@ -98,3 +98,30 @@ def test_a_text_of_others_is_one_short_line(text: str, shown: str) -> None:
     """What a library says holds texts of the package: no terminal acts on them, and no log takes them for lines."""
     assert printable(text) == shown
     assert describe(ValueError(text)) == f"ValueError: {shown}"
+
+
+def test_errors_of_one_kind_share_a_line() -> None:
+    """A column that is wrong in a thousand rows is one line, which names the first rows and counts the others."""
+    errors = [
+        error
+        for row in range(1_000)
+        for error in (
+            RowError(row, "Cylinders", "missing", "float64", "nothing at all"),
+            RowError(row, "cylinders", "unknown", "one of the fields Cylinders", f"a key, {row}"),
+        )
+    ]
+    assert str(InputError(errors)).splitlines() == [
+        "row 0, field 'Cylinders': expected float64, got nothing at all (and 999 more rows: 1, 2, 3, …)",
+        "row 0, field 'cylinders': expected one of the fields Cylinders, got a key, 0 (and 999 more rows: 1, 2, 3, …)",
+    ]
+    two = [RowError(row, "x", "type", "float64", "'a'") for row in (4, 9)]
+    assert str(InputError(two)) == "row 4, field 'x': expected float64, got 'a' (and 1 more row: 9)"
+
+
+def test_more_kinds_of_errors_than_lines_are_counted() -> None:
+    """Beyond five lines the errors are counted, and so are those that were never built."""
+    errors = [RowError(row, f"x{field}", "type", "float64", "'a'") for row in range(2) for field in range(7)]
+    lines = str(InputError(errors)).splitlines()
+    assert len(lines) == InputError.MAX_SHOWN + 1
+    assert lines[-1] == "… and 4 more errors"
+    assert str(InputError(RowErrors(errors[:1], total=2, rows=2))).endswith("… and 1 more error")

@@ -73,6 +73,8 @@ MAX_ROW_ERRORS = 100
 #: The most bits of an integer whose digits are written out: more take long, and Python refuses more than 4,300 digits.
 _MAX_INTEGER_BITS = 10_000
 _MAX_DEPTH = 20
+#: The most rows that a line of a summary names.
+_MAX_SHOWN_ROWS = 3
 #: The most characters of a text of others in an error message.
 _MAX_TEXT_CHARACTERS = 500
 _BRACKETS = {list: "[]", tuple: "()", dict: "{}"}
@@ -240,6 +242,29 @@ class RowErrors(list[RowError]):
         self.rows += 1
 
 
+def _summarize(errors: Sequence[RowError], total: int, max_lines: int) -> list[str]:
+    """Return lines that say what is wrong: errors of one kind in one field are one line, with the number of their rows.
+
+    Args:
+        errors: the errors that were built.
+        total: the number of all errors.
+        max_lines: the most lines; one more says how many errors are left out.
+    """
+    groups: dict[tuple[object, str], list[RowError]] = {}
+    for error in errors:
+        groups.setdefault((error.field, error.code), []).append(error)
+    shown = list(groups.values())[:max_lines]
+    lines = []
+    for group in shown:
+        others = list(dict.fromkeys(str(error.row) for error in group if error.row != group[0].row))
+        rows = ", ".join(others[:_MAX_SHOWN_ROWS]) + (", …" if len(others) > _MAX_SHOWN_ROWS else "")
+        more = f" (and {counted(len(others), 'more row')}: {rows})" if others else ""
+        lines.append(f"{group[0]}{more}")
+    if left := total - sum(map(len, shown)):
+        lines.append(f"… and {counted(left, 'more error')}")
+    return lines
+
+
 class FourfoldError(Exception):
     """Serve as the base class of every error that Fourfold raises on purpose: catch it to catch them all."""
 
@@ -263,18 +288,15 @@ class InputError(FourfoldError):
 
     exit_status = 3
 
-    #: The most errors that the message lists.
+    #: The most lines of the message; errors of one kind in one field share a line.
     MAX_SHOWN: ClassVar[int] = 5
 
     def __init__(self, errors: Iterable[RowError]) -> None:
-        counted = errors if isinstance(errors, RowErrors) else RowErrors(errors)
-        self.errors: tuple[RowError, ...] = tuple(counted)
-        self.count = counted.total
-        self.rows = counted.rows
-        lines = [str(error) for error in self.errors[: self.MAX_SHOWN]]
-        if self.count > len(lines):
-            lines.append(f"… and {self.count - len(lines)} more")
-        super().__init__("\n".join(lines))
+        listed = errors if isinstance(errors, RowErrors) else RowErrors(errors)
+        self.errors: tuple[RowError, ...] = tuple(listed)
+        self.count = listed.total
+        self.rows = listed.rows
+        super().__init__("\n".join(_summarize(self.errors, self.count, self.MAX_SHOWN)))
 
 
 class TableError(InputError):

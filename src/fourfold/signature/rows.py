@@ -19,6 +19,7 @@ from typing import Any, Literal
 from fourfold.errors import MAX_ROW_ERRORS, RowError, RowErrors, shorten
 from fourfold.signature.field import FLOATS, INTEGERS, Field
 from fourfold.signature.row_forms import as_mapping, describe_row
+from fourfold.signature.similar_names import did_you_mean
 
 __all__ = ["Coerce", "Mismatch", "RowCoercer", "coercer", "is_exact_float", "is_missing", "to_plain", "unknown_field"]
 
@@ -35,6 +36,10 @@ _TIMESTAMP = re.compile(
     r"(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2})?)(?:\.(\d{1,9}))?(Z|[+-]\d{2}:?\d{2})?", re.ASCII
 )
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+
+#: The most fields that an error lists, and the most unknown keys of a row for which a similar field is searched.
+_MAX_LISTED_FIELDS = 12
+_MAX_SEARCHES = 5
 
 # What JSON gives, which is plain already.
 _PLAIN_TYPES = frozenset((bool, int, float, str, list, dict, type(None)))
@@ -223,7 +228,9 @@ class RowCoercer:
                 if key not in self._names:
                     if len(errors) >= max_errors:
                         return None, RowErrors(errors, total=self._count_errors(row), rows=1)
-                    errors.append(unknown_field(index, key if isinstance(key, str) else shorten(key), self.fields))
+                    name = key if isinstance(key, str) else shorten(key)
+                    is_first = index == 0 and len(errors) < _MAX_SEARCHES
+                    errors.append(unknown_field(index, name, self.fields, is_first=is_first))
         return (None, RowErrors(errors, rows=1)) if errors else (coerced, errors)
 
     def value(self, name: str, value: object) -> Any:
@@ -270,17 +277,20 @@ def _coerce_value(field: Field, coerce: Coerce, value: Any, *, is_present: bool 
     return None
 
 
-def unknown_field(row: int, name: str, fields: Sequence[Field], limit: int = 12) -> RowError:
-    """Return the error for a key, or a column, that is no field; it lists the first `limit` fields."""
-    names = ", ".join(field.name for field in fields[:limit])
-    more = f", … ({len(fields)} in all)" if len(fields) > limit else ""
-    return RowError(
-        row,
-        name,
-        "unknown",
-        f"one of the fields {names}{more}",
-        "a key that is no field (packed with extra='ignore', such keys are dropped)",
-    )
+def unknown_field(row: int, name: str, fields: Sequence[Field], *, is_first: bool = False) -> RowError:
+    """Return the error for a key, or a column, that is no field; it lists the first fields.
+
+    Args:
+        row: the row's index.
+        name: the key.
+        fields: the fields.
+        is_first: whether the error is one of the first, which say what the key may stand for: the search takes a while.
+    """
+    names = ", ".join(field.name for field in fields[:_MAX_LISTED_FIELDS])
+    more = f", … ({len(fields)} in all)" if len(fields) > _MAX_LISTED_FIELDS else ""
+    similar = did_you_mean(name, (field.name for field in fields)) if is_first else ""
+    got = f"a key that is no field{similar} (extra='ignore' drops such keys)"
+    return RowError(row, name, "unknown", f"one of the fields {names}{more}", got)
 
 
 def _scalar(field: Field) -> Coerce:

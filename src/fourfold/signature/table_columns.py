@@ -76,7 +76,7 @@ def check_columns(
     if lacking or unknown:
         errors = [
             *(_lacking(field, names, advice) for field in lacking[:MAX_ROW_ERRORS]),
-            *(_unknown(name, fields) for name in unknown[:MAX_ROW_ERRORS]),
+            *(_unknown(name, fields, is_first=index < 5) for index, name in enumerate(unknown[:MAX_ROW_ERRORS])),
         ]
         raise TableError(RowErrors(errors, total=len(lacking) + len(unknown)))
 
@@ -86,9 +86,10 @@ def _lacking(field: Field, names: Sequence[str], advice: str) -> ColumnError:
     return ColumnError(None, field.name, "missing", field.expected, got)
 
 
-def _unknown(name: str, fields: Sequence[Field]) -> ColumnError:
-    got = "a column that is no field (packed with extra='ignore', such columns are dropped)"
-    return ColumnError(None, name, "unknown", unknown_field(0, name, fields).expected, got)
+def _unknown(name: str, fields: Sequence[Field], *, is_first: bool) -> ColumnError:
+    error = unknown_field(0, name, fields, is_first=is_first)
+    got = error.got.replace("a key that is", "a column that is").replace("such keys", "such columns")
+    return ColumnError(None, name, "unknown", error.expected, got)
 
 
 def describe_columns(names: Sequence[str], missing: str) -> str:
