@@ -14,6 +14,7 @@ from importlib import import_module
 import click
 
 from fourfold import __version__
+from fourfold.cli.groups import SuggestingGroup
 from fourfold.cli.output import print_error
 from fourfold.errors import FourfoldError
 
@@ -21,6 +22,34 @@ __all__ = ["command", "main"]
 
 #: The verbs, in the order in which a newcomer meets them.
 _VERBS = ("demo", "pack", "show", "push", "pull", "list", "promote", "serve", "stream", "batch", "certify", "why")
+#: The modules of verbs whose names are not theirs, and other names of verbs, which the help does not list.
+_MODULES = {"list": "list_", "ls": "list_", "help": "help_"}
+#: What people from other tools type, each with what they find here.
+_OTHER_WORDS = {
+    "build": "pack",
+    "save": "pack",
+    "create": "pack",
+    "inspect": "show",
+    "info": "show",
+    "upload": "push",
+    "register": "push",
+    "publish": "push",
+    "download": "pull",
+    "fetch": "pull",
+    "models": "list",
+    "versions": "list",
+    "alias": "promote",
+    "tag": "promote",
+    "start": "serve",
+    "deploy": "serve",
+    "server": "serve",
+    "kafka": "stream",
+    "run": "fourfold batch run",
+    "verify": "certify",
+    "test": "certify",
+    "explain": "why",
+    "diff": "why",
+}
 
 _EPILOG = """
 \b
@@ -41,16 +70,21 @@ missing, 130 interrupted (docs/cli.md).
 """
 
 
-class _Verbs(click.Group):
+class _Verbs(SuggestingGroup):
     """Import the module of a verb when the verb is used."""
+
+    other_words = _OTHER_WORDS
+    for_a_package = "fourfold show"
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _VERBS:
+        if cmd_name == "version":
+            return _version
+        if cmd_name not in _VERBS and cmd_name not in _MODULES:
             return None
-        module = import_module(f"fourfold.cli.{'list_' if cmd_name == 'list' else cmd_name}")
+        module = import_module(f"fourfold.cli.{_MODULES.get(cmd_name, cmd_name)}")
         verb: click.Command = module.command
         return verb
 
@@ -63,6 +97,12 @@ class _Verbs(click.Group):
             rows.append((name, verb.get_short_help_str(limit=1_000)))
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+@click.command("version")
+def _version() -> None:
+    """Print the version of Fourfold."""
+    click.echo(f"fourfold, version {__version__}")
 
 
 @click.group(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fourfold.cli import options
+from fourfold.cli.groups import SuggestingGroup
 from fourfold.cli.output import print_facts, print_json, progress_bars
 from fourfold.errors import counted
 
@@ -15,7 +16,17 @@ if TYPE_CHECKING:
     from fourfold.package.levels import Level
 
 
-@click.group("batch")
+class _Verbs(SuggestingGroup):
+    """Say that a package, or a job's file, is run."""
+
+    for_a_package = "fourfold batch run"
+
+    def is_package(self, name: str) -> bool:
+        """Return whether a word is probably a package or a job: every word that is no verb of batch."""
+        return bool(name)
+
+
+@click.group("batch", cls=_Verbs)
 def command() -> None:
     """Answer every row of files: extract, transform, predict, load (ETML)."""
 

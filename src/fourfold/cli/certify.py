@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fourfold.cli import options
+from fourfold.cli.groups import SuggestingChoice
 from fourfold.cli.output import clip, console, print_facts, print_json, print_table, progress_bars
 from fourfold.errors import counted
 
@@ -37,7 +38,7 @@ MAX_SHOWN_OUTPUTS = 4
     "--architecture",
     "architectures",
     multiple=True,
-    type=click.Choice(["service", "stream", "batch", "embed"]),
+    type=SuggestingChoice(["service", "stream", "batch", "embed"]),
     help="Send the rows through this one only; may be repeated.",
 )
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Write the certificate there, as JSON.")

@@ -12,7 +12,8 @@ from fourfold.cli.output import print_json, print_table
 @click.argument("model", required=False)
 @options.repository
 @options.as_json
-def command(model: str | None, repository: str | None, *, as_json: bool) -> None:
+@options.quiet
+def command(model: str | None, repository: str | None, *, as_json: bool, quiet: bool) -> None:
     """List the models of the repository, with their versions and aliases; or those of one MODEL.
 
     \b
@@ -35,6 +36,8 @@ def command(model: str | None, repository: str | None, *, as_json: bool) -> None
             ]
         )
         return
+    if quiet:
+        return  # the exit status says whether the model is there
     rows = []
     for entry in models:
         for version in entry.versions:

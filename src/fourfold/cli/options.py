@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from fourfold.cli.groups import SuggestingChoice
 from fourfold.durable.file_urls import local_file
 from fourfold.errors import SourceError
 from fourfold.jobfile import parse_count_or_share
@@ -71,7 +72,7 @@ repository: Decorator = click.option(
 )
 trust: Decorator = click.option(
     "--trust",
-    type=click.Choice(["data", "foreign", "code"]),
+    type=SuggestingChoice(["data", "foreign", "code"]),
     help="What the package may do here. data: a plan. foreign: files that other libraries read. code: Python and "
     "pickle too. Only for packages whose maker you trust. Default: $FOURFOLD_TRUST, else data.",
 )

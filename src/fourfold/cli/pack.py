@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ import click
 
 from fourfold.cli import options as shared
 from fourfold.cli.figures import parse_figures, write_figures
+from fourfold.cli.groups import SuggestingChoice
+from fourfold.cli.next_steps import print_next, trust_option
 from fourfold.cli.output import print_json, printable, progress_bars
 
 if TYPE_CHECKING:
@@ -66,7 +69,7 @@ def _parse_pairs(_context: click.Context, _option: click.Parameter, values: tupl
 @click.option(
     "--from",
     "source",
-    type=(click.Choice(_KINDS), str),
+    type=(SuggestingChoice(_KINDS), str),
     metavar="KIND PATH",
     help="The model: mlflow DIR, the directory of an MLflow model; a file in the own format of onnx, lightgbm, "
     "xgboost, catboost or skops; estimator FILE, a joblib or pickle file; function MODULE:NAME. Loading a pickle, a "
@@ -93,7 +96,7 @@ def _parse_pairs(_context: click.Context, _option: click.Parameter, values: tupl
 )
 @click.option(
     "--trust",
-    type=click.Choice(["foreign", "code"]),
+    type=SuggestingChoice(["foreign", "code"]),
     help="What the model may do here. To name it is to trust it: a pickle, a Python function and an MLflow model of "
     "these run code; other files are read by their library. foreign: no pickle and no code of an MLflow model; code: "
     "classes in a skops file that Fourfold does not know, too.",
@@ -119,7 +122,7 @@ def _parse_pairs(_context: click.Context, _option: click.Parameter, values: tupl
 )
 @click.option(
     "--container",
-    type=click.Choice(["pandas", "polars", "arrow", "numpy", "rows"]),
+    type=SuggestingChoice(["pandas", "polars", "arrow", "numpy", "rows"]),
     default="pandas",
     show_default=True,
     help="What the model was trained on.",
@@ -160,7 +163,7 @@ def _parse_pairs(_context: click.Context, _option: click.Parameter, values: tupl
 )
 @click.option(
     "--extra",
-    type=click.Choice(["forbid", "ignore"]),
+    type=SuggestingChoice(["forbid", "ignore"]),
     default="forbid",
     show_default=True,
     help="What a key that is no input field is.",
@@ -196,7 +199,7 @@ def _parse_pairs(_context: click.Context, _option: click.Parameter, values: tupl
 @click.option(
     "--for",
     "shape",
-    type=click.Choice(["one", "many", "both"]),
+    type=SuggestingChoice(["one", "many", "both"]),
     default="both",
     show_default=True,
     help="What the engine is chosen for, by what was measured: calls with one row, with many, or both alike.",
@@ -259,13 +262,21 @@ def command(
     from fourfold.cli.show import print_package
 
     print_package(package, figures=parse_figures(package.figures))
-    level = level_of(package.manifest)
-    trust = "" if level == "data" else f" --trust {level}"
-    next_rows = rows or "ROWS"
+    trust = trust_option(level_of(package.manifest))
     click.echo(f"\nwrote {written}" + ("" if kept is None else f", and what was measured to {kept}"))
     if trust:
-        click.echo(f"It is no plan, so every host must allow it:{trust}. {_why_no_plan(package)}")
-    click.echo(f"next:  fourfold certify {written} --rows {next_rows}{trust}")
+        click.echo(f"It is no plan, so every host must allow it: {' '.join(trust)}. {_why_no_plan(package)}")
+    _print_next(written, rows, trust)
+
+
+def _print_next(written: Path, rows: Path | None, trust: tuple[str, ...]) -> None:
+    """Print how to certify the package with the rows that it was packed with, and how to push it."""
+    from fourfold.repository import REPOSITORY_VARIABLE
+
+    path = f"./{written}" if str(written).startswith("-") else str(written)
+    certify = [] if rows is None else [["certify", path, "--rows", str(rows), *trust]]
+    repository = [] if os.environ.get(REPOSITORY_VARIABLE) else ["--repository", "models"]
+    print_next(*certify, ["push", path, *repository])
 
 
 def _parse_labels(text: str, kind: str) -> list[str] | list[int]:

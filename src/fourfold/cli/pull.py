@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from fourfold.cli import options
+from fourfold.cli.output import print_json
 
 
 @click.command("pull")
@@ -17,15 +18,22 @@ from fourfold.cli import options
 )
 @click.option("--replace", is_flag=True, help="Replace a file that is there already.")
 @options.repository
-def command(reference: str, output: str | None, repository: str | None, *, replace: bool) -> None:
+@options.as_json
+@options.quiet
+def command(
+    reference: str, output: str | None, repository: str | None, *, replace: bool, as_json: bool, quiet: bool
+) -> None:
     """Take the package of a REFERENCE out of the repository, verified.
 
     \b
     fourfold pull eta@production --output eta.fourfold
     """
     from fourfold.package import SUFFIX
-    from fourfold.repository import pull
+    from fourfold.repository import Repository
 
-    package = pull(reference, repository)
+    package, version = Repository.open(repository).find(reference)
     path = package.save(output or f"{package.name}{SUFFIX}", replace=replace)
-    click.echo(f"{path}  {package.digest}")
+    if as_json:
+        print_json({"path": str(path), "name": package.name, "version": version, "digest": package.digest})
+    elif not quiet:
+        click.echo(f"{path}  {package.digest}")
