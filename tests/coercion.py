@@ -74,6 +74,10 @@ _NOON = datetime(2024, 7, 1, 12, 0, tzinfo=UTC)
 _BERLIN = datetime(2024, 7, 1, 14, 0, tzinfo=ZoneInfo("Europe/Berlin"))
 _NAIVE_NOON = datetime(2024, 7, 1, 12, 0)
 
+#: A database gives integers as decimals without a fraction; digits behind the point say that it is no integer.
+WHOLE_DECIMAL = _one(Decimal(2**53 + 1), pa.decimal128(38, 0))
+FINE_DECIMAL = _one(Decimal("9007199254740993.00"), pa.decimal128(38, 2))
+
 #: Field, and its cases.
 TABLE: list[tuple[str, Field, list[Case]]] = [
     (
@@ -185,6 +189,8 @@ TABLE: list[tuple[str, Field, list[Case]]] = [
             ok("2^63", 2**63, str(2**63), str(2**63), _one(2**63, pa.uint64()), 2.0**63),
             ok("2^70", 2**70, str(2**70), str(2**70), None, 2.0**70),
             ok("10^16 in a decimal", Decimal(10**16), None, None, _one(Decimal(10**16), pa.decimal128(20, 0)), 1e16),
+            bad("2^53 + 1 in a decimal", Decimal(2**53 + 1), None, None, WHOLE_DECIMAL, "precision"),
+            ok("of two decimals", Decimal("9007199254740993.00"), None, None, FINE_DECIMAL, 2.0**53),
             bad("2^63 - 1", 2**63 - 1, str(2**63 - 1), str(2**63 - 1), _one(2**63 - 1, pa.int64()), "precision"),
             bad("2^64 - 1", 2**64 - 1, str(2**64 - 1), str(2**64 - 1), _one(2**64 - 1, pa.uint64()), "precision"),
             bad("2^63 + 1", 2**63 + 1, str(2**63 + 1), str(2**63 + 1), _one(2**63 + 1, pa.uint64()), "precision"),

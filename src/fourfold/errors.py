@@ -154,6 +154,13 @@ def describe(error: BaseException, limit: int = _MAX_TEXT_CHARACTERS) -> str:
     return f"{printable(type(error).__name__, 80)}: {text}" if text else printable(type(error).__name__, 80)
 
 
+#: What came, where NaN came for an integer.
+NAN_IN_INTEGERS = "NaN, which is no integer (missing is null: None or pandas.NA)"
+#: How fields of numbers begin in words, and the text of a number that is written otherwise than JSON writes it.
+_NUMBERS = ("int", "uint", "float")
+_OTHER_NUMBER = re.compile(r"'\s{0,9}[+-]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,9})?\s{0,9}'")
+
+
 @dataclass(frozen=True, slots=True)
 class RowError:
     """Describe one value that does not fit its field.
@@ -177,12 +184,15 @@ class RowError:
         """Return what was got, as messages say it; of a value that another package may take, with how to pack that."""
         if self.field is None:
             return self.got
-        if self.code == "category":
-            return f"{self.got} (if the model answers other values, pack it with an open field)"
-        if self.code != "missing" or self.got not in ("null", "nothing"):
-            return self.got
         name = self.field if self.field.isidentifier() else shorten(self.field)
-        return f"{self.got} (if the model takes a missing value, pack it with --nullable {name})"
+        is_nan = self.got == NAN_IN_INTEGERS or (self.code == "category" and self.got == "nan")
+        if is_nan or (self.code == "missing" and self.got in ("null", "nothing")):
+            return f"{self.got} (if the model takes a missing value, pack it with --nullable {name})"
+        if self.code == "category":
+            return f"{self.got} (if the model answers other values, pack it with --open {name})"
+        if self.code == "type" and self.expected.startswith(_NUMBERS) and _OTHER_NUMBER.fullmatch(self.got):
+            return f"{self.got} (a number is written as in JSON: 0.5 and 5, not .5, 5., +5, 05, ' 5' or text in quotes)"
+        return self.got
 
     def __str__(self) -> str:
         return self._describe(self.shown)

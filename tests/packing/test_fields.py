@@ -203,6 +203,7 @@ def test_what_is_declared_of_single_fields() -> None:
         ({"inputs": {"rooms": {"type": "int64"}}}, SignatureError, "no key 'type'"),
         ({"inputs": {"x": {"nullable": True}}}, PackError, "inputs names 'x'"),
         ({"inputs": [Field("load", "float64")]}, PackError, r"expected inputs for the columns load, .*got load"),
+        ({"open": ["room"]}, PackError, "open names 'room', which is no column of the model: 'load', 'price'"),
         ({"text": ["load"]}, PackError, r"column 'load': it is to be text, and the rows hold .*dtype=.'load': str"),
     ],
 )
@@ -247,16 +248,16 @@ def test_the_command_line_declares_fields(tmp_path: Path) -> None:
     model = TAKERS["lightgbm"]().fit(table, post.codes + TARGET)
     model.booster_.save_model(tmp_path / "model.txt")
     table.to_csv(tmp_path / "rows.csv", index=False)
-    declared = ("--nullable", "rooms", "--required", "load")
+    declared = ("--nullable", "rooms", "--required", "load", "--open", "post")
     source = ("--lightgbm", tmp_path / "model.txt", "--rows", tmp_path / "rows.csv", "--no-measure", "--json")
     target = tmp_path / "m.fourfold"
     manifest = json.loads(call("pack", "m", *source, *declared, "-o", target).stdout)["manifest"]
     assert manifest["signature"]["inputs"] == [
-        {"name": "post", "dtype": "string", "categories": ["00501", "10115"], "open": False},
+        {"name": "post", "dtype": "string", "categories": ["00501", "10115"], "open": True},
         {"name": "load", "dtype": "float64"},
         {"name": "rooms", "dtype": "int64", "nullable": True},
     ]
-    assert manifest["decisions"]["post"]["categories"] == "LightGBM's pandas_categorical"
+    assert manifest["decisions"]["post"]["categories"] == "LightGBM's pandas_categorical; open, as declared"
     assert manifest["decisions"]["load"]["nullable"] == "declared"
     shown = call("show", target).stdout
     assert "LightGBM's pandas_categorical" in shown

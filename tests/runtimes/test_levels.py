@@ -345,6 +345,52 @@ def test_a_field_that_is_declared_open_where_the_model_answers() -> None:
         np.testing.assert_allclose(got, model.predict(asked), rtol=1e-12)
 
 
+#: A value of each kind that no model knows.
+UNKNOWN = {"text": "mars", "integers": 11, "floats": 0.25}
+
+
+@pytest.mark.parametrize("kind", UNKNOWN)
+@pytest.mark.parametrize("family", ["lightgbm", "histogram", "encoder", "category encoder"])
+def test_a_field_that_is_named_open(family: str, kind: str) -> None:
+    """The error of an unknown category names the option, and with it every door has the model's own answer."""
+    table = table_of(kind)
+    dtype = table["site"].dtype
+    target = table["site"].cat.codes * 4 + table["load"]
+    if "encoder" in family:
+        dtype = dtype if "category" in family else table["site"].cat.categories.dtype
+        encoder = OneHotEncoder(handle_unknown="ignore")
+        columns = make_column_transformer((encoder, ["site"]), remainder="passthrough")
+        model = make_pipeline(columns, Ridge()).fit(table.astype({"site": dtype}), target)
+    else:
+        model = fitted(family, table)
+    sample = table.head(100).astype({"site": dtype})
+    rows = [{"site": value, "load": 0.25} for value in (*LEVELS[kind], UNKNOWN[kind])]
+    asked = pd.DataFrame(rows)
+    if isinstance(dtype, pd.CategoricalDtype):
+        asked["site"] = asked["site"].astype(pd.CategoricalDtype([*LEVELS[kind], UNKNOWN[kind]]))
+    right = model.predict(asked).tolist()
+    if family != "encoder":
+        closed = fourfold.load(fourfold.pack(model, name="m", rows=sample), trust="foreign")
+        with pytest.raises(InputError, match=r"if the model answers other values, pack it with --open site\)"):
+            closed.predict_one(rows[-1])
+    predictor = fourfold.load(fourfold.pack(model, name="m", rows=sample, open=["site"]), trust="foreign")
+    for door, got in doors(predictor, rows).items():
+        np.testing.assert_allclose(got, right, rtol=1e-12, err_msg=door)
+
+
+@pytest.mark.parametrize("family", ["xgboost", "encoder"])
+def test_a_field_that_is_named_open_where_the_model_refuses(family: str) -> None:
+    """A model that refuses what it does not know cannot be packed so; the error says what it knows, and where."""
+    table = table_of("text")
+    columns = make_column_transformer((OneHotEncoder(), ["site"]), remainder="passthrough")
+    encoder = make_pipeline(columns, Ridge()).fit(table, table["site"].cat.codes)
+    model = encoder if family == "encoder" else fitted("xgboost", table)
+    words = r"^open names 'site', and the model refuses a category that it does not know; it knows '.*'west'.* \("
+    for site in ("category", "str"):
+        with pytest.raises(PackError, match=words):
+            fourfold.pack(model, name="m", rows=table.astype({"site": site}), open=["site"])
+
+
 @pytest.mark.parametrize("family", ["lightgbm", "xgboost"])
 def test_columns_whose_labels_are_integers(family: str) -> None:
     """The library names them by text; the frame keeps its labels, and the fields are named like the labels."""

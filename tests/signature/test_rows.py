@@ -244,3 +244,40 @@ def test_keys_that_are_integers(extra: Literal["forbid", "ignore"]) -> None:
     else:
         assert both == {"0": 2.5, "-1": 2, "x": 3}
     assert RowCoercer([Field("1", "bool")], extra).row({True: True})[0] is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "way_out"),
+    [
+        (Field("x", "int64"), float("nan"), "if the model takes a missing value, pack it with --nullable x)"),
+        (Field("x", "float64", categories=(0.5,)), float("nan"), "pack it with --nullable x)"),
+        (
+            Field("x", "float64", categories=(0.5,)),
+            0.25,
+            "got 0.25 (if the model answers other values, pack it with --open x)",
+        ),
+        (
+            Field("x", "string", categories=("a",)),
+            "nan",
+            "got 'nan' (if the model answers other values, pack it with --open x)",
+        ),
+        (
+            Field("x", "int64"),
+            1e16,
+            "got 1e+16, a float beyond 2^53, which may have been rounded (write it as an integer)",
+        ),
+        (Field("x", "float64"), Decimal(2**53 + 1), "which a float64 would round to 9007199254740992"),
+        *(
+            (Field("x", "float64"), text, "(a number is written as in JSON: 0.5 and 5,")
+            for text in (".5", "5.", "+5", " 5")
+        ),
+        *((Field("x", "uint8"), text, "(a number is written as in JSON: 0.5 and 5,") for text in ("05", "5", "+1e3")),
+        (Field("x", "float64"), "five", "expected float64, got 'five'"),
+        (Field("x", "date"), "5", "got '5'"),
+    ],
+)
+def test_an_error_says_what_to_do(field: Field, value: object, way_out: str) -> None:
+    """What a package that was packed otherwise would take, and what only has to be written otherwise."""
+    _, errors = RowCoercer([field])([{"x": value}])
+    assert way_out in str(errors[0])
+    assert errors[0].to_json()["got"] == errors[0].shown

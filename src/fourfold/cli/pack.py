@@ -24,7 +24,7 @@ _FILE = shared.FilePath(exists=True, dir_okay=False, path_type=Path)
 _KINDS = ("mlflow", "estimator", "skops", "onnx", "lightgbm", "xgboost", "catboost", "function")
 _OPTIONS = ("estimator", "onnx", "lightgbm", "xgboost", "function")
 #: The options that name fields.
-_DECLARED = ("nullable", "required", "text", "category")
+_DECLARED = ("nullable", "required", "text", "category", "open")
 
 
 def _parse_block(_context: click.Context, _option: click.Parameter, value: str) -> str | int:
@@ -151,6 +151,13 @@ def _parse_pairs(_context: click.Context, _option: click.Parameter, values: tupl
     multiple=True,
     callback=_split_names,
     help="Fields whose column had a categorical dtype in training, where neither the model nor the rows tell.",
+)
+@click.option(
+    "--open",
+    metavar="A,B,…",
+    multiple=True,
+    callback=_split_names,
+    help="Fields that take values which are none of the model's categories, and get the model's own answer.",
 )
 @click.option(
     "--methods", metavar="A,B,…", help="What a scikit-learn model answers with, such as predict,predict_proba."

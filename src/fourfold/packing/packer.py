@@ -39,6 +39,7 @@ def pack(
     required: Iterable[str] = (),
     text: Iterable[str] = (),
     category: Iterable[str] = (),
+    open: Iterable[str] = (),  # noqa: A002 - a word of the signature
     extra: Literal["forbid", "ignore"] = "forbid",
     runtime: str | None = None,
     engine: str = "auto",
@@ -64,6 +65,7 @@ def pack(
         required: the names of fields that may not be missing.
         text: the names of fields that are text, such as postcodes that a file's reader took for integers.
         category: the names of fields whose column has a categorical dtype, where rows and model do not tell.
+        open: the names of fields that take values which are none of the model's categories.
         extra: whether a key that is no input field is an error (`forbid`) or dropped (`ignore`).
         runtime: the name of the model's own runtime; inferred from the model's type otherwise.
         engine: `auto`, the fastest that gives the same answers; `original`, the model's own; `plan`, that or an error.
@@ -71,8 +73,7 @@ def pack(
         accept: the tolerance. `tight`: the same bits, except where the original's last bits depend on a BLAS or a libm;
             there 512 units in the last place (16 for float32), and equal labels. `exact`: the same bits everywhere.
             `ulp:N`, N units, and `rtol:X`, a relative distance, also let the answer for a row move with other rows.
-        measure: whether engines are measured, each in a process of its own, which takes seconds; the figures are the
-            attribute `figures` of the package. Otherwise the engine expected to be faster is chosen.
+        measure: whether engines are measured, in processes of their own; `figures` holds what they took.
         shape: what the engine is chosen for, where engines are measured: calls with `one` row, with `many`, or `both`.
         provenance: where the model comes from (a commit, a data set), in your own words.
         expect: the answers of the framework that trained the model, for each of `rows`: a table with a column for each
@@ -81,8 +82,7 @@ def pack(
         **options: the runtime's own options, such as `methods=("predict", "predict_proba")` (docs/runtimes.md).
 
     Returns:
-        The package, in memory. The same model, rows and versions give the same digest; where engines are measured, the
-        same unless another engine is clearly faster.
+        The package, in memory. The same model, rows and versions give the same digest, unless an engine is faster.
 
     Raises:
         PackError: the model cannot be packed as asked, or does not answer as expected; the error says why.
@@ -91,7 +91,7 @@ def pack(
     tolerance, blocks = Tolerance.parse(accept), parse_block(block)
     _check_shape(shape, measure=measure)
     convert = measure or engine not in ("auto", "original", "plan")
-    declared = read_declared(inputs, nullable, required, text, category)
+    declared = read_declared(inputs, nullable, required, text, category, open)
     rows = spell_text(as_array(rows), declared)
     original = prepare(model, name, rows, declared=declared, extra=extra, runtime=runtime, options=options)
     with without_numeric_warnings():

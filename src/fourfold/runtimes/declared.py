@@ -20,6 +20,7 @@ class Declared:
         fields: fields that are declared as a whole, in the caller's order.
         are_all: whether `fields` are all of the inputs: then they are matched by position where columns have no names.
         nullable: the names of the fields that may be missing; the model must answer a missing value.
+        open: the names of those that take values which are none of the model's categories; the model must answer them.
         optional: the names of those that may be missing, whether the model answers or not.
         required: the names of those that may not.
         text: the names of those that are text, such as codes of digits that a file's reader took for integers.
@@ -33,6 +34,7 @@ class Declared:
     text: frozenset[str] = frozenset()
     category: frozenset[str] = frozenset()
     optional: frozenset[str] = frozenset()
+    open: frozenset[str] = frozenset()
 
     def field(self, name: str) -> Field | None:
         """Return the field of that name that is declared as a whole, or `None`."""
@@ -64,6 +66,8 @@ class Declared:
         for field in inferred:
             declared = self.field(field.name) or field
             nullable = self.says_nullable(field.name)
+            if field.name in self.open and declared.categories is not None:
+                declared = replace(declared, open=True)
             applied.append(declared if nullable in (None, declared.nullable) else replace(declared, nullable=nullable))
             self._check_applied(applied[-1])
         return tuple(applied)
@@ -91,6 +95,7 @@ class Declared:
             ("required", self.required),
             ("text", self.text),
             ("category", self.category),
+            ("open", self.open),
         ):
             unknown = sorted(name for name in chosen if name not in known)
             if unknown:
@@ -115,6 +120,7 @@ def read_declared(
     required: Iterable[str] = (),
     text: Iterable[str] = (),
     category: Iterable[str] = (),
+    open: Iterable[str] = (),  # noqa: A002 - a word of the signature
 ) -> Declared:
     """Return what the arguments of `pack` declare.
 
@@ -125,6 +131,7 @@ def read_declared(
         required: the names of fields that may not.
         text: the names of fields that are text.
         category: the names of fields whose column has a categorical dtype.
+        open: the names of fields that take values which are none of the model's categories.
 
     Raises:
         PackError: a field is declared twice, or under another name, or names are one text.
@@ -136,13 +143,15 @@ def read_declared(
         _names("text", text),
         _names("category", category),
     )
+    opened = _names("open", open)
     if both := sorted(names[0] & names[1]):
         raise PackError(f"{shorten(both[0])} is declared nullable and required: name it in one of the two")
     if isinstance(inputs, Mapping):
         optional = frozenset(name for name, value in inputs.items() if value == {"nullable": True})
         whole = tuple(_named(name, value) for name, value in inputs.items() if name not in optional)
-        return Declared(whole, False, *names, optional)
-    return Declared(() if inputs is None else fields(inputs), inputs is not None, *names)
+        return Declared(whole, False, *names, optional, opened)
+    given = () if inputs is None else fields(inputs)
+    return Declared(given, inputs is not None, *names, open=opened)
 
 
 def _names(option: str, names: Iterable[str]) -> frozenset[str]:

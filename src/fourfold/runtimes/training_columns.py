@@ -107,6 +107,8 @@ def _restore_column(restored: Restored, name: str, kind: str, declared: Declared
     columns = tables.columns_of(restored.data)
     field = declared.field(name)
     listed = None if field is None else field.categories
+    if name in declared.open and levels is not None:
+        _check_open(f"open names {shorten(name)}", levels)
     if levels is not None and levels.categories:
         held = columns.categories(restored.data, name) if kind == "category" else None
         shown = columns.values(restored.data, name)
@@ -116,17 +118,21 @@ def _restore_column(restored: Restored, name: str, kind: str, declared: Declared
         if field is not None:
             _check_declared(field, levels)
         can_hold = levels.are_texts or tables.kind_of(restored.data) == "pandas"  # an Enum of polars holds text only
-        if field is not None and _is_open(field) and not levels.needs_dtype:
+        is_open = name in declared.open or (field is not None and _is_open(field))
+        if is_open and not levels.needs_dtype and kind == "category":
             # In a categorical dtype other values would be missing, and the model has an answer of its own to them.
-            if kind == "category":
-                restored.data = columns.to_values(restored.data, name)
+            restored.data = columns.to_values(restored.data, name)
+            if field is None and levels.are_texts:
+                _list_texts(restored, name, levels)
+        elif is_open and not levels.needs_dtype and kind != "text":
+            return  # a plain column takes any value of its dtype
         elif can_hold and (levels.needs_dtype or kind == "category" or name in declared.category):
             _to_model_categories(restored, name, held, shown, levels)
-        elif kind == "text" and len(levels.categories) <= MAX_LISTED:
-            restored.categories[name] = levels.categories
-            restored.origins[name] = levels.source
-            if levels.unknown != "error":
+            if name in declared.open and name not in restored.open:
                 restored.open.add(name)
+                restored.origins[name] += "; open, as declared"
+        elif kind == "text":
+            _list_texts(restored, name, levels)
         return
     needs_dtype = levels is not None and levels.needs_dtype
     if listed is not None and (needs_dtype or name in declared.category):
@@ -155,6 +161,15 @@ def _restore_column(restored: Restored, name: str, kind: str, declared: Declared
         )
     elif levels is not None and kind == "category":
         restored.origins[name] = levels.source
+
+
+def _list_texts(restored: Restored, name: str, levels: Levels) -> None:
+    """Tell the field of a column of plain text which categories the model knows."""
+    if len(levels.categories or ()) <= MAX_LISTED:
+        restored.categories[name] = levels.categories
+        restored.origins[name] = levels.source
+        if levels.unknown != "error":
+            restored.open.add(name)
 
 
 def _to_model_categories(
@@ -231,17 +246,21 @@ def _is_open(field: Field) -> bool:
 def _check_declared(field: Field, levels: Levels) -> None:
     """Check a declared field against the categories of the model; an encoder may have an answer to others."""
     name, known = field.name, set(levels.categories or ())
-    if field.open and levels.needs_dtype and levels.unknown == "error":
-        raise PackError(
-            f"input {shorten(name)}: it is declared open, and the model refuses a category that it does not know; it "
-            f"knows {_first_of(levels.categories or ())} ({levels.source})"
-        )
+    if field.open:
+        _check_open(f"input {shorten(name)}: it is declared open", levels)
     unknown = [value for value in field.categories or () if value not in known]
     if unknown and levels.unknown != "own":
         raise PackError(
             f"input {shorten(name)}: the category {shorten(unknown[0])} is declared, which the model does not know; it "
             f"knows {_first_of(levels.categories or ())} ({levels.source})"
         )
+
+
+def _check_open(declared: str, levels: Levels) -> None:
+    """Raise `PackError` where the model refuses the values that a declaration, in these words, lets through."""
+    if levels.unknown == "error":
+        known = f"; it knows {_first_of(levels.categories)} ({levels.source})" if levels.categories else ""
+        raise PackError(f"{declared}, and the model refuses a category that it does not know{known}")
 
 
 def _as_shown(values: Sequence[Any], shown: Sequence[Any]) -> tuple[Any, ...]:

@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any, Literal
 
-from fourfold.errors import MAX_ROW_ERRORS, RowError, RowErrors, shorten
+from fourfold.errors import MAX_ROW_ERRORS, NAN_IN_INTEGERS, RowError, RowErrors, shorten
 from fourfold.signature.field import FLOATS, INTEGERS, Field
 from fourfold.signature.row_forms import as_mapping, describe_row
 from fourfold.signature.similar_names import did_you_mean
@@ -332,11 +332,14 @@ def _integer(field: Field) -> Coerce:
         if isinstance(value, int):
             return int(value)
         if (isinstance(value, Decimal) and value.is_snan()) or value != value:  # comparing a signalling NaN raises
-            raise Mismatch("range", expected, "NaN, which is no integer (missing is null: None or pandas.NA)")
+            raise Mismatch("range", expected, NAN_IN_INTEGERS)
         if value in (float("inf"), float("-inf")) or not low <= value <= high:
             raise Mismatch("range", expected, value=value)
-        if value != int(value) or (isinstance(value, float) and abs(value) > MAX_EXACT_INTEGER):
+        if value != int(value):
             raise Mismatch("precision", expected, value=value)
+        if isinstance(value, float) and abs(value) > MAX_EXACT_INTEGER:
+            got = f"{shorten(value)}, a float beyond 2^53, which may have been rounded (write it as an integer)"
+            raise Mismatch("precision", expected, got)
         return int(value)
 
     return coerce
@@ -364,6 +367,8 @@ def _float(field: Field) -> Coerce:
             number = float(value)
             if number in (float("inf"), float("-inf")) and value.is_finite():
                 raise Mismatch("range", expected, value=value)
+            if value.as_tuple().exponent == 0:  # a whole number, as databases give integers
+                return _to_exact(int(value))
             return number
         raise Mismatch("type", expected, value=value)
 
