@@ -7,7 +7,7 @@ They add only the transport: this room has no sockets, queues or metrics.
 from fourfold.codecs.formats import ARROW, CSV, JSON, JSON_LINES, PARQUET
 from fourfold.protocols.media_types import MEDIA_TYPES
 from fourfold.protocols.predict import MAX_BODY_BYTES, Call, PredictProtocol, join_headers
-from fourfold.protocols.replies import Refused, Reply, error_reply, internal_error_reply
+from fourfold.protocols.replies import Failure, Refused, Reply, error_reply, internal_error_reply
 
 __all__ = [
     "ARROW",
@@ -18,6 +18,7 @@ __all__ = [
     "MEDIA_TYPES",
     "PARQUET",
     "Call",
+    "Failure",
     "PredictProtocol",
     "Refused",
     "Reply",

@@ -13,8 +13,9 @@ from urllib.parse import unquote_plus
 from fourfold.codecs import json_bytes, json_columns, json_rows
 from fourfold.codecs.bounds import Bounds, dict_bytes
 from fourfold.codecs.formats import CSV, JSON, JSON_LINES
-from fourfold.errors import DecodeError, InputError, MissingLibrary, shorten
+from fourfold.errors import DecodeError, InputError, MissingLibrary, RowError, TableError, TooLarge, shorten
 from fourfold.predictor import Answer, Predictor
+from fourfold.protocols.hints import ARRAY_IN_LINES, body_hint, unknown_media_type, wrong_encoding
 from fourfold.protocols.media_types import (
     CODECS,
     MEDIA_TYPES,
@@ -22,7 +23,8 @@ from fourfold.protocols.media_types import (
     choose_media_type,
     parse_media_type,
 )
-from fourfold.protocols.replies import Refused, Reply, error_reply
+from fourfold.protocols.other_forms import advise, find_other_form
+from fourfold.protocols.replies import Refused, Reply, WrongForm, error_reply
 from fourfold.signature.label_columns import LabelColumns
 from fourfold.signature.table_columns import check_absent, check_columns
 
@@ -38,12 +40,17 @@ MAX_DECODED_BYTES, DECODED_BYTES_PER_BYTE = 512 * 2**20, 16
 MAX_ROWS, MAX_VALUES = 2**20, 2**25
 #: The most row errors of one call that are built. A reply lists fewer, but several requests can share a call.
 MAX_BUILT_ERRORS = 1000
+#: The most names of fields that an error lists.
+_MAX_SHOWN_NAMES = 12
 
 # The forms of a body in JSON; a reply has the form of its request.
 _ROW = "row"
 _ROWS = "rows"
 _WRAPPED_ROWS = "wrapped rows"
 _COLUMNS = "columns"
+# The forms of other media types; in JSON they are replied to with an array of objects.
+_LINES = "lines"
+_TABLE = "table"
 
 # Media types whose rows take about as many bytes as they hold.
 _TEXT_TYPES = (JSON, JSON_LINES, CSV)
@@ -192,7 +199,7 @@ class PredictProtocol:
             TableError: it lacks a field's column, has one that it may not have, or `absent` names no nullable field.
         """
         absent, arrays = _parameters(query) if query else ((), False)
-        body_type = _media_type(headers)
+        body_type = _media_type(headers, body)
         # The reply has the media type of the request, if the client has no preference.
         offered = (body_type, *(media_type for media_type in MEDIA_TYPES if media_type != body_type))
         reply_type = choose_media_type(headers.get("accept"), offered)
@@ -205,20 +212,38 @@ class PredictProtocol:
             )
         if reply_type != JSON:
             _codec(reply_type)  # raises before the work is done where the reply's library is missing
-        if body_type == JSON:
-            table, form, names = self._decode_json(body)
-        else:
-            table, form = _codec(body_type).decode(body, self._inputs, self.bounds), _ROWS
-            names = None if body_type == JSON_LINES else _column_names(table)
+        try:
+            if body_type == JSON:
+                table, form, names = self._decode_json(body)
+            else:
+                table = _codec(body_type).decode(body, self._inputs, self.bounds)
+                form, names = (_LINES, None) if body_type == JSON_LINES else (_TABLE, _column_names(table))
+        except TooLarge:
+            raise
+        except DecodeError as error:
+            hint = body_hint(body, body_type, self._inputs)
+            if hint is None:
+                raise
+            raise DecodeError(f"{error}; {hint}") from error
         if type(table) is not list or len(table) > self._safe_rows:
             self._check_size(table)
         if names is not None:
-            advice, extra = "?absent={}", self.predictor.signature.extra
-            check_columns(self._inputs, names, extra, absent, advice=advice, has_header=body_type == CSV)
+            self._check_columns(names, absent, body, body_type)
             table = _with_nulls(table, [name for name in absent if name not in names])
         elif absent:
             check_absent(self._inputs, absent)
         return Call(table, reply_type, form, arrays)
+
+    def _check_columns(self, names: Sequence[str], absent: Sequence[str], body: bytes, body_type: str) -> None:
+        """Check which columns a table has; of CSV that is something else, say what it is."""
+        extra, has_header = self.predictor.signature.extra, body_type == CSV
+        try:
+            check_columns(self._inputs, names, extra, absent, advice="?absent={}", has_header=has_header)
+        except TableError:
+            hint = body_hint(body, CSV, self._inputs) if has_header else None
+            if hint is not None:
+                raise DecodeError(f"expected CSV with a first line of the columns' names; {hint}") from None
+            raise
 
     def _check_size(self, table: Any) -> None:
         rows = len(table)
@@ -255,13 +280,14 @@ class PredictProtocol:
         if only_key == "columns":
             return json_columns.rows_of(value["columns"], self.bounds), _COLUMNS, list(value["columns"])
         if not isinstance(value["rows"], list):
-            raise DecodeError(f"rows: expected an array of objects; got {shorten(value['rows'])}")
+            advice = advise(value["rows"], self._inputs)
+            raise DecodeError(f"rows: expected an array of objects; got {shorten(value['rows'])}; {advice}")
         return value["rows"], _WRAPPED_ROWS, None
 
     def encode(self, call: Call, answer: Answer) -> Reply:
         """Return the reply to a request: the outputs, or the row errors if there are any."""
         if answer.errors:
-            return self.error_reply(InputError(answer.errors))
+            return self.error_reply(self._rows_error(call, answer.errors))
         if call.media_type != JSON:
             outputs, fields = answer.outputs, self._outputs
             if call.media_type in SPLITS_LABELS and not call.arrays:
@@ -276,6 +302,27 @@ class PredictProtocol:
             elif call.form == _WRAPPED_ROWS:
                 body = b'{"rows":' + body + b"}"
         return Reply(200, body, {**self.headers, "content-type": _CONTENT_TYPES[call.media_type]})
+
+    def _rows_error(self, call: Call, errors: Sequence[RowError]) -> InputError:
+        """Return the error of a request whose rows do not fit; where they have another server's form, the one of that.
+
+        Where its values are those of fields and only stand in another way, the errors stay as they are.
+        """
+        first = errors[0]
+        if call.form in (_TABLE, _COLUMNS) or first.row != 0 or first.code == "engine":
+            return InputError(errors)
+        row = call.table[0]
+        if call.form == _LINES:
+            return WrongForm(errors, f"{first}; {ARRAY_IN_LINES}") if isinstance(row, list) else InputError(errors)
+        is_flat = len(call.table) == len(self._inputs) and not isinstance(row, dict | list)
+        form = find_other_form(call.table if is_flat else row, self._inputs)
+        if form is None:
+            return InputError(errors)
+        if form.key is not None:
+            names = ", ".join(shorten(field.name) for field in self._inputs[:_MAX_SHOWN_NAMES])
+            more = ", …" if len(self._inputs) > _MAX_SHOWN_NAMES else ""
+            errors = [RowError(0, form.key, "unknown", f"one of the fields {names}{more}", "another server's form")]
+        return WrongForm(errors, form.message)
 
 
 def join_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -324,7 +371,7 @@ def _with_nulls(table: Any, names: Sequence[str]) -> Any:
     return table
 
 
-def _media_type(headers: Mapping[str, str]) -> str:
+def _media_type(headers: Mapping[str, str], body: bytes) -> str:
     """Return the media type of a request's body.
 
     Raises:
@@ -333,16 +380,13 @@ def _media_type(headers: Mapping[str, str]) -> str:
     content_type = headers.get("content-type", "")
     parsed = parse_media_type(content_type)
     if parsed is None or parsed[0] not in MEDIA_TYPES:
-        got = shorten(content_type) if content_type else "none"
-        raise Refused(415, "media_type", f"expected a content-type of {', '.join(MEDIA_TYPES)}; got {got}")
+        raise unknown_media_type(content_type, body)
     charset = parsed[1].get("charset", "utf-8").lower()
     if charset not in ("utf-8", "utf8", "us-ascii"):
         raise Refused(415, "media_type", f"expected text in UTF-8; got the charset {shorten(charset)}")
     encoding = headers.get("content-encoding", "identity").lower()
     if encoding not in ("", "identity"):
-        raise Refused(
-            415, "media_type", f"expected a body that is not compressed; got the encoding {shorten(encoding)}"
-        )
+        raise wrong_encoding(encoding)
     return parsed[0]
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from fourfold.codecs.formats import JSON
 from fourfold.errors import (
@@ -20,7 +21,7 @@ from fourfold.errors import (
     TooLarge,
 )
 
-__all__ = ["MAX_ROW_ERRORS", "Refused", "Reply", "error_reply", "internal_error_reply"]
+__all__ = ["MAX_ROW_ERRORS", "Failure", "Refused", "Reply", "WrongForm", "error_reply", "internal_error_reply"]
 
 #: The most characters of a field name in a reply: an unknown key can have any length.
 _MAX_NAME_CHARACTERS = 200
@@ -31,6 +32,34 @@ _log = logging.getLogger("fourfold")
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """Say why a request has no answer; the body of its reply holds the same.
+
+    Attributes:
+        status: the status code of the reply.
+        code: a word for programs, such as `rows` or `decode` (docs/service.md lists them).
+        message: a sentence for people.
+        rows: the first values at fault, each with the keys `row`, `field`, `code`, `expected` and `got`.
+        count: how many values are at fault.
+        headers: the headers of the reply, with lower-case names, without `content-type`.
+        error: what was raised; of an error that is not Fourfold's own, only this and the log tell more.
+    """
+
+    status: int
+    code: str
+    message: str
+    rows: tuple[dict[str, Any], ...]
+    count: int
+    headers: Mapping[str, str]
+    error: Exception | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the body of the reply, as JSON values."""
+        error = {"code": self.code, "message": self.message, "rows": list(self.rows), "count": self.count}
+        return {"error": error}
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """Hold a reply over HTTP.
 
@@ -38,11 +67,13 @@ class Reply:
         status: the status code.
         body: the body.
         headers: the headers, with lower-case names, `content-type` among them.
+        failure: why the request has no answer; `None` where it has one.
     """
 
     status: int
     body: bytes
     headers: Mapping[str, str]
+    failure: Failure | None = None
 
 
 class Refused(FourfoldError):
@@ -62,17 +93,20 @@ class Refused(FourfoldError):
         self.headers: Mapping[str, str] = headers or {}
 
 
-@dataclass(frozen=True)
-class _Failure:
-    status: int
-    code: str
-    message: str
-    rows: Sequence[RowError] = ()
-    count: int = 0
-    headers: Mapping[str, str] = field(default_factory=dict)
+_INTERNAL = "this request met a bug here; the log tells more"
 
 
-_INTERNAL = _Failure(500, "internal", "this request met a bug here; the log tells more")
+class WrongForm(InputError):
+    """Report rows in the form of another server.
+
+    Args:
+        errors: what is wrong, as for every row.
+        message: what the form is taken for, and what to send instead.
+    """
+
+    def __init__(self, errors: Iterable[RowError], message: str) -> None:
+        super().__init__(errors)
+        self.message = message
 
 
 def error_reply(error: Exception, headers: Mapping[str, str] | None = None) -> Reply:
@@ -85,43 +119,41 @@ def error_reply(error: Exception, headers: Mapping[str, str] | None = None) -> R
         error: the error.
         headers: headers of every reply.
     """
-    return _reply(_failure(error), headers or {})
+    headers = headers or {}
+    if isinstance(error, Refused):
+        return _reply(error, error.status, error.code, str(error), {**headers, **error.headers})
+    if isinstance(error, InputError):
+        return _rows_reply(error, headers)
+    if isinstance(error, TooLarge):
+        return _reply(error, 413, "too_large", str(error), headers)
+    if isinstance(error, DecodeError):
+        return _reply(error, 400, "decode", str(error), headers)
+    if isinstance(error, MissingLibrary):
+        return _reply(error, 415, "media_type", str(error), headers)
+    if isinstance(error, EngineError):
+        return _reply(error, 500, "engine", str(error), headers)
+    _log.error("a request failed", exc_info=error)
+    return _reply(error, 500, "internal", _INTERNAL, headers)
 
 
 def internal_error_reply(headers: Mapping[str, str] | None = None) -> Reply:
     """Return the reply to a request that met a bug; only the log says which bug."""
-    return _reply(_INTERNAL, headers or {})
+    return _reply(None, 500, "internal", _INTERNAL, headers or {})
 
 
-def _failure(error: Exception) -> _Failure:
-    if isinstance(error, Refused):
-        return _Failure(error.status, error.code, str(error), headers=error.headers)
-    if isinstance(error, InputError):
-        return _rows_failure(error)
-    if isinstance(error, TooLarge):
-        return _Failure(413, "too_large", str(error))
-    if isinstance(error, DecodeError):
-        return _Failure(400, "decode", str(error))
-    if isinstance(error, MissingLibrary):
-        return _Failure(415, "media_type", str(error))
-    if isinstance(error, EngineError):
-        return _Failure(500, "engine", str(error))
-    _log.error("a request failed", exc_info=error)
-    return _INTERNAL
-
-
-def _rows_failure(error: InputError) -> _Failure:
-    errors, count = error.errors, error.count
+def _rows_reply(error: InputError, headers: Mapping[str, str]) -> Reply:
+    if isinstance(error, WrongForm):
+        return _reply(error, 422, "rows", error.message, headers)
+    first = _truncate(str(error.errors[0]), _MAX_ROW_ERROR_CHARACTERS)
     if isinstance(error, TableError):
-        first = _truncate(str(errors[0]), _MAX_ROW_ERROR_CHARACTERS)
-        return _Failure(422, "columns", f"the table does not fit the signature; {first}", errors, count)
+        return _reply(error, 422, "columns", f"the table does not fit the signature; {first}", headers)
     row_count = f"{error.rows} row{'s' * (error.rows > 1)}"
     # The rows fit the signature and the engine still fails on them: that is not the client's fault.
-    if all(row_error.code == "engine" for row_error in errors):
-        return _Failure(500, "engine", f"the engine failed on {row_count}, the first: {errors[0].got}", errors, count)
+    if all(row_error.code == "engine" for row_error in error.errors):
+        message = f"the engine failed on {row_count}, the first: {error.errors[0].got}"
+        return _reply(error, 500, "engine", message, headers)
     verb = "does" if error.rows == 1 else "do"
-    first = _truncate(str(errors[0]), _MAX_ROW_ERROR_CHARACTERS)
-    return _Failure(422, "rows", f"{row_count} {verb} not fit the signature; {first}", errors, count)
+    return _reply(error, 422, "rows", f"{row_count} {verb} not fit the signature; {first}", headers)
 
 
 def _truncate(text: str, limit: int) -> str:
@@ -129,17 +161,19 @@ def _truncate(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _reply(failure: _Failure, headers: Mapping[str, str]) -> Reply:
+def _encodable(text: str) -> str:
+    """Return a text that UTF-8 can encode: half of a surrogate pair, which a name of a client may hold, is escaped."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _reply(error: Exception | None, status: int, code: str, message: str, headers: Mapping[str, str]) -> Reply:
+    row_errors = error.errors if isinstance(error, InputError) else ()
     shown = [
-        replace(error, field=error.field and _truncate(error.field, _MAX_NAME_CHARACTERS))
-        for error in failure.rows[:MAX_ROW_ERRORS]
+        replace(row_error, field=row_error.field and _encodable(_truncate(row_error.field, _MAX_NAME_CHARACTERS)))
+        for row_error in row_errors[:MAX_ROW_ERRORS]
     ]
-    error = {
-        "code": failure.code,
-        "message": failure.message,
-        "rows": [row_error.to_json() for row_error in shown],
-        "count": failure.count,
-    }
-    # In ASCII, because a name may hold half of a surrogate pair, which UTF-8 cannot encode.
-    body = json.dumps({"error": error}, separators=(",", ":")).encode()
-    return Reply(failure.status, body, {**headers, **failure.headers, "content-type": JSON})
+    count = error.count if isinstance(error, InputError) else 0
+    rows = tuple(row_error.to_json() for row_error in shown)
+    failure = Failure(status, code, _encodable(message), rows, count, headers, error)
+    body = json.dumps(failure.to_json(), separators=(",", ":")).encode()
+    return Reply(status, body, {**headers, "content-type": JSON}, failure)
