@@ -95,6 +95,45 @@ def test_other_paths_are_404(url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("method", "path", "hint"),
+    [
+        ("GET", "/predict", "POST rows to /predict, such as curl -H 'content-type: application/json' -d '{\"x\": "),
+        ("PUT", "/predict", "/predict' takes POST; got 'PUT'; POST rows to /predict"),
+        ("POST", "/", "'/' takes GET, HEAD; got 'POST'; POST rows to /predict"),
+        ("POST", "/health/ready", "POST rows to /predict"),
+        ("POST", "/invocations", "POST rows to /predict: the path of SageMaker and MLflow"),
+        ("GET", "/ping", "GET /health/ready"),
+        ("POST", "/v1/models/eta:predict", "POST rows to /predict: the paths of TensorFlow Serving and KServe"),
+        ("POST", "/v1/models/eta/versions/3:predict", "TensorFlow Serving"),
+        ("POST", "/v2/models/eta/infer", "POST rows to /predict: the Open Inference Protocol"),
+        ("GET", "/v2/health/ready", "the Open Inference Protocol"),
+        ("POST", "/predictions/eta", "TorchServe"),
+        ("POST", "/api/v1.0/predictions", "Seldon"),
+        ("POST", "/predict/", "did you mean /predict?"),
+        ("POST", "//predict", "did you mean /predict?"),
+        ("POST", "/Predict", "did you mean /predict?"),
+        ("GET", "/health/ready/", "did you mean /health/ready?"),
+        ("POST", "/score", "POST rows to /predict"),
+        ("GET", "/docs", "GET /openapi.json"),
+        ("GET", "/healthz", "GET /health/live and GET /health/ready"),
+        ("GET", "/nope", "GET / lists what there is"),
+    ],
+)
+def test_other_paths_and_methods_say_where_to_go(url: str, method: str, path: str, hint: str) -> None:
+    """What people and other servers' clients try first is told the path, the method and a row that is answered."""
+    reply = httpx.request(method, url + path, json={"x": 1} if method == "POST" else None)
+    assert code(reply) in ("not_found", "method")
+    assert hint in reply.json()["error"]["message"]
+
+
+def test_the_row_that_is_shown_is_answered(url: str) -> None:
+    """What the reply to GET /predict shows to send can be sent."""
+    message = httpx.get(f"{url}/predict").json()["error"]["message"]
+    row = json.loads(message.partition(" -d '")[2].removesuffix("'"))
+    assert httpx.post(f"{url}/predict", json=row).status_code == 200
+
+
+@pytest.mark.parametrize(
     ("body", "content_type", "status"),
     [
         (b"{", "application/json", 400),

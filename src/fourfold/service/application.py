@@ -31,8 +31,10 @@ from fourfold.protocols import (
     join_headers,
     openapi,
 )
+from fourfold.protocols.example_rows import example_row
 from fourfold.service.job import Job
 from fourfold.service.micro_batch import MicroBatcher
+from fourfold.service.path_hints import method_hint, path_hint
 
 __all__ = ["STOPPING", "PredictorOrLoader", "Service", "app"]
 
@@ -55,6 +57,10 @@ _ROUTES = {
     "GET /openapi.json": "the routes, requests and replies, for tools",
     "GET /package": "the package's manifest",
 }
+
+_PATHS = frozenset(route.partition(" ")[2] for route in _ROUTES)
+#: The most fields of a signature of which an error shows a whole row.
+_MAX_EXAMPLE_FIELDS = 12
 
 _log = logging.getLogger(__name__)
 
@@ -126,7 +132,7 @@ class Service:
                 Route("/openapi.json", self._document),
                 Route("/package", self._package),
             ],
-            exception_handlers={HTTPException: _reply_http_error, Exception: _reply_bug},
+            exception_handlers={HTTPException: self._reply_http_error, Exception: _reply_bug},
             lifespan=self._lifespan,
         )
         # A redirect would name this process's own host, which is wrong behind a proxy.
@@ -233,6 +239,28 @@ class Service:
             return Response(b'{"ready":false}', 503, media_type=JSON)
         return Response(b'{"ready":true}', media_type=JSON)
 
+    async def _reply_http_error(self, request: Request, error: Exception) -> Response:
+        """Answer an unknown path or method in the form of every failure, with where to go instead."""
+        assert isinstance(error, HTTPException)
+        path, method = request.url.path, request.method
+        if error.status_code == 404:
+            hint = path_hint(path, method, _PATHS)
+            refused = Refused(404, "not_found", f"there is nothing at {shorten(path)}; {hint}")
+        elif error.status_code == 405:
+            allow = (error.headers or {}).get("Allow", "")
+            message = f"{shorten(path)} takes {allow}; got {shorten(method)}{method_hint(path, self._example())}"
+            refused = Refused(405, "method", message, {"allow": allow})
+        else:
+            refused = Refused(error.status_code, "http", error.detail)
+        return _response(error_reply(refused))
+
+    def _example(self) -> str | None:
+        """Return a made-up row in JSON, once the package is loaded; of one with very many fields, `None`."""
+        if self._loaded is None:
+            return None
+        inputs = self._loaded.protocol.predictor.signature.inputs
+        return json.dumps(example_row(inputs), ensure_ascii=False) if len(inputs) <= _MAX_EXAMPLE_FIELDS else None
+
     async def _home(self, _: Request) -> Response:
         return self._page(lambda loaded: loaded.home)
 
@@ -311,20 +339,6 @@ def _encode_json(value: Any) -> bytes:
 
 def _response(reply: Reply) -> Response:
     return Response(reply.body, reply.status, reply.headers)
-
-
-async def _reply_http_error(request: Request, error: Exception) -> Response:
-    """Answer an unknown path or method in the form of every failure."""
-    assert isinstance(error, HTTPException)
-    path = shorten(request.url.path)
-    if error.status_code == 404:
-        refused = Refused(404, "not_found", f"there is nothing at {path}; GET / lists what there is")
-    elif error.status_code == 405:
-        allow = (error.headers or {}).get("Allow", "")
-        refused = Refused(405, "method", f"{path} takes {allow}; got {shorten(request.method)}", {"allow": allow})
-    else:
-        refused = Refused(error.status_code, "http", error.detail)
-    return _response(error_reply(refused))
 
 
 async def _reply_bug(_: Request, __: Exception) -> Response:
