@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import random
 from typing import Any
 
 import pytest
 
-from fourfold.errors import InputError, RowError, RowErrors, describe, printable, shorten
+import fourfold.errors
+from fourfold.errors import (
+    ColumnError,
+    FourfoldError,
+    InputError,
+    MissingLibrary,
+    RowError,
+    RowErrors,
+    TableError,
+    describe,
+    printable,
+    shorten,
+)
 
 
 def value(chance: random.Random, depth: int = 0) -> Any:
@@ -125,3 +139,25 @@ def test_more_kinds_of_errors_than_lines_are_counted() -> None:
     assert len(lines) == InputError.MAX_SHOWN + 1
     assert lines[-1] == "… and 4 more errors"
     assert str(InputError(RowErrors(errors[:1], total=2, rows=2))).endswith("… and 1 more error")
+
+
+ERROR = RowError(1, "x", "type", "float64", "'a'")
+SAMPLES: dict[type[FourfoldError], FourfoldError] = {
+    InputError: InputError(RowErrors([ERROR], total=9, rows=5)),
+    TableError: TableError([ColumnError(None, "x", "missing", "a column", "none")]),
+    MissingLibrary: MissingLibrary("numpy", extra="numpy", purpose="this"),
+}
+
+
+KINDS = [kind for kind in vars(fourfold.errors).values() if isinstance(kind, type) and issubclass(kind, FourfoldError)]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_errors_come_out_of_another_process(kind: type[FourfoldError]) -> None:
+    """A pool of processes sends errors as pickles, and waits for ever where one cannot be read."""
+    error = SAMPLES.get(kind) or kind("what and why")
+    error.add_note("a note")
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is kind
+    assert (str(again), again.args, again.__dict__) == (str(error), error.args, error.__dict__)
+    assert copy.copy(error).args == error.args

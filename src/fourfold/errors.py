@@ -280,6 +280,14 @@ class FourfoldError(Exception):
 
     exit_status: ClassVar[int] = 1
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how to build the error in another process: Python would call its class with the message alone."""
+        return _rebuild, (type(self), self.args), self.__dict__
+
+
+def _rebuild(kind: type[FourfoldError], args: tuple[Any, ...]) -> FourfoldError:
+    return kind.__new__(kind, *args)
+
 
 class SignatureError(FourfoldError):
     """Report that a signature is invalid, or cannot be inferred."""

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pickle import PicklingError
 from typing import TYPE_CHECKING, Any
 
 from fourfold.environment import read_number
@@ -77,6 +78,7 @@ class Predictor(NamesWhatExists):
         package: the package.
         engine: its loaded engine.
         version: its version in the repository that it came from; only shown to people.
+        reduce: returns how another process loads it again, as `__reduce__` does; without it, it is not pickled.
 
     Attributes:
         engine: the engine; to explain answers, not to compute them.
@@ -89,10 +91,18 @@ class Predictor(NamesWhatExists):
 
     _INSTEAD = OF_PREDICTOR
 
-    def __init__(self, package: Package, engine: Engine, *, version: int | None = None) -> None:
+    def __init__(
+        self,
+        package: Package,
+        engine: Engine,
+        *,
+        version: int | None = None,
+        reduce: Callable[[Predictor], tuple[Any, ...]] | None = None,
+    ) -> None:
         self.package = package
         self.version = version
         self.engine = engine
+        self._reduce = reduce
         # A direct engine computes each row by itself: in blocks it would compute padding for nobody.
         block = None if isinstance(engine, DirectEngine) else package.block
         self._function = Function(package.signature, engine, block)
@@ -145,6 +155,22 @@ class Predictor(NamesWhatExists):
     def __repr__(self) -> str:
         version = "" if self.version is None else f":{self.version}"
         return f"<Predictor {self.name}{version} {self.digest[:19]}>"
+
+    def __copy__(self) -> Predictor:
+        return self  # it never changes, and any number of threads may call it
+
+    def __deepcopy__(self, memo: object) -> Predictor:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return where its package lies, its digest, and the function that loads it again where it is unpickled.
+
+        Raises:
+            PicklingError: its package lies nowhere but in this process, or `fourfold.load` did not make the predictor.
+        """
+        if self._reduce is None:
+            raise PicklingError(f"the predictor {self.name} is not pickled: fourfold.load did not make it")
+        return self._reduce(self)
 
     def predict(self, data: Any, *, absent: Collection[str] = (), arrays: bool = False) -> Any:
         """Predict for every row of a table.

@@ -19,7 +19,7 @@ from fourfold.certificate.doors import batch, embed, service, stream
 from fourfold.certificate.doors.door import Door, Row
 from fourfold.codecs import json_rows
 from fourfold.errors import EngineError, InputError
-from fourfold.loading import load
+from fourfold.loading import LocatedPackage, find, load
 from fourfold.package import SUFFIX, write_package
 from fourfold.predictor import Predictor
 from fourfold.runtimes.engine import installed_version
@@ -65,7 +65,7 @@ def certify(
         service_url: the URL of a running service; by default one is started.
         on_progress: called with the door, the number of rows done and the number of all rows.
         arguments: the arguments with which a command finds the package, such as `("eta@production", "--repository",
-            "models/")`; by default the package, written to a file.
+            "models/")`; by default where `source` says that it is, and of a package in memory or a predictor, a file.
         doors: doors to use instead of those of the architectures.
         absent: the nullable fields whose column may be absent from a table.
 
@@ -75,7 +75,12 @@ def certify(
         ServiceError: the service cannot be started or reached.
         FourfoldError: the package cannot be loaded; see `fourfold.load`.
     """
-    predictor = source if isinstance(source, Predictor) else load(source, repository, trust=trust)
+    if isinstance(source, Predictor):
+        predictor = source
+    else:
+        located = find(source, repository=repository)
+        predictor = load(located, trust=trust)
+        arguments = _arguments(located) if arguments is None else arguments
     inputs, refused = _answerable_rows(predictor, rows, absent)
     expected: list[Row] = predictor.predict(inputs)
     certifier = _Certifier(predictor, inputs, expected, on_progress)
@@ -97,6 +102,16 @@ def certify(
         doors=reports,
         environment=_environment(predictor),
     )
+
+
+def _arguments(located: LocatedPackage) -> tuple[str, ...] | None:
+    """Return the arguments with which a command finds the same package; `None` where only this process has it."""
+    location = located.location
+    if location is None or location.startswith("memory://"):
+        return None
+    if located.is_path:
+        return (location,)
+    return f"{located.package.name}@{located.package.digest}", "--repository", location
 
 
 @contextmanager

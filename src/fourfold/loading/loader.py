@@ -3,47 +3,25 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from fourfold.buckets.settings import SCHEMES
 from fourfold.durable.file_urls import local_file
-from fourfold.errors import (
-    CorruptPackage,
-    PackageError,
-    RepositoryError,
-    SourceError,
-    TrustError,
-    engine_failure,
-    shorten,
-)
-from fourfold.function import is_interruption
+from fourfold.errors import RepositoryError, SourceError, shorten
+from fourfold.loading.granted import LocatedPackage, load_granted
+from fourfold.loading.pickles import reduce
 from fourfold.loading.trust import find_grant
 from fourfold.package import SUFFIX, Package, open_package
-from fourfold.package.levels import Level, allows
+from fourfold.package.levels import Level
 from fourfold.package.manifest import MANIFEST
-from fourfold.predictor import Predictor, changed_libraries
+from fourfold.predictor import Predictor
 
 if TYPE_CHECKING:
     from fourfold.repository import Repository
 
-__all__ = ["LocatedPackage", "find", "load", "make_predictor", "open"]
-
-
-class LocatedPackage(NamedTuple):
-    """Hold a package that was found, and where.
-
-    Attributes:
-        package: the package; nothing of it is loaded yet.
-        version: its version, where it comes from a repository.
-        location: the URL of the repository, or the path of the package; `None` for a package in memory.
-        is_path: whether the location is a path of the package itself.
-    """
-
-    package: Package
-    version: int | None
-    location: str | None
-    is_path: bool = False
+__all__ = ["find", "load", "open"]
 
 
 def load(
@@ -76,58 +54,10 @@ def load(
         ValueError: `trust` is no level.
         TypeError: `source` is a model, or anything else that is none of these.
     """
-    from fourfold import runtimes
-
     located = source if isinstance(source, LocatedPackage) else find(source, repository=repository)
     package = located.package
     grant = find_grant(trust, located.location, package.name, package.digest)
-    required, runtime = _required_level(package), package.manifest["runtime"]
-    if not allows(grant.level, required):
-        need = runtimes.describe_need(runtime["name"], runtime["settings"])
-        raise TrustError(
-            f"{package.name} ({package.digest[:19]}…) needs trust '{required}', and '{grant.level}' is granted here: "
-            f"{need}. If you know where it comes from, allow it: {grant.advice.replace('{level}', required)}"
-        )
-    return make_predictor(package, version=located.version, trust=grant.level)
-
-
-def make_predictor(package: Package, *, version: int | None = None, trust: Level) -> Predictor:
-    """Load the engine of an open package and replay its golden rows; raise as `load` does.
-
-    Args:
-        package: the package.
-        version: its version in the repository that it came from.
-        trust: what the package may do; the caller has decided it, no policy is asked.
-    """
-    from fourfold import runtimes
-
-    runtime = package.manifest["runtime"]
-    _required_level(package)
-    try:
-        engine = runtimes.load(
-            runtime["name"],
-            runtime["settings"],
-            package.read,
-            package.signature,
-            trust=trust,
-            distributions=runtime.get("distributions"),
-        )
-    except TrustError:
-        raise
-    except PackageError as error:
-        # A file may be damaged, or it may only be unreadable for another version of the library: name both.
-        changed = changed_libraries(package)
-        if not changed:
-            raise
-        raise type(error)(
-            f"{error}; {changed}: install these versions, or pack the model anew with those that are here"
-        ) from error
-    except BaseException as error:
-        # Code of the package, or of a library, may end in anything. `SystemExit` would end the process in silence.
-        if isinstance(error, Exception) or is_interruption(error):
-            raise
-        raise engine_failure(error) from error
-    return Predictor(package, engine, version=version)
+    return load_granted(located, grant, reduce=partial(reduce, asked=trust))
 
 
 def open(  # noqa: A001 - fourfold.open
@@ -194,21 +124,3 @@ def _check_no_bucket(source: str) -> None:
 def _is_path(source: str | os.PathLike[str]) -> bool:
     # A folder named like a model must not be taken for it: a path has a slash, as in ./eta, or ends with `.fourfold`.
     return not isinstance(source, str) or source.endswith(SUFFIX) or os.sep in source or "/" in source
-
-
-def _required_level(package: Package) -> Level:
-    """Return the level that a package needs.
-
-    Raises:
-        CorruptPackage: the package says that it requires something else than its runtime needs.
-    """
-    from fourfold import runtimes
-
-    runtime = package.manifest["runtime"]
-    needed = runtimes.requires(runtime["name"], runtime["settings"])
-    if runtime["requires"] != needed:
-        raise CorruptPackage(
-            f"the package says that it requires {runtime['requires'] or 'nothing'!r}; its runtime needs "
-            f"{needed or 'nothing'!r}"
-        )
-    return runtimes.level_of(package.manifest)

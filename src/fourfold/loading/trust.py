@@ -82,7 +82,9 @@ def packed_digests() -> tuple[str, ...]:
     return tuple(sorted(_packed_here))
 
 
-def find_grant(asked: object, location: str | os.PathLike[str] | None, model: str, digest: str) -> Grant:
+def find_grant(
+    asked: object, location: str | os.PathLike[str] | None, model: str, digest: str, *, is_call: bool = True
+) -> Grant:
     """Return what a package may do here.
 
     Args:
@@ -90,6 +92,7 @@ def find_grant(asked: object, location: str | os.PathLike[str] | None, model: st
         location: the URL of the repository, or the path of the package; `None` for a package in memory.
         model: the model's name.
         digest: the package's digest.
+        is_call: whether a call can name a level, for the advice: nothing names one where a predictor is unpickled.
 
     Raises:
         ValueError: the call names no level.
@@ -105,11 +108,8 @@ def find_grant(asked: object, location: str | os.PathLike[str] | None, model: st
             raise TrustError(str(error)) from None
     path = _policy_path()
     if path is None:
-        advice = (
-            "with trust='{level}' in Python, --trust {level} on the command line, "
-            + TRUST_VARIABLE
-            + "={level}, or a policy file (docs/security.md)"
-        )
+        in_a_call = "with trust='{level}' in Python, --trust {level} on the command line, " if is_call else "with "
+        advice = in_a_call + TRUST_VARIABLE + "={level}, or a policy file (docs/security.md)"
         return Grant(named or "data", advice)
     level = _policy_level(_read_policy(path), "" if location is None else _normalize(os.fspath(location)), model)
     if named is not None and allows(level, named):

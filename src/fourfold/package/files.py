@@ -33,6 +33,7 @@ def open_package(path: str | os.PathLike[str]) -> Package:
         raise SourceError(f"cannot read the package {path}: {error.strerror or error}") from error
     except CorruptPackage as error:
         raise CorruptPackage(f"{path}: {error}") from error
+    package.path = str(path.absolute())
     return package
 
 

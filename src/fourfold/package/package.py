@@ -32,6 +32,8 @@ class Package(NamesWhatExists):
         manifest_bytes: the manifest, in canonical JSON.
         figures: what `pack` measured of each engine, by the engine's name. They belong to the host that measured, are
             no part of the package's identity, and stay behind when it is written or pushed; empty where it was opened.
+        path: the absolute path where it was opened or saved last, or `None`.
+        repository: the folder or URL of the repository where it was found or pushed last, or `None`.
 
     Raises:
         CorruptPackage: the manifest is invalid.
@@ -44,6 +46,8 @@ class Package(NamesWhatExists):
         self._manifest = Manifest(manifest_bytes)
         self._fetch = fetch
         self.figures: Mapping[str, Mapping[str, float]] = {}
+        self.path: str | None = None
+        self.repository: str | None = None
 
     @classmethod
     def build(cls, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Package:
@@ -54,6 +58,17 @@ class Package(NamesWhatExists):
         """
         entries = {name: file_entry(data) for name, data in files.items()}
         return cls(canonical_json({**manifest, "files": entries}), dict(files).__getitem__)
+
+    def __copy__(self) -> Package:
+        return self  # it never changes
+
+    def __deepcopy__(self, memo: object) -> Package:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return the bytes of the package, from which another process opens it: all of them, verified."""
+        files = {name: self.read(name) for name in self.names}
+        return _restore, (self.manifest_bytes, files), {"path": self.path, "repository": self.repository}
 
     def __repr__(self) -> str:
         return f"<Package {self.name} {self.digest[:19]}>"
@@ -143,7 +158,9 @@ class Package(NamesWhatExists):
             SinkError: the package cannot be written (disk full, no permission); nothing is left behind.
             CorruptPackage: a file of the package is damaged.
         """
-        return write_package(self, path, replace=replace)
+        written = write_package(self, path, replace=replace)
+        self.path = str(written.absolute())
+        return written
 
     def verify(self) -> None:
         """Read every file once, and so verify it.
@@ -153,6 +170,10 @@ class Package(NamesWhatExists):
         """
         for name in self.names:
             self.read(name)
+
+
+def _restore(manifest_bytes: bytes, files: dict[str, bytes]) -> Package:
+    return Package(manifest_bytes, files.__getitem__)
 
 
 def _list_names(names: list[str]) -> str:

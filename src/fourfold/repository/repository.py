@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 from fourfold.errors import CorruptPackage, NotFound
 from fourfold.other_names import OF_REPOSITORY, NamesWhatExists
@@ -78,6 +79,10 @@ class Repository(NamesWhatExists):
     def __repr__(self) -> str:
         return f"Repository({self.url!r})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how to open the same repository in another process, with its own settings and cache."""
+        return Repository.open, (self.url,)
+
     def push(self, package: Package, *, version: int | None = None, alias: str | None = None) -> int:
         """Store a package and give it a version of its model, and, where an alias is named, point that at it.
 
@@ -108,6 +113,7 @@ class Repository(NamesWhatExists):
         claimed = self._index.claim(package.name, package.digest, version)
         if alias is not None:
             self._index.move(package.name, alias, Version(claimed, package.digest), None)
+        package.repository = self.url
         return claimed
 
     def promote(self, reference: str | Reference, alias: str, *, expected: int | str | None = None) -> Resolved:
@@ -230,4 +236,5 @@ class Repository(NamesWhatExists):
             return data
 
         package = Package(manifest, fetch)
+        package.repository = self.url
         return package
