@@ -229,6 +229,16 @@ def test_what_cannot_be_packed_is_said_and_nothing_is_written(folder: Path, tmp_
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"model.fourfold": b"what was there"}
 
 
+@pytest.mark.parametrize(
+    ("file", "words"), [("saved_model.pb", "a SavedModel of TensorFlow"), ("MLmodel", "an MLflow model: --from mlflow")]
+)
+def test_a_folder_that_holds_a_model_is_told_the_way(folder: Path, tmp_path: Path, file: str, words: str) -> None:
+    """A folder is no model's file, but what it is says how it is packed."""
+    (tmp_path / file).write_bytes(b"")
+    arguments = ("--from", "estimator", tmp_path, "--rows", folder / "rows.parquet")
+    assert f"of the model is no file, but {words}" in " ".join(pack(*arguments, ok=2).stderr.split())
+
+
 def test_rows_that_miss_a_class(folder: Path, tmp_path: Path) -> None:
     """Rows of which the model puts none into one of its classes show no fault: the signature knows all of them."""
     few = tmp_path / "few.parquet"

@@ -290,3 +290,57 @@ def test_what_is_no_file_is_refused_before_a_library_opens_it(kind: str, tmp_pat
     for name, reason in reasons.items():
         with pytest.raises(PackError, match=f"{name} cannot be read: .*{reason}"):
             open_model(kind, tmp_path / name)
+
+
+@pytest.mark.parametrize("named", ["estimator", "skops", "lightgbm", "xgboost", "catboost"])
+@pytest.mark.parametrize("kind", ["skops", "lightgbm", "xgboost", "catboost", "estimator"])
+def test_a_file_of_another_kind_is_told_its_own(kind: str, named: str, tmp_path: Path) -> None:
+    """The bytes tell what a file is, whatever its name; as the kind that the error names it is opened."""
+    path = tmp_path / "model"
+    if kind == "skops":
+        skops.io.dump(LINE, path)
+    elif kind == "estimator":
+        path.write_bytes(pickle.dumps(LINE))
+    elif kind == "lightgbm":
+        rows = lightgbm.Dataset(FILLED, TARGET)
+        lightgbm.train({"verbose": -1}, rows, 2).save_model(path)
+    elif kind == "xgboost":
+        path.write_bytes(bytes(xgboost.train({}, xgboost.DMatrix(FILLED, TARGET), 2).save_raw("json")))
+    else:
+        catboost.CatBoostRegressor(**QUIET).fit(FILLED, TARGET).save_model(path, format="cbm")
+    if named == kind:
+        assert open_model(named, path).model is not None
+        return
+    with pytest.raises(PackError, match=rf"It looks like a file of the kind {kind}: --from {kind} \S*model$"):
+        open_model(named, path)
+
+
+@pytest.mark.parametrize("form", ["json", "ubj"])
+def test_a_file_of_xgboost_under_any_name(form: str, tmp_path: Path) -> None:
+    """The bytes tell its format: XGBoost guesses from the suffix, warns where there is none, and may be wrong."""
+    booster = xgboost.train({}, xgboost.DMatrix(FILLED, TARGET), 2)
+    data = bytes(booster.save_raw(form))
+    for name, content in [("model", data), ("model.json", data), ("model.ubj", data), ("model.bst", b"\n" + data)]:
+        (tmp_path / name).write_bytes(content)
+        opened = open_model("xgboost", tmp_path / name).model
+        assert np.array_equal(opened.inplace_predict(FILLED), booster.inplace_predict(FILLED))
+
+
+def test_files_that_no_runtime_reads_are_told_a_way(tmp_path: Path) -> None:
+    """PMML, TensorFlow Lite and the binary format of old XGBoost are named, with what can be done."""
+    path = tmp_path / "model"
+    for data, kind, words in [
+        (b'<?xml version="1.0"?>\n<PMML version="4.4"/>', "estimator", "a file of PMML: pack the model that it was"),
+        (b"\x1c\0\0\0TFL3\0\0", "estimator", "a file of TensorFlow Lite: convert the network"),
+        (b"binf\0\0\0?\0\0\0\x05", "xgboost", r"before 3\.1: open it there, and save it as model\.json"),
+    ]:
+        path.write_bytes(data)
+        with pytest.raises(PackError, match=words):
+            open_model(kind, path)
+
+
+@pytest.mark.parametrize("model", ["model.pkl", Path("model.json"), LinearRegression])
+def test_paths_and_classes_are_no_models(model: Any) -> None:
+    """The error says what to give instead."""
+    with pytest.raises(PackError, match=r"expected a model; got the (path|class) .*: (load it first|pack a fitted)"):
+        fourfold.pack(model, name="m", rows=FILLED)

@@ -321,7 +321,11 @@ def _chosen_model(given: dict[str, Any]) -> tuple[str, str | Path]:
         )
     kind, path = chosen[0]
     if kind not in ("mlflow", "function") and not Path(path).is_file():
-        problem = "is no file" if Path(path).exists() else "does not exist"
+        from fourfold.runtimes.file_kinds import describe_folder
+
+        problem = "does not exist"
+        if Path(path).exists():
+            problem = "is no file" + (f", but {folder}" if (folder := describe_folder(Path(path))) else "")
         raise click.UsageError(f"the file {path} of the model {problem}")
     return kind, path
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from pathlib import PurePath
 from typing import Any
 
 from fourfold.errors import (
@@ -108,6 +109,13 @@ def by_model(model: object) -> Runtime:
     for name, detects in _DETECTORS.items():
         if detects(model):
             return by_name(name)
+    if isinstance(model, (str, PurePath)):
+        raise PackError(
+            f"expected a model; got the path {shorten(str(model))}: load it first (of a pickle, joblib.load), or name "
+            "its kind and file on the command line: fourfold pack NAME --from KIND FILE"
+        )
+    if isinstance(model, type):
+        raise PackError(f"expected a model; got the class {model.__qualname__}: pack a fitted object of it")
     kind = type(model)
     raise PackError(
         f"no runtime packs a {kind.__module__}.{kind.__qualname__}: expected a scikit-learn estimator or pipeline, a "

@@ -12,6 +12,7 @@ from fourfold.errors import PackError, shorten
 from fourfold.package.levels import Level, allows, parse_level
 from fourfold.runtimes import by_name
 from fourfold.runtimes.engine import OpenedModel
+from fourfold.runtimes.file_kinds import describe_other_kind
 from fourfold.runtimes.networks import way_to_pack
 from fourfold.runtimes.sklearn.estimator_file import open_pickle, open_skops
 
@@ -37,16 +38,22 @@ def open_model(kind: str, source: str | Path, /, *, trust: Level = "foreign", **
         TrustError: a skops file holds what `trust` does not cover.
         MissingLibrary: a library that reads the file is not installed.
     """
-    if kind != "function":
-        _check_file(Path(source))
-    if kind == "estimator":
-        return _open_pickle(Path(source), **options)
-    if kind == "skops":
-        return open_skops(Path(source), any_types=allows(parse_level(trust, "trust"), "code"))
     if kind == "function":
         return OpenedModel(_function(str(source)))
-    module: Any = by_name(kind)
-    opened: OpenedModel = module.open_model(Path(source), **options)
+    path = Path(source)
+    _check_file(path)
+    try:
+        if kind == "estimator":
+            return _open_pickle(path, **options)
+        if kind == "skops":
+            return open_skops(path, any_types=allows(parse_level(trust, "trust"), "code"))
+        module: Any = by_name(kind)
+        opened: OpenedModel = module.open_model(path, **options)
+    except PackError as error:
+        other = describe_other_kind(path, kind)
+        if not other:
+            raise
+        raise type(error)(f"{error}{other}") from error
     return opened
 
 
@@ -58,7 +65,7 @@ def _open_pickle(path: Path, **options: Any) -> OpenedModel:
         way = way_to_pack(path)
         if way is None:
             raise
-        raise PackError(f"{error}. {way[0].upper()}{way[1:]}") from error
+        raise PackError(f"{path} holds no estimator in a joblib or pickle file. {way[0].upper()}{way[1:]}") from error
 
 
 def trained_columns(model: Any) -> tuple[str, ...]:

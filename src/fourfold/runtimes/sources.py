@@ -45,7 +45,10 @@ def defining_module(definition: Any) -> str:
     if module is None:
         raise PackError(f"{name} is defined in a module that is not imported")
     if Environment().origin(module.__name__, _source(module.__name__)) != "own":
-        raise PackError(f"{name} belongs to an installed library: call it from a function in a module of your own")
+        raise PackError(
+            f"{name} belongs to an installed library: call it from a function in a module of your own. An object of it "
+            "is packed inside of one of your own class, whose predict asks it"
+        )
     value: Any = module
     for part in definition.__qualname__.split("."):
         value = getattr(value, part, None)

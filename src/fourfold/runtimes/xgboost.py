@@ -171,17 +171,23 @@ def open_model(path: Path, kind: str = "Booster") -> OpenedModel:
     if kind != "Booster" and kind not in _ESTIMATORS:
         raise PackError(f"expected a Booster or an estimator of {', '.join(_ESTIMATORS)} in {path}; got {kind!r}")
     try:
-        data = path.read_bytes()
+        data = path.read_bytes().lstrip()
+        if not data.startswith(b"{"):
+            raise PackError(
+                f"{path} is no model in XGBoost's JSON or UBJSON format. A file in the binary format of older versions "
+                "is read by XGBoost before 3.1: open it there, and save it as model.json"
+            )
         if data.startswith((b"{L", b"{}")):
             xgboost_ubjson.check(data)
         else:
             xgboost_ubjson.check_json(data)
-        booster = xgboost.Booster(model_file=path)
+        # From its bytes, not its path: XGBoost would guess the format from the suffix, and warn where there is none.
+        booster = xgboost.Booster(model_file=bytearray(data))
         xgboost_ubjson.check(bytes(booster.save_raw("ubj")))
         if kind == "Booster":
             return _cut_at_best_round(booster)
         estimator = getattr(xgboost, kind)()
-        estimator.load_model(path)
+        estimator.load_model(bytearray(data))
     except ImportError as error:
         raise MissingLibrary("scikit-learn", extra="sklearn", purpose=f"XGBoost's {kind}") from error
     # XGBoost raises many kinds of errors for files of another kind.
