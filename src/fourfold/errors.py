@@ -154,8 +154,9 @@ def describe(error: BaseException, limit: int = _MAX_TEXT_CHARACTERS) -> str:
     return f"{printable(type(error).__name__, 80)}: {text}" if text else printable(type(error).__name__, 80)
 
 
-#: What came, where NaN came for an integer.
+#: What came, where NaN came for an integer, or for a text.
 NAN_IN_INTEGERS = "NaN, which is no integer (missing is null: None or pandas.NA)"
+NAN_IN_TEXTS = "NaN, which is no text (missing is null: None or pandas.NA)"
 #: How fields of numbers begin in words, and the text of a number that is written otherwise than JSON writes it.
 _NUMBERS = ("int", "uint", "float")
 _OTHER_NUMBER = re.compile(r"'\s{0,9}[+-]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,9})?\s{0,9}'")
@@ -185,8 +186,10 @@ class RowError:
         if self.field is None:
             return self.got
         name = self.field if self.field.isidentifier() else shorten(self.field)
-        is_nan = self.got == NAN_IN_INTEGERS or (self.code == "category" and self.got == "nan")
-        if is_nan or (self.code == "missing" and self.got in ("null", "nothing")):
+        is_nan = self.got in (NAN_IN_INTEGERS, NAN_IN_TEXTS) or (self.code == "category" and self.got == "nan")
+        if (is_nan and not self.expected.endswith(" or null")) or (
+            self.code == "missing" and self.got in ("null", "nothing")
+        ):
             return f"{self.got} (if the model takes a missing value, pack it with --nullable {name})"
         if self.code == "category":
             return f"{self.got} (if the model answers other values, pack it with --open {name})"

@@ -274,6 +274,9 @@ def test_keys_that_are_integers(extra: Literal["forbid", "ignore"]) -> None:
         *((Field("x", "uint8"), text, "(a number is written as in JSON: 0.5 and 5,") for text in ("05", "5", "+1e3")),
         (Field("x", "float64"), "five", "expected float64, got 'five'"),
         (Field("x", "date"), "5", "got '5'"),
+        (Field("x", "string"), np.datetime64("2020-01-01"), "expected string, got "),
+        (Field("x", "string"), float("nan"), "pack it with --nullable x)"),
+        (Field("x", "int64", nullable=True), float("nan"), "(missing is null: None or pandas.NA)"),
     ],
 )
 def test_an_error_says_what_to_do(field: Field, value: object, way_out: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -317,6 +318,28 @@ def test_errors_of_objects_are_counted_and_the_first_built() -> None:
     ]
     assert (errors.total, errors.rows) == (400, 300)
     assert [batch.column(index).null_count for index in range(2)] == [200, 200]
+
+
+NOT_FLOATS = [
+    Field("x", "string", nullable=True),
+    Field("x", "string", nullable=True, categories=("a", "b")),
+    Field("x", "bool", nullable=True),
+    Field("x", "date", nullable=True),
+    Field("x", "timestamp", nullable=True, zone="UTC"),
+    Field("x", "binary", nullable=True),
+]
+
+
+@pytest.mark.parametrize("make", [lambda value: pd.DataFrame({"x": [value]}), lambda value: np.array([[value]])])
+@pytest.mark.parametrize("field", NOT_FLOATS, ids=lambda field: field.expected)
+def test_a_column_without_a_value_is_one_of_floats(make: Any, field: Field) -> None:
+    """`read_csv` makes floats of a column that is empty in every row: its NaN is missing, whatever the field is."""
+    batch, errors = tables.read(make(np.nan), (field,))
+    assert (batch.to_pydict(), errors) == ({"x": [None]}, [])
+    _, errors = tables.read(make(np.nan), (replace(field, nullable=False),))
+    assert [error.field for error in errors] == ["x"]
+    _, errors = tables.read(make(0.5), (field,))
+    assert [error.code for error in errors] == ["type"]
 
 
 @pytest.mark.parametrize("make", [lambda value: pd.DataFrame({"x": [value]}), lambda value: np.array([[value]])])

@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any, Literal
 
-from fourfold.errors import MAX_ROW_ERRORS, NAN_IN_INTEGERS, RowError, RowErrors, shorten
+from fourfold.errors import MAX_ROW_ERRORS, NAN_IN_INTEGERS, NAN_IN_TEXTS, RowError, RowErrors, shorten
 from fourfold.signature.field import FLOATS, INTEGERS, Field
 from fourfold.signature.row_forms import as_mapping, describe_row
 from fourfold.signature.similar_names import did_you_mean
@@ -397,11 +397,12 @@ def _string(field: Field) -> Coerce:
 
     def coerce(value: Any) -> str:
         if type(value) is not str:
-            value = to_plain(value)
-            if isinstance(value, float) and value != value:
-                raise Mismatch("type", expected, "NaN, which is no text (missing is null: None or pandas.NA)")
-            if not isinstance(value, str):
+            plain = to_plain(value)
+            if isinstance(plain, float) and plain != plain:
+                raise Mismatch("type", expected, NAN_IN_TEXTS)
+            if not isinstance(plain, str) or type(value).__name__ == "datetime64":  # NumPy's dates become text
                 raise Mismatch("type", expected, value=value)
+            value = plain
         if not value.isascii():
             try:
                 value.encode()

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from fourfold.errors import InputError, RowError, RowErrors, SignatureError, shorten
-from fourfold.signature.field import INTEGERS, Field
+from fourfold.signature.field import FLOATS, Field
 from fourfold.tables.arrays import (
     arrow_dtype,
     from_numpy,
@@ -195,8 +195,8 @@ def _column(column: Array, field: Field) -> Any:
             lists = pa.FixedSizeListArray.from_arrays(lists, size)
         return lists
     if arrow_dtype(column.dtype) is not None:
-        if field.nullable and field.dtype in INTEGERS and column.dtype.kind == "f":
-            # NaN is how an array of floats says that an integer is missing.
+        if field.nullable and field.dtype not in FLOATS and column.dtype.kind == "f":
+            # NaN is how an array of floats says that a value of another dtype is missing.
             return pa.array(np.ascontiguousarray(column), from_pandas=True)
         return from_numpy(column)
     if column.dtype.kind != "O" or field.dtype in ("float32", "float64"):

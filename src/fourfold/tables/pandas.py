@@ -214,8 +214,9 @@ def _column(series: pd.Series[Any], field: Field) -> Any:
     is_arrow = isinstance(dtype, (pd.StringDtype, pd.ArrowDtype))
     is_nullable = str(dtype).lower() in ("boolean", *INTEGERS, *FLOATS)
     if is_arrow or is_nullable or (isinstance(dtype, np.dtype) and arrow_dtype(dtype) is not None):
-        # NaN in a column of floats is how pandas says that an integer is missing.
-        has_gaps = field.nullable and field.dtype in INTEGERS and isinstance(dtype, np.dtype) and dtype.kind == "f"
+        # NaN in a column of floats is how pandas says that an integer is missing; and a column of a file that has no
+        # value at all becomes one, whatever its field is.
+        has_gaps = field.nullable and field.dtype not in FLOATS and isinstance(dtype, np.dtype) and dtype.kind == "f"
         return pa.array(series.to_numpy(), from_pandas=True) if has_gaps else _to_arrow(series)
     return _object_values(series, field)
 
