@@ -290,3 +290,23 @@ def test_a_library_of_another_version_than_the_packages(tmp_path: Path) -> None:
     error = call("stream", path, "--trust", "foreign", ok=4).stderr
     assert "the package was made with scikit-learn 0.24.2, here " in error
     assert "pack the model anew" in error
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_model_is_read(folder: Path, tmp_path: Path) -> None:
+    """A file that is there, a folder, a folder that is none: neither the model nor the rows are opened for that."""
+    (tmp_path / "taken.fourfold").write_text("something")
+    (tmp_path / "folder.fourfold").mkdir()
+    (tmp_path / "empty").mkdir()
+    model = tmp_path / "model.pickle"
+    model.write_bytes(b"no pickle: reading it is an error of its own")
+    for output, message in (
+        ("taken.fourfold", "--replace"),
+        ("folder.fourfold", "is never replaced"),
+        ("empty", "is never replaced"),
+        ("taken.fourfold/model.fourfold", "is no folder"),
+    ):
+        arguments = ("--estimator", model, "--rows", folder / "rows.parquet", "-o", tmp_path / output)
+        assert message in pack(*arguments, ok=6).stderr
+    assert (tmp_path / "taken.fourfold").read_text() == "something"
+    arguments = ("--estimator", model, "--rows", folder / "rows.parquet", "-o", tmp_path / "new.fourfold")
+    assert "got 'fastest'" in pack(*arguments, "--engine", "fastest", ok=4).stderr

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fourfold.errors import CorruptPackage, OutputExists, SinkError, SourceError
-from fourfold.package import Package, open_package, write_package
+from fourfold.package import Package, check_output, open_package, write_package
 from tests.package.sample import FILES, manifest, package
 
 
@@ -200,3 +200,26 @@ def test_a_file_where_a_folder_should_be_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(SinkError, match="cannot write"):
         write_package(package(), tmp_path / "file" / "a.fourfold")
+
+
+def test_a_path_is_checked_before_the_work(tmp_path: Path) -> None:
+    """Nothing is written by the check, and what it lets pass `write_package` writes."""
+    (tmp_path / "there.fourfold").write_text("something")
+    (tmp_path / "folder").mkdir()
+    check_output(tmp_path / "new" / "deep" / "eta.fourfold")
+    check_output(tmp_path / "there.fourfold", replace=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "there.fourfold"]
+    for name, replace in (("there.fourfold", False), ("folder", False), ("folder", True)):
+        with pytest.raises(OutputExists):
+            check_output(tmp_path / name, replace=replace)
+    with pytest.raises(SinkError, match="is no folder"):
+        check_output(tmp_path / "there.fourfold" / "eta.fourfold")
+
+
+def test_a_folder_that_may_not_be_written_is_said_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The nearest folder that exists decides; root may write everywhere, so the system's answer is given here."""
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    with pytest.raises(SinkError, match="may not be written by this user"):
+        check_output(tmp_path / "new" / "eta.fourfold")

@@ -29,6 +29,15 @@ class TestPush:
         """Each new package gets the next version, and the same package the one that it has."""
         assert [repository.push(make(content)) for content in "abcab"] == [1, 2, 3, 1, 2]
 
+    def test_a_version_that_is_taken_is_refused_before_anything_is_written(self, repository: Repository) -> None:
+        """The blobs of a package that gets no version would lie there for nobody."""
+        repository.push(make("a"))
+        before = sorted(repository._store.keys("blobs/"))
+        for version, error in ((1, Conflict), (3, RepositoryError)):
+            with pytest.raises(error):
+                repository.push(make("b"), version=version)
+        assert sorted(repository._store.keys("blobs/")) == before
+
     def test_comes_back(self, repository: Repository, package: Package) -> None:
         """What was pushed comes back with the same digest and the same bytes, in every way of naming it."""
         repository.push(package)

@@ -235,9 +235,14 @@ def command(
     fourfold pack risk --from mlflow models/risk
     fourfold pack face --from onnx face.onnx --rows rows.jsonl --expect answers.jsonl --provenance commit=1f2e3d
     """
-    from fourfold.package import SUFFIX, write_package
+    from fourfold.package import SUFFIX, check_output, write_package
+    from fourfold.packing.request import check_request
     from fourfold.runtimes import level_of
 
+    target = output or Path(f"{name}{SUFFIX}")
+    check_output(target, replace=replace)
+    asked = ("engine", "extra", "measure", "shape", "provenance", "expect_rtol")
+    check_request(name=name, **{key: given[key] for key in asked})
     kind, path = _chosen_model(given)
     if rows is None and kind != "mlflow":
         raise click.UsageError("name the rows that the model was trained with: --rows FILE")
@@ -256,7 +261,7 @@ def command(
         packed = _pack_mlflow if kind == "mlflow" else _pack
         package, notes = packed(kind, path, rows, given, {"name": name, **options})
         report(stage, 1, 1)
-    written = write_package(package, output or Path(f"{name}{SUFFIX}"), replace=replace)
+    written = write_package(package, target, replace=replace)
     kept = write_figures(written, package.digest, package.figures) if package.figures else None
     for note in notes:
         click.echo(f"note: {printable(note)}", err=True)

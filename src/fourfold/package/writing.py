@@ -12,7 +12,7 @@ from fourfold.errors import OutputExists, SinkError
 from fourfold.package.archive import archive_chunks
 from fourfold.package.manifest import MANIFEST
 
-__all__ = ["SUFFIX", "write_package"]
+__all__ = ["SUFFIX", "check_output", "write_package"]
 
 #: The ending of a package in one file.
 SUFFIX = ".fourfold"
@@ -54,6 +54,31 @@ def write_package(package: _Files, path: str | os.PathLike[str], *, replace: boo
         return _write_file(package, path, replace=replace) if path.suffix == SUFFIX else _write_folder(package, path)
     except OSError as error:
         raise SinkError(f"cannot write the package {path}: {error.strerror or error}") from error
+
+
+def check_output(path: str | os.PathLike[str], *, replace: bool = False) -> None:
+    """Check that a package can be written to a path, before the work of making it; nothing is written.
+
+    Args:
+        path: the file or folder, as in `write_package`.
+        replace: whether to replace an existing file.
+
+    Raises:
+        OutputExists: the path exists, and may not be replaced.
+        SinkError: its folder cannot be written, or made.
+    """
+    path = Path(path)
+    is_file = path.suffix == SUFFIX
+    if path.is_dir():
+        raise OutputExists(f"{path} exists and is a folder, which is never replaced: remove it, or name another path")
+    if os.path.lexists(path) and not (replace and is_file):
+        way = ", or say that it may be replaced (replace=True, --replace)" if is_file else ""
+        raise OutputExists(f"{path} exists: remove it{way}")
+    parent = next((folder for folder in path.absolute().parents if os.path.lexists(folder)), Path("/"))
+    if not parent.is_dir():
+        raise SinkError(f"cannot write the package {path}: {parent} is no folder")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise SinkError(f"cannot write the package {path}: the folder {parent} may not be written by this user")
 
 
 def _write_file(package: _Files, path: Path, *, replace: bool) -> Path:

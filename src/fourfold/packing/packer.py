@@ -7,19 +7,19 @@ gets the fastest that gives the same answer (docs/decisions/0007).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from fourfold.errors import PackError, shorten
 from fourfold.function import without_numeric_warnings
 from fourfold.package import Package
 from fourfold.packing.engines.benchmark import Shape
 from fourfold.packing.engines.invariance import parse_block
 from fourfold.packing.engines.tolerance import Tolerance
+from fourfold.packing.request import check_request
 from fourfold.packing.samples.expected_outputs import EXPECT_RTOL
 from fourfold.packing.stages.build import build
 from fourfold.packing.stages.compete import compete
 from fourfold.packing.stages.measure import measure_engines
-from fourfold.packing.stages.prepare import prepare
+from fourfold.packing.stages.prepare import prepare, runtime_of
 from fourfold.packing.stages.sample import sample
 from fourfold.runtimes.declared import read_declared
 from fourfold.runtimes.training_columns import spell_text
@@ -88,23 +88,15 @@ def pack(
         PackError: the model cannot be packed as asked, or does not answer as expected; the error says why.
         SignatureError: no signature can be inferred from the rows; `InputError`: they do not fit the inputs given.
     """
+    asked: dict[str, Any] = {"measure": measure, "shape": shape, "provenance": provenance, "expect_rtol": expect_rtol}
+    check_request(name=name, extra=extra, runtime=runtime, **asked)
     tolerance, blocks = Tolerance.parse(accept), parse_block(block)
-    _check_shape(shape, measure=measure)
-    convert = measure or engine not in ("auto", "original", "plan")
+    driver = runtime_of(model, runtime, engine)
     declared = read_declared(inputs, nullable, required, text, category, open)
     rows = spell_text(as_array(rows), declared)
-    original = prepare(model, name, rows, declared=declared, extra=extra, runtime=runtime, options=options)
+    original = prepare(model, name, rows, declared=declared, extra=extra, runtime=driver, options=options)
     with without_numeric_warnings():
         samples = sample(original, rows, expect, expect_rtol, measure=measure)
-        result = compete(original, samples, tolerance, blocks, convert=convert)
-        if measure:
-            result = measure_engines(result)
+        result = compete(original, samples, tolerance, blocks, engine, measure=measure)
+        result = measure_engines(result) if measure else result
         return build(result, engine, provenance, shape)
-
-
-def _check_shape(shape: str, *, measure: bool) -> None:
-    """Raise `PackError` where no engine can be chosen for a shape."""
-    if shape not in get_args(Shape):
-        raise PackError(f"expected a shape of {', '.join(get_args(Shape))}; got {shorten(shape)}")
-    if shape != "both" and not measure:
-        raise PackError(f"an engine is chosen for {shape} only where engines are measured: pass measure=True")

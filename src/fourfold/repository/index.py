@@ -105,22 +105,35 @@ class Index:
 
     # ------------------------------------------------------------------ writing
 
-    def claim(self, name: str, digest: str, version: int | None) -> int:
-        """Give a digest the next version of a model, or return the version that it has; see `Repository.push`."""
+    def find_claim(self, name: str, digest: str, version: int | None) -> tuple[int | None, int]:
+        """Return the version that a digest has, `None` where it has none, and the next that is free.
+
+        Raises:
+            Conflict: `version` is another package, or this package is another version.
+            RepositoryError: `version` leaves a gap.
+        """
         # A writer takes a version only after it has read all versions before it, so no digest can get two.
         keys = [version_key(name, number) for number in self._version_numbers(name)]
         versions_by_number = {record.version: record for record in self._read_all(keys) if record is not None}
-        label = f"cannot push {name}{'' if version is None else f':{version}'} to {self._store.url}"
+        label = _push_label(name, version, self._store.url)
         for existing in versions_by_number.values():
             if existing.digest == digest:
                 if version not in {None, existing.version}:
                     raise Conflict(f"{label}: this package is {name}:{existing.version} already")
-                return existing.version
+                return existing.version, existing.version
         next_number = max(versions_by_number, default=0) + 1
         if version is not None and version in versions_by_number:
             raise Conflict(f"{label}: it is taken by {versions_by_number[version].digest}")
         if version not in {None, next_number}:
             raise RepositoryError(f"{label}: versions have no gaps, and the next is {next_number}")
+        return None, next_number
+
+    def claim(self, name: str, digest: str, version: int | None) -> int:
+        """Give a digest the next version of a model, or return the version that it has; see `Repository.push`."""
+        held, next_number = self.find_claim(name, digest, version)
+        if held is not None:
+            return held
+        label = _push_label(name, version, self._store.url)
         for number in range(next_number, next_number + MAX_CLAIM_ATTEMPTS):
             holder = self._claim_number(name, Version(number, digest))
             if holder.digest == digest:
@@ -305,6 +318,10 @@ class Index:
         if content is None:
             return None
         return Version.decode(content[0], f"the record {key} in {self._store.url}", is_alias="/aliases/" in key)
+
+
+def _push_label(name: str, version: int | None, url: str) -> str:
+    return f"cannot push {name}{'' if version is None else f':{version}'} to {url}"
 
 
 def _describe_target(target: Version | None) -> str:

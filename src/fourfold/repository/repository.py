@@ -107,6 +107,8 @@ class Repository(NamesWhatExists):
         if alias is not None:
             check_alias(alias)
         self._prove_store()
+        if version is not None:
+            self._index.find_claim(package.name, package.digest, version)  # a version that is taken: nothing is written
         for name in package.names:
             self._blobs.write(package.read(name))
         self._blobs.write(package.manifest_bytes)

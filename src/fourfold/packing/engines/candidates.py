@@ -12,7 +12,15 @@ from fourfold.runtimes.code import public_names
 from fourfold.runtimes.engine import Prepared
 from fourfold.signature import Signature
 
-__all__ = ["make_candidates"]
+__all__ = ["make_candidates", "no_plan_reason"]
+
+#: The runtimes of whose models plans are made.
+PLANNED_RUNTIMES = ("sklearn", "lightgbm", "xgboost", "catboost")
+
+
+def no_plan_reason(runtime: str) -> str:
+    """Return why no plan is made of a model of a runtime, whatever the model; empty where one is tried."""
+    return "" if runtime in PLANNED_RUNTIMES else f"plans are not made of models of the {runtime} runtime"
 
 
 def make_candidates(model: Any, prepared: Prepared, signature: Signature, *, convert: bool) -> list[Candidate]:
@@ -35,8 +43,8 @@ def make_candidates(model: Any, prepared: Prepared, signature: Signature, *, con
 
 
 def _plan_candidate(model: Any, prepared: Prepared, signature: Signature) -> Candidate:
-    if prepared.runtime not in ("sklearn", "lightgbm", "xgboost", "catboost"):
-        return Candidate("plan", absence_reason=f"plans are not made of models of the {prepared.runtime} runtime")
+    if reason := no_plan_reason(prepared.runtime):
+        return Candidate("plan", absence_reason=reason)
     from fourfold.plan.compile.columns import NoPlan
     from fourfold.plan.compile.model import compile_model
     from fourfold.runtimes.plan import PlanEngine, prepare_plan

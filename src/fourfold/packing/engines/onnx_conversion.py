@@ -20,9 +20,11 @@ from fourfold.runtimes.engine import Prepared, library_versions
 from fourfold.signature import Field, Signature
 from fourfold.signature.field import FLOATS, INTEGERS
 
-__all__ = ["onnx_candidate"]
+__all__ = ["CONVERTER_LIBRARIES", "NAME", "onnx_candidate"]
 
 NAME = "onnx"
+#: What converts a model and what answers with it; the extra `convert` brings both.
+CONVERTER_LIBRARIES = ("skl2onnx", "onnxruntime")
 CONVERSION_TIMEOUT_S = 120.0
 _METHODS = (["predict"], ["predict", "predict_proba"])
 _DTYPES = ("float32", "float64", "int64", "string", "bool")
@@ -40,7 +42,7 @@ def onnx_candidate(model: Any, prepared: Prepared, signature: Signature, approxi
         signature: the package's signature.
         approximations: why arithmetic does not define the original's last bits; none where it does.
     """
-    if find_spec("skl2onnx") is None or find_spec("onnxruntime") is None:
+    if any(find_spec(library) is None for library in CONVERTER_LIBRARIES):
         why = "skl2onnx or onnxruntime is not installed (the extra 'convert' brings them)"
         return Candidate(NAME, absence_reason=why)
     settings = prepared.settings["methods"]

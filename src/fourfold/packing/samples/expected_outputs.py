@@ -22,7 +22,7 @@ from fourfold.signature.columns import columns_to_rows
 from fourfold.signature.field import FLOATS
 from fourfold.signature.label_columns import LabelColumns
 
-__all__ = ["EXPECT_RTOL", "ExpectedOutputs", "read_expected"]
+__all__ = ["EXPECT_RTOL", "ExpectedOutputs", "check_rtol", "read_expected"]
 
 #: The default relative distance of an answer from the expected one: that of some float32 additions in another order.
 EXPECT_RTOL = 1e-5
@@ -88,6 +88,12 @@ class ExpectedOutputs:
         raise AssertionError(field.name)  # the caller has found a gap in this output
 
 
+def check_rtol(rtol: object) -> None:
+    """Raise `PackError` where no distance of answers from the expected ones is given."""
+    if not isinstance(rtol, (int, float)) or isinstance(rtol, bool) or not 0 <= rtol < 1:
+        raise PackError(f"expected expect_rtol to be a number from 0 to 1; got {shorten(rtol)}")
+
+
 def read_expected(expect: Any, rows: Any, signature: Signature, rtol: float) -> ExpectedOutputs:
     """Read the expected outputs that `pack` was given.
 
@@ -102,8 +108,7 @@ def read_expected(expect: Any, rows: Any, signature: Signature, rtol: float) -> 
     Raises:
         PackError: the table has no output, an unknown column, another number of rows, or values that do not fit.
     """
-    if not isinstance(rtol, (int, float)) or isinstance(rtol, bool) or not 0 <= rtol < 1:
-        raise PackError(f"expected expect_rtol to be a number from 0 to 1; got {shorten(rtol)}")
+    check_rtol(rtol)
     table = _table(expect, signature)
     names = [str(name) for name in column_names(table) or ()]
     output_names = [field.name for field in signature.outputs]

@@ -74,7 +74,13 @@ class TournamentResult:
 
 
 def compete(
-    original: OriginalModel, rows: PackingRows, tolerance: Tolerance, blocks: Sequence[int | None], *, convert: bool
+    original: OriginalModel,
+    rows: PackingRows,
+    tolerance: Tolerance,
+    blocks: Sequence[int | None],
+    engine: str = "auto",
+    *,
+    measure: bool,
 ) -> TournamentResult:
     """Find the block that the original engine needs, and compare every other engine with it.
 
@@ -83,16 +89,24 @@ def compete(
         rows: the rows to compare on.
         tolerance: how far answers may be from the original's.
         blocks: the blocks to try for the original engine, in order.
-        convert: whether the model is converted for other libraries' engines too, which takes seconds.
+        engine: the engine that the package shall have, as in `pack`.
+        measure: whether engines are measured: the model is converted for other libraries' engines too, which takes
+            seconds. An engine of a name of its own is made in any case.
+
+    Raises:
+        PackError: the engine that the package shall have does not take the model.
     """
     signature = original.signature
+    # First, since a model that an engine does not take needs no proof.
+    convert = measure or engine not in ("auto", "original", "plan")
+    candidates = make_candidates(original.model, original.prepared, signature, convert=convert)
+    absent = next((candidate for candidate in candidates if candidate.name == engine and not candidate.engine), None)
+    if absent is not None:
+        raise PackError(f"the engine {engine} does not hold this model: {absent.absence_reason}")
     accepted = accepted_rows(original.function(), [*rows.edge_cases, *rows.boundaries])
     findings = find_block(original.function, _append_rows(rows.table, accepted, signature), blocks)
     in_blocks = original.function(best_finding(findings).block)
-    others = [
-        _find_candidate_block(candidate, signature, rows)
-        for candidate in make_candidates(original.model, original.prepared, signature, convert=convert)
-    ]
+    others = [_find_candidate_block(candidate, signature, rows) for candidate in candidates]
     original_candidate = Candidate(original.prepared.runtime, original.prepared, original.engine)
     reference = Reference(signature, in_blocks, rows)
     whole = reference if in_blocks.block is None else Reference(signature, original.function(), rows)

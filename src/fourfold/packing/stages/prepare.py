@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from fourfold import runtimes
-from fourfold.errors import PackError, shorten
+from fourfold.errors import PackError
 from fourfold.function import Function, without_numeric_warnings
-from fourfold.package import check_name
+from fourfold.packing.request import check_engine
 from fourfold.packing.stages.decisions import describe_decisions
 from fourfold.packing.stages.nullability import ask_nullable
 from fourfold.runtimes.declared import Declared
-from fourfold.runtimes.engine import Engine, Prepared
+from fourfold.runtimes.engine import Engine, Prepared, Runtime
 from fourfold.signature import Signature
 
-__all__ = ["OriginalModel", "prepare"]
+__all__ = ["OriginalModel", "prepare", "runtime_of"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,19 @@ class OriginalModel:
         return Function(self.signature, self.engine, block)
 
 
+def runtime_of(model: Any, name: str | None, engine: str) -> Runtime:
+    """Return the runtime of a name, or the one that packs a model; raise as `runtimes.by_model` and `check_engine` do.
+
+    Args:
+        model: the model.
+        name: the runtime's name, or `None`.
+        engine: the engine that the package shall have.
+    """
+    runtime = runtimes.by_model(model) if name is None else runtimes.by_name(name)
+    check_engine(engine, runtime.NAME)
+    return runtime
+
+
 def prepare(
     model: Any,
     name: str,
@@ -49,14 +62,10 @@ def prepare(
     *,
     declared: Declared,
     extra: Literal["forbid", "ignore"],
-    runtime: str | None,
+    runtime: Runtime,
     options: Mapping[str, Any],
 ) -> OriginalModel:
-    """Prepare a model with its runtime; the arguments and errors are those of `pack`."""
-    try:
-        check_name(name)
-    except ValueError as error:
-        raise PackError(str(error)) from None
+    """Prepare a model with its runtime; the other arguments and the errors are those of `pack`."""
     prepared = _prepare_with_runtime(model, rows, declared, runtime, options)
 
     def load(signature: Signature) -> Engine:
@@ -77,17 +86,14 @@ def _prepare_with_runtime(
     model: Any,
     rows: Any,
     declared: Declared,
-    runtime: str | None,
+    runtime: Runtime,
     options: Mapping[str, Any],
 ) -> Prepared:
     """Return the model as its runtime writes it; raise `PackError` where an option is not the runtime's."""
-    if runtime is not None and runtime not in runtimes.MODEL_RUNTIMES:
-        raise PackError(f"expected a runtime of {', '.join(runtimes.MODEL_RUNTIMES)}; got {shorten(runtime)}")
-    module = runtimes.by_model(model) if runtime is None else runtimes.by_name(runtime)
     try:
-        return module.prepare(model, rows, inputs=declared, **options)
+        return runtime.prepare(model, rows, inputs=declared, **options)
     except TypeError as error:
         unknown = [name for name in options if f"'{name}'" in str(error)]
         if not unknown:
             raise
-        raise PackError(f"the {module.NAME} runtime takes no {unknown[0]}; see docs/runtimes.md") from error
+        raise PackError(f"the {runtime.NAME} runtime takes no {unknown[0]}; see docs/runtimes.md") from error

@@ -22,7 +22,7 @@ from fourfold.runtimes.sample import Sample, column_names, frame_to_array, read_
 from fourfold.runtimes.sklearn.inspection import walk_parts
 from fourfold.runtimes.sklearn.methods import METHODS, ROUNDING_GAP, OriginalAnswers, split_targets
 from fourfold.runtimes.sklearn.patterns import check_texts
-from fourfold.runtimes.sklearn.storage import PICKLE, SKOPS, StoredModel, restore, store
+from fourfold.runtimes.sklearn.storage import PICKLE, SKOPS, StoredModel, check_storable, restore, store
 from fourfold.runtimes.sources import module_name
 from fourfold.runtimes.threads import ThreadGuard, thread_guard
 from fourfold.runtimes.training_columns import FRAMES
@@ -62,6 +62,7 @@ def prepare(
     _check_fitted(model)
     _check_methods(model)
     sample_rows = _read_sample(model, sample, declare(inputs))
+    check_storable(model, code)
     guard = thread_guard()
     original = OriginalAnswers.ask(model, sample_rows.data, sample_rows.count, methods, guard, sample_rows.known)
     notes = _check_rebuilt(model, sample_rows, original, guard)

@@ -6,6 +6,7 @@ import io
 import pickle
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from types import FunctionType
 from typing import Any
 
 from fourfold.errors import CorruptPackage, PackError, describe, shorten
@@ -19,7 +20,7 @@ from fourfold.runtimes.sources import collect_own_modules, module_name
 from fourfold.runtimes.threads import ThreadGuard
 from fourfold.runtimes.unchanged import check_unchanged
 
-__all__ = ["PICKLE", "SKOPS", "StoredModel", "restore", "store"]
+__all__ = ["PICKLE", "SKOPS", "StoredModel", "check_storable", "restore", "store"]
 
 #: The names of the files in a package.
 SKOPS, PICKLE = "model.skops", "model.pickle"
@@ -86,15 +87,76 @@ def store(
     return replace(best, reasons=(*best.reasons, note))
 
 
-def _as_skops(model: Any, rows: Any, original: OriginalAnswers, guard: ThreadGuard) -> StoredModel | str:
-    """Return the model as a skops file, or the reason why it cannot be one."""
+def check_storable(model: Any, code: PackageCode | Sequence[Any] = ()) -> None:
+    """Raise `PackError` where neither skops nor pickle holds a model; nothing of the model is asked for that.
+
+    A model that came with code of its own was unpickled with it, and can be pickled again.
+    """
+    if isinstance(code, PackageCode):
+        return
+    trial = _Trial()
+    try:
+        trial.dump(model)
+    except Exception:  # noqa: BLE001  # `__getstate__` of the user's classes may raise anything; the file's error says more
+        is_doubtful = True
+    else:
+        is_doubtful = bool(trial.scripts)
+    if is_doubtful:
+        skops = _dump_skops(model)
+        if isinstance(skops, str):
+            _own_code(model, _dump_pickle(model, public_names(skops), code), code)
+
+
+class _Trial(pickle.Pickler):
+    """Pickle a model without keeping a byte, and note what of it a script or notebook defines."""
+
+    def __init__(self) -> None:
+        super().__init__(self, protocol=5)
+        self.scripts: set[str] = set()
+
+    def write(self, data: Any) -> int:
+        """Take bytes of the pickle, as a file does."""
+        return len(data)
+
+    def reducer_override(self, value: Any) -> Any:
+        """Note a class or function of a script; pickle everything as usual."""
+        kind = value if isinstance(value, (type, FunctionType)) else type(value)
+        if kind.__module__ in ("__main__", "__mp_main__"):
+            self.scripts.add(kind.__qualname__)
+        return NotImplemented
+
+
+def _dump_skops(model: Any) -> bytes | str:
+    """Return the bytes of a skops file, or the reason why the model cannot be one."""
     try:
         data = skops_file.dumps(model)
-        if refused_names := skops_file.refused_names(data):
-            return f"it has {', '.join(refused_names)}"
-        return StoredModel(SKOPS, data, (), original.gap(restore(SKOPS, data), rows, guard))
+        refused_names = skops_file.refused_names(data)
     # skops walks through everything that the estimator holds, and may raise anything; pickle is tried next.
     except Exception as error:  # noqa: BLE001
+        return f"{type(error).__name__}: {shorten(str(error), 200)}"
+    return f"it has {', '.join(refused_names)}" if refused_names else data
+
+
+def _dump_pickle(model: Any, reason: str, code: PackageCode | Sequence[Any]) -> bytes:
+    """Return the model as a pickle; raise `PackError`, with the reason why it is none of skops, where that fails."""
+    try:
+        return code.pickle(model) if isinstance(code, PackageCode) else pickle.dumps(model, protocol=5)
+    # `__getstate__` of the user's classes may raise anything.
+    except Exception as error:
+        raise PackError(
+            f"the {type(model).__name__} cannot be stored: skops: {reason}; pickle: {error}. Lambdas and functions "
+            "inside of functions, and what a script or notebook defines, cannot be; put them at the top of a module"
+        ) from error
+
+
+def _as_skops(model: Any, rows: Any, original: OriginalAnswers, guard: ThreadGuard) -> StoredModel | str:
+    """Return the model as a skops file, or the reason why it cannot be one."""
+    data = _dump_skops(model)
+    if isinstance(data, str):
+        return data
+    try:
+        return StoredModel(SKOPS, data, (), original.gap(restore(SKOPS, data), rows, guard))
+    except Exception as error:  # noqa: BLE001  # what skops restored may be anything; pickle is tried next
         return f"{type(error).__name__}: {shorten(str(error), 200)}"
 
 
@@ -124,14 +186,7 @@ def _as_pickle(
         PackError: the pickle or the code cannot be stored, or the code reads files.
     """
     kind = type(model).__name__
-    try:
-        data = code.pickle(model) if isinstance(code, PackageCode) else pickle.dumps(model, protocol=5)
-    # `__getstate__` of the user's classes may raise anything.
-    except Exception as error:
-        raise PackError(
-            f"the {kind} cannot be stored: skops: {reason}; pickle: {error}. Lambdas and functions inside of "
-            "functions, and what a script or notebook defines, cannot be; put them at the top of a module"
-        ) from error
+    data = _dump_pickle(model, reason, code)
     files = code.files if isinstance(code, PackageCode) else _own_code(model, data, code)
     package_code = PackageCode(files)
     with refuse_file_reads(package_code.name, map(module_name, files)):
