@@ -19,9 +19,10 @@ from fourfold.cli.output import (
     print_table,
     printable,
 )
-from fourfold.cli.show import print_package, verdict_line
+from fourfold.cli.show import print_package
 from fourfold.errors import CorruptPackage, DecodeError
 from fourfold.package import Package
+from fourfold.package.words import verdict_line
 from fourfold.signature.bits import Difference
 from tests.package.sample import FILES, manifest
 

@@ -21,9 +21,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 import fourfold
-from fourfold.cli.show import verdict_line
 from fourfold.errors import InputError, PackError, SignatureError
 from fourfold.package import Package
+from fourfold.package.words import verdict_line
 from tests.models import identity, knows_its_place
 
 ROWS = 300

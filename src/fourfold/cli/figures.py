@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from fourfold.durable.files import temporary_path, write_file
 from fourfold.durable.reading import read_file
 from fourfold.errors import PackageError, SinkError
 from fourfold.package.manifest import ACCEPTED_VERDICTS
+from fourfold.package.words import figure_cells
 from fourfold.packing.engines.benchmark import CLEARLY_FASTER, Figures
 
 __all__ = ["EngineFigures", "cells", "figures_path", "parse_figures", "read_figures", "slower_lines", "write_figures"]
@@ -81,14 +82,7 @@ def _is_figure(value: object) -> bool:
 
 def cells(figures: Figures) -> tuple[str, ...]:
     """Return the cells of a table for an engine: one row, rows a second, start-up, memory and size."""
-    one_row = figures.one_row
-    return (
-        f"{one_row * 1e6:,.3g} µs" if one_row < 1e-3 else f"{one_row * 1e3:,.3g} ms",
-        f"{figures.rows_per_second:,.0f}",
-        f"{figures.start_up * 1e3:,.0f} ms",
-        f"{figures.memory / 2**20:,.0f} MB",
-        f"{figures.size:,}",
-    )
+    return figure_cells(asdict(figures))
 
 
 def slower_lines(entries: Any, figures: EngineFigures) -> list[str]:

@@ -305,7 +305,7 @@ def _parse_labels(text: str, kind: str) -> list[str] | list[int]:
 
 def _why_no_plan(package: Package) -> str:
     """Return why the package holds another engine than a plan, as a sentence."""
-    from fourfold.cli.show import verdict_line
+    from fourfold.package.words import verdict_line
 
     plan = next((entry for entry in package.manifest["engines"] if entry["engine"] == "plan"), None)
     if plan is None:

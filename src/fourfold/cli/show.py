@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,19 @@ from fourfold.cli import options
 from fourfold.cli.figures import EngineFigures, cells, parse_figures, read_figures, slower_lines
 from fourfold.cli.host_needs import host_needs
 from fourfold.cli.output import clip, console, print_facts, print_json, print_table
-from fourfold.errors import counted, shorten
+from fourfold.errors import counted
+from fourfold.package.words import (
+    MAX_FINDINGS,
+    engine_name,
+    exactness_line,
+    expected_line,
+    field_cells,
+    finding_line,
+    number,
+    origin_line,
+    original_line,
+    verdict_line,
+)
 from fourfold.runtimes import level_of
 
 if TYPE_CHECKING:
@@ -21,12 +33,6 @@ if TYPE_CHECKING:
     from fourfold.repository import Repository
     from fourfold.signature import Field
 
-
-# Larger integers are cut short: nothing that is counted has as many.
-_MAX_INTEGER = 10**18
-_MAX_NUMBER_CHARACTERS = 24
-_MAX_FINDINGS = 100
-_TINY_ULP = 0.01
 #: The most fields, and the most characters of a verdict, that are printed where `--all` is not said.
 _MAX_FIELDS = 30
 _MAX_VERDICT_CHARACTERS = 500
@@ -135,7 +141,7 @@ def print_title(name: str, version: int | None, digest: str) -> None:
 
 def _print_fields(heading: str, fields: Sequence[Field], *, is_whole: bool) -> None:
     shown = fields if is_whole else fields[:_MAX_FIELDS]
-    rows = [_field_row(field) for field in shown]
+    rows = [field_cells(field) for field in shown]
     has_notes = any(notes for *_, notes in rows)
     columns = [heading, "dtype", "missing", *(["notes"] if has_notes else [])]
     print_table(columns, [row[: len(columns)] for row in rows])
@@ -169,101 +175,14 @@ def print_engines(entries: Any, figures: EngineFigures, *, is_whole: bool = Fals
     if figures:
         columns = ["engine", "one row#", "rows/s#", "start-up#", "memory#", "bytes#"]
         measured = [entry for entry in entries if entry["engine"] in figures]
-        print_table(columns, [(_engine_name(entry), *cells(figures[entry["engine"]])) for entry in measured])
+        print_table(columns, [(engine_name(entry), *cells(figures[entry["engine"]])) for entry in measured])
     else:
         console().print()
     limit = None if is_whole else _MAX_VERDICT_CHARACTERS
-    verdicts = [(_engine_name(entry), verdict_line(entry)) for entry in entries]
+    verdicts = [(engine_name(entry), verdict_line(entry)) for entry in entries]
     print_facts([(name, verdict if limit is None else clip(verdict, limit)) for name, verdict in verdicts], indent=1)
     for line in slower_lines(entries, figures):
         console().print(f"\n{line}", markup=False)
-
-
-def _engine_name(entry: Any) -> str:
-    return f"{entry['engine']} (chosen)" if entry["chosen"] else str(entry["engine"])
-
-
-def verdict_line(entry: Any) -> str:
-    """Return the verdict of a manifest on one engine, as a sentence."""
-    why = entry.get("why", "")
-    rows = _number(entry.get("rows", "?"), "")
-    match entry["verdict"]:
-        case "original":
-            return "the original: what the others are compared with"
-        case "exact":
-            return f"the same bits in any row: arithmetic defines them; compared in {rows}"
-        case "equal":
-            elsewhere = f"; elsewhere the last may differ: {why}" if why else "; elsewhere nothing is known"
-            return f"the same bits in {rows} rows{_scaled(entry)}{elsewhere}"
-        case "bound":
-            return f"{_distance(entry)}{_scaled(entry)}: {why}"
-        case "absent":
-            return f"does not take it: {why}"
-        case _:
-            return f"rejected: {why}"
-
-
-def _distance(comparison: Any) -> str:
-    """Return what a comparison found, as a sentence."""
-    rows, differing = _number(comparison.get("rows", "?"), ""), comparison.get("differing", "?")
-    if differing == 0:
-        return f"the same bits in {rows} rows"
-    gap = _number(comparison.get("gap", "?"), ".2g")
-    return f"{_number(differing, '')} of {rows} rows differ, by up to {_ulps(comparison.get('ulp', '?'))} ({gap})"
-
-
-def _scaled(entry: Any) -> str:
-    """Return how far answers to rows of larger numbers are apart, as the rest of a sentence."""
-    scaled = entry.get("scaled", [])
-    words = []
-    for comparison in scaled[:_MAX_FINDINGS]:
-        ulp = comparison.get("ulp", 0)
-        distance = "no bound" if ulp == "Infinity" else _ulps(ulp)
-        words.append(f"{distance} at {_number(comparison['factor'], '')} times their numbers")
-    return f", {' and '.join(words)}" if words else ""
-
-
-def _ulps(ulp: object) -> str:
-    # Zeros of two signs, and numbers far below what is usual, are almost no distance.
-    is_tiny = isinstance(ulp, float) and 0 < ulp < _TINY_ULP
-    return f"less than {_TINY_ULP} ulp" if is_tiny else f"{_number(ulp, '.2g')} ulp"
-
-
-def _number(value: object, form: str, factor: float = 1) -> str:
-    """Return a number that a manifest holds as text, or whatever stands there instead of one, cut short.
-
-    JSON has integers of thousands of digits, which no float holds.
-    """
-    if isinstance(value, float) or (isinstance(value, int) and abs(value) < _MAX_INTEGER):
-        return format(value if factor == 1 else value * factor, form)
-    return value if isinstance(value, str) and len(value) <= _MAX_NUMBER_CHARACTERS else shorten(value, 24)
-
-
-def _field_row(field: Field) -> tuple[str, str, str, str]:
-    shape = f" {list(field.shape)}" if field.shape else ""
-    notes = [field.description] if field.description else []
-    if field.categories is not None:
-        kind = "open" if field.open else "closed"
-        number = counted(len(field.categories), "category", "categories")
-        notes.append(f"{number} ({kind}): {_first_of(field.categories)}")
-    if field.zone:
-        notes.append(f"in {field.zone}")
-    if field.labels:
-        notes.append(f"of {_first_of(field.labels)}")
-    return field.name, field.dtype + shape, "may be" if field.nullable else "no", "; ".join(notes)
-
-
-def origin_line(origins: Mapping[str, str]) -> str:
-    """Return where the properties of an input come from, in words; a dtype that is not named is from the rows."""
-    parts = [f"dtype: {origins['dtype']}"] if origins.get("dtype", "the rows") != "the rows" else []
-    parts += [f"missing: {origins['nullable']}"] if "nullable" in origins else []
-    parts += [f"categories: {origins['categories']}"] if "categories" in origins else []
-    return clip("; ".join(parts), 300)
-
-
-def _first_of(values: tuple[Any, ...], limit: int = 6) -> str:
-    text = ", ".join(clip(value, 100) for value in values[:limit])
-    return text if len(values) <= limit else f"{text}, …"
 
 
 def _facts(manifest: Any) -> list[tuple[str, str]]:
@@ -280,40 +199,9 @@ def _facts(manifest: Any) -> list[tuple[str, str]]:
         ("needs", needs[level_of(manifest)]),
         *host_needs(manifest),
         ("exactness", exactness_line(exactness)),
-        ("tested", "; ".join(finding_line(finding) for finding in exactness["tested"][:_MAX_FINDINGS])),
-        *([("original", _original_line(exactness["original"]))] if "original" in exactness else []),
+        ("tested", "; ".join(finding_line(finding) for finding in exactness["tested"][:MAX_FINDINGS])),
+        *([("original", original_line(exactness["original"]))] if "original" in exactness else []),
         *([("expected", expected_line(exactness["expected"]))] if "expected" in exactness else []),
-        ("golden rows", f"{_number(golden['rows'], '')}, replayed at every start; same bits{allowed}"),
+        ("golden rows", f"{number(golden['rows'], '')}, replayed at every start; same bits{allowed}"),
         ("provenance", ", ".join(f"{key} {value}" for key, value in sorted(manifest["provenance"].items()))),
     ]
-
-
-def exactness_line(exactness: Any) -> str:
-    """Return the exactness of a manifest, as a sentence."""
-    batching = "in calls of any size" if exactness["block"] is None else f"in blocks of {exactness['block']} rows"
-    claim = "the same bits for a row" if exactness["exact"] else f"a row's answer within {exactness['accepted']}"
-    return f"{claim}, {batching}; tested on {_number(exactness['rows'], '')} rows"
-
-
-def _original_line(comparison: Any) -> str:
-    return f"against the model's own answers to all packing rows at once: {_distance(comparison)}"
-
-
-def expected_line(expected: Any) -> str:
-    """Return how the outputs agree with the expected ones, as a sentence."""
-    agreement = f"within {expected['largest_gap']:.1e} of them" if expected["largest_gap"] else "the same values"
-    rows, rtol = _number(expected["rows"], ""), expected["rtol"]
-    return f"outputs of the training framework for {rows} rows: {agreement} ({rtol:g} was accepted)"
-
-
-def finding_line(finding: Any) -> str:
-    """Return a finding of the invariance test, as a sentence."""
-    if not isinstance(finding, dict):
-        return shorten(finding)
-    block = "calls of any size" if finding.get("block") is None else f"blocks of {_number(finding['block'], '')} rows"
-    if finding.get("differing") == 0:
-        return f"{block}: the same bits"
-    differing, rows = _number(finding.get("differing", "?"), ""), _number(finding.get("rows", "?"), "")
-    gap = finding.get("largest_gap", "?")
-    distance = "some in another label or a missing value" if gap == "Infinity" else f"by up to {_number(gap, '.1e')}"
-    return f"{block}: {differing} of {rows} rows differ, {distance}"
