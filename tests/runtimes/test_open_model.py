@@ -187,6 +187,18 @@ def test_a_file_of_lightgbm_after_stopping_early(tmp_path: Path) -> None:
     assert open_model("lightgbm", path).notes == ()
 
 
+def test_a_file_of_lightgbm_with_an_objective_of_the_user(tmp_path: Path) -> None:
+    """Such a file names no objective; a note says that raw scores answer."""
+    path = tmp_path / "model.txt"
+
+    def squares(scores: Any, rows: Any) -> tuple[Any, Any]:
+        return scores - rows.get_label(), np.ones(len(scores))
+
+    options: dict[str, Any] = {"verbose": -1, "num_threads": 1, "objective": squares}
+    lightgbm.train(options, lightgbm.Dataset(FILLED, TARGET), 4).save_model(path)
+    assert [note for note in open_model("lightgbm", path).notes if "raw scores answer" in note]
+
+
 def test_a_file_of_catboost_after_stopping_early(tmp_path: Path) -> None:
     """CatBoost keeps the best trees; a note says how many of the allowed ones they are."""
     options: dict[str, Any] = {**QUIET, "iterations": 300, "learning_rate": 1.0}

@@ -150,6 +150,12 @@ def test_a_table_is_no_row() -> None:
             make_predictor().predict_one(rows)
 
 
+def test_an_array_is_no_row() -> None:
+    """The error says which arrays are tables."""
+    with pytest.raises(InputError, match=r"an array of shape \(2,\): predict takes one of shape \(rows, fields\)"):
+        make_predictor().predict_one(np.array([1.5, 2.0]))
+
+
 def test_nan_in_a_text_says_what_is_missing() -> None:
     """`to_dict` of a frame gives NaN for a missing text."""
     with pytest.raises(InputError, match=r"'word'.*NaN, which is no text \(missing is null: None or pandas.NA\)"):

@@ -142,7 +142,7 @@ def open_model(path: Path) -> OpenedModel:
     try:
         text = path.read_text("utf-8")
         lightgbm_text.check(text)
-        return OpenedModel(lightgbm.Booster(model_str=text), _notes_on_rounds(text))
+        return OpenedModel(lightgbm.Booster(model_str=text), (*_notes_on_rounds(text), *_notes_on_objective(text)))
     except (lightgbm.basic.LightGBMError, ValueError, OSError) as error:
         raise PackError(f"{path} is no model in LightGBM's text format: {error}") from error
 
@@ -162,6 +162,13 @@ def _notes_on_rounds(text: str) -> tuple[str, ...]:
         f"after it stopped early: these {rounds} answer"
     )
     return (note,)
+
+
+def _notes_on_objective(text: str) -> tuple[str, ...]:
+    """Return a note where a file names no objective, as after training with one of the user's own."""
+    if _objective(text)[0] != "none":
+        return ()
+    return ("the file names no objective, as after training with one of your own: raw scores answer, with no link",)
 
 
 def _read(text: str) -> lightgbm.Booster:

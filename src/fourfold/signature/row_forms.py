@@ -51,6 +51,8 @@ def as_mapping(row: object, fields: Sequence[Field]) -> object:
 
 def describe_row(row: object) -> str:
     """Return what came instead of a row, in words."""
+    if shape := getattr(row, "shape", ()) if type(row).__module__ == "numpy" else ():
+        return f"an array of shape {shape}: predict takes one of shape (rows, fields)"
     if _is_table(row):
         return (
             f"a {type(row).__name__}: predict takes it; one row of it is frame.iloc[0] in pandas, frame.row(0, "
