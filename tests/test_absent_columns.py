@@ -244,3 +244,23 @@ def test_csv_files_without_a_header(predictor: Predictor, tmp_path: Path) -> Non
     (tmp_path / "rows.csv").write_text("1.0,3,a\n2.0,4,b\n")
     with pytest.raises(SourceError, match=r"expected a first line with the columns' names, 'x', 'n', 'word'; it has"):
         batch.run(predictor, batch.Job(str(tmp_path / "rows.csv"), str(tmp_path / "out.parquet")))
+
+
+def test_a_column_of_floats_without_a_value(predictor: Predictor, tmp_path: Path) -> None:
+    """What pandas reads of an empty column, a text's too, is missing at every door; another value is no text."""
+    frame = pd.read_csv(io.StringIO("x,n,word\n1,,\n2,,\n"))
+    assert frame["word"].dtype == "float64"
+    assert ys_of(predictor.predict(frame)) == YS
+    assert ys_of(predictor.predict(pa.Table.from_pandas(frame))) == YS
+    frame.to_parquet(tmp_path / "rows.parquet", row_group_size=1)
+    reply = PredictProtocol(predictor)((tmp_path / "rows.parquet").read_bytes(), {"content-type": PARQUET})
+    assert reply.status == 200
+    job = batch.Job(str(tmp_path / "rows.parquet"), str(tmp_path / "out.parquet"), replace=True)
+    batch.run(predictor, job)
+    assert pq.read_table(tmp_path / "out.parquet").column("y").to_pylist() == YS
+    frame.loc[1, "word"] = 0.5
+    frame.to_parquet(tmp_path / "rows.parquet", row_group_size=1)
+    with pytest.raises(SourceError, match="column 'word': expected string or null, got double"):
+        batch.run(predictor, job)
+    with pytest.raises(InputError, match="row 1, field 'word': expected string or null, got 0"):
+        predictor.predict(frame)

@@ -202,6 +202,7 @@ class SourceFiles:
             elif (
                 info.has_types
                 and not (info.rows == 0 and pa.types.is_null(info.types[column]))
+                and not (field.nullable and column in info.empty)  # pandas writes floats where there is no value
                 and not can_hold(info.types[column], field)
             ):
                 yield f"{label}: expected {field.expected}, got {info.types[column]}"
