@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import json
+import re
+import socket
 from typing import Any
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, HTTPException
+from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException
 from fastapi.responses import PlainTextResponse
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from pydantic import BaseModel
 
 from fourfold import embed
 from fourfold.predictor import Predictor
+from fourfold.signature import Field, Signature
 from tests.embed.app_client import client_of
 from tests.support import make_predictor
 
@@ -63,11 +69,16 @@ def test_the_apps_own_page_shows_the_route(predictor: Predictor) -> None:
         document: Any = client.get("/openapi.json").json()
     OpenAPIV31SpecValidator(document).validate()
     post = document["paths"]["/eta"]["post"]
-    rows = post["requestBody"]["content"]["application/json"]["schema"]["anyOf"]
-    assert list(rows[0]["properties"]) == ["x", "n", "word"]
-    outputs = post["responses"]["200"]["content"]["application/json"]["schema"]["anyOf"]
-    assert list(outputs[0]["properties"]) == ["y", "word"]
+    schemas = document["components"]["schemas"]
+    request = post["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    assert schemas[request]["anyOf"][0] == {"$ref": "#/components/schemas/TinyRow"}
+    assert list(schemas["TinyRow"]["properties"]) == ["x", "n", "word"]
+    assert post["responses"]["200"]["content"]["application/json"]["schema"] == {
+        "$ref": "#/components/schemas/TinyReply"
+    }
+    assert list(schemas["TinyAnswer"]["properties"]) == ["y", "word"]
     assert "422" in post["responses"]
+    assert "503" not in post["responses"]  # a mount has no queue and does not load
 
 
 def test_prefixes_routers_and_sub_apps(predictor: Predictor) -> None:
@@ -89,3 +100,136 @@ def test_prefixes_routers_and_sub_apps(predictor: Predictor) -> None:
         for path in ("/predict", "/api/v1/eta", "/inner/predict"):
             assert client.post(path, json={"x": 1}).json()["y"] == 2
         assert client.post("/locked/predict", json={"x": 1}).status_code == 401
+
+
+class TinyRow(BaseModel):
+    """A host's own model, with the name of one of ours."""
+
+    mine: int
+
+
+def references(document: Any) -> set[str]:
+    """The schemas that a document refers to."""
+    return set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)))
+
+
+def other_model() -> Predictor:
+    """Another model with the name of the first, and other fields."""
+    signature = Signature((Field("a", "float64"),), (Field("y", "float64"),))
+    return make_predictor(lambda row: {"y": row["a"]}, signature=signature, golden=[{"a": 1}])
+
+
+def validator(document: Any, path: str, *where: str) -> Draft202012Validator:
+    """The validator of a body in JSON."""
+    part = document["paths"][path]["post"]
+    for key in where:
+        part = part[key]
+    return Draft202012Validator({**part["content"]["application/json"]["schema"], "components": document["components"]})
+
+
+def test_models_of_one_name_do_not_clash(predictor: Predictor) -> None:
+    """Two models of one name, a host's model of the same, and one model twice: each body has its own schema."""
+    app = host()
+    embed.mount(app, predictor, "/one")
+    embed.mount(app, other_model(), "/two")
+    app.include_router(embed.fastapi_router(predictor), prefix="/three")
+    app.include_router(embed.fastapi_router(make_predictor(name="other")), prefix="/four")
+
+    @app.post("/mine")
+    def mine(row: TinyRow) -> TinyRow:
+        return row
+
+    document: Any = app.openapi()
+    OpenAPIV31SpecValidator(document).validate()
+    assert references(document) == set(document["components"]["schemas"])
+    rows = {"/one": {"x": 1}, "/two": {"a": 1}, "/three/predict": {"x": 1}, "/mine": {"mine": 1}}
+    for path, fits in rows.items():
+        requests = validator(document, path, "requestBody")
+        fitting = {other for other, row in rows.items() if not list(requests.iter_errors(row))}
+        assert fitting == {other for other, row in rows.items() if row == fits}
+    assert list(validator(document, "/two", "responses", "200").iter_errors({"y": 1, "word": None}))
+    assert list(validator(document, "/one", "responses", "200").iter_errors({"y": 1, "word": None})) == []
+    assert "OtherRow" in document["components"]["schemas"]
+
+
+def test_a_document_is_short() -> None:
+    """Fifty fields stand in the document once as a row and once as columns, for each of two mounts of the model."""
+    fields = tuple(Field(f"f{index}", "float64") for index in range(50))
+    signature = Signature(fields, (Field("y", "float64"),))
+    predictor = make_predictor(lambda _: {"y": 1.0}, signature=signature, golden=[{f.name: 1.0 for f in fields}])
+    app = FastAPI()
+    embed.mount(app, predictor, "/one")
+    embed.mount(app, predictor, "/two")
+    text = json.dumps(app.openapi())
+    assert text.count('"f17": {') == 2
+    assert len(text) < 40_000
+
+
+@pytest.mark.parametrize("where", ["mount", "include", "app"])
+def test_a_dependency_with_a_parameter_keeps_the_422(predictor: Predictor, where: str) -> None:
+    """A dependency with parameters, wherever it is named, leaves a document that both kinds of 422 fit."""
+
+    def tenant(tenant: int, x_key: str = Header()) -> None:
+        assert (tenant, x_key) == (7, "secret")
+
+    locked = [Depends(tenant)]
+    app = FastAPI(dependencies=locked if where == "app" else [])
+    if where == "include":
+        app.include_router(embed.fastapi_router(predictor, "/eta"), dependencies=locked)
+    else:
+        embed.mount(app, predictor, "/eta", dependencies=locked if where == "mount" else None)
+    document: Any = app.openapi()
+    OpenAPIV31SpecValidator(document).validate()
+    assert references(document) <= set(document["components"]["schemas"])
+    names = {parameter["name"] for parameter in document["paths"]["/eta"]["post"]["parameters"]}
+    assert names == {"tenant", "x-key", "absent"}
+    failures = validator(document, "/eta", "responses", "422")
+    with client_of(app) as client:
+        good = client.post("/eta?tenant=7", json={"x": 1}, headers={"x-key": "secret"})
+        assert good.json()["y"] == 2
+        ours = client.post("/eta?tenant=7", json={"x": "a"}, headers={"x-key": "secret"})
+        theirs = client.post("/eta?tenant=seven", json={"x": 1}, headers={"x-key": "secret"})
+    for reply, key in ((ours, "error"), (theirs, "detail")):
+        assert (reply.status_code, list(reply.json())) == (422, [key])
+        assert list(failures.iter_errors(reply.json())) == []
+    assert list(failures.iter_errors({"neither": 1}))
+
+
+def test_dependencies_run_before_the_body_is_read(predictor: Predictor) -> None:
+    """A request without a key is refused though its body never comes; one with the key is answered."""
+
+    def check_key(x_key: str = Header("")) -> None:
+        if x_key != "secret":
+            raise HTTPException(401, "no key")
+
+    app = host()
+    embed.mount(app, predictor, "/eta", dependencies=[Depends(check_key)], tags=["models"])
+    assert app.openapi()["paths"]["/eta"]["post"]["tags"] == ["models"]
+    with client_of(app) as client:
+        with socket.create_connection((client.base_url.host, client.base_url.port or 0), timeout=30) as plain:
+            plain.sendall(
+                b"POST /eta HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n"
+            )
+            assert plain.recv(1000).startswith(b"HTTP/1.1 401 ")
+        assert client.post("/eta", json={"x": 1}, headers={"x-key": "secret"}).json()["y"] == 2
+
+
+@pytest.mark.parametrize(
+    "given", [{"dependencies": [print]}, {"dependencies": print}, {"tags": "models"}, {"tags": [1]}]
+)
+def test_wrong_dependencies_and_tags_are_told(predictor: Predictor, given: dict[str, Any]) -> None:
+    """What is no dependency, and a text in place of a list of tags, is an error that shows the right form."""
+    with pytest.raises(TypeError, match=r"fastapi\.Depends|\['models'\]"):
+        embed.mount(FastAPI(), predictor, **given)
+
+
+def test_failures_of_the_apps_own_form_have_no_schema_of_ours(predictor: Predictor) -> None:
+    """With `on_error` the document says which statuses there are, and not what is in them."""
+    app = FastAPI()
+    embed.mount(app, predictor, "/eta", on_error=lambda *_: None)
+    document: Any = app.openapi()
+    OpenAPIV31SpecValidator(document).validate()
+    responses = document["paths"]["/eta"]["post"]["responses"]
+    assert "content" not in responses["422"]
+    assert "content" in responses["200"]
+    assert "PredictError" not in document["components"]["schemas"]

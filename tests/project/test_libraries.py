@@ -47,6 +47,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "obstore": ("buckets.client", "buckets.opening"),
     # the web
     "fastapi": ("embed", EMBED_DOOR),
+    "pydantic": ("embed.fastapi",),  # comes with FastAPI, which makes components of its models
     "flask": ("embed", EMBED_DOOR),
     "httptools": ("service",),
     "starlette": ("service", "embed"),  # a FastAPI application is a Starlette one

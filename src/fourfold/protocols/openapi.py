@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,18 @@ from fourfold.protocols.replies import MAX_ROW_ERRORS
 from fourfold.signature.field import FLOATS, INTEGERS, Field
 from fourfold.signature.label_columns import LabelColumns
 
-__all__ = ["document", "field_schema", "json_operation", "predict_operation"]
+__all__ = [
+    "STATUS_DESCRIPTIONS",
+    "answer_response",
+    "component_name",
+    "component_schemas",
+    "document",
+    "field_schema",
+    "json_operation",
+    "operation_texts",
+    "predict_operation",
+    "request_body",
+]
 
 #: Larger integers may lose digits where all numbers are float64, as in JavaScript (`Number.MAX_SAFE_INTEGER`).
 _MAX_SAFE_INTEGER = 2**53 - 1
@@ -25,7 +37,7 @@ _MAX_SHOWN_COLUMNS = 12
 
 _CSV = "A line of column names, then a line a row"
 
-_STATUS_DESCRIPTIONS = {
+STATUS_DESCRIPTIONS = {
     "400": "The body is not what its media type says, or a parameter has no such value.",
     "406": "No media type that the client takes is spoken.",
     "413": "The body is too long.",
@@ -160,52 +172,91 @@ _ERROR_SCHEMA = {
 }
 
 
-def _schemas(predictor: Predictor) -> dict[str, dict[str, Any]]:
-    """Return the named schemas of a predictor's requests and replies."""
-    signature = predictor.signature
-    allows_extra = signature.extra == "ignore"
-    return {
-        "Input": _row_schema(signature.inputs, all_required=False, additional=allows_extra),
-        "InputColumns": _columns_schema(signature.inputs, all_required=False, additional=allows_extra),
-        "Output": _row_schema(signature.outputs, all_required=True, additional=False),
-        "OutputColumns": _columns_schema(signature.outputs, all_required=True, additional=False),
-        "Error": _ERROR_SCHEMA,
-    }
+def component_name(predictor: Predictor, role: str) -> str:
+    """Return the name of a schema in a document: `EtaRow` for the role `Row` and the model `eta`."""
+    if role == "Error":
+        return "PredictError"
+    return "".join(part[:1].upper() + part[1:] for part in re.split(r"[._-]+", predictor.name)) + role
 
 
-def predict_operation(predictor: Predictor, *, uses_references: bool = False) -> dict[str, Any]:
-    """Return the operation object of a route that predicts.
+def component_schemas(predictor: Predictor, refer: Callable[[str], Any]) -> dict[str, dict[str, Any]]:
+    """Return the schemas of requests and replies by their roles; forms whose key is an input's name are left out.
 
     Args:
         predictor: the predictor behind the route.
-        uses_references: whether the operation refers to the components of `document`; otherwise it contains every
-            schema, so that it fits into any document.
+        refer: gives the schema that refers to that of a role.
     """
-    schemas = _schemas(predictor)
+    signature = predictor.signature
+    allows_extra = signature.extra == "ignore"
+    columns = _columns_schema(signature.inputs, all_required=False, additional=allows_extra)
+    answers = _columns_schema(signature.outputs, all_required=True, additional=False)
+    schemas = {
+        "Row": _row_schema(signature.inputs, all_required=False, additional=allows_extra),
+        "Rows": _object_with("rows", _array_of(refer("Row"))),
+        "Columns": _object_with("columns", columns),
+        "Request": {"anyOf": [refer("Row"), _array_of(refer("Row")), refer("Rows"), refer("Columns")]},
+        "Answer": _row_schema(signature.outputs, all_required=True, additional=False),
+        "Answers": _object_with("rows", _array_of(refer("Answer"))),
+        "AnswerColumns": _object_with("columns", answers),
+        "Reply": {"anyOf": [refer("Answer"), _array_of(refer("Answer")), refer("Answers"), refer("AnswerColumns")]},
+        "Error": _ERROR_SCHEMA,
+    }
+    for key, index, roles in (("rows", 2, ("Rows", "Answers")), ("columns", 3, ("Columns", "AnswerColumns"))):
+        if any(field.name == key for field in signature.inputs):
+            for role, union in zip(roles, ("Request", "Reply"), strict=True):
+                del schemas[role]
+                schemas[union]["anyOf"][index] = None
+    for union in ("Request", "Reply"):
+        schemas[union]["anyOf"] = [form for form in schemas[union]["anyOf"] if form is not None]
+    return schemas
 
-    def schema(name: str) -> dict[str, Any]:
-        return {"$ref": f"#/components/schemas/{name}"} if uses_references else schemas[name]
 
-    inputs, outputs = _examples(predictor)
-    input_names = {field.name for field in predictor.signature.inputs}
+def _array_of(schema: Any) -> dict[str, Any]:
+    return {"type": "array", "items": schema}
+
+
+def _reference(predictor: Predictor, role: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{component_name(predictor, role)}"}
+
+
+def predict_operation(predictor: Predictor) -> dict[str, Any]:
+    """Return the operation object of a route that predicts; it refers to the components of `document`."""
+    error = {JSON: {"schema": _reference(predictor, "Error")}}
+    return {
+        **operation_texts(predictor),
+        "requestBody": request_body(predictor, _reference(predictor, "Request")),
+        "responses": {
+            "200": answer_response(predictor, _reference(predictor, "Reply")),
+            **{code: {"description": text, "content": error} for code, text in STATUS_DESCRIPTIONS.items()},
+        },
+    }
+
+
+def operation_texts(predictor: Predictor) -> dict[str, Any]:
+    """Return what a route that predicts does in words, and the parameters of its query."""
     parameters = _parameters(predictor)
     return {
         "summary": f"Predict with {predictor.name}",
         "description": "The reply has the form of the request, or the media type that Accept asks for; "
         "outputs are in the order of the rows.",
         **({"parameters": parameters} if parameters else {}),
-        "requestBody": {"required": True, "content": _content(schema, "Input", inputs, input_names, f"{_CSV}.")},
-        "responses": {
-            "200": {
-                "description": "The outputs.",
-                "headers": {
-                    "x-fourfold-model": {"schema": {"type": "string"}, "description": "The model and its version."},
-                    "x-fourfold-digest": {"schema": {"type": "string"}, "description": "The package's digest."},
-                },
-                "content": _content(schema, "Output", outputs, input_names, _describe_csv(predictor)),
-            },
-            **{code: _error_response(text, schema("Error")) for code, text in _STATUS_DESCRIPTIONS.items()},
+    }
+
+
+def request_body(predictor: Predictor, schema: Any) -> dict[str, Any]:
+    """Return the request body object of a route that predicts, with `schema` for the forms in JSON."""
+    return {"required": True, "content": _content(predictor, schema, _examples(predictor)[0], f"{_CSV}.")}
+
+
+def answer_response(predictor: Predictor, schema: Any) -> dict[str, Any]:
+    """Return the response object of an answer, with `schema` for the forms in JSON."""
+    return {
+        "description": "The outputs.",
+        "headers": {
+            "x-fourfold-model": {"schema": {"type": "string"}, "description": "The model and its version."},
+            "x-fourfold-digest": {"schema": {"type": "string"}, "description": "The package's digest."},
         },
+        "content": _content(predictor, schema, _examples(predictor)[1], _describe_csv(predictor)),
     }
 
 
@@ -249,32 +300,20 @@ def _absent_parameter(nullable: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _content(
-    schema: Callable[[str], dict[str, Any]],
-    name: str,
-    examples: Sequence[Mapping[str, Any]],
-    input_names: set[str],
-    csv: str,
-) -> dict[str, Any]:
-    """Return the content object of a request or a reply; forms in JSON whose key is an input's name are left out.
+def _content(predictor: Predictor, schema: Any, examples: Sequence[Mapping[str, Any]], csv: str) -> dict[str, Any]:
+    """Return the content object of a request or a reply.
 
     Args:
-        schema: the schema of a name.
-        name: the name of a row's schema.
+        predictor: the predictor behind the route.
+        schema: the schema of the forms in JSON.
         examples: the first rows.
-        input_names: the names of the inputs.
         csv: what the table looks like in CSV, in words.
     """
-    row, rows = schema(name), {"type": "array", "items": schema(name)}
-    forms = [row, rows]
     named_examples: dict[str, Any] = {"one row": {"value": examples[0]}, "rows": {"value": list(examples)}}
-    if "rows" not in input_names:
-        forms.append(_object_with("rows", rows))
-    if "columns" not in input_names:
-        forms.append(_object_with("columns", schema(f"{name}Columns")))
+    if all(field.name != "columns" for field in predictor.signature.inputs):
         named_examples["columns"] = {"value": {"columns": {key: [row[key] for row in examples] for key in examples[0]}}}
     return {
-        JSON: {"schema": {"anyOf": forms}, "examples": named_examples},
+        JSON: {"schema": schema, "examples": named_examples},
         JSON_LINES: {"schema": {"type": "string", "description": "A JSON object a line, one for each row."}},
         CSV: {"schema": {"type": "string", "description": csv}},
         ARROW: {"schema": {"type": "string", "format": "binary", "description": "An Arrow IPC stream."}},
@@ -287,10 +326,6 @@ def _examples(predictor: Predictor) -> tuple[list[dict[str, Any]], list[dict[str
     inputs = json_rows.encode(golden.inputs[:_MAX_EXAMPLES], predictor.signature.inputs)
     outputs = json_rows.encode(golden.outputs[:_MAX_EXAMPLES], predictor.signature.outputs)
     return json.loads(inputs), json.loads(outputs)
-
-
-def _error_response(description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"description": description, "content": {JSON: {"schema": schema}}}
 
 
 def json_operation(summary: str, *, may_load: bool) -> dict[str, Any]:
@@ -313,6 +348,7 @@ def document(predictor: Predictor, paths: Mapping[str, Any]) -> dict[str, Any]:
         predictor: the predictor behind the routes.
         paths: the operations by path; they may refer to the document's components.
     """
+    schemas = component_schemas(predictor, lambda role: _reference(predictor, role))
     version = "unversioned" if predictor.version is None else str(predictor.version)
     return {
         "openapi": "3.1.0",
@@ -322,5 +358,5 @@ def document(predictor: Predictor, paths: Mapping[str, Any]) -> dict[str, Any]:
             "description": f"The package {predictor.name}, {predictor.digest}.",
         },
         "paths": dict(paths),
-        "components": {"schemas": _schemas(predictor)},
+        "components": {"schemas": {component_name(predictor, role): schema for role, schema in schemas.items()}},
     }

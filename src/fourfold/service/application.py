@@ -323,7 +323,7 @@ def _document(predictor: Predictor) -> dict[str, Any]:
     return openapi.document(
         predictor,
         {
-            "/predict": {"post": openapi.predict_operation(predictor, uses_references=True)},
+            "/predict": {"post": openapi.predict_operation(predictor)},
             "/": page("What this service is"),
             "/health/live": page("Whether the process answers", may_load=False),
             "/health/ready": page("Whether the golden rows gave their answers here"),
