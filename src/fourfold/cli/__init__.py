@@ -21,7 +21,21 @@ from fourfold.errors import FourfoldError
 __all__ = ["command", "main"]
 
 #: The verbs, in the order in which a newcomer meets them.
-_VERBS = ("demo", "pack", "show", "push", "pull", "list", "promote", "serve", "stream", "batch", "certify", "why")
+_VERBS = (
+    "demo",
+    "pack",
+    "show",
+    "push",
+    "pull",
+    "list",
+    "promote",
+    "predict",
+    "serve",
+    "stream",
+    "batch",
+    "certify",
+    "why",
+)
 #: The modules of verbs whose names are not theirs, and other names of verbs, which the help does not list.
 _MODULES = {"list": "list_", "ls": "list_", "help": "help_"}
 #: What people from other tools type, each with what they find here.
