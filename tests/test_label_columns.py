@@ -235,6 +235,19 @@ def test_csv_of_no_rows_has_the_columns(predictor: Predictor) -> None:
     assert records_of(protocol(b"x,id\n", {"content-type": CSV}, b"arrays=true").body) == CSV_ARRAYS[:1]
 
 
+def test_very_many_labels() -> None:
+    """Twenty thousand labels are as many columns."""
+    labels = tuple(map(str, range(20_000)))
+    field = Field("p", "float64", shape=(len(labels),), labels=labels)
+    predictor = make(outputs=(field,), function=lambda row: {"p": [row["x"] + label for label in range(20_000)]})
+    reply = PredictProtocol(predictor)(b"x,id\n0.5,1\n1.5,2\n", {"content-type": CSV})
+    header, first, second = records_of(reply.body)
+    assert (header[0], header[-1]) == ("p_0", "p_19999")
+    assert (first[0], first[-1], second[7]) == ("0.5", "19999.5", "8.5")
+    frame = predictor.predict(pd.DataFrame({"x": [0.5], "id": [1]}))
+    assert (frame.shape, frame["p_19999"].tolist()) == ((1, 20_000), [19999.5])
+
+
 @pytest.mark.parametrize("query", [b"", b"arrays=true", b"arrays=false"])
 def test_other_media_types_have_arrays(predictor: Predictor, query: bytes) -> None:
     """JSON, Arrow and Parquet have the array, whatever is asked."""

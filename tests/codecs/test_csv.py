@@ -9,6 +9,7 @@ import pytest
 from fourfold.codecs import Bounds, csv
 from fourfold.errors import DecodeError, SinkError, SourceError
 from fourfold.signature import Field, RowCoercer
+from fourfold.signature.columns import rows_to_columns
 
 FIELDS = (
     Field("n", "int64"),
@@ -118,6 +119,22 @@ def test_values_that_are_not_canonical() -> None:
         csv.encode([{"n": "x"}], [Field("n", "float64")])
     with pytest.raises(SinkError, match="UTF-8"):
         csv.encode([{"s": "\ud800"}], [Field("s", "string")])
+
+
+@pytest.mark.parametrize("cells", [1, 7, 10, 1 << 18])
+def test_records_are_encoded_in_pieces(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many cells are encoded at once, rows, batches and tables of chunks give the same bytes."""
+    fields = (Field("n", "int64"), Field("s", "string", nullable=True))
+    rows = [{"n": row, "s": None if row % 4 == 0 else f"a,{row}"} for row in range(11)]
+    expected = b"n,s\n" + b"".join(b"%d,%s\n" % (row, b"" if row % 4 == 0 else b'"a,%d"' % row) for row in range(11))
+    monkeypatch.setattr(csv, "CELLS_AT_ONCE", cells)
+    batch = rows_to_columns(fields, rows)
+    for table in (rows, batch, pa.Table.from_batches([batch.slice(0, 3), batch.slice(3)])):
+        assert csv.encode(table, fields) == expected
+        assert csv.encode(table[:0] if isinstance(table, list) else table.slice(0, 0), fields) == b"n,s\n"
+    for empty in (batch.slice(0, 0).select(["n"]), batch.select(["n"])):
+        with pytest.raises(SinkError, match="the table has no column 's'"):
+            csv.encode(empty, fields)
 
 
 def test_reading_takes_bounded_memory(tmp_path: Path) -> None:

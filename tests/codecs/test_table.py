@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -51,3 +54,20 @@ def test_both_forms_of_a_table() -> None:
         assert as_rows(form, fields) == rows
         assert as_batch(form, fields).equals(batch)
         assert as_batch(form, fields).schema == arrow_schema(fields)
+
+
+def test_the_names_of_a_wide_table_are_asked_for_once() -> None:
+    """Arrow makes a new list of all names at every access: of n columns, n lists would be n² names."""
+    fields, batch = small()
+    asked: list[int] = []
+
+    class Schema:
+        @property
+        def names(self) -> list[str]:
+            asked.append(1)
+            return batch.schema.names
+
+    table: Any = SimpleNamespace(schema=Schema(), column=batch.column)
+    assert as_batch(table, fields).equals(batch)
+    assert len(fields) > 1
+    assert len(asked) == 1

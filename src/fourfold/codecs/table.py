@@ -19,6 +19,7 @@ __all__ = [
     "rechunk",
     "rows_in_chunks",
     "select_columns",
+    "slice_rows",
     "slices_as_rows",
 ]
 
@@ -52,8 +53,12 @@ def slices_as_rows(table: Table, fields: Sequence[Field]) -> Iterator[Rows]:
         yield as_rows(table, fields)
         return
     for start in range(0, len(table), ENCODED_ROWS):
-        is_rows = isinstance(table, list)
-        yield as_rows(table[start : start + ENCODED_ROWS] if is_rows else table.slice(start, ENCODED_ROWS), fields)
+        yield as_rows(slice_rows(table, start, start + ENCODED_ROWS), fields)
+
+
+def slice_rows(table: Table, start: int, stop: int) -> Table:
+    """Return the rows from `start` to `stop` of a table, in its form; an Arrow table is not copied."""
+    return table[start:stop] if isinstance(table, list) else table.slice(start, stop - start)
 
 
 def as_batch(table: Table, fields: Sequence[Field]) -> Any:
@@ -74,8 +79,9 @@ def as_batch(table: Table, fields: Sequence[Field]) -> Any:
                 f"rows that do not hold the canonical values of their fields: {shorten(str(error), 200)}"
             ) from error
     arrays = []
+    names = frozenset(table.schema.names)  # a new list at every access
     for field in fields:
-        if field.name not in table.schema.names:
+        if field.name not in names:
             raise SinkError(f"the table has no column {shorten(field.name)}; it has {shorten(table.schema.names, 200)}")
         column = table.column(field.name)
         if column.type != arrow_type(field):
