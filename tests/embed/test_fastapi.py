@@ -3,16 +3,19 @@ from __future__ import annotations
 import json
 import re
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException
+from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Request, Security
 from fastapi.responses import PlainTextResponse
+from fastapi.security import HTTPBearer
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel
 
-from fourfold import embed
+from fourfold import embed, service
 from fourfold.predictor import Predictor
 from fourfold.signature import Field, Signature
 from tests.embed.app_client import client_of
@@ -233,3 +236,56 @@ def test_failures_of_the_apps_own_form_have_no_schema_of_ours(predictor: Predict
     assert "content" not in responses["422"]
     assert "content" in responses["200"]
     assert "PredictError" not in document["components"]["schemas"]
+
+
+def test_dependencies_of_every_kind(predictor: Predictor) -> None:
+    """A scheme of security is shown, one that reads the body leaves it to the route, and one can be replaced."""
+    bearer = HTTPBearer()
+    bodies: list[bytes] = []
+
+    async def read_signed(request: Request) -> None:
+        bodies.append(await request.body())
+
+    def refuse() -> None:
+        raise HTTPException(401, "never")
+
+    app = host()
+    embed.mount(app, predictor, "/eta", dependencies=[Security(bearer), Depends(read_signed), Depends(refuse)])
+    app.dependency_overrides[refuse] = lambda: None
+    document: Any = app.openapi()
+    OpenAPIV31SpecValidator(document).validate()
+    assert document["paths"]["/eta"]["post"]["security"] == [{"HTTPBearer": []}]
+    with client_of(app) as client:
+        assert client.post("/eta", json={"x": 1}).status_code == 401
+        reply = client.post("/eta", json={"x": 1}, headers={"authorization": "Bearer t"})
+    assert reply.json()["y"] == 2
+    assert json.loads(bodies[-1]) == {"x": 1}
+
+
+def test_a_package_that_is_loaded_when_the_app_starts(predictor: Predictor) -> None:
+    """A mount in the app's lifespan answers, and is in the document."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        embed.mount(app, predictor, "/eta")
+        yield
+
+    app = FastAPI(lifespan=lifespan)
+    with client_of(app) as client:
+        assert client.post("/eta", json={"x": 1}).json()["y"] == 2
+        assert "/eta" in client.get("/openapi.json").json()["paths"]
+
+
+def test_the_service_as_a_part_of_an_app(predictor: Predictor) -> None:
+    """Where the whole service is mounted below a path, its hints name the paths as they are there."""
+    app = host()
+    app.mount("/ml", service.app(predictor))
+    with client_of(app) as client:
+        assert client.post("/ml/predict", json={"x": 1}).json()["y"] == 2
+        for method, path, hint in (
+            ("GET", "/ml/predict", "POST rows to /ml/predict, such as"),
+            ("POST", "/ml/invocations", "POST rows to /ml/predict: the path of SageMaker"),
+            ("POST", "/ml/predict/", "did you mean /ml/predict?"),
+            ("GET", "/ml/healthz", "GET /ml/health/live and GET /ml/health/ready"),
+        ):
+            assert hint in client.request(method, path).json()["error"]["message"]

@@ -5,6 +5,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fourfold.protocols import ARROW, CSV, JSON, JSON_LINES, MEDIA_TYPES, PARQUET, PredictProtocol
 from fourfold.protocols.example_rows import example_row
@@ -250,3 +252,34 @@ def test_the_header_to_add_is_printed(
     assert (status, error["code"]) == (415, "media_type")
     assert hint in error["message"]
     assert all(media_type in error["message"] for media_type in MEDIA_TYPES)
+
+
+KEYS = st.sampled_from(
+    ["distance", "hour", "instances", "inputs", "data", "ndarray", "columns", "names", "rows", "name", ""]
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=12,
+)
+PROTOCOL = PredictProtocol(make_predictor(lambda row: {"y": row["distance"]}, signature=FLIGHT, golden=[ROW]))
+
+
+@given(VALUES)
+def test_no_form_is_a_bug(body: Any) -> None:
+    """Whatever stands where, the reply is an answer or a refusal, and a row that it shows can be read."""
+    reply = PROTOCOL(json.dumps(body).encode(), {"content-type": JSON})
+    assert reply.status in (200, 400, 422)
+    shown = (reply.failure.message if reply.failure else "").partition("; send ")[2].partition(" for one row")[0]
+    assert not shown or "…" in shown or isinstance(json.loads(shown), dict)
+
+
+@pytest.mark.parametrize("value", ["[" * 400 + "]" * 400, '{"a": ' * 400 + "1" + "}" * 400, "[" + "1," * 50_000 + "1]"])
+def test_deep_and_long_values_are_cut(value: str) -> None:
+    """A value that is nested deeply, or very long, is shown by its beginning."""
+    for body in (f'{{"instances": {value}}}', f'{{"instances": [{{"distance": {value}, "hour": 1}}]}}', value):
+        reply = PROTOCOL(body.encode(), {"content-type": JSON})
+        assert reply.status == 422
+        assert len(reply.body) < 30_000
+        assert reply.failure is not None
+        assert len(reply.failure.message) < 700

@@ -242,13 +242,14 @@ class Service:
     async def _reply_http_error(self, request: Request, error: Exception) -> Response:
         """Answer an unknown path or method in the form of every failure, with where to go instead."""
         assert isinstance(error, HTTPException)
-        path, method = request.url.path, request.method
+        path, method, root = request.url.path, request.method, request.scope.get("root_path", "")
         if error.status_code == 404:
-            hint = path_hint(path, method, _PATHS)
+            hint = path_hint(path.removeprefix(root), method, _PATHS, root)
             refused = Refused(404, "not_found", f"there is nothing at {shorten(path)}; {hint}")
         elif error.status_code == 405:
             allow = (error.headers or {}).get("Allow", "")
-            message = f"{shorten(path)} takes {allow}; got {shorten(method)}{method_hint(path, self._example())}"
+            hint = method_hint(path.removeprefix(root), self._example(), root)
+            message = f"{shorten(path)} takes {allow}; got {shorten(method)}; {hint}"
             refused = Refused(405, "method", message, {"allow": allow})
         else:
             refused = Refused(error.status_code, "http", error.detail)

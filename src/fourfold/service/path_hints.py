@@ -21,37 +21,43 @@ _ELSEWHERE = (
     (r"/(health|healthz|livez|readyz|live|ready|alive|status|up)", "GET /health/live and GET /health/ready tell"),
     (r"/(favicon\.ico|robots\.txt|index\.html?)", "GET / lists what there is"),
 )
+#: How much of a path is looked at.
+_MAX_PATH_CHARACTERS = 200
 _PATTERNS = tuple((re.compile(pattern), hint) for pattern, hint in _ELSEWHERE)
 
 
-def path_hint(path: str, method: str, paths: frozenset[str]) -> str:
+def path_hint(path: str, method: str, paths: frozenset[str], root: str = "") -> str:
     """Return where to go instead of a path that is none.
 
     Args:
-        path: the request's path.
+        path: the request's path, below the root.
         method: its method.
         paths: the paths that there are.
+        root: where the service itself is mounted, in a larger application.
     """
-    plain = "/" + "/".join(filter(None, path[:200].lower().split("/")))
+    plain = "/" + "/".join(filter(None, path[:_MAX_PATH_CHARACTERS].lower().split("/")))
     if plain in paths:
-        return f"did you mean {plain}?"
-    for pattern, hint in _PATTERNS:
-        if pattern.fullmatch(plain):
-            return hint
-    return f"{_PREDICT}; GET / lists what there is" if method == "POST" else "GET / lists what there is"
+        return _below(root, f"did you mean {plain}?")
+    otherwise = f"{_PREDICT}; GET / lists what there is" if method == "POST" else "GET / lists what there is"
+    return _below(root, next((hint for pattern, hint in _PATTERNS if pattern.fullmatch(plain)), otherwise))
 
 
-def method_hint(path: str, example: str | None) -> str:
-    """Return how to use a path that takes another method; empty where the method alone says it.
+def method_hint(path: str, example: str | None, root: str = "") -> str:
+    """Return how to use a path that takes another method.
 
     Args:
-        path: the request's path, which there is.
-        example: a row in JSON; `None` while the package is loading.
+        path: the request's path, below the root.
+        example: a row in JSON; `None` where there is none to show.
+        root: where the service itself is mounted, in a larger application.
     """
-    if path != "/predict":
-        return f"; {_PREDICT}"
-    row = "" if example is None else f", such as curl -H 'content-type: application/json' -d {_quoted(example)}"
-    return f"; {_PREDICT}{row}"
+    if path != "/predict" or example is None:
+        return _below(root, _PREDICT)
+    return f"{_below(root, _PREDICT)}, such as curl -H 'content-type: application/json' -d {_quoted(example)}"
+
+
+def _below(root: str, hint: str) -> str:
+    """Return a hint with its paths below a root."""
+    return hint.replace(" /", f" {root}/")
 
 
 def _quoted(text: str) -> str:
