@@ -53,3 +53,10 @@ def test_names_made_to_take_long_are_not_searched(monkeypatch: pytest.MonkeyPatc
     assert len(errors) == 10_000
     assert 0 < len(searched) < 10
     assert similar_name("x" * 1_000, ["x" * 1_001]) is None
+
+
+def test_a_very_long_name_is_not_compared() -> None:
+    """A key of very many characters has no similar name, even one that differs from a field in its spaces only."""
+    name = "x" * 4000
+    assert similar_name(f"{name} ", [name]) == name
+    assert similar_name(f"{name}{' ' * 100}", [name]) is None

@@ -9,6 +9,8 @@ __all__ = ["did_you_mean", "similar_name"]
 #: Longer names, and more candidates, are only compared for equality: a search takes a time that grows with both.
 MAX_NAME_CHARACTERS = 64
 MAX_CANDIDATES = 300
+#: A longer name is not compared at all: a key of a request may have millions of characters.
+MAX_COMPARED_CHARACTERS = 4096
 
 
 def similar_name(name: str, candidates: Sequence[str]) -> str | None:
@@ -16,6 +18,8 @@ def similar_name(name: str, candidates: Sequence[str]) -> str | None:
 
     A name that differs in case, spaces and punctuation alone goes before one with other letters.
     """
+    if len(name) > MAX_COMPARED_CHARACTERS:
+        return None
     bare = _bare(name)
     for candidate in candidates:
         if bare and _bare(candidate) == bare:
