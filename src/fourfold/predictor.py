@@ -36,7 +36,7 @@ from fourfold.time_limit import TimeIsUp, call_within
 if TYPE_CHECKING:
     from fourfold.package import Package
 
-__all__ = ["REPLAY_VARIABLE", "Answer", "Predictor", "changed_libraries"]
+__all__ = ["REPLAY_VARIABLE", "Answer", "Predictor", "changed_libraries", "replay_limit"]
 
 #: The environment variable that says for how many seconds a start waits for the answers to the golden rows.
 REPLAY_VARIABLE = "FOURFOLD_REPLAY_SECONDS"
@@ -377,7 +377,7 @@ class Predictor(NamesWhatExists):
 
     def _answer_golden_rows(self, golden: GoldenRows) -> tuple[Any, Any]:
         """Return the answers to all golden rows in one call, and to the first one alone; raise as `_replay` does."""
-        limit_s = _replay_limit()
+        limit_s = replay_limit()
         if isinstance(self.engine, CheckingEngine):
             self.engine.check_golden(golden.inputs)
 
@@ -415,7 +415,7 @@ class Predictor(NamesWhatExists):
         return f"; {changed or 'every library has the version that the package was made with'}"
 
 
-def _replay_limit() -> float:
+def replay_limit() -> float:
     """Return how many seconds a start waits for the answers to the golden rows.
 
     Raises:

@@ -35,6 +35,7 @@ _VERBS = (
     "batch",
     "certify",
     "why",
+    "doctor",
 )
 #: The modules of verbs whose names are not theirs, and other names of verbs, which the help does not list.
 _MODULES = {"list": "list_", "ls": "list_", "help": "help_"}
@@ -60,6 +61,7 @@ _OTHER_WORDS = {
     "kafka": "stream",
     "run": "fourfold batch run",
     "verify": "certify",
+    "check": "doctor",
     "test": "certify",
     "explain": "why",
     "diff": "why",

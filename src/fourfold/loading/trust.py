@@ -18,7 +18,16 @@ from fourfold.durable.reading import open_handle, read_handle
 from fourfold.errors import TrustError, shorten
 from fourfold.package.levels import Level, allows, parse_level
 
-__all__ = ["POLICY_VARIABLE", "TRUST_VARIABLE", "Grant", "find_grant", "packed_digests", "remember_packed"]
+__all__ = [
+    "POLICY_VARIABLE",
+    "TRUST_VARIABLE",
+    "Grant",
+    "find_grant",
+    "packed_digests",
+    "policy_path",
+    "read_policy",
+    "remember_packed",
+]
 
 #: The environment variable that names a level for every load without one of its own.
 TRUST_VARIABLE = "FOURFOLD_TRUST"
@@ -106,12 +115,12 @@ def find_grant(
             named = parse_level(os.environ[TRUST_VARIABLE], TRUST_VARIABLE)
         except ValueError as error:
             raise TrustError(str(error)) from None
-    path = _policy_path()
+    path = policy_path()
     if path is None:
         in_a_call = "with trust='{level}' in Python, --trust {level} on the command line, " if is_call else "with "
         advice = in_a_call + TRUST_VARIABLE + "={level}, or a policy file (docs/security.md)"
         return Grant(named or "data", advice)
-    level = _policy_level(_read_policy(path), "" if location is None else _normalize(os.fspath(location)), model)
+    level = _policy_level(read_policy(path), "" if location is None else _normalize(os.fspath(location)), model)
     if named is not None and allows(level, named):
         level = named
     where = "a package in memory" if location is None else shorten(os.fspath(location), 200)
@@ -128,7 +137,7 @@ def _policy_level(rules: Sequence[_Rule], location: str, model: str) -> Level:
     return max(matching, key=lambda rule: rule.specificity).level if matching else "data"
 
 
-def _policy_path() -> Path | None:
+def policy_path() -> Path | None:
     """Return the path of the policy file, if there is one.
 
     Raises:
@@ -156,7 +165,7 @@ def _policy_path() -> Path | None:
     return path
 
 
-def _read_policy(path: Path) -> list[_Rule]:
+def read_policy(path: Path) -> list[_Rule]:
     """Read a policy file.
 
     Raises:

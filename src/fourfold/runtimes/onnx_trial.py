@@ -33,7 +33,7 @@ from fourfold.interpreter import find_python, python_flags
 from fourfold.process_memory import peak_memory_bytes
 from fourfold.runtimes.onnx_session import open_session
 
-__all__ = ["MEMORY_VARIABLE", "SECONDS_VARIABLE", "Trial", "mark_converted"]
+__all__ = ["MEMORY_VARIABLE", "SECONDS_VARIABLE", "Trial", "mark_converted", "read_limits"]
 
 SECONDS_VARIABLE = "FOURFOLD_ONNX_TRIAL_SECONDS"
 MEMORY_VARIABLE = "FOURFOLD_ONNX_TRIAL_MEMORY"
@@ -111,7 +111,7 @@ class Trial:
             process.kill()
 
     def _run(self, feed: Mapping[str, Any], names: Sequence[str], rows: int) -> None:
-        limits = _limits(len(self._data), sum(_size(array) for array in feed.values()), rows)
+        limits = read_limits(len(self._data), sum(_size(array) for array in feed.values()), rows)
         python = find_python()
         assert python is not None  # or no trial is needed
         command = [python, *python_flags(), "-c", _CHILD, json.dumps(sys.path)]
@@ -179,7 +179,8 @@ class _Limits(NamedTuple):
     memory_bytes: int
 
 
-def _limits(model_bytes: int, row_bytes: int, rows: int) -> _Limits:
+def read_limits(model_bytes: int, row_bytes: int, rows: int) -> _Limits:
+    """Return what a trial may take; raise `PackageError` where a variable holds no number."""
     cpu_s = _setting(SECONDS_VARIABLE, _DEFAULT_CPU_S) + model_bytes / _MODEL_BYTES_PER_S + _CPU_S_PER_ROW * rows
     memory = _setting(MEMORY_VARIABLE, _DEFAULT_MEMORY_MIB) * 2**20
     return _Limits(cpu_s, int(memory) + _BYTES_PER_MODEL_BYTE * model_bytes + _BYTES_PER_ROW_BYTE * row_bytes)

@@ -20,7 +20,7 @@ from fourfold.errors import CorruptPackage, PackageError, printable
 from fourfold.runtimes.sklearn.skops_schema import Part, SkopsFile
 from fourfold.runtimes.sklearn.skops_types import COMPILED
 
-__all__ = ["UNPACKED_VARIABLE", "check"]
+__all__ = ["UNPACKED_VARIABLE", "check", "limit_bytes"]
 
 #: The environment's variable for the most bytes to which the sparse matrices of a file may unfold.
 UNPACKED_VARIABLE = "FOURFOLD_MAX_SPARSE_BYTES"
@@ -61,7 +61,7 @@ def check(file: SkopsFile) -> None:
         if part.loader == "NdArrayNode" and part.module == "numpy" and part.name != "ndarray":
             _check_scalar(part, file)
         checked |= {name} if isinstance(name, str) else set()
-    limit = _limit_bytes(sum(map(len, file.members.values())))
+    limit = limit_bytes(sum(map(len, file.members.values())))
     if unpacked_bytes > limit:
         raise CorruptPackage(
             f"the sparse matrices of the skops file unfold to {unpacked_bytes:,} bytes; at most {limit:,} are read, "
@@ -69,7 +69,8 @@ def check(file: SkopsFile) -> None:
         )
 
 
-def _limit_bytes(size_bytes: int) -> int:
+def limit_bytes(size_bytes: int) -> int:
+    """Return to how many bytes a file of this size may unfold; raise `PackageError` where the variable is no number."""
     try:
         return read_bytes(UNPACKED_VARIABLE, max(_MAX_UNPACKED_BYTES, _MAX_UNPACKED_TIMES * size_bytes))
     except ValueError as error:
