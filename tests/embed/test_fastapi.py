@@ -155,6 +155,33 @@ def test_models_of_one_name_do_not_clash(predictor: Predictor) -> None:
     assert "OtherRow" in document["components"]["schemas"]
 
 
+def test_operation_ids_by_name_are_unique(predictor: Predictor) -> None:
+    """Where a host makes operation ids of tags and names, as FastAPI's own docs do, two models have two."""
+    app = FastAPI(generate_unique_id_function=lambda route: f"{route.tags[0]}-{route.name}")
+    embed.mount(app, predictor, "/one", tags=["models"])
+    embed.mount(app, make_predictor(name="other.model"), "/two", tags=["models"])
+    document: Any = app.openapi()
+    OpenAPIV31SpecValidator(document).validate()
+    ids = [item["post"]["operationId"] for item in document["paths"].values()]
+    assert ids == ["models-predict_tiny", "models-predict_other_model"]
+    assert app.url_path_for("predict_other_model") == "/two"
+
+
+def test_the_apps_own_limit_of_bodies_is_the_apps(predictor: Predictor) -> None:
+    """A limit that the app has for all bodies is told by the app, in its own form."""
+    app = FastAPI(max_body_size=20)
+    embed.mount(app, predictor, "/eta")
+    with client_of(app) as client:
+        assert client.post("/eta", json={"x": 1}).json()["y"] == 2
+        announced = client.post("/eta", json=[{"x": 1}] * 10)
+        in_chunks = client.post(
+            "/eta", content=(b" " * 15 for _ in range(3)), headers={"content-type": "application/json"}
+        )
+    for reply in (announced, in_chunks):
+        assert reply.status_code == 413
+        assert "error" not in reply.text
+
+
 def test_a_document_is_short() -> None:
     """Fifty fields stand in the document once as a row and once as columns, for each of two mounts of the model."""
     fields = tuple(Field(f"f{index}", "float64") for index in range(50))

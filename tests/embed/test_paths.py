@@ -79,7 +79,9 @@ def test_a_second_mount_on_one_path_is_told(predictor: Predictor, host: str) -> 
     app = HOSTS[host]()
     embed.mount(app, predictor, "/eta")
     before = rules(app)
-    with pytest.raises(ValueError, match=r"POST /eta is answered already, by the mount of tiny:3: mount at another"):
+    with pytest.raises(
+        ValueError, match=r"POST /eta is answered already, by the mount of tiny:3: mount once, where the app"
+    ):
         embed.mount(app, make_predictor(name="other"), "/eta")
     assert rules(app) == before
     embed.mount(app, predictor, "/again")

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, RootModel, create_model
 
 from fourfold.codecs.formats import JSON
 from fourfold.embed.on_error import OnError
-from fourfold.embed.starlette import endpoint
+from fourfold.embed.starlette import endpoint, route_name
 from fourfold.errors import shorten
 from fourfold.predictor import Predictor
 from fourfold.protocols import PredictProtocol, openapi
@@ -59,6 +59,7 @@ def router(
         path,
         endpoint(protocol, on_error, jsonable_encoder),
         methods=["POST"],
+        name=route_name(protocol),
         response_class=Response,
         responses=responses,
         dependencies=dependencies,

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import flask
 
 from fourfold.embed.on_error import OnError, unpack
-from fourfold.embed.paths import taken
+from fourfold.embed.paths import ONCE, taken
 from fourfold.protocols import PredictProtocol, Refused, Reply
 
 __all__ = ["blueprint", "register"]
@@ -68,7 +68,7 @@ def register(app: flask.Flask | flask.Blueprint, mount: flask.Blueprint) -> None
     if isinstance(app, flask.Blueprint):
         paths = _mounts.setdefault(app, {})
         if mount.path in paths:
-            raise taken((app.url_prefix or "") + mount.path, f"the mount of {paths[mount.path]}")
+            raise taken((app.url_prefix or "") + mount.path, f"the mount of {paths[mount.path]}", ONCE)
         app.register_blueprint(mount)
         paths[mount.path] = mount.model
     else:
@@ -86,7 +86,7 @@ def check_free(app: flask.Flask, path: str, subdomain: str | None) -> None:
         if rule.rule == path and rule.subdomain == subdomain and "POST" in (rule.methods or ("POST",)):
             view = app.view_functions.get(rule.endpoint)
             model = getattr(view, "fourfold_mount", None)
-            raise taken(path, f"the mount of {model}" if model else f"the app's {rule.endpoint}")
+            raise taken(path, f"the mount of {model}", ONCE) if model else taken(path, f"the app's {rule.endpoint}")
 
 
 def _free_name(name: str, parent: str, names: Iterable[str]) -> str:

@@ -6,7 +6,10 @@ import re
 
 from fourfold.errors import shorten
 
-__all__ = ["check_path", "taken"]
+__all__ = ["ONCE", "check_path", "taken"]
+
+#: What to do where the other one is a mount as well: a function that makes apps may run twice over one blueprint.
+ONCE = "mount once, where the app, router or blueprint is made, or at another path"
 
 _PARAMETER = re.compile(r"[{}<>]")
 _NO_PATH = re.compile(r"[\s?#\\%\x00-\x1f]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -12,15 +13,20 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match, Mount, Route
 
 from fourfold.embed.on_error import OnError, unpack
-from fourfold.embed.paths import taken
+from fourfold.embed.paths import ONCE, taken
 from fourfold.protocols import PredictProtocol, Refused, Reply, join_headers
 
-__all__ = ["check_free", "endpoint", "route"]
+__all__ = ["check_free", "endpoint", "route", "route_name"]
 
 
 def route(protocol: PredictProtocol, path: str, on_error: OnError | None) -> Route:
     """Return a route `POST path`; see `fourfold.embed.starlette_route`."""
-    return Route(path, endpoint(protocol, on_error), methods=["POST"])
+    return Route(path, endpoint(protocol, on_error), methods=["POST"], name=route_name(protocol))
+
+
+def route_name(protocol: PredictProtocol) -> str:
+    """Return the name of the route of a model: hosts make URLs, and operation ids that must be unique, of it."""
+    return "predict_" + re.sub(r"\W+", "_", protocol.predictor.name)
 
 
 def endpoint(
@@ -98,7 +104,7 @@ def _describe(other: BaseRoute, path: str) -> tuple[str, ...]:
     endpoints: list[Any] = [endpoint, *(getattr(inner, "endpoint", None) for inner in included)]
     model = next((inner.fourfold_mount for inner in endpoints if hasattr(inner, "fourfold_mount")), None)
     if model is not None and (endpoint is not None or len(included) == 1):
-        return (f"the mount of {model}",)
+        return f"the mount of {model}", ONCE
     advice = "mount before it, or at another path"
     if isinstance(other, Mount):
         return f"what is mounted at {other.path or '/'!r}, which takes every path below", advice
