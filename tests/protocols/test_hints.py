@@ -208,6 +208,8 @@ TABLE = b"distance,hour\n1400,9\n"
         (b"distance=1&hour=2", JSON, 400, "the fields of a web form"),
         (b"1400,9\n900,18\n", CSV, 422, "a first line with the columns' names, 'distance', 'hour'"),
         (b'{"rows": {"distance": 1400.0, "hour": 9}}', JSON, 400, SENT),
+        (b"ARROW1 and more", JSON, 400, f"the body is Arrow: send it with content-type: {ARROW}"),
+        (b"\xff\xff\xff\xff and more", CSV, 400, f"the body is Arrow: send it with content-type: {ARROW}"),
         (b"PAR1 and more", JSON, 400, f"send it with content-type: {PARQUET}"),
     ],
 )

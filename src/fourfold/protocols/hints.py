@@ -43,8 +43,10 @@ _BEGINNINGS = (
     (b"\xff\xfe", "the body is text in UTF-16: write it in UTF-8"),
     (b"\xfe\xff", "the body is text in UTF-16: write it in UTF-8"),
     (b"PAR1", f"the body is Parquet: send it with content-type: {PARQUET}"),
-    (b"ARROW1", f"the body is a file of Arrow: send a stream, with content-type: {ARROW}"),
+    (b"ARROW1", f"the body is Arrow: send it with content-type: {ARROW}"),
+    (b"\xff\xff\xff\xff", f"the body is Arrow: send it with content-type: {ARROW}"),
 )
+_OWN_BEGINNINGS = {PARQUET: (b"PAR1",), ARROW: (b"ARROW1", b"\xff\xff\xff\xff")}
 #: What to do with an array where JSON lines are said to be.
 ARRAY_IN_LINES = f"an array is JSON: send it with content-type: {JSON}"
 _BOM = b"\xef\xbb\xbf"
@@ -94,7 +96,7 @@ def _look(body: bytes) -> str | None:
     """Return the media type that a body seems to have."""
     if body.startswith(b"PAR1"):
         return PARQUET
-    if body.startswith(b"\xff\xff\xff\xff"):
+    if body.startswith(_OWN_BEGINNINGS[ARROW]):
         return ARROW
     start = body[:_MAX_LOOKED_AT].removeprefix(_BOM).lstrip()
     if start.startswith((b"{", b"[")):
@@ -122,9 +124,8 @@ def body_hint(body: bytes, media_type: str, fields: Sequence[Field]) -> str | No
         media_type: the media type that the request names.
         fields: the signature's inputs.
     """
-    own = {PARQUET: b"PAR1", ARROW: b"ARROW1"}.get(media_type)
     for beginning, hint in _BEGINNINGS:
-        if beginning != own and body.startswith(beginning):
+        if beginning not in _OWN_BEGINNINGS.get(media_type, ()) and body.startswith(beginning):
             return hint
     start = body[:_MAX_LOOKED_AT]
     if media_type in (JSON, JSON_LINES) and start.startswith(_BOM):
