@@ -9,7 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
@@ -88,6 +90,8 @@ def test_a_package_is_made_shown_pushed_promoted_listed_and_pulled(folder: Path,
     assert json.loads(run("push", out, "--json", environment=models).stdout)["version"] == 1
     run("promote", "eta:1", "production", environment=models)
     listed = json.loads(run("list", "--json", environment=models).stdout)
+    (pushed,) = [version.pop("pushed") for entry in listed for version in entry["versions"]]
+    assert abs(datetime.fromisoformat(pushed).timestamp() - time.time()) < 3600
     assert listed == [
         {"name": "eta", "versions": [{"version": 1, "digest": packed["digest"]}], "aliases": {"production": 1}}
     ]

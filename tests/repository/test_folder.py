@@ -36,6 +36,7 @@ def test_layout(tmp_path: Path) -> None:
         "probe.json",
         "models/eta/versions/1.json",
         "models/eta/aliases/production.json",
+        "models/eta/moves/production.json",
         *(f"blobs/sha256/{digest}" for digest in digests),
     }
     record = tmp_path / "a/b/models/eta/versions/1.json"

@@ -87,6 +87,8 @@ class ObstoreAnswer:
         self.size: int = result.meta["size"]
         self.e_tag: str | None = result.meta["e_tag"]
         self.version: str | None = result.meta["version"]
+        written = result.meta["last_modified"]
+        self.written_s: float | None = None if written is None else written.timestamp()
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the bytes as they come; see `Answer.chunks`."""

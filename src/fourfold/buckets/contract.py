@@ -41,11 +41,13 @@ class Answer(Protocol):
         size: the number of bytes that it announces.
         e_tag: the store's identifier of the content, if it has one.
         version: the store's number of the write, if it counts them.
+        written_s: when it was written, in seconds from 1970, if the store says so.
     """
 
     size: int
     e_tag: str | None
     version: str | None
+    written_s: float | None
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the bytes as they come; those of an answer that announces more than was asked for never come.

@@ -156,7 +156,12 @@ class _Operations:
         match request["operation"]:
             case "get":
                 answer = bucket.get(request["key"], request["max_bytes"])
-                head = {"size": answer.size, "e_tag": answer.e_tag, "version": answer.version}
+                head = {
+                    "size": answer.size,
+                    "e_tag": answer.e_tag,
+                    "version": answer.version,
+                    "written_s": answer.written_s,
+                }
                 if any(len(tag or "") > MAX_KEY_CHARACTERS for tag in (answer.e_tag, answer.version)):
                     raise BucketError("failed", f"its tag has more than {MAX_KEY_CHARACTERS:,} characters")
                 frames.send_json(line, frames.HEAD, head)

@@ -231,10 +231,12 @@ class _Call:
         return kind, data
 
     def receive_head(self) -> dict[str, Any]:
-        """Return the size, e_tag and version of an answer; raise as `receive` does."""
+        """Return the size, the tags and the time of an answer; raise as `receive` does."""
         head: dict[str, Any] = self._parse(self.receive(frames.HEAD)[1], dict)
         size, tags = head.get("size"), (head.get("e_tag"), head.get("version"))
         if type(size) is not int or size < 0 or not all(tag is None or isinstance(tag, str) for tag in tags):
+            raise self._confused()
+        if head.get("written_s") is not None and not isinstance(head["written_s"], (int, float)):
             raise self._confused()
         return head
 
@@ -280,6 +282,7 @@ class RemoteAnswer:
         self.size: int = head["size"]
         self.e_tag: str | None = head.get("e_tag")
         self.version: str | None = head.get("version")
+        self.written_s: float | None = head.get("written_s")
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the bytes as they come; see `Answer.chunks`."""

@@ -60,7 +60,7 @@ class BucketStore:
                     raise
                 return None
             with closing(answer):
-                tag = Tag(answer.e_tag, answer.version)
+                tag = Tag(answer.e_tag, answer.version, answer.written_s)
                 return self._collect(key, answer, max_bytes, tag), tag
 
     def _collect(self, key: str, answer: Answer, max_bytes: int, tag: Tag) -> bytes:

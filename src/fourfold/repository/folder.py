@@ -12,6 +12,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from fourfold.durable.files import make_folder, sync_folder, temporary_file, write_file
@@ -72,7 +73,7 @@ class FolderStore:
             raise self._error("read", key, error) from None
         finally:
             os.close(handle)
-        return data, _tag(data)
+        return data, replace(_tag(data), written_s=status.st_mtime)
 
     def create(self, key: str, data: bytes) -> None:
         """Write a new key; raise `Conflict` where it exists."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from fourfold.errors import Conflict, NotFound, RepositoryError, shorten
 from fourfold.repository import not_found
+from fourfold.repository.history import History
+from fourfold.repository.moves import Move
 from fourfold.repository.records import (
     MAX_RECORD_BYTES,
     MAX_VERSION,
@@ -59,6 +61,7 @@ class Index:
         self._store = store
         # Versions never change, so each is read only once.
         self._versions: dict[str, Version] = {}
+        self._history = History(store)
 
     # ------------------------------------------------------------------ reading
 
@@ -91,6 +94,11 @@ class Index:
         if len(matches) != 1:
             raise not_found.missing_digest(self._store.url, name, digest, versions)
         return matches[0]
+
+    def history(self, name: str, alias: str) -> tuple[Move, ...]:
+        """Return the last moves of an alias, the newest first; raise `NotFound` where there is no such alias."""
+        self.alias(name, alias)
+        return self._history.moves(name, alias)
 
     def model(self, name: str) -> Model:
         """Return a model by its name; raise `NotFound` where there is none."""
@@ -155,12 +163,16 @@ class Index:
         record = target.encode(secrets.token_hex(16))
         for _ in range(MAX_WRITE_ATTEMPTS):
             if self._try_write(key, record, before):
+                self._history.remember(name, alias, record, before)
                 return
             # The client repeats a write whose answer was lost, and the store then refuses the repetition. So a refusal
             # means little: read the alias to see who wrote it.
             after = self._get(key)
             current = self._decode(key, after)
-            if (after is not None and after[0] == record) or (expected is None and current == target):
+            is_ours = after is not None and after[0] == record
+            if is_ours or (expected is None and current == target):
+                if is_ours:
+                    self._history.remember(name, alias, record, before)
                 return
             if after != before:
                 raise Conflict(f"{label}: another writer moved it at the same moment, and {_describe_target(current)}")
@@ -317,7 +329,9 @@ class Index:
     def _decode(self, key: str, content: tuple[bytes, Tag] | None) -> Version | None:
         if content is None:
             return None
-        return Version.decode(content[0], f"the record {key} in {self._store.url}", is_alias="/aliases/" in key)
+        data, tag = content
+        label = f"the record {key} in {self._store.url}"
+        return Version.decode(data, label, is_alias="/aliases/" in key, written_s=tag.written_s)
 
 
 def _push_label(name: str, version: int | None, url: str) -> str:

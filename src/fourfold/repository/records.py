@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from fourfold.codecs.unique_keys import unique_keys
@@ -52,10 +53,26 @@ _TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """Hold one version of a model: its number, counted from 1, and the digest of its package."""
+    """Hold one version of a model.
+
+    Attributes:
+        version: its number, counted from 1.
+        digest: the digest of its package.
+        written_s: when its record was written, in seconds from 1970, by the store's clock: when it was pushed, or, of
+            what an alias points at, when the alias was moved. `None` where the store does not say it.
+    """
 
     version: int
     digest: str
+    written_s: float | None = field(default=None, compare=False)
+
+    @property
+    def written(self) -> datetime | None:
+        """Return when the record was written, in UTC; `None` where nobody knows."""
+        try:
+            return None if self.written_s is None else datetime.fromtimestamp(self.written_s, UTC)
+        except (ValueError, OverflowError, OSError):
+            return None  # no date that has a name
 
     def encode(self, token: str | None = None) -> bytes:
         """Return the version's record in canonical JSON; with a token, the record of an alias that points at it.
@@ -67,7 +84,7 @@ class Version:
         return canonical_json(record if token is None else {**record, "token": token})
 
     @classmethod
-    def decode(cls, data: bytes, label: str, *, is_alias: bool = False) -> Version:
+    def decode(cls, data: bytes, label: str, *, is_alias: bool = False, written_s: float | None = None) -> Version:
         """Read the record of a version, or of an alias; errors name it by `label`.
 
         Raises:
@@ -89,7 +106,7 @@ class Version:
                 f"{label} is damaged: expected a version, an integer from 1 to {MAX_VERSION}, got {shorten(version)}"
             )
         try:
-            return cls(version, check_digest(record["digest"]))
+            return cls(version, check_digest(record["digest"]), written_s)
         except RepositoryError as error:
             raise RepositoryError(f"{label} is damaged: {error}") from None
 

@@ -15,6 +15,7 @@ from fourfold.repository.blobs import Blobs
 from fourfold.repository.cache import Cache, default_folder
 from fourfold.repository.index import Index, Model
 from fourfold.repository.location import default_url, open_store
+from fourfold.repository.moves import Move
 from fourfold.repository.records import Version
 from fourfold.repository.reference import Reference, check_alias, check_digest, is_digest
 from fourfold.repository.store import Store
@@ -200,6 +201,15 @@ class Repository(NamesWhatExists):
             RepositoryError: a record is damaged, or the store cannot be reached.
         """
         return self._index.models()
+
+    def history(self, name: str, alias: str) -> tuple[Move, ...]:
+        """Return the last moves of an alias, the newest first: the first says where it points now.
+
+        Raises:
+            NotFound: the repository has no such model, or the model no such alias.
+            RepositoryError: the alias is invalid, a record is damaged, or the store cannot be reached.
+        """
+        return self._index.history(Reference.parse(name).name, check_alias(alias))
 
     def model(self, name: str) -> Model:
         """Return a model with its versions and aliases.

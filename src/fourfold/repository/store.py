@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from fourfold.errors import RepositoryError
@@ -21,10 +21,12 @@ class Tag:
     Attributes:
         e_tag: the store's identifier of the content; most stores have one.
         version: the store's number of the write, where it counts writes (Google Cloud Storage does).
+        written_s: when the store says that the content was written, in seconds from 1970; it identifies nothing.
     """
 
     e_tag: str | None
     version: str | None = None
+    written_s: float | None = field(default=None, compare=False)
 
 
 class Oversized(RepositoryError):
