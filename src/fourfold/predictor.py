@@ -405,7 +405,7 @@ class Predictor(NamesWhatExists):
         assert replay.first is not None
         row, field, expected, got = replay.first
         return (
-            f"the package {self.name} does not give its golden answers here, so it must not answer anybody: golden row "
+            f"the package {self.name} does not give its golden answers here, so it was not loaded: golden row "
             f"{row}, field {shorten(field)}: expected {shorten(expected)}, got {shorten(got)} (relative gap "
             f"{replay.largest_gap:.3g}){self._changed_libraries()}"
         )

@@ -448,7 +448,7 @@ def test_a_process_that_says_what_no_client_says(
     pid = process_id(bucket)
     real, received = frames.receive, iter([(frames.ACCEPTED, b""), frame])
     monkeypatch.setattr(frames, "receive", lambda line: next(received))
-    with pytest.raises(BucketError, match="said what no client says"):
+    with pytest.raises(BucketError, match="sent an answer that cannot be read"):
         bucket.get("key", 10)
     monkeypatch.setattr(frames, "receive", real)
     assert wait_for(lambda: not is_alive(pid))
@@ -463,7 +463,7 @@ def test_no_more_files(serve: Callable[[Answer], HostileServer]) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
     try:
-        with pytest.raises(BucketError, match=r"no line to its client can be opened: .*Too many open files"):
+        with pytest.raises(BucketError, match=r"no connection to its client can be opened: .*Too many open files"):
             bucket.get("key", 10)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -59,7 +59,7 @@ def test_a_threshold_is_found_to_the_last_bit() -> None:
     found = explained(above(2000.0), above(2010.0))
     text = "\n".join(found.lines)
     assert (found.columns, found.kind) == (["year"], "threshold")
-    assert f"agree at 2000.0 (0x1.f400000000000p+10) and part at {math.nextafter(2000.0, 2001)!r}" in text
+    assert f"agree at 2000.0 (0x1.f400000000000p+10) and differ at {math.nextafter(2000.0, 2001)!r}" in text
     assert "one changes there" in text
     assert "other gives the same on both sides" in text
     assert f"other has that step at {math.nextafter(2010.0, 2011)!r}" in text
@@ -80,7 +80,7 @@ def test_an_integer_threshold_is_found() -> None:
     """Among integers the neighbours are integers."""
     found = explained(lambda row: 1.0 if row["hour"] > 5 else 2.0, lambda _: 2.0)
     assert found.columns == ["hour"]
-    assert any("agree at 5 and part at 6" in line for line in found.lines)
+    assert any("agree at 5 and differ at 6" in line for line in found.lines)
 
 
 def test_a_threshold_of_both_only_leads_to_where_they_part() -> None:
@@ -94,7 +94,7 @@ def test_a_threshold_of_both_only_leads_to_where_they_part() -> None:
     text = "\n".join(found.lines)
     assert (found.columns, found.kind) == (["hour"], "threshold")
     assert "with another value in hour they agree" in text
-    assert "hour: they agree at 6 and part at 7, the next value" in text
+    assert "hour: they agree at 6 and differ at 7, the next value" in text
     assert "other gives the same on both sides of it" in text
     assert "other has that step at 9" in text
     assert "year" not in text

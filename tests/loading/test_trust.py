@@ -252,7 +252,7 @@ def test_a_policy_names_a_folder_in_many_ways(
         ("[[allow]]\ntrust = true", "rule 1, trust: expected one of"),
         ("[[allow]]\nmodel = ''\ntrust = 'code'", "expected model to be a text"),
         ("[[allow]]\nmodels = 'a'\ntrust = 'code'", "expected the keys repository, model and trust; got 'models'"),
-        ("[[allow]]\ntrust = 'code'\n[[allow]]\ntrust = 'data'", "rule 2 speaks of the same"),
+        ("[[allow]]\ntrust = 'code'\n[[allow]]\ntrust = 'data'", "rule 2 is for the same"),
         ("[[allow]", "cannot be used"),
         ("x = " + "[" * 100_000, "cannot be used"),
         ("#" * 2**21, "expected at most 1,048,576"),

@@ -156,7 +156,7 @@ def test_packing_again_gives_the_same_package() -> None:
 
 def test_a_model_that_knows_its_place_is_not_packed() -> None:
     """The error says what was tried and how far the answers move; `accept` packs it with that written down."""
-    with pytest.raises(PackError, match=r"depend on the rows that come along.*blocks of 64.*accept='rtol:X'"):
+    with pytest.raises(PackError, match=r"rows that are answered with it.*calls of 64 rows: .*accept='rtol:X'"):
         fourfold.pack(knows_its_place, name="bad", rows=NUMBERS)
     package = fourfold.pack(knows_its_place, name="bad", rows=NUMBERS, accept="rtol:1e-3")
     exactness = package.manifest["exactness"]

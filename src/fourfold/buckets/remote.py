@@ -263,7 +263,9 @@ class _Call:
 
     def _confused(self) -> BucketError:
         self._process.kill()
-        return BucketError("ended", "its client, a process of its own, said what no client says, and was ended")
+        return BucketError(
+            "ended", "its client, a process of its own, sent an answer that cannot be read, and was ended"
+        )
 
     def _ended(self) -> BucketError:
         limit_mib = settings.MAX_CLIENT_BYTES >> 20
@@ -306,7 +308,7 @@ def _make_pair() -> tuple[socket.socket, socket.socket]:
     try:
         here, there = socket.socketpair()
     except OSError as error:
-        raise BucketError("failed", f"no line to its client can be opened: {error}") from None
+        raise BucketError("failed", f"no connection to its client can be opened: {error}") from None
     _sockets.add(here)
     return here, there
 

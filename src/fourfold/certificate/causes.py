@@ -52,7 +52,7 @@ def likely_cause(
         return "batch shape: alone, these rows have the answers that came back; the engine's bits depend on the batch"
     missing = _field_missing_in_all(signature, [inputs[row] for row in differing], inputs)
     if missing:
-        return f"missing value: every row that differs misses {missing}"
+        return f"missing value: {missing} is missing in every row that differs"
     gap = max(relative_gap(expected[row][name], got[row][name]) for row in differing for name in names)  # type: ignore[index]
     if gap <= 1e-12:
         return f"batch shape: the gap is {gap:.1e}, another order of summation"

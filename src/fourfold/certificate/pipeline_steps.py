@@ -107,7 +107,7 @@ def first_differing_step_of_plan(original: PackagedPipeline, got: Row | None, ro
             predict = _compile(original.model[:count], original.settings, step_signature, [("transform", None)])
             return list(predict(row)["features"])
         except NoPlan as error:
-            return f"has no rule: {error}"
+            return f"cannot be computed by a plan: {error}"
         except (EngineError, CorruptPackage) as error:
             return f"of the plan refuses the row: {error}"
 
@@ -150,7 +150,7 @@ def _describe_first_difference(
     if not steps:
         return ""
     last, kind = steps[-1][0], type(steps[-1][1]).__name__
-    return f"every column that goes into the last step, {last} ({kind}), has the same bits: they part inside of it"
+    return f"every column that goes into the last step, {last} ({kind}), has the same bits: they differ inside of it"
 
 
 def _column_names(steps: Any, width: int) -> list[str]:

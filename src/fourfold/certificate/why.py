@@ -96,7 +96,7 @@ def why(signature: Signature, row: Row, one: Side, other: Side, starts: Sequence
         explanation.kind = "rounding"
         explanation.lines.append(
             f"the gap is {gap:.1e}, another order of a sum or another exp; so it is for "
-            f"{len(starts) - len(agreeing)} of {len(starts)} golden rows: no column or threshold parts them"
+            f"{len(starts) - len(agreeing)} of {len(starts)} golden rows: it lies in no single column or threshold"
         )
         return explanation
     if not agreeing:
@@ -211,17 +211,17 @@ class _Search:
         """Describe where the sides begin to differ, between a value that both agree on and one that they do not."""
         if agreed is None or differed is None:
             presence = "missing" if differed is None else "there"
-            line = f"{column.name}: they part where it is {presence} ({shorten(agreed)} becomes {shorten(differed)})"
+            line = f"{column.name}: they differ where it is {presence} ({shorten(agreed)} becomes {shorten(differed)})"
             return _Divergence(column, "missing", [line])
         if column.shape or column.dtype not in (*FLOATS, *INTEGERS):
             return self._describe_category(column, agreed, differed)
         if not (math.isfinite(agreed) and math.isfinite(differed)):
-            return _Divergence(column, "value", [f"{column.name}: they agree at {agreed!r} and part at {differed!r}"])
+            return _Divergence(column, "value", [f"{column.name}: they agree at {agreed!r} and differ at {differed!r}"])
         return self._find_threshold(column, agreed, differed)
 
     def _describe_category(self, column: Field, agreed: Any, differed: Any) -> _Divergence:
         kind = "category" if column.dtype in ("string", "bool") else "value"
-        lines = [f"{column.name}: they agree at {shorten(agreed)} and part at {shorten(differed)}"]
+        lines = [f"{column.name}: they agree at {shorten(agreed)} and differ at {shorten(differed)}"]
         if column.dtype == "string" and (column.categories is None or column.open):
             for side in (self.one, self.other):
                 unseen = side.ask_one({**self.row, column.name: _UNSEEN_CATEGORY})
@@ -237,7 +237,7 @@ class _Search:
             else:
                 agreed = middle
         lines = [
-            f"{column.name}: they agree at {_value_text(agreed)} and part at {_value_text(differed)}, the next value"
+            f"{column.name}: they agree at {_value_text(agreed)} and differ at {_value_text(differed)}, the next value"
         ]
         # For each side that has a threshold here: the opposite side, and the answer beyond the threshold.
         jumps: list[tuple[Side, Row | None]] = []

@@ -227,8 +227,8 @@ def command(
 ) -> None:
     """Pack a model as NAME, from a file and rows like those that it was trained with.
 
-    The rows give the signature and the golden rows. Every engine that could run the model answers them, and rows made
-    to hurt; the package gets the fastest that gives the same answer as the model itself. A few hundred rows do.
+    The rows give the signature and the golden rows. Every engine that could run the model answers them, and edge cases
+    made of them; the package gets the fastest that gives the same answers as the model. A few hundred rows are enough.
 
     \b
     fourfold pack eta --estimator eta.joblib --rows rows.parquet

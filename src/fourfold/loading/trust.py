@@ -69,7 +69,7 @@ class _Rule:
     level: Level
 
     def matches(self, location: str, model: str) -> bool:
-        """Return whether the rule speaks of a model at a location."""
+        """Return whether the rule is for a model at a location."""
         if self.model not in ("", model):
             return False
         below = self.repository if self.repository.endswith("/") else f"{self.repository}/"
@@ -228,7 +228,7 @@ def _parse_policy(document: dict[str, Any]) -> list[_Rule]:
         rule = _parse_rule(table, f"rule {number}")
         key = rule.repository, rule.model
         if key in rules:
-            raise ValueError(f"rule {number} speaks of the same repository and model as a rule above it")
+            raise ValueError(f"rule {number} is for the same repository and model as a rule above it")
         rules[key] = rule
     return list(rules.values())
 

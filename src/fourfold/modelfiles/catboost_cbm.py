@@ -345,7 +345,7 @@ def _ctrs(
         borders = _borders(feature, 1)
         combined = [Split("float", index, border) for index, border in float_splits]
         combined += [Split("category", index, float(value)) for index, value in category_splits]
-        require(set(combined) <= splits, "a statistic of a split that is none of the model's")
+        require(set(combined) <= splits, "a statistic of a split that the model does not have")
         target = ctr.scalar(1, "<i", 0)
         if kind in ("Borders", "Buckets"):
             classes = tables[key].counts.shape[1]

@@ -122,7 +122,9 @@ def _check_objective(objective: str | None, classes: int) -> None:
     for option in options:
         match = _OBJECTIVE_OPTION.fullmatch(option)
         key, _, number = option.partition(":")
-        require(match is not None and key not in names, "an option of its objective that is none, or is there twice")
+        require(
+            match is not None and key not in names, "an option of its objective that is malformed, or is there twice"
+        )
         require(":" not in option or bool(_NUMBER.fullmatch(number)), "an option of its objective that is no number")
         require(key != "num_class" or number == str(classes), "other classes than it states")
         names.add(key)
@@ -138,7 +140,7 @@ def _check_end(text: str) -> None:
         first, last = lines.index("parameters:"), lines.index("end of parameters")
         require(first < last, "parameters that end before they begin")
         known = [line for line in lines[first + 1 : last] if line]
-        require(all(_PARAMETER.fullmatch(line) for line in known), "a line among its parameters that is none")
+        require(all(_PARAMETER.fullmatch(line) for line in known), "a line among its parameters that is no parameter")
     final = text.rstrip().rpartition("\n")[2]
     if final.startswith(_CATEGORIES_KEY):
         categories = json.loads(final.removeprefix(_CATEGORIES_KEY))
@@ -191,7 +193,7 @@ def _check_nodes(tree: dict[str, str], leaves: int, categories: int, width: int)
     decisions = _integers(tree["decision_type"], 2**7)
     thresholds = [float(number) for number in _numbers(tree["threshold"])]
     for array in (features, decisions, left, right, thresholds):
-        require(len(array) == inner, "a tree whose arrays have other lengths than its nodes")
+        require(len(array) == inner, "a tree whose arrays and nodes have different lengths")
     require(all(0 <= feature < width for feature in features), "a tree of another column")
     # Children are indices of nodes, or of leaves from -1 downward.
     nodes = [child for child in (*left, *right) if child >= 0]

@@ -204,14 +204,14 @@ def _check_tree(tree: Mapping[str, Any], columns: int, groups: int) -> None:
         require(
             not missing,
             f"trees with a vector in each leaf as earlier versions of XGBoost, such as 2.1, saved them, without "
-            f"{', '.join(missing)}; version 3.2 dies of them: train the model again",
+            f"{', '.join(missing)}; version 3.2 crashes on them: train the model again",
         )
     left, right, split = (_integers(tree[name]) for name in ("left_children", "right_children", "split_indices"))
     conditions, weights = _floats(tree["split_conditions"]), _floats(tree["base_weights"])
     kinds = _integers(tree["split_type"])
     defaults, parents = _integers(tree["default_left"]), _integers(tree["parents"])
     for array in (left, right, split, conditions, kinds, defaults, parents):
-        require(len(array) == count, "a tree whose arrays have other lengths than its nodes")
+        require(len(array) == count, "a tree whose arrays and nodes have different lengths")
     for name in ("loss_changes", "sum_hessian"):
         require(len(_floats(tree[name])) == count, f"a tree with other {name} than nodes")
     require(len(weights) == count * vector, "a tree with other weights than nodes")

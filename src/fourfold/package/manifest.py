@@ -368,6 +368,6 @@ def _check_files(files: object) -> None:
             )
         if not isinstance(entry["sha256"], str) or not _SHA256.fullmatch(entry["sha256"]):
             raise CorruptPackage(
-                f"the manifest's entry of the file {shorten(name)} has a sha256 that is none: "
+                f"the manifest's entry of the file {shorten(name)} has a sha256 that is not 64 hexadecimal digits: "
                 f"{shorten(entry['sha256'])}"
             )

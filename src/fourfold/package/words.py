@@ -50,7 +50,7 @@ def verdict_line(entry: Any) -> str:
         case "bound":
             return f"{_distance(entry)}{_scaled(entry)}: {why}"
         case "absent":
-            return f"does not take it: {why}"
+            return f"cannot run this model: {why}"
         case _:
             return f"rejected: {why}"
 

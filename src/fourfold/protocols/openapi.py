@@ -39,9 +39,9 @@ _CSV = "A line of column names, then a line a row"
 
 STATUS_DESCRIPTIONS = {
     "400": "The body is not what its media type says, or a parameter has no such value.",
-    "406": "No media type that the client takes is spoken.",
+    "406": "The service writes none of the media types that the client accepts.",
     "413": "The body is too long.",
-    "415": "The media type of the body is not spoken.",
+    "415": "The service does not read the media type of the body.",
     "422": "Rows do not fit the signature; every one of them is named, and none has been answered.",
     "500": "The engine failed on rows that fit the signature, or there is a bug.",
     "503": "The service is loading, stopping, or has too many rows waiting: try again.",

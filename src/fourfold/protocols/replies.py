@@ -93,7 +93,7 @@ class Refused(FourfoldError):
         self.headers: Mapping[str, str] = headers or {}
 
 
-_INTERNAL = "this request met a bug here; the log tells more"
+_INTERNAL = "the service failed on this request, which is a bug in it; its log has the traceback"
 
 
 class WrongForm(InputError):

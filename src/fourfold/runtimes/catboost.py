@@ -229,7 +229,7 @@ def _check_json(path: Path) -> tuple[str, ...]:
 
 
 def _convert(path: Path, binary: Path) -> None:
-    """Write a JSON file's model in the binary format, in a process of its own: CatBoost dies of some JSON.
+    """Write a JSON file's model in the binary format, in a process of its own: some JSON crashes CatBoost.
 
     Raises:
         ValueError: CatBoost cannot read the file, or dies of it, or does not end.
@@ -249,7 +249,7 @@ def _convert(path: Path, binary: Path) -> None:
     except subprocess.TimeoutExpired:
         raise ValueError(f"CatBoost did not read it within {CONVERSION_TIMEOUT_S} s") from None
     if ended.returncode < 0:
-        raise ValueError(f"CatBoost died of it ({signal.Signals(-ended.returncode).name})")
+        raise ValueError(f"CatBoost crashed on it ({signal.Signals(-ended.returncode).name})")
     if ended.returncode:
         raise ValueError((ended.stderr.strip().splitlines() or ["CatBoost does not say why"])[-1])
 

@@ -234,7 +234,7 @@ def _judge(status: int, output: bytes, limits: _Limits) -> None:
     if hasattr(signal, "SIGXCPU") and status in (-signal.SIGXCPU, -signal.SIGKILL):
         raise EngineError(_too_slow(limits))
     ended_by = signal.Signals(-status).name if status < 0 else f"status {status}"
-    raise CorruptPackage(f"ONNX Runtime died of the model when it was tried in a process of its own ({ended_by})")
+    raise CorruptPackage(f"ONNX Runtime crashed on the model when it was tried in a process of its own ({ended_by})")
 
 
 def _too_large(limits: _Limits) -> str:

@@ -9,12 +9,12 @@ __all__ = ["method_hint", "path_hint"]
 _PREDICT = "POST rows to /predict"
 #: The paths of other servers, and of tools that look for what most services have.
 _ELSEWHERE = (
-    (r"/invocations", f"{_PREDICT}: the path of SageMaker and MLflow is not spoken"),
+    (r"/invocations", f"{_PREDICT}: the path of SageMaker and MLflow is not served"),
     (r"/ping", "GET /health/ready tells whether it answers"),
-    (r"/v1/models(/.*)?", f"{_PREDICT}: the paths of TensorFlow Serving and KServe are not spoken"),
-    (r"/v2(/models|/repository)?(/.*)?", f"{_PREDICT}: the Open Inference Protocol is not spoken"),
-    (r"/predictions(/.*)?", f"{_PREDICT}: the paths of TorchServe are not spoken"),
-    (r"/api/v[0-9.]+/predictions", f"{_PREDICT}: the paths of Seldon are not spoken"),
+    (r"/v1/models(/.*)?", f"{_PREDICT}: the paths of TensorFlow Serving and KServe are not served"),
+    (r"/v2(/models|/repository)?(/.*)?", f"{_PREDICT}: the Open Inference Protocol is not served"),
+    (r"/predictions(/.*)?", f"{_PREDICT}: the paths of TorchServe are not served"),
+    (r"/api/v[0-9.]+/predictions", f"{_PREDICT}: the paths of Seldon are not served"),
     (r"/(docs|redoc|swagger.*|api-docs|schema)", "GET /openapi.json has the description"),
     (r"/(openapi|swagger)\.(json|ya?ml)", "GET /openapi.json has the description"),
     (r"/(version|info|model|models|metadata|manifest)", "GET / and GET /package tell what this is"),

@@ -132,7 +132,7 @@ class DeadLetterOutput:
         try:
             output.write(data)
         except ReaderGone as gone:
-            raise SinkError(f"cannot write the dead letters: nobody reads {gone} any more") from gone
+            raise SinkError(f"cannot write the dead letters: what reads {gone} has ended") from gone
         self.length = output.length
 
     def sync(self) -> None:

@@ -40,7 +40,7 @@ class Report:
         if self.continued and not self.events and self.ended == "end":
             return f"nothing new: an earlier run answered everything up to offset {self.offset:,}"
         text = f"{self.events:,} events, {self.answered:,} answered, {self.dead:,} dead, in {self.seconds:.2f} s"
-        return text + {"stopped": "; stopped", "reader": "; the reader of the answers has gone"}.get(self.ended, "")
+        return text + {"stopped": "; stopped", "reader": "; what read the answers has ended"}.get(self.ended, "")
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON values."""

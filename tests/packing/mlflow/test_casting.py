@@ -85,7 +85,7 @@ def test_whole_numbers_with_gaps_are_nullable_integers() -> None:
     series = agreed("long", [1.0, np.nan, 3.0], required=False)
     assert str(series.dtype) == "Int64"
     assert series.tolist()[::2] == [1, 3]
-    with pytest.raises(PackError, match=r"row 1 misses a value of the column 'x'.*log it as double"):
+    with pytest.raises(PackError, match=r"row 1 has no value in the column 'x'.*log it as double"):
         agreed("long", [1.0, np.nan, 3.0])
 
 

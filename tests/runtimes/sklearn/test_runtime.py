@@ -386,7 +386,7 @@ def test_what_cannot_be_packed() -> None:
         (ridge, NUMBERS, {"methods": ["predict", "predict"]}, "twice"),
         (LabelEncoder().fit(LABELS), FRAME[["text"]], {}, "fails on the sample"),
         (AgglomerativeClustering().fit(MATRIX), MATRIX, {}, "has nothing to answer with"),
-        (Coin().fit(NUMBERS, TARGET), NUMBERS, {}, "two answers to the same rows"),
+        (Coin().fit(NUMBERS, TARGET), NUMBERS, {}, "the same rows in two ways"),
         (make_pipeline(FunctionTransformer(lambda x: x), Ridge()).fit(NUMBERS, TARGET), NUMBERS, {}, "top of a module"),
     ]
     for model, sample, options, words in cases:

@@ -83,4 +83,4 @@ def _parse_ready_line(line: str) -> dict[str, Any]:
 
 def _tail(file: IO[str]) -> str:
     file.seek(0)
-    return file.read()[-MAX_ERROR_CHARACTERS:].strip() or "it said nothing"
+    return file.read()[-MAX_ERROR_CHARACTERS:].strip() or "it printed no error"

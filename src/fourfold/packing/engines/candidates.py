@@ -35,7 +35,7 @@ def make_candidates(model: Any, prepared: Prepared, signature: Signature, *, con
     candidates = [_plan_candidate(model, prepared, signature)]
     if convert and prepared.runtime == "sklearn":
         plan = candidates[0]
-        unknown = ("no rule knows how the original computes",)
+        unknown = ("no plan covers it, so how the original computes is not known",)
         converted = onnx_candidate(model, prepared, signature, plan.approximations if plan.engine else unknown)
         candidates.append(replace(converted, unbounded_reason=plan.unbounded_reason))
     # A model that came with its own code has classes in modules whose names are another in every process.
@@ -63,7 +63,7 @@ def _plan_candidate(model: Any, prepared: Prepared, signature: Signature) -> Can
         return Candidate("plan", absence_reason="the plan does not fit into memory")
     # Rules read private attributes of other libraries' objects: a version that keeps them otherwise ends no packing.
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        return Candidate("plan", absence_reason=f"a rule failed: {type(error).__name__}: {error}")
+        return Candidate("plan", absence_reason=f"it cannot be compiled to a plan: {type(error).__name__}: {error}")
     files = prepare_plan(compiled.plan, prepared)
     return Candidate("plan", files, engine, compiled.approximations, compiled.unbounded)
 

@@ -119,7 +119,7 @@ def _convert(model: Any, ports: list[Port], *, classifies: bool) -> bytes:
             raise _NoConversionError(f"the converter crashed: {signal.Signals(-finished.returncode).name}")
         onnx_file = folder / "model.onnx"
         if finished.returncode or not onnx_file.is_file():
-            output = finished.stderr.strip().splitlines() or ["it said nothing"]
+            output = finished.stderr.strip().splitlines() or ["it printed no error"]
             raise _NoConversionError(f"the converter failed: {shorten(output[-1], 200)}")
         return onnx_file.read_bytes()
 

@@ -146,7 +146,7 @@ def _cast_column(rows: Any, column: Column, label: Any) -> Any:
     """Return the rows with one column cast to the signature's type; `label` is its name in the container."""
     if not column.dtype:
         raise PackError(
-            f"no field holds the {column}: a package takes booleans, numbers, strings, moments, binary "
+            f"no field holds the {column}: a package takes booleans, numbers, strings, timestamps, binary "
             "values and tensors of numbers. Make its parts columns of their own"
         )
     field = _infer_field(rows, label, column)
@@ -218,7 +218,7 @@ def _cast_value(value: Any, column: Column, row: int, shape: tuple[int, ...] = (
             return value
         if not column.required:
             return None
-        raise PackError(f"row {row} misses a value of the {column}, which cannot say so: log it as double")
+        raise PackError(f"row {row} has no value in the {column}, whose type has no missing value: log it as double")
     try:
         return coercer(field)(value)
     except Mismatch as error:

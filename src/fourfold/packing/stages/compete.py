@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Any
 
 from fourfold.errors import PackError
@@ -61,16 +62,21 @@ class TournamentResult:
         """Raise `PackError` where the original is not invariant: it cannot be packed."""
         if self.original_is_invariant:
             return
-        tried = "; ".join(
-            f"{'free' if finding.block is None else f'blocks of {finding.block}'}: {finding.differing} of "
-            f"{finding.rows} rows differ, first {finding.variation}, by up to {finding.largest_gap:.3g}"
-            for finding in self.findings
-        )
+        tried = "; ".join(_describe_finding(finding) for finding in self.findings)
         raise PackError(
-            f"the answers of {self.name} for a row depend on the rows that come along with it, whatever the block "
-            f"({tried}). A package is a function of one row. If the gap is noise that you accept, pack with "
-            "accept='rtol:X'"
+            f"the answers of {self.name} for a row depend on the rows that are answered with it, in calls of every "
+            f"size that was tried ({tried}). A package must answer a row alike, whatever comes with it. If you accept "
+            "such differences, name the largest: accept='rtol:X' (--accept rtol:X)"
         )
+
+
+def _describe_finding(finding: Finding) -> str:
+    """Return in words how many rows had other bits in calls of one size, and by how much."""
+    size = "calls of any size" if finding.block is None else f"calls of {finding.block} rows"
+    distance = (
+        f"by up to {finding.largest_gap:.3g}" if isfinite(finding.largest_gap) else "in a label or a missing value"
+    )
+    return f"{size}: {finding.differing} of {finding.rows} rows differ, {distance}"
 
 
 def compete(

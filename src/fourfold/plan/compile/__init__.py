@@ -106,7 +106,7 @@ def transform(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     name = library_class(model)
     rule = _TRANSFORMS.get(name)
     if rule is None:
-        raise NoPlan(f"there is no rule for {name}")
+        raise NoPlan(f"plans do not cover {name}")
     transformed: Matrix = rule(model, matrix, compiler)
     return transformed
 
@@ -123,7 +123,7 @@ def answer(model: Any, method: str, matrix: Matrix, compiler: Compiler) -> Any:
     name = library_class(model)
     rule = _ANSWERS.get((name, method))
     if rule is None:
-        raise NoPlan(f"there is no rule for {name}.{method}")
+        raise NoPlan(f"plans do not cover {name}.{method}")
     return rule(model, matrix, compiler)
 
 

@@ -97,7 +97,7 @@ class OriginalAnswers:
             count = _count_targets(model, name, answer)
             arrays = split_targets(answer, count)
             if relative_gap(arrays, split_targets(second_answer, count)):
-                raise PackError(f"{name} gave two answers to the same rows: a package is a function, and gives one")
+                raise PackError(f"{name} answered the same rows in two ways; a package always gives one row one answer")
             names.append(name)
             targets.append(count)
             answers.extend(arrays)

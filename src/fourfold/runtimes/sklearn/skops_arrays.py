@@ -188,7 +188,7 @@ def _count(part: Part) -> int:
     """Return an integer of 32 bits; raise `CorruptPackage` where a part is none."""
     value = part.value() if part.loader == "JsonNode" else None
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
-        raise CorruptPackage("a tree of the skops file has a count that is none")
+        raise CorruptPackage("a tree of the skops file has a count that is no number")
     return value
 
 

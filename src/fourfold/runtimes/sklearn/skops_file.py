@@ -221,7 +221,7 @@ def _check_boosters(file: skops_schema.SkopsFile) -> None:
         is_lightgbm = part.module.startswith("lightgbm")
         handle = part.state.get("_handle" if is_lightgbm else "handle")
         if handle is None or "model_str" in part.state:
-            raise CorruptPackage("the skops file holds a booster that is none")
+            raise CorruptPackage("the skops file holds a booster without its bytes")
         try:
             if is_lightgbm and handle.loader == "JsonNode":
                 lightgbm_text.check(handle.value())
@@ -230,4 +230,6 @@ def _check_boosters(file: skops_schema.SkopsFile) -> None:
             else:
                 raise CorruptPackage(f"the skops file holds a booster in a {handle.loader}")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise CorruptPackage(f"the skops file holds a booster that is none: {printable(str(error))}") from error
+            raise CorruptPackage(
+                f"the skops file holds a booster that cannot be read: {printable(str(error))}"
+            ) from error

@@ -162,7 +162,7 @@ def check(root: Part) -> None:
                 _require(factory.loader == "TypeNode" or _is_none(factory), "a defaultdict calls no type")
         _check_places(root)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise CorruptPackage(f"the skops file holds a part that is none: {describe(error)}") from error
+        raise CorruptPackage(f"the skops file holds a part that cannot be read: {describe(error)}") from error
 
 
 def _require(holds: bool, problem: str) -> None:

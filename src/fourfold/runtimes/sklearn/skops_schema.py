@@ -81,7 +81,7 @@ class Part:
         try:
             return json.loads(self.node["content"])
         except (KeyError, TypeError, ValueError, RecursionError) as error:
-            raise CorruptPackage(f"the skops file holds a value that is none: {printable(str(error))}") from error
+            raise CorruptPackage(f"the skops file holds a value that is not valid: {printable(str(error))}") from error
 
     def walk(self) -> Iterator[Part]:
         """Yield the part and all parts inside it, in the order of the file."""

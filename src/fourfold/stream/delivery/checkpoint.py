@@ -109,8 +109,8 @@ def read(path: Path) -> Checkpoint | None:
         ) from error
     except (ValueError, RecursionError) as error:
         raise SinkError(
-            f"the progress file {path} is damaged ({shorten(str(error), 120)}), so nobody knows how far its "
-            f"output came; start over with replace=True (--replace)"
+            f"the progress file {path} is damaged ({shorten(str(error), 120)}), so it does not say how "
+            f"far its output came; start over with replace=True (--replace)"
         ) from error
 
 

@@ -208,5 +208,5 @@ def test_what_is_not_covered_has_no_plan() -> None:
     with pytest.raises(NoPlan, match="which no plan reads"):
         compiled(OneHotEncoder().fit(days), days)
     labels = np.array([[0], [1], [2], [1]])
-    with pytest.raises(NoPlan, match=r"no rule for sklearn\.LabelBinarizer"):
+    with pytest.raises(NoPlan, match=r"plans do not cover sklearn\.LabelBinarizer"):
         compiled(LabelBinarizer().fit(labels.ravel()), labels)

@@ -164,7 +164,7 @@ class Odd(DecisionTreeClassifier):
 def test_no_plan() -> None:
     """An ensemble of estimators without a rule has no plan; the message names them."""
     model = BaggingClassifier(Odd(), n_estimators=2, random_state=0).fit(NUMBERS, MANY)
-    with pytest.raises(NoPlan, match=r"there is no rule for \w+\.Odd"):
+    with pytest.raises(NoPlan, match=r"plans do not cover \w+\.Odd"):
         compiled(model, NUMBERS)
     alone = AdaBoostClassifier(n_estimators=2).fit(NUMBERS, np.zeros(ROWS))
     with pytest.raises(NoPlan, match="one class alone"):

@@ -244,5 +244,5 @@ def test_no_plan() -> None:
     form = {"container": "numpy", "dtype": "float64"}
     plain = GradientBoostingClassifier(n_estimators=3).fit(NUMBERS, TWO)
     _, signature, _ = compiled(plain, NUMBERS, ["decision_function"])
-    with pytest.raises(NoPlan, match="there is no rule for"):
+    with pytest.raises(NoPlan, match="plans do not cover"):
         compile_model(model, form, signature.inputs, [("decision_function", None)], signature.outputs)

@@ -66,7 +66,7 @@ def predict_number(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     if prediction_type == "RMSEWithUncertainty" and len(sums) == 2:
         compiler.approximate("CatBoost's own exp")
         return _matrix([sums[0], *graph.map(MathFunction.EXP, graph.map_const(MathFunction.MUL, sums[1:], 2.0))])
-    raise NoPlan(f"CatBoost predicts with {prediction_type}, which has no rule")
+    raise NoPlan(f"plans do not cover CatBoost's prediction {prediction_type}")
 
 
 @answers("predict", _CLASSIFIER)
@@ -86,7 +86,7 @@ def predict_label(model: Any, matrix: Matrix, compiler: Compiler) -> Labels:
             raise NoPlan("CatBoost answers labels by another probability than one half")
         return Labels(graph.argmax([*graph.constant([0.0]), *sums]), model.classes_)
     if len(sums) != len(model.classes_) or loss not in ("MultiClass", "MultiClassOneVsAll"):
-        raise NoPlan(f"CatBoost's labels of the loss {loss} have no rule")
+        raise NoPlan(f"plans do not cover CatBoost's labels of the loss {loss}")
     return Labels(graph.argmax(sums), model.classes_)
 
 
@@ -112,7 +112,7 @@ def predict_proba(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
         )
         return _matrix(graph.map_two(MathFunction.DIV, exponentials, [graph.fold(MathFunction.SUM, exponentials)]))
     elif loss not in _INDEPENDENT_LOSSES:
-        raise NoPlan(f"CatBoost's probabilities of the loss {loss} have no rule")
+        raise NoPlan(f"plans do not cover CatBoost's probabilities of the loss {loss}")
     exponentials = graph.map(MathFunction.EXP, graph.map(MathFunction.NEGATE, sums))
     return _matrix(graph.map_const(MathFunction.RDIV, graph.map_const(MathFunction.ADD, exponentials, 1.0), 1.0))
 

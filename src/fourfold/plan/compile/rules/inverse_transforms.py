@@ -30,7 +30,7 @@ def inverse(model: Any, matrix: Matrix, compiler: Compiler) -> Matrix:
     library, _, name = library_class(model).partition(".")
     rule = _INVERSES.get(name) if library == "sklearn" else None
     if rule is None:
-        raise NoPlan(f"there is no rule for the inverse of a {name}")
+        raise NoPlan(f"plans do not cover the inverse of a {name}")
     return rule(model, matrix, compiler)
 
 

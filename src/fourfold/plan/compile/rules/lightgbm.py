@@ -189,7 +189,7 @@ def _convert_output(booster: _Booster, matrix: Matrix, compiler: Compiler, who: 
         return graph.map(MathFunction.LOG1P, graph.map(MathFunction.EXP, sums))
     if name == "multiclass":
         return _softmax(sums, compiler)
-    raise NoPlan(f"LightGBM's objective {name} has no rule")
+    raise NoPlan(f"plans do not cover LightGBM's objective {name}")
 
 
 def _softmax(sums: list[Number], compiler: Compiler) -> list[Number]:

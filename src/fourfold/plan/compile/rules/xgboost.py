@@ -506,7 +506,7 @@ def _convert_margins(booster: _Booster, margins: list[Number], compiler: Compile
         )
     if name == "multi:softprob":
         return _softmax(margins, compiler)
-    raise NoPlan(f"XGBoost's objective {name} has no rule")
+    raise NoPlan(f"plans do not cover XGBoost's objective {name}")
 
 
 def _softmax(margins: list[Number], compiler: Compiler) -> list[Number]:
