@@ -40,8 +40,8 @@ from xgboost import XGBRegressor
 import fourfold
 from benchmarks.pages import list_item, shorten
 from fourfold import tables
-from fourfold.cli.show import verdict_line
 from fourfold.demo.flights import INPUTS, STRING_INPUTS, TARGET, flights, pipeline, split
+from fourfold.package.words import verdict_line
 from fourfold.signature.columns import rows_to_columns
 
 RESULTS = Path(__file__).parent / "results" / "tournaments.json"

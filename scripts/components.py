@@ -84,6 +84,8 @@ TARGETS: dict[str, tuple[Component, ...]] = {
         Component("Node, for WebAssembly", ("nodejs",), has_commands("node")),
         Component("Python's headers", (f"python{sys.version_info[0]}.{sys.version_info[1]}-dev",), has_python_headers),
         Component("curl", ("curl",), has_commands("curl")),
+        Component("nginx", ("nginx-light",), has_commands("nginx")),
+        Component("systemd-analyze", ("systemd",), has_commands("systemd-analyze")),
     ),
 }
 
