@@ -70,7 +70,7 @@ def test_a_float_may_be_missing_where_the_model_answers(family: str) -> None:
     assert fourfold.load(package).predict_one(row)["prediction"] == right
     decisions = package.manifest["decisions"]
     assert decisions["load"]["nullable"] == "the model answers a missing value"
-    assert decisions["rooms"]["nullable"] == "it is missing in no row"
+    assert decisions["rooms"]["nullable"] == "no row lacks it"
 
 
 def test_a_float_may_not_be_missing_where_the_model_refuses() -> None:
@@ -126,7 +126,7 @@ def test_a_wide_model_is_asked_in_bounded_calls(monkeypatch: pytest.MonkeyPatch)
     assert not any(field.nullable for field in fourfold.pack(model, name="m", rows=wide).signature.inputs)
     monkeypatch.setattr(nullability, "MAX_COLUMNS", 150)
     decisions = fourfold.pack(model, name="m", rows=wide).manifest["decisions"]
-    assert decisions["29"]["nullable"] == "it is missing in no row"
+    assert decisions["29"]["nullable"] == "no row lacks it"
     tree = HistGradientBoostingRegressor(max_iter=2).fit(wide, range(40))
     monkeypatch.setattr(nullability, "MAX_COLUMNS", 3000)
     assert all(field.nullable for field in fourfold.pack(tree, name="m", rows=wide).signature.inputs)

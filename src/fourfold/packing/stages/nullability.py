@@ -105,7 +105,7 @@ def _reason(field: Field, declared: Declared) -> str:
 
 
 def _shown(field: Field) -> str:
-    return "it is missing in some rows" if field.nullable else "it is missing in no row"
+    return "some rows lack it" if field.nullable else "no row lacks it"
 
 
 def _is_asked(field: Field, declared: Declared, holds_floats: Callable[[str], bool]) -> bool:
