@@ -259,7 +259,7 @@ def test_the_command_line_declares_fields(tmp_path: Path) -> None:
     ]
     assert manifest["decisions"]["post"]["categories"] == "LightGBM's pandas_categorical; open, as declared"
     assert manifest["decisions"]["load"]["nullable"] == "declared"
-    shown = call("show", target).stdout
+    shown = " ".join(call("show", target).stdout.split())
     assert "LightGBM's pandas_categorical" in shown
     assert "missing: declared" in shown
     row = {"post": "00501", "load": 0.5, "rooms": None}
