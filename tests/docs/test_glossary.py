@@ -31,6 +31,7 @@ ORDINARY = frozenset(
         accept expected measure no-measure onnx lightgbm xgboost estimator service
         a b c n mib file path toml kind key value directory integer float range share row seconds name
         model one row rows sent differing memory size rest bytes many both arrow csv jsonl parquet pandas polars numpy
+        read-only
         """,
     )
 )
