@@ -247,7 +247,8 @@ class Service:
             hint = path_hint(path.removeprefix(root), method, _PATHS, root)
             refused = Refused(404, "not_found", f"there is nothing at {shorten(path)}; {hint}")
         elif error.status_code == 405:
-            allow = (error.headers or {}).get("Allow", "")
+            # Starlette's order is that of a set, and changes from process to process.
+            allow = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
             hint = method_hint(path.removeprefix(root), self._example(), root)
             message = f"{shorten(path)} takes {allow}; got {shorten(method)}; {hint}"
             refused = Refused(405, "method", message, {"allow": allow})
