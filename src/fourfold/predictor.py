@@ -156,6 +156,22 @@ class Predictor(NamesWhatExists):
         version = "" if self.version is None else f":{self.version}"
         return f"<Predictor {self.name}{version} {self.digest[:19]}>"
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the package, and what the replay of its golden rows gave here."""
+        from fourfold.package.shown import package_html  # only notebooks need it
+
+        replay = self.replay
+        here = "the same bits here" if replay.exact else f"here within a relative gap of {replay.largest_gap:.3g}"
+        package = self.package
+        return package_html(
+            package.manifest,
+            package.signature,
+            package.digest,
+            package.figures,
+            version=self.version,
+            more=[("loaded", f"ready to answer: {replay.rows:,} golden rows, {here}")],
+        )
+
     def __copy__(self) -> Predictor:
         return self  # it never changes, and any number of threads may call it
 

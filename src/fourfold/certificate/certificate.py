@@ -6,9 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fourfold import notebook
+from fourfold.errors import counted, shorten
 from fourfold.signature.bits import Difference
 
 __all__ = ["Certificate", "DoorReport"]
+
+#: The most outputs whose answers a notebook shows side by side, and the most differences that it shows.
+MAX_OUTPUTS_SHOWN = 8
+MAX_DIFFERENCES_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,15 @@ class DoorReport:
     answer: dict[str, Any] | None
     seconds: float
 
+    @property
+    def difference_line(self) -> str:
+        """Return the first difference in words, and its likely cause; empty where nothing differs."""
+        if self.first is None:
+            return ""
+        where = f"{self.architecture}, {self.door}, {self.batching}: row {self.first.row}, field {self.first.field}"
+        values = f"expected {shorten(self.first.expected)}, got {shorten(self.first.got)}"
+        return f"{where}: {values}; likely cause: {self.cause}"
+
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON values."""
         first = None if self.first is None else _difference_json(self.first)
@@ -53,7 +68,7 @@ class DoorReport:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Certificate:
     """Report whether the doors agree.
 
@@ -92,6 +107,21 @@ class Certificate:
         return sum(door.differing for door in self.doors)
 
     @property
+    def by_architecture(self) -> list[tuple[str, int, int, int]]:
+        """Return for each architecture its number of doors, and of the rows that were sent and that differed."""
+        counts = []
+        for architecture in dict.fromkeys(door.architecture for door in self.doors):
+            reports = [door for door in self.doors if door.architecture == architecture]
+            rows, differing = sum(door.rows for door in reports), sum(door.differing for door in reports)
+            counts.append((architecture, len({door.door for door in reports}), rows, differing))
+        return counts
+
+    @property
+    def verdict(self) -> str:
+        """Return whether the doors agree, in words."""
+        return "the same bits everywhere" if self.equal else f"{counted(self.differing, 'answer')} differ"
+
+    @property
     def answers(self) -> dict[str, dict[str, Any]]:
         """Return each architecture's answer to the row shown."""
         answers: dict[str, dict[str, Any]] = {}
@@ -99,6 +129,37 @@ class Certificate:
             if door.answer is not None:
                 answers.setdefault(door.architecture, door.answer)
         return answers
+
+    def __repr__(self) -> str:
+        version = "" if self.version is None else f":{self.version}"
+        return f"<Certificate {self.name}{version} {self.digest[:19]}: {counted(self.rows, 'row')}, {self.verdict}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: a line for each architecture, its answer to one row, and what differs."""
+        version = "" if self.version is None else f":{self.version}"
+        answers = self.answers
+        one_row = [(name, *(_bits(answers[name].get(field)) for field in self._outputs)) for name in answers]
+        differing = [door for door in self.doors if door.first is not None]
+        refused = f", {counted(self.refused, 'row')} left out" if self.refused else ""
+        return notebook.block(
+            notebook.heading(f"certificate of {self.name}{version}", self.digest),
+            notebook.table(
+                ("architecture", "doors#", "rows sent#", "differing#"),
+                [(name, *(f"{number:,}" for number in numbers)) for name, *numbers in self.by_architecture],
+            ),
+            notebook.line("one row: " + ", ".join(f"{name}={value}" for name, value in self.shown.items())),
+            notebook.table(("architecture", *self._outputs), one_row) if one_row else "",
+            *(notebook.line(door.difference_line) for door in differing[:MAX_DIFFERENCES_SHOWN]),
+            notebook.line(
+                f"{counted(self.rows, 'row')}{refused}, {counted(self.golden_rows, 'golden row')} at every start"
+            ),
+            notebook.line(self.verdict, is_strong=True),
+        )
+
+    @property
+    def _outputs(self) -> list[str]:
+        """Return the names of the outputs whose answers are shown: the first few."""
+        return list(next(iter(self.answers.values()), {}))[:MAX_OUTPUTS_SHOWN]
 
     def to_json(self) -> dict[str, Any]:
         """Return the certificate as JSON values."""
@@ -115,6 +176,10 @@ class Certificate:
             "doors": [door.to_json() for door in self.doors],
             "environment": self.environment,
         }
+
+
+def _bits(value: Any) -> str:
+    return f"{value!r} ({value.hex()})" if isinstance(value, float) else str(value)
 
 
 def _difference_json(first: Difference) -> dict[str, Any]:

@@ -73,6 +73,12 @@ class Package(NamesWhatExists):
     def __repr__(self) -> str:
         return f"<Package {self.name} {self.digest[:19]}>"
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the fields, the table of the engines, and how exact the package is."""
+        from fourfold.package.shown import package_html  # only notebooks need it
+
+        return package_html(self.manifest, self.signature, self.digest, self.figures)
+
     @property
     def digest(self) -> str:
         """Return the package's unique name: `sha256:` and the 64 hexadecimal digits of its manifest's hash."""
