@@ -17,6 +17,7 @@ from fourfold.cli.output import print_json, printable, progress_bars
 
 if TYPE_CHECKING:
     from fourfold.package import Package
+    from fourfold.runtimes.engine import OpenedModel
 
 _FILE = shared.FilePath(exists=True, dir_okay=False, path_type=Path)
 
@@ -93,6 +94,14 @@ def _parse_pairs(_context: click.Context, _option: click.Parameter, values: tupl
     type=shared.FilePath(exists=True, path_type=Path),
     help="A Python file, or the folder of a package, to carry besides the modules of your own that the model is found "
     "to need; may be repeated. For scikit-learn models and functions.",
+)
+@click.option(
+    "--modules",
+    multiple=True,
+    type=shared.FilePath(exists=True, file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Where the modules of your own lie that an estimator's file needs, such as . for the current folder; may be "
+    "repeated. They run, and their source is carried.",
 )
 @click.option(
     "--trust",
@@ -250,16 +259,22 @@ def command(
     options: dict[str, Any] = {key: given[key] for key in names}
     options |= {"methods": tuple(given["methods"].split(","))} if given["methods"] else {}
     options |= {"labels": _parse_labels(given["labels"], kind)} if given["labels"] is not None else {}
+    if kind == "mlflow" and (given["code"] or given["modules"]):
+        raise click.UsageError(
+            "an MLflow model brings its own code: log it with code_paths=[…], without --code and --modules"
+        )
     if given["code"]:
-        if kind == "mlflow":
-            raise click.UsageError("an MLflow model brings its own code: log it with code_paths=[…], without --code")
         options["code"] = given["code"]
     options["expect"] = None if given["expect"] is None else _read_expected(given["expect"])
+    opened = None if kind == "mlflow" else _open(kind, path, given, may_ask=not (quiet or as_json))
     stage = "packing, with the proof of engines"
     with progress_bars(quiet=quiet or as_json) as report:
         report(stage, 0, 1)
-        packed = _pack_mlflow if kind == "mlflow" else _pack
-        package, notes = packed(kind, path, rows, given, {"name": name, **options})
+        packing = {"name": name, **options}
+        if opened is None:
+            package, notes = _pack_mlflow(path, rows, given, packing)
+        else:
+            package, notes = _pack(opened, rows, given, packing)
         report(stage, 1, 1)
     written = write_package(package, target, replace=replace)
     kept = write_figures(written, package.digest, package.figures) if package.figures else None
@@ -335,23 +350,28 @@ def _chosen_model(given: dict[str, Any]) -> tuple[str, str | Path]:
     return kind, path
 
 
-def _pack(
-    kind: str, path: str | Path, rows: Path | None, given: dict[str, Any], options: dict[str, Any]
-) -> tuple[Package, tuple[str, ...]]:
-    from fourfold.packing.packer import pack
-    from fourfold.runtimes.open_model import open_model
+def _open(kind: str, path: str | Path, given: dict[str, Any], *, may_ask: bool) -> OpenedModel:
+    """Return the model of a file, before anything is measured: the user may be asked."""
+    from fourfold.cli.own_modules import open_with_modules
 
     if given["trust"] == "foreign" and kind in ("estimator", "function"):
         raise click.UsageError(f"--trust foreign allows no code, and loading a model of the kind {kind} runs code")
     # To name an estimator's or a function's file is to trust it: the help says that it runs code.
-    opened = open_model(kind, path, trust=given["trust"] or "foreign")
+    return open_with_modules(kind, path, given["modules"], may_ask=may_ask, trust=given["trust"] or "foreign")
+
+
+def _pack(
+    opened: OpenedModel, rows: Path | None, given: dict[str, Any], options: dict[str, Any]
+) -> tuple[Package, tuple[str, ...]]:
+    from fourfold.packing.packer import pack
+
     assert rows is not None
     sample = _read_rows(rows, given, opened.model)
     return pack(opened.model, rows=sample, **options), opened.notes
 
 
 def _pack_mlflow(
-    kind: str, path: str | Path, rows: Path | None, given: dict[str, Any], options: dict[str, Any]
+    path: str | Path, rows: Path | None, given: dict[str, Any], options: dict[str, Any]
 ) -> tuple[Package, tuple[str, ...]]:
     from fourfold.packing.mlflow import open_mlflow
     from fourfold.packing.samples.training_file import restore_none
