@@ -81,7 +81,7 @@ def test_a_package_shows_fields_engines_and_exactness() -> None:
     """The table of the tournament stands there with its reasons; texts of a hostile maker are text."""
     package = _hostile_package()
     text = read(package._repr_html_())
-    for part in ("tiny", package.digest, "takes", "gives", "original (chosen)", "does not take it", "golden rows"):
+    for part in ("tiny", package.digest, "takes", "gives", "original (chosen)", "cannot run this model", "golden rows"):
         assert part in text
     assert "<script>alert(1)</script>" in text  # as text: the reader saw no such tag
     assert "\\u202e\\x1b[31m" in text

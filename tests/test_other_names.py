@@ -89,3 +89,20 @@ def test_rooms_need_no_import_of_their_own() -> None:
         "assert not hasattr(fourfold, 'nothing')\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_base_install_says_which_library_is_missing() -> None:
+    """Without NumPy and Arrow, `pack` and `certify` are there, and a call names the library and the extra."""
+    program = (
+        "import sys\n"
+        "sys.modules['numpy'] = sys.modules['pyarrow'] = None\n"
+        "import fourfold\n"
+        "for name, extra in (('pack', 'python'), ('certify', 'arrow')):\n"
+        "    try:\n"
+        "        getattr(fourfold, name)(object(), [])\n"
+        "    except fourfold.errors.MissingLibrary as error:\n"
+        "        assert error.extra == extra and f'fourfold.{name} needs ' in str(error), error\n"
+        "    else:\n"
+        "        raise SystemExit(name)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

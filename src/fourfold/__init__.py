@@ -82,7 +82,12 @@ if not TYPE_CHECKING:  # to a type checker every name would exist
         from importlib import import_module
 
         if name in _MODULES:
-            value = getattr(import_module(_MODULES[name]), name)
+            try:
+                value = getattr(import_module(_MODULES[name]), name)
+            except ModuleNotFoundError as error:
+                from fourfold.other_names import without_library
+
+                return without_library(name, error)  # not kept: the library may be installed later
         elif name in _ROOMS:
             value = import_module(f"fourfold.{name}")
         else:

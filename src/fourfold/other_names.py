@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-__all__ = ["OF_MODULE", "OF_PACKAGE", "OF_PREDICTOR", "OF_REPOSITORY", "NamesWhatExists", "missing"]
+from fourfold.errors import MissingLibrary
+
+__all__ = ["OF_MODULE", "OF_PACKAGE", "OF_PREDICTOR", "OF_REPOSITORY", "NamesWhatExists", "missing", "without_library"]
+
+#: The extra of a library that goes by another name, and the extras of the libraries of models.
+_EXTRAS = {"pyarrow": "arrow", "threadpoolctl": "python"}
+_MODEL_EXTRAS = ("sklearn", "lightgbm", "xgboost", "catboost")
 
 _ANSWER = "load a package and call it: fourfold.load('eta.fourfold').predict(frame)"
 _SAVE = "package.save('eta.fourfold') writes a package; fourfold.push(package, repository=…) stores it as a version"
@@ -96,7 +102,7 @@ OF_PREDICTOR: Mapping[str, str] = {
 OF_REPOSITORY: Mapping[str, str] = {
     **_each("load predictor load_model", "fourfold.load('eta@production', repository=repository)"),
     **_each("list list_models ls search all", "repository.models() lists models with their versions and aliases"),
-    **_each("versions aliases list_versions history", "repository.model('eta') has versions and aliases"),
+    **_each("versions aliases list_versions", "repository.model('eta') has versions and aliases"),
     **_each("get fetch download read", "repository.pull('eta@production')"),
     **_each("upload add put save register publish store", "repository.push(package)"),
     **_each("alias set_alias tag transition", "repository.promote('eta:1', 'production')"),
@@ -109,6 +115,29 @@ def missing(owner: str, name: str, instead: Mapping[str, str]) -> AttributeError
     """Return the error for a name that is not there, `None` where nothing is known to exist instead."""
     text = instead.get(name)
     return None if text is None else AttributeError(f"{owner} has no {name!r}: {text}")
+
+
+def without_library(name: str, error: ModuleNotFoundError) -> Callable[..., NoReturn]:
+    """Return what stands for a public function whose libraries are not installed: it says so when it is called.
+
+    Args:
+        name: the function's name.
+        error: why its module cannot be imported; raised where a module of our own is missing.
+    """
+    library = (error.name or "").partition(".")[0]
+    if library in ("", "fourfold"):
+        raise error
+
+    def function(*arguments: Any, **_: Any) -> NoReturn:
+        extra = _EXTRAS.get(library, library)
+        if name == "pack" and arguments:  # what packs a model installs all that packing needs
+            model_library = type(arguments[0]).__module__.partition(".")[0]
+            extra = model_library if model_library in _MODEL_EXTRAS else "python"
+        raise MissingLibrary(library, extra=extra, purpose=f"fourfold.{name}") from error
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"Raise `MissingLibrary`: {library} is not installed."
+    return function
 
 
 class NamesWhatExists:
