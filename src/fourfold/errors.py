@@ -381,7 +381,9 @@ class MissingLibrary(FourfoldError):
     def __init__(self, library: str, *, extra: str, purpose: str) -> None:
         self.library = library
         self.extra = extra
-        super().__init__(f"{purpose} needs {library}, which is not installed: pip install 'fourfold[{extra}]'")
+        super().__init__(
+            f"{purpose} needs {library}, which is not installed: pip install '.[{extra}]' in a checkout of Fourfold"
+        )
 
 
 class RepositoryError(FourfoldError):
