@@ -80,9 +80,9 @@ Then, with a model of your own:
 
 \b
 FOURFOLD_REPOSITORY names the repository where --repository does not.
-Exit statuses: 0 done, 1 answers differ, 2 wrong usage, 3 rows or signature,
-4 package or engine, 5 repository, 6 source, sink or port, 7 a library is
-missing, 130 interrupted (docs/cli.md).
+Exit statuses: 0 done, 1 answers differ, or doctor finds a problem, 2 wrong
+usage, 3 rows or signature, 4 package or engine, 5 repository, 6 source, sink
+or port, 7 a library is missing, 130 interrupted (docs/cli.md).
 """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,7 +118,9 @@ def _folders(repository: str | None) -> list[Path]:
 
     location = repository or os.environ.get("FOURFOLD_REPOSITORY") or ""
     cache = default_folder()
-    folders = [Path.cwd(), Path(tempfile.gettempdir()), *([] if cache is None else [cache])]
+    folders = [Path.cwd(), *([] if cache is None else [cache])]
+    with suppress(FileNotFoundError):  # where there is none, the check of temporary files has said so
+        folders.append(Path(tempfile.gettempdir()))
     return [*folders, *([Path(location)] if location and "://" not in location else [])]
 
 
