@@ -68,6 +68,8 @@ def test_wrong_rows_are_refused_as_predict_refuses_them(classifier: Predictor) -
         classifier.predict_proba(FRAME[["a"]])
     with pytest.raises(InputError, match="one row is a list of one dict"):
         classifier.predict_proba({"a": 1.0, "b": 1.0})
+    with pytest.raises(InputError, match="read the file first"):
+        classifier.predict_proba("rows.parquet")
 
 
 def test_a_column_may_be_absent() -> None:

@@ -93,3 +93,9 @@ def test_a_repository_in_the_place_of_a_model_is_told(tmp_path: Path) -> None:
             fourfold.list(wrong)  # type: ignore[arg-type]
     with pytest.raises(NotFound, match="sample"):
         fourfold.list("simple", tmp_path / "models")
+
+
+def test_a_repository_is_opened() -> None:
+    """A folder given to the class itself is told the way."""
+    with pytest.raises(TypeError, match=r"Repository\.open\('models'\)"):
+        Repository("models")  # type: ignore[arg-type]

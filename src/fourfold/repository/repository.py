@@ -51,6 +51,8 @@ class Repository(NamesWhatExists):
     _INSTEAD = OF_REPOSITORY
 
     def __init__(self, store: Store, cache: Cache | None = None) -> None:
+        if isinstance(store, (str, os.PathLike)):
+            raise TypeError(f"a folder or a URL is opened: Repository.open({os.fspath(store)[:200]!r})")
         self._store = store
         self._blobs = Blobs(store, cache)
         self._index = Index(store)

@@ -285,6 +285,8 @@ def _module_of(data: Any) -> ModuleType:
 def _describe(data: Any) -> str:
     if isinstance(data, Mapping):
         return f"a {type(data).__name__} (one row is a list of one dict)"
+    if isinstance(data, (str, Path)):
+        return "a path or a text (read the file first, as pandas.read_parquet does)"
     if type(data).__name__ == "LazyFrame":
         return "a LazyFrame (collect() it first)"
     if type(data).__name__ == "Series":
