@@ -130,6 +130,7 @@ def test_rows_that_do_not_fit_leave_nothing_behind(folder: Path, tmp_path: Path)
         (["--rows", "{broken.json}"], 3, "broken.json"),
         (["--rows", "{broken.parquet}"], 3, "broken.parquet"),
         (["--rows", "nothing.csv"], 2, "nothing.csv"),
+        (["--rows", "-"], 2, "fourfold stream"),
         (["--rows", "{rows.txt}"], 2, "does not say the format"),
         (["--rows", "{rows.csv}", "--to", "answers.xlsx"], 2, "does not say the format"),
         (["--rows", "{rows.csv}", "--to", "{rows.csv}", "--replace"], 6, "would replace the rows"),

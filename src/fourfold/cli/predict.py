@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -34,11 +34,23 @@ _STANDARD_OUTPUT = ("-", "/dev/stdout")
 _COPIED_BYTES = 2**20
 
 
+class _RowsPath(options.FilePath):
+    """Parse the path of the rows, whose suffix says their format."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path; refuse standard input, which has no suffix."""
+        if value in ("-", "/dev/stdin"):
+            self.fail(
+                "name a file, whose suffix says the format; JSON lines on standard input: fourfold stream", param, ctx
+            )
+        return super().convert(value, param, ctx)
+
+
 @click.command("predict")
 @click.argument("package")
 @click.option(
     "--rows",
-    type=options.FilePath(exists=True, dir_okay=False, path_type=Path),
+    type=_RowsPath(exists=True, dir_okay=False, path_type=Path),
     required=True,
     help="The file of rows: CSV, JSON lines, JSON, Parquet or Arrow. Columns that are no inputs are left out.",
 )
