@@ -97,7 +97,7 @@ def test_a_base_install_says_which_library_is_missing() -> None:
         "import sys\n"
         "sys.modules['numpy'] = sys.modules['pyarrow'] = None\n"
         "import fourfold\n"
-        "for name, extra in (('pack', 'python'), ('certify', 'arrow')):\n"
+        "for name, extra in (('pack', 'python'), ('certify', 'arrow,service')):\n"
         "    try:\n"
         "        getattr(fourfold, name)(object(), [])\n"
         "    except fourfold.errors.MissingLibrary as error:\n"

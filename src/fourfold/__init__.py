@@ -84,7 +84,7 @@ if not TYPE_CHECKING:  # to a type checker every name would exist
         if name in _MODULES:
             try:
                 value = getattr(import_module(_MODULES[name]), name)
-            except ModuleNotFoundError as error:
+            except (ModuleNotFoundError, import_module("fourfold.errors").MissingLibrary) as error:
                 from fourfold.other_names import without_library
 
                 return without_library(name, error)  # not kept: the library may be installed later

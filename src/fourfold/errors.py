@@ -28,9 +28,12 @@ Each class has the exit status of the command line (docs/cli.md lists them).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
+
+from fourfold.installation import EXTRA_OF_LIBRARY, distribution_name, install_command
 
 __all__ = [
     "MAX_ROW_ERRORS",
@@ -61,6 +64,8 @@ __all__ = [
     "counted",
     "describe",
     "engine_failure",
+    "missing_library",
+    "naming_missing_library",
     "printable",
     "shorten",
 ]
@@ -373,7 +378,8 @@ class MissingLibrary(FourfoldError):
 
     Attributes:
         library: the library's name.
-        extra: the extra of Fourfold that installs it.
+        extra: the extra of Fourfold that installs it; several have commas between them.
+        reason: what needs which library, without the command, which names paths of this machine.
     """
 
     exit_status = 7
@@ -381,9 +387,42 @@ class MissingLibrary(FourfoldError):
     def __init__(self, library: str, *, extra: str, purpose: str) -> None:
         self.library = library
         self.extra = extra
-        super().__init__(
-            f"{purpose} needs {library}, which is not installed: pip install '.[{extra}]' in a checkout of Fourfold"
-        )
+        self.reason = f"{purpose} needs {library}, which is not installed"
+        names = " and ".join(f"'{name}'" for name in extra.split(","))
+        bring = f"the extras {names} bring it" if "," in extra else f"the extra {names} brings it"
+        super().__init__(f"{self.reason}; {bring}: {install_command(extra)}")
+
+
+def missing_library(error: ImportError, purpose: str, *, extra: str | None = None) -> MissingLibrary | None:
+    """Return the error that says which extra to install; `None` if the module that is not there comes with no extra.
+
+    Args:
+        error: what an import raised.
+        purpose: what needs the library, as the beginning of a sentence.
+        extra: the extra that brings all that is needed; otherwise the one that the library is known by.
+    """
+    library = (error.name or "").partition(".")[0]
+    named = extra or EXTRA_OF_LIBRARY.get(library)
+    if not isinstance(error, ModuleNotFoundError) or library in ("", "fourfold") or named is None:
+        return None
+    return MissingLibrary(distribution_name(library), extra=named, purpose=purpose)
+
+
+@contextmanager
+def naming_missing_library(purpose: str, *, extra: str | None = None) -> Iterator[None]:
+    """Raise `MissingLibrary` where the block, or the function that this decorates, imports a library that is not there.
+
+    Args:
+        purpose: what needs the library, as the beginning of a sentence.
+        extra: the extra that brings all that is needed; otherwise the one that the library is known by.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        missing = missing_library(error, purpose, extra=extra)
+        if missing is None:
+            raise
+        raise missing from error
 
 
 class RepositoryError(FourfoldError):

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from fourfold.errors import MissingLibrary
+from fourfold.errors import MissingLibrary, missing_library
 
 __all__ = ["OF_MODULE", "OF_PACKAGE", "OF_PREDICTOR", "OF_REPOSITORY", "NamesWhatExists", "missing", "without_library"]
 
-#: The extra of a library that goes by another name, and the extras of the libraries of models.
-_EXTRAS = {"pyarrow": "arrow", "threadpoolctl": "python"}
+#: The extras of the libraries of models.
 _MODEL_EXTRAS = ("sklearn", "lightgbm", "xgboost", "catboost")
 
 _ANSWER = "load a package and call it: fourfold.load('eta.fourfold').predict(frame)"
@@ -117,26 +116,26 @@ def missing(owner: str, name: str, instead: Mapping[str, str]) -> AttributeError
     return None if text is None else AttributeError(f"{owner} has no {name!r}: {text}")
 
 
-def without_library(name: str, error: ModuleNotFoundError) -> Callable[..., NoReturn]:
+def without_library(name: str, error: ModuleNotFoundError | MissingLibrary) -> Callable[..., NoReturn]:
     """Return what stands for a public function whose libraries are not installed: it says so when it is called.
 
     Args:
         name: the function's name.
-        error: why its module cannot be imported; raised where a module of our own is missing.
+        error: why its module cannot be imported; raised where no extra brings what is missing.
     """
-    library = (error.name or "").partition(".")[0]
-    if library in ("", "fourfold"):
+    absent = error if isinstance(error, MissingLibrary) else missing_library(error, f"fourfold.{name}")
+    if absent is None:
         raise error
 
     def function(*arguments: Any, **_: Any) -> NoReturn:
-        extra = _EXTRAS.get(library, library)
+        extra = absent.extra
         if name == "pack" and arguments:  # what packs a model installs all that packing needs
             model_library = type(arguments[0]).__module__.partition(".")[0]
             extra = model_library if model_library in _MODEL_EXTRAS else "python"
-        raise MissingLibrary(library, extra=extra, purpose=f"fourfold.{name}") from error
+        raise MissingLibrary(absent.library, extra=extra, purpose=f"fourfold.{name}") from error
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"Raise `MissingLibrary`: {library} is not installed."
+    function.__doc__ = f"Raise `MissingLibrary`: {absent.library} is not installed."
     return function
 
 

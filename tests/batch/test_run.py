@@ -394,10 +394,7 @@ def test_without_pyarrow_the_extra_is_named(tmp_path: Path) -> None:
         "except MissingLibrary as error: print(error)\n"
     )
     found = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert (
-        found.stdout
-        == "a batch run needs pyarrow, which is not installed: pip install '.[arrow]' in a checkout of Fourfold\n"
-    )
+    assert found.stdout.startswith("a batch run needs pyarrow, which is not installed; the extra 'arrow' brings it: ")
 
 
 @pytest.mark.parametrize(

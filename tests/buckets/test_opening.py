@@ -65,7 +65,7 @@ def test_wrong_settings_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_missing_library(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without obstore the error names the purpose and the extra."""
     monkeypatch.setitem(sys.modules, "obstore", None)
-    with pytest.raises(MissingLibrary, match=r"a test needs obstore.*fourfold\[cloud\]"):
+    with pytest.raises(MissingLibrary, match=r"a test needs obstore.*\[cloud\]"):
         open_bucket("s3", "s3://bucket", purpose="a test")
 
 

@@ -104,7 +104,7 @@ for name in ("csv", "arrow", "parquet"):
     try:
         by_name(name)
     except MissingLibrary as error:
-        assert "'.[arrow]'" in str(error) and name in str(error), error
+        assert "the extra 'arrow' brings it: " in str(error) and name in str(error), error
     else:
         raise AssertionError(name)
 assert "numpy" not in sys.modules

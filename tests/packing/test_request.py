@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 import fourfold
-from fourfold.errors import FourfoldError, PackError, SignatureError
+from fourfold.errors import FourfoldError, MissingLibrary, PackError, SignatureError
 from fourfold.packing.engines import onnx_conversion
 from fourfold.packing.stages import compete as competing
 from tests.models import identity
@@ -122,7 +122,7 @@ def test_a_missing_converter_is_named(model: Any, monkeypatch: pytest.MonkeyPatc
         "fourfold.packing.request.find_spec",
         lambda name: None if name in onnx_conversion.CONVERTER_LIBRARIES else found(name),
     )
-    with pytest.raises(PackError, match="pip install skl2onnx onnxruntime"):
+    with pytest.raises(MissingLibrary, match=r"needs skl2onnx and onnxruntime.*\[convert\]"):
         fourfold.pack(model, name="sum", rows=FRAME, engine="onnx")
 
 

@@ -21,6 +21,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "click": ("cli",),
     "msgspec": ANYWHERE,
     "rich": ("cli", "demo"),
+    "pip": ("installation",),  # is it here, to be named in the command that installs an extra?
     # tables: the architectures move them and look at none of their values
     "numpy": ("signature", "modelfiles", "tables", "plan", RUNTIMES, "packing", "certificate", "demo"),
     "pandas": ("tables", RUNTIMES, "demo", EMBED_DOOR),

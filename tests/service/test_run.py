@@ -313,4 +313,4 @@ except MissingLibrary as error:
 """
     run = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=ROOT)
     assert library in run.stdout
-    assert "'.[service]'" in run.stdout
+    assert "the extra 'service' brings it: " in run.stdout

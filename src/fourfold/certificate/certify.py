@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,7 @@ def certify(
         InputError: no row fits the signature.
         TableError: the table lacks a column that is not in `absent`.
         ServiceError: the service cannot be started or reached.
+        MissingLibrary: an architecture is to be certified whose library is not installed.
         FourfoldError: the package cannot be loaded; see `fourfold.load`.
     """
     if isinstance(source, Predictor):
@@ -127,6 +129,8 @@ def open_doors(
     The processes that are started may do with the package what this one, which has loaded it, does.
     """
     signature = predictor.signature
+    if "service" in architectures and service_url is None:
+        import_module("fourfold.service")  # says here, and not in another process's output, which library is missing
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fourfold-certify-")))
         if arguments is None:

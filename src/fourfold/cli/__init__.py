@@ -10,13 +10,14 @@ import io
 import os
 import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
 from fourfold import __version__
 from fourfold.cli.groups import SuggestingGroup
 from fourfold.cli.output import print_error
-from fourfold.errors import FourfoldError
+from fourfold.errors import FourfoldError, missing_library
 
 __all__ = ["command", "main"]
 
@@ -103,6 +104,16 @@ class _Verbs(SuggestingGroup):
         module = import_module(f"fourfold.cli.{_MODULES.get(cmd_name, cmd_name)}")
         verb: click.Command = module.command
         return verb
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; a library that it imports and that is not installed is named with its extra."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            missing = missing_library(error, f"fourfold {ctx.invoked_subcommand}")
+            if missing is None:
+                raise
+            raise missing from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the verbs with their whole summaries, which click would cut at the end of a line."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import platform
 import re
@@ -12,12 +11,12 @@ import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
 
 from fourfold.checks import Check
 from fourfold.cli.groups import closest
+from fourfold.installation import install_command
 
-__all__ = ["check_clock", "check_libraries", "check_python", "check_unknown_variables", "install_line"]
+__all__ = ["check_clock", "check_libraries", "check_python", "check_unknown_variables"]
 
 _PROJECT = "fourfold"
 #: A requirement of the metadata: its name, extras, bounds, and the condition after the semicolon.
@@ -38,21 +37,6 @@ class _Requirement(NamedTuple):
     extra: str | None
 
 
-def install_line(extra: str | None = None) -> str:
-    """Return the line that installs Fourfold again, with an extra: from the checkout that it comes from, if it does."""
-    suffix = "" if extra is None else f"[{extra}]"
-    try:
-        record = json.loads(importlib.metadata.distribution(_PROJECT).read_text("direct_url.json") or "{}")
-    except (importlib.metadata.PackageNotFoundError, ValueError):
-        record = {}
-    url = urlsplit(record.get("url", ""))
-    folder = unquote(url.path)
-    if url.scheme == "file" and Path(folder).is_dir():
-        editable = "-e " if record.get("dir_info", {}).get("editable") else ""
-        return f"pip install {editable}{shlex.quote(folder + suffix)}"
-    return f"pip install {shlex.quote('.' + suffix)}  # in a checkout of Fourfold"
-
-
 def check_python() -> Iterator[Check]:
     """Yield whether this Python is one that Fourfold runs on."""
     version = platform.python_version()
@@ -60,7 +44,7 @@ def check_python() -> Iterator[Check]:
         required = importlib.metadata.metadata(_PROJECT)["Requires-Python"] or ""
     except importlib.metadata.PackageNotFoundError:
         text = f"{version}; Fourfold is not installed here, so what it requires cannot be compared"
-        yield Check("Python", "note", text, install_line())
+        yield Check("Python", "note", text, install_command())
         return
     unmet = _unmet(version, tuple(_BOUND.findall(required)))
     if unmet is None:
@@ -78,7 +62,7 @@ def check_libraries() -> Iterator[Check]:
         version = _version(requirement.library)
         if version is None and requirement.extra is None:
             text = f"{requirement.library} is not installed, and every command needs it"
-            yield Check("libraries", "problem", text, install_line())
+            yield Check("libraries", "problem", text, install_command())
         elif version is None:
             missing.setdefault(requirement.extra or "", []).append(requirement.library)
         else:
@@ -93,7 +77,7 @@ def check_libraries() -> Iterator[Check]:
     yield Check("extras", "ok", f"installed: {', '.join(whole) or 'none'}")
     for extra, libraries in sorted(missing.items()):
         text = f"not installed: {', '.join(sorted(set(libraries)))}"
-        yield Check(f"extra {extra}", "note", text, install_line(extra))
+        yield Check(f"extra {extra}", "note", text, install_command(extra))
 
 
 def check_unknown_variables(known: Collection[str]) -> Iterator[Check]:

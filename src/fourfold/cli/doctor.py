@@ -71,6 +71,7 @@ def _checks(
     from fourfold.checks import check_variables
     from fourfold.cli import checks as installation
     from fourfold.durable.checks import check_room, check_temporary_folder
+    from fourfold.installation import install_command
     from fourfold.loading.checks import check_package, check_trust
     from fourfold.repository.checks import check_cache, check_repository
     from fourfold.runtimes.checks import check_evaluator, check_threads
@@ -78,7 +79,7 @@ def _checks(
 
     yield from installation.check_python()
     yield from installation.check_libraries()
-    yield from check_evaluator(installation.install_line())
+    yield from check_evaluator(install_command())
     yield from check_processes(__version__)
     yield from check_threads()
     yield from installation.check_clock()

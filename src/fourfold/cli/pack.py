@@ -24,6 +24,8 @@ _FILE = shared.FilePath(exists=True, dir_okay=False, path_type=Path)
 #: The kinds of models that `--from` names; some are options of their own too.
 _KINDS = ("mlflow", "estimator", "skops", "onnx", "lightgbm", "xgboost", "catboost", "function")
 _OPTIONS = ("estimator", "onnx", "lightgbm", "xgboost", "function")
+#: The extra that brings what a kind of model needs.
+_EXTRAS = {kind: kind for kind in _KINDS} | {"estimator": "sklearn", "skops": "sklearn", "function": "python"}
 #: The options that name fields.
 _DECLARED = ("nullable", "required", "text", "category", "open")
 
@@ -245,14 +247,16 @@ def command(
     fourfold pack face --from onnx face.onnx --rows rows.jsonl --expect answers.jsonl --provenance commit=1f2e3d
     """
     from fourfold.package import SUFFIX, check_output, write_package
-    from fourfold.packing.request import check_request
     from fourfold.runtimes import level_of
 
     target = output or Path(f"{name}{SUFFIX}")
     check_output(target, replace=replace)
+    kind, path = _chosen_model(given)
+    _check_libraries(kind, given["container"])
+    from fourfold.packing.request import check_request
+
     asked = ("engine", "extra", "measure", "shape", "provenance", "expect_rtol")
     check_request(name=name, **{key: given[key] for key in asked})
-    kind, path = _chosen_model(given)
     if rows is None and kind != "mlflow":
         raise click.UsageError("name the rows that the model was trained with: --rows FILE")
     names = ("extra", "engine", "accept", "block", "measure", "shape", "expect_rtol", "provenance", *_DECLARED)
@@ -348,6 +352,19 @@ def _chosen_model(given: dict[str, Any]) -> tuple[str, str | Path]:
             problem = "is no file" + (f", but {folder}" if (folder := describe_folder(Path(path))) else "")
         raise click.UsageError(f"the file {path} of the model {problem}")
     return kind, path
+
+
+def _check_libraries(kind: str, container: str) -> None:
+    """Raise `MissingLibrary`, with the extras that bring all that packing a model of this kind takes."""
+    from importlib import import_module
+
+    from fourfold.errors import naming_missing_library
+
+    extra = _EXTRAS[kind]
+    if kind in ("onnx", "function") and container in ("pandas", "polars"):
+        extra = f"{extra},{container}"  # the other kinds' extras bring pandas
+    with naming_missing_library(f"packing a model of the kind {kind}", extra=extra):
+        import_module("fourfold.packing.packer")
 
 
 def _open(kind: str, path: str | Path, given: dict[str, Any], *, may_ask: bool) -> OpenedModel:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fourfold.embed.on_error import OnError, check_on_error
 from fourfold.embed.paths import check_path
-from fourfold.errors import MissingLibrary
+from fourfold.errors import naming_missing_library
 from fourfold.predictor import Predictor
 from fourfold.protocols import MAX_BODY_BYTES, Failure, PredictProtocol
 
@@ -124,10 +124,8 @@ def flask_blueprint(
     """
     check_path(path, may_be_empty=True)
     check_on_error(on_error)
-    try:
+    with naming_missing_library("a Flask blueprint", extra="flask"):
         from fourfold.embed.flask import blueprint
-    except ModuleNotFoundError as error:
-        raise _import_error(error, "flask", extra="flask", purpose="a Flask blueprint") from error
     protocol = PredictProtocol(predictor, max_body_bytes=max_body_bytes, max_decoded_bytes=max_decoded_bytes)
     return blueprint(protocol, path, on_error)
 
@@ -151,10 +149,8 @@ def fastapi_router(
     """
     check_path(path, may_be_empty=True)
     check_on_error(on_error)
-    try:
+    with naming_missing_library("a FastAPI router", extra="fastapi"):
         from fourfold.embed.fastapi import check_dependencies, check_tags, router
-    except ModuleNotFoundError as error:
-        raise _import_error(error, "fastapi", extra="fastapi", purpose="a FastAPI router") from error
     protocol = PredictProtocol(predictor, max_body_bytes=max_body_bytes, max_decoded_bytes=max_decoded_bytes)
     return router(protocol, path, on_error, check_dependencies(dependencies), check_tags(tags))
 
@@ -175,16 +171,7 @@ def starlette_route(
     """
     check_path(path)
     check_on_error(on_error)
-    try:
+    with naming_missing_library("a Starlette route", extra="service"):
         from fourfold.embed.starlette import route
-    except ModuleNotFoundError as error:
-        raise _import_error(error, "starlette", extra="service", purpose="a Starlette route") from error
     protocol = PredictProtocol(predictor, max_body_bytes=max_body_bytes, max_decoded_bytes=max_decoded_bytes)
     return route(protocol, path, on_error)
-
-
-def _import_error(error: ModuleNotFoundError, library: str, *, extra: str, purpose: str) -> Exception:
-    """Return the error to raise: `MissingLibrary`, or the error itself where another module is missing."""
-    if (error.name or "").partition(".")[0] != library:
-        return error
-    return MissingLibrary(library, extra=extra, purpose=purpose)

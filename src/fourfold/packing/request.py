@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any, get_args
 
-from fourfold.errors import PackError, SignatureError, shorten
+from fourfold.errors import MissingLibrary, PackError, SignatureError, shorten
 from fourfold.package import check_name
 from fourfold.packing.engines.benchmark import Shape
 from fourfold.packing.engines.candidates import no_plan_reason
@@ -58,7 +58,8 @@ def check_engine(engine: str, runtime: str) -> None:
     """Check that models of a runtime can have an engine.
 
     Raises:
-        PackError: no model of this runtime has it, or it is made with a library that is not installed.
+        PackError: no model of this runtime has it.
+        MissingLibrary: it is made with a library that is not installed.
     """
     possible = ["auto", "original", "plan", *([CONVERTED] if runtime == "sklearn" else []), runtime]
     if engine not in possible:
@@ -70,4 +71,4 @@ def check_engine(engine: str, runtime: str) -> None:
     if engine == CONVERTED and runtime == "sklearn":
         missing = [library for library in CONVERTER_LIBRARIES if find_spec(library) is None]
         if missing:
-            raise PackError(f"the engine {CONVERTED} needs {' and '.join(missing)}: pip install {' '.join(missing)}")
+            raise MissingLibrary(" and ".join(missing), extra="convert", purpose=f"the engine {CONVERTED}")

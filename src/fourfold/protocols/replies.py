@@ -129,7 +129,8 @@ def error_reply(error: Exception, headers: Mapping[str, str] | None = None) -> R
     if isinstance(error, DecodeError):
         return _reply(error, 400, "decode", str(error), headers)
     if isinstance(error, MissingLibrary):
-        return _reply(error, 415, "media_type", str(error), headers)
+        # Who sends requests learns what is missing, and no path of this machine.
+        return _reply(error, 415, "media_type", error.reason, headers)
     if isinstance(error, EngineError):
         return _reply(error, 500, "engine", str(error), headers)
     _log.error("a request failed", exc_info=error)

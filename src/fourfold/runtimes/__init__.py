@@ -22,10 +22,10 @@ from typing import Any
 from fourfold.errors import (
     CorruptPackage,
     FourfoldError,
-    MissingLibrary,
     PackError,
     TrustError,
     describe,
+    naming_missing_library,
     printable,
     shorten,
 )
@@ -85,13 +85,8 @@ def by_name(name: str) -> Runtime:
     """
     if name not in NAMES:
         raise CorruptPackage(f"expected a runtime of {', '.join(NAMES)}; got {shorten(name)}")
-    try:
+    with naming_missing_library(f"the {name} runtime", extra=name):
         module: Any = import_module(f"fourfold.runtimes.{_MODULES.get(name, name)}")
-    except ModuleNotFoundError as error:
-        library = (error.name or "").partition(".")[0]
-        if library in ("", "fourfold"):
-            raise
-        raise MissingLibrary(library, extra=name, purpose=f"the {name} runtime") from error
     runtime: Runtime = module
     return runtime
 

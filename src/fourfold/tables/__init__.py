@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from fourfold.errors import InputError, MissingLibrary, RowError, RowErrors, SignatureError, shorten
+from fourfold.errors import InputError, RowError, RowErrors, SignatureError, naming_missing_library, shorten
 from fourfold.signature.field import Field
 from fourfold.signature.label_columns import LabelColumns
 
@@ -295,11 +295,5 @@ def _describe(data: Any) -> str:
 
 
 def _module(kind: str, purpose: str) -> ModuleType:
-    try:
+    with naming_missing_library(purpose, extra=None if kind == "rows" else kind):
         return import_module(f"fourfold.tables.{kind}")
-    except ImportError as error:
-        library = (error.name or "").partition(".")[0]
-        if library not in ("numpy", "pandas", "polars", "pyarrow"):
-            raise
-        extra = "arrow" if library == "pyarrow" else library
-        raise MissingLibrary(library, extra=extra, purpose=purpose) from error

@@ -8,7 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fourfold.errors import CorruptPackage, MissingLibrary, PackageError, PackError, TrustError, shorten
+from fourfold.errors import (
+    CorruptPackage,
+    PackageError,
+    PackError,
+    TrustError,
+    missing_library,
+    naming_missing_library,
+    shorten,
+)
 from fourfold.runtimes.code import PackageCode
 from fourfold.runtimes.engine import OpenedModel, installed_version
 
@@ -31,18 +39,17 @@ def open_pickle(path: Path, *, code: PackageCode | None = None) -> OpenedModel:
         PackError: the object cannot be loaded; the message names the missing module, or the version that wrote it.
         MissingLibrary: joblib or cloudpickle is not installed.
     """
-    try:
+    with naming_missing_library(f"reading the estimator in {path}", extra="sklearn"):
         import joblib
-    except ModuleNotFoundError as error:
-        raise MissingLibrary("joblib", extra="sklearn", purpose="reading an estimator") from error
     try:
         return _load_with_notes(lambda: joblib.load(path) if code is None else code.unpickle(path.read_bytes()))
     except PackageError as error:
         text = str(error).replace("the package's", "the model's").replace("the package", "the model")
         raise PackError(f"the estimator in {path} cannot be loaded with its own code: {text}") from error
     except ModuleNotFoundError as error:
-        if error.name == "cloudpickle":
-            raise MissingLibrary("cloudpickle", extra="mlflow", purpose=f"reading {path}") from error
+        missing = missing_library(error, f"the estimator in {path}")
+        if missing is not None:
+            raise missing from error
         advice = _version_advice(path) or ". Make it importable (PYTHONPATH), here and where the package will run"
         raise PackError(f"the estimator in {path} needs the module {error.name}, which is not here{advice}") from error
     except (AttributeError, ImportError) as error:
@@ -72,10 +79,8 @@ def open_skops(path: Path, *, any_types: bool) -> OpenedModel:
         TrustError: the file holds classes or functions that Fourfold does not know, and may not.
         MissingLibrary: skops is not installed.
     """
-    try:
+    with naming_missing_library("reading a skops file", extra="sklearn"):
         from fourfold.runtimes.sklearn import skops_file
-    except ModuleNotFoundError as error:
-        raise MissingLibrary(error.name or "skops", extra="sklearn", purpose="reading a skops file") from error
     try:
         data = path.read_bytes()
     except OSError as error:
