@@ -75,12 +75,18 @@ def _service(load: Load, rows: Sequence[bytes]) -> Outcome:
     return Outcome(answers, errors)
 
 
+def _nullable(predictor: Predictor) -> tuple[str, ...]:
+    """Return the fields that may be missing: rows may all lack them, as at the other doors."""
+    return tuple(field.name for field in predictor.signature.inputs if field.nullable)
+
+
 def _stream(load: Load, rows: Sequence[bytes]) -> Outcome:
     predictor = load()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "in.jsonl").write_bytes(b"\n".join([*rows, b""]))
-        job = stream.Job(folder / "in.jsonl", folder / "out.jsonl", dead_letters=folder / "dead.jsonl")
+        source, sink, dead_letters = (folder / name for name in ("in.jsonl", "out.jsonl", "dead.jsonl"))
+        job = stream.Job(source, sink, dead_letters, absent=_nullable(predictor))
         stream.run(predictor, job)
         answered = json_lines.decode((folder / "out.jsonl").read_bytes(), predictor.signature.outputs)
         dead = _lines(folder / "dead.jsonl")
@@ -93,7 +99,8 @@ def _batch(load: Load, rows: Sequence[bytes]) -> Outcome:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "in.jsonl").write_bytes(b"\n".join([*rows, b""]))
-        job = batch.Job(folder / "in.jsonl", folder / "out.jsonl", quarantine=folder / "bad.jsonl")  # type: ignore[arg-type]
+        source, output, quarantine = (str(folder / name) for name in ("in.jsonl", "out.jsonl", "bad.jsonl"))
+        job = batch.Job(source, output, quarantine=quarantine, absent=_nullable(predictor))
         batch.run(predictor, job)
         answered = json_lines.decode((folder / "out.jsonl").read_bytes(), predictor.signature.outputs)
         quarantined = _lines(folder / "bad.jsonl")

@@ -184,7 +184,8 @@ def test_the_service_and_the_mounts(predictor: Predictor) -> None:
     with service.running(predictor, service.Job(port=0)) as url:
         check(lambda path, **given: httpx.post(url + path, **given))
         document = httpx.get(f"{url}/openapi.json").json()
-        (parameter,) = document["paths"]["/predict"]["post"]["parameters"]
+        parameter, extra = document["paths"]["/predict"]["post"]["parameters"]
+        assert (extra["name"], extra["schema"]["default"]) == ("extra", "ignore")
         assert (parameter["name"], parameter["schema"]["items"]["enum"]) == ("absent", ["n", "word"])
     for app in (FastAPI(), Starlette()):
         embed.mount(app, predictor)

@@ -84,8 +84,8 @@ def test_a_bad_row_does_not_fail_its_neighbours(architecture: Architecture) -> N
             b'{"x": -0.0, "word": "\xf0\x9d\x84\x9e"}',
         ],
     )
-    # A batch job reads the columns that it needs and no others (docs/decisions/0006), so it meets no unknown one.
-    unknown = [] if architecture.name == "batch" else [("zzz", "unknown")]
+    # The records of a stream and of a batch job carry more than a model takes: what is no field is ignored there.
+    unknown = [] if architecture.name in ("batch", "stream") else [("zzz", "unknown")]
     assert outcome.errors == [
         [],
         [("x", "type")],

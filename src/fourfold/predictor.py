@@ -22,13 +22,14 @@ from fourfold.errors import (
     ReplayTimeout,
     RowError,
     RowErrors,
+    SignatureError,
     shorten,
 )
 from fourfold.function import Function, concatenate, slice_rows, take_rows, without_numeric_warnings
 from fourfold.other_names import OF_PREDICTOR, NamesWhatExists
 from fourfold.package.golden import GoldenRows, Replay, compare, read_golden
 from fourfold.runtimes.engine import CheckingEngine, DirectEngine, Engine, StoppableEngine, installed_version
-from fourfold.signature import Field, RowCoercer, Signature
+from fourfold.signature import Extra, Field, RowCoercer, Signature
 from fourfold.signature.label_columns import LabelColumns
 from fourfold.signature.probabilities import classes_of, probability_field
 from fourfold.time_limit import TimeIsUp, call_within
@@ -67,8 +68,36 @@ class Answer:
     errors: RowErrors
 
 
+_One = Callable[[Any], dict[str, Any] | None]
+_Many = Callable[[list[Any]], list[dict[str, Any]] | None]
+
+
 def _no_fast_path(data: Any) -> None:
     """Return None: this engine has no fast path."""
+
+
+def _fast_paths(engine: DirectEngine, signature: Signature, extra: Extra) -> tuple[_One, _Many]:
+    """Return the fast paths for one row and for many of an engine whose package treats unknown keys in the other way.
+
+    Rows whose keys are all fields are the engine's as they are. Of the others the unknown keys are left out, where they
+    are ignored; where they are forbidden, the slow path explains them.
+    """
+    names = frozenset(field.name for field in signature.inputs)
+
+    def known(row: Any) -> Any:
+        if type(row) is not dict or row.keys() <= names:
+            return row
+        return {key: value for key, value in row.items() if key in names} if extra == "ignore" else None
+
+    def one(row: Any) -> dict[str, Any] | None:
+        reduced = known(row)
+        return None if reduced is None else engine.one(reduced)
+
+    def many(rows: list[Any]) -> list[dict[str, Any]] | None:
+        reduced = [known(row) for row in rows]
+        return None if None in reduced else engine.many(reduced)
+
+    return one, many
 
 
 class Predictor(NamesWhatExists):
@@ -82,6 +111,8 @@ class Predictor(NamesWhatExists):
 
     Attributes:
         engine: the engine; to explain answers, not to compute them.
+        extra: what becomes of a key or a column that is no field: `forbid` makes it an error, `ignore` drops it. It is
+            the package's own, unless `with_extra` or a call says otherwise.
         replay: the result of replaying the golden rows.
 
     Raises:
@@ -106,14 +137,41 @@ class Predictor(NamesWhatExists):
         # A direct engine computes each row by itself: in blocks it would compute padding for nobody.
         block = None if isinstance(engine, DirectEngine) else package.block
         self._function = Function(package.signature, engine, block)
-        self._rows = RowCoercer(package.signature.inputs, package.signature.extra)
+        self.extra: Extra = package.signature.extra
+        self._rows = RowCoercer(package.signature.inputs, self.extra)
         # The fast path: an engine that recognises rows that need no coercion gives the same answer in a tenth of the
         # time. It returns None for all others; the slow path then coerces them or explains their errors.
-        self._one: Callable[[Any], dict[str, Any] | None] = _no_fast_path
-        self._many: Callable[[list[Any]], list[dict[str, Any]] | None] = _no_fast_path
+        self._one: _One = _no_fast_path
+        self._many: _Many = _no_fast_path
         if isinstance(engine, DirectEngine):
             self._one, self._many = engine.one, engine.many
         self.replay = self._replay()
+
+    def with_extra(self, extra: Extra) -> Predictor:
+        """Return a predictor of the same engine that forbids, or ignores, keys and columns that are no fields.
+
+        Raises:
+            SignatureError: `extra` is neither `forbid` nor `ignore`.
+        """
+        if extra == self.extra:
+            return self
+        if extra not in ("forbid", "ignore"):
+            raise SignatureError(f"expected extra to be 'forbid' or 'ignore'; got {shorten(extra)}")
+        other: Predictor = self._other_extra
+        return other
+
+    @cached_property
+    def _other_extra(self) -> Predictor:
+        # Not a copy by `copy`, which asks how to pickle: a pickle loads the package again.
+        other: Predictor = object.__new__(type(self))
+        other.__dict__ |= {
+            key: value for key, value in self.__dict__.items() if key not in ("_other_extra", "_columns")
+        }
+        other.extra = "ignore" if self.extra == "forbid" else "forbid"
+        other._rows = RowCoercer(self.signature.inputs, other.extra)
+        if isinstance(self.engine, DirectEngine):
+            other._one, other._many = _fast_paths(self.engine, self.signature, other.extra)
+        return other
 
     @property
     def name(self) -> str:
@@ -186,9 +244,13 @@ class Predictor(NamesWhatExists):
         """
         if self._reduce is None:
             raise PicklingError(f"the predictor {self.name} is not pickled: fourfold.load did not make it")
+        if self.extra != self.signature.extra:
+            return Predictor.with_extra, (self.with_extra(self.signature.extra), self.extra)
         return self._reduce(self)
 
-    def predict(self, data: Any, *, absent: Collection[str] = (), arrays: bool = False) -> Any:
+    def predict(
+        self, data: Any, *, absent: Collection[str] = (), arrays: bool = False, extra: Extra | None = None
+    ) -> Any:
         """Predict for every row of a table.
 
         Args:
@@ -197,6 +259,7 @@ class Predictor(NamesWhatExists):
             absent: the nullable fields whose column may be absent from the table: they are missing in every row.
             arrays: whether an output with labels, such as the probabilities of classes, is one column of arrays in a
                 frame too; otherwise a frame has a column for each label, such as `probability_yes`.
+            extra: what becomes of keys and columns that are no fields; `None` for the predictor's own `extra`.
 
         Returns:
             The outputs in the same kind of container, one row for each row; a pandas frame keeps its index.
@@ -207,6 +270,8 @@ class Predictor(NamesWhatExists):
             TableError: the table lacks a column that is not in `absent`, or has one that it may not have.
             EngineError: the engine failed.
         """
+        if extra is not None and extra != self.extra:
+            return self.with_extra(extra).predict(data, absent=absent, arrays=arrays)
         if type(data) is list and not absent:
             outputs = self._many(data)
             if outputs is not None:
@@ -244,7 +309,7 @@ class Predictor(NamesWhatExists):
         """Return the answers to all rows of a table, canonical; raise as `predict` does."""
         from fourfold import tables
 
-        table, errors = tables.read(data, self.signature.inputs, self.signature.extra, MAX_INPUT_ERRORS, absent)
+        table, errors = tables.read(data, self.signature.inputs, self.extra, MAX_INPUT_ERRORS, absent)
         if errors:
             raise InputError(errors)
         return self._function(table)
@@ -253,17 +318,20 @@ class Predictor(NamesWhatExists):
     def _label_columns(self) -> LabelColumns:
         return LabelColumns(self.signature.outputs)
 
-    def predict_one(self, row: Any) -> dict[str, Any]:
+    def predict_one(self, row: Any, *, extra: Extra | None = None) -> dict[str, Any]:
         """Predict for one row: a dict in, a dict out.
 
         Args:
             row: a dict or another mapping; or a row of pandas (a `Series`) or of a database, a named tuple, an instance
                 of a dataclass or of a class of attrs, pydantic or msgspec.
+            extra: what becomes of keys that are no fields; `None` for the predictor's own `extra`.
 
         Raises:
             InputError: the row does not fit the signature.
             EngineError: the engine failed.
         """
+        if extra is not None and extra != self.extra:
+            return self.with_extra(extra).predict_one(row)
         output = self._one(row)
         if output is not None:
             return output
@@ -327,7 +395,7 @@ class Predictor(NamesWhatExists):
         # Needs pyarrow, which is installed where a caller has an Arrow table.
         from fourfold.signature.columns import ColumnCoercer
 
-        return ColumnCoercer(self.signature.inputs, self.signature.extra)
+        return ColumnCoercer(self.signature.inputs, self.extra)
 
     def _answer_around_failures(self, valid: Any, kept: Sequence[int], errors: RowErrors) -> Answer:
         """Answer valid rows where the engine refuses some: halve the table until only the refused rows are left out.

@@ -63,7 +63,7 @@ def test_a_long_line_is_quarantined_and_its_neighbours_are_answered(predictor: P
     source = tmp_path / "rows.jsonl"
     long, wide = b'{"x": 1, "word": "' + b"y" * LIMIT + b'"}', b'{"x": [' + b",".join([b"{}"] * 200_000) + b"]}"
     source.write_bytes(b"\n".join([b'{"x": 1}', long, b'{"x": 2}', wide, b'{"x": 3}', b""]))
-    job = batch.Job(str(source), str(tmp_path / "out.jsonl"), max_decoded_bytes=LIMIT)
+    job = batch.Job(str(source), str(tmp_path / "out.jsonl"), max_decoded_bytes=LIMIT, absent=("n", "word"))
     report = batch.run(predictor, job)
     assert (report.rows_in, report.rows_out, report.quarantined) == (5, 3, 2)
     assert report.quarantine is not None

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fourfold.predictor import Predictor
+from fourfold.stream import Job
 from tests.support import Row, double, make_predictor
+
+#: Describe a stream whose events may all lack the two fields that may be missing.
+sparse_job = partial(Job, absent=("n", "word"))
 
 #: The engine refuses rows with this x.
 REFUSED = 13.0

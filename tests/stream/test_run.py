@@ -18,7 +18,7 @@ from fourfold.errors import EngineError, SignatureError, SinkError, SourceError
 from fourfold.stream import Job, Limits, Report
 from fourfold.stream.sources.pipes import PipeSource
 from tests.project.tree import ROOT
-from tests.stream.model import events, lines, predictor
+from tests.stream.model import events, lines, predictor, sparse_job
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def test_burst_is_one_call() -> None:
     os.write(writing, b'{"x":1}\n' * 1000)
     os.close(writing)
     model = predictor(lambda rows: calls.append(len(rows)))
-    stream.run(model, Job(PipeSource(reading, "pipe"), "/dev/null", limits=Limits(events=600)))
+    stream.run(model, sparse_job(PipeSource(reading, "pipe"), "/dev/null", limits=Limits(events=600)))
     assert calls == [600, 400]
     os.close(reading)
 
@@ -165,10 +165,10 @@ def test_number_of_dead_letters_is_bounded(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_bytes(b'{"x":1}\nno\n{"x":2}\nno\n{"x":3}\n')
     for _ in range(2):
         with pytest.raises(SourceError, match=r"2 of 4 events.*max_dead=1.*offset 19, line 4.*decode"):
-            stream.run(predictor(), Job(tmp_path / "in.jsonl", tmp_path / "out.jsonl", max_dead=1))
+            stream.run(predictor(), sparse_job(tmp_path / "in.jsonl", tmp_path / "out.jsonl", max_dead=1))
         assert [answer["y"] for answer in lines(tmp_path / "out.jsonl")] == [2.0, 4.0]
         assert len(lines(tmp_path / "out.jsonl.dead.jsonl")) == 1
-    assert stream.run(predictor(), Job(tmp_path / "in.jsonl", tmp_path / "out.jsonl", max_dead=2)).events == 2
+    assert stream.run(predictor(), sparse_job(tmp_path / "in.jsonl", tmp_path / "out.jsonl", max_dead=2)).events == 2
     assert len(lines(tmp_path / "out.jsonl")) == 3
 
 
@@ -178,7 +178,8 @@ def test_share_of_dead_letters_is_bounded(size: int, tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_bytes(b'{"x":1}\n' * 300 + b'{"x":"1"}\n' * 1000)
     with pytest.raises(SourceError, match=r"301 of 601 events.*max_dead=0\.5"):
         stream.run(
-            predictor(), Job(tmp_path / "in.jsonl", tmp_path / "out.jsonl", max_dead=0.5, limits=Limits(events=size))
+            predictor(),
+            sparse_job(tmp_path / "in.jsonl", tmp_path / "out.jsonl", max_dead=0.5, limits=Limits(events=size)),
         )
     assert len(lines(tmp_path / "out.jsonl.dead.jsonl")) == 300
 
@@ -191,21 +192,23 @@ def test_broken_engine_is_not_the_events_fault(tmp_path: Path) -> None:
         raise OSError("the model's file has gone")
 
     with pytest.raises(EngineError, match="has gone"):
-        stream.run(predictor(called=broken), Job(tmp_path / "in.jsonl", tmp_path / "out.jsonl"))
+        stream.run(predictor(called=broken), sparse_job(tmp_path / "in.jsonl", tmp_path / "out.jsonl"))
     assert not (tmp_path / "out.jsonl.dead.jsonl").exists()
 
 
 def test_any_number_of_refused_events_are_dead_and_the_run_goes_on(tmp_path: Path) -> None:
     """However many events in a row the engine refuses, the one after them is answered."""
     (tmp_path / "in.jsonl").write_bytes(b'{"x":13}\n' * 200 + b'{"x":1}\n')
-    report = stream.run(predictor(), Job(tmp_path / "in.jsonl", tmp_path / "out.jsonl"))
+    report = stream.run(predictor(), sparse_job(tmp_path / "in.jsonl", tmp_path / "out.jsonl"))
     assert (report.answered, report.dead) == (1, 200)
 
 
 def test_long_line_is_dead(tmp_path: Path) -> None:
     """A line that is too long is a dead letter with its head, and its neighbours are answered."""
     (tmp_path / "in.jsonl").write_bytes(b'{"x":1}\n{"x":1,"word":"' + b"w" * 100_000 + b'"}\n{"x":2}')
-    report = stream.run(predictor(), Job(tmp_path / "in.jsonl", tmp_path / "out.jsonl", limits=Limits(line=50_000)))
+    report = stream.run(
+        predictor(), sparse_job(tmp_path / "in.jsonl", tmp_path / "out.jsonl", limits=Limits(line=50_000))
+    )
     assert (report.answered, report.dead) == (2, 1)
     (letter,) = lines(tmp_path / "out.jsonl.dead.jsonl")
     assert (letter["event_bytes"], letter["event"][:16], letter["line"]) == (100_017, '{"x":1,"word":"w', 2)

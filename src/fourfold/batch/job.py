@@ -12,6 +12,7 @@ from fourfold.durable.file_urls import local_file
 from fourfold.errors import SinkError, SourceError, shorten
 from fourfold.jobfile import is_count_or_share, read_job
 from fourfold.package import SUFFIX
+from fourfold.signature import Extra
 
 __all__ = ["WORK_FOLDER", "Job"]
 
@@ -38,6 +39,8 @@ class Job:
         output: the file to write, in the format of its suffix.
         keep: the source columns that pass through: they are copied to the output unchanged, under their own names.
         rename: the input field that a source column holds, where their names differ: `{source column: field}`.
+        extra: what becomes of a column, or a key of a row, that is neither an input field nor in `keep`: `ignore`
+            leaves it out, `forbid` makes it an error.
         absent: the nullable input fields whose column may be absent from a file: they are missing in every row of it.
         quarantine: the JSON lines file for rows at fault; by default `_fourfold/<output's name>.quarantine.jsonl`
             beside the output. It is only created if there are such rows.
@@ -62,6 +65,7 @@ class Job:
     output: str
     keep: tuple[str, ...] = ()
     rename: Mapping[str, str] = field(default_factory=dict)
+    extra: Extra = "ignore"
     absent: tuple[str, ...] = ()
     quarantine: str | None = None
     max_quarantined: int | float | None = None
@@ -98,6 +102,8 @@ class Job:
             return f"keep: expected a list of column names; got {shorten(self.keep)}"
         if len(set(self.keep)) != len(self.keep):
             return f"keep: a column is named twice in {shorten(self.keep, 200)}"
+        if self.extra not in ("forbid", "ignore"):
+            return f"extra: expected 'forbid' or 'ignore'; got {shorten(self.extra)}"
         if not isinstance(self.absent, (list, tuple)) or not all(isinstance(name, str) for name in self.absent):
             return f"absent: expected a list of fields; got {shorten(self.absent)}"
         if not isinstance(self.rename, Mapping) or not all(isinstance(name, str) for name in _names(self.rename)):

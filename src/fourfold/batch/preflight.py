@@ -87,6 +87,7 @@ def _run_key(predictor: Predictor, job: Job, source: SourceFiles) -> str:
         "keep": list(job.keep),
         "output": job.output,
         "rename": dict(job.rename),
+        **({"extra": job.extra} if job.extra != "ignore" else {}),
         **({"absent": sorted(job.absent)} if job.absent else {}),
         **({"arrays": True} if job.arrays else {}),
         "sources": [[state.path, state.size, state.modified_ns] for state in source.states],

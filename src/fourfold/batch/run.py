@@ -67,6 +67,7 @@ def run(predictor: Predictor, job: Job, on_progress: OnProgress | None = None) -
         if error.name != "pyarrow":
             raise
         raise MissingLibrary("pyarrow", extra="arrow", purpose="a batch run") from error
+    predictor = predictor.with_extra(job.extra)
     checked = preflight(predictor, job)
     with ExitStack() as stack:
         staging = stack.enter_context(Staging(checked.target))

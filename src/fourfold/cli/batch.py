@@ -37,6 +37,7 @@ def command() -> None:
 @click.option("--to", "output", metavar="PATH", help="The file to write, in the format of its suffix.")
 @click.option("--keep", multiple=True, metavar="COLUMN", help="Copy this column next to the answers; may be repeated.")
 @click.option("--rename", multiple=True, metavar="COLUMN=FIELD", help="The column that holds a field; may be repeated.")
+@options.extra
 @options.absent
 @click.option(
     "--quarantine", metavar="PATH", help="Where rows go that do not fit. Default: _fourfold/ beside the output."

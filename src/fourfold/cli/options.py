@@ -13,7 +13,7 @@ from fourfold.durable.file_urls import local_file
 from fourfold.errors import SourceError
 from fourfold.jobfile import parse_count_or_share
 
-__all__ = ["COUNT_OR_SHARE", "FilePath", "absent", "as_json", "quiet", "repository", "trust"]
+__all__ = ["COUNT_OR_SHARE", "FilePath", "absent", "as_json", "extra", "quiet", "repository", "trust"]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -62,6 +62,11 @@ absent: Decorator = click.option(
     callback=_names,
     metavar="A,B",
     help="Fields that may be missing and have no column in the rows; a table that lacks another field's is refused.",
+)
+extra: Decorator = click.option(
+    "--extra",
+    type=click.Choice(["forbid", "ignore"]),
+    help="What becomes of columns, or keys, that are no fields of the model and not kept.  [default: ignore]",
 )
 repository: Decorator = click.option(
     "--repository",

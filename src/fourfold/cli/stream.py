@@ -20,6 +20,7 @@ from fourfold.errors import SinkError, SourceError
 
 if TYPE_CHECKING:
     from fourfold.package.levels import Level
+    from fourfold.signature import Extra
     from fourfold.stream import Report
 
 
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 @click.option(
     "--keep", multiple=True, metavar="FIELD", help="Copy this field of the event into the answer; may be repeated."
 )
+@options.extra
+@options.absent
 @click.option("--follow", is_flag=True, help="Go on as the file grows.")
 @click.option(
     "--max-dead",
@@ -69,6 +72,8 @@ def command(
     sink: str,
     dead_letters: str | None,
     keep: tuple[str, ...],
+    extra: Extra | None,
+    absent: tuple[str, ...],
     max_dead: float | None,
     max_decoded: int,
     repository: str | None,
@@ -96,6 +101,8 @@ def command(
         sink=sink,
         dead_letters=dead_letters,
         keep=keep,
+        extra=extra or "ignore",
+        absent=absent,
         max_dead=max_dead,
         replace=replace,
         limits=Limits(max_decoded_bytes=max_decoded * 2**20),

@@ -6,7 +6,6 @@ import os
 import re
 import sys
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from typing import IO, Any
 
 from fourfold.codecs.bounds import DEFAULT_BOUNDS, Bounds
@@ -16,7 +15,7 @@ from fourfold.codecs.table import Rows, Table, rows_in_chunks, slices_as_rows
 from fourfold.errors import DecodeError, TooLarge, shorten
 from fourfold.signature.field import Field
 
-__all__ = ["OversizedRow", "Writer", "decode", "decode_line", "encode", "names", "read"]
+__all__ = ["OversizedRow", "Writer", "decode", "decode_line", "encode", "first_keys", "names", "read"]
 
 #: The lines up to which bytes are split into all of them at once.
 MAX_SPLIT_LINES = 1 << 20
@@ -100,17 +99,21 @@ def _lines_of(data: bytes) -> Iterator[tuple[int, bytes]]:
         yield number, match[0]
 
 
-@dataclass(frozen=True, slots=True)
 class OversizedRow:
     """Stand for a line that would take too much memory; the coercion reports it as an error of its row.
 
-    Attributes:
+    It is no dataclass, because the instance of one is a row.
+
+    Args:
         size: the line's length in bytes; where it was not read to its end, what was read of it.
         limit: the bytes that it may take.
     """
 
-    size: int
-    limit: int
+    __slots__ = ("limit", "size")
+
+    def __init__(self, size: int, limit: int) -> None:
+        self.size = size
+        self.limit = limit
 
     def __repr__(self) -> str:
         return f"{self.size} bytes, over max_decoded_bytes = {self.limit}"
@@ -194,6 +197,34 @@ def read(
     del fields
     with open_source(path) as file, name_in_errors(path):
         yield from _rows_within(file, bounds, chunk_rows, columns)
+
+
+def first_keys(path: str | os.PathLike[str], rows: int, bounds: Bounds = DEFAULT_BOUNDS) -> tuple[dict[str, None], int]:
+    """Return the keys of the first rows of a file in the order in which they come, and how many rows were looked at.
+
+    Lines that are no JSON objects are left out: whoever reads the rows reports them.
+
+    Args:
+        path: a file of the bytes that `decode` takes.
+        rows: the most rows.
+        bounds: what a line may take.
+
+    Raises:
+        SourceError: the file cannot be read.
+    """
+    keys: dict[str, None] = {}
+    count = 0
+    with open_source(path) as file, name_in_errors(path):
+        for line in _lines(file, bounds.max_decoded_bytes):
+            if count == rows:
+                break
+            if isinstance(line, bytes) and not line.isspace():
+                try:
+                    keys.update(dict.fromkeys(decode_line(line, bounds, frozenset())))
+                except DecodeError:
+                    continue
+                count += 1
+    return keys, count
 
 
 class Writer(TableWriter):

@@ -23,7 +23,7 @@ from fourfold.packing.stages.prepare import prepare, runtime_of
 from fourfold.packing.stages.sample import sample
 from fourfold.runtimes.declared import read_declared
 from fourfold.runtimes.training_columns import spell_text
-from fourfold.signature import Field
+from fourfold.signature import Extra, Field
 from fourfold.tables import as_array
 
 __all__ = ["pack"]
@@ -40,7 +40,7 @@ def pack(
     text: Iterable[str] = (),
     category: Iterable[str] = (),
     open: Iterable[str] = (),  # noqa: A002 - a word of the signature
-    extra: Literal["forbid", "ignore"] = "forbid",
+    extra: Extra = "forbid",
     runtime: str | None = None,
     engine: str = "auto",
     block: int | Literal["auto", "free"] = "auto",

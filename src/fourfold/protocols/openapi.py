@@ -266,6 +266,7 @@ def _parameters(predictor: Predictor) -> list[dict[str, Any]]:
     nullable = [field.name for field in signature.inputs if field.nullable]
     has_label_columns = LabelColumns(signature.outputs).fields != signature.outputs
     parameters = [_absent_parameter(nullable)] if nullable else []
+    parameters.append({**_EXTRA_PARAMETER, "schema": {"enum": ["forbid", "ignore"], "default": predictor.extra}})
     return [*parameters, *([_ARRAYS_PARAMETER] if has_label_columns else [])]
 
 
@@ -275,6 +276,13 @@ def _describe_csv(predictor: Predictor) -> str:
     shown = ", ".join(names[:_MAX_SHOWN_COLUMNS])
     return f"{_CSV}. The columns: {shown}{', …' if len(names) > _MAX_SHOWN_COLUMNS else ''}."
 
+
+_EXTRA_PARAMETER = {
+    "name": "extra",
+    "in": "query",
+    "required": False,
+    "description": "What becomes of keys and columns that are no fields: an error (`forbid`), or nothing (`ignore`).",
+}
 
 _ARRAYS_PARAMETER = {
     "name": "arrays",

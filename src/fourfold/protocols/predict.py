@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 from typing import Any
-from urllib.parse import unquote_plus
 
 from fourfold.codecs import json_bytes, json_columns, json_rows
 from fourfold.codecs.bounds import Bounds, dict_bytes
@@ -24,7 +23,9 @@ from fourfold.protocols.media_types import (
     parse_media_type,
 )
 from fourfold.protocols.other_forms import advise, find_other_form
+from fourfold.protocols.query import Query, drop_unknown, forbid_unknown, read_query
 from fourfold.protocols.replies import Refused, Reply, WrongForm, error_reply
+from fourfold.signature import Extra
 from fourfold.signature.label_columns import LabelColumns
 from fourfold.signature.table_columns import check_absent, check_columns
 
@@ -56,6 +57,9 @@ _TABLE = "table"
 _TEXT_TYPES = (JSON, JSON_LINES, CSV)
 
 _CONTENT_TYPES = {media_type: media_type for media_type in MEDIA_TYPES} | {CSV: "text/csv; charset=utf-8"}
+
+
+_NO_QUERY = Query()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +113,8 @@ class PredictProtocol:
         names = {field.name for field in self._inputs}
         # An object whose only key is `rows` or `columns` holds a table, unless an input field has that name.
         self._wrappers = {"rows", "columns"} - names
-        # The keys that may not be there twice: all of them where one that is no field is an error.
-        self._known = names | self._wrappers if predictor.signature.extra == "ignore" else None
+        # The keys that may not be there twice, where others are ignored; where they are errors, no key may.
+        self._known = names | self._wrappers
 
     def __call__(self, body: bytes, headers: Mapping[str, str], query: bytes = b"") -> Reply:
         """Answer one request; the reply reports every failure.
@@ -187,18 +191,20 @@ class PredictProtocol:
             headers: the request's headers, with lower-case names; `content-type`, `content-encoding` and `accept` are
                 used.
             query: what stands after the `?` of its target: `absent=A,B` names the nullable fields whose column may be
-                absent, `arrays=true` asks for arrays where CSV would have a column for each label. Other parameters
-                mean nothing.
+                absent, `arrays=true` asks for arrays where CSV would have a column for each label, `extra=ignore` drops
+                keys and columns that are no fields, and `extra=forbid` makes them errors. Other parameters mean
+                nothing.
 
         Raises:
-            Refused: its media type is unknown, or the client accepts no known one, or it has too many rows, or `arrays`
-                is neither true nor false.
+            Refused: its media type is unknown, or the client accepts no known one, or it has too many rows, or a
+                parameter has another value.
             TooLarge: it would take too much memory.
             DecodeError: the body does not have the format of its media type.
             InputError: the body is not a table.
             TableError: it lacks a field's column, has one that it may not have, or `absent` names no nullable field.
         """
-        absent, arrays = _parameters(query) if query else ((), False)
+        asked = read_query(query) if query else _NO_QUERY
+        absent, extra = asked.absent, asked.extra or self.predictor.extra
         body_type = _media_type(headers, body)
         # The reply has the media type of the request, if the client has no preference.
         offered = (body_type, *(media_type for media_type in MEDIA_TYPES if media_type != body_type))
@@ -214,7 +220,7 @@ class PredictProtocol:
             _codec(reply_type)  # raises before the work is done where the reply's library is missing
         try:
             if body_type == JSON:
-                table, form, names = self._decode_json(body)
+                table, form, names = self._decode_json(body, extra)
             else:
                 table = _codec(body_type).decode(body, self._inputs, self.bounds)
                 form, names = (_LINES, None) if body_type == JSON_LINES else (_TABLE, _column_names(table))
@@ -228,15 +234,22 @@ class PredictProtocol:
         if type(table) is not list or len(table) > self._safe_rows:
             self._check_size(table)
         if names is not None:
-            self._check_columns(names, absent, body, body_type)
+            self._check_columns(names, absent, extra, body, body_type)
             table = _with_nulls(table, [name for name in absent if name not in names])
         elif absent:
             check_absent(self._inputs, absent)
-        return Call(table, reply_type, form, arrays)
+        if extra != self.predictor.extra:
+            if extra == "ignore":
+                table = drop_unknown(table, self._inputs)
+            else:
+                forbid_unknown(table, self._inputs)
+        return Call(table, reply_type, form, asked.arrays)
 
-    def _check_columns(self, names: Sequence[str], absent: Sequence[str], body: bytes, body_type: str) -> None:
+    def _check_columns(
+        self, names: Sequence[str], absent: Sequence[str], extra: Extra, body: bytes, body_type: str
+    ) -> None:
         """Check which columns a table has; of CSV that is something else, say what it is."""
-        extra, has_header = self.predictor.signature.extra, body_type == CSV
+        has_header = body_type == CSV
         try:
             check_columns(self._inputs, names, extra, absent, advice="?absent={}", has_header=has_header)
         except TableError:
@@ -265,11 +278,11 @@ class PredictProtocol:
             size = decoded_size(table, self._inputs, self.bounds.max_decoded_bytes)
             self.bounds.check_bytes(size, f"a table of {rows} rows, each with its own values,")
 
-    def _decode_json(self, body: bytes) -> tuple[Any, str, list[str] | None]:
+    def _decode_json(self, body: bytes, extra: Extra) -> tuple[Any, str, list[str] | None]:
         """Return the rows, the form of the reply, and the names of the columns where these are what came."""
         if len(body) > self._safe_json_bytes:
             self.bounds.check_json(body)
-        value = json_bytes.parse(body, self._known)
+        value = json_bytes.parse(body, self._known if extra == "ignore" else None)
         if isinstance(value, list):
             return value, _ROWS, None
         if not isinstance(value, dict):
@@ -332,25 +345,6 @@ def join_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         name = raw.decode("latin-1")
         joined[name] = f"{joined[name]}, {value.decode('latin-1')}" if name in joined else value.decode("latin-1")
     return joined
-
-
-def _parameters(query: bytes) -> tuple[list[str], bool]:
-    """Return the names after `absent=` in a query, where a comma that belongs to a name is `%2C`, and `arrays=`.
-
-    Raises:
-        Refused: `arrays` is neither true nor false.
-    """
-    absent: list[str] = []
-    arrays = False
-    for parameter in query.decode("latin-1").split("&"):
-        key, _, value = parameter.partition("=")
-        if key == "absent":
-            absent += [unquote_plus(name) for name in value.split(",") if name]
-        elif key == "arrays":
-            if value not in ("true", "false"):
-                raise Refused(400, "query", f"expected ?arrays=true or ?arrays=false; got {shorten(value)}")
-            arrays = value == "true"
-    return absent, arrays
 
 
 def _column_names(table: Any) -> list[str]:

@@ -4,7 +4,7 @@
 same rules. `columns` imports pyarrow, so it is not imported here: a package that answers rows needs no Arrow.
 """
 
-from fourfold.signature.field import DTYPES, Field, Signature, fields
+from fourfold.signature.field import DTYPES, Extra, Field, Signature, fields
 from fourfold.signature.rows import Mismatch, RowCoercer
 
-__all__ = ["DTYPES", "Field", "Mismatch", "RowCoercer", "Signature", "fields"]
+__all__ = ["DTYPES", "Extra", "Field", "Mismatch", "RowCoercer", "Signature", "fields"]

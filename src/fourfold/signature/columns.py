@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import UTC, date, datetime, timedelta
 from heapq import merge
 from itertools import islice
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from fourfold.errors import MAX_ROW_ERRORS, ColumnError, DecodeError, RowError, RowErrors, TableError, shorten
 from fourfold.signature.arrow_numbers import DAY_MS, DAY_RANGE, MICROSECOND_RANGE, dates, floats, integers, timestamps
 from fourfold.signature.column_sizes import NUMBER_IDS, check_decoded_size
-from fourfold.signature.field import FLOATS, INTEGERS, Field, first_duplicate
+from fourfold.signature.field import FLOATS, INTEGERS, Extra, Field, first_duplicate
 from fourfold.signature.rows import NON_FINITE, Coerce, Mismatch, coercer, is_missing
 from fourfold.signature.table_columns import check_columns
 from fourfold.signature.type_compatibility import can_hold
@@ -118,7 +118,7 @@ class ColumnCoercer:
         extra: `forbid` makes a column that is no field an error, `ignore` drops it.
     """
 
-    def __init__(self, fields: Iterable[Field], extra: Literal["forbid", "ignore"] = "forbid") -> None:
+    def __init__(self, fields: Iterable[Field], extra: Extra = "forbid") -> None:
         self.fields = tuple(fields)
         self.schema = arrow_schema(self.fields)
         self._columns = [_Column(field) for field in self.fields]

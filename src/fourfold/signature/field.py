@@ -44,6 +44,10 @@ CATEGORY_TYPES: dict[str, type] = {
 _FIELD_KEYS = ("name", "dtype", "nullable", "shape", "categories", "open", "zone", "labels", "description")
 
 
+#: What becomes of a key or a column that is no field: an error, or nothing.
+Extra = Literal["forbid", "ignore"]
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """Declare one column of a signature.
@@ -216,7 +220,7 @@ class Signature:
 
     inputs: tuple[Field, ...]
     outputs: tuple[Field, ...]
-    extra: Literal["forbid", "ignore"] = "forbid"
+    extra: Extra = "forbid"
     _inputs_by_name: dict[str, Field] = dataclass_field(init=False, repr=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:

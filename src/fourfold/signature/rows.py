@@ -14,10 +14,10 @@ import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 from fourfold.errors import MAX_ROW_ERRORS, NAN_IN_INTEGERS, NAN_IN_TEXTS, RowError, RowErrors, shorten
-from fourfold.signature.field import FLOATS, INTEGERS, Field
+from fourfold.signature.field import FLOATS, INTEGERS, Extra, Field
 from fourfold.signature.row_forms import as_mapping, describe_row
 from fourfold.signature.similar_names import did_you_mean
 
@@ -124,7 +124,7 @@ class RowCoercer:
         extra: `forbid` makes a key that is no field an error, `ignore` drops it.
     """
 
-    def __init__(self, fields: Iterable[Field], extra: Literal["forbid", "ignore"] = "forbid") -> None:
+    def __init__(self, fields: Iterable[Field], extra: Extra = "forbid") -> None:
         self.fields = tuple(fields)
         self._names = frozenset(field.name for field in self.fields)
         self._steps = [(field.name, field, coercer(field)) for field in self.fields]
@@ -289,7 +289,7 @@ def unknown_field(row: int, name: str, fields: Sequence[Field], *, is_first: boo
     names = ", ".join(field.name for field in fields[:_MAX_LISTED_FIELDS])
     more = f", … ({len(fields)} in all)" if len(fields) > _MAX_LISTED_FIELDS else ""
     similar = did_you_mean(name, (field.name for field in fields)) if is_first else ""
-    got = f"a key that is no field{similar} (extra='ignore' drops such keys)"
+    got = f"a key that is no field{similar} (extra=ignore drops such keys)"
     return RowError(row, name, "unknown", f"one of the fields {names}{more}", got)
 
 

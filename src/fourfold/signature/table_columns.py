@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Literal
 
 from fourfold.errors import MAX_ROW_ERRORS, ColumnError, RowErrors, TableError, shorten
-from fourfold.signature.field import Field
+from fourfold.signature.field import Extra, Field
 from fourfold.signature.rows import unknown_field
 
 __all__ = ["absent_advice", "check_absent", "check_columns", "describe_columns"]
@@ -45,7 +44,7 @@ def check_absent(fields: Iterable[Field], absent: Collection[str]) -> None:
 def check_columns(
     fields: Sequence[Field],
     names: Sequence[str],
-    extra: Literal["forbid", "ignore"],
+    extra: Extra,
     absent: Collection[str] = (),
     *,
     advice: str = _IN_PYTHON,

@@ -50,7 +50,7 @@ class EventPredictor:
         self._max_line = max_line
         self._outputs = predictor.signature.outputs
         names = {field.name for field in predictor.signature.inputs}
-        self._known = names | set(pass_through.names) if predictor.signature.extra == "ignore" else None
+        self._known = names | set(pass_through.names) if predictor.extra == "ignore" else None
 
     def predict(self, batch: EventBatch) -> EventAnswers:
         """Decode the lines, answer them in one call of the predictor, and encode the answers.

@@ -7,15 +7,19 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from heapq import merge
 
 from fourfold.codecs import Bounds
 from fourfold.errors import FourfoldError, SinkError, SourceError
 from fourfold.predictor import Predictor
+from fourfold.signature.first_records import MAX_FIRST_RECORDS
+from fourfold.signature.table_columns import check_absent
 from fourfold.stream.dead_letter_limit import DeadLetterLimit
 from fourfold.stream.dead_letters import DeadLetter, encode_dead_letter
 from fourfold.stream.delivery import choose_delivery, default_dead_letters
 from fourfold.stream.delivery.protocol import Delivery, OutputContents
+from fourfold.stream.first_events import check_first_events
 from fourfold.stream.job import Job
 from fourfold.stream.limits import Limits
 from fourfold.stream.lines import EventBatch, Position
@@ -57,8 +61,10 @@ def run(
 
     Raises:
         SignatureError: a name in `keep` is also an output's, or is listed twice.
-        SourceError: the source cannot be read, or is not the one from which the output was made; or more events failed
-            than `max_dead` allows, in which case all before the last of them are delivered.
+        TableError: a name in `absent` is no nullable field.
+        SourceError: the source cannot be read, or is not the one from which the output was made; none of its first
+            events has a field that `absent` does not name; or more events failed `max_dead` allows, in which case
+            all before the last of them are delivered.
         SinkError: an output cannot be written, or another process writes it.
         OutputExists: the output exists, and was not made by this package from this input.
         EngineError: the engine fails on every event and on its golden rows too.
@@ -67,12 +73,21 @@ def run(
     sink = _open_if_named(job.sink)
     dead_letters = default_dead_letters(sink) if job.dead_letters is None else _open_if_named(job.dead_letters)
     pass_through = PassThrough(job.keep, predictor.signature)
+    check_absent(predictor.signature.inputs, job.absent)
+    bounds = Bounds(job.limits.max_decoded_bytes)
     contents = OutputContents(predictor.digest, pass_through.names)
     delivery = choose_delivery(source, sink, dead_letters, contents, job.limits, replace=job.replace)
     share_pipe = isinstance(sink, PipeSink) and isinstance(dead_letters, PipeSink) and sink.pipe == dead_letters.pipe
     loop = _Loop(
         source,
-        EventPredictor(predictor, pass_through, job.limits.line, Bounds(job.limits.max_decoded_bytes)),
+        partial(
+            check_first_events,
+            fields=predictor.signature.inputs,
+            absent=job.absent,
+            kept=pass_through.names,
+            bounds=bounds,
+        ),
+        EventPredictor(predictor.with_extra(job.extra), pass_through, job.limits.line, bounds),
         DeadLetterLimit(job.max_dead),
         _Encoder(predictor.name, predictor.digest, share_pipe=share_pipe),
         delivery,
@@ -129,6 +144,7 @@ class _Loop:
     def __init__(
         self,
         source: Source,
+        check_first: Callable[..., None],
         event_predictor: EventPredictor,
         dead_letter_limit: DeadLetterLimit,
         encoder: _Encoder,
@@ -136,6 +152,7 @@ class _Loop:
         limits: Limits,
     ) -> None:
         self._source = source
+        self._check_first = check_first
         self._event_predictor = event_predictor
         self._dead_letter_limit = dead_letter_limit
         self._encoder = encoder
@@ -165,7 +182,7 @@ class _Loop:
             )
 
         try:
-            for batch in self._take_batches(stop):
+            for batch in self._take_batches(stop, is_continued=start.continued):
                 self._process(batch)
                 if on_progress is not None:
                     on_progress(report("running"))
@@ -180,10 +197,21 @@ class _Loop:
             raise
         return report("end" if self._source.ended else "stopped")
 
-    def _take_batches(self, stop: threading.Event) -> Iterator[EventBatch]:
-        """Yield the events that are there; where there are none, commit and wait for more."""
+    def _take_batches(self, stop: threading.Event, *, is_continued: bool) -> Iterator[EventBatch]:
+        """Yield the events that are there; where there are none, commit and wait for more.
+
+        Args:
+            stop: ends the wait.
+            is_continued: whether an earlier run has looked at the first events.
+
+        Raises:
+            SourceError: none of the first events has one of the fields.
+        """
+        first: list[EventBatch] | None = [] if is_continued else None
         while not stop.is_set():
-            batch = self._source.take(self._limits)
+            if first is None and (first := self._take_first()) is not None:
+                self._check_first(first, self._source)
+            batch = first.pop(0) if first else self._source.take(self._limits)
             if batch is not None:
                 yield batch
                 if self._delivery.is_due:
@@ -193,6 +221,16 @@ class _Loop:
             if self._source.ended:
                 return
             self._source.wait(stop)
+
+    def _take_first(self) -> list[EventBatch] | None:
+        """Return the first events that are there, about as many as are looked at; `None` where there is none yet."""
+        batches: list[EventBatch] = []
+        while sum(len(batch.lines) for batch in batches) < MAX_FIRST_RECORDS:
+            batch = self._source.take(self._limits)
+            if batch is None:
+                break
+            batches.append(batch)
+        return batches or None
 
     def _process(self, batch: EventBatch) -> None:
         """Answer a batch, and deliver its answers and dead letters.

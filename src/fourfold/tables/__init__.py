@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from fourfold.errors import InputError, RowError, RowErrors, SignatureError, naming_missing_library, shorten
-from fourfold.signature.field import Field
+from fourfold.signature.field import Extra, Field
 from fourfold.signature.label_columns import LabelColumns
 
 __all__ = [
@@ -142,7 +142,7 @@ def build(form: Mapping[str, Any], fields: Sequence[Field], batch: Any) -> Any:
 def read(
     data: Any,
     fields: Sequence[Field],
-    extra: Literal["forbid", "ignore"] = "forbid",
+    extra: Extra = "forbid",
     max_errors: int | None = None,
     absent: Collection[str] = (),
 ) -> tuple[Any, RowErrors]:

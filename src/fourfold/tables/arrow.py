@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fourfold.errors import EngineError, InputError, RowError, RowErrors, SignatureError, shorten
 from fourfold.signature.columns import ColumnCoercer, arrow_type
-from fourfold.signature.field import FLOATS, INTEGERS, Field
+from fourfold.signature.field import FLOATS, INTEGERS, Extra, Field
 from fourfold.tables.types import dtype_of, type_from_json, type_to_json
 
 __all__ = [
@@ -78,7 +78,7 @@ def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any
 def read(
     data: Any,
     fields: tuple[Field, ...],
-    extra: Literal["forbid", "ignore"],
+    extra: Extra,
     max_errors: int | None = None,
     absent: Collection[str] = (),
 ) -> tuple[Any, RowErrors]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 
 from fourfold.errors import RowErrors
 from fourfold.signature.columns import ColumnCoercer
-from fourfold.signature.field import Field
+from fourfold.signature.field import Extra, Field
 from fourfold.signature.table_columns import check_columns
 
 __all__ = ["coerce"]
@@ -19,7 +19,7 @@ def coerce(
     columns: Iterable[tuple[str, Any]],
     length: int,
     fields: tuple[Field, ...],
-    extra: Literal["forbid", "ignore"],
+    extra: Extra,
     max_errors: int | None = None,
     absent: Collection[str] = (),
 ) -> tuple[Any, RowErrors]:

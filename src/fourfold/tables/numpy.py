@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from fourfold.errors import InputError, RowError, RowErrors, SignatureError, shorten
-from fourfold.signature.field import FLOATS, Field
+from fourfold.signature.field import FLOATS, Extra, Field
 from fourfold.tables.arrays import (
     arrow_dtype,
     from_numpy,
@@ -102,7 +102,7 @@ def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any
 def read(
     data: Array,
     fields: tuple[Field, ...],
-    extra: Literal["forbid", "ignore"],
+    extra: Extra,
     max_errors: int | None = None,
     absent: Collection[str] = (),
 ) -> tuple[Any, RowErrors]:

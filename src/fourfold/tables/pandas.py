@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from fourfold.errors import RowErrors, SignatureError, SourceError, shorten
-from fourfold.signature.field import CATEGORY_TYPES, FLOATS, INTEGERS, Field
+from fourfold.signature.field import CATEGORY_TYPES, FLOATS, INTEGERS, Extra, Field
 from fourfold.signature.label_columns import LabelColumns, elements
 from fourfold.tables.arrays import arrow_dtype, from_numpy, objects, stack, tensors
 from fourfold.tables.arrow import field_of, single_array
@@ -98,7 +98,7 @@ def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any
 def read(
     data: pd.DataFrame,
     fields: tuple[Field, ...],
-    extra: Literal["forbid", "ignore"],
+    extra: Extra,
     max_errors: int | None = None,
     absent: Collection[str] = (),
 ) -> tuple[Any, RowErrors]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
 from fourfold.errors import RowErrors, SignatureError, shorten
-from fourfold.signature.field import Field
+from fourfold.signature.field import Extra, Field
 from fourfold.signature.label_columns import LabelColumns
 from fourfold.tables.arrow import caster, field_indices, field_of
 from fourfold.tables.canonical import coerce
@@ -80,7 +80,7 @@ def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any
 def read(
     data: pl.DataFrame,
     fields: tuple[Field, ...],
-    extra: Literal["forbid", "ignore"],
+    extra: Extra,
     max_errors: int | None = None,
     absent: Collection[str] = (),
 ) -> tuple[Any, RowErrors]:

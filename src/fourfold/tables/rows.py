@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from fourfold.errors import RowErrors, SignatureError, shorten
-from fourfold.signature.field import Field
+from fourfold.signature.field import Extra, Field
 from fourfold.signature.rows import RowCoercer
 from fourfold.signature.table_columns import check_absent
 from fourfold.tables.values import study
@@ -45,7 +45,7 @@ def builder(form: Mapping[str, Any], fields: tuple[Field, ...]) -> Callable[[Any
 def read(
     data: Sequence[Mapping[str, Any]],
     fields: tuple[Field, ...],
-    extra: Literal["forbid", "ignore"],
+    extra: Extra,
     max_errors: int | None = None,
     absent: Collection[str] = (),
 ) -> tuple[list[dict[str, Any] | None], RowErrors]:

@@ -193,7 +193,9 @@ def test_json_lines_may_differ_in_what_may_be_missing(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"x": 1, "n": 1, "id": 1}\n')
     (tmp_path / "b.jsonl").write_text('{"x": 2}\n')
     (tmp_path / "c.jsonl").write_text("")
-    taken = source(tmp_path, keep=("id",))
+    with pytest.raises(SourceError, match=r"a\.jsonl: none of its first 2 rows has 'word'. No other key is there"):
+        source(tmp_path, keep=("id",))
+    taken = source(tmp_path, keep=("id",), absent=("word",))
     assert taken.absent == ("word",)
     assert [taken.passthrough(chunk)[0].to_pylist() for chunk in taken.chunks(10, 2**20)] == [[1], [None]]
     (tmp_path / "b.jsonl").write_text('{"n": 2}\n')
@@ -205,11 +207,38 @@ def test_integers_widen_where_nothing_is_lost(tmp_path: Path) -> None:
     """A kept key that is whole in one file of JSON lines and not in another is float64, if that holds it exactly."""
     (tmp_path / "a.jsonl").write_text('{"x": 1, "id": 7}\n')
     (tmp_path / "b.jsonl").write_text('{"x": 1, "id": 7.5}\n')
-    taken = source(tmp_path, keep=("id",))
+    taken = source(tmp_path, keep=("id",), absent=("n", "word"))
     assert [taken.passthrough(chunk)[0].to_pylist() for chunk in taken.chunks(10, 2**20)] == [[7.0], [7.5]]
     (tmp_path / "a.jsonl").write_text('{"x": 1, "id": 9007199254740993}\n')
     with pytest.raises(SourceError, match="which is kept: expected int64"):
-        source(tmp_path, keep=("id",))
+        source(tmp_path, keep=("id",), absent=("n", "word"))
+
+
+def test_the_first_rows_of_json_lines_are_judged(tmp_path: Path) -> None:
+    """A field that none of the first thousand rows has, over all files, is a mistake, and their keys are named."""
+    row = '{"x": 1, "n": 1, "Word": "a"}\n'
+    (tmp_path / "a.jsonl").write_text(row * 600)
+    (tmp_path / "b.jsonl").write_text(row * 400 + '{"x": 1, "word": "b"}\n')
+    message = r"none of its first 1,000 rows has 'word'. They have the keys 'Word', .*'Word' may be meant for 'word'"
+    with pytest.raises(SourceError, match=message):
+        source(tmp_path)
+    assert source(tmp_path, absent=("word",)).rows == 1001
+    (tmp_path / "b.jsonl").write_text(row * 300 + '{"x": 1, "word": "b"}\n')
+    assert source(tmp_path).rows == 901
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_columns_that_are_no_fields_may_be_forbidden(suffix: str, tmp_path: Path) -> None:
+    """They are left out, unless the job forbids them: then a file is refused for one, and JSON lines for its row."""
+    file = write(tmp_path / f"in{suffix}", table(3))
+    assert source(file).absent == ()
+    if suffix == ".jsonl":
+        (chunk,) = source(file, extra="forbid").chunks(10, 2**20)
+        assert "id" in chunk.table[0]
+    else:
+        with pytest.raises(SourceError, match=r"column 'id': it is no field and not kept"):
+            source(file, extra="forbid")
+    assert source(file, keep=("id",), extra="forbid").absent == ()
 
 
 def test_a_field_that_no_file_has_is_told(tmp_path: Path) -> None:

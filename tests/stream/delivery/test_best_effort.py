@@ -10,7 +10,7 @@ from fourfold import stream
 from fourfold.errors import OutputExists, SinkError
 from fourfold.stream import Job
 from fourfold.stream.sources.pipes import PipeSource
-from tests.stream.model import events, lines, predictor
+from tests.stream.model import events, lines, predictor, sparse_job
 
 
 def piped(data: bytes) -> PipeSource:
@@ -32,10 +32,10 @@ def test_pipe_to_file(tmp_path: Path) -> None:
 def test_pipe_does_not_overwrite(tmp_path: Path) -> None:
     """An output that is there is refused, and replaced with its dead letters and progress where that is said."""
     (tmp_path / "in.jsonl").write_bytes(events(100))
-    stream.run(predictor(), Job(tmp_path / "in.jsonl", tmp_path / "out.jsonl", keep=("id",)))
+    stream.run(predictor(), sparse_job(tmp_path / "in.jsonl", tmp_path / "out.jsonl", keep=("id",)))
     with pytest.raises(OutputExists):
-        stream.run(predictor(), Job(piped(b"{}\n"), tmp_path / "out.jsonl"))
-    stream.run(predictor(), Job(piped(b'{"x":1}\n'), tmp_path / "out.jsonl", replace=True))
+        stream.run(predictor(), sparse_job(piped(b"{}\n"), tmp_path / "out.jsonl"))
+    stream.run(predictor(), sparse_job(piped(b'{"x":1}\n'), tmp_path / "out.jsonl", replace=True))
     assert lines(tmp_path / "out.jsonl") == [{"y": 2.0, "word": None}]
     assert lines(tmp_path / "out.jsonl.dead.jsonl") == []
     assert not (tmp_path / "out.jsonl.offsets").exists()
@@ -78,4 +78,4 @@ def test_letters_file_beside_a_pipe_is_appended(tmp_path: Path) -> None:
 def test_full_device_is_an_error() -> None:
     """Answers that cannot be written to a device are an error that names it."""
     with pytest.raises(SinkError, match=r"/dev/full: No space left"):
-        stream.run(predictor(), Job(piped(b'{"x":1}\n'), "/dev/full"))
+        stream.run(predictor(), sparse_job(piped(b'{"x":1}\n'), "/dev/full"))

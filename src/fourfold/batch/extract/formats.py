@@ -84,9 +84,9 @@ class SourceFormat(Protocol):
         """
 
     def read_chunks(
-        self, path: Path, columns: Sequence[str], rows: int, bounds: Bounds = DEFAULT_BOUNDS
+        self, path: Path, columns: Sequence[str] | None, rows: int, bounds: Bounds = DEFAULT_BOUNDS
     ) -> Iterator[Any]:
-        """Yield the given columns in chunks of `rows` rows; raises as `inspect` does."""
+        """Yield the given columns, `None` for all, in chunks of `rows` rows; raise as `inspect` does."""
 
     def parse_inputs(self, inputs: Any, fields: Sequence[Field]) -> list[ChunkPart]:
         """Return a chunk's inputs, whose columns are named as the fields, as values for the coercion to check.
@@ -119,7 +119,7 @@ class _ParquetFormat(_TypedFormat):
         return FileInfo(types, metadata.num_rows, row_bytes, empty=_empty_columns(metadata, columns))
 
     def read_chunks(
-        self, path: Path, columns: Sequence[str], rows: int, bounds: Bounds = DEFAULT_BOUNDS
+        self, path: Path, columns: Sequence[str] | None, rows: int, bounds: Bounds = DEFAULT_BOUNDS
     ) -> Iterator[Any]:
         return parquet.read(path, None, rows, columns, bounds)
 
@@ -154,7 +154,7 @@ class _ArrowFormat(_TypedFormat):
         )
 
     def read_chunks(
-        self, path: Path, columns: Sequence[str], rows: int, bounds: Bounds = DEFAULT_BOUNDS
+        self, path: Path, columns: Sequence[str] | None, rows: int, bounds: Bounds = DEFAULT_BOUNDS
     ) -> Iterator[Any]:
         return arrow.read(path, None, rows, columns, bounds)
 
@@ -181,7 +181,7 @@ class _CsvFormat:
         return FileInfo(dict.fromkeys(names, pa.string()), None, row_bytes, has_types=False, has_header=True)
 
     def read_chunks(
-        self, path: Path, columns: Sequence[str], rows: int, bounds: Bounds = DEFAULT_BOUNDS
+        self, path: Path, columns: Sequence[str] | None, rows: int, bounds: Bounds = DEFAULT_BOUNDS
     ) -> Iterator[Any]:
         # Without fields the cells stay text, as pass-through columns and the quarantine need them.
         return csv.read(path, (), rows, columns, bounds)
@@ -266,7 +266,7 @@ class _JsonLinesFormat:
         return FileInfo(types, rows, row_bytes, has_types=False, is_schemaless=True, float64_safe=float64_safe)
 
     def read_chunks(
-        self, path: Path, columns: Sequence[str], rows: int, bounds: Bounds = DEFAULT_BOUNDS
+        self, path: Path, columns: Sequence[str] | None, rows: int, bounds: Bounds = DEFAULT_BOUNDS
     ) -> Iterator[Any]:
         return json_lines.read(path, None, rows, columns, bounds)
 

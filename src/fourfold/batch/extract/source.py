@@ -17,9 +17,11 @@ from fourfold.batch.extract.common_type import common_type
 from fourfold.batch.extract.formats import SOURCE_FORMATS, ChunkPart, FileInfo, detect_format
 from fourfold.batch.job import WORK_FOLDER
 from fourfold.batch.transform.columns import ColumnMapping
-from fourfold.codecs import DEFAULT_BOUNDS, Bounds
+from fourfold.codecs import DEFAULT_BOUNDS, Bounds, json_lines
 from fourfold.errors import DecodeError, SourceError, shorten
 from fourfold.signature.column_sizes import decoded_size
+from fourfold.signature.first_records import MAX_FIRST_RECORDS, describe_lacking
+from fourfold.signature.similar_names import did_you_mean
 from fourfold.signature.table_columns import absent_advice, describe_columns
 from fourfold.signature.type_compatibility import can_hold
 
@@ -148,6 +150,7 @@ class SourceFiles:
         self.states = [FileState.read(file) for file in files]
         self._infos = [self._inspect(state) for state in self.states]
         self._check_columns()
+        self._check_first_rows()
         stored = self._stored_columns()
         self.absent = tuple(field.name for column, field in mapping.fields.items() if column not in stored)
         self._columns = [column for column in mapping.columns if column in stored]
@@ -180,6 +183,31 @@ class SourceFiles:
             more = f"\n… and {hidden} more" if hidden > 0 else ""
             raise SourceError("\n".join(problems[:MAX_PROBLEMS_SHOWN]) + more)
 
+    def _check_first_rows(self) -> None:
+        """Check that the first rows of JSON lines, together, have every field that the job does not call absent.
+
+        Raises:
+            SourceError: one is in none of them.
+        """
+        if not self._infos[0].is_schemaless:
+            return
+        keys: dict[str, None] = {}
+        count = 0
+        for state in self.states:
+            if count < MAX_FIRST_RECORDS:
+                more, rows = json_lines.first_keys(state.path, MAX_FIRST_RECORDS - count, self._bounds)
+                keys, count = keys | more, count + rows
+        problem = describe_lacking(
+            self._mapping.fields,
+            keys,
+            absent=self._mapping.absent,
+            kept=self._mapping.passthrough,
+            count=count,
+            record="row",
+        )
+        if problem is not None:
+            raise SourceError(f"{self.states[0].path}: {problem}")
+
     def _file_problems(self, info: FileInfo, stored: set[str]) -> Iterator[str]:
         """Yield a sentence for each reason why a file cannot be read; `stored` are the columns of all files."""
         if info.is_schemaless and info.rows == 0:
@@ -206,6 +234,12 @@ class SourceFiles:
                 and not can_hold(info.types[column], field)
             ):
                 yield f"{label}: expected {field.expected}, got {info.types[column]}"
+        if self._mapping.extra == "forbid" and not info.is_schemaless:
+            taken = set(self._mapping.columns)
+            for column in info.types:
+                if column not in taken:
+                    similar = did_you_mean(column, self._mapping.fields)
+                    yield f"column {shorten(column)}: it is no field{similar} and not kept, and extra is 'forbid'"
         for column in self._mapping.passthrough:
             if column not in info.types and not (info.is_schemaless and column in stored):
                 yield f"column {shorten(column)}, which is to be kept: got {_columns_of(info, column)}"
@@ -244,7 +278,9 @@ class SourceFiles:
             rows = min(chunk_rows, max(1, chunk_bytes // max(info.row_bytes, 1)))
             start = 0
             try:
-                columns = [name for name in self._columns if info.is_schemaless or name in info.types]
+                columns: list[str] | None = None
+                if not (info.is_schemaless and self._mapping.extra == "forbid"):
+                    columns = [name for name in self._columns if info.is_schemaless or name in info.types]
                 for table in self._format.read_chunks(Path(state.path), columns, rows, self._bounds):
                     for part in self._unfoldable(table, f"{state.path}, row {start} or later"):
                         yield Chunk(state.path, start, part)

@@ -11,7 +11,7 @@ from typing import Any
 
 from fourfold.batch.job import Job
 from fourfold.errors import SignatureError, SourceError, TableError, shorten
-from fourfold.signature import Field, Signature
+from fourfold.signature import Extra, Field, Signature
 from fourfold.signature.label_columns import LabelColumns
 from fourfold.signature.table_columns import check_absent
 
@@ -26,15 +26,17 @@ class ColumnMapping:
         fields: each input field by the source column that holds it, in the order of the signature.
         passthrough: the source columns that pass through.
         absent: the input fields whose column may be absent from a file.
+        extra: what becomes of a column that is none of these: `forbid` makes it an error, `ignore` leaves it out.
     """
 
     fields: Mapping[str, Field]
     passthrough: tuple[str, ...]
     absent: tuple[str, ...] = ()
+    extra: Extra = "ignore"
 
     @property
     def columns(self) -> list[str]:
-        """Return every source column that is read, once."""
+        """Return every source column that is taken, once."""
         return list(dict.fromkeys([*self.fields, *self.passthrough]))
 
     def inputs(self, table: Any) -> Any:
@@ -49,7 +51,11 @@ class ColumnMapping:
         return pa.RecordBatch.from_arrays(list(inputs.values()), names=list(inputs))
 
     def _input_row(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        return {field.name: row[column] for column, field in self.fields.items() if column in row}
+        inputs = {field.name: row[column] for column, field in self.fields.items() if column in row}
+        if self.extra == "forbid":  # the coercion reports what is left, and it is in no other column's way
+            taken = {*self.fields, *self.passthrough}
+            inputs |= {name: value for name, value in row.items() if name not in taken and name not in inputs}
+        return inputs
 
     def passthrough_columns(self, table: Any, schema: Any) -> list[Any]:
         """Return a chunk's pass-through columns, as Arrow arrays of the types in `schema`."""
@@ -128,4 +134,4 @@ def map_columns(signature: Signature, job: Job, label_columns: LabelColumns | No
                 f"field {shorten(field.name)} needs a column of its own: rename one to it"
             )
         fields[column] = field
-    return ColumnMapping(fields, job.keep, job.absent)
+    return ColumnMapping(fields, job.keep, job.absent, job.extra)

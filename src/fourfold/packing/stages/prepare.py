@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from fourfold import runtimes
 from fourfold.errors import PackError
@@ -14,7 +14,7 @@ from fourfold.packing.stages.decisions import describe_decisions
 from fourfold.packing.stages.nullability import ask_nullable
 from fourfold.runtimes.declared import Declared
 from fourfold.runtimes.engine import Engine, Prepared, Runtime
-from fourfold.signature import Signature
+from fourfold.signature import Extra, Signature
 
 __all__ = ["OriginalModel", "prepare", "runtime_of"]
 
@@ -61,7 +61,7 @@ def prepare(
     rows: Any,
     *,
     declared: Declared,
-    extra: Literal["forbid", "ignore"],
+    extra: Extra,
     runtime: Runtime,
     options: Mapping[str, Any],
 ) -> OriginalModel:
