@@ -126,6 +126,13 @@ def test_the_help_has_whole_summaries(columns: int) -> None:
     assert not [line for line in lines[1:] if "..." in line]
 
 
+def test_a_glob_that_the_shell_expanded_is_told(package: Path) -> None:
+    """Several arguments where one is due are most often a glob without quotes."""
+    error = run("batch", "run", package, "--from", "a.csv", "b.csv", "--to", "c.csv", ok=2).stderr
+    assert "Got unexpected extra argument (b.csv)" in error
+    assert "Quote a name with * or ? in it" in error
+
+
 def test_a_quiet_command_prints_nothing(package: Path, tmp_path: Path) -> None:
     """What a scheduler would mail is empty where all went well: neither standard output nor standard error."""
     names = fourfold.open(package).signature.inputs

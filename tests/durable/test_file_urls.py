@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from fourfold.durable.file_urls import local_file
@@ -26,3 +28,13 @@ def test_other_urls_are_refused(name: str) -> None:
     """Another scheme, or host, is an error that shows what came."""
     with pytest.raises(SourceError, match=f"expected the source.*{name}"):
         local_file(name, SourceError, "the source")
+
+
+@pytest.mark.parametrize("name", ["s3:/bucket/days.csv", "postgres:/days"])
+def test_a_url_that_lacks_a_slash_is_no_path(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says so, unless a file or a folder has that very name."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match=r"looks like a URL that lacks a slash, \w+://; only files can be named here"):
+        local_file(name, SourceError, "the source")
+    (tmp_path / name).parent.mkdir(parents=True)
+    assert local_file(name, SourceError, "the source") == name

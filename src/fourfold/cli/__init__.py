@@ -156,6 +156,8 @@ def main(arguments: list[str] | None = None) -> None:
         status = end.exit_code
     except click.ClickException as error:
         error.show()
+        if error.message.startswith("Got unexpected extra argument"):
+            click.echo("Quote a name with * or ? in it: the shell makes several arguments of it.", err=True)
         status = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("fourfold: interrupted", err=True)

@@ -50,8 +50,10 @@ def test_a_name_that_is_there_is_no_glob(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "asked", "message"),
     [
-        ([], "", "holds no file"),
-        ([], "*.csv", "holds no file"),
+        ([], "", "has no file in it"),
+        ([], "*.csv", "matches no file"),
+        ([], "june/a.csv", r"there is no file and no folder .*: the folder .*june is not there"),
+        (["june.csv"], "Jun.csv", r"there is no file and no folder .*; did you mean .*june\.csv\?"),
         (["a.csv", "b.parquet"], "", r"must have one format; .* holds csv \(.*a\.csv\), parquet \(.*b\.parquet\)"),
         (["a.csv", "README.md"], "", r"README\.md: its name does not say its format"),
         (["a.csv", "june/b.csv"], "", r"holds the folder june; name the files that are meant with a glob"),
@@ -67,8 +69,8 @@ def test_what_is_no_source_is_refused(files: list[str], asked: str, message: str
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    """A file that does not exist is named, with the reason."""
-    with pytest.raises(SourceError, match=r"gone\.csv cannot be read: No such file"):
+    """A file that does not exist is named."""
+    with pytest.raises(SourceError, match=r"there is no file and no folder .*gone\.csv$"):
         source(tmp_path / "gone.csv")
 
 

@@ -21,7 +21,7 @@ from fourfold.codecs import DEFAULT_BOUNDS, Bounds, json_lines
 from fourfold.errors import DecodeError, SourceError, shorten
 from fourfold.signature.column_sizes import decoded_size
 from fourfold.signature.first_records import MAX_FIRST_RECORDS, describe_lacking
-from fourfold.signature.similar_names import did_you_mean
+from fourfold.signature.similar_names import did_you_mean, similar_name
 from fourfold.signature.table_columns import absent_advice, describe_columns
 from fourfold.signature.type_compatibility import can_hold
 
@@ -29,6 +29,8 @@ __all__ = ["Chunk", "FileState", "SourceFiles", "find_source_files"]
 
 #: The most problems that one error message lists.
 MAX_PROBLEMS_SHOWN = 5
+#: The most names of a folder among which a misspelt one is searched.
+MAX_NAMES_SEARCHED = 1_000
 #: How a job, or the command line, says that a column is absent.
 _ADVICE = "absent = [{0!r}] in the job, or --absent {0}"
 
@@ -96,14 +98,17 @@ def find_source_files(source: str) -> list[Path]:
     path = Path(source)
     if path.is_dir():
         files = _files_in(path)
-    elif path.exists() or not glob.has_magic(source):
+    elif path.exists():
         files = [path]
+    elif not glob.has_magic(source):
+        raise SourceError(f"there is no file and no folder {source}{_similar_path(path)}")
     else:
         # Not `Path.glob`, which refuses absolute patterns. Other runs' work folders hold no input.
         matches = (Path(match) for match in glob.glob(source, recursive=True))  # noqa: PTH207
         files = sorted(match for match in matches if WORK_FOLDER not in match.parts and not match.is_dir())
     if not files:
-        raise SourceError(f"the source {source} holds no file")
+        what = "has no file in it" if path.is_dir() else "matches no file"
+        raise SourceError(f"the source {source} {what}")
     first_by_format: dict[str, Path] = {}
     for file in files:
         first_by_format.setdefault(detect_format(file), file)
@@ -111,6 +116,19 @@ def find_source_files(source: str) -> list[Path]:
         formats = ", ".join(f"{name} ({file})" for name, file in first_by_format.items())
         raise SourceError(f"the files of a source must have one format; {source} holds {formats}")
     return files
+
+
+def _similar_path(path: Path) -> str:
+    """Return the path that may be meant, as the rest of a sentence; or the folder that is the first to be missing."""
+    missing = next((parent for parent in reversed(path.parents) if not parent.is_dir()), None)
+    if missing is not None:
+        return f": the folder {missing} is not there"
+    try:
+        names = [entry.name for entry in islice(path.parent.iterdir(), MAX_NAMES_SEARCHED)]
+    except OSError:  # it may be entered, but not listed
+        return ""
+    similar = similar_name(path.name, names)
+    return "" if similar is None else f"; did you mean {path.parent / similar}?"
 
 
 def _files_in(folder: Path) -> list[Path]:
