@@ -10,9 +10,11 @@ that `fourfold demo` printed.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
+import termios
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -87,14 +89,37 @@ def pictures() -> dict[str, str]:
 def run_demo() -> str:
     """Run the demonstration, and return the certificate that it prints, as a terminal of 80 columns shows it."""
     with tempfile.TemporaryDirectory() as folder:
-        run = subprocess.run(
-            [sys.executable, "-m", "fourfold", "demo", "--directory", f"{folder}/demo"],
-            env={**os.environ, "COLUMNS": str(TERMINAL_COLUMNS)},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    return certificate_of(run.stdout)
+        return certificate_of(run_in_terminal(TERMINAL_COLUMNS, "-m", "fourfold", "demo", "--directory", folder))
+
+
+def run_in_terminal(columns: int, *arguments: str) -> str:
+    """Return what Python prints with these arguments to a terminal so wide, without colours.
+
+    Raises:
+        CalledProcessError: it ended with another status than 0.
+    """
+    parent, child = os.openpty()
+    termios.tcsetwinsize(child, (40, columns))
+    environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
+    command = [sys.executable, *arguments]
+    with subprocess.Popen(
+        command, stdout=child, stderr=subprocess.DEVNULL, env={**environment, "TERM": "xterm"}
+    ) as process:
+        os.close(child)
+        output = b""
+        while chunk := _read(parent):
+            output += chunk
+    os.close(parent)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command, output)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output.decode()).replace("\r\n", "\n")
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65_536)
+    except OSError:  # Linux ends a terminal so when its last writer has gone
+        return b""
 
 
 def certificate_of(output: str) -> str:

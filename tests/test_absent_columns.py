@@ -259,6 +259,9 @@ def test_a_column_of_floats_without_a_value(predictor: Predictor, tmp_path: Path
     job = batch.Job(str(tmp_path / "rows.parquet"), str(tmp_path / "out.parquet"), replace=True)
     batch.run(predictor, job)
     assert pq.read_table(tmp_path / "out.parquet").column("y").to_pylist() == YS
+    (tmp_path / "rows.arrow").write_bytes(stream_of(pa.Table.from_pandas(frame, preserve_index=False)))
+    batch.run(predictor, replace(job, source=str(tmp_path / "rows.arrow")))
+    assert pq.read_table(tmp_path / "out.parquet").column("y").to_pylist() == YS
     frame.loc[1, "word"] = 0.5
     frame.to_parquet(tmp_path / "rows.parquet", row_group_size=1)
     with pytest.raises(SourceError, match="column 'word': expected string or null, got double"):

@@ -17,8 +17,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression
 
 import fourfold
+from scripts.pictures import run_in_terminal
 from tests.cli.commands import call, run
-from tests.cli.test_terminal import in_terminal
 
 CHANCE = np.random.default_rng(7)
 FRAME = pd.DataFrame({"distance": CHANCE.integers(100, 3000, 90), "delay": CHANCE.normal(size=90)})
@@ -100,14 +100,14 @@ def test_text_goes_to_standard_output_as_the_rows_are(folder: Path) -> None:
 def test_a_terminal_gets_no_binary(folder: Path) -> None:
     """Parquet is refused there, with what to type instead; text is printed without what a terminal acts on."""
     command = ("-m", "fourfold", "predict", str(folder / "eta.fourfold"), "--rows", str(folder / "rows.parquet"))
-    refused = in_terminal(
+    refused = run_in_terminal(
         80, "-c", f"import pathlib, sys, subprocess\nsubprocess.run({[sys.executable, *command]!r}, stderr=1)"
     )
     assert "no text for a terminal" in " ".join(refused.split())
     assert "--to answers.parquet" in " ".join(refused.split())
     rows = folder / "strange.jsonl"
     rows.write_text('{"distance":1400,"delay":1.5,"id":"a\\u009bb"}\n')
-    shown = in_terminal(80, *command[:-1], str(rows), "--keep", "id")
+    shown = run_in_terminal(80, *command[:-1], str(rows), "--keep", "id")
     assert shown.startswith('{"id":"a\\x9bb","prediction":')
 
 

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
-import termios
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 import fourfold
 from fourfold.package import write_package
+from scripts.pictures import run_in_terminal
 from tests.cli.commands import run
 
 CERTIFICATE = """
@@ -35,30 +31,6 @@ print_certificate(Certificate("eta", 12, "sha256:" + 64 * "a", 1_000_000, 1, {},
 """
 
 
-def in_terminal(columns: int, *arguments: str) -> str:
-    """Return what a Python command prints to a terminal so wide, without colours."""
-    parent, child = os.openpty()
-    termios.tcsetwinsize(child, (40, columns))
-    environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
-    with subprocess.Popen(
-        [sys.executable, *arguments], stdout=child, stderr=subprocess.DEVNULL, env={**environment, "TERM": "xterm"}
-    ) as process:
-        os.close(child)
-        text = b""
-        while chunk := _read(parent):
-            text += chunk
-    os.close(parent)
-    assert process.returncode == 0
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.decode()).replace("\r\n", "\n")
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 65_536)
-    except OSError:  # Linux ends a terminal so when its last writer has gone
-        return b""
-
-
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A package of a model with several classes, a hundred inputs with long names, and figures beside it."""
@@ -73,7 +45,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("columns", [80, 110])
 def test_a_package_fits_the_terminal(columns: int, package: Path) -> None:
     """No line is wider than the terminal, no digest is broken, and a reason has the room of sentences."""
-    shown = in_terminal(columns, "-m", "fourfold", "show", str(package))
+    shown = run_in_terminal(columns, "-m", "fourfold", "show", str(package))
     lines = [line.rstrip() for line in shown.splitlines()]
     assert max(map(len, lines)) <= columns
     assert fourfold.open(package).digest in lines
@@ -89,7 +61,7 @@ def test_a_package_fits_the_terminal(columns: int, package: Path) -> None:
 def test_whole_digests_of_files_are_shown_when_asked_for(columns: int, package: Path) -> None:
     """With --all every field and every file's digest is there, each digest on a line of its own."""
     lines = [
-        line.rstrip() for line in in_terminal(columns, "-m", "fourfold", "show", str(package), "--all").splitlines()
+        line.rstrip() for line in run_in_terminal(columns, "-m", "fourfold", "show", str(package), "--all").splitlines()
     ]
     assert max(map(len, lines)) <= columns
     files = fourfold.open(package).manifest["files"]
@@ -101,7 +73,7 @@ def test_whole_digests_of_files_are_shown_when_asked_for(columns: int, package: 
 @pytest.mark.parametrize("columns", [80, 110])
 def test_a_certificate_is_one_screen(columns: int) -> None:
     """A line for each architecture; the digest and the digits of an answer are never broken."""
-    shown = in_terminal(columns, "-c", CERTIFICATE)
+    shown = run_in_terminal(columns, "-c", CERTIFICATE)
     lines = [line.rstrip() for line in shown.splitlines()]
     assert max(map(len, lines)) <= columns
     assert len(lines) <= 40
@@ -121,7 +93,7 @@ def test_a_certificate_is_one_screen(columns: int) -> None:
 @pytest.mark.parametrize("columns", [80, 110])
 def test_the_help_has_whole_summaries(columns: int) -> None:
     """No summary of a verb is cut, and no line is wider than the terminal."""
-    lines = in_terminal(columns, "-m", "fourfold", "--help").splitlines()
+    lines = run_in_terminal(columns, "-m", "fourfold", "--help").splitlines()
     assert max(map(len, lines)) <= columns
     assert not [line for line in lines[1:] if "..." in line]
 

@@ -15,8 +15,8 @@ from fourfold.repository import Repository
 from fourfold.repository.location import open_store
 from fourfold.repository.moves import MAX_MOVES, decode_moves
 from fourfold.repository.records import MAX_RECORD_BYTES, Version, alias_key
+from scripts.pictures import run_in_terminal
 from tests.cli.commands import call
-from tests.cli.test_terminal import in_terminal
 from tests.repository.writers import make
 
 HOUR = timedelta(hours=1)
@@ -121,7 +121,7 @@ def test_the_list_fits_a_terminal(folder: Repository, columns: int) -> None:
     (model,) = folder.models()
     for index in range(8):
         folder.promote(f"{model.name}:2", f"a-rather-long-alias-{index}")
-    shown = in_terminal(columns, "-m", "fourfold", "list", model.name, "--repository", folder.url)
+    shown = run_in_terminal(columns, "-m", "fourfold", "list", model.name, "--repository", folder.url)
     lines = [line.rstrip() for line in shown.splitlines()]
     assert max(map(len, lines)) <= columns
     for version in model.versions:
@@ -131,7 +131,7 @@ def test_the_list_fits_a_terminal(folder: Repository, columns: int) -> None:
         assert version.written.strftime("%Y-%m-%d %H:%M") in line
     words = " ".join(shown.split())
     assert all(f"a-rather-long-alias-{index}" in words for index in range(8))
-    whole = in_terminal(columns, "-m", "fourfold", "list", "--all", "--repository", folder.url).split()
+    whole = run_in_terminal(columns, "-m", "fourfold", "list", "--all", "--repository", folder.url).split()
     assert all(version.digest in whole for version in model.versions)
 
 

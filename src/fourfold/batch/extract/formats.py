@@ -44,7 +44,6 @@ class FileInfo:
         is_schemaless: whether each row says which columns it has.
         float64_safe: the integer columns whose values float64 holds exactly too.
         has_header: whether the columns' names come from the first line of a text, which may be no header.
-        empty: the requested columns of which the file says that they have no value in any row.
     """
 
     types: dict[str, Any]
@@ -54,7 +53,6 @@ class FileInfo:
     is_schemaless: bool = False
     float64_safe: frozenset[str] = frozenset()
     has_header: bool = False
-    empty: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -116,29 +114,12 @@ class _ParquetFormat(_TypedFormat):
         columns = [name for name in columns if name in types]
         # Later row groups may be wider than the sample.
         row_bytes = max(parquet.largest_stored_row(path, columns), _sampled_row_bytes(parquet, path, columns, bounds))
-        return FileInfo(types, metadata.num_rows, row_bytes, empty=_empty_columns(metadata, columns))
+        return FileInfo(types, metadata.num_rows, row_bytes)
 
     def read_chunks(
         self, path: Path, columns: Sequence[str] | None, rows: int, bounds: Bounds = DEFAULT_BOUNDS
     ) -> Iterator[Any]:
         return parquet.read(path, None, rows, columns, bounds)
-
-
-def _empty_columns(metadata: Any, columns: Sequence[str]) -> frozenset[str]:
-    """Return the columns of a Parquet file that are null in every row, as the statistics of its row groups say."""
-    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-    wanted = set(columns)
-    positions = {index: metadata.schema.column(index).path for index in range(metadata.num_columns)}
-    return frozenset(
-        path
-        for index, path in positions.items()
-        if path in wanted and groups and all(_is_empty(group.column(index), group.num_rows) for group in groups)
-    )
-
-
-def _is_empty(chunk: Any, rows: int) -> bool:
-    statistics = chunk.statistics
-    return statistics is not None and statistics.has_null_count and statistics.null_count == rows
 
 
 class _ArrowFormat(_TypedFormat):

@@ -31,6 +31,8 @@ __all__ = ["Chunk", "FileState", "SourceFiles", "find_source_files"]
 MAX_PROBLEMS_SHOWN = 5
 #: The most names of a folder among which a misspelt one is searched.
 MAX_NAMES_SEARCHED = 1_000
+#: The rows that are read at once of a column of another type, to see whether it has any value.
+EMPTY_CHUNK_ROWS = 65_536
 #: How a job, or the command line, says that a column is absent.
 _ADVICE = "absent = [{0!r}] in the job, or --absent {0}"
 
@@ -194,7 +196,7 @@ class SourceFiles:
         problems = [
             f"{state.path}: {problem}"
             for state, info in zip(self.states, self._infos, strict=True)
-            for problem in self._file_problems(info, stored)
+            for problem in self._file_problems(Path(state.path), info, stored)
         ]
         if problems:
             hidden = len(problems) - MAX_PROBLEMS_SHOWN
@@ -226,7 +228,7 @@ class SourceFiles:
         if problem is not None:
             raise SourceError(f"{self.states[0].path}: {problem}")
 
-    def _file_problems(self, info: FileInfo, stored: set[str]) -> Iterator[str]:
+    def _file_problems(self, path: Path, info: FileInfo, stored: set[str]) -> Iterator[str]:
         """Yield a sentence for each reason why a file cannot be read; `stored` are the columns of all files."""
         if info.is_schemaless and info.rows == 0:
             return
@@ -248,8 +250,8 @@ class SourceFiles:
             elif (
                 info.has_types
                 and not (info.rows == 0 and pa.types.is_null(info.types[column]))
-                and not (field.nullable and column in info.empty)  # pandas writes floats where there is no value
                 and not can_hold(info.types[column], field)
+                and not (field.nullable and self._is_empty(path, column))
             ):
                 yield f"{label}: expected {field.expected}, got {info.types[column]}"
         if self._mapping.extra == "forbid" and not info.is_schemaless:
@@ -261,6 +263,14 @@ class SourceFiles:
         for column in self._mapping.passthrough:
             if column not in info.types and not (info.is_schemaless and column in stored):
                 yield f"column {shorten(column)}, which is to be kept: got {_columns_of(info, column)}"
+
+    def _is_empty(self, path: Path, column: str) -> bool:
+        """Return whether a column has no value in any row: pandas writes floats then, whatever it stands for.
+
+        It is read, and not looked up in the file's statistics: pyarrow's view of a damaged footer ends the process.
+        """
+        chunks = self._format.read_chunks(path, [column], EMPTY_CHUNK_ROWS, self._bounds)
+        return all(chunk.column(0).null_count == chunk.num_rows for chunk in chunks)
 
     def _passthrough_type(self, name: str) -> Any:
         """Return the Arrow type that holds a pass-through column of every file; where it is all null does not count."""
