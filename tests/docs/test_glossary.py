@@ -31,7 +31,7 @@ ORDINARY = frozenset(
         accept expected measure no-measure onnx lightgbm xgboost estimator service
         a b c n mib file path toml kind key value directory integer float range share row seconds name
         model one row rows sent differing memory size rest bytes many both arrow csv jsonl parquet pandas polars numpy
-        read-only
+        read-only modules
         """,
     )
 )
@@ -133,9 +133,9 @@ def test_what_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         print_facts(given, indent=indent)
 
     for module in (show, list_, certify):
-        monkeypatch.setattr(module, "print_table", table)
-        if hasattr(module, "print_facts"):
-            monkeypatch.setattr(module, "print_facts", facts)
+        for name, recorder in (("print_table", table), ("print_facts", facts)):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, recorder)
     frame = pd.DataFrame({"area": [50.0, 70.5, 90.0, 120.0], "site": [2, 3, 3, 5]})
     package = fourfold.pack(LinearRegression().fit(frame, [2.0, 2.5, 3.1, 4.5]), name="rent", rows=frame, measure=True)
     fourfold.push(package, tmp_path / "models", alias="production")
