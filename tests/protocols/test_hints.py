@@ -205,6 +205,8 @@ TABLE = b"distance,hour\n1400,9\n"
         (TABLE.decode().encode("utf-16"), CSV, 400, "UTF-16: write it in UTF-8"),
         (b'"{\\"distance\\": 1}"', JSON, 400, "it was encoded twice"),
         (b"{'distance': 1}", JSON, 400, "double quotes"),
+        (b'{"distance": NaN, "hour": 2}', JSON, 400, "a missing value is null"),
+        (b'{"distance": [1, -Infinity]}', JSON, 400, "a missing value is null"),
         (b"distance=1&hour=2", JSON, 400, "the fields of a web form"),
         (b"1400,9\n900,18\n", CSV, 422, "a first line with the columns' names, 'distance', 'hour'"),
         (b'{"rows": {"distance": 1400.0, "hour": 9}}', JSON, 400, SENT),

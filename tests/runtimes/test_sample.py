@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,13 @@ def test_select_needs_a_frame(data: Any) -> None:
     """What has no columns by name cannot be put in order."""
     with pytest.raises(PackError, match=r"trained on a frame with the columns \['a'\]"):
         select_columns(data, ["a"])
+
+
+@pytest.mark.parametrize("path", ["rows.parquet", Path("rows.parquet")])
+def test_a_path_is_no_frame(path: str | Path) -> None:
+    """A path is told to be read first."""
+    with pytest.raises(PackError, match="read the file first"):
+        select_columns(path, ["a"])
 
 
 @pytest.mark.parametrize("data", FRAMES, ids=lambda data: type(data).__name__)

@@ -63,7 +63,7 @@ def test_what_is_no_table(data: Any) -> None:
 
 def test_an_error_says_what_to_do_with_what_came() -> None:
     """One dict, a lazy frame and a series are near misses: the error says what would make each a table."""
-    for data, words in (({}, "list of one dict"), (pl.LazyFrame(), "collect"), (pd.Series([1]), "to_frame")):
+    for data, words in (({}, "list of one dict"), (pl.LazyFrame(), "collect"), (pd.Series([1]), "predict_one")):
         with pytest.raises(InputError, match=words):
             tables.length(data)
 

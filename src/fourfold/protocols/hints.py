@@ -5,6 +5,7 @@ Nothing here decides what is answered: only requests that are refused anyway com
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from fourfold.codecs import json_bytes
@@ -52,6 +53,8 @@ ARRAY_IN_LINES = f"an array is JSON: send it with content-type: {JSON}"
 _BOM = b"\xef\xbb\xbf"
 #: How much of a body is looked at.
 _MAX_LOOKED_AT = 64 * 1024
+# Python's json.dumps writes these words for floats that JSON has no number for.
+_NO_JSON_NUMBER = re.compile(rb"[:,\[]\s{0,8}(?:NaN|-?Infinity)\s{0,8}[,}\]]")
 
 
 def unknown_media_type(content_type: str, body: bytes) -> Refused:
@@ -144,6 +147,8 @@ def body_hint(body: bytes, media_type: str, fields: Sequence[Field]) -> str | No
         return "the body is a text with JSON in it: it was encoded twice"
     if start.startswith((b"{'", b"[{'", b"'{", b"'[")):
         return "JSON has double quotes only: in Python json.dumps writes it; around it a shell takes single ones"
+    if media_type in (JSON, JSON_LINES) and _NO_JSON_NUMBER.search(start):
+        return "NaN and Infinity are no JSON: a missing value is null"
     if media_type == JSON and b"=" in start.partition(b"\n")[0] and not start.startswith((b"{", b"[", b'"')):
         return "the body looks like the fields of a web form: send JSON, such as curl -d '{\"name\": 1}'"
     return None

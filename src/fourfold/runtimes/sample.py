@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -183,10 +184,11 @@ def select_columns(data: Any, columns: Sequence[str]) -> Any:
     kind = tables.kind_of(data)
     names = column_names(data)
     if kind not in ("pandas", "polars", "arrow") or names is None:
+        way_out = " (read the file first, as pandas.read_parquet does)" if isinstance(data, (str, Path)) else ""
         raise PackError(
             f"the model was trained on a frame with the columns {shorten(list(columns), 200)}: give a sample "
             "with them; "
-            f"got {_described(data)}"
+            f"got {_described(data)}{way_out}"
         )
     labels = {str(label): label for label in names}  # a library names the column of a label 0 "0"
     missing = [name for name in columns if str(name) not in labels]

@@ -290,7 +290,7 @@ def _describe(data: Any) -> str:
     if type(data).__name__ == "LazyFrame":
         return "a LazyFrame (collect() it first)"
     if type(data).__name__ == "Series":
-        return "a Series (its to_frame() is a table)"
+        return "a Series (a row is for predict_one; of a column, to_frame() is a table)"
     return f"a {type(data).__module__}.{type(data).__qualname__}"
 
 
