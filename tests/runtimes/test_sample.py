@@ -35,6 +35,15 @@ def test_select_needs_a_frame(data: Any) -> None:
         select_columns(data, ["a"])
 
 
+def test_a_misspelt_column_is_named() -> None:
+    """A column that is lacking is told with the one that may be meant, and never with one that the model takes."""
+    frame = pd.DataFrame({"area": [1.0], "Rooms": [2], "sites": [3]})
+    with pytest.raises(PackError, match=r"'rooms', did you mean 'Rooms'\?, 'garden'$"):
+        select_columns(frame, ["area", "rooms", "garden"])
+    with pytest.raises(PackError, match=r"trained with: 'site'$"):
+        select_columns(frame[["area", "sites"]], ["area", "sites", "site"])
+
+
 @pytest.mark.parametrize("path", ["rows.parquet", Path("rows.parquet")])
 def test_a_path_is_no_frame(path: str | Path) -> None:
     """A path is told to be read first."""

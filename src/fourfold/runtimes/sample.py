@@ -18,6 +18,7 @@ from fourfold.runtimes.levels import Levels
 from fourfold.runtimes.training_columns import FRAMES, Restored, restore
 from fourfold.signature.columns import rows_to_columns
 from fourfold.signature.field import INTEGERS, Field
+from fourfold.signature.similar_names import did_you_mean
 
 __all__ = [
     "MAX_SAMPLE_ROWS",
@@ -193,7 +194,10 @@ def select_columns(data: Any, columns: Sequence[str]) -> Any:
     labels = {str(label): label for label in names}  # a library names the column of a label 0 "0"
     missing = [name for name in columns if str(name) not in labels]
     if missing:
-        raise PackError(f"the sample lacks columns that the model was trained with: {', '.join(map(shorten, missing))}")
+        # One column renamed is the usual case; the name in the rows that it may be is said.
+        others = [label for label in labels if label not in set(map(str, columns))]
+        listed = ", ".join(shorten(name) + did_you_mean(str(name), others) for name in missing)
+        raise PackError(f"the sample lacks columns that the model was trained with: {listed}")
     chosen = [name if name in names else labels[str(name)] for name in columns]
     if names == chosen:
         return data
