@@ -154,6 +154,10 @@ def test_gaps() -> None:
     assert relative_gap([np.array([2.0])], [np.array([2.0 + 4e-16])]) == pytest.approx(2.2e-16, rel=0.1)
     assert relative_gap([np.array([1, 2])], [np.array([1, 2])]) == 0.0
     assert relative_gap([np.array(["a", "bb"])], [np.array(["a", "bb"], dtype="U20")]) == 0.0
+    # Two objects that are NaN, as a transformer of texts and numbers gives them anew at each call.
+    mixed = [np.array([["a", float("nan")], [None, 1.5]], dtype=object) for _ in range(2)]
+    assert relative_gap(mixed[:1], mixed[1:]) == 0.0
+    assert relative_gap(mixed[:1], [np.array([["a", 2.0], [None, 1.5]], dtype=object)]) == math.inf
     for left, right in [
         ([one], []),
         ([one], [one[:2]]),

@@ -174,13 +174,20 @@ def relative_gap(expected: Sequence[Array], actual: Sequence[Array]) -> float:
     return max((_relative_gap(left, right) for left, right in zip(expected, actual, strict=True)), default=0.0)
 
 
+def _are_nan(one: Any, other: Any) -> bool:
+    # An array of objects may hold NaN between texts; two NaN objects are equal to nothing, themselves included.
+    return isinstance(one, float) and isinstance(other, float) and one != one and other != other
+
+
 def _relative_gap(left: Array, right: Array) -> float:
     # Strings of NumPy have a fixed width, which is no part of the answer.
     is_text = left.dtype.kind == right.dtype.kind == "U"
     if left.shape != right.shape or (left.dtype != right.dtype and not is_text):
         return float("inf")
     if left.dtype.kind != "f":
-        return 0.0 if left.tolist() == right.tolist() else float("inf")
+        pairs = zip(left.ravel().tolist(), right.ravel().tolist(), strict=True)
+        is_equal = all(one is other or _are_nan(one, other) or one == other for one, other in pairs)
+        return 0.0 if is_equal else float("inf")
     is_same = (left == right) & (np.signbit(left) == np.signbit(right)) | (np.isnan(left) & np.isnan(right))
     left, right = left[~is_same], right[~is_same]
     if not left.size:
