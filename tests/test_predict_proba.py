@@ -72,6 +72,15 @@ def test_wrong_rows_are_refused_as_predict_refuses_them(classifier: Predictor) -
         classifier.predict_proba("rows.parquet")
 
 
+def test_a_call_says_what_becomes_of_other_columns(classifier: Predictor) -> None:
+    """`extra` is that of `predict`: of the call alone."""
+    wide = FRAME.assign(target=1)
+    expected = classifier.predict_proba(FRAME)
+    assert classifier.predict_proba(wide, extra="ignore").tobytes() == expected.tobytes()
+    with pytest.raises(TableError, match="column 'target'"):
+        classifier.predict_proba(wide)
+
+
 def test_a_column_may_be_absent() -> None:
     """`absent` is that of `predict`."""
     signature = Signature(

@@ -284,12 +284,13 @@ class Predictor(NamesWhatExists):
     #: `predictor(frame)` is `predictor.predict(frame)`.
     __call__ = predict
 
-    def predict_proba(self, data: Any, *, absent: Collection[str] = ()) -> Any:
+    def predict_proba(self, data: Any, *, absent: Collection[str] = (), extra: Extra | None = None) -> Any:
         """Return the probabilities of the classes, as a classifier of scikit-learn does.
 
         Args:
             data: a table, as `predict` takes it.
             absent: the nullable fields whose column may be absent from the table: they are missing in every row.
+            extra: what becomes of columns that are no fields; `None` for the predictor's own `extra`.
 
         Returns:
             A NumPy array of shape `(rows, classes)`, of the dtype of the output of probabilities, with its bits; the
@@ -300,6 +301,8 @@ class Predictor(NamesWhatExists):
             MissingLibrary: NumPy or pyarrow is not installed.
             InputError, TableError, EngineError: as `predict` raises them.
         """
+        if extra is not None and extra != self.extra:
+            return self.with_extra(extra).predict_proba(data, absent=absent)
         from fourfold import tables
 
         field = probability_field(self.outputs, self.name)
