@@ -140,7 +140,7 @@ def test_a_second_run_goes_on_with_the_same_repository(tmp_path: Path) -> None:
     arguments = [*ON_FEW_FLIGHTS, "--directory", str(folder)]
     run = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-    assert "certificate of eta:1\n" in run.stdout
+    assert "certificate\neta:1\n" in run.stdout
 
 
 def interrupt(folder: Path, stage: str) -> None:

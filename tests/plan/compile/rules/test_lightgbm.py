@@ -279,5 +279,5 @@ def test_what_has_no_plan() -> None:
     of_categories = lightgbm.LGBMRegressor(**OPTIONS).fit(FRAME[["kind"]], GOAL)
     with pytest.raises(NoPlan, match="fewer columns of categories"):
         answer(of_categories, "predict", Matrix((number,), frame=True), compiler)
-    with pytest.raises(NoPlan, match="there is no rule"):
+    with pytest.raises(NoPlan, match="plans do not cover"):
         answer(model, "predict_proba", Matrix((number,)), compiler)
