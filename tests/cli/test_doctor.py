@@ -302,3 +302,34 @@ def test_a_package(package: Path, tmp_path: Path) -> None:
     assert file in data
     package.write_bytes(data.replace(file, file.replace(b"1", b"2"), 1))
     assert only_problem(check_package(str(package), None, "code")).text
+
+
+BASE = """
+import sys
+
+for library in "httptools numpy obstore pandas polars pyarrow sklearn skops starlette uvicorn".split():
+    sys.modules[library] = None  # as if it were not installed
+
+from fourfold.cli import main
+
+main(sys.argv[1:])
+"""
+
+
+def test_an_installation_without_extras(tmp_path: Path) -> None:
+    """Where no extra is installed the checks are made all the same; no port is looked at, since nobody listens."""
+    command = [sys.executable, "-c", BASE, "doctor", "--read-only", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert checks["port"]["status"] == "note"
+    assert "the service needs starlette, which is not installed" in checks["port"]["text"]
+    assert checks["evaluator"]["status"] == "ok"
+
+
+def test_the_demonstration_names_its_extra(tmp_path: Path) -> None:
+    """What lacks a library for it is told the extra that brings all of them."""
+    command = [sys.executable, "-c", BASE, "demo"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 7, done.stderr
+    assert "the extra 'demo' brings it" in done.stderr

@@ -36,7 +36,10 @@ def command(directory: Path, rows: int, *, quiet: bool) -> None:
     Takes a minute or two, and leaves a repository behind to go on with.
     """
     from fourfold.cli.certify import print_certificate
-    from fourfold.demo import run
+    from fourfold.errors import naming_missing_library
+
+    with naming_missing_library("fourfold demo", extra="demo"):
+        from fourfold.demo import run
 
     start = time.perf_counter()
     with progress_bars(quiet=quiet) as report:

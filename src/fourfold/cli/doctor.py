@@ -75,7 +75,6 @@ def _checks(
     from fourfold.loading.checks import check_package, check_trust
     from fourfold.repository.checks import check_cache, check_repository
     from fourfold.runtimes.checks import check_evaluator, check_threads
-    from fourfold.service.checks import check_port
 
     yield from installation.check_python()
     yield from installation.check_libraries()
@@ -89,12 +88,25 @@ def _checks(
     yield from check_variables(readers)
     yield from installation.check_unknown_variables({*readers, *others})
     yield from check_trust()
-    yield from check_port("127.0.0.1", _DEFAULT_PORT if port is None else port, is_named=port is not None)
+    yield from _check_port(port)
     location = repository or os.environ.get("FOURFOLD_REPOSITORY")
     yield from check_cache(is_needed=location is not None and "://" in location and not location.startswith("file:"))
     yield from check_repository(repository, read_only=read_only)
     if package is not None:
         yield from check_package(package, repository, trust)
+
+
+def _check_port(port: int | None) -> Iterator[Check]:
+    """Yield whether a service could listen; where its extra is not installed, nobody asks for a port."""
+    from fourfold.checks import Check
+    from fourfold.errors import MissingLibrary
+
+    try:
+        from fourfold.service.checks import check_port
+    except MissingLibrary as error:
+        yield Check("port", "note", f"not looked at: {error}")
+        return
+    yield from check_port("127.0.0.1", _DEFAULT_PORT if port is None else port, is_named=port is not None)
 
 
 def _variables() -> tuple[Readers, tuple[str, ...]]:

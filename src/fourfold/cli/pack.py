@@ -361,6 +361,8 @@ def _check_libraries(kind: str, container: str) -> None:
     from fourfold.errors import naming_missing_library
 
     extra = _EXTRAS[kind]
+    if kind == "mlflow":
+        extra = "mlflow,sklearn"  # most often it holds a model of scikit-learn's
     if kind in ("onnx", "function") and container in ("pandas", "polars"):
         extra = f"{extra},{container}"  # the other kinds' extras bring pandas
     with naming_missing_library(f"packing a model of the kind {kind}", extra=extra):
