@@ -310,3 +310,18 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_model_is_read(fo
     assert (tmp_path / "taken.fourfold").read_text() == "something"
     arguments = ("--estimator", model, "--rows", folder / "rows.parquet", "-o", tmp_path / "new.fourfold")
     assert "got 'fastest'" in pack(*arguments, "--engine", "fastest", ok=4).stderr
+
+
+def test_few_rows_are_told(tmp_path: Path) -> None:
+    """Rows too few to show what may be missing are a note, which nobody reads who wants no output."""
+    frame = pd.DataFrame({"x": np.linspace(0, 1, 120)})
+    model = LogisticRegression().fit(frame, frame["x"] > 0.5)
+    (tmp_path / "line.pickle").write_bytes(pickle.dumps(model))
+    arguments = ["pack", "line", "--estimator", tmp_path / "line.pickle", "--no-measure", "-o", tmp_path / "a.fourfold"]
+    for rows, is_told in ((5, True), (120, False)):
+        frame.head(rows).to_parquet(tmp_path / "rows.parquet")
+        done = call(*arguments, "--rows", tmp_path / "rows.parquet", "--replace")
+        assert (f"note: packed with {rows} rows" in done.stderr) is is_told
+    frame.head(5).to_parquet(tmp_path / "rows.parquet")
+    quiet = call(*arguments, "--rows", tmp_path / "rows.parquet", "--replace", "-q")
+    assert (quiet.stdout, quiet.stderr) == ("", "")

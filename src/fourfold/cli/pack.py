@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from fourfold.cli.figures import parse_figures, write_figures
 from fourfold.cli.groups import SuggestingChoice
 from fourfold.cli.next_steps import print_next, trust_option
 from fourfold.cli.output import print_json, printable, progress_bars
+from fourfold.errors import counted
 
 if TYPE_CHECKING:
     from fourfold.package import Package
@@ -26,6 +27,8 @@ _KINDS = ("mlflow", "estimator", "skops", "onnx", "lightgbm", "xgboost", "catboo
 _OPTIONS = ("estimator", "onnx", "lightgbm", "xgboost", "function")
 #: The extra that brings what a kind of model needs.
 _EXTRAS = {kind: kind for kind in _KINDS} | {"estimator": "sklearn", "skops": "sklearn", "function": "python"}
+#: Fewer packing rows are told of: they seldom show what may be missing.
+FEW_ROWS = 100
 #: The options that name fields.
 _DECLARED = ("nullable", "required", "text", "category", "open")
 
@@ -282,10 +285,10 @@ def command(
         report(stage, 1, 1)
     written = write_package(package, target, replace=replace)
     kept = write_figures(written, package.digest, package.figures) if package.figures else None
-    for note in notes:
-        click.echo(f"note: {printable(note)}", err=True)
     if quiet and not as_json:
         return
+    for note in notes if opened is None else (*notes, *_few_rows(package)):
+        click.echo(f"note: {printable(note)}", err=True)
     if as_json:
         packed_as = {"path": str(written), "name": name, "digest": package.digest}
         print_json({**packed_as, "figures": package.figures, "manifest": package.manifest})
@@ -352,6 +355,16 @@ def _chosen_model(given: dict[str, Any]) -> tuple[str, str | Path]:
             problem = "is no file" + (f", but {folder}" if (folder := describe_folder(Path(path))) else "")
         raise click.UsageError(f"the file {path} of the model {problem}")
     return kind, path
+
+
+def _few_rows(package: Package) -> Iterator[str]:
+    """Yield what few packing rows do not show, where there are few."""
+    rows = package.manifest["exactness"].get("original", {}).get("rows")
+    if rows is not None and rows < FEW_ROWS:
+        yield (
+            f"packed with {counted(rows, 'row')}: what may be missing, and which categories there are, is read from "
+            "them where the model does not say it; a few hundred rows of the training data show more"
+        )
 
 
 def _check_libraries(kind: str, container: str) -> None:
