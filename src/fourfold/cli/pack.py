@@ -287,7 +287,7 @@ def command(
     kept = write_figures(written, package.digest, package.figures) if package.figures else None
     if quiet and not as_json:
         return
-    for note in notes if opened is None else (*notes, *_few_rows(package)):
+    for note in notes if opened is None or as_json else (*notes, *_few_rows(package)):
         click.echo(f"note: {printable(note)}", err=True)
     if as_json:
         packed_as = {"path": str(written), "name": name, "digest": package.digest}
